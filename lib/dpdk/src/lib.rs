@@ -1,0 +1,1 @@
+//! Safe DPDK: Eal, Port, queues, Pool, MbufBatch, Ring

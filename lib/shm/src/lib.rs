@@ -1,0 +1,1 @@
+//! What processes share: table layout, publication, readers

@@ -1,0 +1,5 @@
+//! Filtered packet capture on a running instance
+
+#![forbid(unsafe_code)]
+
+fn main() {}

@@ -1,0 +1,5 @@
+//! Router-alert relay for a running instance
+
+#![forbid(unsafe_code)]
+
+fn main() {}
