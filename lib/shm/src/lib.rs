@@ -1,1 +1,27 @@
-//! What processes share: table layout, publication, readers
+//! What the processes of an instance share, apart from packets.
+//!
+//! ```text
+//!   primary ── writes ──► table region    hugetlbfs file <file_prefix>.tables, read-only to all others
+//!      │                  ├─ header       magic, layout hash, writer, where each section lies
+//!      │                  ├─ sections     slots of interfaces, addresses, routes, neighbours, workers
+//!      │                  └─ counters     one block per (worker, interface), written by that worker alone
+//!      └──── writes ────► discovery page  POSIX segment: identity, heartbeat, last error; outlives a crash
+//!   ctl … ── reads ─────► both, copying out before it believes anything
+//! ```
+//!
+//! Every word that two processes can touch at a time is an atomic; no reference into shared memory ever leaves this
+//! crate except `&AtomicU64`. A record is written under a sequence word ([`slot`]), so that a reader sees all of a
+//! change or nothing of it, and a writer that dies in the middle is noticed.
+
+pub mod counters;
+pub mod discovery;
+mod mapping;
+pub mod process;
+pub mod records;
+mod region;
+mod slot;
+
+pub use counters::{CounterBlock, CounterView, DropReason, InterfaceCounter, WorkerCounter};
+pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState};
+pub use process::ProcessId;
+pub use region::{Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter};

@@ -1,0 +1,285 @@
+//! Counters: cells in the table region, each written by the one worker that owns it.
+//!
+//! A cell is one 64-bit word. Its owner adds with a plain load and store, no locked instruction; readers load. So a sum
+//! over cells is never torn in one cell, yet the cells of a sum may be some microseconds apart.
+//!
+//! ```text
+//!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters…
+//!   writer 1 (worker)  │ …
+//! ```
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::region::Shared;
+
+macro_rules! counter_enum {
+    ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        #[repr(usize)]
+        pub enum $name { $($(#[$variant_doc])* $variant,)* }
+
+        impl $name {
+            /// All of them, in the order of their cells.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+            /// How many there are.
+            pub const COUNT: usize = Self::ALL.len();
+            pub(crate) const LAYOUT: &'static str = concat!(stringify!($name), $(" ", $text,)*);
+
+            /// The stable name in tables and JSON.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$variant => $text,)* }
+            }
+        }
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+counter_enum! {
+    /// What is counted of each interface. Received plus originated equals transmitted plus delivered plus all drops
+    /// plus what waits for a neighbour at the moment.
+    pub enum InterfaceCounter {
+        /// Packets taken from the port.
+        RxPackets => "rx_packets",
+        /// Their bytes, from the Ethernet destination on, without FCS.
+        RxBytes => "rx_bytes",
+        /// Packets that the port took for sending.
+        TxPackets => "tx_packets",
+        /// Their bytes, from the Ethernet destination on, without FCS.
+        TxBytes => "tx_bytes",
+        /// Received packets handed to the control thread, which is their end: ARP.
+        Delivered => "delivered",
+        /// Packets that the gateway made itself and sent to this interface: ARP.
+        Originated => "originated",
+        /// Echo requests for an address of the gateway that were turned into replies.
+        EchoReplies => "echo_replies",
+        /// Packets waiting for a neighbour's answer now: goes up and down. Counted where they came in.
+        Waiting => "waiting",
+    }
+}
+
+counter_enum! {
+    /// Why a packet was dropped. Counted on the interface that it came in by; a packet that the gateway made itself,
+    /// on the interface it should have left by.
+    pub enum DropReason {
+        /// Shorter than an Ethernet header.
+        EthernetTruncated => "ethernet_truncated",
+        /// Unicast to a MAC address that is not the interface's.
+        OtherHost => "other_host",
+        /// Source MAC address is a group address.
+        EthernetSource => "ethernet_source",
+        /// 802.1Q tag with a VLAN that no interface has.
+        UnknownVlan => "unknown_vlan",
+        /// More VLAN tags than the two that are read.
+        VlanDepth => "vlan_depth",
+        /// An EtherType that the gateway does not handle.
+        UnknownEthertype => "unknown_ethertype",
+        /// The interface was set down.
+        InterfaceDown => "interface_down",
+        /// More than one segment, where the packet must lie in one.
+        Segmented => "segmented",
+        /// Not an ARP packet for IPv4 over Ethernet, or one that contradicts itself.
+        ArpMalformed => "arp_malformed",
+        /// More ARP than the policer lets through to the control thread.
+        ArpPoliced => "arp_policed",
+        /// The ring to the control thread was full.
+        PuntRingFull => "punt_ring_full",
+        /// Shorter than its IPv4 header.
+        Ip4Truncated => "ip4_truncated",
+        /// IPv4 version is not 4.
+        Ip4Version => "ip4_version",
+        /// IPv4 header length under five words.
+        Ip4HeaderLength => "ip4_header_length",
+        /// IPv4 total length shorter than its header or longer than the frame.
+        Ip4TotalLength => "ip4_total_length",
+        /// IPv4 header checksum is wrong.
+        Ip4Checksum => "ip4_checksum",
+        /// A source that no packet on a wire has: multicast, broadcast, loopback, 0/8; RFC 1812 section 5.3.7.
+        Ip4MartianSource => "ip4_martian_source",
+        /// A destination that is never forwarded: loopback, 0/8, 240/4; RFC 1812 section 5.3.7.
+        Ip4MartianDestination => "ip4_martian_destination",
+        /// Multicast or limited broadcast, which the gateway does not forward.
+        Ip4Multicast => "ip4_multicast",
+        /// A subnet's broadcast address; RFC 2644.
+        Ip4DirectedBroadcast => "ip4_directed_broadcast",
+        /// Unicast IPv4 in a link-layer broadcast or multicast; RFC 1812 section 5.3.4.
+        Ip4LinkBroadcast => "ip4_link_broadcast",
+        /// The TTL ran out here.
+        TtlExpired => "ttl_expired",
+        /// No route to the destination.
+        NoRoute => "no_route",
+        /// The route says blackhole.
+        Blackhole => "blackhole",
+        /// Too long for the interface it should leave by.
+        TooBig => "too_big",
+        /// Came longer than the MTU of its interface: an offload of the kernel device is on.
+        Oversize => "oversize",
+        /// Came with an unfinished TCP or UDP checksum: an offload of the kernel device is on.
+        PartialChecksum => "partial_checksum",
+        /// The next hop did not answer ARP.
+        NeighborFailed => "neighbor_failed",
+        /// More packets wait for this next hop than are kept.
+        NeighborQueueFull => "neighbor_queue_full",
+        /// For an address of the gateway, and nothing there takes it.
+        LocalUnhandled => "local_unhandled",
+        /// A fragment for an address of the gateway.
+        LocalFragment => "local_fragment",
+        /// ICMP for an address of the gateway that is malformed or has a wrong checksum.
+        IcmpMalformed => "icmp_malformed",
+        /// The port did not take it: its transmit ring stayed full.
+        TxFull => "tx_full",
+        /// No packet buffer was free.
+        NoBuffer => "no_buffer",
+        /// The gateway was stopping.
+        Stopping => "stopping",
+    }
+}
+
+counter_enum! {
+    /// What is counted of each worker.
+    pub enum WorkerCounter {
+        /// Rounds of its loop.
+        Loops => "loops",
+        /// Rounds in which packets came.
+        BusyLoops => "busy_loops",
+        /// Packets received.
+        Packets => "packets",
+        /// Time stamp counter ticks spent in rounds in which packets came.
+        BusyTicks => "busy_ticks",
+        /// Time stamp counter ticks since it started.
+        Ticks => "ticks",
+        /// Times it slept.
+        Sleeps => "sleeps",
+        /// Ticks of its longest round that moved packets, sleep not counted.
+        LongestTicks => "longest_ticks",
+    }
+}
+
+/// Cells of one (writer, interface): counters, then drop reasons, rounded up to whole cache lines.
+pub(crate) const INTERFACE_CELLS: usize = (InterfaceCounter::COUNT + DropReason::COUNT).next_multiple_of(8);
+/// Cells of one worker, rounded up to whole cache lines.
+pub(crate) const WORKER_CELLS: usize = WorkerCounter::COUNT.next_multiple_of(8);
+
+/// Where the cells lie.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    /// First word of the section in the region.
+    pub(crate) first_word: usize,
+    pub(crate) interfaces: usize,
+    /// Control thread and workers.
+    pub(crate) writers: usize,
+}
+
+impl Geometry {
+    pub(crate) fn block_cells(&self) -> usize {
+        self.interfaces * INTERFACE_CELLS + WORKER_CELLS
+    }
+
+    pub(crate) fn cells(&self) -> usize {
+        self.block_cells() * self.writers
+    }
+}
+
+/// The cells that one thread owns. There is one for each writer; it can move to another thread, not be shared.
+pub struct CounterBlock {
+    shared: Arc<Shared>,
+    first_word: usize,
+    interfaces: usize,
+    // `Cell` is Send and not Sync: two threads that add to one cell would lose counts.
+    _one_thread: std::marker::PhantomData<std::cell::Cell<()>>,
+}
+
+impl CounterBlock {
+    pub(crate) fn new(shared: Arc<Shared>, geometry: Geometry, writer: usize) -> Self {
+        Self {
+            first_word: geometry.first_word + writer * geometry.block_cells(),
+            interfaces: geometry.interfaces,
+            shared,
+            _one_thread: std::marker::PhantomData,
+        }
+    }
+
+    /// Adds to a counter of an interface. An interface that does not exist is passed over.
+    #[inline]
+    pub fn add(&self, interface: u16, counter: InterfaceCounter, count: u64) {
+        self.bump(interface, counter as usize, count);
+    }
+
+    /// Takes from a counter that goes up and down: [`InterfaceCounter::Waiting`].
+    #[inline]
+    pub fn sub(&self, interface: u16, counter: InterfaceCounter, count: u64) {
+        self.bump(interface, counter as usize, count.wrapping_neg());
+    }
+
+    /// Counts dropped packets.
+    #[inline]
+    pub fn drop(&self, interface: u16, reason: DropReason, count: u64) {
+        self.bump(interface, InterfaceCounter::COUNT + reason as usize, count);
+    }
+
+    /// Sets a counter of this writer as worker.
+    #[inline]
+    pub fn set_worker(&self, counter: WorkerCounter, value: u64) {
+        let index = self.first_word + self.interfaces * INTERFACE_CELLS + counter as usize;
+        if let Some(cell) = self.shared.words().get(index) {
+            cell.store(value, Ordering::Relaxed);
+        }
+    }
+
+    #[inline]
+    fn bump(&self, interface: u16, offset: usize, count: u64) {
+        let interface = usize::from(interface);
+        if interface >= self.interfaces {
+            return;
+        }
+        if let Some(cell) = self.shared.words().get(self.first_word + interface * INTERFACE_CELLS + offset) {
+            // A load and a store suffice: nobody else writes this cell.
+            cell.store(cell.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+        }
+    }
+}
+
+/// Reads the counters of a region.
+pub struct CounterView<'a> {
+    words: &'a [AtomicU64],
+    geometry: Geometry,
+}
+
+impl<'a> CounterView<'a> {
+    pub(crate) fn new(words: &'a [AtomicU64], geometry: Geometry) -> Self {
+        Self { words, geometry }
+    }
+
+    /// A counter of an interface, summed over all writers.
+    pub fn interface(&self, interface: u16, counter: InterfaceCounter) -> u64 {
+        self.sum(interface, counter as usize)
+    }
+
+    /// Drops of an interface for a reason, summed over all writers.
+    pub fn drops(&self, interface: u16, reason: DropReason) -> u64 {
+        self.sum(interface, InterfaceCounter::COUNT + reason as usize)
+    }
+
+    /// A counter of worker `worker`, counted from 0.
+    pub fn worker(&self, worker: usize, counter: WorkerCounter) -> u64 {
+        // Writer 0 is the control thread.
+        let block = (worker + 1) * self.geometry.block_cells();
+        self.cell(block + self.geometry.interfaces * INTERFACE_CELLS + counter as usize)
+    }
+
+    fn sum(&self, interface: u16, offset: usize) -> u64 {
+        (0..self.geometry.writers)
+            .map(|writer| self.cell(writer * self.geometry.block_cells() + usize::from(interface) * INTERFACE_CELLS + offset))
+            .fold(0, u64::wrapping_add)
+    }
+
+    fn cell(&self, cell: usize) -> u64 {
+        self.words.get(self.geometry.first_word + cell).map_or(0, |word| word.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,45 @@
+//! A file mapped as 64-bit atomic words.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::AtomicU64;
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::sys::statfs::fstatfs;
+
+/// A mapped file. Length is a multiple of the file system's page: memmap2 cannot unmap part of a huge page and would
+/// leak it without a word.
+pub(crate) struct Mapping {
+    map: MmapRaw,
+}
+
+// SAFETY: the mapping is reached through atomics only, and unmapped when its owner is dropped.
+unsafe impl Sync for Mapping {}
+
+impl Mapping {
+    /// Maps all of `file` for reading and writing and faults every page in now, so that no worker ever waits for the
+    /// kernel later. Fails with `ENOMEM` when there are too few free huge pages.
+    pub(crate) fn writable(file: &File, length: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(length).populate().map_raw(file)?;
+        Ok(Self { map })
+    }
+
+    /// Maps the first `length` bytes of `file` for reading.
+    pub(crate) fn readable(file: &File, length: usize) -> io::Result<Self> {
+        let map = MmapOptions::new().len(length).map_raw_read_only(file)?;
+        Ok(Self { map })
+    }
+
+    /// All of the mapping. A read-only mapping must only be loaded from: a store would end the process.
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        // SAFETY: the pointer is page-aligned, so aligned for u64; `len / 8` words lie inside the mapping, which lives
+        // as long as `self`; AtomicU64 allows that other processes write the same words.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.map.len() / 8) }
+    }
+}
+
+/// The page size of the file system that `file` lies on: the huge page size for hugetlbfs.
+pub(crate) fn page_size(file: &File) -> io::Result<usize> {
+    let page = fstatfs(file).map_err(io::Error::from)?.block_size();
+    usize::try_from(page).map_err(|_| io::Error::other("the file system reports a negative page size"))
+}
