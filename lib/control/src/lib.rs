@@ -1,1 +1,22 @@
-//! What tools and primary say to each other: instance registry, control socket, messages
+//! What tools and primary say to each other, and where they find each other.
+//!
+//! ```text
+//!   /run/tollgate/<instance>/lock            held by the primary while it lives
+//!                            instance.json   who it is and what it claims         (module instance)
+//!                            control.sock    SEQPACKET: requests and replies      (message, frame, client, server)
+//!                            events/         one-shot sockets of those who subscribed                (event)
+//! ```
+
+#![forbid(unsafe_code)]
+
+pub mod arguments;
+pub mod client;
+pub mod event;
+mod frame;
+pub mod instance;
+pub mod message;
+pub mod server;
+
+/// The version of the suite and of the DPDK that it is built for: what `--version` prints and what a primary and its
+/// tools compare.
+pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (DPDK ", env!("TOLLGATE_DPDK_VERSION"), ")");

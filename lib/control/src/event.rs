@@ -1,0 +1,256 @@
+//! Events: what a primary tells those who subscribed, over ipc-channel.
+//!
+//! The primary only sends. A tool makes a one-shot server in the instance's `events` directory and names it in
+//! [`Request::Subscribe`](crate::message::Request::Subscribe). Each subscriber has a thread and a bounded queue in the
+//! primary: one that does not read fills its queue and is cut off, and nobody waits for it.
+
+use std::io;
+use std::net::IpAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::thread;
+
+use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
+use packet::MacAddress;
+use serde::{Deserialize, Serialize};
+
+use crate::instance::InstanceDir;
+use crate::message::Route;
+
+/// Events that wait for a subscriber before it is cut off.
+pub const QUEUE: usize = 64;
+/// The most subscribers at a time.
+pub const SUBSCRIBERS: usize = 16;
+
+/// Something that happened. The JSON form names it in `event` and has its fields beside that.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Event {
+    /// The first event of every subscription: from here on nothing is missed.
+    Subscribed {
+        /// Name of the instance.
+        instance: String,
+    },
+    /// An interface was set up or down, or its link came or went.
+    Link {
+        /// Name of the interface.
+        interface: String,
+        /// Set up by the operator.
+        admin_up: bool,
+        /// Carries packets.
+        link_up: bool,
+    },
+    /// A neighbour's state or MAC address changed.
+    Neighbor {
+        /// Name of the interface.
+        interface: String,
+        /// Its address.
+        address: IpAddr,
+        /// Its MAC address, once it has answered.
+        mac: Option<MacAddress>,
+        /// The new state, or `deleted`.
+        state: String,
+    },
+    /// A route was added or changed by request.
+    RouteAdded {
+        /// The route.
+        route: Route,
+    },
+    /// A route was deleted by request.
+    RouteDeleted {
+        /// Its prefix.
+        prefix: ipnet::Ipv4Net,
+    },
+    /// An address came or went.
+    Address {
+        /// Name of the interface.
+        interface: String,
+        /// Address and prefix length.
+        address: ipnet::IpNet,
+        /// Whether it came.
+        added: bool,
+    },
+    /// An interface gets packets that only hardware offloads could have finished.
+    Offload {
+        /// Name of the interface.
+        interface: String,
+        /// What was seen and what to type against it.
+        advice: String,
+    },
+    /// The primary ends.
+    Stopping,
+}
+
+impl Event {
+    /// One flat JSON object: the name under `event`, then the fields.
+    pub fn to_json(&self) -> serde_json::Value {
+        let mut object = serde_json::Map::new();
+        match serde_json::to_value(self) {
+            Ok(serde_json::Value::String(name)) => {
+                object.insert("event".into(), name.into());
+            }
+            Ok(serde_json::Value::Object(tagged)) => {
+                for (name, fields) in tagged {
+                    object.insert("event".into(), name.into());
+                    if let serde_json::Value::Object(fields) = fields {
+                        object.extend(fields);
+                    }
+                }
+            }
+            // Every event serialises to one of the two.
+            _ => {}
+        }
+        serde_json::Value::Object(object)
+    }
+}
+
+/// The primary's side: everyone who subscribed.
+#[derive(Default)]
+pub struct Subscribers {
+    queues: Vec<SyncSender<Event>>,
+    threads: Arc<AtomicUsize>,
+}
+
+/// Why a subscription was refused.
+#[derive(Debug, thiserror::Error)]
+pub enum SubscribeError {
+    /// The server named lies elsewhere.
+    #[error("the event server {server} does not lie in {directory}")]
+    Elsewhere {
+        /// What was named.
+        server: String,
+        /// Where it must lie.
+        directory: String,
+    },
+    /// Too many.
+    #[error("{SUBSCRIBERS} tools are subscribed already, and no more are served: end one of them")]
+    Full,
+    /// No thread could be made.
+    #[error("cannot start a thread for the subscription: {0}")]
+    Thread(io::Error),
+}
+
+impl Subscribers {
+    /// Starts to send events to the one-shot server at `server`, beginning with [`Event::Subscribed`].
+    pub fn add(&mut self, directory: &InstanceDir, server: String) -> Result<(), SubscribeError> {
+        let events = directory.events();
+        // Root connects to a path that an ordinary user chose, so it must be where such paths belong.
+        let inside = Path::new(&server)
+            .canonicalize()
+            .is_ok_and(|real| events.canonicalize().is_ok_and(|events| real.starts_with(events)));
+        if !inside {
+            return Err(SubscribeError::Elsewhere { server, directory: events.display().to_string() });
+        }
+        if self.threads.load(Ordering::Relaxed) >= SUBSCRIBERS {
+            return Err(SubscribeError::Full);
+        }
+        let (queue, events) = sync_channel::<Event>(QUEUE);
+        let threads = self.threads.clone();
+        threads.fetch_add(1, Ordering::Relaxed);
+        // A send to a stopped subscriber blocks this thread and no other; it ends when the subscriber does.
+        let body = move || {
+            if let Ok(sender) = IpcSender::<Event>::connect(server) {
+                for event in events {
+                    if sender.send(event).is_err() {
+                        break;
+                    }
+                }
+            }
+            threads.fetch_sub(1, Ordering::Relaxed);
+        };
+        thread::Builder::new().name("events".into()).spawn(body).map_err(SubscribeError::Thread)?;
+        // The queue is empty, so this cannot fail.
+        drop(queue.try_send(Event::Subscribed { instance: directory.name().to_string() }));
+        self.queues.push(queue);
+        Ok(())
+    }
+
+    /// Tells everyone. Whoever has [`QUEUE`] events waiting, or is gone, is cut off.
+    pub fn tell(&mut self, event: &Event) {
+        self.queues.retain(|queue| match queue.try_send(event.clone()) {
+            Ok(()) => true,
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => false,
+        });
+    }
+
+    /// Whether nobody listens, so that an event need not be made.
+    pub fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+}
+
+/// A tool's side before the primary connected.
+pub struct Subscription {
+    server: IpcOneShotServer<Event>,
+    name: String,
+}
+
+impl Subscription {
+    /// Makes the one-shot server in the instance's `events` directory. Once per process and before it has threads that
+    /// use temporary files: it sets where the process keeps them.
+    pub fn new(directory: &InstanceDir) -> io::Result<Self> {
+        // ipc-channel makes its socket in a temporary directory of the crate tempfile. An Err says that the directory
+        // was set before.
+        drop(tempfile::env::override_temp_dir(&directory.events()));
+        let (server, name) = IpcOneShotServer::new().map_err(io::Error::other)?;
+        Ok(Self { server, name })
+    }
+
+    /// What to name in [`Request::Subscribe`](crate::message::Request::Subscribe).
+    pub fn server(&self) -> &str {
+        &self.name
+    }
+
+    /// Waits for the primary to connect, after it has answered the request with `Done`.
+    pub fn accept(self) -> io::Result<(IpcReceiver<Event>, Event)> {
+        self.server.accept().map_err(io::Error::other)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::instance::RunDir;
+
+    #[test]
+    fn json_names_the_event_beside_its_fields() {
+        let event = Event::Link { interface: "wan".into(), admin_up: true, link_up: false };
+        assert_eq!(
+            event.to_json().to_string(),
+            r#"{"admin_up":true,"event":"link","interface":"wan","link_up":false}"#
+        );
+        assert_eq!(Event::Stopping.to_json().to_string(), r#"{"event":"stopping"}"#);
+    }
+
+    #[test]
+    fn subscribers_hear_and_a_stopped_one_holds_nobody_up() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = RunDir::new(place.path()).instance(&"blue".parse().unwrap());
+        std::fs::create_dir_all(directory.events()).unwrap();
+        let mut subscribers = Subscribers::default();
+
+        let elsewhere = tempfile::NamedTempFile::new().unwrap();
+        let refused = subscribers.add(&directory, elsewhere.path().display().to_string());
+        assert!(matches!(refused, Err(SubscribeError::Elsewhere { .. })));
+
+        let listening = Subscription::new(&directory).unwrap();
+        let stopped = Subscription::new(&directory).unwrap();
+        subscribers.add(&directory, listening.server().to_owned()).unwrap();
+        subscribers.add(&directory, stopped.server().to_owned()).unwrap();
+        let (receiver, first) = listening.accept().unwrap();
+        assert_eq!(first, Event::Subscribed { instance: "blue".into() });
+        // The second one never reads: a socket's worth of events later it is gone, and this loop ended.
+        for round in 0..100_000 {
+            let event =
+                Event::Link { interface: format!("port-{round}"), admin_up: true, link_up: true };
+            subscribers.tell(&event);
+            assert_eq!(receiver.recv().unwrap(), event);
+            if subscribers.queues.len() == 1 {
+                return;
+            }
+        }
+        panic!("the stopped subscriber was never cut off");
+    }
+}

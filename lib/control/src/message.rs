@@ -1,0 +1,325 @@
+//! Requests and replies of the control socket.
+//!
+//! A connection begins with [`Request::Hello`]; a primary that reads other tables or speaks another version answers
+//! with [`ErrorCode::VersionMismatch`] and closes it.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr};
+
+use ipnet::{IpNet, Ipv4Net};
+use packet::MacAddress;
+use serde::{Deserialize, Serialize};
+
+/// The most routes that one request may carry: it must fit into [`crate::client::MAX_FRAME`] bytes.
+pub const ROUTES_PER_REQUEST: usize = 1000;
+
+/// One message in either direction.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Envelope<T> {
+    /// Chosen by the client; the reply carries the same.
+    pub id: u32,
+    /// The request or reply.
+    pub body: T,
+}
+
+/// What a tool asks of a primary.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Request {
+    /// The first message of every connection.
+    Hello {
+        /// [`crate::VERSION`] of the tool.
+        version: String,
+        /// `shm::LAYOUT_HASH` of the tool.
+        layout_hash: u64,
+        /// Name of the tool, for the log.
+        tool: String,
+    },
+    /// Add routes, all or none. With `replace`, a route that exists is changed instead of refused.
+    RouteAdd {
+        /// At most [`ROUTES_PER_REQUEST`].
+        routes: Vec<Route>,
+        /// Change what exists.
+        replace: bool,
+    },
+    /// Delete routes, all or none.
+    RouteDelete {
+        /// At most [`ROUTES_PER_REQUEST`].
+        prefixes: Vec<Ipv4Net>,
+    },
+    /// Look an address up as a worker would and say why it goes where it goes.
+    RouteGet {
+        /// The destination.
+        destination: Ipv4Addr,
+    },
+    /// Give an interface an address.
+    AddressAdd {
+        /// Name of the interface.
+        interface: String,
+        /// Address and length of the connected prefix.
+        address: IpNet,
+    },
+    /// Take an address from an interface.
+    AddressDelete {
+        /// Name of the interface.
+        interface: String,
+        /// As it was added.
+        address: IpNet,
+    },
+    /// Set a permanent neighbour.
+    NeighborAdd {
+        /// Name of the interface.
+        interface: String,
+        /// Its address.
+        address: IpAddr,
+        /// Its MAC address.
+        mac: MacAddress,
+    },
+    /// Forget a neighbour, permanent or learnt.
+    NeighborDelete {
+        /// Name of the interface.
+        interface: String,
+        /// Its address.
+        address: IpAddr,
+    },
+    /// Set an interface up or down.
+    LinkSet {
+        /// Name of the interface.
+        interface: String,
+        /// Up or down.
+        up: bool,
+    },
+    /// What the log levels are.
+    LogShow,
+    /// Set the level of a module, or of all that have none of their own when `module` is `None`.
+    LogSet {
+        /// One of the modules that [`Reply::Log`] lists.
+        module: Option<String>,
+        /// The new level.
+        level: LogLevel,
+    },
+    /// How memory is used.
+    MemoryShow,
+    /// Send events to the one-shot IPC server at this path, which lies in the instance's `events` directory.
+    Subscribe {
+        /// The path that ipc-channel named.
+        server: String,
+    },
+}
+
+/// What a primary answers.
+pub type Answer = Result<Reply, ControlError>;
+
+/// What a primary answers when all is well.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Reply {
+    /// To [`Request::Hello`].
+    Hello {
+        /// [`crate::VERSION`] of the primary.
+        version: String,
+    },
+    /// It is done.
+    Done,
+    /// To [`Request::RouteGet`].
+    Route(Box<RouteExplanation>),
+    /// To [`Request::LogShow`]: level by module; `default` is for those that have none of their own.
+    Log(BTreeMap<String, LogLevel>),
+    /// To [`Request::MemoryShow`].
+    Memory(Vec<MemoryUse>),
+}
+
+/// A route to add.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Route {
+    /// Without host bits.
+    pub prefix: Ipv4Net,
+    /// Where it leads.
+    pub target: RouteTarget,
+}
+
+/// Where a route leads.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum RouteTarget {
+    /// To a neighbour on a connected subnet.
+    Via(Ipv4Addr),
+    /// Out of an interface, every destination being a neighbour there.
+    Interface(String),
+    /// Nowhere.
+    Blackhole,
+}
+
+/// Why a destination goes where it goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RouteExplanation {
+    /// The destination that was asked for.
+    pub destination: Ipv4Addr,
+    /// The longest prefix that matches; `None` when there is no route.
+    pub prefix: Option<Ipv4Net>,
+    /// Kind of the route as `route show` names it.
+    pub kind: Option<String>,
+    /// The next hop: the gateway, or the destination itself on a connected subnet.
+    pub next_hop: Option<Ipv4Addr>,
+    /// The interface it leaves by.
+    pub interface: Option<String>,
+    /// State of the neighbour that is the next hop, as `neigh show` names it.
+    pub neighbor_state: Option<String>,
+    /// MAC address that packets are sent to.
+    pub mac: Option<MacAddress>,
+    /// What becomes of a packet, in a sentence.
+    pub outcome: String,
+}
+
+/// How a part of the primary uses memory.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MemoryUse {
+    /// Stable name: `eal_heap`, `fib4`, `pool_packets`, `tables` ...
+    pub part: String,
+    /// Bytes reserved for it.
+    pub bytes: u64,
+    /// How many of its units are in use, where it has units.
+    pub used: Option<u64>,
+    /// How many units it has.
+    pub capacity: Option<u64>,
+    /// What the units are.
+    pub unit: Option<String>,
+    /// Whether the bytes lie in huge pages.
+    pub huge: bool,
+}
+
+/// Severity as in syslog, RFC 5424 section 6.2.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogLevel {
+    /// The system is unusable.
+    Emerg,
+    /// Act at once.
+    Alert,
+    /// Critical.
+    Crit,
+    /// An error.
+    Err,
+    /// A warning.
+    Warning,
+    /// Normal, but worth a line.
+    Notice,
+    /// Informational.
+    Info,
+    /// For those who look for a fault.
+    Debug,
+}
+
+impl LogLevel {
+    /// All of them, most severe first.
+    pub const ALL: [Self; 8] =
+        [Self::Emerg, Self::Alert, Self::Crit, Self::Err, Self::Warning, Self::Notice, Self::Info, Self::Debug];
+
+    /// The name as configuration and command line have it.
+    pub fn name(self) -> &'static str {
+        ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"][self as usize]
+    }
+}
+
+impl std::str::FromStr for LogLevel {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL.into_iter().find(|level| level.name() == text).ok_or_else(|| {
+            let names: Vec<_> = Self::ALL.iter().map(|level| level.name()).collect();
+            format!("'{text}' is not a log level: use one of {}", names.join(", "))
+        })
+    }
+}
+
+impl std::fmt::Display for LogLevel {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// A refusal: a code for programs, a sentence for people.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[error("{message}")]
+pub struct ControlError {
+    /// What kind of refusal.
+    pub code: ErrorCode,
+    /// What was wrong and what to do.
+    pub message: String,
+}
+
+impl ControlError {
+    /// A refusal.
+    pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
+        Self { code, message: message.into() }
+    }
+}
+
+/// Kinds of refusal. The names are stable: scripts compare them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ErrorCode {
+    /// No instance of that name.
+    UnknownInstance,
+    /// The instance's primary is dead.
+    InstanceDead,
+    /// The caller may not use the instance.
+    PermissionDenied,
+    /// Tool and primary are of different builds.
+    VersionMismatch,
+    /// The primary does not answer.
+    NoAnswer,
+    /// The request is not one that the primary understands.
+    BadRequest,
+    /// No interface of that name.
+    UnknownInterface,
+    /// It exists already.
+    Exists,
+    /// It does not exist.
+    NotFound,
+    /// A value that cannot be.
+    Invalid,
+    /// A limit of the configuration is reached.
+    LimitReached,
+    /// Something else failed.
+    Failed,
+}
+
+impl ErrorCode {
+    /// The stable name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::UnknownInstance => "unknown_instance",
+            Self::InstanceDead => "instance_dead",
+            Self::PermissionDenied => "permission_denied",
+            Self::VersionMismatch => "version_mismatch",
+            Self::NoAnswer => "no_answer",
+            Self::BadRequest => "bad_request",
+            Self::UnknownInterface => "unknown_interface",
+            Self::Exists => "exists",
+            Self::NotFound => "not_found",
+            Self::Invalid => "invalid",
+            Self::LimitReached => "limit_reached",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_largest_request_fits_into_a_frame() {
+        let route = Route {
+            prefix: Ipv4Net::new(Ipv4Addr::BROADCAST, 32).unwrap(),
+            target: RouteTarget::Interface("a-name-of-fifte".into()),
+        };
+        let request = Request::RouteAdd { routes: vec![route; ROUTES_PER_REQUEST], replace: true };
+        let frame = postcard::to_stdvec(&Envelope { id: u32::MAX, body: request }).unwrap();
+        assert!(frame.len() <= crate::client::MAX_FRAME, "{}", frame.len());
+    }
+
+    #[test]
+    fn codes_are_the_same_in_json_and_by_name() {
+        let json = serde_json::to_string(&ErrorCode::InstanceDead).unwrap();
+        assert_eq!(json, format!("\"{}\"", ErrorCode::InstanceDead.name()));
+    }
+}
