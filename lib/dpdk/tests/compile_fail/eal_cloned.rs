@@ -1,0 +1,7 @@
+use dpdk::Eal;
+
+fn second(eal: &Eal) -> Eal {
+    eal.clone()
+}
+
+fn main() {}

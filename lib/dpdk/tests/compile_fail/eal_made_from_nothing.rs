@@ -1,0 +1,5 @@
+use dpdk::Eal;
+
+fn main() {
+    let _ = Eal { _started: () };
+}
