@@ -1,1 +1,55 @@
-//! Topologies of real namespaces, links and processes for whole-system tests and the demo
+//! Topologies of real network namespaces, links and processes for whole-system tests and the demo.
+//!
+//! Everything here is a guard: a [`Namespace`], a [`Process`], a [`Primary`] goes when its value is
+//! dropped, processes by pid (SIGTERM, then SIGKILL after a bound). Declare what lives in a namespace after the
+//! namespace, so that it is dropped first. What a killed test process could not take down, [`sweep()`] removes.
+//!
+//! ```text
+//!   host-a  eth0 ───────── a0  gateway  b0 ───────── eth0  host-b
+//!   192.168.1.2/24         the primary's ports         192.168.2.2/24
+//! ```
+//!
+//! ```no_run
+//! # fn main() -> Result<(), tests::Error> {
+//! use tests::{Privilege, TwoHosts};
+//! let hosts = TwoHosts::create(Privilege::detect())?;
+//! let mut primary = hosts.primary("gateway").start()?;
+//! let pings = hosts.host_a.run("reaches host-b", &["ping", "-c", "3", "192.168.2.2"])?;
+//! let neighbours = primary.ctl_json(&["neigh", "show"])?;
+//! primary.terminate()?;
+//! # Ok(()) }
+//! ```
+//!
+//! Nothing here links a system library; the work is done by `ip`, `ethtool` and `nsenter`, as root or through
+//! sudo ([`Privilege`]). A namespace is entered with `nsenter --net` and not with `ip netns exec`, which cannot
+//! work in a chroot whose root is not a mount point.
+
+#![forbid(unsafe_code)]
+
+pub mod binaries;
+mod capture;
+mod command;
+pub mod datagrams;
+mod error;
+pub mod interrupt;
+mod namespace;
+mod primary;
+mod privilege;
+mod process;
+mod process_builder;
+mod run_id;
+mod snapshot;
+mod sweep;
+mod two_hosts;
+
+pub use command::{Captured, Wait, run, run_shown};
+pub use error::Error;
+pub use namespace::{Namespace, NamespaceOptions};
+pub use primary::{Interface, Primary, PrimaryBuilder};
+pub use privilege::Privilege;
+pub use process::Process;
+pub use process_builder::ProcessBuilder;
+pub use run_id::{RUN_ID_VARIABLE, RunId};
+pub use snapshot::HostState;
+pub use sweep::{Swept, sweep};
+pub use two_hosts::TwoHosts;

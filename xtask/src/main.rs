@@ -1,5 +1,91 @@
-//! The commands of README and CI: demo, test, bench, lint
+//! The commands of README and CI.
+//!
+//! A command goes through the same gates: the [right](session::privilege) to change the host (root, or an ordinary user with sudo), the
+//! Debian packages it needs, its build, and a [`Host`](host::Host) prepared with hugepages and put back
+//! as it was. A signal ends the work in hand, never the way back.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+mod cargo;
+mod demo;
+mod error;
+mod host;
+mod hugepages;
+mod kept;
+mod lint;
+mod packages;
+mod progress;
+mod session;
+mod summary;
+mod system_tests;
+mod tally;
+
+use std::process::ExitCode;
+
+use ::tests::RunId;
+use clap::{Parser, Subcommand};
+
+use crate::progress::say;
+
+/// The commands of README and CI.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    after_help = "Examples:\n  cargo xtask demo               two hosts talk through a primary; everything is put back\n  \
+                  cargo xtask demo --keep        leaves it up to play with\n  \
+                  cargo xtask test               unit tests and whole-system tests\n  \
+                  cargo xtask test forwarding    only the tests with `forwarding` in their names"
+)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Shows two hosts that talk through a primary.
+    Demo {
+        /// Leaves everything up and says how to look at it and how to take it down.
+        #[arg(long)]
+        keep: bool,
+        /// Takes down what `--keep` left up.
+        #[arg(long, conflicts_with = "keep")]
+        down: bool,
+    },
+    /// Runs unit tests and whole-system tests.
+    Test {
+        /// Runs the system tests at full length: minutes each, not seconds.
+        #[arg(long)]
+        soak: bool,
+        /// Runs only the tests whose names hold this.
+        filter: Option<String>,
+    },
+    /// Checks format, clippy, dependencies and licences.
+    Lint,
+    /// Removes what a run has left; run by the other commands, as root.
+    #[command(hide = true)]
+    Sweep {
+        /// Which run.
+        #[arg(value_parser = |text: &str| RunId::parse(text).ok_or("lower-case letters and digits"))]
+        run: RunId,
+    },
+}
+
+fn main() -> ExitCode {
+    cargo::own_program();
+    let done = session::catch_signals().and_then(|()| match Arguments::parse().command {
+        Task::Demo { down: true, .. } => kept::take_down(),
+        Task::Demo { keep, .. } => demo::run(keep),
+        Task::Test { soak, filter } => system_tests::run(soak, filter.as_deref()),
+        Task::Lint => lint::run(),
+        Task::Sweep { run } => host::sweep_here(&run),
+    });
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            say!("xtask: {error}");
+            ExitCode::from(error.exit_status())
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! `cargo xtask demo`: two hosts in namespaces of their own talk through a primary.
+
+use std::time::Duration;
+
+use ::tests::{Primary, Privilege, TwoHosts, interrupt};
+
+use crate::{
+    cargo,
+    error::Error,
+    host::Host,
+    kept,
+    packages::{self, Needs},
+    progress::{say, show, step},
+    session,
+    summary::{Pings, Summary, iperf3_rate, sum},
+};
+
+/// What one primary with the default limits and its memory needs, in pages of 2 MB.
+const PAGES: u64 = 320;
+/// Five pings or five seconds of TCP, on a host that is busy with other things.
+const TRAFFIC_LIMIT: Duration = Duration::from_secs(60);
+
+const TOPOLOGY: &str = "
+host-a  eth0 ─────────── a0  gateway  b0 ─────────── eth0  host-b
+192.168.1.2/24   192.168.1.1      192.168.2.1   192.168.2.2/24
+                     (tollgate-primary on net_af_packet)";
+
+/// What is up during the demo. Dropped from top to bottom.
+pub(crate) struct Stage {
+    pub(crate) primary: Primary,
+    pub(crate) hosts: TwoHosts,
+}
+
+/// Runs the demo and puts the host back, or leaves everything up if `keep`.
+pub(crate) fn run(keep: bool) -> Result<(), Error> {
+    kept::refuse_if_up()?;
+    let privilege = session::privilege()?;
+    packages::install(Needs::Demo)?;
+    cargo::build_programs(&["primary", "ctl", "hugepage-setup"])?;
+    let host = Host::prepare(privilege, PAGES)?;
+    if keep {
+        return match Stage::set(privilege).and_then(|mut stage| stage.perform().map(|_| stage)) {
+            Ok(stage) => kept::leave_up(stage, host),
+            Err(error) => host.restore_after(Err(error)),
+        };
+    }
+    let seen = Stage::set(privilege).and_then(|mut stage| {
+        let seen = stage.perform()?;
+        stage.clear()?;
+        Ok(seen)
+    });
+    let seen = host.restore_after(seen)?;
+    step!("what was seen");
+    show(&seen.to_string());
+    say!("    host        as before");
+    Ok(())
+}
+
+impl Stage {
+    /// Builds the topology and starts the primary.
+    fn set(privilege: Privilege) -> Result<Self, Error> {
+        step!("two hosts and a gateway, in network namespaces of their own");
+        show(TOPOLOGY);
+        let hosts = TwoHosts::create(privilege)?;
+        step!("starting tollgate-primary in the gateway's namespace");
+        let primary = hosts.primary("demo").start()?;
+        say!("    instance {} says `ready`", primary.instance());
+        Ok(Self { primary, hosts })
+    }
+
+    /// Sends traffic and shows the tables before and after.
+    fn perform(&mut self) -> Result<Summary, Error> {
+        for table in ["link", "route", "neigh"] {
+            self.show_table(table)?;
+        }
+        let seen = match self.traffic() {
+            Ok(seen) => seen,
+            Err(error) => return Err(self.with_log(error)),
+        };
+        for table in ["link", "neigh", "drop"] {
+            self.show_table(table)?;
+        }
+        seen.judge().map_err(|error| self.with_log(error))?;
+        Ok(seen)
+    }
+
+    fn traffic(&self) -> Result<Summary, Error> {
+        step!("host-a pings host-b five times");
+        let words = ["ping", "-c", "5", "-i", "0.2", "-W", "2", TwoHosts::ADDRESS_B];
+        let answer = self
+            .hosts
+            .host_a
+            .run_within(TRAFFIC_LIMIT, "sends pings", &words)?;
+        show(&answer.stdout);
+        let pings = Pings::read(&answer.stdout)
+            .ok_or_else(|| Error::Unexpected(format!("ping could not send: {}", answer.stderr.trim())))?;
+        if pings.received != pings.sent {
+            return Err(Error::Unexpected(format!(
+                "{} of {} pings were answered",
+                pings.received, pings.sent
+            )));
+        }
+        let rate = self.iperf3()?;
+        let links = self.primary.ctl_json(&["link", "show"])?;
+        Ok(Summary {
+            pings,
+            rate,
+            forwarded: sum(&links, "tx_packets").saturating_sub(sum(&links, "originated")),
+            dropped: sum(&self.primary.ctl_json(&["drop", "show"])?, "packets"),
+        })
+    }
+
+    fn iperf3(&self) -> Result<f64, Error> {
+        step!("iperf3: TCP from host-a to host-b for five seconds");
+        let mut server = self
+            .hosts
+            .host_b
+            .process("receives TCP", "iperf3")
+            .args(["--server", "--one-off", "--forceflush"])
+            .start()?;
+        server.wait_for_stdout("that it listens", TRAFFIC_LIMIT, |line| {
+            line.starts_with("Server listening")
+        })?;
+        let words = [
+            "iperf3",
+            "--client",
+            TwoHosts::ADDRESS_B,
+            "--time",
+            "5",
+            "--json",
+            "--connect-timeout",
+            "5000",
+        ];
+        let report = self
+            .hosts
+            .host_a
+            .run_within(TRAFFIC_LIMIT, "sends TCP", &words)?
+            .json()?;
+        let rate = iperf3_rate(&report).ok_or_else(|| {
+            let reason = report["error"].as_str().unwrap_or("nothing arrived");
+            Error::Unexpected(format!("iperf3 moved no data through the primary: {reason}"))
+        })?;
+        say!("    {:.0} Mbit/s", rate / 1e6);
+        Ok(rate)
+    }
+
+    fn show_table(&self, object: &str) -> Result<(), Error> {
+        step!("tollgate-ctl {object} show");
+        show(&self.primary.ctl(&[object, "show"])?.success()?.stdout);
+        Ok(())
+    }
+
+    /// Stops the primary and takes the topology down.
+    fn clear(mut self) -> Result<(), Error> {
+        step!("stopping the primary with SIGTERM");
+        let status = self.primary.terminate()?;
+        if !status.success() {
+            return Err(self.with_log(Error::Unexpected(format!(
+                "the primary did not end well: {status}"
+            ))));
+        }
+        Ok(())
+    }
+
+    /// Leaves everything up when this process ends.
+    pub(crate) fn leave_running(self) {
+        self.primary.leave_running();
+        for namespace in [self.hosts.host_a, self.hosts.host_b, self.hosts.gateway] {
+            namespace.leave_running();
+        }
+    }
+
+    /// The error with what the primary had to say, unless the user just wants the end.
+    fn with_log(&mut self, error: Error) -> Error {
+        if interrupt::check().is_err() {
+            return error;
+        }
+        Error::Unexpected(format!(
+            "{error}\nthe primary's log:\n{}",
+            self.primary.process().stderr()
+        ))
+    }
+}

@@ -1,0 +1,224 @@
+//! The Debian packages that a command needs: found, listed, installed.
+
+use std::{fs, process::Command, time::Duration};
+
+use ::tests::{Privilege, Wait, interrupt, run, run_shown};
+
+use crate::{
+    error::Error,
+    progress::{say, step},
+    session,
+};
+
+/// Lists and packages come over the network; a slow mirror takes its time, a dead one does not come back.
+const APT_LIMIT: Duration = Duration::from_secs(30 * 60);
+
+/// What the bindings to DPDK are generated and built with. bindgen loads libclang and needs the headers that clang itself brings.
+const BUILD: &[&str] = &["gcc", "libc6-dev", "libclang-dev", "libdpdk-dev", "pkg-config"];
+/// What topologies are made of.
+const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
+/// What system tests use besides.
+const TESTS: &[&str] = &["iputils-arping", "tcpdump"];
+
+/// What a command needs installed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Needs {
+    /// To build the workspace.
+    Build,
+    /// To build it and to run the demo.
+    Demo,
+    /// To build it and to run the system tests.
+    Tests,
+}
+
+impl Needs {
+    fn packages(self) -> Vec<&'static str> {
+        let groups: &[&[&str]] = match self {
+            Self::Build => &[BUILD],
+            Self::Demo => &[BUILD, TOPOLOGY],
+            Self::Tests => &[BUILD, TOPOLOGY, TESTS],
+        };
+        groups.concat()
+    }
+
+    /// What to look for where packages have other names: programs, and the library as pkg-config knows it.
+    fn programs(self) -> &'static [&'static str] {
+        match self {
+            Self::Build => &["cc", "pkg-config"],
+            Self::Demo => &["cc", "pkg-config", "ip", "nsenter", "ethtool", "iperf3", "ping"],
+            Self::Tests => &[
+                "cc",
+                "pkg-config",
+                "ip",
+                "nsenter",
+                "ethtool",
+                "iperf3",
+                "ping",
+                "arping",
+                "tcpdump",
+            ],
+        }
+    }
+}
+
+/// Installs what is missing, after listing it. What is there is left alone.
+///
+/// apt is never cut short: a signal takes effect when it has finished, since a half-configured package is worse than a late Ctrl-C.
+pub(crate) fn install(needs: Needs) -> Result<(), Error> {
+    let system = System::read();
+    if !system.is_supported() {
+        return check_by_program(&system, needs);
+    }
+    let missing = missing(needs)?;
+    if missing.is_empty() {
+        return Ok(());
+    }
+    step!("installing {} packages: {}", missing.len(), missing.join(" "));
+    let privilege = session::privilege()?;
+    apt(privilege, "reads the package lists", &["update"])?;
+    let mut words = vec!["install", "-y", "--no-install-recommends"];
+    words.extend(missing);
+    apt(privilege, "installs what the build and the topology need", &words)
+}
+
+fn apt(privilege: Privilege, why: &str, words: &[&str]) -> Result<(), Error> {
+    interrupt::check()?;
+    let mut command = privilege.command("env");
+    command
+        .args([
+            "DEBIAN_FRONTEND=noninteractive",
+            "apt-get",
+            "-q",
+            "-o",
+            "DPkg::Lock::Timeout=300",
+        ])
+        .args(words);
+    privilege.announce(&command, why);
+    run_shown(command, Wait::ToTheEnd(APT_LIMIT))?;
+    Ok(interrupt::check()?)
+}
+
+fn missing(needs: Needs) -> Result<Vec<&'static str>, Error> {
+    let packages = needs.packages();
+    let mut query = Command::new("dpkg-query");
+    query
+        .args(["--show", "--showformat", "${Package} ${db:Status-Status}\\n"])
+        .args(&packages);
+    // It fails when it knows nothing of one of them, and lists the others all the same.
+    let answer = run(query, Wait::Interruptible(Duration::from_secs(60)))?;
+    let installed: Vec<_> = installed(&answer.stdout).collect();
+    Ok(packages
+        .into_iter()
+        .filter(|package| !installed.contains(package))
+        .collect())
+}
+
+/// The packages that the answer of dpkg-query calls installed.
+fn installed(answer: &str) -> impl Iterator<Item = &str> {
+    answer.lines().filter_map(|line| line.strip_suffix(" installed"))
+}
+
+fn check_by_program(system: &System, needs: Needs) -> Result<(), Error> {
+    let works = |program: &str, argument: &str| {
+        let mut command = Privilege::Direct.command(program);
+        command.arg(argument);
+        // Whatever it thinks of the argument: it is there.
+        run(command, Wait::Interruptible(Duration::from_secs(10)))
+    };
+    let mut missing: Vec<_> = needs
+        .programs()
+        .iter()
+        .filter(|program| works(program, "--version").is_err())
+        .map(|program| (*program).to_owned())
+        .collect();
+    interrupt::check()?;
+    let dpdk = run(
+        {
+            let mut command = Command::new("pkg-config");
+            command.args(["--exists", "libdpdk"]);
+            command
+        },
+        Wait::Interruptible(Duration::from_secs(10)),
+    );
+    if !dpdk.is_ok_and(|answer| answer.status.success()) {
+        missing.push("DPDK 22.11 or 24.11 with its headers (pkg-config libdpdk)".to_owned());
+    }
+    if missing.is_empty() {
+        say!(
+            "This is {}: nothing is installed here; what is needed was found (libclang is looked for by the build).",
+            system.name
+        );
+        return Ok(());
+    }
+    missing.push("libclang with its headers".to_owned());
+    Err(Error::UnknownSystem {
+        system: system.name.clone(),
+        missing: missing.join(", "),
+    })
+}
+
+/// What /etc/os-release says.
+struct System {
+    name: String,
+    id: String,
+    version: String,
+}
+
+impl System {
+    fn read() -> Self {
+        Self::parse(&fs::read_to_string("/etc/os-release").unwrap_or_default())
+    }
+
+    fn parse(text: &str) -> Self {
+        let value = |key: &str| {
+            let line = text
+                .lines()
+                .find_map(|line| line.strip_prefix(key)?.strip_prefix('='));
+            line.unwrap_or_default().trim_matches(['"', '\'']).to_owned()
+        };
+        let name = Some(value("PRETTY_NAME")).filter(|name| !name.is_empty());
+        Self {
+            name: name.unwrap_or_else(|| "an unknown system".to_owned()),
+            id: value("ID"),
+            version: value("VERSION_ID"),
+        }
+    }
+
+    fn is_supported(&self) -> bool {
+        self.id == "debian" && ["12", "13"].contains(&self.version.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn debian_12_and_13_are_known_and_others_are_named() {
+        let bookworm = "PRETTY_NAME=\"Debian GNU/Linux 12 (bookworm)\"\nVERSION_ID=\"12\"\nID=debian\n";
+        assert!(System::parse(bookworm).is_supported());
+        assert!(System::parse(&bookworm.replace("12", "13")).is_supported());
+        assert!(!System::parse(&bookworm.replace("12", "11")).is_supported());
+        let fedora = System::parse("ID=fedora\nVERSION_ID=43\nPRETTY_NAME='Fedora Linux 43'\n");
+        assert!(!fedora.is_supported());
+        assert_eq!(fedora.name, "Fedora Linux 43");
+        assert_eq!(System::parse("").name, "an unknown system");
+    }
+
+    #[test]
+    fn a_package_that_was_removed_but_is_still_known_is_missing() {
+        let answer = "libdpdk-dev installed\nethtool config-files\niperf3 not-installed\n";
+        assert_eq!(installed(answer).collect::<Vec<_>>(), ["libdpdk-dev"]);
+    }
+
+    #[test]
+    fn each_command_needs_what_the_build_needs() {
+        for needs in [Needs::Build, Needs::Demo, Needs::Tests] {
+            let packages = needs.packages();
+            assert!(
+                packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),
+                "{needs:?}"
+            );
+        }
+    }
+}
