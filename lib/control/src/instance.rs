@@ -250,7 +250,7 @@ impl RunDir {
 
     /// Removes the run directory when no instance is left in it. Under the claims lock, so that nobody compares claims
     /// under a lock file that is gone; when another process holds it, the directory is in use anyway.
-    fn remove_if_empty(&self) {
+    pub fn remove_if_empty(&self) {
         let path = self.claims_path();
         let Ok(Some(file)) = open_lock(&path) else { return };
         if fcntl(file.as_fd(), FcntlArg::F_OFD_SETLK(&whole_file(libc::F_WRLCK))).is_err() {
@@ -328,7 +328,7 @@ impl InstanceDir {
 
     /// What the primary said of itself; `None` when it has not yet, or died before it could.
     pub fn description(&self) -> Result<Option<Description>, RegistryError> {
-        let path = self.path.join("instance.json");
+        let path = self.description_path();
         let text = match fs::read_to_string(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -357,6 +357,8 @@ impl InstanceDir {
             if is_at(&file, &path)? {
                 file.set_len(0).map_err(RegistryError::io("write", &path))?;
                 writeln!(&file, "{}", std::process::id()).map_err(RegistryError::io("write", &path))?;
+                // What a dead primary said of itself is true no more.
+                drop(fs::remove_file(self.description_path()));
                 return Ok(InstanceLock { directory: self.clone(), _file: file });
             }
         }
@@ -364,6 +366,10 @@ impl InstanceDir {
 
     fn lock_path(&self) -> PathBuf {
         self.path.join("lock")
+    }
+
+    fn description_path(&self) -> PathBuf {
+        self.path.join("instance.json")
     }
 
     fn owner(&self) -> u32 {
@@ -400,7 +406,7 @@ impl InstanceLock {
 
     /// Publishes the description, whole or not at all.
     pub fn publish(&self, description: &Description, group: Option<u32>) -> Result<(), RegistryError> {
-        let path = self.directory.path.join("instance.json");
+        let path = self.directory.description_path();
         let next = self.directory.path.join("instance.json.new");
         let text = serde_json::to_string_pretty(description)
             .map_err(|error| RegistryError::Description { path: path.clone(), reason: error.to_string() })?;

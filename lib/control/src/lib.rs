@@ -10,6 +10,8 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod check;
+pub mod choose;
 pub mod client;
 pub mod event;
 mod frame;

@@ -28,6 +28,7 @@ mod numa;
 mod pool;
 mod port;
 pub mod ring;
+mod runtime_directory;
 
 pub use batch::{Drain, MbufBatch};
 pub use cpu::{pause, prefetch, tsc, tsc_hz};
@@ -39,6 +40,7 @@ pub use lcore::{LaunchError, LcoreHandle, LcoreId};
 pub use mbuf::{ChecksumStatus, Mbuf, MbufError, OffloadFlags};
 pub use numa::NumaNode;
 pub use pool::{Pool, PoolError};
+pub use runtime_directory::{ThreadsRunning, set_runtime_directory};
 pub use port::{
     Device, LinkStatus, MacAddress, Port, PortConfig, PortError, PortId, PortInfo, PortStats, RunningPort,
     RxOffloads, RxQueue, StartedPort, TxOffloads, TxQueue,

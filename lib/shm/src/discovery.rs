@@ -86,6 +86,9 @@ pub struct DiscoveryPage {
 // SAFETY: the segment is reached through atomics only; Shmem is not Send because it holds a raw pointer.
 unsafe impl Send for DiscoveryPage {}
 
+// SAFETY: as above; every method stores atomics only.
+unsafe impl Sync for DiscoveryPage {}
+
 impl DiscoveryPage {
     /// Makes the segment `name`, readable by `group`, and replaces one that a dead primary left: the caller holds the
     /// lock of the instance.
