@@ -1,0 +1,176 @@
+//! The command line: what is common to all objects. Each object's own words are in its module.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
+use control::arguments::InstanceArguments;
+
+use crate::{addr, counter, drop, instance, link, log, memory, monitor, neigh, route, shell, worker};
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ctl instance
+  tollgate-ctl --instance blue link show
+  tollgate-ctl -I blue --watch 1 counter
+  tollgate-ctl -I blue --json route show
+  tollgate-ctl -I blue route add 10.1.0.0/16 via 192.168.10.2
+  tollgate-ctl -I blue route get 10.1.2.3
+
+'show' is the verb when none is given. Without --instance the only instance that runs is taken.
+Exit status: 0 done, 1 failed, 2 wrong usage. With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
+
+/// Looks into running instances and changes them
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-ctl", version = control::VERSION, after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) options: Options,
+
+    #[command(subcommand)]
+    pub(crate) object: Object,
+}
+
+/// What is the same for all objects.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    #[command(flatten)]
+    pub(crate) instance: InstanceArguments,
+
+    /// JSON instead of tables and sentences
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    /// Show again every so many seconds, with rates of counters
+    #[arg(long, global = true, value_name = "SECONDS", value_parser = interval)]
+    pub(crate) watch: Option<Duration>,
+
+    /// Say on stderr what is read (-v) and asked (-vv)
+    #[arg(long, short, global = true, action = ArgAction::Count)]
+    pub(crate) verbose: u8,
+}
+
+/// What the tool knows of.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Object {
+    /// Instances, alive or dead
+    Instance(instance::Arguments),
+    /// Interfaces: device, state, packets
+    Link(link::Arguments),
+    /// Addresses of the gateway
+    Addr(addr::Arguments),
+    /// IPv4 routes
+    Route(route::Arguments),
+    /// Neighbours: who has which MAC address
+    Neigh(neigh::Arguments),
+    /// Workers: how busy they are
+    Worker(worker::Arguments),
+    /// Counters of interfaces
+    Counter(counter::Arguments),
+    /// Dropped packets by interface and reason
+    Drop(drop::Arguments),
+    /// How memory is used
+    Memory(memory::Arguments),
+    /// Log levels
+    Log(log::Arguments),
+    /// Events as they happen, a JSON object per line
+    Monitor(monitor::Arguments),
+    /// Prints the completion script of a shell
+    Completion(shell::CompletionArguments),
+    /// Prints the manual page
+    Man(shell::ManArguments),
+}
+
+/// An object that can only be shown.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ShowOnly {
+    /// Show it
+    Show,
+}
+
+impl Arguments {
+    /// Reads the command line.
+    pub(crate) fn read(words: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+        let mut command = Self::command();
+        let matches = command.try_get_matches_from_mut(words)?;
+        if let Some((name, object)) = matches.subcommand()
+            && let Some(verb) = object.subcommand_name()
+            && has_own_words(&command, object)
+        {
+            let message = format!("arguments stand before the verb: write '{name} {verb}' first, then them");
+            return Err(command.error(ErrorKind::ArgumentConflict, message));
+        }
+        Self::from_arg_matches(&matches)
+    }
+}
+
+/// Whether there are arguments of an object's implied `show`, which clap passes over when a verb follows. Its own
+/// setting for such conflicts takes the options that are good everywhere for conflicts too.
+fn has_own_words(command: &Command, object: &ArgMatches) -> bool {
+    let global = |id: &Id| command.get_arguments().any(|argument| argument.get_id() == id);
+    let given = |id: &Id| object.value_source(id.as_str()) == Some(ValueSource::CommandLine);
+    object.ids().any(|id| given(id) && !global(id))
+}
+
+fn interval(text: &str) -> Result<Duration, String> {
+    let seconds: f64 = text
+        .parse()
+        .map_err(|_| "give a number of seconds, such as 1 or 0.5".to_owned())?;
+    if !(0.1..=86_400.0).contains(&seconds) {
+        return Err("give 0.1 to 86400 seconds".to_owned());
+    }
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn show_is_the_verb_when_none_is_given() {
+        for words in [
+            "ctl route",
+            "ctl route show",
+            "ctl --json route --watch 1",
+            "ctl route --json show",
+            "ctl route show --watch 0.5 10.0.0.0/8",
+            "ctl route 10.0.0.0/8",
+            "ctl -I blue link wan",
+            "ctl drop --all",
+            "ctl drop show --all wan",
+            "ctl instance -v show blue",
+        ] {
+            let parsed = Arguments::read(words.split(' ').map(Into::into));
+            assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());
+        }
+    }
+
+    #[test]
+    fn a_word_before_the_verb_is_not_passed_over() {
+        for words in [
+            "ctl link wan show",
+            "ctl link --json wan set wan up",
+            "ctl drop --all show",
+        ] {
+            let refused = Arguments::read(words.split(' ').map(Into::into))
+                .unwrap_err()
+                .to_string();
+            assert!(refused.contains("stand before the verb"), "{words}: {refused}");
+        }
+    }
+
+    #[test]
+    fn intervals_are_seconds_within_reason() {
+        assert_eq!(interval("0.5"), Ok(Duration::from_millis(500)));
+        for wrong in ["", "x", "-1", "0", "NaN", "inf", "1e9"] {
+            assert!(interval(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,250 @@
+//! `link show` and `link set`: ports with their device, state and packets.
+
+use clap::{Args, Subcommand, ValueEnum};
+use control::message::Request;
+use packet::MacAddress;
+use serde::Serialize;
+use shm::records::{Interface, OffloadHint, from_text};
+use shm::{CounterView, DropReason, InterfaceCounter};
+
+use crate::failure::Failure;
+use crate::present::Show;
+use crate::rates::{Count, Rates};
+use crate::session::Session;
+use crate::table::{Column, Table, left, right};
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ctl link
+  tollgate-ctl --watch 1 link show wan
+  tollgate-ctl link set wan down";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    show: ShowArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show all interfaces, or one
+    Show(ShowArguments),
+    /// Set an interface up or down
+    Set {
+        /// The interface
+        name: String,
+        /// What to set it to
+        state: AdminState,
+    },
+}
+
+#[derive(Debug, Args)]
+struct ShowArguments {
+    /// Only this interface
+    name: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum AdminState {
+    Up,
+    Down,
+}
+
+/// An interface and its packets.
+#[derive(Debug, Serialize)]
+struct Link {
+    name: String,
+    device: String,
+    driver: String,
+    /// The kernel interface behind it.
+    netdev: Option<String>,
+    mac: MacAddress,
+    mtu: u16,
+    admin: &'static str,
+    link: &'static str,
+    /// Megabit per second.
+    speed_mbps: Option<u32>,
+    rx_packets: u64,
+    rx_bytes: u64,
+    tx_packets: u64,
+    tx_bytes: u64,
+    drops: u64,
+    offload_hint: Option<&'static str>,
+    /// What to type against what the hint tells of.
+    offload_advice: Option<String>,
+}
+
+pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    let shown = match arguments.verb {
+        Some(Verb::Set { name, state }) => {
+            return session.change(Request::LinkSet {
+                interface: name,
+                up: state == AdminState::Up,
+            });
+        }
+        Some(Verb::Show(shown)) => shown,
+        None => arguments.show,
+    };
+    session.show(|| {
+        let tables = session.tables()?;
+        let counters = tables.reader.counters();
+        let links = tables.selected(shown.name.as_deref())?;
+        let links = links
+            .into_iter()
+            .map(|(index, record)| Link::new(*index, record, &counters))
+            .collect();
+        Ok(tables.reading(links))
+    })
+}
+
+impl Link {
+    fn new(index: u16, record: &Interface, counters: &CounterView<'_>) -> Self {
+        let up_or_down = |up: u8| if up == 0 { "down" } else { "up" };
+        let count = |counter| counters.interface(index, counter);
+        let name = from_text(&record.name);
+        let netdev = Some(from_text(&record.netdev)).filter(|netdev| !netdev.is_empty());
+        let hint = OffloadHint::from_raw(record.offload_hint).filter(|hint| *hint != OffloadHint::None);
+        Self {
+            device: from_text(&record.device),
+            driver: from_text(&record.driver),
+            mac: record.mac.into(),
+            mtu: record.mtu,
+            admin: up_or_down(record.admin_up),
+            link: up_or_down(record.link_up),
+            speed_mbps: Some(record.speed_mbps).filter(|speed| *speed != 0),
+            rx_packets: count(InterfaceCounter::RxPackets),
+            rx_bytes: count(InterfaceCounter::RxBytes),
+            tx_packets: count(InterfaceCounter::TxPackets),
+            tx_bytes: count(InterfaceCounter::TxBytes),
+            drops: DropReason::ALL
+                .iter()
+                .map(|reason| counters.drops(index, *reason))
+                .sum(),
+            offload_hint: hint.map(OffloadHint::name),
+            offload_advice: hint.map(|hint| offload_advice(&name, netdev.as_deref(), hint)),
+            name,
+            netdev,
+        }
+    }
+}
+
+/// Packets come unfinished from who sends them: on a veth that is the peer, not the device that the gateway reads.
+fn offload_advice(name: &str, netdev: Option<&str>, hint: OffloadHint) -> String {
+    let seen = match hint {
+        OffloadHint::Oversize => "longer than its MTU",
+        OffloadHint::Both => "with unfinished checksums and longer than its MTU",
+        OffloadHint::None | OffloadHint::PartialChecksum => "with unfinished checksums",
+    };
+    let device = netdev.unwrap_or("DEVICE");
+    format!(
+        "{name}: packets come {seen}, left to hardware that is not there, and are dropped: run \
+         'ethtool -K {device} tx off rx off gso off gro off tso off' for {device}, and the same for its peer and on the \
+         hosts behind it, since it is the sender who leaves them unfinished"
+    )
+}
+
+impl Show for Link {
+    const COLUMNS: &'static [Column] = &[
+        left("NAME"),
+        left("DEVICE"),
+        left("DRIVER"),
+        left("MAC"),
+        right("MTU"),
+        left("ADMIN"),
+        left("LINK"),
+        right("MBIT/S"),
+        right("RX PACKETS"),
+        right("RX BYTES"),
+        right("TX PACKETS"),
+        right("TX BYTES"),
+        right("DROPS"),
+    ];
+    const RATE_COLUMNS: &'static [Column] = &[
+        right("RX PACKETS/S"),
+        right("RX BYTES/S"),
+        right("TX PACKETS/S"),
+        right("TX BYTES/S"),
+        right("DROPS/S"),
+    ];
+
+    fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
+        table
+            .cell(&self.name)
+            .cell(&self.device)
+            .cell(&self.driver)
+            .cell(self.mac)
+            .cell(self.mtu)
+            .cell(self.admin)
+            .cell(self.link)
+            .optional(self.speed_mbps);
+        for count in self.counts() {
+            table.cell(count.value);
+        }
+        if let Some(rates) = rates {
+            for count in self.counts() {
+                table.optional(rates.of(count.name));
+            }
+        }
+    }
+
+    fn key(&self) -> String {
+        self.name.clone()
+    }
+
+    fn counts(&self) -> Vec<Count> {
+        vec![
+            Count::new("rx_packets", self.rx_packets),
+            Count::new("rx_bytes", self.rx_bytes),
+            Count::new("tx_packets", self.tx_packets),
+            Count::new("tx_bytes", self.tx_bytes),
+            Count::new("drops", self.drops),
+        ]
+    }
+
+    fn note(&self) -> Option<String> {
+        self.offload_advice.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_json_form_is_stable() {
+        let link = Link {
+            name: "wan".into(),
+            device: "net_af_packet0,iface=wan0".into(),
+            driver: "net_af_packet".into(),
+            netdev: Some("wan0".into()),
+            mac: [2, 0, 0, 0, 0, 1].into(),
+            mtu: 1500,
+            admin: "up",
+            link: "down",
+            speed_mbps: None,
+            rx_packets: 1,
+            rx_bytes: 64,
+            tx_packets: 2,
+            tx_bytes: 128,
+            drops: 3,
+            offload_hint: None,
+            offload_advice: None,
+        };
+        assert_eq!(
+            serde_json::to_string(&link).unwrap(),
+            r#"{"name":"wan","device":"net_af_packet0,iface=wan0","driver":"net_af_packet","netdev":"wan0","mac":"02:00:00:00:00:01","mtu":1500,"admin":"up","link":"down","speed_mbps":null,"rx_packets":1,"rx_bytes":64,"tx_packets":2,"tx_bytes":128,"drops":3,"offload_hint":null,"offload_advice":null}"#
+        );
+    }
+
+    #[test]
+    fn the_advice_can_be_typed() {
+        let advice = offload_advice("wan", Some("wan0"), OffloadHint::Both);
+        assert!(
+            advice.contains("'ethtool -K wan0 tx off rx off gso off gro off tso off'"),
+            "{advice}"
+        );
+    }
+}

@@ -1,0 +1,74 @@
+//! Arguments that read like `ip`'s: a value, then keywords each followed by its own.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+/// Words that are yet to be read.
+pub(crate) struct Words<'a>(std::slice::Iter<'a, String>);
+
+impl<'a> Words<'a> {
+    pub(crate) fn new(words: &'a [String]) -> Self {
+        Self(words.iter())
+    }
+
+    /// The next word, which is `what` in the message when there is none.
+    pub(crate) fn next(&mut self, what: &str) -> Result<&'a str, String> {
+        self.0
+            .next()
+            .map(String::as_str)
+            .ok_or_else(|| format!("{what} is missing"))
+    }
+
+    /// The value after a keyword, for which there may be several words.
+    pub(crate) fn after(&mut self, keywords: &[&str], what: &str) -> Result<&'a str, String> {
+        let expected = format!("'{} {what}'", keywords[0]);
+        let word = self.next(&expected)?;
+        if !keywords.contains(&word) {
+            return Err(format!("'{word}' stands where {expected} is expected"));
+        }
+        self.next(&expected)
+    }
+
+    /// The interface after `dev`.
+    pub(crate) fn device(&mut self) -> Result<String, String> {
+        self.after(&["dev", "interface"], "IFACE").map(str::to_owned)
+    }
+
+    /// Nothing may follow.
+    pub(crate) fn end(mut self) -> Result<(), String> {
+        self.0
+            .next()
+            .map_or(Ok(()), |word| Err(format!("'{word}' is one word too many")))
+    }
+}
+
+/// Parses a word; `expected` says what it should have been.
+pub(crate) fn parse<T: FromStr>(word: &str, expected: impl Display) -> Result<T, String> {
+    word.parse().map_err(|_| format!("'{word}' is not {expected}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn device(words: &str) -> Result<String, String> {
+        let words: Vec<_> = words.split_whitespace().map(str::to_owned).collect();
+        let mut words = Words::new(&words);
+        let device = words.device()?;
+        words.end().map(|()| device)
+    }
+
+    #[test]
+    fn an_interface_follows_its_keyword() {
+        assert_eq!(device("dev wan"), Ok("wan".into()));
+        assert_eq!(device("interface wan"), Ok("wan".into()));
+        assert_eq!(device("dev dev"), Ok("dev".into()));
+        assert_eq!(device(""), Err("'dev IFACE' is missing".into()));
+        assert_eq!(device("dev"), Err("'dev IFACE' is missing".into()));
+        assert_eq!(
+            device("via wan"),
+            Err("'via' stands where 'dev IFACE' is expected".into())
+        );
+        assert_eq!(device("dev wan lan"), Err("'lan' is one word too many".into()));
+    }
+}

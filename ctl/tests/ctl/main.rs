@@ -1,0 +1,18 @@
+//! The built tool against a primary that forwards nothing, but is real in all that the tool sees: lock, description,
+//! discovery page, table region, control socket. Needs neither DPDK nor privileges.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends at what it did not expect"
+)]
+
+mod changes;
+mod errors;
+mod events;
+mod fake_primary;
+mod run;
+mod shows;
+mod speed;
+mod watch;
