@@ -1,5 +1,38 @@
-//! IKEv2 daemon that installs IPsec SAs in a running instance
+//! IKEv2 daemon: for now it can only say whether it could attach.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use control::arguments::InstanceArguments;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ikev2d --instance blue --check";
+
+/// IKEv2 daemon that installs IPsec SAs into a running instance
+///
+/// This build does not speak IKEv2 yet. It can tell whether it could attach: with --check it connects to the
+/// instance and compares versions and table layout.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-ikev2d", version = control::VERSION, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    instance: InstanceArguments,
+
+    /// Connect to the instance, say whether this tool could attach, and exit: 0 yes, 1 no
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.check {
+        return control::check::report(&arguments.instance, "tollgate-ikev2d");
+    }
+    eprintln!(
+        "error: this build of tollgate-ikev2d does not speak IKEv2 yet: use --check to see whether it could attach"
+    );
+    ExitCode::FAILURE
+}

@@ -1,5 +1,38 @@
-//! Router-alert relay for a running instance
+//! Router-alert relay: for now it can only say whether it could attach.
 
 #![forbid(unsafe_code)]
 
-fn main() {}
+use std::process::ExitCode;
+
+use clap::Parser;
+use control::arguments::InstanceArguments;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ra-relay --instance blue --check";
+
+/// Relay for packets with the router alert option
+///
+/// This build does not relay yet. It can tell whether it could attach: with --check it connects to the
+/// instance and compares versions and table layout.
+#[derive(Debug, Parser)]
+#[command(name = "tollgate-ra-relay", version = control::VERSION, after_help = EXAMPLES)]
+struct Arguments {
+    #[command(flatten)]
+    instance: InstanceArguments,
+
+    /// Connect to the instance, say whether this tool could attach, and exit: 0 yes, 1 no
+    #[arg(long)]
+    check: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    if arguments.check {
+        return control::check::report(&arguments.instance, "tollgate-ra-relay");
+    }
+    eprintln!(
+        "error: this build of tollgate-ra-relay does not relay packets yet: use --check to see whether it could attach"
+    );
+    ExitCode::FAILURE
+}
