@@ -1,0 +1,259 @@
+//! Adjacencies: what a FIB lookup leads to, and how the packet leaves from there.
+//!
+//! ```text
+//!   word 0   kind (4 bits) │ interface (12 bits) │ destination MAC (48 bits)     one store changes all of it
+//!   word 1   used: set by workers, taken by the control thread, which asks only neighbours in use again
+//!   word 2,3 next hop, IPv4-mapped; written before the adjacency is published and never after
+//! ```
+//!
+//! Index 0 is "no route". Slots are reused only after every worker has passed a quiescent point.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use fib::{NextHop, Quiescence, Retired};
+use packet::MacAddress;
+
+/// Words per adjacency.
+pub const WORDS: usize = 4;
+/// The most interfaces that an adjacency can name.
+pub const MAX_INTERFACES: usize = 1 << 12;
+
+/// Memory for adjacencies: hugepages in production, a `Vec` in tests.
+pub trait Storage: std::ops::Deref<Target = [AtomicU64]> + Send + Sync + 'static {}
+impl<T: std::ops::Deref<Target = [AtomicU64]> + Send + Sync + 'static> Storage for T {}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adjacency {
+    /// No route leads there.
+    NoRoute,
+    /// A route says drop.
+    Blackhole,
+    /// An address of the gateway, on this interface.
+    Local {
+        /// The interface that has the address.
+        interface: u16,
+    },
+    /// A connected subnet's broadcast or network address.
+    Broadcast,
+    /// A connected subnet: the destination itself is the next hop, and not known as a neighbour.
+    Glean {
+        /// The interface of the subnet.
+        interface: u16,
+    },
+    /// A neighbour whose MAC address is not known yet.
+    Incomplete {
+        /// The interface that it is on.
+        interface: u16,
+    },
+    /// A neighbour that did not answer.
+    Failed {
+        /// The interface that it was looked for on.
+        interface: u16,
+    },
+    /// A neighbour, by its MAC address.
+    Forward {
+        /// The interface that it is on.
+        interface: u16,
+        /// Where the frame goes.
+        mac: MacAddress,
+    },
+}
+
+impl Adjacency {
+    #[inline]
+    fn from_word(word: u64) -> Self {
+        let interface = ((word >> 48) & 0xfff) as u16;
+        match word >> 60 {
+            1 => Self::Blackhole,
+            2 => Self::Local { interface },
+            3 => Self::Broadcast,
+            4 => Self::Glean { interface },
+            5 => Self::Incomplete { interface },
+            6 => Self::Failed { interface },
+            7 => Self::Forward { interface, mac: MacAddress::from_bits(word) },
+            _ => Self::NoRoute,
+        }
+    }
+
+    fn to_word(self) -> u64 {
+        let word = |kind: u64, interface: u16, mac: u64| kind << 60 | u64::from(interface & 0xfff) << 48 | mac;
+        match self {
+            Self::NoRoute => 0,
+            Self::Blackhole => word(1, 0, 0),
+            Self::Local { interface } => word(2, interface, 0),
+            Self::Broadcast => word(3, 0, 0),
+            Self::Glean { interface } => word(4, interface, 0),
+            Self::Incomplete { interface } => word(5, interface, 0),
+            Self::Failed { interface } => word(6, interface, 0),
+            Self::Forward { interface, mac } => word(7, interface, mac.to_bits()),
+        }
+    }
+}
+
+/// The workers' view.
+pub struct AdjacencyReader<S> {
+    words: Arc<S>,
+}
+
+impl<S> Clone for AdjacencyReader<S> {
+    fn clone(&self) -> Self {
+        Self { words: self.words.clone() }
+    }
+}
+
+impl<S: Storage> AdjacencyReader<S> {
+    /// What the next hop stands for now.
+    #[inline]
+    pub fn load(&self, index: NextHop) -> Adjacency {
+        // Acquire: what is written before a change is published is seen with it.
+        self.words
+            .get(index.index() * WORDS)
+            .map_or(Adjacency::NoRoute, |word| Adjacency::from_word(word.load(Ordering::Acquire)))
+    }
+
+    /// Notes that packets go there.
+    #[inline]
+    pub fn mark_used(&self, index: NextHop) {
+        if let Some(used) = self.words.get(index.index() * WORDS + 1) {
+            // A load first: the line stays shared among workers while the mark is set.
+            if used.load(Ordering::Relaxed) == 0 {
+                used.store(1, Ordering::Relaxed);
+            }
+        }
+    }
+
+    /// The next hop's IPv4 address.
+    #[inline]
+    pub fn next_hop(&self, index: NextHop) -> Ipv4Addr {
+        let first = index.index() * WORDS + 2;
+        self.words.get(first + 1).map_or(Ipv4Addr::UNSPECIFIED, |low| Ipv4Addr::from(low.load(Ordering::Relaxed) as u32))
+    }
+}
+
+/// The control thread's side.
+pub struct AdjacencyWriter<S> {
+    words: Arc<S>,
+    free: Vec<NextHop>,
+    next: u32,
+    retired: Retired<NextHop>,
+}
+
+impl<S: Storage> AdjacencyWriter<S> {
+    /// Adjacencies in `storage`, [`WORDS`] words each. All of it must be zero.
+    pub fn new(storage: S) -> Self {
+        Self { words: Arc::new(storage), free: Vec::new(), next: 1, retired: Retired::new() }
+    }
+
+    /// A view for a worker.
+    pub fn reader(&self) -> AdjacencyReader<S> {
+        AdjacencyReader { words: self.words.clone() }
+    }
+
+    /// A new adjacency, or `None` when all are in use.
+    pub fn allocate(&mut self, adjacency: Adjacency, next_hop: IpAddr) -> Option<NextHop> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None if (self.next as usize) < self.capacity() => {
+                self.next += 1;
+                NextHop::new(self.next - 1)?
+            }
+            None => return None,
+        };
+        let mapped: Ipv6Addr = match next_hop {
+            IpAddr::V4(v4) => v4.to_ipv6_mapped(),
+            IpAddr::V6(v6) => v6,
+        };
+        let bits = mapped.to_bits();
+        let first = index.index() * WORDS;
+        self.words.get(first + 1)?.store(0, Ordering::Relaxed);
+        self.words.get(first + 2)?.store((bits >> 64) as u64, Ordering::Relaxed);
+        self.words.get(first + 3)?.store(bits as u64, Ordering::Relaxed);
+        self.set(index, adjacency);
+        Some(index)
+    }
+
+    /// Changes what an adjacency stands for; packets see all of the change or none.
+    pub fn set(&self, index: NextHop, adjacency: Adjacency) {
+        if let Some(word) = self.words.get(index.index() * WORDS) {
+            word.store(adjacency.to_word(), Ordering::Release);
+        }
+    }
+
+    /// What an adjacency stands for.
+    pub fn get(&self, index: NextHop) -> Adjacency {
+        self.reader().load(index)
+    }
+
+    /// Whether packets went there since the last call.
+    pub fn take_used(&self, index: NextHop) -> bool {
+        self.words.get(index.index() * WORDS + 1).is_some_and(|used| used.swap(0, Ordering::Relaxed) != 0)
+    }
+
+    /// Gives an adjacency back that no route leads to any more. It becomes free once workers have passed.
+    pub fn retire(&mut self, index: NextHop) {
+        self.retired.push(index);
+    }
+
+    /// Frees what was retired before all workers passed.
+    pub fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
+        let free = &mut self.free;
+        self.retired.reclaim(quiescence, |index| free.push(index))
+    }
+
+    /// Adjacencies in use, retired ones included.
+    pub fn in_use(&self) -> usize {
+        self.next as usize - 1 - self.free.len()
+    }
+
+    /// How many there can be.
+    pub fn capacity(&self) -> usize {
+        self.words.len() / WORDS
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn writer(capacity: usize) -> AdjacencyWriter<Vec<AtomicU64>> {
+        AdjacencyWriter::new((0..capacity * WORDS).map(|_| AtomicU64::new(0)).collect())
+    }
+
+    #[test]
+    fn every_kind_comes_back_from_its_word() {
+        let interface = 0xfff;
+        for adjacency in [
+            Adjacency::NoRoute,
+            Adjacency::Blackhole,
+            Adjacency::Local { interface },
+            Adjacency::Broadcast,
+            Adjacency::Glean { interface },
+            Adjacency::Incomplete { interface },
+            Adjacency::Failed { interface },
+            Adjacency::Forward { interface, mac: MacAddress([0xfe, 0xff, 0, 1, 2, 3]) },
+        ] {
+            assert_eq!(Adjacency::from_word(adjacency.to_word()), adjacency);
+        }
+    }
+
+    #[test]
+    fn a_retired_slot_is_reused_only_after_workers_passed() {
+        let (quiescence, mut checkpoints) = Quiescence::new(1);
+        let mut writer = writer(3);
+        let next_hop = IpAddr::from([10, 0, 0, 1]);
+        let first = writer.allocate(Adjacency::Blackhole, next_hop).unwrap();
+        let _second = writer.allocate(Adjacency::Blackhole, next_hop).unwrap();
+        assert_eq!(writer.allocate(Adjacency::Blackhole, next_hop), None);
+        writer.retire(first);
+        writer.reclaim(&quiescence);
+        writer.reclaim(&quiescence);
+        assert_eq!(writer.allocate(Adjacency::Blackhole, next_hop), None);
+        checkpoints[0].pass();
+        writer.reclaim(&quiescence);
+        assert_eq!(writer.allocate(Adjacency::Blackhole, next_hop), Some(first));
+        assert_eq!(writer.reader().next_hop(first), Ipv4Addr::new(10, 0, 0, 1));
+    }
+}

@@ -1,0 +1,324 @@
+//! The configuration file: read as a whole, believed only when nothing is wrong with it.
+//!
+//! ```text
+//!   text ─► document   TOML with places            every problem is noted as file:line:column: sentence,
+//!        ─► sections   keys, types, ranges         and the walk goes on to find the next
+//!        ─► check      what sections say of each other
+//!        ─► Config     plain types, nothing left to check
+//! ```
+
+mod address;
+mod check;
+mod device;
+mod document;
+mod eal_args;
+pub mod machine;
+mod problem;
+mod sections;
+#[cfg(test)]
+mod tests;
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use control::instance::InstanceName;
+use control::message::Route;
+use ipnet::Ipv4Net;
+use packet::MacAddress;
+use shm::records::IdlePolicy;
+
+pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
+pub use self::problem::{ConfigErrors, Problem};
+
+use self::check::Network;
+pub(crate) use self::document::suggestion;
+use self::document::{At, Document, Section};
+use self::machine::Machine;
+use self::sections::{RawInterface, RawNeighbor, RawRoute};
+use crate::log::LogConfig;
+use crate::{netns, plan};
+
+/// A configuration that has nothing wrong with it.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it is from.
+    pub path: PathBuf,
+    /// `[instance]`.
+    pub instance: Instance,
+    /// `[log]`.
+    pub log: LogConfig,
+    /// `[eal]`.
+    pub eal: EalConfig,
+    /// `[limits]`.
+    pub limits: Limits,
+    /// `[workers]`.
+    pub workers: Workers,
+    /// `[[interface]]`, in the order of the file: the index is that of the port's interface.
+    pub interfaces: Vec<Interface>,
+    /// `[[route]]`.
+    pub routes: Vec<Route>,
+    /// `[[neighbor]]`.
+    pub neighbors: Vec<Neighbor>,
+    /// Where memory_mb is written, for the message that it is too little: `file:line:column`, or the file.
+    pub(crate) memory_place: String,
+}
+
+/// `[instance]`: who this is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Instance {
+    /// Name of the instance.
+    pub name: InstanceName,
+    /// The network namespace to enter, as `ip netns` names it.
+    pub netns: Option<String>,
+    /// EAL's file prefix, which also names the table region.
+    pub file_prefix: String,
+    /// The group that may use the instance.
+    pub group: Option<Group>,
+}
+
+/// A group of this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Group {
+    /// Its name.
+    pub name: String,
+    /// Its number.
+    pub gid: u32,
+}
+
+/// `[eal]`: what DPDK gets.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EalConfig {
+    /// Megabytes of hugepages on each NUMA node that has a worker: at the start, and never more.
+    pub memory_mb: u32,
+    /// Whether DPDK's own secondaries may attach.
+    pub stock_tools: bool,
+    /// The hugetlbfs mount to use, when it is not to be found by itself.
+    pub huge_dir: Option<PathBuf>,
+    /// More arguments: the file's, then those of the command line.
+    pub args: Vec<String>,
+}
+
+impl EalConfig {
+    const DEFAULT_MEMORY_MB: u32 = 256;
+}
+
+/// `[limits]`: how much the tables hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// IPv4 routes of configuration and operators.
+    pub routes4: u32,
+    /// Groups of 256 addresses in which a prefix longer than /24 lies.
+    pub tbl8_groups4: u32,
+    /// Neighbours.
+    pub neighbors: u32,
+    /// Addresses of the gateway.
+    pub addresses: u32,
+    /// Packets that can be in the primary at a time, in the queues of its devices or waiting.
+    pub packet_buffers: u32,
+}
+
+impl Limits {
+    const DEFAULT_ROUTES4: u32 = 100_000;
+    const DEFAULT_NEIGHBORS: u32 = 4096;
+    const DEFAULT_ADDRESSES: u32 = 256;
+    const MIN_PACKET_BUFFERS: u32 = 4096;
+
+    /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
+    fn default_tbl8_groups4(routes4: u32) -> u32 {
+        (routes4 / 4).min(32_768) + 1024
+    }
+}
+
+/// `[workers]`: which CPU does what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Workers {
+    /// The CPU of each worker.
+    pub lcores: Vec<u32>,
+    /// The CPUs of the control thread.
+    pub control_cpus: Vec<u32>,
+    /// What a worker does that has nothing to do.
+    pub idle: IdlePolicy,
+}
+
+/// `[[interface]]`: a port with an IP side.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// The device behind it.
+    pub device: Device,
+    /// Its addresses, each with the length of its connected prefix.
+    pub addresses: Vec<Ipv4Net>,
+    /// The longest IP packet in bytes, 68 to 9000.
+    pub mtu: u16,
+    /// Length of each receive queue.
+    pub rx_descriptors: u16,
+    /// Length of each transmit queue.
+    pub tx_descriptors: u16,
+}
+
+/// `[[neighbor]]`: a neighbour that is never asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Neighbor {
+    /// Its address.
+    pub address: Ipv4Addr,
+    /// Its MAC address.
+    pub mac: MacAddress,
+    /// Name of the interface that it is on.
+    pub interface: String,
+}
+
+/// What the command line says beside the file.
+#[derive(Clone, Debug, Default)]
+pub struct Overrides {
+    /// `--instance`.
+    pub instance: Option<InstanceName>,
+    /// `--netns`.
+    pub netns: Option<String>,
+    /// What stands after `--`.
+    pub eal_args: Vec<String>,
+}
+
+impl Config {
+    /// Reads the file, with what the command line says beside it.
+    pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigErrors> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(&text, path, overrides, &Machine::read()),
+            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
+        }
+    }
+
+    /// Parses the text of the file at `path` for a machine.
+    pub fn parse(
+        text: &str,
+        path: &Path,
+        overrides: &Overrides,
+        machine: &Machine,
+    ) -> Result<Self, ConfigErrors> {
+        let document = Document::new(path, text);
+        let table = document.parse();
+        let config = table.as_ref().and_then(|table| {
+            let root = Section::root(&document, table);
+            Self::walk(root, path, overrides, machine)
+        });
+        drop(table);
+        let errors = document.into_errors();
+        match config {
+            Some(config) if errors.problems().is_empty() => Ok(config),
+            _ => Err(errors),
+        }
+    }
+
+    /// Parses all sections. `None` only when something was noted as wrong.
+    fn walk(root: Section<'_>, path: &Path, overrides: &Overrides, machine: &Machine) -> Option<Self> {
+        let document = root.document;
+        let instance = instance(root.section("instance", "[instance]"), overrides);
+        let log = sections::log(root.section("log", "[log]"));
+        let (eal, memory_place) = sections::eal(root.section("eal", "[eal]"), overrides);
+        let limits = root.section("limits", "[limits]");
+        let workers = sections::workers(root.section("workers", "[workers]"), machine);
+        let raw_sections = |key, name| root.sections(key, name).into_iter();
+        let interfaces: Vec<_> = raw_sections("interface", "[[interface]]").map(RawInterface::parse).collect();
+        let routes: Vec<_> = raw_sections("route", "[[route]]").map(RawRoute::parse).collect();
+        let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]").map(RawNeighbor::parse).collect();
+        let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
+        let limits = sections::limits(limits, || plan::packet_buffers(descriptors, workers.lcores.len()));
+        root.finish();
+
+        check::check_interfaces(document, &interfaces);
+        let network = Network::of(&interfaces);
+        network.check_addresses(document, &limits);
+        network.check_routes(document, &routes, &limits);
+        network.check_neighbors(document, &neighbors, &limits);
+        Some(Self {
+            path: path.to_path_buf(),
+            instance: instance?,
+            log,
+            eal,
+            limits,
+            workers,
+            interfaces: interfaces.into_iter().filter_map(RawInterface::into_interface).collect(),
+            routes: routes.into_iter().filter_map(RawRoute::into_route).collect(),
+            neighbors: neighbors.into_iter().filter_map(RawNeighbor::into_neighbor).collect(),
+            memory_place: memory_place.map_or_else(|| path.display().to_string(), |place| place.in_file(path)),
+        })
+    }
+
+    /// The sections in which `new` differs and which are read at the start only.
+    pub fn diff(&self, new: &Self) -> Vec<&'static str> {
+        [
+            ("[instance]", self.instance != new.instance),
+            ("[eal]", self.eal != new.eal),
+            ("[limits]", self.limits != new.limits),
+            ("[workers]", self.workers != new.workers),
+            ("[[interface]]", self.interfaces != new.interfaces),
+            ("[[route]]", self.routes != new.routes),
+            ("[[neighbor]]", self.neighbors != new.neighbors),
+        ]
+        .into_iter()
+        .filter_map(|(name, differs)| differs.then_some(name))
+        .collect()
+    }
+}
+
+/// `[instance]` and what the command line says of it, which may repeat the file and not contradict it.
+fn instance(section: Section<'_>, overrides: &Overrides) -> Option<Instance> {
+    let document = section.document;
+    let name = section.parsed::<InstanceName>("name");
+    if let (Some(file), Some(given)) = (&name, &overrides.instance)
+        && file.value != *given
+    {
+        let sentence = format!("name = '{}' contradicts '--instance {given}': remove one of them", file.value);
+        document.report(file.place, sentence);
+    }
+    let name_is_written = section.string("name").is_some();
+    if !name_is_written && overrides.instance.is_none() {
+        document.report_missing("the instance has no name: write name = \"blue\" in [instance], or give --instance NAME");
+    }
+    let netns = section.string("netns");
+    for (name, place) in [
+        (netns.as_ref().map(|at| at.value), netns.as_ref().map(|at| at.place)),
+        (overrides.netns.as_deref(), None),
+    ] {
+        if let Some(Err(error)) = name.map(netns::validate) {
+            match place {
+                Some(place) => document.report(place, error.to_string()),
+                None => document.report_command_line(error.to_string()),
+            }
+        }
+    }
+    if let (Some(file), Some(given)) = (&netns, &overrides.netns)
+        && file.value != given
+    {
+        let sentence = format!("netns = '{}' contradicts '--netns {given}': remove one of them", file.value);
+        document.report(file.place, sentence);
+    }
+    let prefix = section.string("file_prefix");
+    let group = sections::group(&section);
+    section.finish();
+
+    let name = overrides.instance.clone().or(name.map(|at| at.value))?;
+    let file_prefix = prefix.as_ref().map_or_else(|| format!("tg-{name}"), |at| at.value.to_owned());
+    if let Some(reason) = file_prefix_fault(&file_prefix) {
+        let sentence = format!("the file prefix '{file_prefix}' {reason}: set file_prefix in [instance] to another");
+        match &prefix {
+            Some(At { place, .. }) => document.report(*place, sentence),
+            None => document.report_missing(sentence),
+        }
+    }
+    let netns = overrides.netns.clone().or(netns.map(|at| at.value.to_owned()));
+    Some(Instance { name, netns, file_prefix, group })
+}
+
+/// Why text cannot be a file prefix.
+fn file_prefix_fault(prefix: &str) -> Option<&'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    if prefix.is_empty() || prefix.len() > 64 || !prefix.chars().all(plain) || prefix.starts_with('.') {
+        Some("is not 1 to 64 letters, digits, '.', '_' and '-'")
+    } else if prefix.contains("map_") {
+        Some("contains 'map_', and every EAL that starts removes files of such names")
+    } else {
+        None
+    }
+}

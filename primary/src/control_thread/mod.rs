@@ -1,0 +1,249 @@
+//! The control thread: the one writer of all tables, at rest most of the time.
+//!
+//! ```text
+//!   workers ─ ARP, next hops to find ─►┐                       ┌─► tables: FIB, adjacencies, region
+//!   tools ─ requests ─────────────────►│ one round of the loop ├─► workers: ARP to send
+//!   signals, timers ──────────────────►┘                       └─► tools: answers, events
+//! ```
+
+mod packets;
+mod requests;
+mod signals;
+mod watch;
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use control::event::{Event, Subscribers};
+use control::instance::InstanceLock;
+use control::message::{ControlError, ROUTES_PER_REQUEST};
+use control::server::Server;
+use dpdk::ring::{Consumer, MbufConsumer, MbufProducer};
+use dpdk::{Pool, RunningPort};
+use fib::Quiescence;
+use ipnet::IpNet;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use nix::time::{ClockId, clock_gettime};
+use shm::records::{self, RouteProtocol};
+use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
+
+pub use self::signals::Signals;
+pub use self::watch::pool_record;
+use self::watch::Seen;
+use crate::config::{Config, Overrides};
+use crate::log::Log;
+use crate::plan::Plan;
+use crate::start::{AdjacencyStorage, FibStorage};
+use crate::tables::{Action, Tables};
+use crate::worker::ResolveRequest;
+use crate::worker::doorbell::Sleeper;
+
+/// The rings by which a worker reaches the control thread.
+pub struct Punts {
+    /// ARP packets.
+    pub arp: MbufConsumer,
+    /// Next hops to find.
+    pub resolve: Consumer<ResolveRequest>,
+}
+
+/// A port as the control thread knows it.
+pub struct PortState {
+    /// Name of the interface.
+    pub name: String,
+    /// The port.
+    pub port: RunningPort,
+    /// The kernel interface behind it.
+    pub netdev: Option<String>,
+    /// What workers look at: whether an operator has it up.
+    pub up: Arc<AtomicBool>,
+    seen: Seen,
+}
+
+impl PortState {
+    /// A port that was just started.
+    pub fn new(name: String, port: RunningPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
+        Self { name, port, netdev, up, seen: Seen::default() }
+    }
+}
+
+/// Everything that the control thread owns.
+pub struct Control<'a> {
+    /// The gateway's state.
+    pub tables: Tables<FibStorage, AdjacencyStorage>,
+    /// When what workers may still look at is free again.
+    pub quiescence: Quiescence,
+    /// Its sleep.
+    pub sleeper: Sleeper,
+    /// From each worker.
+    pub punts: Vec<Punts>,
+    /// To the worker that sends for each interface.
+    pub send: Vec<MbufProducer>,
+    /// Where its packets lie.
+    pub pool: Pool,
+    /// Its counters.
+    pub counters: CounterBlock,
+    /// The shared tables.
+    pub region: &'a TableWriter,
+    /// The discovery page.
+    pub page: &'a DiscoveryPage,
+    /// The run directory.
+    pub lock: &'a InstanceLock,
+    /// Requests; lent out while they are served.
+    pub server: Option<Server>,
+    /// Events.
+    pub subscribers: Subscribers,
+    /// Levels.
+    pub log: Log,
+    /// Told by the kernel.
+    pub signals: Signals,
+    /// By interface index.
+    pub ports: Vec<PortState>,
+    /// By DPDK port id.
+    pub interface_of_port: Vec<u16>,
+    /// The pool's place in the region.
+    pub pool_table: SlotTable<records::Pool>,
+    /// Its slot there.
+    pub pool_slot: u32,
+    /// What is written there.
+    pub pool_record: records::Pool,
+    /// What runs.
+    pub config: &'a Config,
+    /// What it needs.
+    pub plan: &'a Plan,
+    /// What the command line said.
+    pub overrides: &'a Overrides,
+}
+
+impl Control<'_> {
+    /// Brings the tables to what the configuration says, by the same calls that requests use.
+    pub fn configure(&mut self) -> Result<(), ControlError> {
+        let now = self.now();
+        for (index, interface) in (0..).zip(&self.config.interfaces) {
+            for address in &interface.addresses {
+                self.tables.address_add(index, IpNet::V4(*address), now)?;
+            }
+        }
+        for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
+            self.tables.routes_add(routes, false, RouteProtocol::Static, now)?;
+            // One event per route, and nobody who could have subscribed yet.
+            drop(self.tables.take_actions());
+        }
+        for neighbor in &self.config.neighbors {
+            let interface = self.tables.interface_index(&neighbor.interface)?;
+            self.tables.neighbor_add(interface, neighbor.address.into(), neighbor.mac, now)?;
+        }
+        self.perform();
+        Ok(())
+    }
+
+    /// Works until it is told to end.
+    pub fn run(&mut self) {
+        let mut next_beat = Duration::ZERO;
+        let mut next_watch = Duration::ZERO;
+        while !self.signals.end() {
+            let now = self.now();
+            let mut more = self.take_packets(now);
+            self.tables.tick(now);
+            more |= self.serve(now);
+            if self.signals.take_reload() {
+                self.reload();
+            }
+            if now >= next_beat {
+                self.page.beat();
+                next_beat = now + HEARTBEAT_PERIOD;
+            }
+            if now >= next_watch {
+                self.watch(now);
+                next_watch = now + watch::PERIOD;
+            }
+            // Comes round with every heartbeat at least, which is soon enough for what was retired.
+            self.tables.reclaim(&self.quiescence);
+            self.perform();
+            if more {
+                continue;
+            }
+            let until = next_beat.min(next_watch);
+            let until = self.tables.next_deadline().map_or(until, |deadline| until.min(deadline));
+            self.sleep(until);
+        }
+        self.subscribers.tell(&Event::Stopping);
+    }
+
+    /// The tables' clock: `CLOCK_BOOTTIME`, which records carry as well.
+    fn now(&self) -> Duration {
+        // The clock exists on every kernel that DPDK runs on.
+        clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from)
+    }
+
+    /// Does what the tables decided.
+    pub fn perform(&mut self) {
+        for action in self.tables.take_actions() {
+            match action {
+                Action::SendArp { interface, destination, arp } => self.send_arp(interface, destination, &arp),
+                Action::Event(event) => {
+                    tracing::debug!(target: "event", "{}", event.to_json());
+                    self.subscribers.tell(&event);
+                }
+                Action::Conflict { interface, address, mac } => {
+                    let name = self.tables.interface_name(interface);
+                    tracing::warn!(
+                        target: "arp",
+                        "{name}: {mac} uses {address} as well, which is this gateway's: give one of them another address"
+                    );
+                }
+                Action::NeighborRefused { interface, address, reason } => {
+                    let name = self.tables.interface_name(interface);
+                    tracing::warn!(target: "arp", "{name}: packets for {address} cannot be sent: {reason}");
+                }
+            }
+        }
+    }
+
+    /// Sleeps until something happens, at the latest until `until`.
+    fn sleep(&mut self, until: Duration) {
+        self.sleeper.about_to_sleep();
+        let waiting = self.punts.iter().any(|punts| !punts.arp.is_empty() || !punts.resolve.is_empty());
+        if !waiting {
+            let mut descriptors = vec![
+                PollFd::new(self.sleeper.descriptor(), PollFlags::POLLIN),
+                PollFd::new(self.signals.descriptor(), PollFlags::POLLIN),
+            ];
+            if let Some(server) = &self.server {
+                server.descriptors(&mut descriptors);
+            }
+            // Rounded up: a timer that is a fraction of a millisecond early would make the loop spin.
+            let left = until.saturating_sub(self.now()).as_micros().div_ceil(1000);
+            let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);
+            // EINTR is a signal, which the next round sees.
+            let _ = poll(&mut descriptors, timeout);
+        }
+        self.sleeper.awake();
+        self.signals.clear();
+    }
+
+    /// SIGHUP: the log as configured now; the rest of the file is only compared.
+    fn reload(&mut self) {
+        let config = match Config::load(&self.config.path, self.overrides) {
+            Ok(config) => config,
+            Err(errors) => {
+                tracing::error!(target: "config", "not reloaded, nothing is changed: {errors}");
+                return;
+            }
+        };
+        if let Err(error) = self.log.apply(&config.log) {
+            tracing::error!(target: "config", "the log stays as it was: {error}");
+            return;
+        }
+        let differs = self.config.diff(&config);
+        if differs.is_empty() {
+            tracing::info!(target: "config", "reloaded");
+        } else {
+            tracing::warn!(
+                target: "config",
+                "[log] is reloaded; {} differ from what runs and need a restart",
+                differs.join(", ")
+            );
+        }
+    }
+}

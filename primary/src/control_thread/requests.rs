@@ -1,0 +1,122 @@
+//! Requests of tools, each answered at once.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use control::message::{Answer, ControlError, ErrorCode, MemoryUse, Reply, Request};
+use fib::{GROUP_ENTRIES, TBL24_ENTRIES};
+use shm::records::RouteProtocol;
+
+use super::Control;
+use crate::adjacency;
+
+impl Control<'_> {
+    /// Serves the control socket; returns whether a client has more to ask.
+    pub(super) fn serve(&mut self, now: Duration) -> bool {
+        // The server is lent out for the call, since answering needs everything else.
+        let mut server = self.server.take();
+        let mut more = false;
+        if let Some(server) = &mut server {
+            more = server.serve(|peer, request| {
+                let answer = self.answer(request, now);
+                match &answer {
+                    Ok(_) => tracing::debug!(target: "control", "{} (pid {}): done", peer.tool, peer.pid),
+                    Err(error) => {
+                        tracing::debug!(target: "control", "{} (pid {}): {error}", peer.tool, peer.pid);
+                    }
+                }
+                answer
+            });
+        }
+        self.server = server;
+        more
+    }
+
+    fn answer(&mut self, request: Request, now: Duration) -> Answer {
+        match request {
+            // The server has answered it.
+            Request::Hello { .. } => Err(ControlError::new(ErrorCode::BadRequest, "hello was said already")),
+            Request::RouteAdd { routes, replace } => {
+                self.tables.routes_add(&routes, replace, RouteProtocol::Control, now)?;
+                Ok(Reply::Done)
+            }
+            Request::RouteDelete { prefixes } => {
+                self.tables.routes_delete(&prefixes, now)?;
+                Ok(Reply::Done)
+            }
+            Request::RouteGet { destination } => Ok(Reply::Route(Box::new(self.tables.route_get(destination)))),
+            Request::AddressAdd { interface, address } => {
+                let interface = self.tables.interface_index(&interface)?;
+                self.tables.address_add(interface, address, now)?;
+                Ok(Reply::Done)
+            }
+            Request::AddressDelete { interface, address } => {
+                let interface = self.tables.interface_index(&interface)?;
+                self.tables.address_delete(interface, address, now)?;
+                Ok(Reply::Done)
+            }
+            Request::NeighborAdd { interface, address, mac } => {
+                let interface = self.tables.interface_index(&interface)?;
+                self.tables.neighbor_add(interface, address, mac, now)?;
+                Ok(Reply::Done)
+            }
+            Request::NeighborDelete { interface, address } => {
+                let interface = self.tables.interface_index(&interface)?;
+                self.tables.neighbor_delete(interface, address, now)?;
+                Ok(Reply::Done)
+            }
+            Request::LinkSet { interface, up } => self.link_set(&interface, up, now),
+            Request::LogShow => Ok(Reply::Log(self.log.levels())),
+            Request::LogSet { module, level } => {
+                let set = self.log.set(module.as_deref(), level);
+                set.map_err(|error| ControlError::new(ErrorCode::Invalid, error.to_string()))?;
+                Ok(Reply::Done)
+            }
+            Request::MemoryShow => Ok(Reply::Memory(self.memory())),
+            Request::Subscribe { server } => {
+                let added = self.subscribers.add(self.lock.directory(), server);
+                added.map_err(|error| ControlError::new(ErrorCode::Failed, error.to_string()))?;
+                Ok(Reply::Done)
+            }
+        }
+    }
+
+    fn link_set(&mut self, interface: &str, up: bool, now: Duration) -> Answer {
+        let index = self.tables.interface_index(interface)?;
+        if let Some(port) = self.ports.get(usize::from(index)) {
+            port.up.store(up, Ordering::Relaxed);
+        }
+        self.tables.set_admin(index, up, now);
+        Ok(Reply::Done)
+    }
+
+    fn memory(&self) -> Vec<MemoryUse> {
+        let used = |part: &str, bytes: usize, units: Option<(usize, usize, &str)>| MemoryUse {
+            part: part.to_owned(),
+            bytes: bytes as u64,
+            used: units.map(|(used, _, _)| used as u64),
+            capacity: units.map(|(_, capacity, _)| capacity as u64),
+            unit: units.map(|(_, _, unit)| unit.to_owned()),
+            huge: true,
+        };
+        let groups = self.plan.tbl8_groups;
+        let usage = self.tables.usage();
+        let pool = &self.pool_record;
+        vec![
+            used("eal", self.plan.memory_mb as usize * 1024 * 1024, None),
+            used("fib4_tbl24", TBL24_ENTRIES * 4, None),
+            used("fib4_tbl8", groups * GROUP_ENTRIES * 4, Some((groups - usage.tbl8_groups_free, groups, "groups"))),
+            used(
+                "adjacencies",
+                self.plan.adjacencies * adjacency::WORDS * 8,
+                Some((usage.adjacencies, self.plan.adjacencies, "adjacencies")),
+            ),
+            used(
+                "pool_packets",
+                usize::try_from(pool.bytes).unwrap_or(usize::MAX),
+                Some((self.pool.in_use() as usize, pool.buffers as usize, "packet buffers")),
+            ),
+            used("tables", usize::try_from(self.region.bytes()).unwrap_or(usize::MAX), None),
+        ]
+    }
+}

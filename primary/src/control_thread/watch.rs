@@ -1,0 +1,88 @@
+//! What the control thread looks at from time to time: links, memory pools, and signs of offloads that are left on.
+
+use std::time::Duration;
+
+use control::event::Event;
+use shm::DropReason;
+use shm::records::{self, OffloadHint};
+
+use super::Control;
+
+/// How often links and counters are looked at.
+pub(super) const PERIOD: Duration = Duration::from_secs(1);
+
+/// What was seen of an interface when it was last looked at.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Seen {
+    partial_checksum: bool,
+    oversize: bool,
+}
+
+impl Control<'_> {
+    /// Looks at everything once.
+    pub(super) fn watch(&mut self, now: Duration) {
+        self.watch_links(now);
+        self.watch_offloads();
+        self.pool_record.in_use = self.pool.in_use();
+        self.pool_table.update(self.pool_slot, &self.pool_record);
+    }
+
+    /// Notices links that came or went.
+    fn watch_links(&mut self, now: Duration) {
+        for (interface, port) in (0..).zip(&self.ports) {
+            match port.port.link() {
+                Ok(link) => {
+                    self.tables.set_link(interface, link.up, link.speed_mbps.unwrap_or(0), now);
+                }
+                Err(error) => tracing::debug!(target: "port", "{}: cannot read the link: {error}", port.name),
+            }
+        }
+    }
+
+    /// Says which offload to switch off when packets come that only hardware could have finished.
+    fn watch_offloads(&mut self) {
+        let counters = self.region.counters();
+        for (interface, port) in (0..).zip(&mut self.ports) {
+            let seen = Seen {
+                partial_checksum: counters.drops(interface, DropReason::PartialChecksum) > 0,
+                oversize: counters.drops(interface, DropReason::Oversize) > 0,
+            };
+            let news = [
+                (seen.partial_checksum && !port.seen.partial_checksum, "unfinished TCP or UDP checksums"),
+                (seen.oversize && !port.seen.oversize, "packets longer than its MTU"),
+            ];
+            port.seen = seen;
+            self.tables.set_offload_hint(
+                interface,
+                match (seen.partial_checksum, seen.oversize) {
+                    (false, false) => OffloadHint::None,
+                    (true, false) => OffloadHint::PartialChecksum,
+                    (false, true) => OffloadHint::Oversize,
+                    (true, true) => OffloadHint::Both,
+                },
+            );
+            for (_, what) in news.iter().filter(|(new, _)| *new) {
+                let netdev = port.netdev.as_deref().unwrap_or("the kernel interface behind it");
+                let advice = format!(
+                    "{} gets {what}, which are dropped: run 'ethtool -K {netdev} tx off rx off gso off gro off tso off' \
+                     on {netdev} and on the other end of its link",
+                    port.name
+                );
+                tracing::warn!(target: "port", "{advice}");
+                self.subscribers.tell(&Event::Offload { interface: port.name.clone(), advice });
+            }
+        }
+    }
+}
+
+/// The record of the pool that packets lie in.
+pub fn pool_record(pool: &dpdk::Pool, bytes: u64) -> records::Pool {
+    records::Pool {
+        name: records::text(pool.name()),
+        buffers: pool.capacity(),
+        data_room: u32::from(pool.data_room()),
+        in_use: pool.in_use(),
+        reserved: 0,
+        bytes,
+    }
+}

@@ -1,0 +1,314 @@
+//! What the configuration takes of the machine: sizes of all tables and pools, hugepages, EAL's arguments.
+//!
+//! ```text
+//!   hugepages ─┬─ EAL's memory      [eal] memory_mb, taken at the start and never more
+//!              │    tbl24 │ tbl8 groups │ adjacencies │ packet buffers │ rings, queues, DPDK's own
+//!              └─ table region      a file of its own, which outlives nothing: the primary unlinks it
+//! ```
+
+mod eal;
+mod eal_files;
+mod hugepages;
+mod report;
+#[cfg(test)]
+mod tests;
+
+use std::path::PathBuf;
+
+use fib::{GROUP_ENTRIES, TBL24_ENTRIES};
+use shm::Capacity;
+
+use crate::adjacency;
+use crate::config::machine::Machine;
+use crate::config::{Config, Interface};
+use crate::worker::MOST_WAITING;
+
+use self::eal_files::RuntimeDirectory;
+pub use self::hugepages::check_hugepages;
+use self::hugepages::Mount;
+
+/// Mbufs that each lcore keeps at hand.
+const CACHE_SIZE: u32 = 256;
+/// Mbufs that a worker has in bursts, in transmit batches and in rings to others.
+const PER_WORKER: u32 = 2048;
+/// Mbufs that the control thread has in its rings and makes packets from.
+const FOR_CONTROL: u32 = 1024;
+/// What DPDK puts before each object of a pool, and the mbuf itself, in bytes.
+const OBJECT_HEADER: usize = 64;
+const MBUF: usize = 128;
+/// Bytes of a frame beside the IP packet: Ethernet header, two VLAN tags, checksum.
+const FRAME_OVERHEAD: usize = 14 + 8 + 4;
+
+/// What a primary with a certain configuration needs and how it is started.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// EAL's arguments, without a program name.
+    pub eal_args: Vec<String>,
+    /// EAL's lcore id of each worker.
+    pub worker_lcores: Vec<u16>,
+    /// EAL's id of the main lcore, the control thread's.
+    pub main_lcore: u16,
+    /// The NUMA node for tables and pools, that of the first worker; `None` where the kernel knows of no nodes.
+    pub node: Option<u8>,
+    /// What the table region has room for.
+    pub capacity: Capacity,
+    /// The most prefixes in the FIB: limits.routes4, and those that addresses and neighbours make.
+    pub fib_routes: usize,
+    /// Groups of the FIB's second table.
+    pub tbl8_groups: usize,
+    /// Adjacencies, of [`adjacency::WORDS`] words each.
+    pub adjacencies: usize,
+    /// The one pool of packets.
+    pub pool: PoolPlan,
+    /// Megabytes of EAL's memory on each of its nodes: memory_mb in whole hugepages.
+    pub memory_mb: u32,
+    /// Bytes of the table region, a whole number of hugepages.
+    pub table_region_bytes: usize,
+    /// Bytes of a hugepage.
+    pub huge_page_size: usize,
+    /// The hugetlbfs directory for the table region; `None` when nothing is mounted, which
+    /// [`check_hugepages`] refuses.
+    pub huge_dir: Option<PathBuf>,
+    file_prefix: String,
+    runtime_directory: RuntimeDirectory,
+    configured_huge_dir: Option<PathBuf>,
+    stock_tools: bool,
+    /// Nodes on which EAL has memory.
+    memory_nodes: Vec<u8>,
+    /// Whether the machine has more nodes than one.
+    several_nodes: bool,
+    parts: Vec<Part>,
+}
+
+/// The pool of packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolPlan {
+    /// Mbufs.
+    pub count: u32,
+    /// Mbufs that each lcore keeps at hand.
+    pub cache_size: u32,
+    /// Bytes in each, headroom included.
+    pub data_room: u16,
+}
+
+impl PoolPlan {
+    /// Bytes of hugepage memory that it takes.
+    pub fn bytes(&self) -> usize {
+        let count = self.count as usize;
+        // A pool keeps free objects in a ring of pointers.
+        count * object_size(self.data_room) + (count + 1).next_power_of_two() * 8
+    }
+}
+
+/// A part of EAL's memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Part {
+    name: &'static str,
+    bytes: usize,
+}
+
+/// Why the configuration cannot be had on this machine.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// `[eal] memory_mb` does not hold `[limits]`.
+    #[error(
+        "{place}: too little memory for [limits]: memory_mb = {memory_mb}, and {needed_mb} MB are needed ({parts}): set \
+         memory_mb = {needed_mb} or more, or lower {lower} in [limits]"
+    )]
+    TooLittleMemory {
+        /// Where memory_mb is written, or the file.
+        place: String,
+        /// As configured.
+        memory_mb: u32,
+        /// The smallest that works.
+        needed_mb: usize,
+        /// What needs how much.
+        parts: String,
+        /// The limit that saves most.
+        lower: &'static str,
+    },
+    /// There are more workers than lcores.
+    #[error("{0} workers are more than DPDK has lcores for beside control: list at most {max} CPUs in lcores of [workers]", max = eal::MAX_LCORE - 1)]
+    TooManyWorkers(usize),
+    /// No hugetlbfs.
+    #[error("no hugetlbfs is mounted: 'tollgate-hugepage-setup mount' mounts it, and 'tollgate-hugepage-setup reserve' gets the pages")]
+    NotMounted,
+    /// `[eal] huge_dir` is elsewhere.
+    #[error("huge_dir = '{path}' in [eal] is in no hugetlbfs: name a directory that 'findmnt -t hugetlbfs' lists, or remove it")]
+    NotHugetlbfs {
+        /// As configured.
+        path: PathBuf,
+    },
+    /// Not enough free pages.
+    #[error(
+        "{needed} hugepages of {size} are needed{} ({eal} for memory_mb in [eal], {region} for the table region) and {free} are free: \
+         'tollgate-hugepage-setup reserve --size {size} --pages {reserve}{}' reserves them",
+        node.map_or(String::new(), |node| format!(" on NUMA node {node}")),
+        node.map_or(String::new(), |node| format!(" --node {node}"))
+    )]
+    TooFewPages {
+        /// Pages that this instance needs, in all or on the node.
+        needed: usize,
+        /// Those of EAL.
+        eal: usize,
+        /// Those of the table region.
+        region: usize,
+        /// Free ones.
+        free: usize,
+        /// Their size: `2M`.
+        size: String,
+        /// How many the kernel must have in all, those that others use included.
+        reserve: usize,
+        /// The node that has too few, when others have enough.
+        node: Option<u8>,
+    },
+}
+
+/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction.
+pub(crate) fn packet_buffers(descriptors: u32, workers: usize) -> u32 {
+    let workers = workers as u32;
+    let worker = descriptors + MOST_WAITING as u32 + PER_WORKER + 2 * CACHE_SIZE;
+    workers.saturating_mul(worker).saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
+}
+
+impl Plan {
+    /// The plan for this machine.
+    pub fn new(config: &Config) -> Result<Self, PlanError> {
+        Self::on(config, &Machine::read(), &hugepages::mounts())
+    }
+
+    fn on(config: &Config, machine: &Machine, mounts: &[Mount]) -> Result<Self, PlanError> {
+        let (limits, workers) = (&config.limits, &config.workers.lcores);
+        if workers.len() >= usize::from(eal::MAX_LCORE) {
+            return Err(PlanError::TooManyWorkers(workers.len()));
+        }
+        let (worker_lcores, main_lcore) = eal::lcores(workers);
+        let configured_huge_dir = config.eal.huge_dir.clone();
+        let mount = hugepages::choose(mounts, configured_huge_dir.as_deref());
+        let huge_page_size = mount.as_ref().map_or(2 << 20, |mount| mount.page_size);
+
+        let [routes, neighbors, addresses] =
+            [limits.routes4, limits.neighbors, limits.addresses].map(|limit| limit as usize);
+        // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
+        let fib_routes = routes + neighbors + 4 * addresses;
+        let capacity = Capacity {
+            interfaces: config.interfaces.len(),
+            addresses,
+            routes4: fib_routes,
+            neighbors,
+            workers: workers.len(),
+            pools: 1,
+        };
+        // As many again, for those that wait until all workers have passed.
+        let adjacencies = 2 * (neighbors + 2 * addresses + config.interfaces.len()) + 64;
+        let pool = PoolPlan { count: limits.packet_buffers, cache_size: CACHE_SIZE, data_room: data_room(&config.interfaces) };
+        let tbl8_groups = limits.tbl8_groups4 as usize;
+        let parts = parts(config, tbl8_groups, adjacencies, &pool);
+
+        let mut memory_nodes: Vec<u8> = workers.iter().map(|cpu| machine.node_of(*cpu).unwrap_or(0)).collect();
+        memory_nodes.sort_unstable();
+        memory_nodes.dedup();
+        let pages = (config.eal.memory_mb as usize).saturating_mul(1 << 20).div_ceil(huge_page_size);
+        let mut plan = Self {
+            eal_args: Vec::new(),
+            worker_lcores,
+            main_lcore,
+            node: workers.first().and_then(|cpu| machine.node_of(*cpu)),
+            capacity,
+            fib_routes,
+            tbl8_groups,
+            adjacencies,
+            pool,
+            memory_mb: u32::try_from(pages * (huge_page_size >> 20)).unwrap_or(u32::MAX),
+            table_region_bytes: capacity.bytes(huge_page_size),
+            huge_page_size,
+            huge_dir: mount.map(|mount| mount.path),
+            file_prefix: config.instance.file_prefix.clone(),
+            runtime_directory: RuntimeDirectory::find(&config.instance.file_prefix),
+            configured_huge_dir,
+            stock_tools: config.eal.stock_tools,
+            memory_nodes,
+            several_nodes: machine.nodes.len() > 1,
+            parts,
+        };
+        plan.check_memory(config)?;
+        let nodes: Vec<u8> = machine.nodes.iter().map(|(node, _)| *node).collect();
+        plan.eal_args = eal::args(config, &plan, &nodes);
+        Ok(plan)
+    }
+
+    fn check_memory(&self, config: &Config) -> Result<(), PlanError> {
+        let needed: usize = self.parts.iter().map(|part| part.bytes).sum();
+        if needed <= self.eal_bytes() {
+            return Ok(());
+        }
+        let parts = self.parts.iter().map(|part| format!("{} {}", part.name, megabytes(part.bytes)));
+        let tbl8 = self.tbl8_groups * GROUP_ENTRIES * 4;
+        let packets = self.pool.count as usize * object_size(self.pool.data_room);
+        Err(PlanError::TooLittleMemory {
+            place: config.memory_place.clone(),
+            memory_mb: config.eal.memory_mb,
+            needed_mb: needed.next_multiple_of(self.huge_page_size) >> 20,
+            parts: parts.collect::<Vec<_>>().join(", "),
+            lower: if tbl8 > packets { "tbl8_groups4 or routes4" } else { "packet_buffers" },
+        })
+    }
+
+    /// The file of the table region.
+    pub fn tables_path(&self) -> Option<PathBuf> {
+        // EAL removes unlocked files with `map_` in their names; file prefixes do not contain it.
+        self.huge_dir.as_ref().map(|directory| directory.join(format!("{}.tables", self.file_prefix)))
+    }
+
+    /// Bytes of EAL's memory on each of its nodes.
+    fn eal_bytes(&self) -> usize {
+        (self.memory_mb as usize) << 20
+    }
+
+    fn eal_pages(&self) -> usize {
+        self.memory_nodes.len() * self.eal_bytes() / self.huge_page_size
+    }
+
+    fn region_pages(&self) -> usize {
+        self.table_region_bytes / self.huge_page_size
+    }
+}
+
+/// Room for the longest frame in one mbuf, and never less than drivers take for granted.
+fn data_room(interfaces: &[Interface]) -> u16 {
+    let mtu = interfaces.iter().map(|interface| usize::from(interface.mtu)).max().unwrap_or(0);
+    let room = (mtu + FRAME_OVERHEAD).next_multiple_of(64) as u16 + dpdk::Pool::HEADROOM;
+    room.max(dpdk::Pool::DATA_ROOM)
+}
+
+/// Bytes that an mbuf takes in its pool. DPDK adds a cache line where that spreads objects over memory channels.
+fn object_size(data_room: u16) -> usize {
+    (OBJECT_HEADER + MBUF + usize::from(data_room)).next_multiple_of(64) + 64
+}
+
+/// What EAL's memory is needed for, in whole numbers of bytes that were measured to be enough.
+fn parts(config: &Config, tbl8_groups: usize, adjacencies: usize, pool: &PoolPlan) -> Vec<Part> {
+    let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
+    let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES;
+    [
+        ("tbl24 of the route lookup", TBL24_ENTRIES * 4),
+        ("its tbl8 groups", tbl8_groups * GROUP_ENTRIES * 4),
+        ("adjacencies", adjacencies * adjacency::WORDS * 8),
+        ("packet buffers", pool.bytes()),
+        ("rings, queues and DPDK itself", own),
+    ]
+    .map(|(name, bytes)| Part { name, bytes })
+    .into()
+}
+
+/// What DPDK takes for itself, and what is lost between allocations.
+const DPDK_BYTES: usize = 8 << 20;
+/// Rings to and from control and other workers.
+const WORKER_BYTES: usize = 1 << 20;
+/// Queues and driver state of a port.
+const PORT_BYTES: usize = 1 << 20;
+
+/// Bytes in megabytes, rounded up.
+fn megabytes(bytes: usize) -> usize {
+    bytes.div_ceil(1 << 20)
+}

@@ -1,0 +1,183 @@
+use std::path::Path;
+
+use super::hugepages::{FreePages, check};
+use super::*;
+use crate::config::Overrides;
+
+const MEGA: usize = 1 << 20;
+
+/// A machine with two NUMA nodes: CPUs 0 and 1, CPUs 2 and 200.
+fn machine() -> Machine {
+    let online = vec![0, 1, 2, 200];
+    Machine { online: online.clone(), allowed: online, nodes: vec![(0, vec![0, 1]), (1, vec![2, 200])] }
+}
+
+fn config(more: &str) -> Config {
+    let text = format!(
+        "{more}\n[instance]\nname = \"blue\"\n\
+         [[interface]]\nname = \"wan\"\ndevice = \"net_af_packet0,iface=wan0\"\naddresses = [\"192.168.10.1/24\"]\n\
+         [[interface]]\nname = \"lan\"\ndevice = \"net_null0\"\n"
+    );
+    Config::parse(&text, Path::new("blue.toml"), &Overrides::default(), &machine()).unwrap()
+}
+
+fn mount(page_size: usize) -> Vec<Mount> {
+    vec![Mount { path: "/dev/hugepages".into(), page_size }]
+}
+
+fn plan(more: &str) -> Result<Plan, PlanError> {
+    Plan::on(&config(more), &machine(), &mount(2 * MEGA))
+}
+
+fn free(node: u8, page_size: usize, free: usize) -> FreePages {
+    FreePages { node: Some(node), page_size, free, total: free + 10 }
+}
+
+#[test]
+fn eal_is_told_its_lcores_memory_and_that_it_leaves_nothing_behind() {
+    let plan = plan("workers = { lcores = [1], control_cpus = [0] }").unwrap();
+    assert_eq!(
+        plan.eal_args,
+        [
+            "--file-prefix=tg-blue", "--lcores=127@(0),1@1", "--main-lcore=127", "--socket-mem=256,0",
+            "--socket-limit=256,1", "--in-memory", "--no-telemetry", "--no-pci", "--log-level=*:debug",
+        ]
+    );
+    assert_eq!((plan.worker_lcores, plan.main_lcore, plan.node), (vec![1], 127, Some(0)));
+}
+
+#[test]
+fn stock_tools_find_files_and_telemetry() {
+    let plan = plan("eal = { stock_tools = true, args = [\"--iova-mode=va\"] }").unwrap();
+    assert!(plan.eal_args.contains(&"--huge-dir=/dev/hugepages".to_owned()));
+    assert!(!plan.eal_args.iter().any(|arg| arg == "--in-memory" || arg == "--no-telemetry"));
+    assert_eq!(plan.eal_args.last().unwrap(), "--iova-mode=va");
+}
+
+#[test]
+fn pci_devices_are_allowed_one_by_one() {
+    let mut config = config("");
+    config.interfaces[1].device = "pci:0000:81:00.0,rxq_cqe_comp_en=0".parse().unwrap();
+    let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
+    assert!(plan.eal_args.contains(&"--allow=0000:81:00.0,rxq_cqe_comp_en=0".to_owned()));
+    assert!(!plan.eal_args.contains(&"--no-pci".to_owned()));
+}
+
+#[test]
+fn lcore_ids_are_distinct_and_those_of_the_cpus_where_they_can_be() {
+    assert_eq!(eal::lcores(&[0, 1]), (vec![0, 1], 127));
+    assert_eq!(eal::lcores(&[127, 200, 300]), (vec![127, 126, 125], 124));
+    assert_eq!(eal::lcores(&[200, 127]), (vec![126, 127], 125));
+}
+
+#[test]
+fn memory_is_on_the_nodes_of_the_workers() {
+    let plan = plan("workers = { lcores = [200, 1], control_cpus = [0] }").unwrap();
+    assert!(plan.eal_args.contains(&"--socket-mem=256,256".to_owned()), "{:?}", plan.eal_args);
+    assert!(plan.eal_args.contains(&"--lcores=126@(0),127@200,1@1".to_owned()), "{:?}", plan.eal_args);
+    assert_eq!((plan.node, plan.eal_pages()), (Some(1), 256));
+}
+
+#[test]
+fn tables_have_room_for_what_addresses_and_neighbours_make() {
+    let plan = plan("limits = { routes4 = 1000, neighbors = 100, addresses = 10 }").unwrap();
+    assert_eq!(plan.fib_routes, 1000 + 100 + 40);
+    assert_eq!(plan.capacity.routes4, plan.fib_routes);
+    assert_eq!((plan.capacity.interfaces, plan.capacity.workers), (2, 1));
+    // Each neighbour, and for each address its local and its connected route.
+    assert!(plan.adjacencies >= 100 + 2 * 10 + 4);
+    assert_eq!(plan.tbl8_groups, 1000 / 4 + 1024);
+    assert_eq!(plan.table_region_bytes % plan.huge_page_size, 0);
+}
+
+#[test]
+fn one_mbuf_holds_the_longest_frame() {
+    assert_eq!(plan("").unwrap().pool.data_room, dpdk::Pool::DATA_ROOM);
+    let mut config = config("");
+    config.interfaces[0].mtu = 9000;
+    let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
+    assert!(plan.pool.data_room >= dpdk::Pool::HEADROOM + 9000 + FRAME_OVERHEAD as u16);
+}
+
+#[test]
+fn packet_buffers_fill_all_queues_and_leave_some() {
+    assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1));
+    assert!(packet_buffers(4 * 1024, 2) > 2 * (4 * 1024 + MOST_WAITING as u32));
+    assert!(packet_buffers(0, 0) > 0);
+}
+
+#[test]
+fn too_little_memory_says_how_much_is_enough_and_that_is_enough() {
+    let Err(PlanError::TooLittleMemory { needed_mb, .. }) = plan("eal = { memory_mb = 16 }") else { panic!() };
+    let message = plan("eal = { memory_mb = 16 }").unwrap_err().to_string();
+    for part in ["blue.toml:1:21: ", "[limits]", "memory_mb = 16", "tbl24", "packet buffers", &needed_mb.to_string()] {
+        assert!(message.contains(part), "{message}");
+    }
+    assert!(plan(&format!("eal = {{ memory_mb = {needed_mb} }}")).is_ok());
+    assert!(plan(&format!("eal = {{ memory_mb = {} }}", needed_mb - 2)).is_err());
+}
+
+#[test]
+fn more_routes_than_memory_is_answered_with_the_limit_to_lower() {
+    let message = plan("limits = { tbl8_groups4 = 1000000 }").unwrap_err().to_string();
+    assert!(message.starts_with("blue.toml: ") && message.contains("lower tbl8_groups4"), "{message}");
+    let message = plan("limits = { packet_buffers = 1000000 }").unwrap_err().to_string();
+    assert!(message.contains("lower packet_buffers"), "{message}");
+}
+
+#[test]
+fn large_pages_are_taken_whole() {
+    let plan = Plan::on(&config(""), &machine(), &mount(1024 * MEGA)).unwrap();
+    assert_eq!((plan.memory_mb, plan.eal_pages(), plan.region_pages()), (1024, 1, 1));
+    assert!(plan.eal_args.contains(&"--socket-mem=0,1024".to_owned()), "{:?}", plan.eal_args);
+}
+
+#[test]
+fn too_few_hugepages_are_answered_with_the_command_that_reserves_them() {
+    let plan = plan("workers = { lcores = [1], control_cpus = [0] }").unwrap();
+    let needed = plan.eal_pages() + plan.region_pages();
+    assert!(check(&plan, &[free(0, 2 * MEGA, needed)]).is_ok());
+    let message = check(&plan, &[free(0, 2 * MEGA, needed - 1)]).unwrap_err().to_string();
+    // Ten are in use by others, and stay so.
+    let command = format!("'tollgate-hugepage-setup reserve --size 2M --pages {}'", needed + 10);
+    for part in [&command, "128 for memory_mb", &format!("{needed} hugepages of 2M"), &format!("{} are free", needed - 1)] {
+        assert!(message.contains(part), "{message}");
+    }
+    let message = check(&plan, &[free(0, 2 * MEGA, 10), free(1, 2 * MEGA, needed)]).unwrap_err().to_string();
+    assert!(message.contains("on NUMA node 0") && message.contains("--node 0"), "{message}");
+    assert!(check(&plan, &[]).is_err());
+}
+
+#[test]
+fn eal_without_files_takes_larger_pages_first() {
+    let config = "workers = { lcores = [1], control_cpus = [0] }\neal = { memory_mb = 1024 }";
+    let pages = [free(0, 2 * MEGA, 20), free(0, 1024 * MEGA, 1)];
+    assert!(check(&plan(config).unwrap(), &pages).is_ok());
+    let stock = config.replace("memory_mb", "stock_tools = true, memory_mb");
+    assert!(check(&plan(&stock).unwrap(), &pages).is_err());
+}
+
+#[test]
+fn without_a_mount_there_is_a_plan_that_cannot_be_carried_out() {
+    let plan = Plan::on(&config(""), &machine(), &[]).unwrap();
+    assert_eq!(plan.tables_path(), None);
+    let message = check_hugepages(&plan).unwrap_err().to_string();
+    assert!(message.contains("tollgate-hugepage-setup mount"), "{message}");
+    let plan = Plan::on(&config("eal = { huge_dir = \"/tmp\" }"), &machine(), &mount(2 * MEGA)).unwrap();
+    let message = check_hugepages(&plan).unwrap_err().to_string();
+    assert!(message.contains("huge_dir = '/tmp'"), "{message}");
+}
+
+#[test]
+fn the_report_names_all_that_is_needed() {
+    let config = config("");
+    let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
+    assert_eq!(plan.tables_path().unwrap(), Path::new("/dev/hugepages/tg-blue.tables"));
+    let report = plan.report(&config);
+    for part in [
+        "routes4 100000", "tbl8_groups4 26024", "packet_buffers", "lcore", "EAL memory", "table region",
+        "net_af_packet0,iface=wan0", "192.168.10.1/24", "no address", "128 for EAL", "/dev/hugepages", "info to stderr",
+    ] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
+}

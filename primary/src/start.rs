@@ -1,0 +1,331 @@
+//! From the command line to the first packet, and back: what is made in order is undone in reverse.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+
+use control::event::Subscribers;
+use control::instance::{Description, InstanceLock, RunDir};
+use control::server::Server;
+use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, ShutdownError, ring};
+use fib::{Fib4Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
+use shm::records;
+use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
+use zerocopy::FromZeros;
+
+use crate::adjacency::{self, AdjacencyWriter};
+use crate::claims;
+use crate::config::{Config, Overrides};
+use crate::control_thread::{self, Control, PortState, Punts, Signals};
+use crate::log::Log;
+use crate::netns;
+use crate::path::{InterfaceView, Stages};
+use crate::plan::{self, Plan};
+use crate::ports::{self, OpenPort, RING};
+use crate::tables::{Limits, Tables};
+use crate::worker::{Entry, Worker, doorbell};
+
+/// Everything that the command line and the configuration say.
+pub struct Start {
+    /// The configuration.
+    pub config: Config,
+    /// What it needs.
+    pub plan: Plan,
+    /// What the command line says against the file, for reading it again.
+    pub overrides: Overrides,
+    /// The directory of all instances.
+    pub run_dir: RunDir,
+    /// Whether devices that the host itself uses may be taken.
+    pub take_over: bool,
+}
+
+/// Hugepage memory of the tables that workers look things up in.
+pub type FibStorage = HugeSlice<AtomicU32>;
+/// Hugepage memory of the adjacencies.
+pub type AdjacencyStorage = HugeSlice<AtomicU64>;
+
+/// Why the primary ended. Every message is a sentence that says what to do.
+pub type Failure = Box<dyn std::error::Error>;
+
+/// Forwards until SIGTERM or SIGINT. Nothing stays behind, however it returns.
+pub fn run(start: Start) -> Result<(), Failure> {
+    let Start { config, plan, overrides, run_dir, take_over } = start;
+    claims::guard_pci(&config, take_over)?;
+    if let Some(name) = &config.instance.netns {
+        netns::enter(name)?;
+    }
+    claims::guard_interfaces(&config, take_over)?;
+    let group = config.instance.group.as_ref().map(|group| group.gid);
+
+    let lock = run_dir.instance(&config.instance.name).claim()?;
+    plan::check_hugepages(&plan)?;
+    lock.open_to(group)?;
+    let description = describe(&config, &plan, &lock)?;
+    publish_claims(&run_dir, &lock, &description, group)?;
+    let page = Arc::new(DiscoveryPage::create(&description.segment, group, control::VERSION)?);
+    leave_last_words(&page);
+
+    // EAL makes a runtime directory whatever its mode and leaves it behind: this one goes with the instance.
+    if !config.eal.stock_tools {
+        dpdk::set_runtime_directory(lock.directory().path())?;
+    }
+    // From here on there may be threads.
+    let signals = Signals::catch()?;
+    let log = Log::init(&config.log)?;
+    let eal = Eal::init(&plan.eal_args)?;
+    let forwarded = forward(&eal, &config, &plan, &overrides, &lock, &description, &page, signals, log);
+    page.set_state(InstanceState::Stopping);
+    // All that forward made is dropped by now, so whatever is left is a leak.
+    match eal.shutdown() {
+        Err(ShutdownError::InUse { in_use }) if !in_use.is_leak() => {
+            tracing::info!(target: "eal", "a driver kept memory of its own: {in_use}");
+        }
+        Err(error) => tracing::error!(target: "eal", "{error}"),
+        Ok(()) => {}
+    }
+    if config.eal.stock_tools {
+        remove_eal_remains(&config, &description);
+    }
+    forwarded
+}
+
+/// A panic ends the process at once; the page stays and says why.
+fn leave_last_words(page: &Arc<DiscoveryPage>) {
+    // Weak: an ordinary end removes the page.
+    let page = Arc::downgrade(page);
+    let print = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if let Some(page) = page.upgrade() {
+            page.set_last_error(&panic.to_string());
+            page.set_state(InstanceState::Failed);
+        }
+        print(panic);
+    }));
+}
+
+/// What EAL leaves when DPDK's own tools may attach: its runtime directory and hugepage files.
+fn remove_eal_remains(config: &Config, description: &Description) {
+    let prefix = format!("{}map_", config.instance.file_prefix);
+    for entry in std::fs::read_dir(&description.huge_dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            drop(std::fs::remove_file(entry.path()));
+        }
+    }
+    drop(std::fs::remove_dir_all(Path::new("/var/run/dpdk").join(&config.instance.file_prefix)));
+    // Not empty while another DPDK program runs.
+    drop(std::fs::remove_dir("/var/run/dpdk"));
+}
+
+/// Makes ports, tables and workers, and runs the control thread until the end.
+#[expect(clippy::too_many_arguments, reason = "the parts of a start, each made by a step of its own")]
+fn forward(
+    eal: &Eal,
+    config: &Config,
+    plan: &Plan,
+    overrides: &Overrides,
+    lock: &InstanceLock,
+    description: &Description,
+    page: &DiscoveryPage,
+    signals: Signals,
+    log: Log,
+) -> Result<(), Failure> {
+    let group = config.instance.group.as_ref().map(|group| group.gid);
+    let node = plan.node.map_or(NumaNode::ANY, NumaNode::new);
+    let region = TableWriter::create(&description.tables, group, &plan.capacity)?;
+    let pool = Pool::new(eal, "packets", plan.pool.count, plan.pool.cache_size, plan.pool.data_room, node)?;
+
+    let workers = config.workers.lcores.len();
+    let mut open_ports = Vec::with_capacity(config.interfaces.len());
+    for interface in &config.interfaces {
+        // A configuration has far fewer workers than 65,536.
+        open_ports.push(ports::open(eal, &pool, interface, workers as u16)?);
+    }
+    let records = interface_records(config, &open_ports)?;
+    let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
+
+    let fib = Fib4Writer::new(
+        HugeSlice::<AtomicU32>::new(eal, TBL24_ENTRIES, node)?,
+        HugeSlice::<AtomicU32>::new(eal, plan.tbl8_groups * GROUP_ENTRIES, node)?,
+        plan.fib_routes,
+    )?;
+    let adjacencies =
+        AdjacencyWriter::new(HugeSlice::<AtomicU64>::new(eal, plan.adjacencies * adjacency::WORDS, node)?);
+    let fib_reader = fib.reader();
+    let adjacency_reader = adjacencies.reader();
+    let limits = Limits {
+        routes4: config.limits.routes4 as usize,
+        neighbors: config.limits.neighbors as usize,
+        addresses: config.limits.addresses as usize,
+    };
+    let mut tables = Tables::new(fib, adjacencies, &region, limits)?;
+
+    let mut interface_of_port = Vec::new();
+    let mut views = Vec::new();
+    let mut states = Vec::new();
+    for (number, (port, record)) in open_ports.into_iter().zip(&records).enumerate() {
+        let index = tables.add_interface(*record)?;
+        let id = usize::from(port.port.id().number());
+        interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
+        interface_of_port[id] = index;
+        let up = Arc::new(AtomicBool::new(true));
+        let kernel_device = port.is_kernel_device();
+        let netdev = Some(records::from_text(&record.netdev)).filter(|name| !name.is_empty());
+        views.push(InterfaceView { mac: record.mac.into(), mtu: record.mtu, kernel_device, up: up.clone() });
+        states.push(PortState::new(config.interfaces[number].name.clone(), port.port, netdev, up));
+    }
+
+    let (quiescence, checkpoints) = Quiescence::new(workers);
+    let (doorbell, sleeper) = doorbell::pair()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let mut worker_table = region.workers().ok_or("the worker table was taken")?;
+    let mut ready = Vec::with_capacity(workers);
+    let mut punts = Vec::with_capacity(workers);
+    for (number, (share, checkpoint)) in shares.into_iter().zip(checkpoints).enumerate() {
+        let (arp, from_arp) = ring::mbufs(eal, &format!("arp.w{number}"), RING)?;
+        let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
+        punts.push(Punts { arp: from_arp, resolve: from_resolve });
+        worker_table.insert(&worker_record(config, plan, number, &share.entries));
+        ready.push(Worker {
+            stages: Stages::new(views.clone(), fib_reader.clone(), adjacency_reader.clone()),
+            entries: share.entries,
+            exits: share.exits,
+            originated: share.originated,
+            arp,
+            resolve,
+            doorbell: doorbell.clone(),
+            counters: region.counter_block(number + 1).ok_or("the worker's counters were taken")?,
+            checkpoint,
+            idle: config.workers.idle,
+            stop: stop.clone(),
+            interface_of_port: interface_of_port.clone(),
+        });
+    }
+
+    let mut pool_table = region.pools().ok_or("the pool table was taken")?;
+    let pool_record = control_thread::pool_record(&pool, plan.pool.bytes() as u64);
+    let pool_slot = pool_table.insert(&pool_record).ok_or("the pool table is full")?;
+    let mut control = Control {
+        tables,
+        quiescence,
+        sleeper,
+        punts,
+        send,
+        pool,
+        counters: region.counter_block(0).ok_or("the control thread's counters were taken")?,
+        region: &region,
+        page,
+        lock,
+        server: None,
+        subscribers: Subscribers::default(),
+        log,
+        signals,
+        ports: states,
+        interface_of_port,
+        pool_table,
+        pool_slot,
+        pool_record,
+        config,
+        plan,
+        overrides,
+    };
+    control.configure()?;
+    region.publish();
+
+    let mut handles = Vec::with_capacity(workers);
+    for (worker, lcore) in ready.into_iter().zip(&plan.worker_lcores) {
+        handles.push(eal.launch(LcoreId::new(*lcore), move || worker.run())?);
+    }
+    control.server = Some(Server::bind(lock.directory(), group)?);
+    page.set_state(InstanceState::Ready);
+    eprintln!("ready");
+    // Without systemd there is nobody to tell.
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
+    crate::log::notice!(target: "instance", "{} forwards with {workers} workers", config.instance.name);
+
+    control.run();
+
+    page.set_state(InstanceState::Stopping);
+    drop(sd_notify::notify(&[sd_notify::NotifyState::Stopping]));
+    stop.store(true, Ordering::Relaxed);
+    for handle in handles {
+        handle.join();
+    }
+    crate::log::notice!(target: "instance", "{} ends as told", config.instance.name);
+    Ok(())
+}
+
+/// What this primary says of itself.
+fn describe(config: &Config, plan: &Plan, lock: &InstanceLock) -> Result<Description, Failure> {
+    let me = ProcessId::current();
+    let tables = plan.tables_path().ok_or("no hugetlbfs is mounted: run 'tollgate-hugepage-setup mount'")?;
+    Ok(Description {
+        name: config.instance.name.clone(),
+        version: control::VERSION.to_owned(),
+        pid: me.pid,
+        start_time: me.start_time,
+        file_prefix: config.instance.file_prefix.clone(),
+        netns: config.instance.netns.clone(),
+        config: std::path::absolute(&config.path)?,
+        huge_dir: plan.huge_dir.clone().unwrap_or_default(),
+        tables,
+        segment: lock.directory().segment(),
+        group: config.instance.group.as_ref().map(|group| group.name.clone()),
+        stock_tools: config.eal.stock_tools,
+        devices: claims::devices(config, netns::inode()?),
+        cpus: claims::cpus(config),
+    })
+}
+
+/// Compares claims with those of all others and publishes ours, with nobody else doing so in between.
+fn publish_claims(
+    run_dir: &RunDir,
+    lock: &InstanceLock,
+    description: &Description,
+    group: Option<u32>,
+) -> Result<(), Failure> {
+    let _turn = run_dir.claims()?;
+    claims::check(run_dir, description)?;
+    Ok(lock.publish(description, group)?)
+}
+
+/// The interfaces as the region shows them, by index.
+fn interface_records(config: &Config, open_ports: &[OpenPort]) -> Result<Vec<records::Interface>, Failure> {
+    let mut all = Vec::with_capacity(open_ports.len());
+    for (interface, port) in config.interfaces.iter().zip(open_ports) {
+        let link = port.port.link()?;
+        let netdev = interface.device.kernel_interface().unwrap_or_default();
+        all.push(records::Interface {
+            name: records::text(&interface.name),
+            device: records::text(interface.device.devargs()),
+            driver: records::text(&port.info.driver),
+            netdev: records::text(netdev),
+            mac: port.port.mac()?.0,
+            mtu: interface.mtu,
+            speed_mbps: link.speed_mbps.unwrap_or(0),
+            port: port.port.id().number(),
+            rx_queues: port.rx_queue_count() as u16,
+            tx_queues: port.tx_queue_count() as u16,
+            link_up: u8::from(link.up),
+            admin_up: 1,
+            ..records::Interface::new_zeroed()
+        });
+    }
+    Ok(all)
+}
+
+/// Worker `number` as the region shows it.
+fn worker_record(config: &Config, plan: &Plan, number: usize, entries: &[Entry]) -> records::Worker {
+    let mut queues = [0; 8];
+    for (place, entry) in queues.iter_mut().zip(entries) {
+        *place = u32::from(entry.queue.port().number()) << 16 | u32::from(entry.queue.index());
+    }
+    records::Worker {
+        lcore: u32::from(plan.worker_lcores[number]),
+        cpu: config.workers.lcores[number],
+        idle: config.workers.idle as u8,
+        reserved: [0; 3],
+        rx_queues: entries.len() as u32,
+        queues,
+        tsc_hz: dpdk::tsc_hz(),
+    }
+}

@@ -1,0 +1,113 @@
+//! From routes and neighbours to what the FIB says.
+//!
+//! Each prefix's entry is computed from what there is and stored over the old one, so that an address that has a
+//! route before and after a change has one all the time.
+//!
+//! A neighbour's /32 counts only where the route of its address leads to its link anyway: ARP must not pull an address
+//! out of a route that an operator has put over part of a subnet.
+
+use std::net::Ipv4Addr;
+
+use fib::{FibError, NextHop};
+use ipnet::Ipv4Net;
+
+use super::Tables;
+use super::addresses::OwnAddress;
+use super::candidates::Target;
+use super::neighbor_set::NeighborId;
+use crate::adjacency;
+
+impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
+    /// Brings the FIB in line with the routes for `prefix`, and with the neighbours in it. Fails only where something
+    /// is to be added.
+    pub(super) fn refresh(&mut self, prefix: Ipv4Net) -> Result<(), FibError> {
+        if self.candidates.best(prefix).is_some() {
+            self.refresh_entry(prefix)?;
+            self.refresh_hosts(prefix);
+            Ok(())
+        } else {
+            // Neighbours first: they come to light before what hid them goes.
+            self.refresh_hosts(prefix);
+            self.refresh_entry(prefix)
+        }
+    }
+
+    /// The same for one FIB entry.
+    pub(super) fn refresh_entry(&mut self, prefix: Ipv4Net) -> Result<(), FibError> {
+        match (self.wanted_entry(prefix), self.fib.get(prefix)) {
+            (wanted, present) if wanted == present => {}
+            (Some(next_hop), _) => {
+                self.fib.insert(prefix, next_hop)?;
+            }
+            (None, _) => {
+                self.fib.remove(prefix);
+            }
+        }
+        Ok(())
+    }
+
+    /// The same for the neighbours in `prefix`.
+    fn refresh_hosts(&mut self, prefix: Ipv4Net) {
+        if prefix.prefix_len() == 32 {
+            return;
+        }
+        let hosts: Vec<Ipv4Addr> = self
+            .neighbors
+            .within(prefix.network(), prefix.broadcast())
+            .filter_map(|id| Some(self.neighbors.get(id)?.address))
+            .collect();
+        for host in hosts {
+            // When no tbl8 group is free, packets for it stay with the route of its subnet, and each request of a
+            // worker for it tries again.
+            let _ = self.refresh_entry(host.into());
+        }
+    }
+
+    fn wanted_entry(&self, prefix: Ipv4Net) -> Option<NextHop> {
+        if prefix.prefix_len() < 32 {
+            return self.candidates.best(prefix).and_then(|route| self.next_hop(route.target));
+        }
+        let (covering, route) = self.candidates.longest(prefix.addr())?;
+        if let Target::Glean(interface) = route.target
+            && let Some(id) = self.neighbors.find(interface, prefix.addr())
+        {
+            return self.next_hop(Target::Via(id));
+        }
+        if covering == prefix { self.next_hop(route.target) } else { None }
+    }
+
+    fn next_hop(&self, target: Target) -> Option<NextHop> {
+        Some(match target {
+            Target::Local(interface) => self.interfaces.get(usize::from(interface))?.local,
+            Target::Glean(interface) => self.interfaces.get(usize::from(interface))?.glean,
+            Target::Broadcast(_) => self.broadcast,
+            Target::Blackhole => self.blackhole,
+            Target::Via(id) => self.neighbors.get(id)?.adjacency,
+        })
+    }
+
+    /// The address of the gateway whose subnet holds `address`: the one with the smallest subnet.
+    pub(super) fn subnet_of(&self, address: Ipv4Addr) -> Option<&OwnAddress> {
+        self.addresses.iter().filter(|own| own.net.contains(&address)).max_by_key(|own| own.net.prefix_len())
+    }
+
+    /// Whether a host at `address` would be a neighbour on `interface`.
+    pub(super) fn is_on_link(&self, interface: u16, address: Ipv4Addr) -> bool {
+        let connected = self.subnet_of(address).is_some_and(|own| own.interface == interface && own.is_host(address));
+        connected || self.leads_to_link(interface, address)
+    }
+
+    /// Whether packets for `address` leave by `interface` to the destination itself.
+    pub(super) fn leads_to_link(&self, interface: u16, address: Ipv4Addr) -> bool {
+        self.candidates.longest(address).is_some_and(|(_, route)| route.target == Target::Glean(interface))
+    }
+
+    /// The neighbour that packets for `address` go to by the route of `target`.
+    pub(super) fn neighbor_towards(&self, target: Target, address: Ipv4Addr) -> Option<NeighborId> {
+        match target {
+            Target::Via(id) => Some(id),
+            Target::Glean(interface) => self.neighbors.find(interface, address),
+            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
+        }
+    }
+}

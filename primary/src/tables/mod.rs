@@ -1,0 +1,232 @@
+//! What the gateway knows: its interfaces, addresses, routes and neighbours, and how workers and readers learn of it.
+//!
+//! The control thread owns [`Tables`] and is the only one that changes anything. Every change goes three ways at once:
+//!
+//! ```text
+//!   requests ──┐                    ┌──► FIB and adjacencies        what workers forward by
+//!   ARP ───────┼──► Tables (rules) ─┼──► records in shared memory   what tools show
+//!   time ──────┘                    └──► actions                    ARP to send, events to tell
+//! ```
+//!
+//! There is no I/O and no clock in here: packets and the time come in as arguments, and what is to be sent or told is
+//! left as [`Action`]s. The time is that of `CLOCK_BOOTTIME`, so that neighbours age while the host sleeps.
+
+mod addresses;
+mod arp;
+mod candidates;
+mod explain;
+mod forwarding;
+mod interfaces;
+mod neighbor_set;
+mod neighbors;
+mod publish;
+mod reachability;
+mod refusal;
+mod resolution;
+mod routes;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+use control::event::Event;
+use fib::{Fib4Reader, Fib4Writer, NextHop, Quiescence};
+use packet::{Arp, MacAddress};
+
+use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
+use addresses::OwnAddress;
+pub use arp::ArpVerdict;
+use candidates::Candidates;
+use interfaces::Interface;
+use neighbor_set::NeighborSet;
+use publish::Published;
+pub use refusal::NeighborRefusal;
+use timers::{Jitter, Timer, Timers};
+
+/// The shortest time between two reports of the same trouble: RFC 5227's `DEFEND_INTERVAL`.
+const REPORT_INTERVAL: Duration = Duration::from_secs(10);
+
+/// What the tables decided that somebody else must do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Send an ARP packet. There is none for an interface that is down.
+    SendArp {
+        /// By which interface.
+        interface: u16,
+        /// To which Ethernet address.
+        destination: MacAddress,
+        /// The message.
+        arp: Arp,
+    },
+    /// Tell subscribers.
+    Event(Event),
+    /// Another host claims an address of the gateway, RFC 5227 section 2.4. At most one per address and ten seconds.
+    Conflict {
+        /// Where it was heard.
+        interface: u16,
+        /// The address.
+        address: Ipv4Addr,
+        /// Who claims it.
+        mac: MacAddress,
+    },
+    /// A neighbour was needed for a packet and could not be had. At most one per ten seconds.
+    NeighborRefused {
+        /// The interface that it is on.
+        interface: u16,
+        /// Its address.
+        address: Ipv4Addr,
+        /// Why.
+        reason: NeighborRefusal,
+    },
+}
+
+/// How much may be in the tables: `[limits]` of the configuration.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// IPv4 routes of configuration and operators.
+    pub routes4: usize,
+    /// Neighbours.
+    pub neighbors: usize,
+    /// Addresses of the gateway.
+    pub addresses: usize,
+}
+
+/// How much is in the tables.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// IPv4 routes of configuration and operators.
+    pub routes4: usize,
+    /// IPv4 routes that the gateway has for its own addresses.
+    pub own_routes4: usize,
+    /// Routes in the FIB: these two and one per neighbour, as far as they are not hidden by a better one.
+    pub fib_routes4: usize,
+    /// Neighbours.
+    pub neighbors: usize,
+    /// Addresses of the gateway.
+    pub addresses: usize,
+    /// Adjacencies, those that wait for workers included.
+    pub adjacencies: usize,
+    /// Groups of 256 addresses that are free for prefixes longer than 24 bits.
+    pub tbl8_groups_free: usize,
+}
+
+/// Why the tables could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TablesError {
+    /// Somebody else writes the region's tables.
+    #[error("a table of the table region has a writer already: make one set of tables per region")]
+    Taken,
+    /// There is no room for the adjacencies that are always there.
+    #[error("there are {capacity} adjacencies and the tables need some for themselves: provide more")]
+    Adjacencies {
+        /// How many there are.
+        capacity: usize,
+    },
+}
+
+/// All tables of an instance, over memory `F` for the FIB and `A` for the adjacencies.
+pub struct Tables<F, A> {
+    fib: Fib4Writer<F>,
+    adjacencies: AdjacencyWriter<A>,
+    published: Published,
+    limits: Limits,
+    interfaces: Vec<Interface>,
+    addresses: Vec<OwnAddress>,
+    candidates: Candidates,
+    neighbors: NeighborSet<Ipv4Addr>,
+    timers: Timers,
+    jitter: Jitter,
+    actions: Vec<Action>,
+    refusal_reported: Option<Duration>,
+    blackhole: NextHop,
+    broadcast: NextHop,
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
+    /// Empty tables over an empty FIB, unused adjacencies and the tables of `region`, which becomes theirs to write.
+    pub fn new(
+        fib: Fib4Writer<F>,
+        mut adjacencies: AdjacencyWriter<A>,
+        region: &shm::TableWriter,
+        limits: Limits,
+    ) -> Result<Self, TablesError> {
+        let published = Published::new(region).ok_or(TablesError::Taken)?;
+        let capacity = adjacencies.capacity();
+        let mut fixed = |adjacency| {
+            let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            adjacencies.allocate(adjacency, nowhere).ok_or(TablesError::Adjacencies { capacity })
+        };
+        let (blackhole, broadcast) = (fixed(Adjacency::Blackhole)?, fixed(Adjacency::Broadcast)?);
+        Ok(Self {
+            fib,
+            adjacencies,
+            published,
+            limits,
+            interfaces: Vec::new(),
+            addresses: Vec::new(),
+            candidates: Candidates::new(),
+            neighbors: NeighborSet::new(),
+            timers: Timers::new(),
+            jitter: Jitter::new(),
+            actions: Vec::new(),
+            refusal_reported: None,
+            blackhole,
+            broadcast,
+        })
+    }
+
+    /// A worker's view of the routes.
+    pub fn fib_reader(&self) -> Fib4Reader<F> {
+        self.fib.reader()
+    }
+
+    /// A worker's view of what routes lead to.
+    pub fn adjacency_reader(&self) -> AdjacencyReader<A> {
+        self.adjacencies.reader()
+    }
+
+    /// Takes what is to be done since the last call, in order.
+    pub fn take_actions(&mut self) -> Vec<Action> {
+        std::mem::take(&mut self.actions)
+    }
+
+    /// Does what is due at `now`. The cost is that of what is due, however much there is.
+    pub fn tick(&mut self, now: Duration) {
+        while let Some(timer) = self.timers.take_due(now) {
+            match timer {
+                Timer::Neighbor(id) => self.neighbor_due(id, now),
+                Timer::Announcement { interface, address } => self.announce(interface, address),
+            }
+        }
+    }
+
+    /// When [`tick`](Self::tick) has something to do next.
+    pub fn next_deadline(&self) -> Option<Duration> {
+        self.timers.next()
+    }
+
+    /// Makes free what was taken out of use and no worker can hold any more; gives the number of things. Never waits.
+    /// Always to be called with the same `quiescence`.
+    pub fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
+        self.fib.reclaim(quiescence) + self.adjacencies.reclaim(quiescence)
+    }
+
+    /// How much is in the tables.
+    pub fn usage(&self) -> Usage {
+        Usage {
+            routes4: self.candidates.given_len(),
+            own_routes4: self.candidates.own_len(),
+            fib_routes4: self.fib.len(),
+            neighbors: self.neighbors.len(),
+            addresses: self.addresses.len(),
+            adjacencies: self.adjacencies.in_use(),
+            tbl8_groups_free: self.fib.free_groups(),
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.actions.push(Action::Event(event));
+    }
+}

@@ -1,0 +1,227 @@
+//! A gateway with two interfaces, driven by requests, ARP and virtual time.
+
+mod addresses;
+mod arp;
+mod limits;
+mod neighbors;
+mod properties;
+mod routes;
+
+use std::net::Ipv4Addr;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+use std::time::Duration;
+
+use control::event::Event;
+use control::message::{ControlError, Route, RouteTarget};
+use fib::{Checkpoint, Fib4Reader, Fib4Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
+use ipnet::Ipv4Net;
+use packet::{Arp, MacAddress};
+use shm::records::{Interface, NeighborState, RouteProtocol, from_ip_field, text};
+use shm::{Capacity, TableReader, TableWriter};
+use zerocopy::FromZeros;
+
+use super::{Action, ArpVerdict, Limits, Tables};
+use crate::adjacency::{Adjacency, AdjacencyReader, AdjacencyWriter, WORDS};
+
+const LAN: u16 = 0;
+const WAN: u16 = 1;
+const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
+/// The adjacencies that are always there: blackhole, broadcast, and two per interface.
+const FIXED: usize = 2 + 2 * MACS.len();
+
+type Storage = Vec<AtomicU32>;
+type AdjacencyStorage = Vec<AtomicU64>;
+
+struct Gateway {
+    tables: Tables<Storage, AdjacencyStorage>,
+    fib: Fib4Reader<Storage>,
+    adjacencies: AdjacencyReader<AdjacencyStorage>,
+    quiescence: Quiescence,
+    worker: Checkpoint,
+    now: Duration,
+    reader: TableReader,
+    _region: TableWriter,
+    _directory: tempfile::TempDir,
+}
+
+/// Room for whatever a test does.
+const ROOMY: Limits = Limits { routes4: 1000, neighbors: 100, addresses: 20 };
+
+impl Gateway {
+    fn new() -> Self {
+        Self::with(ROOMY, 64)
+    }
+
+    fn with(limits: Limits, tbl8_groups: usize) -> Self {
+        let routes4 = limits.routes4 + 4 * limits.addresses;
+        let capacity = Capacity {
+            interfaces: 2,
+            addresses: limits.addresses,
+            routes4,
+            neighbors: limits.neighbors,
+            workers: 1,
+            pools: 1,
+        };
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("test.tables");
+        let region = TableWriter::create(&path, None, &capacity).unwrap();
+        let tbl = |entries| (0..entries).map(|_| AtomicU32::new(0)).collect::<Storage>();
+        let fib =
+            Fib4Writer::new(tbl(TBL24_ENTRIES), tbl(tbl8_groups * GROUP_ENTRIES), routes4 + limits.neighbors).unwrap();
+        let slots = 1 + FIXED + 2 * limits.neighbors;
+        let adjacencies = AdjacencyWriter::new((0..slots * WORDS).map(|_| AtomicU64::new(0)).collect());
+        let mut tables = Tables::new(fib, adjacencies, &region, limits).unwrap();
+        region.publish();
+        for (name, mac) in ["lan", "wan"].into_iter().zip(MACS) {
+            let mac = mac.octets();
+            let record = Interface { name: text(name), mac, mtu: 1500, link_up: 1, admin_up: 1, ..Interface::new_zeroed() };
+            tables.add_interface(record).unwrap();
+        }
+        let (quiescence, mut workers) = Quiescence::new(1);
+        Self {
+            fib: tables.fib_reader(),
+            adjacencies: tables.adjacency_reader(),
+            tables,
+            quiescence,
+            worker: workers.pop().unwrap(),
+            now: Duration::from_secs(1000),
+            reader: TableReader::open(&path).unwrap(),
+            _region: region,
+            _directory: directory,
+        }
+    }
+
+    /// `lan` has 10.0.0.1/24, `wan` 192.0.2.1/28, and what that made to do is done.
+    fn with_addresses() -> Self {
+        let mut gateway = Self::new();
+        gateway.address(LAN, "10.0.0.1/24").unwrap();
+        gateway.address(WAN, "192.0.2.1/28").unwrap();
+        gateway.pass(10);
+        gateway.tables.take_actions();
+        gateway
+    }
+
+    fn address(&mut self, interface: u16, net: &str) -> Result<(), ControlError> {
+        self.tables.address_add(interface, net.parse().unwrap(), self.now)
+    }
+
+    fn add(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
+        self.tables.routes_add(&[route(prefix, target)], false, RouteProtocol::Control, self.now)
+    }
+
+    fn replace(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
+        self.tables.routes_add(&[route(prefix, target)], true, RouteProtocol::Control, self.now)
+    }
+
+    fn delete(&mut self, prefix: &str) -> Result<(), ControlError> {
+        self.tables.routes_delete(&[prefix.parse().unwrap()], self.now)
+    }
+
+    fn resolve(&mut self, interface: u16, address: &str) {
+        self.tables.resolve(interface, address.parse().unwrap(), self.now);
+    }
+
+    fn hear(&mut self, interface: u16, arp: Arp) -> ArpVerdict {
+        self.tables.arp_received(interface, arp.sender_mac, &arp, self.now)
+    }
+
+    /// The host answers a request of the gateway.
+    fn answer(&mut self, interface: u16, address: &str, last: u8) {
+        let own = MACS[usize::from(interface)];
+        let target = self.tables.subnet_of(address.parse().unwrap()).unwrap().net.addr();
+        let reply = Arp::request(own, target, address.parse().unwrap()).reply(host_mac(last));
+        assert_eq!(self.hear(interface, reply), ArpVerdict::Taken);
+    }
+
+    /// Lets time go by, doing what becomes due when it does.
+    fn pass(&mut self, seconds: u64) {
+        let end = self.now + Duration::from_secs(seconds);
+        while let Some(at) = self.tables.next_deadline().filter(|at| *at <= end) {
+            self.now = at.max(self.now);
+            self.tables.tick(self.now);
+        }
+        self.now = end;
+    }
+
+    /// What a worker finds for a destination.
+    fn lookup(&self, destination: &str) -> Adjacency {
+        self.adjacencies.load(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()))
+    }
+
+    /// A worker sends a packet there.
+    fn use_route(&self, destination: &str) {
+        self.adjacencies.mark_used(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()));
+    }
+
+    /// All that was retired becomes free.
+    fn reclaim(&mut self) {
+        for _ in 0..3 {
+            self.tables.reclaim(&self.quiescence);
+            self.worker.pass();
+        }
+        self.tables.reclaim(&self.quiescence);
+    }
+
+    /// The ARP messages to send since the last call, with their destination.
+    fn sent(&mut self) -> Vec<(u16, MacAddress, Arp)> {
+        let actions = self.tables.take_actions().into_iter();
+        actions
+            .filter_map(|action| match action {
+                Action::SendArp { interface, destination, arp } => Some((interface, destination, arp)),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The events since the last call.
+    fn events(&mut self) -> Vec<Event> {
+        let actions = self.tables.take_actions().into_iter();
+        actions
+            .filter_map(|action| match action {
+                Action::Event(event) => Some(event),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// What tools see of a neighbour.
+    fn shown(&self, address: &str) -> Option<(NeighborState, MacAddress)> {
+        let address: Ipv4Addr = address.parse().unwrap();
+        let records = self.reader.neighbors();
+        let (_, record) = records.iter().find(|(_, record)| from_ip_field(record.address) == address)?;
+        Some((NeighborState::from_raw(record.state).unwrap(), MacAddress(record.mac)))
+    }
+
+    /// What tools see of the routes, in order: prefix, kind, next hop, interface.
+    fn shown_routes(&self) -> Vec<String> {
+        let mut routes = self.reader.routes4();
+        routes.sort_by_key(|(_, route)| (route.prefix, route.prefix_length));
+        routes
+            .into_iter()
+            .map(|(_, route)| {
+                let kind = shm::records::RouteKind::from_raw(route.kind).unwrap();
+                let prefix = Ipv4Net::new(route.network(), route.prefix_length).unwrap();
+                let via = route.gateway().map(|gateway| format!(" {gateway}")).unwrap_or_default();
+                let interface = self.tables.interface_name(route.interface);
+                format!("{prefix} {kind}{via} {interface}").trim_end().to_owned()
+            })
+            .collect()
+    }
+}
+
+fn host_mac(last: u8) -> MacAddress {
+    MacAddress([2, 0, 0, 1, 0, last])
+}
+
+fn route(prefix: &str, target: &str) -> Route {
+    let target = match target {
+        "blackhole" => RouteTarget::Blackhole,
+        name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
+        next_hop => RouteTarget::Via(next_hop.parse().unwrap()),
+    };
+    Route { prefix: prefix.parse().unwrap(), target }
+}
+
+fn forward(interface: u16, last: u8) -> Adjacency {
+    Adjacency::Forward { interface, mac: host_mac(last) }
+}

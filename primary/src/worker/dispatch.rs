@@ -1,0 +1,93 @@
+//! Does what the stages noted: the one place where packets change hands.
+
+use dpdk::{Mbuf, MbufBatch};
+use shm::{DropReason, InterfaceCounter};
+
+use super::Engine;
+use crate::adjacency;
+use crate::path::{BURST, Disposition, Note};
+
+/// A packet and why nobody wanted it.
+pub(super) type Refused = (Mbuf, DropReason);
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Moves every packet of the batch to where its note says.
+    #[inline]
+    pub(super) fn dispatch(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &[Note; BURST], now: u64) {
+        if !self.waiting.is_empty() {
+            // A next hop that the stages found resolved may still have packets waiting: they leave first.
+            self.serve_waiting(now);
+        }
+        // Freed together at the end of this function.
+        let mut dropped = MbufBatch::<BURST>::new();
+        let mut arp = MbufBatch::<BURST>::new();
+        let mut waited = false;
+        for (mbuf, note) in batch.drain().zip(notes) {
+            let result = match note.disposition {
+                Disposition::Transmit(interface) => {
+                    if waited {
+                        // The next hop may have been resolved in the middle of this burst.
+                        self.serve_waiting(now);
+                        waited = false;
+                    }
+                    self.transmit(interface, mbuf, note, ingress)
+                }
+                Disposition::Drop(reason) => Err((mbuf, reason)),
+                Disposition::Arp if !self.policer.admit(ingress, now) => Err((mbuf, DropReason::ArpPoliced)),
+                Disposition::Arp => arp.push(mbuf).map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
+                Disposition::Wait { interface, next_hop } => {
+                    waited = true;
+                    self.wait(ingress, interface, next_hop, mbuf, now)
+                }
+            };
+            if let Err((mbuf, reason)) = result {
+                self.counters.drop(ingress, reason, 1);
+                // A batch of drops is never fuller than the batch that it came from.
+                drop(dropped.push(mbuf));
+            }
+        }
+        if !arp.is_empty() {
+            self.punt(ingress, &mut arp);
+        }
+    }
+
+    /// Cuts a packet to what its note says and puts it into the batch of its interface.
+    #[inline]
+    pub(super) fn transmit(
+        &mut self,
+        interface: u16,
+        mut mbuf: Mbuf,
+        note: &Note,
+        ingress: u16,
+    ) -> Result<(), Refused> {
+        if mbuf.len() != usize::from(note.length) {
+            mbuf.truncate(usize::from(note.length));
+        }
+        if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
+            return Err((mbuf, DropReason::EthernetTruncated));
+        }
+        self.transmit.push(interface, mbuf, &self.counters).map_err(|mbuf| (mbuf, DropReason::TxFull))?;
+        if note.echo_reply {
+            self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
+        }
+        Ok(())
+    }
+
+    #[cold]
+    fn punt(&mut self, ingress: u16, arp: &mut MbufBatch<BURST>) {
+        let taken = self.arp.enqueue(arp);
+        self.counters.add(ingress, InterfaceCounter::Delivered, taken as u64);
+        self.counters.drop(ingress, DropReason::PuntRingFull, arp.len() as u64);
+        self.doorbell.ring();
+    }
+}
+
+/// Marks the packets that lie in more than one segment as dropped, whatever the stages made of their first.
+#[cold]
+pub(super) fn refuse_segmented(batch: &MbufBatch<BURST>, notes: &mut [Note; BURST]) {
+    for (mbuf, note) in batch.iter().zip(notes) {
+        if mbuf.segment_count() != 1 {
+            note.disposition = Disposition::Drop(DropReason::Segmented);
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! A worker: takes bursts from its receive queues through the stages of [`crate::path`] and does what they note.
+//!
+//! ```text
+//!   receive queues ─► path ─► dispatch ─┬─► transmit batches ─► transmit queue, or ring to the worker that has it
+//!   ring from control ──────────────────┤      ▲
+//!   rings from other workers ───────────┘      │ in order, once the next hop is known
+//!                                waiting ◄─────┴─► ring to control: resolve this next hop
+//! ```
+//!
+//! Nothing here allocates, locks or logs, and the only system calls are the sleep of an idle worker and the wake-up of a
+//! sleeping control thread.
+
+mod dispatch;
+pub mod doorbell;
+mod idle;
+mod policer;
+mod transmit;
+mod waiting;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
+use dpdk::{Mbuf, MbufBatch, RxQueue};
+use fib::quiescence::Checkpoint;
+use shm::records::IdlePolicy;
+use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
+
+use self::doorbell::Doorbell;
+use self::idle::Idle;
+use self::policer::Policer;
+pub use self::transmit::Exit;
+pub use self::waiting::MOST_WAITING;
+use self::transmit::Transmit;
+use self::waiting::Waiting;
+use crate::adjacency;
+use crate::path::{BURST, Burst, NOTES, Stages};
+
+/// A worker asks the control thread to find a neighbour.
+#[derive(Clone, Copy, Debug, Default)]
+#[repr(C)]
+pub struct ResolveRequest {
+    /// IPv4 address of the next hop, host byte order.
+    pub next_hop: u32,
+    /// Index of the interface that it is on.
+    pub interface: u32,
+}
+
+/// Packets that the control thread made, to leave by the interface that the ring is for.
+pub struct Originated {
+    /// Index of the interface.
+    pub interface: u16,
+    /// Whole frames.
+    pub frames: MbufConsumer,
+}
+
+/// A receive queue and the interface that it belongs to.
+pub struct Entry {
+    /// Index of the interface.
+    pub interface: u16,
+    /// The queue.
+    pub queue: RxQueue,
+}
+
+/// Everything that a worker owns.
+pub struct Worker<F, A> {
+    /// The stages.
+    pub stages: Stages<F, A>,
+    /// Its receive queues.
+    pub entries: Vec<Entry>,
+    /// How packets leave, by interface index.
+    pub exits: Vec<Exit>,
+    /// Packets that others have for transmit queues of this worker.
+    pub originated: Vec<Originated>,
+    /// ARP packets for the control thread.
+    pub arp: MbufProducer,
+    /// Next hops for the control thread to find.
+    pub resolve: Producer<ResolveRequest>,
+    /// Wakes the control thread.
+    pub doorbell: Doorbell,
+    /// Its counters.
+    pub counters: CounterBlock,
+    /// Its quiescent points.
+    pub checkpoint: Checkpoint,
+    /// What it does when there is nothing to do.
+    pub idle: IdlePolicy,
+    /// Set when the primary ends.
+    pub stop: Arc<AtomicBool>,
+    /// Interface by DPDK port id.
+    pub interface_of_port: Vec<u16>,
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
+    /// Forwards until it is told to stop; frees every packet that it still has then.
+    pub fn run(self) {
+        let mut engine = Engine {
+            transmit: Transmit::new(self.exits),
+            waiting: Waiting::new(),
+            policer: Policer::new(dpdk::tsc_hz(), dpdk::tsc()),
+            stages: self.stages,
+            arp: self.arp,
+            resolve: self.resolve,
+            doorbell: self.doorbell,
+            counters: self.counters,
+            interface_of_port: self.interface_of_port,
+        };
+        let mut entries = self.entries;
+        let mut originated = self.originated;
+        let mut checkpoint = self.checkpoint;
+        let mut idle = Idle::new(self.idle);
+        let mut tally = Tally::new();
+        let mut batch = MbufBatch::<BURST>::new();
+
+        while !self.stop.load(Ordering::Relaxed) {
+            checkpoint.pass();
+            let begin = dpdk::tsc();
+            let mut received = 0;
+            for entry in &mut entries {
+                let count = entry.queue.receive(&mut batch);
+                if count > 0 {
+                    received += count;
+                    engine.burst(entry.interface, &mut batch, begin);
+                }
+            }
+            let mut moved = received;
+            for source in &mut originated {
+                moved += engine.pass_on(source, &mut batch);
+            }
+            moved += engine.serve_waiting(begin);
+            engine.transmit.flush(&engine.counters);
+            let now = dpdk::tsc();
+            tally.round(begin, now, received, moved);
+            if idle.round(moved, &mut checkpoint) {
+                tally.sleeps += 1;
+                tally.publish(&engine.counters, now);
+            } else if tally.is_due() {
+                tally.publish(&engine.counters, now);
+            }
+        }
+        engine.stop(&mut originated, &mut batch);
+        tally.publish(&engine.counters, dpdk::tsc());
+    }
+}
+
+/// The parts of a worker that handle packets.
+struct Engine<F, A> {
+    stages: Stages<F, A>,
+    transmit: Transmit,
+    waiting: Waiting,
+    policer: Policer,
+    arp: MbufProducer,
+    resolve: Producer<ResolveRequest>,
+    doorbell: Doorbell,
+    counters: CounterBlock,
+    interface_of_port: Vec<u16>,
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Takes a received burst through the stages and does what they note; the batch is empty afterwards.
+    #[inline]
+    fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+        let count = batch.len();
+        let mut notes = NOTES;
+        let mut bytes = 0;
+        let mut segmented = false;
+        {
+            for mbuf in batch.iter() {
+                mbuf.prefetch_data();
+            }
+            let mut mbufs = batch.iter_mut();
+            let mut packets: [&mut [u8]; BURST] = std::array::from_fn(|_| match mbufs.next() {
+                Some(mbuf) => {
+                    bytes += mbuf.len();
+                    segmented |= mbuf.segment_count() != 1;
+                    mbuf.data_mut()
+                }
+                None => &mut [],
+            });
+            let packets = &mut packets[..count];
+            self.stages.run(ingress, &mut Burst { packets, notes: &mut notes });
+        }
+        self.counters.add(ingress, InterfaceCounter::RxPackets, count as u64);
+        self.counters.add(ingress, InterfaceCounter::RxBytes, bytes as u64);
+        if segmented {
+            dispatch::refuse_segmented(batch, &mut notes);
+        }
+        self.dispatch(ingress, batch, &notes, now);
+    }
+
+    /// Sends what the control thread or another worker has for a queue of this worker.
+    fn pass_on(&mut self, source: &mut Originated, batch: &mut MbufBatch<BURST>) -> usize {
+        let count = source.frames.dequeue(batch);
+        for mbuf in batch.drain() {
+            if let Err(mbuf) = self.transmit.push(source.interface, mbuf, &self.counters) {
+                let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
+                self.counters.drop(interface, DropReason::TxFull, 1);
+            }
+        }
+        count
+    }
+
+    /// Which interface a packet came in by.
+    fn interface_of(&self, mbuf: &Mbuf) -> Option<u16> {
+        ingress_of(&self.interface_of_port, mbuf)
+    }
+
+    /// Frees what is left, each packet counted.
+    fn stop(&mut self, originated: &mut [Originated], batch: &mut MbufBatch<BURST>) {
+        self.transmit.flush(&self.counters);
+        for source in originated {
+            while source.frames.dequeue(batch) > 0 {
+                for mbuf in batch.drain() {
+                    let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
+                    self.counters.drop(interface, DropReason::Stopping, 1);
+                }
+            }
+        }
+        self.stop_waiting();
+        for (exit, mbuf) in self.transmit.take_all() {
+            let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);
+            self.counters.drop(interface, DropReason::Stopping, 1);
+        }
+    }
+}
+
+fn ingress_of(interface_of_port: &[u16], mbuf: &Mbuf) -> Option<u16> {
+    let port = mbuf.port()?;
+    interface_of_port.get(usize::from(port.number())).copied()
+}
+
+/// What a worker says of itself.
+struct Tally {
+    started: u64,
+    loops: u64,
+    busy_loops: u64,
+    packets: u64,
+    busy_ticks: u64,
+    longest: u64,
+    sleeps: u64,
+}
+
+impl Tally {
+    fn new() -> Self {
+        Self { started: dpdk::tsc(), loops: 0, busy_loops: 0, packets: 0, busy_ticks: 0, longest: 0, sleeps: 0 }
+    }
+
+    #[inline]
+    fn round(&mut self, begin: u64, end: u64, received: usize, moved: usize) {
+        self.loops += 1;
+        self.packets += received as u64;
+        if moved > 0 {
+            let ticks = end.wrapping_sub(begin);
+            self.busy_loops += 1;
+            self.busy_ticks += ticks;
+            self.longest = self.longest.max(ticks);
+        }
+    }
+
+    #[inline]
+    fn is_due(&self) -> bool {
+        self.loops.is_multiple_of(1024)
+    }
+
+    fn publish(&self, counters: &CounterBlock, now: u64) {
+        counters.set_worker(WorkerCounter::Loops, self.loops);
+        counters.set_worker(WorkerCounter::BusyLoops, self.busy_loops);
+        counters.set_worker(WorkerCounter::Packets, self.packets);
+        counters.set_worker(WorkerCounter::BusyTicks, self.busy_ticks);
+        counters.set_worker(WorkerCounter::Ticks, now.wrapping_sub(self.started));
+        counters.set_worker(WorkerCounter::Sleeps, self.sleeps);
+        counters.set_worker(WorkerCounter::LongestTicks, self.longest);
+    }
+}

@@ -1,0 +1,151 @@
+//! Packets that wait until their next hop is known: a bounded queue per next hop, kept by the worker that received them,
+//! so that they leave in order and before anything that comes after them.
+
+use std::net::Ipv4Addr;
+
+use dpdk::{Mbuf, MbufBatch};
+use shm::{DropReason, InterfaceCounter};
+
+use super::dispatch::Refused;
+use super::{Engine, ResolveRequest};
+use crate::adjacency::{self, Adjacency};
+use crate::path::Disposition;
+
+/// Packets that are kept for one next hop.
+const DEPTH: usize = 64;
+/// Next hops that are waited for at a time.
+const NEXT_HOPS: usize = 64;
+/// The most packets that a worker keeps waiting.
+pub const MOST_WAITING: usize = DEPTH * NEXT_HOPS;
+/// Seconds between two requests for the same next hop, should the first get lost.
+const ASK_AGAIN_SECONDS: u64 = 1;
+/// Seconds after which packets are given up even if nobody said that the next hop failed.
+const PATIENCE_SECONDS: u64 = 10;
+
+pub(super) struct Waiting {
+    queues: Vec<Queue>,
+    tsc_hz: u64,
+}
+
+struct Queue {
+    interface: u16,
+    next_hop: Ipv4Addr,
+    since: u64,
+    asked: u64,
+    packets: MbufBatch<DEPTH>,
+}
+
+impl Waiting {
+    pub(super) fn new() -> Self {
+        // Room for all, so that nothing is allocated later.
+        Self { queues: Vec::with_capacity(NEXT_HOPS), tsc_hz: dpdk::tsc_hz() }
+    }
+
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Keeps a packet until `next_hop` is known, and has the control thread ask for it.
+    #[cold]
+    pub(super) fn wait(
+        &mut self,
+        ingress: u16,
+        interface: u16,
+        next_hop: Ipv4Addr,
+        mbuf: Mbuf,
+        now: u64,
+    ) -> Result<(), Refused> {
+        let queues = &mut self.waiting.queues;
+        let known = queues.iter().position(|queue| queue.next_hop == next_hop && queue.interface == interface);
+        let index = match known {
+            Some(index) => index,
+            None if queues.len() == NEXT_HOPS => return Err((mbuf, DropReason::NeighborQueueFull)),
+            None => {
+                queues.push(Queue { interface, next_hop, since: now, asked: now, packets: MbufBatch::new() });
+                self.ask(interface, next_hop);
+                self.waiting.queues.len() - 1
+            }
+        };
+        let queue = &mut self.waiting.queues[index];
+        queue.packets.push(mbuf).map_err(|mbuf| (mbuf, DropReason::NeighborQueueFull))?;
+        self.counters.add(ingress, InterfaceCounter::Waiting, 1);
+        Ok(())
+    }
+
+    /// Sends what waits for next hops that are known by now, drops what waits for those that failed. Returns how many
+    /// packets moved.
+    #[inline]
+    pub(super) fn serve_waiting(&mut self, now: u64) -> usize {
+        if self.waiting.is_empty() { 0 } else { self.serve_queues(now) }
+    }
+
+    #[cold]
+    fn serve_queues(&mut self, now: u64) -> usize {
+        let mut moved = 0;
+        let mut index = 0;
+        while let Some(queue) = self.waiting.queues.get_mut(index) {
+            let adjacency = self.stages.resolve(queue.next_hop);
+            let waiting_for = now.wrapping_sub(queue.since) / self.waiting.tsc_hz;
+            match adjacency {
+                Adjacency::Glean { .. } | Adjacency::Incomplete { .. } if waiting_for < PATIENCE_SECONDS => {
+                    if now.wrapping_sub(queue.asked) / self.waiting.tsc_hz >= ASK_AGAIN_SECONDS {
+                        queue.asked = now;
+                        let (interface, next_hop) = (queue.interface, queue.next_hop);
+                        self.ask(interface, next_hop);
+                    }
+                    index += 1;
+                }
+                _ => {
+                    let queue = self.waiting.queues.swap_remove(index);
+                    moved += queue.packets.len();
+                    self.release(queue.packets, adjacency);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Sends packets that have waited, or drops them when the next hop is not one that packets can be sent to.
+    fn release(&mut self, mut packets: MbufBatch<DEPTH>, adjacency: Adjacency) {
+        for mut mbuf in packets.drain() {
+            let ingress = self.interface_of(&mbuf).unwrap_or_default();
+            self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+            let result = match adjacency {
+                Adjacency::Forward { interface, mac } => {
+                    let note = self.stages.send_resolved(interface, mac, mbuf.data_mut());
+                    match note.disposition {
+                        Disposition::Transmit(interface) => self.transmit(interface, mbuf, &note, ingress),
+                        Disposition::Drop(reason) => Err((mbuf, reason)),
+                        // The last stage knows no others.
+                        Disposition::Arp | Disposition::Wait { .. } => Err((mbuf, DropReason::NeighborFailed)),
+                    }
+                }
+                Adjacency::NoRoute => Err((mbuf, DropReason::NoRoute)),
+                _ => Err((mbuf, DropReason::NeighborFailed)),
+            };
+            if let Err((_mbuf, reason)) = result {
+                self.counters.drop(ingress, reason, 1);
+            }
+        }
+    }
+
+    /// Frees what still waits.
+    pub(super) fn stop_waiting(&mut self) {
+        for queue in std::mem::take(&mut self.waiting.queues) {
+            for mbuf in queue.packets.iter() {
+                let ingress = self.interface_of(mbuf).unwrap_or_default();
+                self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+                self.counters.drop(ingress, DropReason::Stopping, 1);
+            }
+        }
+    }
+
+    fn ask(&mut self, interface: u16, next_hop: Ipv4Addr) {
+        // A full ring loses the request; it is repeated while packets wait.
+        self.resolve.enqueue(&[ResolveRequest { next_hop: next_hop.into(), interface: interface.into() }]);
+        self.doorbell.ring();
+    }
+}
