@@ -7,7 +7,9 @@ fn main() {
     match probed {
         Ok(library) => println!("cargo::rustc-env=TOLLGATE_DPDK_VERSION={}", library.version),
         Err(_) => {
-            println!("cargo::error=pkg-config finds no libdpdk: install the Debian packages libdpdk-dev and pkg-config");
+            println!(
+                "cargo::error=pkg-config finds no libdpdk: install the Debian packages libdpdk-dev and pkg-config"
+            );
         }
     }
 }

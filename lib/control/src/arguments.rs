@@ -8,7 +8,13 @@ use crate::instance::{InstanceName, RunDir};
 #[derive(Clone, Debug, clap::Args)]
 pub struct InstanceArguments {
     /// Name of the instance
-    #[arg(long, short = 'I', env = "TOLLGATE_INSTANCE", value_name = "NAME", global = true)]
+    #[arg(
+        long,
+        short = 'I',
+        env = "TOLLGATE_INSTANCE",
+        value_name = "NAME",
+        global = true
+    )]
     pub instance: Option<InstanceName>,
 
     /// Where instances keep their lock, socket and description

@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::socket::{
-    AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt::ReceiveTimeout, sockopt::SendTimeout,
+    AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt::ReceiveTimeout,
+    sockopt::SendTimeout,
 };
 use nix::sys::time::TimeVal;
 
-pub use crate::frame::MAX_FRAME;
 use crate::VERSION;
+pub use crate::frame::MAX_FRAME;
 use crate::frame::{self, Received};
 use crate::instance::{InstanceDir, RegistryError};
 use crate::message::{Answer, ControlError, Envelope, ErrorCode, Reply, Request};
@@ -31,8 +32,12 @@ impl Client {
     /// Connects to the primary of an instance and says hello as `tool`.
     pub fn connect(directory: &InstanceDir, tool: &str) -> Result<Self, ControlError> {
         let socket = open(directory).map_err(|errno| refusal(directory, errno))?;
-        let mut client =
-            Self { socket, buffer: vec![0; MAX_FRAME], next_id: 0, instance: directory.name().to_string() };
+        let mut client = Self {
+            socket,
+            buffer: vec![0; MAX_FRAME],
+            next_id: 0,
+            instance: directory.name().to_string(),
+        };
         client.call(Request::Hello {
             version: VERSION.to_owned(),
             layout_hash: shm::LAYOUT_HASH,
@@ -46,7 +51,10 @@ impl Client {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let bytes = frame::encode(&Envelope { id, body: request }).ok_or_else(|| {
-            ControlError::new(ErrorCode::BadRequest, format!("the request is longer than {MAX_FRAME} bytes: split it"))
+            ControlError::new(
+                ErrorCode::BadRequest,
+                format!("the request is longer than {MAX_FRAME} bytes: split it"),
+            )
         })?;
         frame::send(&self.socket, &bytes).map_err(|errno| self.lost(errno))?;
         loop {
@@ -81,14 +89,22 @@ impl Client {
             ),
             _ => ControlError::new(
                 ErrorCode::InstanceDead,
-                format!("the primary of '{}' closed the connection: it ended, or cut this tool off", self.instance),
+                format!(
+                    "the primary of '{}' closed the connection: it ended, or cut this tool off",
+                    self.instance
+                ),
             ),
         }
     }
 }
 
 fn open(directory: &InstanceDir) -> Result<OwnedFd, Errno> {
-    let socket = socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+    let socket = socket(
+        AddressFamily::Unix,
+        SockType::SeqPacket,
+        SockFlag::SOCK_CLOEXEC,
+        None,
+    )?;
     let patience = TimeVal::new(i64::try_from(PATIENCE.as_secs()).unwrap_or(i64::MAX), 0);
     setsockopt(&socket, ReceiveTimeout, &patience)?;
     setsockopt(&socket, SendTimeout, &patience)?;

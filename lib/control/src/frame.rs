@@ -25,13 +25,22 @@ pub(crate) enum Received<T> {
 
 /// Encodes a message; `None` when it would be longer than [`MAX_FRAME`].
 pub(crate) fn encode<T: Serialize>(message: &T) -> Option<Vec<u8>> {
-    postcard::to_stdvec(message).ok().filter(|bytes| bytes.len() <= MAX_FRAME)
+    postcard::to_stdvec(message)
+        .ok()
+        .filter(|bytes| bytes.len() <= MAX_FRAME)
 }
 
 /// Sends one encoded message. `EAGAIN` when the other end does not read and the socket does not block.
 pub(crate) fn send(socket: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
     // MSG_NOSIGNAL: a client that is gone is an error to handle, not a SIGPIPE.
-    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], &[], MsgFlags::MSG_NOSIGNAL, None).map(drop)
+    sendmsg::<()>(
+        socket.as_raw_fd(),
+        &[IoSlice::new(bytes)],
+        &[],
+        MsgFlags::MSG_NOSIGNAL,
+        None,
+    )
+    .map(drop)
 }
 
 /// Receives one message into `buffer`, which is [`MAX_FRAME`] long.

@@ -21,4 +21,9 @@ pub mod server;
 
 /// The version of the suite and of the DPDK that it is built for: what `--version` prints and what a primary and its
 /// tools compare.
-pub const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (DPDK ", env!("TOLLGATE_DPDK_VERSION"), ")");
+pub const VERSION: &str = concat!(
+    env!("CARGO_PKG_VERSION"),
+    " (DPDK ",
+    env!("TOLLGATE_DPDK_VERSION"),
+    ")"
+);

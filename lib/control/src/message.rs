@@ -209,12 +209,22 @@ pub enum LogLevel {
 
 impl LogLevel {
     /// All of them, most severe first.
-    pub const ALL: [Self; 8] =
-        [Self::Emerg, Self::Alert, Self::Crit, Self::Err, Self::Warning, Self::Notice, Self::Info, Self::Debug];
+    pub const ALL: [Self; 8] = [
+        Self::Emerg,
+        Self::Alert,
+        Self::Crit,
+        Self::Err,
+        Self::Warning,
+        Self::Notice,
+        Self::Info,
+        Self::Debug,
+    ];
 
     /// The name as configuration and command line have it.
     pub fn name(self) -> &'static str {
-        ["emerg", "alert", "crit", "err", "warning", "notice", "info", "debug"][self as usize]
+        [
+            "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
+        ][self as usize]
     }
 }
 
@@ -222,10 +232,13 @@ impl std::str::FromStr for LogLevel {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL.into_iter().find(|level| level.name() == text).ok_or_else(|| {
-            let names: Vec<_> = Self::ALL.iter().map(|level| level.name()).collect();
-            format!("'{text}' is not a log level: use one of {}", names.join(", "))
-        })
+        Self::ALL
+            .into_iter()
+            .find(|level| level.name() == text)
+            .ok_or_else(|| {
+                let names: Vec<_> = Self::ALL.iter().map(|level| level.name()).collect();
+                format!("'{text}' is not a log level: use one of {}", names.join(", "))
+            })
     }
 }
 
@@ -248,7 +261,10 @@ pub struct ControlError {
 impl ControlError {
     /// A refusal.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into() }
+        Self {
+            code,
+            message: message.into(),
+        }
     }
 }
 
@@ -312,8 +328,15 @@ mod tests {
             prefix: Ipv4Net::new(Ipv4Addr::BROADCAST, 32).unwrap(),
             target: RouteTarget::Interface("a-name-of-fifte".into()),
         };
-        let request = Request::RouteAdd { routes: vec![route; ROUTES_PER_REQUEST], replace: true };
-        let frame = postcard::to_stdvec(&Envelope { id: u32::MAX, body: request }).unwrap();
+        let request = Request::RouteAdd {
+            routes: vec![route; ROUTES_PER_REQUEST],
+            replace: true,
+        };
+        let frame = postcard::to_stdvec(&Envelope {
+            id: u32::MAX,
+            body: request,
+        })
+        .unwrap();
         assert!(frame.len() <= crate::client::MAX_FRAME, "{}", frame.len());
     }
 

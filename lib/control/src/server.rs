@@ -79,7 +79,11 @@ impl Server {
             chown(&path, None, group)?;
         }
         listen(&listener, Backlog::new(16)?)?;
-        Ok(Self { listener: listener.into(), clients: Vec::new(), buffer: vec![0; MAX_FRAME] })
+        Ok(Self {
+            listener: listener.into(),
+            clients: Vec::new(),
+            buffer: vec![0; MAX_FRAME],
+        })
     }
 
     /// What to poll for.
@@ -89,7 +93,11 @@ impl Server {
             into.push(PollFd::new(self.listener.as_fd(), PollFlags::POLLIN));
         }
         for client in &self.clients {
-            let write = if client.pending.is_empty() { PollFlags::empty() } else { PollFlags::POLLOUT };
+            let write = if client.pending.is_empty() {
+                PollFlags::empty()
+            } else {
+                PollFlags::POLLOUT
+            };
             into.push(PollFd::new(client.socket.as_fd(), PollFlags::POLLIN | write));
         }
     }
@@ -114,12 +122,16 @@ impl Server {
 
     fn accept(&mut self) {
         while self.clients.len() < CLIENTS {
-            let Ok((socket, _)) = self.listener.accept() else { return };
+            let Ok((socket, _)) = self.listener.accept() else {
+                return;
+            };
             if socket.set_nonblocking(true).is_err() {
                 continue;
             }
             let socket = OwnedFd::from(socket);
-            let Ok(credentials) = getsockopt(&socket, PeerCredentials) else { continue };
+            let Ok(credentials) = getsockopt(&socket, PeerCredentials) else {
+                continue;
+            };
             self.clients.push(Client {
                 peer: Peer::new(credentials),
                 socket,
@@ -132,7 +144,12 @@ impl Server {
 
 impl Peer {
     fn new(credentials: UnixCredentials) -> Self {
-        Self { pid: credentials.pid(), uid: credentials.uid(), gid: credentials.gid(), tool: String::new() }
+        Self {
+            pid: credentials.pid(),
+            uid: credentials.uid(),
+            gid: credentials.gid(),
+            tool: String::new(),
+        }
     }
 }
 
@@ -161,10 +178,15 @@ impl Client {
                 Received::Closed => return Fate::Goes,
             };
             let body = match body {
-                Request::Hello { version, layout_hash, tool } => self.hello(&version, layout_hash, tool),
-                _ if !self.greeted => {
-                    Err(ControlError::new(ErrorCode::BadRequest, "a connection begins with a hello: send that first"))
-                }
+                Request::Hello {
+                    version,
+                    layout_hash,
+                    tool,
+                } => self.hello(&version, layout_hash, tool),
+                _ if !self.greeted => Err(ControlError::new(
+                    ErrorCode::BadRequest,
+                    "a connection begins with a hello: send that first",
+                )),
                 request => answer(&self.peer, request),
             };
             let refused = !self.greeted;
@@ -192,13 +214,17 @@ impl Client {
         }
         self.greeted = true;
         self.peer.tool = tool;
-        Ok(Reply::Hello { version: VERSION.to_owned() })
+        Ok(Reply::Hello {
+            version: VERSION.to_owned(),
+        })
     }
 
     fn reply(&mut self, id: u32, body: Answer) -> Fate {
         let bytes = frame::encode(&Envelope { id, body }).or_else(|| {
-            let body: Answer =
-                Err(ControlError::new(ErrorCode::Failed, "the answer is too long for a message: ask for less"));
+            let body: Answer = Err(ControlError::new(
+                ErrorCode::Failed,
+                "the answer is too long for a message: ask for less",
+            ));
             frame::encode(&Envelope { id, body })
         });
         let Some(bytes) = bytes else { return Fate::Goes };

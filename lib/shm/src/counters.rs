@@ -238,9 +238,16 @@ impl CounterBlock {
         if interface >= self.interfaces {
             return;
         }
-        if let Some(cell) = self.shared.words().get(self.first_word + interface * INTERFACE_CELLS + offset) {
+        if let Some(cell) = self
+            .shared
+            .words()
+            .get(self.first_word + interface * INTERFACE_CELLS + offset)
+        {
             // A load and a store suffice: nobody else writes this cell.
-            cell.store(cell.load(Ordering::Relaxed).wrapping_add(count), Ordering::Relaxed);
+            cell.store(
+                cell.load(Ordering::Relaxed).wrapping_add(count),
+                Ordering::Relaxed,
+            );
         }
     }
 }
@@ -275,11 +282,17 @@ impl<'a> CounterView<'a> {
 
     fn sum(&self, interface: u16, offset: usize) -> u64 {
         (0..self.geometry.writers)
-            .map(|writer| self.cell(writer * self.geometry.block_cells() + usize::from(interface) * INTERFACE_CELLS + offset))
+            .map(|writer| {
+                self.cell(
+                    writer * self.geometry.block_cells() + usize::from(interface) * INTERFACE_CELLS + offset,
+                )
+            })
             .fold(0, u64::wrapping_add)
     }
 
     fn cell(&self, cell: usize) -> u64 {
-        self.words.get(self.geometry.first_word + cell).map_or(0, |word| word.load(Ordering::Relaxed))
+        self.words
+            .get(self.geometry.first_word + cell)
+            .map_or(0, |word| word.load(Ordering::Relaxed))
     }
 }

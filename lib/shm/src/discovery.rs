@@ -54,7 +54,9 @@ pub enum InstanceState {
 
 impl InstanceState {
     fn from_raw(raw: u64) -> Option<Self> {
-        [Self::Starting, Self::Ready, Self::Stopping, Self::Failed].into_iter().find(|state| *state as u64 == raw)
+        [Self::Starting, Self::Ready, Self::Stopping, Self::Failed]
+            .into_iter()
+            .find(|state| *state as u64 == raw)
     }
 
     /// The stable name in tables and JSON.
@@ -94,15 +96,23 @@ impl DiscoveryPage {
     /// lock of the instance.
     pub fn create(name: &str, group: Option<u32>, version: &str) -> Result<Self, DiscoveryError> {
         remove(name);
-        let failed = |source| DiscoveryError { name: name.to_owned(), source };
-        let segment =
-            ShmemConf::new().os_id(name).size(PAGE).create().map_err(|error| failed(io::Error::other(error)))?;
+        let failed = |source| DiscoveryError {
+            name: name.to_owned(),
+            source,
+        };
+        let segment = ShmemConf::new()
+            .os_id(name)
+            .size(PAGE)
+            .create()
+            .map_err(|error| failed(io::Error::other(error)))?;
         let page = Self { segment };
         if group.is_some() {
-            let descriptor = shm_open(name, OFlag::O_RDWR, Mode::empty()).map_err(|errno| failed(errno.into()))?;
+            let descriptor =
+                shm_open(name, OFlag::O_RDWR, Mode::empty()).map_err(|errno| failed(errno.into()))?;
             let file = File::from(descriptor);
             fchown(&file, None, group).map_err(failed)?;
-            file.set_permissions(PermissionsExt::from_mode(0o640)).map_err(failed)?;
+            file.set_permissions(PermissionsExt::from_mode(0o640))
+                .map_err(failed)?;
         }
         let me = ProcessId::current();
         let mut version_words = [0u64; VERSION_WORDS];
@@ -134,7 +144,10 @@ impl DiscoveryPage {
     pub fn set_last_error(&self, message: &str) {
         let mut words = [0u64; LAST_ERROR_WORDS - 1];
         copy_text::<{ (LAST_ERROR_WORDS - 1) * 8 }>(message, &mut words);
-        slot::write(&words_of(&self.segment)[LAST_ERROR..LAST_ERROR + LAST_ERROR_WORDS], Some(&words));
+        slot::write(
+            &words_of(&self.segment)[LAST_ERROR..LAST_ERROR + LAST_ERROR_WORDS],
+            Some(&words),
+        );
     }
 
     /// Ends this side and leaves the segment where it is, with the last words in it.
@@ -181,12 +194,17 @@ impl DiscoveryReader {
         if load(0) != MAGIC {
             return None;
         }
-        let version: Vec<u8> = (0..VERSION_WORDS).flat_map(|index| load(VERSION + index).to_ne_bytes()).collect();
+        let version: Vec<u8> = (0..VERSION_WORDS)
+            .flat_map(|index| load(VERSION + index).to_ne_bytes())
+            .collect();
         let mut error = [0u64; LAST_ERROR_WORDS - 1];
         let found = slot::read(&words[LAST_ERROR..LAST_ERROR + LAST_ERROR_WORDS], &mut error);
         let error: Vec<u8> = error.iter().flat_map(|word| word.to_ne_bytes()).collect();
         Some(Self {
-            process: ProcessId { pid: u32::try_from(load(PID)).unwrap_or(0), start_time: load(START_TIME) },
+            process: ProcessId {
+                pid: u32::try_from(load(PID)).unwrap_or(0),
+                start_time: load(START_TIME),
+            },
             version: from_text(&version),
             layout_hash: load(1),
             state: InstanceState::from_raw(load(STATE)),

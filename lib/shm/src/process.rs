@@ -15,7 +15,10 @@ impl ProcessId {
     /// This process.
     pub fn current() -> Self {
         let pid = std::process::id();
-        Self { pid, start_time: start_time(pid).unwrap_or(0) }
+        Self {
+            pid,
+            start_time: start_time(pid).unwrap_or(0),
+        }
     }
 
     /// Whether a process with this id and this start time runs now. A zombie counts as gone.
@@ -44,13 +47,22 @@ mod tests {
     fn this_process_is_alive_and_its_namesake_is_not() {
         let me = ProcessId::current();
         assert!(me.is_alive());
-        assert!(!ProcessId { start_time: me.start_time + 1, ..me }.is_alive());
+        assert!(
+            !ProcessId {
+                start_time: me.start_time + 1,
+                ..me
+            }
+            .is_alive()
+        );
     }
 
     #[test]
     fn an_ended_process_is_gone_even_before_it_is_reaped() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let id = ProcessId { pid: child.id(), start_time: start_time(child.id()).unwrap() };
+        let id = ProcessId {
+            pid: child.id(),
+            start_time: start_time(child.id()).unwrap(),
+        };
         assert!(id.is_alive());
         child.kill().unwrap();
         while id.is_alive() {

@@ -32,7 +32,9 @@ pub(crate) enum Found {
 
 /// Replaces what the slot holds; `None` empties it. Only one writer may exist.
 pub(crate) fn write(slot: &[AtomicU64], record: Option<&[u64]>) {
-    let Some((sequence, words)) = slot.split_first() else { return };
+    let Some((sequence, words)) = slot.split_first() else {
+        return;
+    };
     let before = sequence.load(Ordering::Relaxed) & !(WRITING | OCCUPIED);
     sequence.store(before | WRITING, Ordering::Relaxed);
     // Keeps the stores below from moving before the mark.
@@ -48,7 +50,9 @@ pub(crate) fn write(slot: &[AtomicU64], record: Option<&[u64]>) {
 
 /// Copies the record out into `buffer`, which is as long as the record.
 pub(crate) fn read(slot: &[AtomicU64], buffer: &mut [u64]) -> Found {
-    let Some((sequence, words)) = slot.split_first() else { return Found::Empty };
+    let Some((sequence, words)) = slot.split_first() else {
+        return Found::Empty;
+    };
     for _ in 0..READ_TRIES {
         let before = sequence.load(Ordering::Acquire);
         if before & WRITING != 0 {

@@ -1,0 +1,188 @@
+//! The table region: a file in hugetlbfs, written by the primary's control thread, mapped read-only by all others.
+//!
+//! ```text
+//!   word 0  magic           1  layout hash      2  writer pid       3  writer start time
+//!   word 4  length, bytes   5  generation       6  ready            7  number of sections
+//!   word 8  per section: first word, words per slot, slots, slots in use (high-water mark)
+//!   …       sections, each starting at a cache line
+//! ```
+
+mod reader;
+mod table;
+#[cfg(test)]
+mod tests;
+mod writer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crate::counters::{DropReason, Geometry, InterfaceCounter, WorkerCounter};
+use crate::mapping::Mapping;
+use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Worker};
+
+pub use self::reader::{OpenError, TableReader};
+pub use self::table::SlotTable;
+pub use self::writer::{CreateError, TableWriter};
+
+const MAGIC: u64 = u64::from_le_bytes(*b"tollgate");
+const HEADER_WORDS: usize = 128;
+const SECTION_WORDS: usize = 4;
+const FIRST_SECTION: usize = 8;
+const LENGTH: usize = 4;
+const GENERATION: usize = 5;
+const READY: usize = 6;
+/// Interfaces and writers of the counters, behind the sections.
+const GEOMETRY: usize = FIRST_SECTION + SECTIONS * SECTION_WORDS;
+
+/// Hash over the layout of every record and counter. Two builds with the same value read each other's regions.
+pub const LAYOUT_HASH: u64 = {
+    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 1");
+    hash = fnv1a(hash, Interface::LAYOUT);
+    hash = fnv1a(hash, Address::LAYOUT);
+    hash = fnv1a(hash, Route4::LAYOUT);
+    hash = fnv1a(hash, Neighbor::LAYOUT);
+    hash = fnv1a(hash, Worker::LAYOUT);
+    hash = fnv1a(hash, Pool::LAYOUT);
+    hash = fnv1a(hash, InterfaceCounter::LAYOUT);
+    hash = fnv1a(hash, DropReason::LAYOUT);
+    fnv1a(hash, WorkerCounter::LAYOUT)
+};
+
+/// FNV-1a, 64 bits.
+const fn fnv1a(mut hash: u64, text: &str) -> u64 {
+    let bytes = text.as_bytes();
+    let mut index = 0;
+    while index < bytes.len() {
+        hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        index += 1;
+    }
+    hash
+}
+
+/// How many records each section can hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// Ports with an IP side.
+    pub interfaces: usize,
+    /// Addresses of the gateway.
+    pub addresses: usize,
+    /// IPv4 routes, those that the gateway makes for itself and its neighbours included.
+    pub routes4: usize,
+    /// Neighbours of both families.
+    pub neighbors: usize,
+    /// Workers; the control thread is not one.
+    pub workers: usize,
+    /// Memory pools.
+    pub pools: usize,
+}
+
+impl Capacity {
+    /// Bytes that the region takes on a file system of this page size.
+    pub fn bytes(&self, page: usize) -> usize {
+        let words: usize = HEADER_WORDS + self.plan().iter().map(|section| section.words()).sum::<usize>();
+        (words * 8).next_multiple_of(page)
+    }
+
+    fn plan(&self) -> [Section; SECTIONS] {
+        let slots = |id: SectionId, words: usize, slots: usize| Section {
+            id,
+            words_per_slot: words,
+            slots,
+        };
+        let geometry = Geometry {
+            first_word: 0,
+            interfaces: self.interfaces,
+            writers: self.workers + 1,
+        };
+        [
+            slots(SectionId::Interfaces, Interface::WORDS + 1, self.interfaces),
+            slots(SectionId::Addresses, Address::WORDS + 1, self.addresses),
+            slots(SectionId::Routes4, Route4::WORDS + 1, self.routes4),
+            slots(SectionId::Neighbors, Neighbor::WORDS + 1, self.neighbors),
+            slots(SectionId::Workers, Worker::WORDS + 1, self.workers),
+            slots(SectionId::Pools, Pool::WORDS + 1, self.pools),
+            slots(SectionId::Counters, 1, geometry.cells()),
+        ]
+    }
+}
+
+const SECTIONS: usize = 7;
+
+#[derive(Clone, Copy)]
+enum SectionId {
+    Interfaces,
+    Addresses,
+    Routes4,
+    Neighbors,
+    Workers,
+    Pools,
+    Counters,
+}
+
+struct Section {
+    id: SectionId,
+    words_per_slot: usize,
+    slots: usize,
+}
+
+impl Section {
+    fn words(&self) -> usize {
+        (self.words_per_slot * self.slots).next_multiple_of(8)
+    }
+}
+
+/// Where a section lies, as the header says.
+#[derive(Clone, Copy)]
+struct Placed {
+    header: usize,
+    first_word: usize,
+    words_per_slot: usize,
+    slots: usize,
+}
+
+impl Placed {
+    fn slot<'a>(&self, words: &'a [AtomicU64], index: usize) -> Option<&'a [AtomicU64]> {
+        if index >= self.slots {
+            return None;
+        }
+        let first = self.first_word + index * self.words_per_slot;
+        words.get(first..first + self.words_per_slot)
+    }
+}
+
+/// The mapping that the writer and all its tables and counter blocks hold together.
+pub(crate) struct Shared {
+    mapping: Mapping,
+}
+
+impl Shared {
+    #[inline]
+    pub(crate) fn words(&self) -> &[AtomicU64] {
+        self.mapping.words()
+    }
+
+    fn word(&self, index: usize) -> u64 {
+        self.words()
+            .get(index)
+            .map_or(0, |word| word.load(Ordering::Acquire))
+    }
+
+    fn set(&self, index: usize, value: u64) {
+        if let Some(word) = self.words().get(index) {
+            word.store(value, Ordering::Release);
+        }
+    }
+
+    fn placed(&self, id: SectionId) -> Placed {
+        let header = FIRST_SECTION + id as usize * SECTION_WORDS;
+        let field = |offset| usize::try_from(self.word(header + offset)).unwrap_or(usize::MAX);
+        Placed {
+            header,
+            first_word: field(0),
+            words_per_slot: field(1),
+            slots: field(2),
+        }
+    }
+}
+
+/// The longest record, in words.
+const MAX_RECORD_WORDS: usize = Interface::WORDS;

@@ -1,0 +1,145 @@
+//! What one side writes, the other reads.
+
+use std::path::PathBuf;
+
+use super::*;
+use crate::ProcessId;
+use crate::records::{RouteKind, text};
+use zerocopy::FromZeros;
+
+const CAPACITY: Capacity = Capacity {
+    interfaces: 4,
+    addresses: 8,
+    routes4: 100,
+    neighbors: 10,
+    workers: 2,
+    pools: 2,
+};
+
+fn region() -> (tempfile::TempDir, PathBuf, TableWriter) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("tg-test.tables");
+    let writer = TableWriter::create(&path, None, &CAPACITY).unwrap();
+    (directory, path, writer)
+}
+
+fn route(last: u8) -> Route4 {
+    Route4 {
+        prefix: [10, 0, last, 0],
+        prefix_length: 24,
+        kind: RouteKind::Blackhole as u8,
+        ..Route4::new_zeroed()
+    }
+}
+
+#[test]
+fn a_reader_sees_what_was_published_and_only_then() {
+    let (_directory, path, writer) = region();
+    let mut routes = writer.routes4().unwrap();
+    let slots: Vec<_> = (0..5).map(|last| routes.insert(&route(last)).unwrap()).collect();
+    assert!(matches!(
+        TableReader::open(&path),
+        Err(OpenError::NotReady { .. })
+    ));
+    writer.publish();
+    let reader = TableReader::open(&path).unwrap();
+    assert_eq!(reader.writer(), ProcessId::current());
+    routes.remove(slots[1]);
+    routes.update(slots[2], &route(99));
+    let seen: Vec<u8> = reader
+        .routes4()
+        .iter()
+        .map(|(_, route)| route.prefix[2])
+        .collect();
+    assert_eq!(seen, [0, 99, 3, 4]);
+}
+
+#[test]
+fn a_full_table_refuses_and_a_freed_slot_is_used_again() {
+    let (_directory, _path, writer) = region();
+    let mut routes = writer.routes4().unwrap();
+    for last in 0..100 {
+        routes.insert(&route(last)).unwrap();
+    }
+    assert_eq!(routes.insert(&route(100)), None);
+    routes.remove(7);
+    assert_eq!(routes.insert(&route(100)), Some(7));
+    assert_eq!(routes.len(), 100);
+}
+
+#[test]
+fn every_table_and_counter_block_has_one_writer() {
+    let (_directory, _path, writer) = region();
+    assert!(writer.interfaces().is_some());
+    assert!(writer.interfaces().is_none());
+    assert!(writer.counter_block(2).is_some());
+    assert!(writer.counter_block(2).is_none());
+    assert!(writer.counter_block(3).is_none());
+}
+
+#[test]
+fn counters_of_all_writers_add_up() {
+    let (_directory, path, writer) = region();
+    writer.publish();
+    for index in 0..3 {
+        let block = writer.counter_block(index).unwrap();
+        block.add(3, InterfaceCounter::RxPackets, 10);
+        block.drop(3, DropReason::NoRoute, index as u64);
+        block.add(4, InterfaceCounter::RxPackets, 1);
+        block.set_worker(WorkerCounter::Loops, index as u64 * 100);
+    }
+    let reader = TableReader::open(&path).unwrap();
+    let counters = reader.counters();
+    assert_eq!(counters.interface(3, InterfaceCounter::RxPackets), 30);
+    assert_eq!(counters.drops(3, DropReason::NoRoute), 3);
+    assert_eq!(counters.interface(2, InterfaceCounter::RxPackets), 0);
+    assert_eq!(counters.worker(1, WorkerCounter::Loops), 200);
+}
+
+#[test]
+fn another_layout_is_refused_with_both_versions() {
+    let (_directory, path, writer) = region();
+    writer.publish();
+    writer.shared.set(1, 0x1234);
+    let message = TableReader::open(&path).err().unwrap().to_string();
+    assert!(
+        message.contains("0000000000001234") && message.contains(&format!("{LAYOUT_HASH:016x}")),
+        "{message}"
+    );
+}
+
+#[test]
+fn a_file_that_is_no_region_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("garbage");
+    for content in [vec![], vec![7; 8192]] {
+        std::fs::write(&path, content).unwrap();
+        assert!(matches!(
+            TableReader::open(&path),
+            Err(OpenError::NotReady { .. })
+        ));
+    }
+}
+
+#[test]
+fn the_file_goes_with_its_writer() {
+    let (_directory, path, writer) = region();
+    assert!(path.exists());
+    drop(writer);
+    assert!(!path.exists());
+}
+
+#[test]
+fn interfaces_keep_their_names() {
+    let (_directory, path, writer) = region();
+    writer.publish();
+    let mut table = writer.interfaces().unwrap();
+    table
+        .insert(&Interface {
+            name: text("wan"),
+            ..Interface::new_zeroed()
+        })
+        .unwrap();
+    let seen = TableReader::open(&path).unwrap().interfaces();
+    assert_eq!(crate::records::from_text(&seen[0].1.name), "wan");
+}
