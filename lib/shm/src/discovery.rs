@@ -150,11 +150,6 @@ impl DiscoveryPage {
         );
     }
 
-    /// Ends this side and leaves the segment where it is, with the last words in it.
-    pub fn leave(mut self) {
-        self.segment.set_owner(false);
-    }
-
     fn set(&self, index: usize, value: u64) {
         words_of(&self.segment)[index].store(value, Ordering::Release);
     }
@@ -266,7 +261,8 @@ mod tests {
         let name = name("stays");
         drop(DiscoveryPage::create(&name, None, "1").unwrap());
         assert_eq!(DiscoveryReader::read(&name), None);
-        DiscoveryPage::create(&name, None, "1").unwrap().leave();
+        // A killed primary drops nothing.
+        std::mem::forget(DiscoveryPage::create(&name, None, "1").unwrap());
         assert!(DiscoveryReader::read(&name).is_some());
         let next = DiscoveryPage::create(&name, None, "2").unwrap();
         assert_eq!(DiscoveryReader::read(&name).unwrap().version, "2");

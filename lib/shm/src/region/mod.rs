@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   word 0  magic           1  layout hash      2  writer pid       3  writer start time
-//!   word 4  length, bytes   5  generation       6  ready            7  number of sections
+//!   word 4  length, bytes   5  ready
 //!   word 8  per section: first word, words per slot, slots, slots in use (high-water mark)
 //!   …       sections, each starting at a cache line
 //! ```
@@ -28,8 +28,7 @@ const HEADER_WORDS: usize = 128;
 const SECTION_WORDS: usize = 4;
 const FIRST_SECTION: usize = 8;
 const LENGTH: usize = 4;
-const GENERATION: usize = 5;
-const READY: usize = 6;
+const READY: usize = 5;
 /// Interfaces and writers of the counters, behind the sections.
 const GEOMETRY: usize = FIRST_SECTION + SECTIONS * SECTION_WORDS;
 

@@ -8,8 +8,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    Capacity, FIRST_SECTION, GENERATION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, READY,
-    SECTION_WORDS, SECTIONS, SectionId, Shared, SlotTable,
+    Capacity, FIRST_SECTION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, READY, SECTION_WORDS,
+    SECTIONS, SectionId, Shared, SlotTable,
 };
 use crate::counters::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
@@ -151,12 +151,6 @@ impl TableWriter {
     /// Opens the region to readers. Call it when every table holds what it should at start.
     pub fn publish(&self) {
         self.shared.set(READY, 1);
-    }
-
-    /// Says that the tables changed as a whole, so that a reader that looks twice can tell.
-    pub fn bump_generation(&self) {
-        self.shared
-            .set(GENERATION, self.shared.word(GENERATION).wrapping_add(1));
     }
 
     /// Bytes of the region.
