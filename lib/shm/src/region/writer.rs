@@ -44,6 +44,8 @@ pub enum CreateError {
 
 /// The primary's side of the region. Dropping it unlinks the file; readers keep what they mapped.
 pub struct TableWriter {
+    // Locked (flock) while this lives, so that others can tell a dead primary's file.
+    _file: File,
     pub(super) shared: Arc<Shared>,
     path: PathBuf,
     geometry: Geometry,
@@ -76,10 +78,10 @@ impl TableWriter {
             .mode(0o640)
             .open(path)
             .map_err(io("create"))?;
-        Self::fill(&file, path, group, capacity).inspect_err(|_| drop(std::fs::remove_file(path)))
+        Self::fill(file, path, group, capacity).inspect_err(|_| drop(std::fs::remove_file(path)))
     }
 
-    fn fill(file: &File, path: &Path, group: Option<u32>, capacity: &Capacity) -> Result<Self, CreateError> {
+    fn fill(file: File, path: &Path, group: Option<u32>, capacity: &Capacity) -> Result<Self, CreateError> {
         let io = |step| {
             move |source| CreateError::Io {
                 step,
@@ -87,10 +89,11 @@ impl TableWriter {
                 source,
             }
         };
+        file.lock().map_err(io("lock"))?;
         if group.is_some() {
-            std::os::unix::fs::fchown(file, None, group).map_err(io("set the group of"))?;
+            std::os::unix::fs::fchown(&file, None, group).map_err(io("set the group of"))?;
         }
-        let bytes = capacity.bytes(page_size(file).map_err(io("find the page size of"))?);
+        let bytes = capacity.bytes(page_size(&file).map_err(io("find the page size of"))?);
         let no_memory = |error: io::Error| match error.raw_os_error() {
             Some(libc::ENOMEM | libc::ENOSPC) => CreateError::NoMemory {
                 path: path.to_path_buf(),
@@ -101,13 +104,13 @@ impl TableWriter {
         file.set_len(bytes as u64).map_err(no_memory)?;
         // fallocate takes the pages now: without it a page missing later would be SIGBUS.
         nix::fcntl::fallocate(
-            file,
+            &file,
             nix::fcntl::FallocateFlags::empty(),
             0,
             i64::try_from(bytes).unwrap_or(i64::MAX),
         )
         .map_err(|errno| no_memory(errno.into()))?;
-        let mapping = Mapping::writable(file, bytes).map_err(no_memory)?;
+        let mapping = Mapping::writable(&file, bytes).map_err(no_memory)?;
         let shared = Arc::new(Shared { mapping });
 
         let mut next = HEADER_WORDS;
@@ -140,6 +143,7 @@ impl TableWriter {
         shared.set(GEOMETRY, geometry.interfaces as u64);
         shared.set(GEOMETRY + 1, geometry.writers as u64);
         Ok(Self {
+            _file: file,
             shared,
             path: path.to_path_buf(),
             geometry,
