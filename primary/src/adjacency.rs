@@ -73,13 +73,17 @@ impl Adjacency {
             4 => Self::Glean { interface },
             5 => Self::Incomplete { interface },
             6 => Self::Failed { interface },
-            7 => Self::Forward { interface, mac: MacAddress::from_bits(word) },
+            7 => Self::Forward {
+                interface,
+                mac: MacAddress::from_bits(word),
+            },
             _ => Self::NoRoute,
         }
     }
 
     fn to_word(self) -> u64 {
-        let word = |kind: u64, interface: u16, mac: u64| kind << 60 | u64::from(interface & 0xfff) << 48 | mac;
+        let word =
+            |kind: u64, interface: u16, mac: u64| kind << 60 | u64::from(interface & 0xfff) << 48 | mac;
         match self {
             Self::NoRoute => 0,
             Self::Blackhole => word(1, 0, 0),
@@ -100,7 +104,9 @@ pub struct AdjacencyReader<S> {
 
 impl<S> Clone for AdjacencyReader<S> {
     fn clone(&self) -> Self {
-        Self { words: self.words.clone() }
+        Self {
+            words: self.words.clone(),
+        }
     }
 }
 
@@ -111,7 +117,9 @@ impl<S: Storage> AdjacencyReader<S> {
         // Acquire: what is written before a change is published is seen with it.
         self.words
             .get(index.index() * WORDS)
-            .map_or(Adjacency::NoRoute, |word| Adjacency::from_word(word.load(Ordering::Acquire)))
+            .map_or(Adjacency::NoRoute, |word| {
+                Adjacency::from_word(word.load(Ordering::Acquire))
+            })
     }
 
     /// Notes that packets go there.
@@ -129,7 +137,9 @@ impl<S: Storage> AdjacencyReader<S> {
     #[inline]
     pub fn next_hop(&self, index: NextHop) -> Ipv4Addr {
         let first = index.index() * WORDS + 2;
-        self.words.get(first + 1).map_or(Ipv4Addr::UNSPECIFIED, |low| Ipv4Addr::from(low.load(Ordering::Relaxed) as u32))
+        self.words.get(first + 1).map_or(Ipv4Addr::UNSPECIFIED, |low| {
+            Ipv4Addr::from(low.load(Ordering::Relaxed) as u32)
+        })
     }
 }
 
@@ -144,12 +154,19 @@ pub struct AdjacencyWriter<S> {
 impl<S: Storage> AdjacencyWriter<S> {
     /// Adjacencies in `storage`, [`WORDS`] words each. All of it must be zero.
     pub fn new(storage: S) -> Self {
-        Self { words: Arc::new(storage), free: Vec::new(), next: 1, retired: Retired::new() }
+        Self {
+            words: Arc::new(storage),
+            free: Vec::new(),
+            next: 1,
+            retired: Retired::new(),
+        }
     }
 
     /// A view for a worker.
     pub fn reader(&self) -> AdjacencyReader<S> {
-        AdjacencyReader { words: self.words.clone() }
+        AdjacencyReader {
+            words: self.words.clone(),
+        }
     }
 
     /// A new adjacency, or `None` when all are in use.
@@ -169,7 +186,9 @@ impl<S: Storage> AdjacencyWriter<S> {
         let bits = mapped.to_bits();
         let first = index.index() * WORDS;
         self.words.get(first + 1)?.store(0, Ordering::Relaxed);
-        self.words.get(first + 2)?.store((bits >> 64) as u64, Ordering::Relaxed);
+        self.words
+            .get(first + 2)?
+            .store((bits >> 64) as u64, Ordering::Relaxed);
         self.words.get(first + 3)?.store(bits as u64, Ordering::Relaxed);
         self.set(index, adjacency);
         Some(index)
@@ -189,7 +208,9 @@ impl<S: Storage> AdjacencyWriter<S> {
 
     /// Whether packets went there since the last call.
     pub fn take_used(&self, index: NextHop) -> bool {
-        self.words.get(index.index() * WORDS + 1).is_some_and(|used| used.swap(0, Ordering::Relaxed) != 0)
+        self.words
+            .get(index.index() * WORDS + 1)
+            .is_some_and(|used| used.swap(0, Ordering::Relaxed) != 0)
     }
 
     /// Gives an adjacency back that no route leads to any more. It becomes free once workers have passed.
@@ -233,7 +254,10 @@ mod tests {
             Adjacency::Glean { interface },
             Adjacency::Incomplete { interface },
             Adjacency::Failed { interface },
-            Adjacency::Forward { interface, mac: MacAddress([0xfe, 0xff, 0, 1, 2, 3]) },
+            Adjacency::Forward {
+                interface,
+                mac: MacAddress([0xfe, 0xff, 0, 1, 2, 3]),
+            },
         ] {
             assert_eq!(Adjacency::from_word(adjacency.to_word()), adjacency);
         }

@@ -78,17 +78,29 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match arguments.extra {
         Some(Extra::Completion { shell }) => {
-            clap_complete::generate(shell, &mut Arguments::command(), "tollgate-primary", &mut std::io::stdout());
+            clap_complete::generate(
+                shell,
+                &mut Arguments::command(),
+                "tollgate-primary",
+                &mut std::io::stdout(),
+            );
             return ExitCode::SUCCESS;
         }
         Some(Extra::Man) => {
             let printed = clap_mangen::Man::new(Arguments::command()).render(&mut std::io::stdout());
-            return if printed.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+            return if printed.is_ok() {
+                ExitCode::SUCCESS
+            } else {
+                ExitCode::FAILURE
+            };
         }
         None => {}
     }
-    let overrides =
-        Overrides { instance: arguments.instance, netns: arguments.netns, eal_args: arguments.eal_args };
+    let overrides = Overrides {
+        instance: arguments.instance,
+        netns: arguments.netns,
+        eal_args: arguments.eal_args,
+    };
     // clap requires it unless a subcommand is given.
     let path = arguments.config.unwrap_or_default();
     let config = match Config::load(&path, &overrides) {

@@ -24,7 +24,10 @@ pub enum NetnsError {
     #[error("'{0}' is not the name of a network namespace: use a name that 'ip netns list' shows")]
     Name(String),
     /// There is none of that name.
-    #[error("there is no network namespace '{name}' ({}): 'ip netns add {name}' makes it", existing(there))]
+    #[error(
+        "there is no network namespace '{name}' ({}): 'ip netns add {name}' makes it",
+        existing(there)
+    )]
     Unknown {
         /// The name.
         name: String,
@@ -35,7 +38,9 @@ pub enum NetnsError {
     #[error("no permission to enter the network namespace '{0}': run as root")]
     Permission(String),
     /// Threads that were there before would stay outside.
-    #[error("the network namespace '{0}' must be entered before threads are started: start it with 'ip netns exec {0}'")]
+    #[error(
+        "the network namespace '{0}' must be entered before threads are started: start it with 'ip netns exec {0}'"
+    )]
     Threads(String),
     /// Anything else that the kernel refused.
     #[error("cannot {step} for the network namespace '{name}': {source}")]
@@ -50,13 +55,22 @@ pub enum NetnsError {
 }
 
 fn existing(there: &[String]) -> String {
-    if there.is_empty() { "there is none with a name".to_owned() } else { format!("there are {}", there.join(", ")) }
+    if there.is_empty() {
+        "there is none with a name".to_owned()
+    } else {
+        format!("there are {}", there.join(", "))
+    }
 }
 
 /// Whether the text can name a network namespace: the name of a file.
 pub fn validate(name: &str) -> Result<(), NetnsError> {
-    let good = !name.is_empty() && name.len() <= 255 && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
-    if good { Ok(()) } else { Err(NetnsError::Name(name.to_owned())) }
+    let good =
+        !name.is_empty() && name.len() <= 255 && !matches!(name, "." | "..") && !name.contains(['/', '\0']);
+    if good {
+        Ok(())
+    } else {
+        Err(NetnsError::Name(name.to_owned()))
+    }
 }
 
 /// The number of the network namespace that this process is in: that of its inode.
@@ -73,7 +87,11 @@ pub fn enter(name: &str) -> Result<(), NetnsError> {
     }
     let refused = |step: &str, errno: Errno| match errno {
         Errno::EPERM | Errno::EACCES => NetnsError::Permission(name.to_owned()),
-        _ => NetnsError::Io { step: step.to_owned(), name: name.to_owned(), source: errno.into() },
+        _ => NetnsError::Io {
+            step: step.to_owned(),
+            name: name.to_owned(),
+            source: errno.into(),
+        },
     };
     setns(&namespace, CloneFlags::CLONE_NEWNET).map_err(|errno| refused("enter the namespace", errno))?;
     unshare(CloneFlags::CLONE_NEWNS).map_err(|errno| refused("make a mount namespace", errno))?;
@@ -106,7 +124,11 @@ fn open(name: &str) -> Result<File, NetnsError> {
     Err(match last.kind() {
         io::ErrorKind::NotFound => NetnsError::Unknown { name, there: names() },
         io::ErrorKind::PermissionDenied => NetnsError::Permission(name),
-        _ => NetnsError::Io { step: "open the file".to_owned(), name, source: last },
+        _ => NetnsError::Io {
+            step: "open the file".to_owned(),
+            name,
+            source: last,
+        },
     })
 }
 
@@ -126,14 +148,24 @@ fn names() -> Vec<String> {
 /// Replaces /sys by one that shows the devices of this network namespace, as writable as it was.
 fn mount_sysfs(name: &str) -> Result<(), Errno> {
     let read_only = statvfs("/sys").is_ok_and(|sys| sys.flags().contains(FsFlags::ST_RDONLY));
-    let flags = if read_only { MsFlags::MS_RDONLY } else { MsFlags::empty() };
+    let flags = if read_only {
+        MsFlags::MS_RDONLY
+    } else {
+        MsFlags::empty()
+    };
     // It may hold other mounts, or not be mounted at all.
     match umount2("/sys", MntFlags::MNT_DETACH) {
         Ok(()) | Err(Errno::EINVAL) => {}
         Err(errno) => return Err(errno),
     }
     let source = CString::new(name).unwrap_or_default();
-    mount(Some(source.as_c_str()), "/sys", Some("sysfs"), flags, None::<&str>)
+    mount(
+        Some(source.as_c_str()),
+        "/sys",
+        Some("sysfs"),
+        flags,
+        None::<&str>,
+    )
 }
 
 /// In a chroot: keeps the mounts of /sys alone apart and covers it. /etc stays as it is.
@@ -146,7 +178,9 @@ fn cover_sysfs(name: &str) -> Result<(), Errno> {
 /// The files of a namespace's directory and those that they stand for. What is not there cannot be covered, and is left
 /// out, as `ip netns exec` leaves it.
 fn etc_files(from: PathBuf, etc: &Path) -> Vec<(PathBuf, PathBuf)> {
-    let Ok(entries) = fs::read_dir(from) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(from) else {
+        return Vec::new();
+    };
     let mut files: Vec<_> = entries
         .flatten()
         .map(|entry| (entry.path(), etc.join(entry.file_name())))
@@ -173,7 +207,10 @@ mod tests {
     #[test]
     fn a_namespace_that_is_not_there_is_refused_by_name() {
         let message = enter("tollgate-no-such-namespace").unwrap_err().to_string();
-        assert!(message.contains("'tollgate-no-such-namespace'") && message.contains("ip netns add"), "{message}");
+        assert!(
+            message.contains("'tollgate-no-such-namespace'") && message.contains("ip netns add"),
+            "{message}"
+        );
     }
 
     #[test]
@@ -183,10 +220,17 @@ mod tests {
         for path in [&from, &etc] {
             fs::create_dir(path).unwrap();
         }
-        for path in [from.join("resolv.conf"), from.join("hosts"), etc.join("resolv.conf")] {
+        for path in [
+            from.join("resolv.conf"),
+            from.join("hosts"),
+            etc.join("resolv.conf"),
+        ] {
             fs::write(path, "").unwrap();
         }
-        assert_eq!(etc_files(from.clone(), &etc), [(from.join("resolv.conf"), etc.join("resolv.conf"))]);
+        assert_eq!(
+            etc_files(from.clone(), &etc),
+            [(from.join("resolv.conf"), etc.join("resolv.conf"))]
+        );
         assert_eq!(etc_files(directory.path().join("nowhere"), &etc), []);
     }
 

@@ -37,7 +37,10 @@ impl OpenPort {
 
     /// Whether a kernel interface feeds it: packets may come with work left to hardware that is not there.
     pub fn is_kernel_device(&self) -> bool {
-        matches!(self.info.driver.as_str(), "net_af_packet" | "net_af_xdp" | "net_tap")
+        matches!(
+            self.info.driver.as_str(),
+            "net_af_packet" | "net_af_xdp" | "net_tap"
+        )
     }
 }
 
@@ -82,7 +85,12 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         ..PortConfig::default()
     };
     let started = port.configure(&config, pool).map_err(failed)?;
-    Ok(OpenPort { port: started.port, info, rx_queues: started.rx_queues, tx_queues: started.tx_queues })
+    Ok(OpenPort {
+        port: started.port,
+        info,
+        rx_queues: started.rx_queues,
+        tx_queues: started.tx_queues,
+    })
 }
 
 /// What one worker has of all ports.
@@ -110,7 +118,9 @@ pub fn share_out(
         let interface = number as u16;
         let owner_of = |queue: usize| (number + queue) % workers;
         for (queue_number, queue) in port.rx_queues.drain(..).enumerate() {
-            shares[owner_of(queue_number)].entries.push(Entry { interface, queue });
+            shares[owner_of(queue_number)]
+                .entries
+                .push(Entry { interface, queue });
         }
         let mut queues: Vec<Option<TxQueue>> = port.tx_queues.drain(..).map(Some).collect();
         for (worker, _) in (0..workers).enumerate() {
@@ -129,12 +139,17 @@ pub fn share_out(
             shares[worker].exits.push(exit);
         }
         let (producer, frames) = mbuf_ring(eal, &format!("tx.p{number}.control"))?;
-        shares[owner_of(0)].originated.push(Originated { interface, frames });
+        shares[owner_of(0)]
+            .originated
+            .push(Originated { interface, frames });
         from_control.push(producer);
     }
     Ok((shares, from_control))
 }
 
 fn mbuf_ring(eal: &Eal, name: &str) -> Result<(MbufProducer, ring::MbufConsumer), PortsError> {
-    ring::mbufs(eal, name, RING).map_err(|source| PortsError::Ring { name: name.to_owned(), source })
+    ring::mbufs(eal, name, RING).map_err(|source| PortsError::Ring {
+        name: name.to_owned(),
+        source,
+    })
 }

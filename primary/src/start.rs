@@ -49,7 +49,14 @@ pub type Failure = Box<dyn std::error::Error>;
 
 /// Forwards until SIGTERM or SIGINT. Nothing stays behind, however it returns.
 pub fn run(start: Start) -> Result<(), Failure> {
-    let Start { config, plan, overrides, run_dir, take_over } = start;
+    let Start {
+        config,
+        plan,
+        overrides,
+        run_dir,
+        take_over,
+    } = start;
+    let log = Log::init(&config.log)?;
     claims::guard_pci(&config, take_over)?;
     if let Some(name) = &config.instance.netns {
         netns::enter(name)?;
@@ -62,7 +69,11 @@ pub fn run(start: Start) -> Result<(), Failure> {
     lock.open_to(group)?;
     let description = describe(&config, &plan, &lock)?;
     publish_claims(&run_dir, &lock, &description, group)?;
-    let page = Arc::new(DiscoveryPage::create(&description.segment, group, control::VERSION)?);
+    let page = Arc::new(DiscoveryPage::create(
+        &description.segment,
+        group,
+        control::VERSION,
+    )?);
     leave_last_words(&page);
 
     // EAL makes a runtime directory whatever its mode and leaves it behind: this one goes with the instance.
@@ -71,9 +82,18 @@ pub fn run(start: Start) -> Result<(), Failure> {
     }
     // From here on there may be threads.
     let signals = Signals::catch()?;
-    let log = Log::init(&config.log)?;
     let eal = Eal::init(&plan.eal_args)?;
-    let forwarded = forward(&eal, &config, &plan, &overrides, &lock, &description, &page, signals, log);
+    let forwarded = forward(
+        &eal,
+        &config,
+        &plan,
+        &overrides,
+        &lock,
+        &description,
+        &page,
+        signals,
+        log,
+    );
     page.set_state(InstanceState::Stopping);
     // All that forward made is dropped by now, so whatever is left is a leak.
     match eal.shutdown() {
@@ -106,18 +126,27 @@ fn leave_last_words(page: &Arc<DiscoveryPage>) {
 /// What EAL leaves when DPDK's own tools may attach: its runtime directory and hugepage files.
 fn remove_eal_remains(config: &Config, description: &Description) {
     let prefix = format!("{}map_", config.instance.file_prefix);
-    for entry in std::fs::read_dir(&description.huge_dir).into_iter().flatten().flatten() {
+    for entry in std::fs::read_dir(&description.huge_dir)
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         if entry.file_name().to_string_lossy().starts_with(&prefix) {
             drop(std::fs::remove_file(entry.path()));
         }
     }
-    drop(std::fs::remove_dir_all(Path::new("/var/run/dpdk").join(&config.instance.file_prefix)));
+    drop(std::fs::remove_dir_all(
+        Path::new("/var/run/dpdk").join(&config.instance.file_prefix),
+    ));
     // Not empty while another DPDK program runs.
     drop(std::fs::remove_dir("/var/run/dpdk"));
 }
 
 /// Makes ports, tables and workers, and runs the control thread until the end.
-#[expect(clippy::too_many_arguments, reason = "the parts of a start, each made by a step of its own")]
+#[expect(
+    clippy::too_many_arguments,
+    reason = "the parts of a start, each made by a step of its own"
+)]
 fn forward(
     eal: &Eal,
     config: &Config,
@@ -132,7 +161,14 @@ fn forward(
     let group = config.instance.group.as_ref().map(|group| group.gid);
     let node = plan.node.map_or(NumaNode::ANY, NumaNode::new);
     let region = TableWriter::create(&description.tables, group, &plan.capacity)?;
-    let pool = Pool::new(eal, "packets", plan.pool.count, plan.pool.cache_size, plan.pool.data_room, node)?;
+    let pool = Pool::new(
+        eal,
+        "packets",
+        plan.pool.count,
+        plan.pool.cache_size,
+        plan.pool.data_room,
+        node,
+    )?;
 
     let workers = config.workers.lcores.len();
     let mut open_ports = Vec::with_capacity(config.interfaces.len());
@@ -148,8 +184,11 @@ fn forward(
         HugeSlice::<AtomicU32>::new(eal, plan.tbl8_groups * GROUP_ENTRIES, node)?,
         plan.fib_routes,
     )?;
-    let adjacencies =
-        AdjacencyWriter::new(HugeSlice::<AtomicU64>::new(eal, plan.adjacencies * adjacency::WORDS, node)?);
+    let adjacencies = AdjacencyWriter::new(HugeSlice::<AtomicU64>::new(
+        eal,
+        plan.adjacencies * adjacency::WORDS,
+        node,
+    )?);
     let fib_reader = fib.reader();
     let adjacency_reader = adjacencies.reader();
     let limits = Limits {
@@ -170,8 +209,18 @@ fn forward(
         let up = Arc::new(AtomicBool::new(true));
         let kernel_device = port.is_kernel_device();
         let netdev = Some(records::from_text(&record.netdev)).filter(|name| !name.is_empty());
-        views.push(InterfaceView { mac: record.mac.into(), mtu: record.mtu, kernel_device, up: up.clone() });
-        states.push(PortState::new(config.interfaces[number].name.clone(), port.port, netdev, up));
+        views.push(InterfaceView {
+            mac: record.mac.into(),
+            mtu: record.mtu,
+            kernel_device,
+            up: up.clone(),
+        });
+        states.push(PortState::new(
+            config.interfaces[number].name.clone(),
+            port.port,
+            netdev,
+            up,
+        ));
     }
 
     let (quiescence, checkpoints) = Quiescence::new(workers);
@@ -183,7 +232,10 @@ fn forward(
     for (number, (share, checkpoint)) in shares.into_iter().zip(checkpoints).enumerate() {
         let (arp, from_arp) = ring::mbufs(eal, &format!("arp.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
-        punts.push(Punts { arp: from_arp, resolve: from_resolve });
+        punts.push(Punts {
+            arp: from_arp,
+            resolve: from_resolve,
+        });
         worker_table.insert(&worker_record(config, plan, number, &share.entries));
         ready.push(Worker {
             stages: Stages::new(views.clone(), fib_reader.clone(), adjacency_reader.clone()),
@@ -193,7 +245,9 @@ fn forward(
             arp,
             resolve,
             doorbell: doorbell.clone(),
-            counters: region.counter_block(number + 1).ok_or("the worker's counters were taken")?,
+            counters: region
+                .counter_block(number + 1)
+                .ok_or("the worker's counters were taken")?,
             checkpoint,
             idle: config.workers.idle,
             stop: stop.clone(),
@@ -211,7 +265,9 @@ fn forward(
         punts,
         send,
         pool,
-        counters: region.counter_block(0).ok_or("the control thread's counters were taken")?,
+        counters: region
+            .counter_block(0)
+            .ok_or("the control thread's counters were taken")?,
         region: &region,
         page,
         lock,
@@ -240,7 +296,7 @@ fn forward(
     eprintln!("ready");
     // Without systemd there is nobody to tell.
     drop(sd_notify::notify(&[sd_notify::NotifyState::Ready]));
-    crate::log::notice!(target: "instance", "{} forwards with {workers} workers", config.instance.name);
+    crate::log::notice!(target: "instance", "{} forwards; workers: {workers}", config.instance.name);
 
     control.run();
 
@@ -257,7 +313,9 @@ fn forward(
 /// What this primary says of itself.
 fn describe(config: &Config, plan: &Plan, lock: &InstanceLock) -> Result<Description, Failure> {
     let me = ProcessId::current();
-    let tables = plan.tables_path().ok_or("no hugetlbfs is mounted: run 'tollgate-hugepage-setup mount'")?;
+    let tables = plan
+        .tables_path()
+        .ok_or("no hugetlbfs is mounted: run 'tollgate-hugepage-setup mount'")?;
     Ok(Description {
         name: config.instance.name.clone(),
         version: control::VERSION.to_owned(),

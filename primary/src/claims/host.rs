@@ -27,13 +27,19 @@ struct Need {
 pub fn guard_pci(config: &Config, take_over: bool) -> Result<(), ClaimError> {
     let mut devices = Vec::new();
     for interface in &config.interfaces {
-        let Some(address) = interface.device.pci() else { continue };
+        let Some(address) = interface.device.pci() else {
+            continue;
+        };
         let device = Path::new(PCI).join(address.to_string());
         if !device.exists() {
-            return Err(ClaimError::NoPciDevice { interface: interface.name.clone(), address });
+            return Err(ClaimError::NoPciDevice {
+                interface: interface.name.clone(),
+                address,
+            });
         }
         let interfaces = fs::read_dir(device.join("net")).into_iter().flatten().flatten();
-        devices.extend(interfaces.filter_map(|entry| Some((interface, entry.file_name().into_string().ok()?))));
+        devices
+            .extend(interfaces.filter_map(|entry| Some((interface, entry.file_name().into_string().ok()?))));
     }
     guard(devices, take_over)
 }
@@ -43,14 +49,18 @@ pub fn guard_pci(config: &Config, take_over: bool) -> Result<(), ClaimError> {
 pub fn guard_interfaces(config: &Config, take_over: bool) -> Result<(), ClaimError> {
     let mut devices = Vec::new();
     for interface in &config.interfaces {
-        let Some(kernel) = interface.device.kernel_interface() else { continue };
+        let Some(kernel) = interface.device.kernel_interface() else {
+            continue;
+        };
         // An index is asked for in the current namespace, whichever /sys is mounted.
         if nix::net::if_::if_nametoindex(kernel).is_err() {
             let namespace = config.instance.netns.as_ref();
             return Err(ClaimError::NoInterface {
                 interface: interface.name.clone(),
                 kernel: kernel.to_owned(),
-                namespace: namespace.map_or("this network namespace".into(), |name| format!("network namespace '{name}'")),
+                namespace: namespace.map_or("this network namespace".into(), |name| {
+                    format!("network namespace '{name}'")
+                }),
                 device: interface.device.to_string(),
             });
         }
@@ -66,14 +76,29 @@ fn guard(devices: Vec<(&Interface, String)>, take_over: bool) -> Result<(), Clai
     decide(devices, &needs()?, Path::new(NET), take_over)
 }
 
-fn decide(devices: Vec<(&Interface, String)>, needs: &[Need], net: &Path, take_over: bool) -> Result<(), ClaimError> {
+fn decide(
+    devices: Vec<(&Interface, String)>,
+    needs: &[Need],
+    net: &Path,
+    take_over: bool,
+) -> Result<(), ClaimError> {
     for (interface, kernel) in devices {
         let carriers = carried(net, &kernel);
-        let Some(need) = needs.iter().find(|need| carriers.contains(&need.interface)) else { continue };
-        let over = if need.interface == kernel { String::new() } else { format!(" (by {})", need.interface) };
+        let Some(need) = needs.iter().find(|need| carriers.contains(&need.interface)) else {
+            continue;
+        };
+        let over = if need.interface == kernel {
+            String::new()
+        } else {
+            format!(" (by {})", need.interface)
+        };
         let reason = format!("{}{over}", need.reason);
         if !take_over {
-            return Err(ClaimError::HostNeedsIt { interface: interface.name.clone(), kernel, reason });
+            return Err(ClaimError::HostNeedsIt {
+                interface: interface.name.clone(),
+                kernel,
+                reason,
+            });
         }
         tracing::warn!(target: "port", "taking over '{kernel}', which carries {reason}");
     }
@@ -83,9 +108,16 @@ fn decide(devices: Vec<(&Interface, String)>, needs: &[Need], net: &Path, take_o
 /// What this network namespace does over its interfaces.
 fn needs() -> Result<Vec<Need>, ClaimError> {
     let (route4, route6) = (read("/proc/net/route")?, read("/proc/net/ipv6_route")?);
-    let default = default_routes4(&route4).into_iter().chain(default_routes6(&route6));
-    let need = |interface: &str, reason: String| Need { interface: interface.to_owned(), reason };
-    let mut needs: Vec<_> = default.map(|interface| need(interface, "the host's default route".to_owned())).collect();
+    let default = default_routes4(&route4)
+        .into_iter()
+        .chain(default_routes6(&route6));
+    let need = |interface: &str, reason: String| Need {
+        interface: interface.to_owned(),
+        reason,
+    };
+    let mut needs: Vec<_> = default
+        .map(|interface| need(interface, "the host's default route".to_owned()))
+        .collect();
 
     let ports = ssh_ports(std::env::var("SSH_CONNECTION").ok().as_deref());
     let mut locals = connections(&read("/proc/net/tcp")?, &ports);
@@ -93,14 +125,20 @@ fn needs() -> Result<Vec<Need>, ClaimError> {
     if locals.is_empty() {
         return Ok(needs);
     }
-    let addresses = getifaddrs().map_err(|errno| ClaimError::Host { path: "the interfaces' addresses".into(), source: errno.into() })?;
+    let addresses = getifaddrs().map_err(|errno| ClaimError::Host {
+        path: "the interfaces' addresses".into(),
+        source: errno.into(),
+    })?;
     for interface in addresses {
         let address: Option<IpAddr> = interface.address.and_then(|address| {
             let v4 = address.as_sockaddr_in().map(|v4| IpAddr::V4(v4.ip()));
             v4.or(address.as_sockaddr_in6().map(|v6| IpAddr::V6(v6.ip())))
         });
         if let Some(address) = address.filter(|address| locals.contains(address)) {
-            needs.push(need(&interface.interface_name, format!("an ssh connection to {address}")));
+            needs.push(need(
+                &interface.interface_name,
+                format!("an ssh connection to {address}"),
+            ));
         }
     }
     Ok(needs)
@@ -111,7 +149,10 @@ fn read(path: &str) -> Result<String, ClaimError> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(text),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(String::new()),
-        Err(source) => Err(ClaimError::Host { path: PathBuf::from(path), source }),
+        Err(source) => Err(ClaimError::Host {
+            path: PathBuf::from(path),
+            source,
+        }),
     }
 }
 
@@ -123,7 +164,9 @@ fn carried(net: &Path, interface: &str) -> Vec<String> {
         next += 1;
         for entry in fs::read_dir(net.join(lower)).into_iter().flatten().flatten() {
             let name = entry.file_name();
-            let Some(upper) = name.to_str().and_then(|name| name.strip_prefix("upper_")) else { continue };
+            let Some(upper) = name.to_str().and_then(|name| name.strip_prefix("upper_")) else {
+                continue;
+            };
             if !carried.iter().any(|known| known == upper) {
                 carried.push(upper.to_owned());
             }
@@ -138,15 +181,26 @@ mod tests {
     use crate::config::{Overrides, machine::Machine};
 
     fn config(device: &str) -> Config {
-        let text = format!("[instance]\nname = \"blue\"\n[[interface]]\nname = \"wan\"\ndevice = \"{device}\"\n");
-        let machine = Machine { online: vec![0], allowed: vec![0], nodes: Vec::new() };
+        let text =
+            format!("[instance]\nname = \"blue\"\n[[interface]]\nname = \"wan\"\ndevice = \"{device}\"\n");
+        let machine = Machine {
+            online: vec![0],
+            allowed: vec![0],
+            nodes: Vec::new(),
+        };
         Config::parse(&text, Path::new("blue.toml"), &Overrides::default(), &machine).unwrap()
     }
 
     #[test]
     fn a_device_carries_what_its_bridge_and_vlans_carry() {
         let directory = tempfile::tempdir().unwrap();
-        for path in ["eth0/upper_bond0", "bond0/upper_br0", "bond0/upper_bond0.7", "br0/lower_bond0", "eth1"] {
+        for path in [
+            "eth0/upper_bond0",
+            "bond0/upper_br0",
+            "bond0/upper_bond0.7",
+            "br0/lower_bond0",
+            "eth1",
+        ] {
             fs::create_dir_all(directory.path().join(path)).unwrap();
         }
         let mut all = carried(directory.path(), "eth0");
@@ -157,8 +211,15 @@ mod tests {
 
     #[test]
     fn a_kernel_interface_that_is_not_there_is_refused_before_dpdk_is_asked() {
-        let error = guard_interfaces(&config("net_af_packet0,iface=tg-nowhere"), true).unwrap_err().to_string();
-        for part in ["interface wan", "'tg-nowhere'", "'net_af_packet0,iface=tg-nowhere'", "ip link"] {
+        let error = guard_interfaces(&config("net_af_packet0,iface=tg-nowhere"), true)
+            .unwrap_err()
+            .to_string();
+        for part in [
+            "interface wan",
+            "'tg-nowhere'",
+            "'net_af_packet0,iface=tg-nowhere'",
+            "ip link",
+        ] {
             assert!(error.contains(part), "{error}");
         }
         assert!(guard_interfaces(&config("net_null0"), false).is_ok());
@@ -175,14 +236,27 @@ mod tests {
     fn an_interface_that_the_host_needs_is_taken_only_by_force() {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir_all(directory.path().join("eth0/upper_br0")).unwrap();
-        let need = |interface: &str| Need { interface: interface.into(), reason: "the host's default route".into() };
+        let need = |interface: &str| Need {
+            interface: interface.into(),
+            reason: "the host's default route".into(),
+        };
         let config = config("net_null0");
         let decide = |need: Need, take_over| {
-            decide(vec![(&config.interfaces[0], "eth0".into())], &[need], directory.path(), take_over)
+            decide(
+                vec![(&config.interfaces[0], "eth0".into())],
+                &[need],
+                directory.path(),
+                take_over,
+            )
         };
         for (carrier, over) in [("eth0", "route, and"), ("br0", "route (by br0), and")] {
             let error = decide(need(carrier), false).unwrap_err().to_string();
-            for part in ["interface wan", "'eth0' carries the host's default ", over, "--take-over"] {
+            for part in [
+                "interface wan",
+                "'eth0' carries the host's default ",
+                over,
+                "--take-over",
+            ] {
                 assert!(error.contains(part), "{error}");
             }
             assert!(decide(need(carrier), true).is_ok());
@@ -192,7 +266,10 @@ mod tests {
 
     #[test]
     fn the_kernel_says_what_it_needs() {
-        let loopback = needs().unwrap().into_iter().find(|need| need.reason.contains("default route") && need.interface == "lo");
+        let loopback = needs()
+            .unwrap()
+            .into_iter()
+            .find(|need| need.reason.contains("default route") && need.interface == "lo");
         assert_eq!(loopback, None, "the reject routes over lo are no default routes");
     }
 }

@@ -77,7 +77,9 @@ pub enum ClaimError {
         device: String,
     },
     /// The PCI device is not there.
-    #[error("interface {interface}: there is no PCI device {address}: 'dpdk-devbind.py --status-dev net' lists them")]
+    #[error(
+        "interface {interface}: there is no PCI device {address}: 'dpdk-devbind.py --status-dev net' lists them"
+    )]
     NoPciDevice {
         /// Name of the interface in the configuration.
         interface: String,
@@ -121,11 +123,18 @@ pub fn device_key(device: &Device, netns_inode: u64) -> Option<String> {
         let option = |key: &str, default: &str| device.option(key).unwrap_or(default).to_owned();
         let (socket, id) = (option("socket", "/run/memif.sock"), option("id", "0"));
         // A memif has two ends, and each has one owner.
-        let role = if matches!(device.option("role"), Some("server" | "master")) { "server" } else { "client" };
+        let role = if matches!(device.option("role"), Some("server" | "master")) {
+            "server"
+        } else {
+            "client"
+        };
         return Some(format!("memif:{socket}:{id}:{role}"));
     }
     // A tap that the driver makes is an interface of the kernel as well.
-    device.option("iface").filter(|_| is("net_tap") || is("net_tun")).map(|name| format!("net:{netns_inode}:{name}"))
+    device
+        .option("iface")
+        .filter(|_| is("net_tap") || is("net_tun"))
+        .map(|name| format!("net:{netns_inode}:{name}"))
 }
 
 /// The devices of a configuration as claims, for the namespace that this process is in.
@@ -141,7 +150,12 @@ pub fn devices(config: &Config, netns_inode: u64) -> Vec<DeviceClaim> {
 /// The CPUs of a configuration's workers as claims.
 pub fn cpus(config: &Config) -> Vec<CpuClaim> {
     let busy = config.workers.idle == IdlePolicy::Busy;
-    config.workers.lcores.iter().map(|cpu| CpuClaim { cpu: *cpu, busy }).collect()
+    config
+        .workers
+        .lcores
+        .iter()
+        .map(|cpu| CpuClaim { cpu: *cpu, busy })
+        .collect()
 }
 
 /// Compares what `me` claims with what all other live instances have. The caller holds the guard of
@@ -163,20 +177,39 @@ fn compare(me: &Description, other: &Description) -> Result<(), ClaimError> {
     let owner = other.name.to_string();
     let pid = other.pid;
     if me.file_prefix == other.file_prefix {
-        return Err(ClaimError::FilePrefix { prefix: me.file_prefix.clone(), owner, pid });
+        return Err(ClaimError::FilePrefix {
+            prefix: me.file_prefix.clone(),
+            owner,
+            pid,
+        });
     }
     for mine in &me.devices {
         let same = |theirs: &&DeviceClaim| mine.key.is_some() && mine.key == theirs.key;
         if let Some(theirs) = other.devices.iter().find(same) {
             let (device, interface) = (mine.device.clone(), mine.interface.clone());
-            return Err(ClaimError::Device { device, interface, owner, pid, other: theirs.interface.clone() });
+            return Err(ClaimError::Device {
+                device,
+                interface,
+                owner,
+                pid,
+                other: theirs.interface.clone(),
+            });
         }
     }
     for mine in &me.cpus {
         let same = |theirs: &&CpuClaim| mine.cpu == theirs.cpu && (mine.busy || theirs.busy);
         if let Some(theirs) = other.cpus.iter().find(same) {
-            let busy = if theirs.busy { "its worker" } else { "the worker of this instance" };
-            return Err(ClaimError::Cpu { cpu: mine.cpu, owner, pid, busy });
+            let busy = if theirs.busy {
+                "its worker"
+            } else {
+                "the worker of this instance"
+            };
+            return Err(ClaimError::Cpu {
+                cpu: mine.cpu,
+                owner,
+                pid,
+                busy,
+            });
         }
     }
     Ok(())
@@ -204,7 +237,11 @@ mod tests {
             segment: String::new(),
             group: None,
             stock_tools: false,
-            devices: vec![DeviceClaim { interface: "wan".into(), device: device.into(), key: key(device) }],
+            devices: vec![DeviceClaim {
+                interface: "wan".into(),
+                device: device.into(),
+                key: key(device),
+            }],
             cpus: vec![cpu],
         }
     }
@@ -216,17 +253,30 @@ mod tests {
     #[test]
     fn a_device_has_one_key_however_it_is_written() {
         assert_eq!(key("net_af_packet0,iface=wan0").unwrap(), "net:7:wan0");
-        assert_eq!(key("net_af_xdp3,iface=wan0,start_queue=0"), key("net_af_packet0,iface=wan0"));
+        assert_eq!(
+            key("net_af_xdp3,iface=wan0,start_queue=0"),
+            key("net_af_packet0,iface=wan0")
+        );
         assert_eq!(key("net_tap0,remote=wan0"), key("net_af_packet0,iface=wan0"));
         assert_eq!(key("net_tap0,iface=tap9").unwrap(), "net:7:tap9");
         assert_eq!(key("01:00.0,x=1").unwrap(), "pci:0000:01:00.0");
-        assert_eq!(key("net_memif0,id=3,role=server").unwrap(), "memif:/run/memif.sock:3:server");
-        assert_ne!(key("net_memif0,id=3,role=client"), key("net_memif0,id=3,role=server"));
+        assert_eq!(
+            key("net_memif0,id=3,role=server").unwrap(),
+            "memif:/run/memif.sock:3:server"
+        );
+        assert_ne!(
+            key("net_memif0,id=3,role=client"),
+            key("net_memif0,id=3,role=server")
+        );
         for private in ["net_null0", "net_ring0", "net_pcap0,rx_pcap=x.pcap", "net_tap0"] {
             assert_eq!(key(private), None, "{private}");
         }
         let device: Device = "net_af_packet0,iface=wan0".parse().unwrap();
-        assert_ne!(device_key(&device, 7), device_key(&device, 8), "another namespace has another wan0");
+        assert_ne!(
+            device_key(&device, 7),
+            device_key(&device, 8),
+            "another namespace has another wan0"
+        );
     }
 
     #[test]
@@ -257,10 +307,16 @@ mod tests {
             (BUSY, BUSY, false),
             (BUSY, ELSEWHERE, true),
         ] {
-            let result = compare(&description("red", device[0], mine), &description("blue", device[1], theirs));
+            let result = compare(
+                &description("red", device[0], mine),
+                &description("blue", device[1], theirs),
+            );
             assert_eq!(result.is_ok(), good, "{mine:?} {theirs:?}");
             if let Err(error) = result {
-                assert!(error.to_string().contains("CPU 1") && error.to_string().contains("'blue'"), "{error}");
+                assert!(
+                    error.to_string().contains("CPU 1") && error.to_string().contains("'blue'"),
+                    "{error}"
+                );
             }
         }
     }
@@ -269,7 +325,12 @@ mod tests {
     fn a_file_prefix_belongs_to_one_instance() {
         let mut red = description("red", "net_null0", ADAPTIVE);
         red.file_prefix = "tg-blue".into();
-        let message = compare(&red, &description("blue", "net_null0", ADAPTIVE)).unwrap_err().to_string();
-        assert!(message.contains("'tg-blue'") && message.contains("'blue'"), "{message}");
+        let message = compare(&red, &description("blue", "net_null0", ADAPTIVE))
+            .unwrap_err()
+            .to_string();
+        assert!(
+            message.contains("'tg-blue'") && message.contains("'blue'"),
+            "{message}"
+        );
     }
 }

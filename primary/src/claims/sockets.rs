@@ -13,7 +13,18 @@ const ESTABLISHED: &str = "01";
 pub(super) fn default_routes4(text: &str) -> Vec<&str> {
     fn interface(line: &str) -> Option<&str> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [interface, destination, _gateway, flags, _references, _use, _metric, mask, ..] = fields[..] else {
+        let [
+            interface,
+            destination,
+            _gateway,
+            flags,
+            _references,
+            _use,
+            _metric,
+            mask,
+            ..,
+        ] = fields[..]
+        else {
             return None;
         };
         (destination == "00000000" && mask == "00000000" && is_used(flags)).then_some(interface)
@@ -25,7 +36,9 @@ pub(super) fn default_routes4(text: &str) -> Vec<&str> {
 pub(super) fn default_routes6(text: &str) -> Vec<&str> {
     fn interface(line: &str) -> Option<&str> {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
-        let [destination, length, .., flags, interface] = fields[..] else { return None };
+        let [destination, length, .., flags, interface] = fields[..] else {
+            return None;
+        };
         let default = length == "00" && destination.bytes().all(|byte| byte == b'0');
         (default && is_used(flags)).then_some(interface)
     }
@@ -44,7 +57,9 @@ pub(super) fn connections(text: &str, ports: &[u16]) -> Vec<IpAddr> {
         let (address, port) = fields.next()?.split_once(':')?;
         let established = fields.nth(1)? == ESTABLISHED;
         let port = u16::from_str_radix(port, 16).ok()?;
-        (established && ports.contains(&port)).then(|| parse_address(address)).flatten()
+        (established && ports.contains(&port))
+            .then(|| parse_address(address))
+            .flatten()
     };
     text.lines().skip(1).filter_map(local).collect()
 }
@@ -71,7 +86,8 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 /// Ports on which ssh connections may come in: the usual one, and that of the connection that this process was started
 /// from, as `SSH_CONNECTION` has it, ssh(1).
 pub(super) fn ssh_ports(ssh_connection: Option<&str>) -> Vec<u16> {
-    let own: Option<u16> = ssh_connection.and_then(|text| text.split_ascii_whitespace().nth(3)?.parse::<u16>().ok());
+    let own: Option<u16> =
+        ssh_connection.and_then(|text| text.split_ascii_whitespace().nth(3)?.parse::<u16>().ok());
     let mut ports = vec![22];
     ports.extend(own.filter(|port| *port != 22));
     ports
@@ -117,7 +133,7 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     fn connections_to_the_ports_asked_for_are_found() {
         assert_eq!(connections(TCP, &[22]), [IpAddr::from([192, 168, 2, 10])]);
         assert_eq!(connections(TCP, &[50001]), [IpAddr::from([192, 168, 2, 10])]);
-        assert_eq!(connections(TCP, &[23]), [IpAddr::from([0; 4]); 0]);
+        assert!(connections(TCP, &[23]).is_empty());
     }
 
     #[cfg(target_endian = "little")]

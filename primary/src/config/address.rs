@@ -14,7 +14,9 @@ pub(super) enum BadAddress {
     NoPrefix(String),
     #[error("'{text}' has bits set beyond its length: the prefix is {right}")]
     HostBits { text: String, right: Ipv4Net },
-    #[error("'{0}' is not an IPv4 address with the length of its subnet's prefix: write it as in 192.168.10.1/24")]
+    #[error(
+        "'{0}' is not an IPv4 address with the length of its subnet's prefix: write it as in 192.168.10.1/24"
+    )]
     NoInterfaceAddress(String),
     #[error("'{0}' has no prefix length: write {0}/24, or the length that its subnet has")]
     NoLength(Ipv4Addr),
@@ -42,9 +44,14 @@ impl FromStr for Prefix {
             Ok(address) => IpNet::from(address),
             Err(_) => text.parse().map_err(|_| BadAddress::NoPrefix(text.to_owned()))?,
         };
-        let IpNet::V4(prefix) = with_length else { return Err(BadAddress::Ipv6(text.to_owned())) };
+        let IpNet::V4(prefix) = with_length else {
+            return Err(BadAddress::Ipv6(text.to_owned()));
+        };
         if prefix != prefix.trunc() {
-            return Err(BadAddress::HostBits { text: text.to_owned(), right: prefix.trunc() });
+            return Err(BadAddress::HostBits {
+                text: text.to_owned(),
+                right: prefix.trunc(),
+            });
         }
         Ok(Self(prefix))
     }
@@ -132,8 +139,14 @@ mod tests {
     fn ipv6_is_recognised_everywhere() {
         let ipv6 = |text: &str| BadAddress::Ipv6(text.to_owned());
         assert_eq!("2001:db8::/32".parse::<Prefix>(), Err(ipv6("2001:db8::/32")));
-        assert_eq!("2001:db8::1/64".parse::<InterfaceAddress>(), Err(ipv6("2001:db8::1/64")));
-        assert_eq!("2001:db8::1".parse::<InterfaceAddress>(), Err(ipv6("2001:db8::1")));
+        assert_eq!(
+            "2001:db8::1/64".parse::<InterfaceAddress>(),
+            Err(ipv6("2001:db8::1/64"))
+        );
+        assert_eq!(
+            "2001:db8::1".parse::<InterfaceAddress>(),
+            Err(ipv6("2001:db8::1"))
+        );
         assert_eq!("2001:db8::1".parse::<NeighborAddress>(), Err(ipv6("2001:db8::1")));
     }
 
@@ -143,8 +156,18 @@ mod tests {
             assert!(good.parse::<InterfaceAddress>().is_ok(), "{good}");
         }
         for wrong in [
-            "192.168.10.1", "192.168.10.0/24", "192.168.10.255/24", "224.0.0.1/24", "127.0.0.1/8", "0.0.0.1/8",
-            "10.0.0.1/33", "10.0.0.1/0", "10.0.0/24", "255.255.255.255/32", "", "wan",
+            "192.168.10.1",
+            "192.168.10.0/24",
+            "192.168.10.255/24",
+            "224.0.0.1/24",
+            "127.0.0.1/8",
+            "0.0.0.1/8",
+            "10.0.0.1/33",
+            "10.0.0.1/0",
+            "10.0.0/24",
+            "255.255.255.255/32",
+            "",
+            "wan",
         ] {
             assert!(wrong.parse::<InterfaceAddress>().is_err(), "{wrong}");
         }

@@ -31,7 +31,10 @@ pub(super) struct Network<'a> {
 impl<'a> Network<'a> {
     pub(super) fn of(interfaces: &'a [RawInterface]) -> Self {
         let mut network = Self {
-            names: interfaces.iter().filter_map(|raw| Some(raw.name.as_ref()?.value.as_str())).collect(),
+            names: interfaces
+                .iter()
+                .filter_map(|raw| Some(raw.name.as_ref()?.value.as_str()))
+                .collect(),
             owned: Vec::new(),
             own: HashMap::new(),
             subnets: HashMap::new(),
@@ -40,7 +43,11 @@ impl<'a> Network<'a> {
         for raw in interfaces {
             let interface = raw.name.as_ref().map_or("?", |name| &name.value);
             for at in &raw.addresses {
-                network.owned.push(Owned { interface, address: at.value, place: at.place });
+                network.owned.push(Owned {
+                    interface,
+                    address: at.value,
+                    place: at.place,
+                });
                 network.own.entry(at.value.addr()).or_insert(interface);
                 if at.value.prefix_len() < 32 {
                     network.subnets.entry(at.value.trunc()).or_insert(interface);
@@ -76,9 +83,16 @@ impl<'a> Network<'a> {
         // Two prefixes are apart or one holds the other, so those that hold the next one lie on a stack.
         let mut enclosing: Vec<&Owned<'_>> = Vec::new();
         for owned in sorted {
-            while enclosing.pop_if(|outer| !outer.address.contains(&owned.address.network())).is_some() {}
+            while enclosing
+                .pop_if(|outer| !outer.address.contains(&owned.address.network()))
+                .is_some()
+            {}
             if let Some(other) = enclosing.iter().find(|outer| outer.interface != owned.interface) {
-                let (later, earlier) = if owned.place > other.place { (owned, *other) } else { (*other, owned) };
+                let (later, earlier) = if owned.place > other.place {
+                    (owned, *other)
+                } else {
+                    (*other, owned)
+                };
                 let sentence = format!(
                     "{} on {} overlaps {} on {} ({}): give them different subnets",
                     later.address, later.interface, earlier.address, earlier.interface, earlier.place
@@ -95,14 +109,21 @@ impl<'a> Network<'a> {
         let mut seen: HashMap<(Ipv4Addr, &str), Place> = HashMap::new();
         for owned in &self.owned {
             if let Some(first) = seen.insert((owned.address.addr(), owned.interface), owned.place) {
-                let sentence = format!("{} has {} already ({first}): remove one", owned.interface, owned.address.addr());
+                let sentence = format!(
+                    "{} has {} already ({first}): remove one",
+                    owned.interface,
+                    owned.address.addr()
+                );
                 document.report(owned.place, sentence);
             }
         }
     }
 
     pub(super) fn check_routes(&self, document: &Document<'_>, routes: &[RawRoute], limits: &Limits) {
-        if let Some(prefix) = routes.get(limits.routes4 as usize).and_then(|raw| raw.prefix.as_ref()) {
+        if let Some(prefix) = routes
+            .get(limits.routes4 as usize)
+            .and_then(|raw| raw.prefix.as_ref())
+        {
             let sentence = format!(
                 "there are {} routes and [limits] has room for {}: raise routes4 there",
                 routes.len(),
@@ -115,7 +136,10 @@ impl<'a> Network<'a> {
             if let Some(prefix) = &raw.prefix {
                 self.check_destination(document, prefix);
                 if let Some(first) = seen.insert(prefix.value, prefix.place) {
-                    let sentence = format!("there is a route to {} already ({first}): remove one", prefix.value);
+                    let sentence = format!(
+                        "there is a route to {} already ({first}): remove one",
+                        prefix.value
+                    );
                     document.report(prefix.place, sentence);
                 }
             }
@@ -136,8 +160,12 @@ impl<'a> Network<'a> {
                 prefix.value
             );
             document.report(prefix.place, sentence);
-        } else if let (32, Some(interface)) = (prefix.value.prefix_len(), self.own.get(&prefix.value.addr())) {
-            let sentence = format!("{} is the gateway's own address on {interface}: remove this route", prefix.value);
+        } else if let (32, Some(interface)) = (prefix.value.prefix_len(), self.own.get(&prefix.value.addr()))
+        {
+            let sentence = format!(
+                "{} is the gateway's own address on {interface}: remove this route",
+                prefix.value
+            );
             document.report(prefix.place, sentence);
         }
     }
@@ -152,7 +180,9 @@ impl<'a> Network<'a> {
                      another next hop"
                 ),
                 Some((subnet, interface)) if is_no_host(subnet, via) => {
-                    format!("the next hop {via} is the network or broadcast address of {subnet} on {interface}: name a host's")
+                    format!(
+                        "the next hop {via} is the network or broadcast address of {subnet} on {interface}: name a host's"
+                    )
                 }
                 Some(_) => return,
             }
@@ -168,8 +198,16 @@ impl<'a> Network<'a> {
         known
     }
 
-    pub(super) fn check_neighbors(&self, document: &Document<'_>, neighbors: &[RawNeighbor], limits: &Limits) {
-        if let Some(address) = neighbors.get(limits.neighbors as usize).and_then(|raw| raw.address.as_ref()) {
+    pub(super) fn check_neighbors(
+        &self,
+        document: &Document<'_>,
+        neighbors: &[RawNeighbor],
+        limits: &Limits,
+    ) {
+        if let Some(address) = neighbors
+            .get(limits.neighbors as usize)
+            .and_then(|raw| raw.address.as_ref())
+        {
             let sentence = format!(
                 "there are {} neighbors and [limits] has room for {}: raise neighbors there",
                 neighbors.len(),
@@ -179,26 +217,51 @@ impl<'a> Network<'a> {
         }
         let mut seen: HashMap<Ipv4Addr, Place> = HashMap::new();
         for raw in neighbors {
-            let known = raw.interface.as_ref().filter(|at| self.check_interface(document, at.place, &at.value));
-            let Some(At { place, value: address }) = raw.address else { continue };
+            let known = raw
+                .interface
+                .as_ref()
+                .filter(|at| self.check_interface(document, at.place, &at.value));
+            let Some(At {
+                place,
+                value: address,
+            }) = raw.address
+            else {
+                continue;
+            };
             if let Some(first) = seen.insert(address, place) {
-                document.report(place, format!("the neighbor {address} is there already ({first}): remove one"));
+                document.report(
+                    place,
+                    format!("the neighbor {address} is there already ({first}): remove one"),
+                );
             }
             if let Some(owner) = self.own.get(&address) {
-                document.report(place, format!("the neighbor {address} is the gateway itself, on {owner}: remove it"));
+                document.report(
+                    place,
+                    format!("the neighbor {address} is the gateway itself, on {owner}: remove it"),
+                );
             } else if let Some(interface) = known {
                 self.check_neighbor_subnet(document, place, address, &interface.value);
             }
         }
     }
 
-    fn check_neighbor_subnet(&self, document: &Document<'_>, place: Place, address: Ipv4Addr, interface: &str) {
+    fn check_neighbor_subnet(
+        &self,
+        document: &Document<'_>,
+        place: Place,
+        address: Ipv4Addr,
+        interface: &str,
+    ) {
         let sentence = match self.subnet_of(address) {
             Some((_, there)) if there == interface => return,
             Some((subnet, there)) => {
-                format!("the neighbor {address} is in {subnet}, which is on {there} and not on {interface}: name {there}")
+                format!(
+                    "the neighbor {address} is in {subnet}, which is on {there} and not on {interface}: name {there}"
+                )
             }
-            None => format!("the neighbor {address} is on no subnet of {interface}: give {interface} an address there"),
+            None => format!(
+                "the neighbor {address} is on no subnet of {interface}: give {interface} an address there"
+            ),
         };
         document.report(place, sentence);
     }
@@ -221,11 +284,23 @@ pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterfa
         if let Some(At { place, .. }) = raw.name
             && let Some(first) = names.insert(name, place)
         {
-            document.report(place, format!("there is an interface '{name}' already ({first}): give this one another name"));
+            document.report(
+                place,
+                format!("there is an interface '{name}' already ({first}): give this one another name"),
+            );
         }
-        let Some(At { place, value: device }) = &raw.device else { continue };
-        let mut keys = vec![device.pci().map_or_else(|| format!("device {}", device.name()), |pci| format!("PCI device {pci}"))];
-        keys.extend(device.kernel_interface().map(|interface| format!("kernel interface {interface}")));
+        let Some(At { place, value: device }) = &raw.device else {
+            continue;
+        };
+        let mut keys = vec![device.pci().map_or_else(
+            || format!("device {}", device.name()),
+            |pci| format!("PCI device {pci}"),
+        )];
+        keys.extend(
+            device
+                .kernel_interface()
+                .map(|interface| format!("kernel interface {interface}")),
+        );
         for key in keys {
             if let Some((other, first)) = devices.insert(key.clone(), (name, *place)) {
                 let sentence = format!("the {key} is '{other}' already ({first}): give '{name}' another");

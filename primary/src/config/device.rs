@@ -92,10 +92,16 @@ impl FromStr for Device {
         }
         let head = head(text);
         let on_pci_bus = head == "bus=pci";
-        let address = if on_pci_bus { option(text, "addr") } else { Some(head.trim_start_matches("pci:")) };
+        let address = if on_pci_bus {
+            option(text, "addr")
+        } else {
+            Some(head.trim_start_matches("pci:"))
+        };
         let pci = address.and_then(|address| address.parse().ok());
         let virtual_name = head.trim_start_matches("vdev:");
-        let driver = ["net_", "eth_"].iter().find_map(|prefix| virtual_name.strip_prefix(prefix));
+        let driver = ["net_", "eth_"]
+            .iter()
+            .find_map(|prefix| virtual_name.strip_prefix(prefix));
         let known = pci.is_some() || driver.is_some() || head.contains([':', '=']);
         if !known || head.is_empty() {
             return Err(BadDevice::NoDevice(text.to_owned()));
@@ -104,19 +110,31 @@ impl FromStr for Device {
         if let Some((_, options, required)) =
             driver.and_then(|driver| KERNEL_DRIVERS.iter().find(|(name, ..)| is_driver(driver, name)))
         {
-            let value = options.iter().find_map(|key| option(text, key)).filter(|value| !value.is_empty());
+            let value = options
+                .iter()
+                .find_map(|key| option(text, key))
+                .filter(|value| !value.is_empty());
             if let (None, true) = (value, *required) {
-                return Err(BadDevice::NoInterface { device: text.to_owned(), option: "iface" });
+                return Err(BadDevice::NoInterface {
+                    device: text.to_owned(),
+                    option: "iface",
+                });
             }
             kernel_interface = value.map(str::to_owned);
         }
-        Ok(Self { devargs: text.to_owned(), pci, kernel_interface })
+        Ok(Self {
+            devargs: text.to_owned(),
+            pci,
+            kernel_interface,
+        })
     }
 }
 
 /// Whether a device name is that of the driver: `pcap0` and `pcap_wan` are, `pcapng0` is not.
 fn is_driver(device: &str, driver: &str) -> bool {
-    device.strip_prefix(driver).is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+    device
+        .strip_prefix(driver)
+        .is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 fn head(devargs: &str) -> &str {
@@ -124,7 +142,10 @@ fn head(devargs: &str) -> &str {
 }
 
 fn option<'a>(devargs: &'a str, key: &str) -> Option<&'a str> {
-    devargs.split(',').skip(1).find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='))
+    devargs
+        .split(',')
+        .skip(1)
+        .find_map(|argument| argument.strip_prefix(key)?.strip_prefix('='))
 }
 
 /// The place of a device on the PCI buses: domain, bus, device and function.
@@ -153,7 +174,12 @@ impl FromStr for PciAddress {
             let domain = parts.next().map_or(Some(0), |domain| hexadecimal(domain, 8))?;
             let function = hexadecimal(function, 1)?;
             let whole = parts.next().is_none() && device < 32 && function < 8;
-            whole.then_some(Self { domain, bus: bus as u8, device: device as u8, function: function as u8 })
+            whole.then_some(Self {
+                domain,
+                bus: bus as u8,
+                device: device as u8,
+                function: function as u8,
+            })
         };
         parse().ok_or_else(|| BadPciAddress(text.to_owned()))
     }
@@ -167,7 +193,12 @@ fn hexadecimal(text: &str, digits: usize) -> Option<u32> {
 
 impl fmt::Display for PciAddress {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { domain, bus, device, function } = self;
+        let Self {
+            domain,
+            bus,
+            device,
+            function,
+        } = self;
         f.pad(&format!("{domain:04x}:{bus:02x}:{device:02x}.{function:x}"))
     }
 }
@@ -198,8 +229,13 @@ mod tests {
 
     #[test]
     fn pci_addresses_are_found_however_they_are_written() {
-        for text in ["0000:01:00.1", "01:00.1", "pci:0000:01:00.1", "1:0.1,rxq_cqe_comp_en=0", "bus=pci,addr=01:00.1"]
-        {
+        for text in [
+            "0000:01:00.1",
+            "01:00.1",
+            "pci:0000:01:00.1",
+            "1:0.1,rxq_cqe_comp_en=0",
+            "bus=pci,addr=01:00.1",
+        ] {
             let device: Device = text.parse().unwrap();
             assert_eq!(device.pci().unwrap().to_string(), "0000:01:00.1", "{text}");
         }
@@ -217,7 +253,10 @@ mod tests {
     #[test]
     fn a_device_without_the_interface_that_it_needs_is_refused() {
         let message = "net_af_packet0".parse::<Device>().unwrap_err().to_string();
-        assert!(message.contains("net_af_packet0") && message.contains("iface=NAME"), "{message}");
+        assert!(
+            message.contains("net_af_packet0") && message.contains("iface=NAME"),
+            "{message}"
+        );
     }
 
     proptest! {

@@ -3,7 +3,7 @@
 //! A section asks for its keys one after the other; what nobody asked for is unknown, and those asked for are the names
 //! that it may have been meant to be.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -23,7 +23,10 @@ pub(super) struct At<T> {
 
 impl<T> At<T> {
     pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
-        At { place: self.place, value: f(self.value) }
+        At {
+            place: self.place,
+            value: f(self.value),
+        }
     }
 }
 
@@ -37,8 +40,15 @@ pub(super) struct Document<'a> {
 
 impl<'a> Document<'a> {
     pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
-        let line_starts = std::iter::once(0).chain(text.match_indices('\n').map(|(at, _)| at + 1)).collect();
-        Self { path, line_starts, text, problems: RefCell::new(Vec::new()) }
+        let line_starts = std::iter::once(0)
+            .chain(text.match_indices('\n').map(|(at, _)| at + 1))
+            .collect();
+        Self {
+            path,
+            line_starts,
+            text,
+            problems: RefCell::new(Vec::new()),
+        }
     }
 
     /// Parses the text as TOML. Syntax errors are problems, and then there is no table.
@@ -55,23 +65,32 @@ impl<'a> Document<'a> {
     fn place(&self, offset: usize) -> Place {
         let line = self.line_starts.partition_point(|start| *start <= offset).max(1);
         let start = self.line_starts.get(line - 1).copied().unwrap_or(0);
-        let column = self.text.get(start..offset).map_or(1, |before| before.chars().count() + 1);
+        let column = self
+            .text
+            .get(start..offset)
+            .map_or(1, |before| before.chars().count() + 1);
         Place { line, column }
     }
 
     /// Notes a problem at a place in the file.
     pub(super) fn report(&self, place: Place, sentence: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::at(self.path, place, sentence));
+        self.problems
+            .borrow_mut()
+            .push(Problem::at(self.path, place, sentence));
     }
 
     /// Notes a problem that is the command line's.
     pub(super) fn report_command_line(&self, sentence: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::of_command_line(sentence));
+        self.problems
+            .borrow_mut()
+            .push(Problem::of_command_line(sentence));
     }
 
     /// Notes a problem of the file as a whole: something that is not there.
     pub(super) fn report_missing(&self, sentence: impl Into<String>) {
-        self.problems.borrow_mut().push(Problem::of_file(self.path, sentence));
+        self.problems
+            .borrow_mut()
+            .push(Problem::of_file(self.path, sentence));
     }
 
     /// All that was found, in the order of the file.
@@ -90,15 +109,16 @@ pub(super) struct Section<'d> {
     table: Option<&'d DeTable<'d>>,
     asked: RefCell<Vec<&'static str>>,
     /// Whether the root is walked, where unknown names are sections.
-    root: Cell<bool>,
+    root: bool,
 }
 
 impl<'d> Section<'d> {
     /// The document itself, whose keys are sections.
     pub(super) fn root(document: &'d Document<'d>, table: &'d Spanned<DeTable<'d>>) -> Self {
-        let section = Self::new(document, "the file", Place::START, Some(table.get_ref()));
-        section.root.set(true);
-        section
+        Self {
+            root: true,
+            ..Self::new(document, "the file", Place::START, Some(table.get_ref()))
+        }
     }
 
     fn new(
@@ -107,7 +127,14 @@ impl<'d> Section<'d> {
         place: Place,
         table: Option<&'d DeTable<'d>>,
     ) -> Self {
-        Self { document, name, place, table, asked: RefCell::default(), root: Cell::new(false) }
+        Self {
+            document,
+            name,
+            place,
+            table,
+            asked: RefCell::default(),
+            root: false,
+        }
     }
 
     fn value(&self, key: &'static str) -> Option<(Place, &'d DeValue<'d>)> {
@@ -121,7 +148,10 @@ impl<'d> Section<'d> {
 
     fn wrong_type(&self, place: Place, key: &str, wanted: &str, found: &DeValue<'_>) {
         let found = found.type_str();
-        self.document.report(place, format!("{key} in {} is {}, not {found}", self.name, wanted));
+        self.document.report(
+            place,
+            format!("{key} in {} is {}, not {found}", self.name, wanted),
+        );
     }
 
     /// The section `[name]`.
@@ -130,11 +160,15 @@ impl<'d> Section<'d> {
             None => (Place::START, None),
             Some((place, DeValue::Table(table))) => (place, Some(table)),
             Some((place, DeValue::Array(_))) => {
-                self.document.report(place, format!("[[{key}]] is there once: write {name}"));
+                self.document
+                    .report(place, format!("[[{key}]] is there once: write {name}"));
                 (place, None)
             }
             Some((place, _)) => {
-                self.document.report(place, format!("{key} is a section: write {name} and its keys below it"));
+                self.document.report(
+                    place,
+                    format!("{key} is a section: write {name} and its keys below it"),
+                );
                 (place, None)
             }
         };
@@ -179,7 +213,10 @@ impl<'d> Section<'d> {
     /// A text of this section as `T`.
     pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &At<&str>) -> Option<At<T>> {
         match text.value.parse() {
-            Ok(value) => Some(At { place: text.place, value }),
+            Ok(value) => Some(At {
+                place: text.place,
+                value,
+            }),
             Err(error) => {
                 self.document.report(text.place, error.to_string());
                 None
@@ -258,7 +295,10 @@ impl<'d> Section<'d> {
     /// Reports that `key`, which the section cannot do without, is not there.
     pub(super) fn missing(&self, key: &str, example: &str) {
         if self.table.is_some_and(|table| !table.contains_key(key)) {
-            self.document.report(self.place, format!("{} has no {key}: write {key} = {example}", self.name));
+            self.document.report(
+                self.place,
+                format!("{} has no {key}: write {key} = {example}", self.name),
+            );
         }
     }
 
@@ -270,7 +310,7 @@ impl<'d> Section<'d> {
             if asked.contains(&name) {
                 continue;
             }
-            let kind = if self.root.get() { "section" } else { "key" };
+            let kind = if self.root { "section" } else { "key" };
             let hint = suggestion(name, &asked);
             let place = self.document.place(key.span().start);
             let sentence = format!("unknown {kind} '{name}' in {}: {hint}", self.name);

@@ -49,15 +49,24 @@ pub(super) fn refusal(argument: &str) -> Option<String> {
     let owned = match argument.strip_prefix("--") {
         Some(long) => {
             let name = long.split('=').next().unwrap_or(long);
-            OWNED.iter().find(|owned| !name.is_empty() && owned.long.starts_with(name))
+            OWNED
+                .iter()
+                .find(|owned| !name.is_empty() && owned.long.starts_with(name))
         }
         // `-v` takes no value, so that another letter may follow it in the same argument.
         None => {
-            let letter = argument.strip_prefix('-')?.trim_start_matches('v').chars().next()?;
+            let letter = argument
+                .strip_prefix('-')?
+                .trim_start_matches('v')
+                .chars()
+                .next()?;
             OWNED.iter().find(|owned| owned.short == Some(letter))
         }
     }?;
-    Some(format!("the EAL argument '{argument}' is not yours to give: {}", owned.instead))
+    Some(format!(
+        "the EAL argument '{argument}' is not yours to give: {}",
+        owned.instead
+    ))
 }
 
 #[cfg(test)]
@@ -67,9 +76,27 @@ mod tests {
     #[test]
     fn what_the_suite_gives_itself_is_refused_in_every_spelling() {
         for argument in [
-            "--file-prefix", "--file-prefix=x", "--file-pre=x", "--proc-type=secondary", "-l", "-l0,1", "-c1",
-            "--lcores=1@0", "--main-lcore", "-m", "-m512", "--socket-mem=1", "--socket-limit", "--in-memory",
-            "--no-huge", "--huge-unlink=always", "--huge-dir", "--no-pci", "-a0000:01:00.0", "-b", "-vl0",
+            "--file-prefix",
+            "--file-prefix=x",
+            "--file-pre=x",
+            "--proc-type=secondary",
+            "-l",
+            "-l0,1",
+            "-c1",
+            "--lcores=1@0",
+            "--main-lcore",
+            "-m",
+            "-m512",
+            "--socket-mem=1",
+            "--socket-limit",
+            "--in-memory",
+            "--no-huge",
+            "--huge-unlink=always",
+            "--huge-dir",
+            "--no-pci",
+            "-a0000:01:00.0",
+            "-b",
+            "-vl0",
         ] {
             assert!(refusal(argument).is_some(), "{argument}");
         }
@@ -79,7 +106,17 @@ mod tests {
 
     #[test]
     fn what_is_left_to_the_operator_passes() {
-        for argument in ["--log-level=lib.eal:debug", "--iova-mode=va", "-n", "4", "-v", "-d", "--base-virtaddr", "--", "-"] {
+        for argument in [
+            "--log-level=lib.eal:debug",
+            "--iova-mode=va",
+            "-n",
+            "4",
+            "-v",
+            "-d",
+            "--base-virtaddr",
+            "--",
+            "-",
+        ] {
             assert_eq!(refusal(argument), None, "{argument}");
         }
     }

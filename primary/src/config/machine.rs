@@ -1,13 +1,14 @@
 //! What the machine has: CPUs and the NUMA nodes that they belong to.
 
 use std::fs;
+use std::sync::OnceLock;
 
 /// CPUs of this machine, or of one that a test thinks up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Machine {
     /// CPUs that are online, ascending.
     pub online: Vec<u32>,
-    /// Those of them that this process may run on, ascending.
+    /// Those of them that this process might run on when it was started, ascending.
     pub allowed: Vec<u32>,
     /// NUMA nodes with their CPUs; empty where the kernel knows of none.
     pub nodes: Vec<(u8, Vec<u32>)>,
@@ -17,28 +18,43 @@ impl Machine {
     /// This machine, as sysfs and proc describe it.
     pub fn read() -> Self {
         let online = read_list("/sys/devices/system/cpu/online").unwrap_or_else(|| vec![0]);
-        let mut allowed: Vec<u32> = fs::read_to_string("/proc/self/status")
-            .ok()
-            .and_then(|status| {
-                let list = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?;
-                parse_list(list)
-            })
-            .unwrap_or_default();
+        // As this process was started: EAL binds the thread that is asked to the CPUs of control, and a configuration
+        // that is read again must come to the same.
+        static ALLOWED: OnceLock<Vec<u32>> = OnceLock::new();
+        let mut allowed = ALLOWED.get_or_init(|| read_allowed().unwrap_or_default()).clone();
         allowed.retain(|cpu| online.contains(cpu));
         if allowed.is_empty() {
             allowed.clone_from(&online);
         }
-        Self { online, allowed, nodes: read_nodes() }
+        Self {
+            online,
+            allowed,
+            nodes: read_nodes(),
+        }
     }
 
     /// The NUMA node of a CPU.
     pub fn node_of(&self, cpu: u32) -> Option<u8> {
-        self.nodes.iter().find(|(_, cpus)| cpus.contains(&cpu)).map(|(node, _)| *node)
+        self.nodes
+            .iter()
+            .find(|(_, cpus)| cpus.contains(&cpu))
+            .map(|(node, _)| *node)
     }
 }
 
+fn read_allowed() -> Option<Vec<u32>> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    parse_list(
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix("Cpus_allowed_list:"))?,
+    )
+}
+
 fn read_nodes() -> Vec<(u8, Vec<u32>)> {
-    let Ok(entries) = fs::read_dir("/sys/devices/system/node") else { return Vec::new() };
+    let Ok(entries) = fs::read_dir("/sys/devices/system/node") else {
+        return Vec::new();
+    };
     let mut nodes: Vec<_> = entries
         .flatten()
         .filter_map(|entry| {
@@ -84,7 +100,11 @@ pub fn format_list(cpus: &[u32]) -> String {
         }
     }
     let text = |&(first, last): &(u32, u32)| {
-        if first == last { first.to_string() } else { format!("{first}-{last}") }
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
     };
     ranges.iter().map(text).collect::<Vec<_>>().join(",")
 }

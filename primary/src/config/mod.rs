@@ -219,9 +219,13 @@ impl Config {
         let limits = root.section("limits", "[limits]");
         let workers = sections::workers(root.section("workers", "[workers]"), machine);
         let raw_sections = |key, name| root.sections(key, name).into_iter();
-        let interfaces: Vec<_> = raw_sections("interface", "[[interface]]").map(RawInterface::parse).collect();
+        let interfaces: Vec<_> = raw_sections("interface", "[[interface]]")
+            .map(RawInterface::parse)
+            .collect();
         let routes: Vec<_> = raw_sections("route", "[[route]]").map(RawRoute::parse).collect();
-        let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]").map(RawNeighbor::parse).collect();
+        let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]")
+            .map(RawNeighbor::parse)
+            .collect();
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
         let limits = sections::limits(limits, || plan::packet_buffers(descriptors, workers.lcores.len()));
         root.finish();
@@ -238,10 +242,17 @@ impl Config {
             eal,
             limits,
             workers,
-            interfaces: interfaces.into_iter().filter_map(RawInterface::into_interface).collect(),
+            interfaces: interfaces
+                .into_iter()
+                .filter_map(RawInterface::into_interface)
+                .collect(),
             routes: routes.into_iter().filter_map(RawRoute::into_route).collect(),
-            neighbors: neighbors.into_iter().filter_map(RawNeighbor::into_neighbor).collect(),
-            memory_place: memory_place.map_or_else(|| path.display().to_string(), |place| place.in_file(path)),
+            neighbors: neighbors
+                .into_iter()
+                .filter_map(RawNeighbor::into_neighbor)
+                .collect(),
+            memory_place: memory_place
+                .map_or_else(|| path.display().to_string(), |place| place.in_file(path)),
         })
     }
 
@@ -265,50 +276,62 @@ impl Config {
 /// `[instance]` and what the command line says of it, which may repeat the file and not contradict it.
 fn instance(section: Section<'_>, overrides: &Overrides) -> Option<Instance> {
     let document = section.document;
-    let name = section.parsed::<InstanceName>("name");
-    if let (Some(file), Some(given)) = (&name, &overrides.instance)
-        && file.value != *given
-    {
-        let sentence = format!("name = '{}' contradicts '--instance {given}': remove one of them", file.value);
+    let contradicts = |file: &At<&str>, key: &str, option: &str, given: &str| {
+        let sentence = format!(
+            "{key} = '{}' contradicts '--{option} {given}': remove one of them",
+            file.value
+        );
         document.report(file.place, sentence);
-    }
-    let name_is_written = section.string("name").is_some();
-    if !name_is_written && overrides.instance.is_none() {
-        document.report_missing("the instance has no name: write name = \"blue\" in [instance], or give --instance NAME");
+    };
+    let text = section.string("name");
+    let name = text.as_ref().and_then(|text| section.parse::<InstanceName>(text));
+    match (&text, &overrides.instance) {
+        (Some(file), Some(given)) if file.value != given.as_str() => {
+            contradicts(file, "name", "instance", given.as_str())
+        }
+        (None, None) => document.report_missing(
+            "the instance has no name: write name = \"blue\" in [instance], or give --instance NAME",
+        ),
+        _ => {}
     }
     let netns = section.string("netns");
-    for (name, place) in [
-        (netns.as_ref().map(|at| at.value), netns.as_ref().map(|at| at.place)),
-        (overrides.netns.as_deref(), None),
-    ] {
-        if let Some(Err(error)) = name.map(netns::validate) {
-            match place {
-                Some(place) => document.report(place, error.to_string()),
-                None => document.report_command_line(error.to_string()),
-            }
-        }
+    if let Some((place, error)) = netns
+        .as_ref()
+        .and_then(|at| Some((at.place, netns::validate(at.value).err()?)))
+    {
+        document.report(place, error.to_string());
+    }
+    if let Some(Err(error)) = overrides.netns.as_deref().map(netns::validate) {
+        document.report_command_line(error.to_string());
     }
     if let (Some(file), Some(given)) = (&netns, &overrides.netns)
         && file.value != given
     {
-        let sentence = format!("netns = '{}' contradicts '--netns {given}': remove one of them", file.value);
-        document.report(file.place, sentence);
+        contradicts(file, "netns", "netns", given);
     }
     let prefix = section.string("file_prefix");
     let group = sections::group(&section);
     section.finish();
 
     let name = overrides.instance.clone().or(name.map(|at| at.value))?;
-    let file_prefix = prefix.as_ref().map_or_else(|| format!("tg-{name}"), |at| at.value.to_owned());
+    let file_prefix = prefix
+        .as_ref()
+        .map_or_else(|| format!("tg-{name}"), |at| at.value.to_owned());
     if let Some(reason) = file_prefix_fault(&file_prefix) {
-        let sentence = format!("the file prefix '{file_prefix}' {reason}: set file_prefix in [instance] to another");
+        let sentence =
+            format!("the file prefix '{file_prefix}' {reason}: set file_prefix in [instance] to another");
         match &prefix {
             Some(At { place, .. }) => document.report(*place, sentence),
             None => document.report_missing(sentence),
         }
     }
     let netns = overrides.netns.clone().or(netns.map(|at| at.value.to_owned()));
-    Some(Instance { name, netns, file_prefix, group })
+    Some(Instance {
+        name,
+        netns,
+        file_prefix,
+        group,
+    })
 }
 
 /// Why text cannot be a file prefix.

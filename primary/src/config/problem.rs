@@ -36,15 +36,24 @@ pub struct Problem {
 impl Problem {
     pub(super) fn at(path: &Path, place: Place, sentence: impl Into<String>) -> Self {
         let text = format!("{}: {}", place.in_file(path), sentence.into());
-        Self { place: Some(place), text }
+        Self {
+            place: Some(place),
+            text,
+        }
     }
 
     pub(super) fn of_file(path: &Path, sentence: impl Into<String>) -> Self {
-        Self { place: None, text: format!("{}: {}", path.display(), sentence.into()) }
+        Self {
+            place: None,
+            text: format!("{}: {}", path.display(), sentence.into()),
+        }
     }
 
     pub(super) fn of_command_line(sentence: impl Into<String>) -> Self {
-        Self { place: None, text: format!("command line: {}", sentence.into()) }
+        Self {
+            place: None,
+            text: format!("command line: {}", sentence.into()),
+        }
     }
 }
 
@@ -73,7 +82,10 @@ impl ConfigErrors {
             io::ErrorKind::InvalidData => "write it in UTF-8",
             _ => "name another file with --config",
         };
-        Self(vec![Problem::of_file(path, format!("the configuration cannot be read ({error}): {advice}"))])
+        Self(vec![Problem::of_file(
+            path,
+            format!("the configuration cannot be read ({error}): {advice}"),
+        )])
     }
 
     /// The problems, one sentence each.

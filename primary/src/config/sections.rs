@@ -38,21 +38,37 @@ pub(super) fn eal(section: Section<'_>, overrides: &Overrides) -> (EalConfig, Op
     section.finish();
     let place = memory.as_ref().map(|at| at.place);
     let memory_mb = memory.map_or(EalConfig::DEFAULT_MEMORY_MB, |at| at.value);
-    (EalConfig { memory_mb, stock_tools, huge_dir, args }, place)
+    (
+        EalConfig {
+            memory_mb,
+            stock_tools,
+            huge_dir,
+            args,
+        },
+        place,
+    )
 }
 
 fn absolute_path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
     let text = section.string(key)?;
     if !text.value.starts_with('/') {
-        section.document.report(text.place, format!("{key} = '{}' is not a path that starts with '/'", text.value));
+        section.document.report(
+            text.place,
+            format!("{key} = '{}' is not a path that starts with '/'", text.value),
+        );
     }
     Some(PathBuf::from(text.value))
 }
 
 /// `[log]`.
 pub(super) fn log(section: Section<'_>) -> LogConfig {
-    let levels = section.parsed::<Levels>("level").map(|at| at.value).unwrap_or_default();
-    let target = section.parsed::<LogTarget>("target").map_or(LogTarget::Stderr, |at| at.value);
+    let levels = section
+        .parsed::<Levels>("level")
+        .map(|at| at.value)
+        .unwrap_or_default();
+    let target = section
+        .parsed::<LogTarget>("target")
+        .map_or(LogTarget::Stderr, |at| at.value);
     section.finish();
     LogConfig { levels, target }
 }
@@ -61,9 +77,15 @@ pub(super) fn log(section: Section<'_>) -> LogConfig {
 pub(super) fn group(section: &Section<'_>) -> Option<Group> {
     let name = section.string("group")?;
     match unistd::Group::from_name(name.value) {
-        Ok(Some(group)) => Some(Group { name: group.name, gid: group.gid.as_raw() }),
+        Ok(Some(group)) => Some(Group {
+            name: group.name,
+            gid: group.gid.as_raw(),
+        }),
         Ok(None) => {
-            let sentence = format!("there is no group '{0}': 'groupadd --system {0}' makes it", name.value);
+            let sentence = format!(
+                "there is no group '{0}': 'groupadd --system {0}' makes it",
+                name.value
+            );
             section.document.report(name.place, sentence);
             None
         }
@@ -77,14 +99,20 @@ pub(super) fn group(section: &Section<'_>) -> Option<Group> {
 
 /// `[limits]`; what is not given follows from the rest.
 pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32) -> Limits {
-    let routes4 = section.integer("routes4", 1..=10_000_000).map_or(Limits::DEFAULT_ROUTES4, |at| at.value);
+    let routes4 = section
+        .integer("routes4", 1..=10_000_000)
+        .map_or(Limits::DEFAULT_ROUTES4, |at| at.value);
     let limits = Limits {
         routes4,
         tbl8_groups4: section
             .integer("tbl8_groups4", 1..=1_048_576)
             .map_or_else(|| Limits::default_tbl8_groups4(routes4), |at| at.value),
-        neighbors: section.integer("neighbors", 1..=1_000_000).map_or(Limits::DEFAULT_NEIGHBORS, |at| at.value),
-        addresses: section.integer("addresses", 1..=65_536).map_or(Limits::DEFAULT_ADDRESSES, |at| at.value),
+        neighbors: section
+            .integer("neighbors", 1..=1_000_000)
+            .map_or(Limits::DEFAULT_NEIGHBORS, |at| at.value),
+        addresses: section
+            .integer("addresses", 1..=65_536)
+            .map_or(Limits::DEFAULT_ADDRESSES, |at| at.value),
         packet_buffers: section
             .integer("packet_buffers", Limits::MIN_PACKET_BUFFERS..=16_777_216)
             .map_or_else(packet_buffers, |at| at.value),
@@ -98,16 +126,23 @@ pub(super) fn workers(section: Section<'_>, machine: &Machine) -> Workers {
     let lcores = cpus(&section, "lcores", machine);
     let control = cpus(&section, "control_cpus", machine);
     let idle = section.string("idle").and_then(|text| {
-        let policy = [IdlePolicy::Adaptive, IdlePolicy::Busy].into_iter().find(|policy| policy.name() == text.value);
+        let policy = [IdlePolicy::Adaptive, IdlePolicy::Busy]
+            .into_iter()
+            .find(|policy| policy.name() == text.value);
         if policy.is_none() {
-            let sentence = format!("idle = '{}' is not known: use \"adaptive\" or \"busy\"", text.value);
+            let sentence = format!(
+                "idle = '{}' is not known: use \"adaptive\" or \"busy\"",
+                text.value
+            );
             section.document.report(text.place, sentence);
         }
         policy
     });
     let idle = idle.unwrap_or(IdlePolicy::Adaptive);
     if let (IdlePolicy::Busy, Some(lcores), Some(control)) = (idle, &lcores, &control)
-        && let Some(both) = control.iter().find(|cpu| lcores.iter().any(|lcore| lcore.value == cpu.value))
+        && let Some(both) = control
+            .iter()
+            .find(|cpu| lcores.iter().any(|lcore| lcore.value == cpu.value))
     {
         let sentence = format!(
             "CPU {} is in lcores and in control_cpus, and a busy worker leaves no time for control: give them different CPUs",
@@ -123,7 +158,11 @@ pub(super) fn workers(section: Section<'_>, machine: &Machine) -> Workers {
         let free = machine.allowed.iter().find(|cpu| !lcores.contains(cpu));
         free.or(machine.allowed.first()).copied().into_iter().collect()
     });
-    Workers { lcores, control_cpus, idle }
+    Workers {
+        lcores,
+        control_cpus,
+        idle,
+    }
 }
 
 /// A list of CPUs of this machine, each once; `None` when there is none or it is empty.
@@ -131,7 +170,9 @@ fn cpus(section: &Section<'_>, key: &'static str, machine: &Machine) -> Option<V
     let list = section.integers(key)?;
     let mut cpus: Vec<At<u32>> = Vec::new();
     for item in list {
-        let online = u32::try_from(item.value).ok().filter(|cpu| machine.online.contains(cpu));
+        let online = u32::try_from(item.value)
+            .ok()
+            .filter(|cpu| machine.online.contains(cpu));
         match online {
             None => section.document.report(
                 item.place,
@@ -142,9 +183,14 @@ fn cpus(section: &Section<'_>, key: &'static str, machine: &Machine) -> Option<V
                 ),
             ),
             Some(cpu) if cpus.iter().any(|other| other.value == cpu) => {
-                section.document.report(item.place, format!("CPU {cpu} is in {key} twice: remove one"));
+                section
+                    .document
+                    .report(item.place, format!("CPU {cpu} is in {key} twice: remove one"));
             }
-            Some(cpu) => cpus.push(At { place: item.place, value: cpu }),
+            Some(cpu) => cpus.push(At {
+                place: item.place,
+                value: cpu,
+            }),
         }
     }
     (!cpus.is_empty()).then_some(cpus)
@@ -185,10 +231,21 @@ impl RawInterface {
             .collect();
         // RFC 791 section 3.2: every network forwards packets of 68 bytes whole.
         let mtu = section.integer("mtu", 68..=9000).map_or(1500, |at| at.value);
-        let rx_descriptors = section.integer("rx_descriptors", 32..=32_768).map_or(1024, |at| at.value);
-        let tx_descriptors = section.integer("tx_descriptors", 32..=32_768).map_or(1024, |at| at.value);
+        let rx_descriptors = section
+            .integer("rx_descriptors", 32..=32_768)
+            .map_or(1024, |at| at.value);
+        let tx_descriptors = section
+            .integer("tx_descriptors", 32..=32_768)
+            .map_or(1024, |at| at.value);
         section.finish();
-        Self { name, device, addresses, mtu, rx_descriptors, tx_descriptors }
+        Self {
+            name,
+            device,
+            addresses,
+            mtu,
+            rx_descriptors,
+            tx_descriptors,
+        }
     }
 
     /// The interface, when nothing was wrong with it.
@@ -217,24 +274,44 @@ pub(super) struct RawRoute {
 
 impl RawRoute {
     pub(super) fn parse(section: Section<'_>) -> Self {
-        let prefix = section.parsed::<Prefix>("prefix").map(|at| at.map(|prefix| prefix.0));
+        let prefix = section
+            .parsed::<Prefix>("prefix")
+            .map(|at| at.map(|prefix| prefix.0));
         section.missing("prefix", "\"192.168.3.0/24\"");
         let via_text = section.string("via");
-        let via = via_text.as_ref().and_then(|text| section.parse::<NeighborAddress>(text));
+        let via = via_text
+            .as_ref()
+            .and_then(|text| section.parse::<NeighborAddress>(text));
         let interface = section.string("interface");
         let blackhole = section.boolean("blackhole");
         let tunnel = section.string("tunnel");
         if let Some(tunnel) = &tunnel {
-            section.document.report(tunnel.place, "tunnels are not in this build yet: remove this route");
+            section.document.report(
+                tunnel.place,
+                "tunnels are not in this build yet: remove this route",
+            );
         }
         if let Some(at) = blackhole.as_ref().filter(|at| !at.value) {
-            section.document.report(at.place, "blackhole = false says nothing: remove it");
+            section
+                .document
+                .report(at.place, "blackhole = false says nothing: remove it");
         }
-        let named = [via_text.is_some(), interface.is_some(), blackhole.is_some(), tunnel.is_some()];
+        let named = [
+            via_text.is_some(),
+            interface.is_some(),
+            blackhole.is_some(),
+            tunnel.is_some(),
+        ];
         if named.iter().filter(|there| **there).count() != 1 {
-            let which = prefix.as_ref().map_or_else(|| "this route".to_owned(), |at| format!("the route to {}", at.value));
-            let sentence = format!("{which} must lead to one thing: give it one of via, interface, blackhole = true");
-            section.document.report(prefix.as_ref().map_or(section.place, |at| at.place), sentence);
+            let which = prefix.as_ref().map_or_else(
+                || "this route".to_owned(),
+                |at| format!("the route to {}", at.value),
+            );
+            let sentence =
+                format!("{which} must lead to one thing: give it one of via, interface, blackhole = true");
+            section
+                .document
+                .report(prefix.as_ref().map_or(section.place, |at| at.place), sentence);
         }
         let target = via
             .map(|at| at.map(|via| RouteTarget::Via(via.0)))
@@ -246,7 +323,10 @@ impl RawRoute {
 
     /// The route, when nothing was wrong with it.
     pub(super) fn into_route(self) -> Option<Route> {
-        Some(Route { prefix: self.prefix?.value, target: self.target?.value })
+        Some(Route {
+            prefix: self.prefix?.value,
+            target: self.target?.value,
+        })
     }
 }
 
@@ -259,7 +339,9 @@ pub(super) struct RawNeighbor {
 
 impl RawNeighbor {
     pub(super) fn parse(section: Section<'_>) -> Self {
-        let address = section.parsed::<NeighborAddress>("address").map(|at| at.map(|address| address.0));
+        let address = section
+            .parsed::<NeighborAddress>("address")
+            .map(|at| at.map(|address| address.0));
         section.missing("address", "\"192.168.10.2\"");
         let mac = section.parsed::<MacAddress>("mac");
         if let Some(mac) = mac.as_ref().filter(|mac| !mac.value.is_unicast()) {
@@ -270,17 +352,29 @@ impl RawNeighbor {
         let interface = section.string("interface").map(|at| at.map(str::to_owned));
         section.missing("interface", "\"wan\"");
         section.finish();
-        Self { address, mac, interface }
+        Self {
+            address,
+            mac,
+            interface,
+        }
     }
 
     /// The neighbour, when nothing was wrong with it.
     pub(super) fn into_neighbor(self) -> Option<Neighbor> {
-        Some(Neighbor { address: self.address?.value, mac: self.mac?.value, interface: self.interface?.value })
+        Some(Neighbor {
+            address: self.address?.value,
+            mac: self.mac?.value,
+            interface: self.interface?.value,
+        })
     }
 }
 
 /// The sentence for a name that is no interface's.
 pub(super) fn no_such_interface(name: &str, interfaces: &[&str]) -> String {
-    let hint = if interfaces.is_empty() { "there is none".to_owned() } else { suggestion(name, interfaces) };
+    let hint = if interfaces.is_empty() {
+        "there is none".to_owned()
+    } else {
+        suggestion(name, interfaces)
+    };
     format!("there is no [[interface]] named '{name}': {hint}")
 }

@@ -29,8 +29,8 @@ use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
 pub use self::signals::Signals;
-pub use self::watch::pool_record;
 use self::watch::Seen;
+pub use self::watch::pool_record;
 use crate::config::{Config, Overrides};
 use crate::log::Log;
 use crate::plan::Plan;
@@ -63,7 +63,13 @@ pub struct PortState {
 impl PortState {
     /// A port that was just started.
     pub fn new(name: String, port: RunningPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
-        Self { name, port, netdev, up, seen: Seen::default() }
+        Self {
+            name,
+            port,
+            netdev,
+            up,
+            seen: Seen::default(),
+        }
     }
 }
 
@@ -125,13 +131,15 @@ impl Control<'_> {
             }
         }
         for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
-            self.tables.routes_add(routes, false, RouteProtocol::Static, now)?;
+            self.tables
+                .routes_add(routes, false, RouteProtocol::Static, now)?;
             // One event per route, and nobody who could have subscribed yet.
             drop(self.tables.take_actions());
         }
         for neighbor in &self.config.neighbors {
             let interface = self.tables.interface_index(&neighbor.interface)?;
-            self.tables.neighbor_add(interface, neighbor.address.into(), neighbor.mac, now)?;
+            self.tables
+                .neighbor_add(interface, neighbor.address.into(), neighbor.mac, now)?;
         }
         self.perform();
         Ok(())
@@ -164,7 +172,10 @@ impl Control<'_> {
                 continue;
             }
             let until = next_beat.min(next_watch);
-            let until = self.tables.next_deadline().map_or(until, |deadline| until.min(deadline));
+            let until = self
+                .tables
+                .next_deadline()
+                .map_or(until, |deadline| until.min(deadline));
             self.sleep(until);
         }
         self.subscribers.tell(&Event::Stopping);
@@ -180,19 +191,31 @@ impl Control<'_> {
     pub fn perform(&mut self) {
         for action in self.tables.take_actions() {
             match action {
-                Action::SendArp { interface, destination, arp } => self.send_arp(interface, destination, &arp),
+                Action::SendArp {
+                    interface,
+                    destination,
+                    arp,
+                } => self.send_arp(interface, destination, &arp),
                 Action::Event(event) => {
                     tracing::debug!(target: "event", "{}", event.to_json());
                     self.subscribers.tell(&event);
                 }
-                Action::Conflict { interface, address, mac } => {
+                Action::Conflict {
+                    interface,
+                    address,
+                    mac,
+                } => {
                     let name = self.tables.interface_name(interface);
                     tracing::warn!(
                         target: "arp",
                         "{name}: {mac} uses {address} as well, which is this gateway's: give one of them another address"
                     );
                 }
-                Action::NeighborRefused { interface, address, reason } => {
+                Action::NeighborRefused {
+                    interface,
+                    address,
+                    reason,
+                } => {
                     let name = self.tables.interface_name(interface);
                     tracing::warn!(target: "arp", "{name}: packets for {address} cannot be sent: {reason}");
                 }
@@ -203,7 +226,10 @@ impl Control<'_> {
     /// Sleeps until something happens, at the latest until `until`.
     fn sleep(&mut self, until: Duration) {
         self.sleeper.about_to_sleep();
-        let waiting = self.punts.iter().any(|punts| !punts.arp.is_empty() || !punts.resolve.is_empty());
+        let waiting = self
+            .punts
+            .iter()
+            .any(|punts| !punts.arp.is_empty() || !punts.resolve.is_empty());
         if !waiting {
             let mut descriptors = vec![
                 PollFd::new(self.sleeper.descriptor(), PollFlags::POLLIN),

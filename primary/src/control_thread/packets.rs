@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use dpdk::MbufBatch;
+use packet::MacAddress;
 use packet::arp::{self, Arp};
 use packet::ethernet::{EthernetHeader, MIN_FRAME_LEN, VlanTags};
-use packet::MacAddress;
 use shm::{DropReason, InterfaceCounter};
 
 use super::Control;
@@ -37,7 +37,8 @@ impl Control<'_> {
             for request in &requests[..count] {
                 more = true;
                 // The worker's interface index, which is 16 bits there.
-                self.tables.resolve(request.interface as u16, request.next_hop.into(), now);
+                self.tables
+                    .resolve(request.interface as u16, request.next_hop.into(), now);
             }
         }
         more
@@ -60,10 +61,13 @@ impl Control<'_> {
 
     /// Hands an ARP packet to the worker that sends for the interface.
     pub(super) fn send_arp(&mut self, interface: u16, destination: MacAddress, message: &Arp) {
-        let Some(ring) = self.send.get_mut(usize::from(interface)) else { return };
+        let Some(ring) = self.send.get_mut(usize::from(interface)) else {
+            return;
+        };
         self.counters.add(interface, InterfaceCounter::Originated, 1);
         let mut frame = [0; MIN_FRAME_LEN];
-        let Ok(length) = message.emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame) else {
+        let Ok(length) = message.emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame)
+        else {
             return;
         };
         let mut batch = MbufBatch::<1>::new();

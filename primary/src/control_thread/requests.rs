@@ -37,14 +37,17 @@ impl Control<'_> {
             // The server has answered it.
             Request::Hello { .. } => Err(ControlError::new(ErrorCode::BadRequest, "hello was said already")),
             Request::RouteAdd { routes, replace } => {
-                self.tables.routes_add(&routes, replace, RouteProtocol::Control, now)?;
+                self.tables
+                    .routes_add(&routes, replace, RouteProtocol::Control, now)?;
                 Ok(Reply::Done)
             }
             Request::RouteDelete { prefixes } => {
                 self.tables.routes_delete(&prefixes, now)?;
                 Ok(Reply::Done)
             }
-            Request::RouteGet { destination } => Ok(Reply::Route(Box::new(self.tables.route_get(destination)))),
+            Request::RouteGet { destination } => {
+                Ok(Reply::Route(Box::new(self.tables.route_get(destination))))
+            }
             Request::AddressAdd { interface, address } => {
                 let interface = self.tables.interface_index(&interface)?;
                 self.tables.address_add(interface, address, now)?;
@@ -55,7 +58,11 @@ impl Control<'_> {
                 self.tables.address_delete(interface, address, now)?;
                 Ok(Reply::Done)
             }
-            Request::NeighborAdd { interface, address, mac } => {
+            Request::NeighborAdd {
+                interface,
+                address,
+                mac,
+            } => {
                 let interface = self.tables.interface_index(&interface)?;
                 self.tables.neighbor_add(interface, address, mac, now)?;
                 Ok(Reply::Done)
@@ -105,7 +112,11 @@ impl Control<'_> {
         vec![
             used("eal", self.plan.memory_mb as usize * 1024 * 1024, None),
             used("fib4_tbl24", TBL24_ENTRIES * 4, None),
-            used("fib4_tbl8", groups * GROUP_ENTRIES * 4, Some((groups - usage.tbl8_groups_free, groups, "groups"))),
+            used(
+                "fib4_tbl8",
+                groups * GROUP_ENTRIES * 4,
+                Some((groups - usage.tbl8_groups_free, groups, "groups")),
+            ),
             used(
                 "adjacencies",
                 self.plan.adjacencies * adjacency::WORDS * 8,
@@ -114,9 +125,17 @@ impl Control<'_> {
             used(
                 "pool_packets",
                 usize::try_from(pool.bytes).unwrap_or(usize::MAX),
-                Some((self.pool.in_use() as usize, pool.buffers as usize, "packet buffers")),
+                Some((
+                    self.pool.in_use() as usize,
+                    pool.buffers as usize,
+                    "packet buffers",
+                )),
             ),
-            used("tables", usize::try_from(self.region.bytes()).unwrap_or(usize::MAX), None),
+            used(
+                "tables",
+                usize::try_from(self.region.bytes()).unwrap_or(usize::MAX),
+                None,
+            ),
         ]
     }
 }

@@ -32,7 +32,8 @@ impl Control<'_> {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {
-                    self.tables.set_link(interface, link.up, link.speed_mbps.unwrap_or(0), now);
+                    self.tables
+                        .set_link(interface, link.up, link.speed_mbps.unwrap_or(0), now);
                 }
                 Err(error) => tracing::debug!(target: "port", "{}: cannot read the link: {error}", port.name),
             }
@@ -48,8 +49,14 @@ impl Control<'_> {
                 oversize: counters.drops(interface, DropReason::Oversize) > 0,
             };
             let news = [
-                (seen.partial_checksum && !port.seen.partial_checksum, "unfinished TCP or UDP checksums"),
-                (seen.oversize && !port.seen.oversize, "packets longer than its MTU"),
+                (
+                    seen.partial_checksum && !port.seen.partial_checksum,
+                    "unfinished TCP or UDP checksums",
+                ),
+                (
+                    seen.oversize && !port.seen.oversize,
+                    "packets longer than its MTU",
+                ),
             ];
             port.seen = seen;
             self.tables.set_offload_hint(
@@ -69,7 +76,10 @@ impl Control<'_> {
                     port.name
                 );
                 tracing::warn!(target: "port", "{advice}");
-                self.subscribers.tell(&Event::Offload { interface: port.name.clone(), advice });
+                self.subscribers.tell(&Event::Offload {
+                    interface: port.name.clone(),
+                    advice,
+                });
             }
         }
     }

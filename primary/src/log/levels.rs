@@ -19,7 +19,9 @@ pub(super) const MARKED: [LogLevel; 4] = [LogLevel::Emerg, LogLevel::Alert, LogL
 
 /// The severity of an event.
 pub(super) fn severity(metadata: &Metadata<'_>) -> LogLevel {
-    let marked = MARKED.into_iter().find(|level| metadata.fields().field(level.name()).is_some());
+    let marked = MARKED
+        .into_iter()
+        .find(|level| metadata.fields().field(level.name()).is_some());
     marked.unwrap_or(match *metadata.level() {
         Level::ERROR => LogLevel::Err,
         Level::WARN => LogLevel::Warning,
@@ -37,7 +39,10 @@ pub struct Levels {
 
 impl Default for Levels {
     fn default() -> Self {
-        Self { default: LogLevel::Info, modules: BTreeMap::new() }
+        Self {
+            default: LogLevel::Info,
+            modules: BTreeMap::new(),
+        }
     }
 }
 
@@ -61,7 +66,9 @@ impl Levels {
 /// The name of a module as [`MODULES`] has it.
 pub(super) fn module(name: &str) -> Result<&'static str, BadLevels> {
     let known = MODULES.iter().find(|known| **known == name);
-    known.copied().ok_or_else(|| BadLevels::Module(name.to_owned(), suggestion(name, MODULES)))
+    known
+        .copied()
+        .ok_or_else(|| BadLevels::Module(name.to_owned(), suggestion(name, MODULES)))
 }
 
 /// Text that says no levels.
@@ -77,7 +84,9 @@ pub enum BadLevels {
     #[error("the log level of {0} is given twice: remove one")]
     Twice(String),
     /// Neither a level nor `module=level`.
-    #[error("a log level is empty: write a level, as in \"info\", or levels by module, as in \"info,arp=debug\"")]
+    #[error(
+        "a log level is empty: write a level, as in \"info\", or levels by module, as in \"info,arp=debug\""
+    )]
     Empty,
 }
 
@@ -104,14 +113,19 @@ impl FromStr for Levels {
                 return Err(BadLevels::Twice(name.unwrap_or("all modules").to_owned()));
             }
         }
-        Ok(Self { default: default.unwrap_or(Self::default().default), modules })
+        Ok(Self {
+            default: default.unwrap_or(Self::default().default),
+            modules,
+        })
     }
 }
 
 impl fmt::Display for Levels {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.default)?;
-        self.modules.iter().try_for_each(|(module, level)| write!(f, ",{module}={level}"))
+        self.modules
+            .iter()
+            .try_for_each(|(module, level)| write!(f, ",{module}={level}"))
     }
 }
 

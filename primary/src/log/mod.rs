@@ -25,7 +25,9 @@ use self::output::Output;
 pub use self::output::{BadTarget, LogTarget};
 
 /// The modules that log, which are the targets of their events.
-pub const MODULES: &[&str] = &["config", "eal", "port", "arp", "route", "control", "event", "worker", "instance"];
+pub const MODULES: &[&str] = &[
+    "config", "eal", "port", "arp", "route", "control", "event", "worker", "instance",
+];
 
 /// Logs at the severity `notice`: normal, but worth a line even where info is not wanted. Used as `tracing::info!` is.
 macro_rules! notice {
@@ -48,7 +50,9 @@ pub struct LogConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
     /// The log file.
-    #[error("the log file {path} cannot be opened for writing ({source}): make its directory, or set another target in [log]")]
+    #[error(
+        "the log file {path} cannot be opened for writing ({source}): make its directory, or set another target in [log]"
+    )]
     File {
         /// The file.
         path: PathBuf,
@@ -77,7 +81,8 @@ impl Log {
     /// Sets up the log of this process, once. DPDK's own goes the same way from here on.
     pub fn init(config: &LogConfig) -> Result<Self, LogError> {
         let log = Self::open(config)?;
-        tracing::subscriber::set_global_default(log.subscriber()).map_err(|_| LogError::AlreadyInitialised)?;
+        tracing::subscriber::set_global_default(log.subscriber())
+            .map_err(|_| LogError::AlreadyInitialised)?;
         dpdk::log::set_sink(from_dpdk);
         Ok(log)
     }
@@ -112,7 +117,13 @@ impl Log {
     pub fn levels(&self) -> BTreeMap<String, LogLevel> {
         let levels = self.levels.read().unwrap_or_else(PoisonError::into_inner);
         let default = std::iter::once(("default".to_owned(), levels.default));
-        default.chain(MODULES.iter().map(|module| ((*module).to_owned(), levels.of(module)))).collect()
+        default
+            .chain(
+                MODULES
+                    .iter()
+                    .map(|module| ((*module).to_owned(), levels.of(module))),
+            )
+            .collect()
     }
 
     /// Makes levels and target those of the configuration. A log file is opened anew, so that one that was moved away
@@ -131,7 +142,10 @@ where
     S: Subscriber + for<'span> LookupSpan<'span>,
 {
     fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
-        self.output.read().unwrap_or_else(PoisonError::into_inner).write(event, context);
+        self.output
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .write(event, context);
     }
 }
 
@@ -150,7 +164,11 @@ impl<S> Filter<S> for Wanted {
     }
 
     fn callsite_enabled(&self, metadata: &'static Metadata<'static>) -> Interest {
-        if self.levels().want(metadata) { Interest::always() } else { Interest::never() }
+        if self.levels().want(metadata) {
+            Interest::always()
+        } else {
+            Interest::never()
+        }
     }
 
     fn max_level_hint(&self) -> Option<LevelFilter> {

@@ -71,9 +71,12 @@ impl Output {
         match target {
             LogTarget::Stderr => Ok(Self::Stderr),
             LogTarget::File(path) => open_file(path).map(Self::File),
-            LogTarget::Journal => {
-                PRIORITIES.map(journal).into_iter().collect::<Result<_, _>>().map(Self::Journal).map_err(LogError::Journal)
-            }
+            LogTarget::Journal => PRIORITIES
+                .map(journal)
+                .into_iter()
+                .collect::<Result<_, _>>()
+                .map(Self::Journal)
+                .map_err(LogError::Journal),
         }
     }
 
@@ -84,7 +87,11 @@ impl Output {
     {
         match self {
             // One call for a line, so that lines of several processes do not mix.
-            Self::Stderr => drop(io::stderr().lock().write_all(line(event, SystemTime::now()).as_bytes())),
+            Self::Stderr => drop(
+                io::stderr()
+                    .lock()
+                    .write_all(line(event, SystemTime::now()).as_bytes()),
+            ),
             Self::File(file) => {
                 let mut file = file;
                 drop(file.write_all(line(event, SystemTime::now()).as_bytes()));
@@ -104,7 +111,10 @@ fn open_file(path: &Path) -> Result<File, LogError> {
         .create(true)
         .mode(0o640)
         .open(path)
-        .map_err(|source| LogError::File { path: path.to_path_buf(), source })
+        .map_err(|source| LogError::File {
+            path: path.to_path_buf(),
+            source,
+        })
 }
 
 /// The journal's priorities in the order of [`LogLevel::ALL`].
@@ -120,8 +130,13 @@ const PRIORITIES: [Priority; 8] = [
 ];
 
 fn journal(priority: Priority) -> io::Result<tracing_journald::Layer> {
-    let mappings =
-        PriorityMappings { error: priority, warn: priority, info: priority, debug: priority, trace: priority };
+    let mappings = PriorityMappings {
+        error: priority,
+        warn: priority,
+        info: priority,
+        debug: priority,
+        trace: priority,
+    };
     Ok(tracing_journald::Layer::new()?.with_priority_mappings(mappings))
 }
 
@@ -145,7 +160,11 @@ struct Text {
 impl Text {
     fn push(&mut self, field: &Field, value: &str) {
         let printable = value.chars().flat_map(|c| {
-            let (plain, escaped) = if c.is_control() { (None, Some(c.escape_default())) } else { (Some(c), None) };
+            let (plain, escaped) = if c.is_control() {
+                (None, Some(c.escape_default()))
+            } else {
+                (Some(c), None)
+            };
             plain.into_iter().chain(escaped.into_iter().flatten())
         });
         if field.name() == "message" {

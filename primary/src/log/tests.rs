@@ -3,7 +3,10 @@ use std::fs;
 use super::*;
 
 fn config(levels: &str, target: LogTarget) -> LogConfig {
-    LogConfig { levels: levels.parse().unwrap(), target }
+    LogConfig {
+        levels: levels.parse().unwrap(),
+        target,
+    }
 }
 
 /// A log to a file of its own, and a function that reads the file.
@@ -37,8 +40,15 @@ fn every_level_lets_through_what_is_as_severe_and_nothing_else() {
     for level in LogLevel::ALL {
         let (log, _, read, _directory) = log_to_file(level.name());
         tracing::subscriber::with_default(log.subscriber(), || say_everything(false));
-        let said: Vec<_> = read().lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
-        let wanted: Vec<_> = LogLevel::ALL.iter().filter(|one| **one <= level).map(|one| one.name()).collect();
+        let said: Vec<_> = read()
+            .lines()
+            .map(|line| line.rsplit(' ').next().unwrap().to_owned())
+            .collect();
+        let wanted: Vec<_> = LogLevel::ALL
+            .iter()
+            .filter(|one| **one <= level)
+            .map(|one| one.name())
+            .collect();
         assert_eq!(said, wanted, "at {level}");
         for line in read().lines() {
             let mut words = line.split_ascii_whitespace().skip(1);
@@ -52,7 +62,12 @@ fn every_level_lets_through_what_is_as_severe_and_nothing_else() {
 fn a_level_set_at_run_time_holds_for_its_module_at_once() {
     let (log, _, read, _directory) = log_to_file("err");
     tracing::subscriber::with_default(log.subscriber(), || {
-        let count = |module: &str| read().lines().filter(|line| line.contains(&format!(" {module}: "))).count();
+        let count = |module: &str| {
+            read()
+                .lines()
+                .filter(|line| line.contains(&format!(" {module}: ")))
+                .count()
+        };
         say_everything(true);
         say_everything(false);
         assert_eq!((count("arp"), count("port")), (4, 4));
@@ -77,7 +92,10 @@ fn an_unknown_module_is_answered_with_the_nearest_and_changes_nothing() {
     let (log, _, _read, _directory) = log_to_file("info");
     let before = log.levels();
     let message = log.set(Some("prot"), LogLevel::Debug).unwrap_err().to_string();
-    assert!(message.contains("'prot'") && message.contains("'port'"), "{message}");
+    assert!(
+        message.contains("'prot'") && message.contains("'port'"),
+        "{message}"
+    );
     assert_eq!(log.levels(), before);
 }
 
@@ -124,6 +142,15 @@ fn a_target_that_cannot_be_opened_leaves_the_log_as_it_was() {
 fn a_target_is_stderr_or_journal_or_a_path() {
     assert_eq!("stderr".parse(), Ok(LogTarget::Stderr));
     assert_eq!("journal".parse(), Ok(LogTarget::Journal));
-    assert_eq!("/var/log/x".parse(), Ok(LogTarget::File(PathBuf::from("/var/log/x"))));
-    assert!("jurnal".parse::<LogTarget>().unwrap_err().to_string().contains("journal"));
+    assert_eq!(
+        "/var/log/x".parse(),
+        Ok(LogTarget::File(PathBuf::from("/var/log/x")))
+    );
+    assert!(
+        "jurnal"
+            .parse::<LogTarget>()
+            .unwrap_err()
+            .to_string()
+            .contains("journal")
+    );
 }

@@ -3,8 +3,8 @@
 //! A priority tag (VLAN 0, IEEE 802.1Q section 6.8) is no VLAN: such a frame belongs to the interface itself. Frames of
 //! other VLANs have no interface to belong to.
 
-use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use packet::EtherType;
+use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use shm::DropReason;
 
 use super::{Alive, Burst, Disposition, InterfaceView, Note};
@@ -20,7 +20,11 @@ pub(super) fn run(interface: &InterfaceView, burst: &mut Burst<'_, '_>, ip4: &mu
                 continue;
             };
             if [d0, d1, d2, d3, d4, d5] == own && source & 1 == 0 {
-                *note = Note { length: packet.len() as u16, network: HEADER_LEN as u8, ..Note::NEW };
+                *note = Note {
+                    length: packet.len() as u16,
+                    network: HEADER_LEN as u8,
+                    ..Note::NEW
+                };
                 ip4.push(number);
                 continue;
             }
@@ -31,7 +35,10 @@ pub(super) fn run(interface: &InterfaceView, burst: &mut Burst<'_, '_>, ip4: &mu
 
 #[cold]
 fn unusual(interface: &InterfaceView, packet: &[u8], note: &mut Note, number: usize, ip4: &mut Alive) {
-    *note = Note { length: packet.len() as u16, ..Note::NEW };
+    *note = Note {
+        length: packet.len() as u16,
+        ..Note::NEW
+    };
     let Ok((header, _payload)) = EthernetHeader::parse(packet) else {
         return note.drop(DropReason::EthernetTruncated);
     };

@@ -16,7 +16,9 @@ pub(super) fn run(
     alive: &mut Alive,
 ) {
     for number in ip4.iter() {
-        let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else { break };
+        let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else {
+            break;
+        };
         let network = usize::from(note.network);
         match check(interface, packet.get(network..).unwrap_or_default(), note) {
             Ok((destination, length)) => {
@@ -63,7 +65,9 @@ fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, 
 
 /// The total length field, before anything is known to be right.
 fn claimed_length(packet: &[u8]) -> u16 {
-    packet.first_chunk::<4>().map_or(0, |bytes| u16::from_be_bytes([bytes[2], bytes[3]]))
+    packet
+        .first_chunk::<4>()
+        .map_or(0, |bytes| u16::from_be_bytes([bytes[2], bytes[3]]))
 }
 
 #[inline]

@@ -14,8 +14,15 @@ const TTL: u8 = 64;
 
 /// Answers packet `number`, or drops it.
 pub(super) fn run(interface: &InterfaceView, ingress: u16, burst: &mut Burst<'_, '_>, number: usize) {
-    let (Some(packet), Some(note)) = (burst.packets.get_mut(number), burst.notes.get_mut(number)) else { return };
-    match answer(interface, packet, usize::from(note.network), usize::from(note.length)) {
+    let (Some(packet), Some(note)) = (burst.packets.get_mut(number), burst.notes.get_mut(number)) else {
+        return;
+    };
+    match answer(
+        interface,
+        packet,
+        usize::from(note.network),
+        usize::from(note.length),
+    ) {
         Ok(()) => {
             note.disposition = Disposition::Transmit(ingress);
             note.echo_reply = true;
@@ -24,7 +31,12 @@ pub(super) fn run(interface: &InterfaceView, ingress: u16, burst: &mut Burst<'_,
     }
 }
 
-fn answer(interface: &InterfaceView, packet: &mut [u8], network: usize, end: usize) -> Result<(), DropReason> {
+fn answer(
+    interface: &InterfaceView,
+    packet: &mut [u8],
+    network: usize,
+    end: usize,
+) -> Result<(), DropReason> {
     let sender = packet.get(6..12).and_then(|mac| mac.first_chunk::<6>()).copied();
     let sender = sender.ok_or(DropReason::EthernetTruncated)?;
     let datagram = packet.get_mut(network..end).ok_or(DropReason::Ip4Truncated)?;
@@ -40,11 +52,15 @@ fn answer(interface: &InterfaceView, packet: &mut [u8], network: usize, end: usi
     if !message.checksum_is_valid() {
         return Err(DropReason::IcmpMalformed);
     }
-    icmpv4::request_into_reply(datagram.get_mut(header_len..).unwrap_or_default()).map_err(|error| match error {
-        Icmpv4Error::Truncated => DropReason::IcmpMalformed,
-        Icmpv4Error::NotEchoRequest => DropReason::LocalUnhandled,
+    icmpv4::request_into_reply(datagram.get_mut(header_len..).unwrap_or_default()).map_err(|error| {
+        match error {
+            Icmpv4Error::Truncated => DropReason::IcmpMalformed,
+            Icmpv4Error::NotEchoRequest => DropReason::LocalUnhandled,
+        }
     })?;
-    let header = datagram.first_chunk_mut::<{ ipv4::HEADER_LEN }>().ok_or(DropReason::Ip4Truncated)?;
+    let header = datagram
+        .first_chunk_mut::<{ ipv4::HEADER_LEN }>()
+        .ok_or(DropReason::Ip4Truncated)?;
     ipv4::swap_addresses(header);
     ipv4::set_ttl(header, TTL);
     ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)

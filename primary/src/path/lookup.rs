@@ -16,17 +16,25 @@ pub(super) fn unforwardable(
     burst: &mut Burst<'_, '_>,
     number: usize,
 ) {
-    let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else { return };
+    let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else {
+        return;
+    };
     match adjacency {
         Adjacency::Glean { interface } => {
             // The destination itself is the next hop; ip4_input has checked the header.
             let Ok(header) = Ipv4::parse(packet.get(usize::from(note.network)..).unwrap_or_default()) else {
                 return note.drop(DropReason::Ip4Truncated);
             };
-            note.disposition = Disposition::Wait { interface, next_hop: header.destination() };
+            note.disposition = Disposition::Wait {
+                interface,
+                next_hop: header.destination(),
+            };
         }
         Adjacency::Incomplete { interface } => {
-            note.disposition = Disposition::Wait { interface, next_hop: gateway() };
+            note.disposition = Disposition::Wait {
+                interface,
+                next_hop: gateway(),
+            };
         }
         Adjacency::NoRoute => note.drop(DropReason::NoRoute),
         Adjacency::Blackhole => note.drop(DropReason::Blackhole),

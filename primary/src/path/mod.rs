@@ -106,7 +106,10 @@ struct Alive {
 }
 
 impl Alive {
-    const NONE: Self = Self { numbers: [0; BURST], count: 0 };
+    const NONE: Self = Self {
+        numbers: [0; BURST],
+        count: 0,
+    };
 
     #[inline]
     fn push(&mut self, number: usize) {
@@ -119,7 +122,10 @@ impl Alive {
 
     #[inline]
     fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.numbers.iter().take(self.count).map(|number| usize::from(*number))
+        self.numbers
+            .iter()
+            .take(self.count)
+            .map(|number| usize::from(*number))
     }
 }
 
@@ -144,14 +150,22 @@ pub const NOTES: [Note; BURST] = [Note::NEW; BURST];
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// The stages over these tables. Interfaces are named by their index.
     pub fn new(interfaces: Vec<InterfaceView>, fib: Fib4Reader<F>, adjacencies: AdjacencyReader<A>) -> Self {
-        Self { interfaces, fib, adjacencies }
+        Self {
+            interfaces,
+            fib,
+            adjacencies,
+        }
     }
 
     /// Takes a burst that came in by `ingress` through all stages: afterwards each packet's note says what becomes of
     /// it. At most [`BURST`] packets are looked at.
     #[inline]
     pub fn run(&self, ingress: u16, burst: &mut Burst<'_, '_>) {
-        let Some(interface) = self.interfaces.get(usize::from(ingress)).filter(|interface| interface.is_up()) else {
+        let Some(interface) = self
+            .interfaces
+            .get(usize::from(ingress))
+            .filter(|interface| interface.is_up())
+        else {
             return drop_all(burst, DropReason::InterfaceDown);
         };
         let mut ip4 = Alive::NONE;
@@ -162,7 +176,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         ip4_input::run(interface, burst, &ip4, &mut destinations, &mut alive);
 
         let mut next_hops = [NextHop::NONE; BURST];
-        self.fib.lookup_burst(&destinations[..alive.count], &mut next_hops[..alive.count]);
+        self.fib
+            .lookup_burst(&destinations[..alive.count], &mut next_hops[..alive.count]);
         for (number, next_hop) in alive.iter().zip(next_hops) {
             let adjacency = self.adjacencies.load(next_hop);
             if let Adjacency::Forward { interface, mac } = adjacency {
@@ -194,7 +209,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Does for one packet what the last stage does: for packets that have waited for their next hop.
     pub fn send_resolved(&self, interface: u16, mac: MacAddress, packet: &mut [u8]) -> Note {
         let mut notes = NOTES;
-        let mut burst = Burst { packets: &mut [packet], notes: &mut notes };
+        let mut burst = Burst {
+            packets: &mut [packet],
+            notes: &mut notes,
+        };
         burst.notes[0].length = burst.packets[0].len() as u16;
         burst.notes[0].network = ethernet::network_offset(burst.packets[0]);
         rewrite::run(&self.interfaces, interface, mac, &mut burst, 0);

@@ -15,12 +15,16 @@ pub(super) fn run(
     burst: &mut Burst<'_, '_>,
     number: usize,
 ) {
-    let (Some(packet), Some(note)) = (burst.packets.get_mut(number), burst.notes.get_mut(number)) else { return };
+    let (Some(packet), Some(note)) = (burst.packets.get_mut(number), burst.notes.get_mut(number)) else {
+        return;
+    };
     let Some(out) = interfaces.get(usize::from(egress)).filter(|out| out.is_up()) else {
         return note.drop(DropReason::InterfaceDown);
     };
     let network = usize::from(note.network);
-    let Some(header) = packet.get_mut(network..).and_then(|packet| packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>())
+    let Some(header) = packet
+        .get_mut(network..)
+        .and_then(|packet| packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>())
     else {
         return note.drop(DropReason::Ip4Truncated);
     };
@@ -32,7 +36,10 @@ pub(super) fn run(
     }
     // The new link header ends where the network header begins; a tag that was there goes.
     let trim = network - HEADER_LEN;
-    let Some(link) = packet.get_mut(trim..).and_then(|frame| frame.first_chunk_mut::<HEADER_LEN>()) else {
+    let Some(link) = packet
+        .get_mut(trim..)
+        .and_then(|frame| frame.first_chunk_mut::<HEADER_LEN>())
+    else {
         return note.drop(DropReason::EthernetTruncated);
     };
     link[..6].copy_from_slice(&destination.octets());

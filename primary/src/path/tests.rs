@@ -35,12 +35,31 @@ impl Bench {
         let mut adjacencies = AdjacencyWriter::new((0..64 * WORDS).map(|_| AtomicU64::new(0)).collect());
         let mut to_b = NextHop::NONE;
         for (prefix, adjacency, next_hop) in [
-            ("192.168.2.2/32", Adjacency::Forward { interface: 1, mac: NEIGHBOR }, HOST_B),
+            (
+                "192.168.2.2/32",
+                Adjacency::Forward {
+                    interface: 1,
+                    mac: NEIGHBOR,
+                },
+                HOST_B,
+            ),
             ("192.168.1.1/32", Adjacency::Local { interface: 0 }, OWN),
-            ("192.168.1.0/24", Adjacency::Glean { interface: 0 }, Ipv4Addr::UNSPECIFIED),
+            (
+                "192.168.1.0/24",
+                Adjacency::Glean { interface: 0 },
+                Ipv4Addr::UNSPECIFIED,
+            ),
             ("192.168.1.255/32", Adjacency::Broadcast, Ipv4Addr::UNSPECIFIED),
-            ("10.1.0.0/16", Adjacency::Incomplete { interface: 1 }, Ipv4Addr::new(192, 168, 2, 9)),
-            ("10.2.0.0/16", Adjacency::Failed { interface: 1 }, Ipv4Addr::new(192, 168, 2, 8)),
+            (
+                "10.1.0.0/16",
+                Adjacency::Incomplete { interface: 1 },
+                Ipv4Addr::new(192, 168, 2, 9),
+            ),
+            (
+                "10.2.0.0/16",
+                Adjacency::Failed { interface: 1 },
+                Ipv4Addr::new(192, 168, 2, 8),
+            ),
             ("10.3.0.0/16", Adjacency::Blackhole, Ipv4Addr::UNSPECIFIED),
         ] {
             let index = adjacencies.allocate(adjacency, next_hop.into()).unwrap();
@@ -51,16 +70,32 @@ impl Bench {
         }
         let up: Vec<_> = (0..2).map(|_| Arc::new(AtomicBool::new(true))).collect();
         let interfaces = (0..2)
-            .map(|index| InterfaceView { mac: GATEWAY[index], mtu: 1500, kernel_device: true, up: up[index].clone() })
+            .map(|index| InterfaceView {
+                mac: GATEWAY[index],
+                mtu: 1500,
+                kernel_device: true,
+                up: up[index].clone(),
+            })
             .collect();
-        Self { path: Stages::new(interfaces, fib.reader(), adjacencies.reader()), adjacencies, to_b, up }
+        Self {
+            path: Stages::new(interfaces, fib.reader(), adjacencies.reader()),
+            adjacencies,
+            to_b,
+            up,
+        }
     }
 
     fn run(&self, packets: &mut [Vec<u8>]) -> Vec<Note> {
         let mut notes = NOTES;
         let count = packets.len();
         let mut packets: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
-        self.path.run(0, &mut Burst { packets: &mut packets, notes: &mut notes });
+        self.path.run(
+            0,
+            &mut Burst {
+                packets: &mut packets,
+                notes: &mut notes,
+            },
+        );
         notes[..count].to_vec()
     }
 
@@ -69,7 +104,10 @@ impl Bench {
         let mut packets = [packet];
         let note = self.run(&mut packets)[0];
         let [packet] = packets;
-        (note.disposition, packet[usize::from(note.trim)..usize::from(note.length)].to_vec())
+        (
+            note.disposition,
+            packet[usize::from(note.trim)..usize::from(note.length)].to_vec(),
+        )
     }
 
     fn dropped(&self, packet: Vec<u8>) -> DropReason {
@@ -91,7 +129,10 @@ fn a_packet_leaves_with_new_macs_and_one_less_ttl() {
     let (disposition, sent) = bench.one(original.clone());
     assert_eq!(disposition, Disposition::Transmit(1));
     let (link, rest) = EthernetHeader::parse(&sent).unwrap();
-    assert_eq!((link.destination, link.source, link.ethertype), (NEIGHBOR, GATEWAY[1], EtherType::IPV4));
+    assert_eq!(
+        (link.destination, link.source, link.ethertype),
+        (NEIGHBOR, GATEWAY[1], EtherType::IPV4)
+    );
     let ip = Ipv4::parse(rest).unwrap();
     assert_eq!(ip.ttl(), 16);
     assert_eq!(rest[12..], original[14 + 12..], "all but TTL and checksum stays");
@@ -102,7 +143,10 @@ fn a_packet_leaves_with_new_macs_and_one_less_ttl() {
 fn padding_and_a_priority_tag_stay_behind() {
     let bench = Bench::new();
     let tagged = PacketBuilder::ethernet(GATEWAY[0], SENDER)
-        .tag(VlanTag { tpid: EtherType::VLAN, tci: 5 << 13 })
+        .tag(VlanTag {
+            tpid: EtherType::VLAN,
+            tci: 5 << 13,
+        })
         .padded()
         .ipv4(HOST_A, HOST_B)
         .udp(1, 2, b"x");
@@ -118,7 +162,10 @@ fn padding_and_a_priority_tag_stay_behind() {
 #[test]
 fn echo_is_answered_the_way_it_came() {
     let bench = Bench::new();
-    let tag = VlanTag { tpid: EtherType::VLAN, tci: 3 << 13 };
+    let tag = VlanTag {
+        tpid: EtherType::VLAN,
+        tci: 3 << 13,
+    };
     let request = PacketBuilder::ethernet(GATEWAY[0], SENDER)
         .tag(tag)
         .ipv4(HOST_A, OWN)
@@ -134,7 +181,10 @@ fn echo_is_answered_the_way_it_came() {
     let message = Icmpv4::parse(ip.payload()).unwrap();
     assert!(message.checksum_is_valid());
     let echo = message.echo().unwrap();
-    assert_eq!((echo.identifier, echo.sequence, message.data()), (7, 9, b"are you there".as_slice()));
+    assert_eq!(
+        (echo.identifier, echo.sequence, message.data()),
+        (7, 9, b"are you there".as_slice())
+    );
 }
 
 #[test]
@@ -143,11 +193,17 @@ fn a_packet_for_an_unknown_next_hop_waits_for_it() {
     let on_link = Ipv4Addr::new(192, 168, 1, 77);
     assert_eq!(
         bench.one(from_a(on_link).udp(1, 2, b"")).0,
-        Disposition::Wait { interface: 0, next_hop: on_link }
+        Disposition::Wait {
+            interface: 0,
+            next_hop: on_link
+        }
     );
     assert_eq!(
         bench.one(from_a([10, 1, 2, 3].into()).udp(1, 2, b"")).0,
-        Disposition::Wait { interface: 1, next_hop: [192, 168, 2, 9].into() }
+        Disposition::Wait {
+            interface: 1,
+            next_hop: [192, 168, 2, 9].into()
+        }
     );
 }
 
@@ -168,9 +224,15 @@ fn every_other_packet_is_dropped_for_its_reason() {
         change(&mut packet);
         packet
     };
-    let link = |destination, source| PacketBuilder::ethernet(destination, source).ipv4(HOST_A, HOST_B).udp(1, 2, b"");
+    let link = |destination, source| {
+        PacketBuilder::ethernet(destination, source)
+            .ipv4(HOST_A, HOST_B)
+            .udp(1, 2, b"")
+    };
     let source = |address: [u8; 4]| {
-        PacketBuilder::ethernet(GATEWAY[0], SENDER).ipv4(address.into(), HOST_B).udp(1, 2, b"")
+        PacketBuilder::ethernet(GATEWAY[0], SENDER)
+            .ipv4(address.into(), HOST_B)
+            .udp(1, 2, b"")
     };
     let to = |address: [u8; 4]| from_a(address.into()).udp(1, 2, b"");
     let big = vec![0; 1473];
@@ -178,15 +240,30 @@ fn every_other_packet_is_dropped_for_its_reason() {
         (EthernetTruncated, vec![0; 13]),
         (OtherHost, link(NEIGHBOR, SENDER)),
         (EthernetSource, link(GATEWAY[0], MacAddress([1, 0, 0, 0, 0, 1]))),
-        (UnknownVlan, PacketBuilder::ethernet(GATEWAY[0], SENDER).vlan(7).ipv4(HOST_A, HOST_B).udp(1, 2, b"")),
+        (
+            UnknownVlan,
+            PacketBuilder::ethernet(GATEWAY[0], SENDER)
+                .vlan(7)
+                .ipv4(HOST_A, HOST_B)
+                .udp(1, 2, b""),
+        ),
         (
             VlanDepth,
             PacketBuilder::ethernet(GATEWAY[0], SENDER)
-                .tag(VlanTag { tpid: EtherType::SERVICE_VLAN, tci: 0 })
-                .tag(VlanTag { tpid: EtherType::VLAN, tci: 0 })
+                .tag(VlanTag {
+                    tpid: EtherType::SERVICE_VLAN,
+                    tci: 0,
+                })
+                .tag(VlanTag {
+                    tpid: EtherType::VLAN,
+                    tci: 0,
+                })
                 .payload(EtherType::VLAN, &[0; 46]),
         ),
-        (UnknownEthertype, PacketBuilder::ethernet(GATEWAY[0], SENDER).payload(EtherType::LLDP, &[0; 46])),
+        (
+            UnknownEthertype,
+            PacketBuilder::ethernet(GATEWAY[0], SENDER).payload(EtherType::LLDP, &[0; 46]),
+        ),
         (Ip4Truncated, good()[..14 + 19].to_vec()),
         (Ip4Version, with(&|packet| packet[14] = 0x65)),
         (Ip4HeaderLength, with(&|packet| packet[14] = 0x44)),
@@ -209,10 +286,16 @@ fn every_other_packet_is_dropped_for_its_reason() {
         (Blackhole, to([10, 3, 0, 1])),
         (NeighborFailed, to([10, 2, 0, 1])),
         (Oversize, from_a(HOST_B).udp(1, 2, &big)),
-        (PartialChecksum, from_a(HOST_B).partial_checksum().udp(1, 2, b"data")),
+        (
+            PartialChecksum,
+            from_a(HOST_B).partial_checksum().udp(1, 2, b"data"),
+        ),
         (LocalUnhandled, from_a(OWN).udp(1, 2, b"")),
         (LocalUnhandled, from_a(OWN).echo_reply(1, 2, b"")),
-        (LocalFragment, from_a(OWN).fragment(0, true).echo_request(1, 2, &[0; 8])),
+        (
+            LocalFragment,
+            from_a(OWN).fragment(0, true).echo_request(1, 2, &[0; 8]),
+        ),
     ];
     for (reason, packet) in cases {
         assert_eq!(bench.one(packet).0, Disposition::Drop(reason));
@@ -226,10 +309,19 @@ fn every_other_packet_is_dropped_for_its_reason() {
 fn an_interface_that_is_down_takes_and_sends_nothing() {
     let bench = Bench::new();
     bench.up[1].store(false, Ordering::Relaxed);
-    assert_eq!(bench.dropped(from_a(HOST_B).udp(1, 2, b"")), DropReason::InterfaceDown);
-    assert!(matches!(bench.one(from_a(OWN).echo_request(1, 1, b"")).0, Disposition::Transmit(0)));
+    assert_eq!(
+        bench.dropped(from_a(HOST_B).udp(1, 2, b"")),
+        DropReason::InterfaceDown
+    );
+    assert!(matches!(
+        bench.one(from_a(OWN).echo_request(1, 1, b"")).0,
+        Disposition::Transmit(0)
+    ));
     bench.up[0].store(false, Ordering::Relaxed);
-    assert_eq!(bench.dropped(from_a(OWN).echo_request(1, 1, b"")), DropReason::InterfaceDown);
+    assert_eq!(
+        bench.dropped(from_a(OWN).echo_request(1, 1, b"")),
+        DropReason::InterfaceDown
+    );
 }
 
 #[test]

@@ -18,13 +18,20 @@ pub(super) fn lcores(cpus: &[u32]) -> (Vec<u16>, u16) {
         taken.push(id);
         id
     };
-    let workers = cpus.iter().map(|cpu| direct(*cpu).unwrap_or_else(&mut free)).collect();
+    let workers = cpus
+        .iter()
+        .map(|cpu| direct(*cpu).unwrap_or_else(&mut free))
+        .collect();
     (workers, free())
 }
 
 pub(super) fn args(config: &Config, plan: &Plan, nodes: &[u8]) -> Vec<String> {
     let mut args = vec![format!("--file-prefix={}", config.instance.file_prefix)];
-    let mut lcores = vec![format!("{}@({})", plan.main_lcore, format_list(&config.workers.control_cpus))];
+    let mut lcores = vec![format!(
+        "{}@({})",
+        plan.main_lcore,
+        format_list(&config.workers.control_cpus)
+    )];
     let workers = plan.worker_lcores.iter().zip(&config.workers.lcores);
     lcores.extend(workers.map(|(id, cpu)| format!("{id}@{cpu}")));
     args.push(format!("--lcores={}", lcores.join(",")));
@@ -35,7 +42,10 @@ pub(super) fn args(config: &Config, plan: &Plan, nodes: &[u8]) -> Vec<String> {
     let has_memory = |node: u8| plan.memory_nodes.contains(&node);
     let list = |without: u32| {
         let megabytes = (0..=last).map(|node| if has_memory(node) { plan.memory_mb } else { without });
-        megabytes.map(|megabytes| megabytes.to_string()).collect::<Vec<_>>().join(",")
+        megabytes
+            .map(|megabytes| megabytes.to_string())
+            .collect::<Vec<_>>()
+            .join(",")
     };
     args.push(format!("--socket-mem={}", list(0)));
     args.push(format!("--socket-limit={}", list(1)));
@@ -49,7 +59,12 @@ pub(super) fn args(config: &Config, plan: &Plan, nodes: &[u8]) -> Vec<String> {
         .interfaces
         .iter()
         .filter(|interface| interface.device.pci().is_some())
-        .map(|interface| format!("--allow={}", interface.device.devargs().trim_start_matches("pci:")))
+        .map(|interface| {
+            format!(
+                "--allow={}",
+                interface.device.devargs().trim_start_matches("pci:")
+            )
+        })
         .collect();
     if devices.is_empty() {
         args.push("--no-pci".to_owned());

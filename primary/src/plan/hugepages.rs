@@ -24,13 +24,22 @@ pub(super) struct FreePages {
 
 /// The hugetlbfs mounts of this process.
 pub(super) fn mounts() -> Vec<Mount> {
-    let default = fs::read_to_string("/proc/meminfo").ok().and_then(|text| default_page_size(&text));
+    let default = fs::read_to_string("/proc/meminfo")
+        .ok()
+        .and_then(|text| default_page_size(&text));
     parse_mounts(&fs::read_to_string("/proc/mounts").unwrap_or_default(), default)
 }
 
 fn default_page_size(meminfo: &str) -> Option<usize> {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("Hugepagesize:"))?;
-    line.trim().strip_suffix(" kB")?.trim().parse::<usize>().ok()?.checked_mul(1024)
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("Hugepagesize:"))?;
+    line.trim()
+        .strip_suffix(" kB")?
+        .trim()
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(1024)
 }
 
 /// Parses `/proc/mounts`, proc(5). The kernel names a page size that is not the default; older ones only then.
@@ -41,9 +50,14 @@ fn parse_mounts(text: &str, default: Option<usize>) -> Vec<Mount> {
         if kind != "hugetlbfs" {
             return None;
         }
-        let size = options.split(',').find_map(|option| option.strip_prefix("pagesize="));
+        let size = options
+            .split(',')
+            .find_map(|option| option.strip_prefix("pagesize="));
         let page_size = size.map_or(default, parse_size)?;
-        Some(Mount { path: PathBuf::from(unescape(path)), page_size })
+        Some(Mount {
+            path: PathBuf::from(unescape(path)),
+            page_size,
+        })
     };
     text.lines().filter_map(mount).collect()
 }
@@ -55,7 +69,11 @@ fn parse_size(text: &str) -> Option<usize> {
         .iter()
         .find_map(|(unit, shift)| Some((text.strip_suffix(*unit)?, *shift)))
         .unwrap_or((text, 0));
-    digits.parse::<usize>().ok()?.checked_mul(1 << shift).filter(|size| size.is_power_of_two())
+    digits
+        .parse::<usize>()
+        .ok()?
+        .checked_mul(1 << shift)
+        .filter(|size| size.is_power_of_two())
 }
 
 /// Spaces and the like are written in octal there: `\040`.
@@ -63,7 +81,10 @@ fn unescape(text: &str) -> String {
     let mut parts = text.split('\\');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        match part.get(..3).and_then(|digits| u8::from_str_radix(digits, 8).ok()) {
+        match part
+            .get(..3)
+            .and_then(|digits| u8::from_str_radix(digits, 8).ok())
+        {
             Some(byte) if byte.is_ascii() => {
                 plain.push(char::from(byte));
                 plain.push_str(part.get(3..).unwrap_or_default());
@@ -81,7 +102,10 @@ pub(super) fn choose(mounts: &[Mount], configured: Option<&Path>) -> Option<Moun
         Some(directory) => {
             let holding = mounts.iter().filter(|mount| directory.starts_with(&mount.path));
             let nearest = holding.max_by_key(|mount| mount.path.components().count())?;
-            Some(Mount { path: directory.to_path_buf(), page_size: nearest.page_size })
+            Some(Mount {
+                path: directory.to_path_buf(),
+                page_size: nearest.page_size,
+            })
         }
         None => {
             let rank = |mount: &&Mount| (mount.page_size, mount.path != Path::new("/dev/hugepages"));
@@ -92,15 +116,26 @@ pub(super) fn choose(mounts: &[Mount], configured: Option<&Path>) -> Option<Moun
 
 /// A page size as the suite's commands have it: `2M`, `1G`.
 pub(super) fn size_name(bytes: usize) -> String {
-    if bytes.is_multiple_of(1 << 30) { format!("{}G", bytes >> 30) } else { format!("{}M", bytes >> 20) }
+    if bytes.is_multiple_of(1 << 30) {
+        format!("{}G", bytes >> 30)
+    } else {
+        format!("{}M", bytes >> 20)
+    }
 }
 
 /// The hugepages of the kernel: of every node and size, or of every size where there are no nodes.
 pub(super) fn free_pages() -> Vec<FreePages> {
     let mut pages = Vec::new();
-    for entry in fs::read_dir("/sys/devices/system/node").into_iter().flatten().flatten() {
+    for entry in fs::read_dir("/sys/devices/system/node")
+        .into_iter()
+        .flatten()
+        .flatten()
+    {
         let name = entry.file_name();
-        if let Some(node) = name.to_str().and_then(|name| name.strip_prefix("node")?.parse().ok()) {
+        if let Some(node) = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("node")?.parse().ok())
+        {
             pages.extend(free_pages_in(&entry.path().join("hugepages"), Some(node)));
         }
     }
@@ -113,11 +148,22 @@ pub(super) fn free_pages() -> Vec<FreePages> {
 fn free_pages_in(directory: &Path, node: Option<u8>) -> Vec<FreePages> {
     let read = |path: PathBuf| fs::read_to_string(path).ok()?.trim().parse::<usize>().ok();
     let pages = |directory: &Path| {
-        let size: usize = directory.file_name()?.to_str()?.strip_prefix("hugepages-")?.strip_suffix("kB")?.parse().ok()?;
+        let size: usize = directory
+            .file_name()?
+            .to_str()?
+            .strip_prefix("hugepages-")?
+            .strip_suffix("kB")?
+            .parse()
+            .ok()?;
         // Nodes do not say what is reserved by mappings that have not touched it yet.
         let reserved = read(directory.join("resv_hugepages")).unwrap_or(0);
         let free = read(directory.join("free_hugepages"))?.saturating_sub(reserved);
-        Some(FreePages { node, page_size: size << 10, free, total: read(directory.join("nr_hugepages"))? })
+        Some(FreePages {
+            node,
+            page_size: size << 10,
+            free,
+            total: read(directory.join("nr_hugepages"))?,
+        })
     };
     let entries = fs::read_dir(directory).into_iter().flatten().flatten();
     entries.filter_map(|entry| pages(&entry.path())).collect()
@@ -150,8 +196,13 @@ pub(super) fn check(plan: &Plan, pages: &[FreePages]) -> Result<(), PlanError> {
                 0
             } else {
                 let memory = plan.eal_bytes();
-                let larger = pages.iter().filter(|pages| pages.page_size > size).filter(on_node);
-                larger.map(|pages| pages.free.min(memory / pages.page_size) * pages.page_size).sum()
+                let larger = pages
+                    .iter()
+                    .filter(|pages| pages.page_size > size)
+                    .filter(on_node);
+                larger
+                    .map(|pages| pages.free.min(memory / pages.page_size) * pages.page_size)
+                    .sum()
             };
             plan.eal_bytes().saturating_sub(larger).div_ceil(size)
         })
@@ -193,16 +244,29 @@ hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0
 ";
 
     fn mount(path: &str, page_size: usize) -> Mount {
-        Mount { path: path.into(), page_size }
+        Mount {
+            path: path.into(),
+            page_size,
+        }
     }
 
     #[test]
     fn mounts_are_read_as_the_kernel_writes_them() {
-        let wanted = [mount("/mnt/huge 1G", 1 << 30), mount("/srv/huge", 2 << 20), mount("/dev/hugepages", 2 << 20)];
+        let wanted = [
+            mount("/mnt/huge 1G", 1 << 30),
+            mount("/srv/huge", 2 << 20),
+            mount("/dev/hugepages", 2 << 20),
+        ];
         assert_eq!(parse_mounts(MOUNTS, None), wanted);
         let old = "none /dev/hugepages hugetlbfs rw,relatime 0 0\n";
-        assert_eq!(parse_mounts(old, Some(2 << 20)), [mount("/dev/hugepages", 2 << 20)]);
-        assert_eq!(default_page_size("HugePages_Free: 0\nHugepagesize:       2048 kB\n"), Some(2 << 20));
+        assert_eq!(
+            parse_mounts(old, Some(2 << 20)),
+            [mount("/dev/hugepages", 2 << 20)]
+        );
+        assert_eq!(
+            default_page_size("HugePages_Free: 0\nHugepagesize:       2048 kB\n"),
+            Some(2 << 20)
+        );
     }
 
     #[test]
@@ -216,7 +280,10 @@ hugetlbfs /dev/hugepages hugetlbfs rw,relatime,pagesize=2M 0 0
     #[test]
     fn a_configured_directory_has_the_pages_of_the_mount_that_holds_it() {
         let mounts = parse_mounts(MOUNTS, None);
-        assert_eq!(choose(&mounts, Some(Path::new("/srv/huge/blue"))), Some(mount("/srv/huge/blue", 2 << 20)));
+        assert_eq!(
+            choose(&mounts, Some(Path::new("/srv/huge/blue"))),
+            Some(mount("/srv/huge/blue", 2 << 20))
+        );
         assert_eq!(choose(&mounts, Some(Path::new("/tmp"))), None);
     }
 

@@ -7,7 +7,6 @@
 //! ```
 
 mod eal;
-mod eal_files;
 mod hugepages;
 mod report;
 #[cfg(test)]
@@ -23,9 +22,8 @@ use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::worker::MOST_WAITING;
 
-use self::eal_files::RuntimeDirectory;
-pub use self::hugepages::check_hugepages;
 use self::hugepages::Mount;
+pub use self::hugepages::check_hugepages;
 
 /// Mbufs that each lcore keeps at hand.
 const CACHE_SIZE: u32 = 256;
@@ -70,7 +68,6 @@ pub struct Plan {
     /// [`check_hugepages`] refuses.
     pub huge_dir: Option<PathBuf>,
     file_prefix: String,
-    runtime_directory: RuntimeDirectory,
     configured_huge_dir: Option<PathBuf>,
     stock_tools: bool,
     /// Nodes on which EAL has memory.
@@ -92,11 +89,12 @@ pub struct PoolPlan {
 }
 
 impl PoolPlan {
-    /// Bytes of hugepage memory that it takes.
+    /// Bytes that the pool takes: its objects, and a ring of pointers to the free ones.
     pub fn bytes(&self) -> usize {
         let count = self.count as usize;
-        // A pool keeps free objects in a ring of pointers.
-        count * object_size(self.data_room) + (count + 1).next_power_of_two() * 8
+        // DPDK adds a cache line to an object where that spreads them over memory channels.
+        let object = (OBJECT_HEADER + MBUF + usize::from(self.data_room)).next_multiple_of(64) + 64;
+        count * object + (count + 1).next_power_of_two() * 8
     }
 }
 
@@ -131,10 +129,14 @@ pub enum PlanError {
     #[error("{0} workers are more than DPDK has lcores for beside control: list at most {max} CPUs in lcores of [workers]", max = eal::MAX_LCORE - 1)]
     TooManyWorkers(usize),
     /// No hugetlbfs.
-    #[error("no hugetlbfs is mounted: 'tollgate-hugepage-setup mount' mounts it, and 'tollgate-hugepage-setup reserve' gets the pages")]
+    #[error(
+        "no hugetlbfs is mounted: 'tollgate-hugepage-setup mount' mounts it, and 'tollgate-hugepage-setup reserve' gets the pages"
+    )]
     NotMounted,
     /// `[eal] huge_dir` is elsewhere.
-    #[error("huge_dir = '{path}' in [eal] is in no hugetlbfs: name a directory that 'findmnt -t hugetlbfs' lists, or remove it")]
+    #[error(
+        "huge_dir = '{path}' in [eal] is in no hugetlbfs: name a directory that 'findmnt -t hugetlbfs' lists, or remove it"
+    )]
     NotHugetlbfs {
         /// As configured.
         path: PathBuf,
@@ -168,7 +170,9 @@ pub enum PlanError {
 pub(crate) fn packet_buffers(descriptors: u32, workers: usize) -> u32 {
     let workers = workers as u32;
     let worker = descriptors + MOST_WAITING as u32 + PER_WORKER + 2 * CACHE_SIZE;
-    workers.saturating_mul(worker).saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
+    workers
+        .saturating_mul(worker)
+        .saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
 }
 
 impl Plan {
@@ -201,14 +205,23 @@ impl Plan {
         };
         // As many again, for those that wait until all workers have passed.
         let adjacencies = 2 * (neighbors + 2 * addresses + config.interfaces.len()) + 64;
-        let pool = PoolPlan { count: limits.packet_buffers, cache_size: CACHE_SIZE, data_room: data_room(&config.interfaces) };
+        let pool = PoolPlan {
+            count: limits.packet_buffers,
+            cache_size: CACHE_SIZE,
+            data_room: data_room(&config.interfaces),
+        };
         let tbl8_groups = limits.tbl8_groups4 as usize;
         let parts = parts(config, tbl8_groups, adjacencies, &pool);
 
-        let mut memory_nodes: Vec<u8> = workers.iter().map(|cpu| machine.node_of(*cpu).unwrap_or(0)).collect();
+        let mut memory_nodes: Vec<u8> = workers
+            .iter()
+            .map(|cpu| machine.node_of(*cpu).unwrap_or(0))
+            .collect();
         memory_nodes.sort_unstable();
         memory_nodes.dedup();
-        let pages = (config.eal.memory_mb as usize).saturating_mul(1 << 20).div_ceil(huge_page_size);
+        let pages = (config.eal.memory_mb as usize)
+            .saturating_mul(1 << 20)
+            .div_ceil(huge_page_size);
         let mut plan = Self {
             eal_args: Vec::new(),
             worker_lcores,
@@ -224,7 +237,6 @@ impl Plan {
             huge_page_size,
             huge_dir: mount.map(|mount| mount.path),
             file_prefix: config.instance.file_prefix.clone(),
-            runtime_directory: RuntimeDirectory::find(&config.instance.file_prefix),
             configured_huge_dir,
             stock_tools: config.eal.stock_tools,
             memory_nodes,
@@ -242,22 +254,30 @@ impl Plan {
         if needed <= self.eal_bytes() {
             return Ok(());
         }
-        let parts = self.parts.iter().map(|part| format!("{} {}", part.name, megabytes(part.bytes)));
+        let parts = self
+            .parts
+            .iter()
+            .map(|part| format!("{} {}", part.name, megabytes(part.bytes)));
         let tbl8 = self.tbl8_groups * GROUP_ENTRIES * 4;
-        let packets = self.pool.count as usize * object_size(self.pool.data_room);
         Err(PlanError::TooLittleMemory {
             place: config.memory_place.clone(),
             memory_mb: config.eal.memory_mb,
             needed_mb: needed.next_multiple_of(self.huge_page_size) >> 20,
             parts: parts.collect::<Vec<_>>().join(", "),
-            lower: if tbl8 > packets { "tbl8_groups4 or routes4" } else { "packet_buffers" },
+            lower: if tbl8 > self.pool.bytes() {
+                "tbl8_groups4 or routes4"
+            } else {
+                "packet_buffers"
+            },
         })
     }
 
     /// The file of the table region.
     pub fn tables_path(&self) -> Option<PathBuf> {
         // EAL removes unlocked files with `map_` in their names; file prefixes do not contain it.
-        self.huge_dir.as_ref().map(|directory| directory.join(format!("{}.tables", self.file_prefix)))
+        self.huge_dir
+            .as_ref()
+            .map(|directory| directory.join(format!("{}.tables", self.file_prefix)))
     }
 
     /// Bytes of EAL's memory on each of its nodes.
@@ -276,17 +296,16 @@ impl Plan {
 
 /// Room for the longest frame in one mbuf, and never less than drivers take for granted.
 fn data_room(interfaces: &[Interface]) -> u16 {
-    let mtu = interfaces.iter().map(|interface| usize::from(interface.mtu)).max().unwrap_or(0);
+    let mtu = interfaces
+        .iter()
+        .map(|interface| usize::from(interface.mtu))
+        .max()
+        .unwrap_or(0);
     let room = (mtu + FRAME_OVERHEAD).next_multiple_of(64) as u16 + dpdk::Pool::HEADROOM;
     room.max(dpdk::Pool::DATA_ROOM)
 }
 
-/// Bytes that an mbuf takes in its pool. DPDK adds a cache line where that spreads objects over memory channels.
-fn object_size(data_room: u16) -> usize {
-    (OBJECT_HEADER + MBUF + usize::from(data_room)).next_multiple_of(64) + 64
-}
-
-/// What EAL's memory is needed for, in whole numbers of bytes that were measured to be enough.
+/// What EAL's memory is needed for.
 fn parts(config: &Config, tbl8_groups: usize, adjacencies: usize, pool: &PoolPlan) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
     let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES;

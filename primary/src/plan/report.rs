@@ -10,9 +10,22 @@ impl Plan {
     pub fn report(&self, config: &Config) -> String {
         let mut text = String::new();
         let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14} {value}\n"));
-        line("configuration", format!("{}: nothing wrong", config.path.display()));
-        let netns = config.instance.netns.as_deref().map_or("that of the caller".to_owned(), |name| format!("'{name}'"));
-        line("instance", format!("'{}', file prefix {}", config.instance.name, config.instance.file_prefix));
+        line(
+            "configuration",
+            format!("{}: nothing wrong", config.path.display()),
+        );
+        let netns = config
+            .instance
+            .netns
+            .as_deref()
+            .map_or("that of the caller".to_owned(), |name| format!("'{name}'"));
+        line(
+            "instance",
+            format!(
+                "'{}', file prefix {}",
+                config.instance.name, config.instance.file_prefix
+            ),
+        );
         line("namespace", netns);
         line("log", format!("{} to {}", config.log.levels, config.log.target));
         let limits = &config.limits;
@@ -20,31 +33,62 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}",
-                limits.routes4, limits.tbl8_groups4, limits.neighbors, limits.addresses, limits.packet_buffers
+                limits.routes4,
+                limits.tbl8_groups4,
+                limits.neighbors,
+                limits.addresses,
+                limits.packet_buffers
             ),
         );
         for (number, (cpu, lcore)) in config.workers.lcores.iter().zip(&self.worker_lcores).enumerate() {
-            line(&format!("worker {number}"), format!("CPU {cpu}, lcore {lcore}, idle {}", config.workers.idle));
+            line(
+                &format!("worker {number}"),
+                format!("CPU {cpu}, lcore {lcore}, idle {}", config.workers.idle),
+            );
         }
         line(
             "control",
-            format!("CPU {}, lcore {}", format_list(&config.workers.control_cpus), self.main_lcore),
+            format!(
+                "CPU {}, lcore {}",
+                format_list(&config.workers.control_cpus),
+                self.main_lcore
+            ),
         );
         for interface in &config.interfaces {
             let addresses: Vec<_> = interface.addresses.iter().map(ToString::to_string).collect();
-            let addresses = if addresses.is_empty() { "no address".to_owned() } else { addresses.join(", ") };
+            let addresses = if addresses.is_empty() {
+                "no address".to_owned()
+            } else {
+                addresses.join(", ")
+            };
             line(
                 "interface",
-                format!("{}: {}, mtu {}, {addresses}", interface.name, interface.device, interface.mtu),
+                format!(
+                    "{}: {}, mtu {}, {addresses}",
+                    interface.name, interface.device, interface.mtu
+                ),
             );
         }
-        line("routes", format!("{} and {} neighbors", config.routes.len(), config.neighbors.len()));
+        line(
+            "routes",
+            format!("{} and {} neighbors", config.routes.len(), config.neighbors.len()),
+        );
         let nodes: Vec<_> = self.memory_nodes.iter().map(ToString::to_string).collect();
-        line("EAL memory", format!("{} MB on NUMA node {}, of which", self.memory_mb, nodes.join(" and ")));
+        line(
+            "EAL memory",
+            format!(
+                "{} MB on NUMA node {}, of which",
+                self.memory_mb,
+                nodes.join(" and ")
+            ),
+        );
         for part in &self.parts {
             line("", format!("{:>6} MB  {}", megabytes(part.bytes), part.name));
         }
-        line("table region", format!("{} MB", megabytes(self.table_region_bytes)));
+        line(
+            "table region",
+            format!("{} MB", megabytes(self.table_region_bytes)),
+        );
         let size = hugepages::size_name(self.huge_page_size);
         let place = self.huge_dir.as_ref().map_or_else(
             || "no hugetlbfs is mounted".to_owned(),

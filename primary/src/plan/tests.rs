@@ -9,7 +9,11 @@ const MEGA: usize = 1 << 20;
 /// A machine with two NUMA nodes: CPUs 0 and 1, CPUs 2 and 200.
 fn machine() -> Machine {
     let online = vec![0, 1, 2, 200];
-    Machine { online: online.clone(), allowed: online, nodes: vec![(0, vec![0, 1]), (1, vec![2, 200])] }
+    Machine {
+        online: online.clone(),
+        allowed: online,
+        nodes: vec![(0, vec![0, 1]), (1, vec![2, 200])],
+    }
 }
 
 fn config(more: &str) -> Config {
@@ -22,7 +26,10 @@ fn config(more: &str) -> Config {
 }
 
 fn mount(page_size: usize) -> Vec<Mount> {
-    vec![Mount { path: "/dev/hugepages".into(), page_size }]
+    vec![Mount {
+        path: "/dev/hugepages".into(),
+        page_size,
+    }]
 }
 
 fn plan(more: &str) -> Result<Plan, PlanError> {
@@ -30,7 +37,12 @@ fn plan(more: &str) -> Result<Plan, PlanError> {
 }
 
 fn free(node: u8, page_size: usize, free: usize) -> FreePages {
-    FreePages { node: Some(node), page_size, free, total: free + 10 }
+    FreePages {
+        node: Some(node),
+        page_size,
+        free,
+        total: free + 10,
+    }
 }
 
 #[test]
@@ -39,18 +51,33 @@ fn eal_is_told_its_lcores_memory_and_that_it_leaves_nothing_behind() {
     assert_eq!(
         plan.eal_args,
         [
-            "--file-prefix=tg-blue", "--lcores=127@(0),1@1", "--main-lcore=127", "--socket-mem=256,0",
-            "--socket-limit=256,1", "--in-memory", "--no-telemetry", "--no-pci", "--log-level=*:debug",
+            "--file-prefix=tg-blue",
+            "--lcores=127@(0),1@1",
+            "--main-lcore=127",
+            "--socket-mem=256,0",
+            "--socket-limit=256,1",
+            "--in-memory",
+            "--no-telemetry",
+            "--no-pci",
+            "--log-level=*:debug",
         ]
     );
-    assert_eq!((plan.worker_lcores, plan.main_lcore, plan.node), (vec![1], 127, Some(0)));
+    assert_eq!(
+        (plan.worker_lcores, plan.main_lcore, plan.node),
+        (vec![1], 127, Some(0))
+    );
 }
 
 #[test]
 fn stock_tools_find_files_and_telemetry() {
     let plan = plan("eal = { stock_tools = true, args = [\"--iova-mode=va\"] }").unwrap();
     assert!(plan.eal_args.contains(&"--huge-dir=/dev/hugepages".to_owned()));
-    assert!(!plan.eal_args.iter().any(|arg| arg == "--in-memory" || arg == "--no-telemetry"));
+    assert!(
+        !plan
+            .eal_args
+            .iter()
+            .any(|arg| arg == "--in-memory" || arg == "--no-telemetry")
+    );
     assert_eq!(plan.eal_args.last().unwrap(), "--iova-mode=va");
 }
 
@@ -59,7 +86,10 @@ fn pci_devices_are_allowed_one_by_one() {
     let mut config = config("");
     config.interfaces[1].device = "pci:0000:81:00.0,rxq_cqe_comp_en=0".parse().unwrap();
     let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
-    assert!(plan.eal_args.contains(&"--allow=0000:81:00.0,rxq_cqe_comp_en=0".to_owned()));
+    assert!(
+        plan.eal_args
+            .contains(&"--allow=0000:81:00.0,rxq_cqe_comp_en=0".to_owned())
+    );
     assert!(!plan.eal_args.contains(&"--no-pci".to_owned()));
 }
 
@@ -73,8 +103,16 @@ fn lcore_ids_are_distinct_and_those_of_the_cpus_where_they_can_be() {
 #[test]
 fn memory_is_on_the_nodes_of_the_workers() {
     let plan = plan("workers = { lcores = [200, 1], control_cpus = [0] }").unwrap();
-    assert!(plan.eal_args.contains(&"--socket-mem=256,256".to_owned()), "{:?}", plan.eal_args);
-    assert!(plan.eal_args.contains(&"--lcores=126@(0),127@200,1@1".to_owned()), "{:?}", plan.eal_args);
+    assert!(
+        plan.eal_args.contains(&"--socket-mem=256,256".to_owned()),
+        "{:?}",
+        plan.eal_args
+    );
+    assert!(
+        plan.eal_args.contains(&"--lcores=126@(0),127@200,1@1".to_owned()),
+        "{:?}",
+        plan.eal_args
+    );
     assert_eq!((plan.node, plan.eal_pages()), (Some(1), 256));
 }
 
@@ -108,9 +146,18 @@ fn packet_buffers_fill_all_queues_and_leave_some() {
 
 #[test]
 fn too_little_memory_says_how_much_is_enough_and_that_is_enough() {
-    let Err(PlanError::TooLittleMemory { needed_mb, .. }) = plan("eal = { memory_mb = 16 }") else { panic!() };
+    let Err(PlanError::TooLittleMemory { needed_mb, .. }) = plan("eal = { memory_mb = 16 }") else {
+        panic!()
+    };
     let message = plan("eal = { memory_mb = 16 }").unwrap_err().to_string();
-    for part in ["blue.toml:1:21: ", "[limits]", "memory_mb = 16", "tbl24", "packet buffers", &needed_mb.to_string()] {
+    for part in [
+        "blue.toml:1:21: ",
+        "[limits]",
+        "memory_mb = 16",
+        "tbl24",
+        "packet buffers",
+        &needed_mb.to_string(),
+    ] {
         assert!(message.contains(part), "{message}");
     }
     assert!(plan(&format!("eal = {{ memory_mb = {needed_mb} }}")).is_ok());
@@ -119,17 +166,31 @@ fn too_little_memory_says_how_much_is_enough_and_that_is_enough() {
 
 #[test]
 fn more_routes_than_memory_is_answered_with_the_limit_to_lower() {
-    let message = plan("limits = { tbl8_groups4 = 1000000 }").unwrap_err().to_string();
-    assert!(message.starts_with("blue.toml: ") && message.contains("lower tbl8_groups4"), "{message}");
-    let message = plan("limits = { packet_buffers = 1000000 }").unwrap_err().to_string();
+    let message = plan("limits = { tbl8_groups4 = 1000000 }")
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.starts_with("blue.toml: ") && message.contains("lower tbl8_groups4"),
+        "{message}"
+    );
+    let message = plan("limits = { packet_buffers = 1000000 }")
+        .unwrap_err()
+        .to_string();
     assert!(message.contains("lower packet_buffers"), "{message}");
 }
 
 #[test]
 fn large_pages_are_taken_whole() {
     let plan = Plan::on(&config(""), &machine(), &mount(1024 * MEGA)).unwrap();
-    assert_eq!((plan.memory_mb, plan.eal_pages(), plan.region_pages()), (1024, 1, 1));
-    assert!(plan.eal_args.contains(&"--socket-mem=0,1024".to_owned()), "{:?}", plan.eal_args);
+    assert_eq!(
+        (plan.memory_mb, plan.eal_pages(), plan.region_pages()),
+        (1024, 1, 1)
+    );
+    assert!(
+        plan.eal_args.contains(&"--socket-mem=0,1024".to_owned()),
+        "{:?}",
+        plan.eal_args
+    );
 }
 
 #[test]
@@ -137,14 +198,29 @@ fn too_few_hugepages_are_answered_with_the_command_that_reserves_them() {
     let plan = plan("workers = { lcores = [1], control_cpus = [0] }").unwrap();
     let needed = plan.eal_pages() + plan.region_pages();
     assert!(check(&plan, &[free(0, 2 * MEGA, needed)]).is_ok());
-    let message = check(&plan, &[free(0, 2 * MEGA, needed - 1)]).unwrap_err().to_string();
+    let message = check(&plan, &[free(0, 2 * MEGA, needed - 1)])
+        .unwrap_err()
+        .to_string();
     // Ten are in use by others, and stay so.
-    let command = format!("'tollgate-hugepage-setup reserve --size 2M --pages {}'", needed + 10);
-    for part in [&command, "128 for memory_mb", &format!("{needed} hugepages of 2M"), &format!("{} are free", needed - 1)] {
+    let command = format!(
+        "'tollgate-hugepage-setup reserve --size 2M --pages {}'",
+        needed + 10
+    );
+    for part in [
+        &command,
+        "128 for memory_mb",
+        &format!("{needed} hugepages of 2M"),
+        &format!("{} are free", needed - 1),
+    ] {
         assert!(message.contains(part), "{message}");
     }
-    let message = check(&plan, &[free(0, 2 * MEGA, 10), free(1, 2 * MEGA, needed)]).unwrap_err().to_string();
-    assert!(message.contains("on NUMA node 0") && message.contains("--node 0"), "{message}");
+    let message = check(&plan, &[free(0, 2 * MEGA, 10), free(1, 2 * MEGA, needed)])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("on NUMA node 0") && message.contains("--node 0"),
+        "{message}"
+    );
     assert!(check(&plan, &[]).is_err());
 }
 
@@ -163,7 +239,12 @@ fn without_a_mount_there_is_a_plan_that_cannot_be_carried_out() {
     assert_eq!(plan.tables_path(), None);
     let message = check_hugepages(&plan).unwrap_err().to_string();
     assert!(message.contains("tollgate-hugepage-setup mount"), "{message}");
-    let plan = Plan::on(&config("eal = { huge_dir = \"/tmp\" }"), &machine(), &mount(2 * MEGA)).unwrap();
+    let plan = Plan::on(
+        &config("eal = { huge_dir = \"/tmp\" }"),
+        &machine(),
+        &mount(2 * MEGA),
+    )
+    .unwrap();
     let message = check_hugepages(&plan).unwrap_err().to_string();
     assert!(message.contains("huge_dir = '/tmp'"), "{message}");
 }
@@ -172,11 +253,24 @@ fn without_a_mount_there_is_a_plan_that_cannot_be_carried_out() {
 fn the_report_names_all_that_is_needed() {
     let config = config("");
     let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
-    assert_eq!(plan.tables_path().unwrap(), Path::new("/dev/hugepages/tg-blue.tables"));
+    assert_eq!(
+        plan.tables_path().unwrap(),
+        Path::new("/dev/hugepages/tg-blue.tables")
+    );
     let report = plan.report(&config);
     for part in [
-        "routes4 100000", "tbl8_groups4 26024", "packet_buffers", "lcore", "EAL memory", "table region",
-        "net_af_packet0,iface=wan0", "192.168.10.1/24", "no address", "128 for EAL", "/dev/hugepages", "info to stderr",
+        "routes4 100000",
+        "tbl8_groups4 26024",
+        "packet_buffers",
+        "lcore",
+        "EAL memory",
+        "table region",
+        "net_af_packet0,iface=wan0",
+        "192.168.10.1/24",
+        "no address",
+        "128 for EAL",
+        "/dev/hugepages",
+        "info to stderr",
     ] {
         assert!(report.contains(part), "{part} is not in\n{report}");
     }

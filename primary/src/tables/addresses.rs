@@ -75,30 +75,59 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             // A host by that address was heard before; from now on it would be an address conflict.
             self.remove_neighbor(id);
         }
-        let mut own = OwnAddress { interface, net, slot: 0, disputed: None };
-        own.slot = self.published.addresses.insert(&address_record(&own)).ok_or_else(|| self.addresses_full())?;
+        let mut own = OwnAddress {
+            interface,
+            net,
+            slot: 0,
+            disputed: None,
+        };
+        own.slot = self
+            .published
+            .addresses
+            .insert(&address_record(&own))
+            .ok_or_else(|| self.addresses_full())?;
         self.addresses.push(own.clone());
         if let Err(error) = self.refresh_own(&own) {
             self.forget_address(&own);
             return Err(error);
         }
-        self.tell(Event::Address { interface: name, address, added: true });
+        self.tell(Event::Address {
+            interface: name,
+            address,
+            added: true,
+        });
         self.announce_new(interface, net.addr(), now);
         Ok(())
     }
 
     /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
     /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked.
-    pub fn address_delete(&mut self, interface: u16, address: IpNet, _now: Duration) -> Result<(), ControlError> {
+    pub fn address_delete(
+        &mut self,
+        interface: u16,
+        address: IpNet,
+        _now: Duration,
+    ) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
-        let found = self.addresses.iter().find(|own| own.interface == interface && IpNet::V4(own.net) == address);
+        let found = self
+            .addresses
+            .iter()
+            .find(|own| own.interface == interface && IpNet::V4(own.net) == address);
         let Some(own) = found.cloned() else {
-            let there = self.addresses.iter().filter(|own| own.interface == interface).map(|own| own.net);
+            let there = self
+                .addresses
+                .iter()
+                .filter(|own| own.interface == interface)
+                .map(|own| own.net);
             let sentence = format!("{name} has no address {address}: it has {}", list(there));
             return Err(refuse(ErrorCode::NotFound, sentence));
         };
         self.forget_address(&own);
-        self.tell(Event::Address { interface: name, address, added: false });
+        self.tell(Event::Address {
+            interface: name,
+            address,
+            added: false,
+        });
         let was_last = !self.addresses.iter().any(|own| own.interface == interface);
         self.forget_stranded(&own, was_last);
         Ok(())
@@ -107,26 +136,44 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     fn check_address(&self, interface: u16, name: &str, address: IpNet) -> Result<Ipv4Net, ControlError> {
         let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
         let IpNet::V4(net) = address else {
-            return invalid(format!("{address} is an IPv6 address, and this gateway forwards IPv4 only"));
+            return invalid(format!(
+                "{address} is an IPv6 address, and this gateway forwards IPv4 only"
+            ));
         };
         let host = net.addr();
         if host.is_multicast() || host.is_loopback() || host.octets()[0] == 0 || host.octets()[0] >= 240 {
-            return invalid(format!("{host} is no address that a host can have: give a unicast address"));
+            return invalid(format!(
+                "{host} is no address that a host can have: give a unicast address"
+            ));
         }
         if net.prefix_len() == 0 {
-            return invalid(format!("{net} would put every address on the link of {name}: give a longer prefix"));
+            return invalid(format!(
+                "{net} would put every address on the link of {name}: give a longer prefix"
+            ));
         }
         if net.prefix_len() < 31 && (host == net.network() || host == net.broadcast()) {
-            let sentence = format!("{host} is the network or broadcast address of {}: give a host's", net.trunc());
+            let sentence = format!(
+                "{host} is the network or broadcast address of {}: give a host's",
+                net.trunc()
+            );
             return invalid(sentence);
         }
         let interface_name = |own: &OwnAddress| self.interface_name(own.interface);
         if let Some(own) = self.addresses.iter().find(|own| own.net.addr() == host) {
-            let sentence = format!("{} has {} already: delete that first", interface_name(own), own.net);
+            let sentence = format!(
+                "{} has {} already: delete that first",
+                interface_name(own),
+                own.net
+            );
             return Err(refuse(ErrorCode::Exists, sentence));
         }
         let overlaps = |own: &&OwnAddress| own.net.contains(&net.trunc()) || net.contains(&own.net.trunc());
-        if let Some(own) = self.addresses.iter().filter(|own| own.interface != interface).find(overlaps) {
+        if let Some(own) = self
+            .addresses
+            .iter()
+            .filter(|own| own.interface != interface)
+            .find(overlaps)
+        {
             let sentence = format!(
                 "{net} on {name} overlaps {} on {}: give them different subnets",
                 own.net,
@@ -134,9 +181,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             );
             return invalid(sentence);
         }
-        let neighbor = self.neighbors.find(interface, host).and_then(|id| self.neighbors.get(id));
+        let neighbor = self
+            .neighbors
+            .find(interface, host)
+            .and_then(|id| self.neighbors.get(id));
         if let Some(neighbor) = neighbor.filter(|neighbor| neighbor.routes > 0) {
-            let sentence = format!("{host} is the next hop of {} routes: delete those first", neighbor.routes);
+            let sentence = format!(
+                "{host} is the next hop of {} routes: delete those first",
+                neighbor.routes
+            );
             return invalid(sentence);
         }
         if self.addresses.len() >= self.limits.addresses {
@@ -146,8 +199,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     fn addresses_full(&self) -> ControlError {
-        let sentence =
-            format!("there are {} addresses and no room for more: raise addresses in [limits]", self.addresses.len());
+        let sentence = format!(
+            "there are {} addresses and no room for more: raise addresses in [limits]",
+            self.addresses.len()
+        );
         refuse(ErrorCode::LimitReached, sentence)
     }
 
@@ -158,13 +213,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Whether the interface has the address.
     pub(super) fn has_address(&self, interface: u16, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|own| own.interface == interface && own.net.addr() == address)
+        self.addresses
+            .iter()
+            .any(|own| own.interface == interface && own.net.addr() == address)
     }
 
     /// Which subnets there are, for a sentence.
     pub(super) fn subnets(&self) -> String {
-        let subnets: BTreeSet<_> = self.addresses.iter().map(|own| (own.net.trunc(), own.interface)).collect();
-        list(subnets.iter().map(|(net, interface)| format!("{net} ({})", self.interface_name(*interface))))
+        let subnets: BTreeSet<_> = self
+            .addresses
+            .iter()
+            .map(|own| (own.net.trunc(), own.interface))
+            .collect();
+        list(
+            subnets
+                .iter()
+                .map(|(net, interface)| format!("{net} ({})", self.interface_name(*interface))),
+        )
     }
 
     /// Takes the address out of everything but neighbours and given routes.
@@ -198,7 +263,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
             return Ok(());
         };
-        let mut route = Candidate { target, protocol: RouteProtocol::Kernel, slot: 0 };
+        let mut route = Candidate {
+            target,
+            protocol: RouteProtocol::Kernel,
+            slot: 0,
+        };
         let record = self.route_record(prefix, &route);
         match before {
             Some(before) => {
@@ -207,7 +276,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
             None => {
                 let Some(slot) = self.published.routes4.insert(&record) else {
-                    let sentence = format!("the table of routes has no room for {prefix}: raise routes4 in [limits]");
+                    let sentence =
+                        format!("the table of routes has no room for {prefix}: raise routes4 in [limits]");
                     return Err(refuse(ErrorCode::LimitReached, sentence));
                 };
                 route.slot = slot;
@@ -224,11 +294,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let neighbors: BTreeSet<_> = self
             .neighbors
             .within(range.network(), range.broadcast())
-            .filter(|id| self.neighbors.get(*id).is_some_and(|neighbor| neighbor.interface == interface))
+            .filter(|id| {
+                self.neighbors
+                    .get(*id)
+                    .is_some_and(|neighbor| neighbor.interface == interface)
+            })
             .collect();
         let is_next_hop = |id| {
             self.neighbors.get(id).is_some_and(|neighbor| {
-                neighbor.routes > 0 && self.subnet_of(neighbor.address).is_none_or(|own| own.interface != interface)
+                neighbor.routes > 0
+                    && self
+                        .subnet_of(neighbor.address)
+                        .is_none_or(|own| own.interface != interface)
             })
         };
         let next_hops: BTreeSet<_> = neighbors.iter().copied().filter(|id| is_next_hop(*id)).collect();
@@ -243,12 +320,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
         }
         for id in neighbors {
-            let stranded =
-                self.neighbors.get(id).is_some_and(|neighbor| !self.is_on_link(interface, neighbor.address));
+            let stranded = self
+                .neighbors
+                .get(id)
+                .is_some_and(|neighbor| !self.is_on_link(interface, neighbor.address));
             if stranded {
                 self.remove_neighbor(id);
             }
         }
     }
 }
-

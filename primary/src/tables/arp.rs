@@ -64,11 +64,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         let known = match self.neighbors.find(interface, sender) {
             Some(id) => Some(id),
-            None if asks_for_us && self.is_neighbor_of(interface, sender) => {
-                self.find_or_create(interface, sender, now)
-                    .map_err(|reason| self.report_refusal(interface, sender, reason, now))
-                    .ok()
-            }
+            None if asks_for_us && self.is_neighbor_of(interface, sender) => self
+                .find_or_create(interface, sender, now)
+                .map_err(|reason| self.report_refusal(interface, sender, reason, now))
+                .ok(),
             None => None,
         };
         if let Some(id) = known {
@@ -78,28 +77,39 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Whether a host of that address belongs to a connected subnet of the interface.
     fn is_neighbor_of(&self, interface: u16, address: Ipv4Addr) -> bool {
-        self.subnet_of(address).is_some_and(|own| own.interface == interface && own.is_host(address))
+        self.subnet_of(address)
+            .is_some_and(|own| own.interface == interface && own.is_host(address))
     }
 
     /// Somebody else claims an address of the gateway: reported, and answered by an announcement, no more often than
     /// RFC 5227 section 2.4 (c) allows.
     fn defend(&mut self, interface: u16, address: Ipv4Addr, mac: MacAddress, now: Duration) {
-        let Some(own) = self.addresses.iter_mut().find(|own| own.net.addr() == address) else { return };
+        let Some(own) = self.addresses.iter_mut().find(|own| own.net.addr() == address) else {
+            return;
+        };
         if own.disputed.is_some_and(|at| now < at + REPORT_INTERVAL) {
             return;
         }
         own.disputed = Some(now);
-        self.actions.push(Action::Conflict { interface, address, mac });
+        self.actions.push(Action::Conflict {
+            interface,
+            address,
+            mac,
+        });
         self.announce(interface, address);
     }
 
     /// Asks for a neighbour's MAC address: everyone, or the neighbour itself.
     pub(super) fn ask(&mut self, id: NeighborId, destination: MacAddress) {
-        let Some(neighbor) = self.neighbors.get(id) else { return };
+        let Some(neighbor) = self.neighbors.get(id) else {
+            return;
+        };
         let (interface, target) = (neighbor.interface, neighbor.address);
         // Where a route leads out of the interface without a subnet, any of its addresses must do.
         let mine = || self.addresses.iter().filter(|own| own.interface == interface);
-        let in_subnet = mine().filter(|own| own.net.contains(&target)).max_by_key(|own| own.net.prefix_len());
+        let in_subnet = mine()
+            .filter(|own| own.net.contains(&target))
+            .max_by_key(|own| own.net.prefix_len());
         let source = in_subnet.or_else(|| mine().next()).map(|own| own.net.addr());
         if let (Some(source), Some(own)) = (source, self.interfaces.get(usize::from(interface))) {
             let request = Arp::request(own.mac, source, target);
@@ -110,7 +120,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Announces a new address now and once more.
     pub(super) fn announce_new(&mut self, interface: u16, address: Ipv4Addr, now: Duration) {
         self.announce(interface, address);
-        self.timers.set(now + ANNOUNCE_INTERVAL, Timer::Announcement { interface, address });
+        self.timers.set(
+            now + ANNOUNCE_INTERVAL,
+            Timer::Announcement { interface, address },
+        );
     }
 
     /// Announces all addresses of an interface whose link came up.
@@ -132,8 +145,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     fn send(&mut self, interface: u16, destination: MacAddress, arp: Arp) {
-        if self.interfaces.get(usize::from(interface)).is_some_and(|interface| interface.is_up()) {
-            self.actions.push(Action::SendArp { interface, destination, arp });
+        if self
+            .interfaces
+            .get(usize::from(interface))
+            .is_some_and(|interface| interface.is_up())
+        {
+            self.actions.push(Action::SendArp {
+                interface,
+                destination,
+                arp,
+            });
         }
     }
 }

@@ -70,7 +70,11 @@ pub(super) struct Candidates {
 
 impl Candidates {
     pub(super) fn new() -> Self {
-        Self { own: HashMap::new(), given: HashMap::new(), lengths: [0; 33] }
+        Self {
+            own: HashMap::new(),
+            given: HashMap::new(),
+            lengths: [0; 33],
+        }
     }
 
     pub(super) fn own(&self, prefix: Ipv4Net) -> Option<Candidate> {
@@ -116,22 +120,35 @@ impl Candidates {
 
     /// The route of the longest prefix that holds `address`.
     pub(super) fn longest(&self, address: Ipv4Addr) -> Option<(Ipv4Net, Candidate)> {
-        self.lengths.iter().zip(0..=32).rev().filter(|(count, _)| **count > 0).find_map(|(_, length)| {
-            let prefix = Ipv4Net::new(address, length).ok()?.trunc();
-            Some((prefix, self.best(prefix)?))
-        })
+        self.lengths
+            .iter()
+            .zip(0..=32)
+            .rev()
+            .filter(|(count, _)| **count > 0)
+            .find_map(|(_, length)| {
+                let prefix = Ipv4Net::new(address, length).ok()?.trunc();
+                Some((prefix, self.best(prefix)?))
+            })
     }
 
     /// The given routes whose target is so, in order.
     pub(super) fn given_where(&self, mut wanted: impl FnMut(Target) -> bool) -> Vec<Ipv4Net> {
-        let mut found: Vec<_> =
-            self.given.iter().filter(|(_, route)| wanted(route.target)).map(|(prefix, _)| *prefix).collect();
+        let mut found: Vec<_> = self
+            .given
+            .iter()
+            .filter(|(_, route)| wanted(route.target))
+            .map(|(prefix, _)| *prefix)
+            .collect();
         found.sort_unstable();
         found
     }
 }
 
-fn set(map: &mut HashMap<Ipv4Net, Candidate>, prefix: Ipv4Net, candidate: Option<Candidate>) -> Option<Candidate> {
+fn set(
+    map: &mut HashMap<Ipv4Net, Candidate>,
+    prefix: Ipv4Net,
+    candidate: Option<Candidate>,
+) -> Option<Candidate> {
     match candidate {
         Some(candidate) => map.insert(prefix, candidate),
         None => map.remove(&prefix),
@@ -151,10 +168,20 @@ mod tests {
     fn an_own_route_hides_a_given_one_and_shows_it_again() {
         let mut candidates = Candidates::new();
         let prefix: Ipv4Net = "10.0.0.0/24".parse().unwrap();
-        let route = |target| Some(Candidate { target, protocol: RouteProtocol::Static, slot: 0 });
+        let route = |target| {
+            Some(Candidate {
+                target,
+                protocol: RouteProtocol::Static,
+                slot: 0,
+            })
+        };
         candidates.set_given(prefix, route(Target::Blackhole));
         candidates.set_own(prefix, route(Target::Glean(1)));
-        let found = |candidates: &Candidates| candidates.longest([10, 0, 0, 7].into()).map(|(_, route)| route.target);
+        let found = |candidates: &Candidates| {
+            candidates
+                .longest([10, 0, 0, 7].into())
+                .map(|(_, route)| route.target)
+        };
         assert_eq!(found(&candidates), Some(Target::Glean(1)));
         candidates.set_own(prefix, None);
         assert_eq!(found(&candidates), Some(Target::Blackhole));

@@ -24,7 +24,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
         });
         let interface = route.and_then(|(_, route)| {
-            route.target.interface().or_else(|| neighbor.map(|neighbor| neighbor.interface))
+            route
+                .target
+                .interface()
+                .or_else(|| neighbor.map(|neighbor| neighbor.interface))
         });
         RouteExplanation {
             destination,
@@ -49,15 +52,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let next_hop = neighbor.map_or(destination, |neighbor| neighbor.address);
         let name = |interface: u16| self.interface_name(interface);
         let down = |interface: u16| {
-            let is_up = self.interfaces.get(usize::from(interface)).is_some_and(|interface| interface.is_up());
-            if is_up { "" } else { ", but the interface is down: packets are dropped" }
+            let is_up = self
+                .interfaces
+                .get(usize::from(interface))
+                .is_some_and(|interface| interface.is_up());
+            if is_up {
+                ""
+            } else {
+                ", but the interface is down: packets are dropped"
+            }
         };
         match adjacency {
             Adjacency::NoRoute => "no route leads there: packets are dropped".to_owned(),
             Adjacency::Blackhole => "the route is a blackhole: packets are dropped".to_owned(),
-            Adjacency::Local { interface } => format!("an address of the gateway itself, on {}", name(interface)),
+            Adjacency::Local { interface } => {
+                format!("an address of the gateway itself, on {}", name(interface))
+            }
             Adjacency::Broadcast => {
-                let interface = route.and_then(|(_, route)| route.target.interface()).map_or("", name);
+                let interface = route
+                    .and_then(|(_, route)| route.target.interface())
+                    .map_or("", name);
                 format!("the network or broadcast address of a subnet of {interface}: packets are dropped")
             }
             Adjacency::Glean { interface } => format!(
@@ -66,7 +80,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 down(interface)
             ),
             Adjacency::Incomplete { interface } => {
-                format!("packets wait until {next_hop} on {} has told its MAC address{}", name(interface), down(interface))
+                format!(
+                    "packets wait until {next_hop} on {} has told its MAC address{}",
+                    name(interface),
+                    down(interface)
+                )
             }
             Adjacency::Failed { interface } => format!(
                 "{next_hop} on {} does not answer ARP requests: packets are dropped until it is asked again{}",
@@ -75,8 +93,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             ),
             Adjacency::Forward { interface, mac } => {
                 let probing = neighbor.is_some_and(|neighbor| neighbor.shown == NeighborState::Probe);
-                let doubt = if probing { ", which is being asked whether it is still there" } else { "" };
-                format!("packets leave by {} to {next_hop} at {mac}{doubt}{}", name(interface), down(interface))
+                let doubt = if probing {
+                    ", which is being asked whether it is still there"
+                } else {
+                    ""
+                };
+                format!(
+                    "packets leave by {} to {next_hop} at {mac}{doubt}{}",
+                    name(interface),
+                    down(interface)
+                )
             }
         }
     }

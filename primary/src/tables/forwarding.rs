@@ -65,7 +65,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     fn wanted_entry(&self, prefix: Ipv4Net) -> Option<NextHop> {
         if prefix.prefix_len() < 32 {
-            return self.candidates.best(prefix).and_then(|route| self.next_hop(route.target));
+            return self
+                .candidates
+                .best(prefix)
+                .and_then(|route| self.next_hop(route.target));
         }
         let (covering, route) = self.candidates.longest(prefix.addr())?;
         if let Target::Glean(interface) = route.target
@@ -73,7 +76,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         {
             return self.next_hop(Target::Via(id));
         }
-        if covering == prefix { self.next_hop(route.target) } else { None }
+        if covering == prefix {
+            self.next_hop(route.target)
+        } else {
+            None
+        }
     }
 
     fn next_hop(&self, target: Target) -> Option<NextHop> {
@@ -88,18 +95,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// The address of the gateway whose subnet holds `address`: the one with the smallest subnet.
     pub(super) fn subnet_of(&self, address: Ipv4Addr) -> Option<&OwnAddress> {
-        self.addresses.iter().filter(|own| own.net.contains(&address)).max_by_key(|own| own.net.prefix_len())
+        self.addresses
+            .iter()
+            .filter(|own| own.net.contains(&address))
+            .max_by_key(|own| own.net.prefix_len())
     }
 
     /// Whether a host at `address` would be a neighbour on `interface`.
     pub(super) fn is_on_link(&self, interface: u16, address: Ipv4Addr) -> bool {
-        let connected = self.subnet_of(address).is_some_and(|own| own.interface == interface && own.is_host(address));
+        let connected = self
+            .subnet_of(address)
+            .is_some_and(|own| own.interface == interface && own.is_host(address));
         connected || self.leads_to_link(interface, address)
     }
 
     /// Whether packets for `address` leave by `interface` to the destination itself.
     pub(super) fn leads_to_link(&self, interface: u16, address: Ipv4Addr) -> bool {
-        self.candidates.longest(address).is_some_and(|(_, route)| route.target == Target::Glean(interface))
+        self.candidates
+            .longest(address)
+            .is_some_and(|(_, route)| route.target == Target::Glean(interface))
     }
 
     /// The neighbour that packets for `address` go to by the route of `target`.

@@ -38,22 +38,39 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn add_interface(&mut self, record: records::Interface) -> Result<u16, ControlError> {
         let name = from_text(&record.name);
         if self.interfaces.iter().any(|interface| interface.name == name) {
-            return Err(refuse(ErrorCode::Exists, format!("there is an interface '{name}' already")));
+            return Err(refuse(
+                ErrorCode::Exists,
+                format!("there is an interface '{name}' already"),
+            ));
         }
-        let full = || refuse(ErrorCode::LimitReached, format!("there is no room for the interface '{name}'"));
+        let full = || {
+            refuse(
+                ErrorCode::LimitReached,
+                format!("there is no room for the interface '{name}'"),
+            )
+        };
         let index = u16::try_from(self.interfaces.len()).map_err(|_| full())?;
         if usize::from(index) >= MAX_INTERFACES {
             return Err(full());
         }
         let mut fixed = |adjacency| {
-            self.adjacencies.allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED)).ok_or_else(full)
+            self.adjacencies
+                .allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
+                .ok_or_else(full)
         };
         let local = fixed(Adjacency::Local { interface: index })?;
         let glean = fixed(Adjacency::Glean { interface: index })?;
         let slot = self.published.interfaces.insert(&record).ok_or_else(full)?;
         let mac = MacAddress(record.mac);
         self.jitter.stir(mac);
-        self.interfaces.push(Interface { name, mac, record, slot, local, glean });
+        self.interfaces.push(Interface {
+            name,
+            mac,
+            record,
+            slot,
+            local,
+            glean,
+        });
         Ok(index)
     }
 
@@ -78,35 +95,50 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// The index of the interface of this name.
     pub fn interface_index(&self, name: &str) -> Result<u16, ControlError> {
-        match (0..).zip(&self.interfaces).find(|(_, interface)| interface.name == name) {
+        match (0..)
+            .zip(&self.interfaces)
+            .find(|(_, interface)| interface.name == name)
+        {
             Some((index, _)) => Ok(index),
             None => {
                 let names = list(self.interfaces.iter().map(|interface| &interface.name));
-                Err(refuse(ErrorCode::UnknownInterface, format!("there is no interface '{name}': there are {names}")))
+                Err(refuse(
+                    ErrorCode::UnknownInterface,
+                    format!("there is no interface '{name}': there are {names}"),
+                ))
             }
         }
     }
 
     /// The name of an interface; empty when there is none of that index.
     pub fn interface_name(&self, interface: u16) -> &str {
-        self.interfaces.get(usize::from(interface)).map_or("", |interface| &interface.name)
+        self.interfaces
+            .get(usize::from(interface))
+            .map_or("", |interface| &interface.name)
     }
 
     /// Fails unless there is an interface of that index.
     pub(super) fn known_interface(&self, interface: u16) -> Result<&Interface, ControlError> {
         self.interfaces.get(usize::from(interface)).ok_or_else(|| {
-            refuse(ErrorCode::UnknownInterface, format!("there is no interface with the index {interface}"))
+            refuse(
+                ErrorCode::UnknownInterface,
+                format!("there is no interface with the index {interface}"),
+            )
         })
     }
 
     fn change_record(&mut self, interface: u16, change: impl FnOnce(&mut records::Interface)) -> bool {
-        let Some(interface) = self.interfaces.get_mut(usize::from(interface)) else { return false };
+        let Some(interface) = self.interfaces.get_mut(usize::from(interface)) else {
+            return false;
+        };
         let before = interface.record;
         change(&mut interface.record);
         if interface.record == before {
             return false;
         }
-        self.published.interfaces.update(interface.slot, &interface.record);
+        self.published
+            .interfaces
+            .update(interface.slot, &interface.record);
         true
     }
 
@@ -117,19 +149,29 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         now: Duration,
         change: impl FnOnce(&mut records::Interface),
     ) -> bool {
-        let Some(before) = self.interfaces.get(usize::from(index)).map(|interface| interface.record) else {
+        let Some(before) = self
+            .interfaces
+            .get(usize::from(index))
+            .map(|interface| interface.record)
+        else {
             return false;
         };
         if !self.change_record(index, change) {
             return false;
         }
-        let Some(interface) = self.interfaces.get(usize::from(index)) else { return false };
+        let Some(interface) = self.interfaces.get(usize::from(index)) else {
+            return false;
+        };
         let record = interface.record;
         let came_up = interface.is_up() && (before.admin_up == 0 || before.link_up == 0);
         if (before.admin_up, before.link_up) != (record.admin_up, record.link_up) {
             let (admin_up, link_up) = (record.admin_up != 0, record.link_up != 0);
             let interface = interface.name.clone();
-            self.tell(Event::Link { interface, admin_up, link_up });
+            self.tell(Event::Link {
+                interface,
+                admin_up,
+                link_up,
+            });
         }
         if came_up {
             self.announce_all(index, now);

@@ -156,7 +156,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let capacity = adjacencies.capacity();
         let mut fixed = |adjacency| {
             let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
-            adjacencies.allocate(adjacency, nowhere).ok_or(TablesError::Adjacencies { capacity })
+            adjacencies
+                .allocate(adjacency, nowhere)
+                .ok_or(TablesError::Adjacencies { capacity })
         };
         let (blackhole, broadcast) = (fixed(Adjacency::Blackhole)?, fixed(Adjacency::Broadcast)?);
         Ok(Self {

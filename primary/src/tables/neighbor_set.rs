@@ -85,7 +85,12 @@ pub(super) struct NeighborSet<I> {
 
 impl<I: Copy + Ord> NeighborSet<I> {
     pub(super) fn new() -> Self {
-        Self { slots: Vec::new(), free: Vec::new(), by_address: BTreeMap::new(), expendable: BTreeSet::new() }
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+            by_address: BTreeMap::new(),
+            expendable: BTreeSet::new(),
+        }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -106,7 +111,9 @@ impl<I: Copy + Ord> NeighborSet<I> {
 
     /// Those with an address from `first` to `last`, on any interface, by address.
     pub(super) fn within(&self, first: I, last: I) -> impl Iterator<Item = NeighborId> {
-        self.by_address.range((first, 0)..=(last, u16::MAX)).map(|(_, id)| *id)
+        self.by_address
+            .range((first, 0)..=(last, u16::MAX))
+            .map(|(_, id)| *id)
     }
 
     /// All of them, by address.
@@ -139,7 +146,9 @@ impl<I: Copy + Ord> NeighborSet<I> {
 
     /// Notes whether it may go, after it has changed.
     pub(super) fn weigh(&mut self, id: NeighborId) {
-        let Some(neighbor) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else { return };
+        let Some(neighbor) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
+            return;
+        };
         let place = neighbor.is_expendable().then_some(neighbor.changed);
         let before = std::mem::replace(&mut neighbor.expendable, place);
         if before != place {

@@ -25,31 +25,46 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         if self.neighbors.len() >= self.limits.neighbors {
             let limit = self.limits.neighbors;
-            let id = self.neighbors.most_expendable().ok_or(NeighborRefusal::Limit { limit })?;
+            let id = self
+                .neighbors
+                .most_expendable()
+                .ok_or(NeighborRefusal::Limit { limit })?;
             self.remove_neighbor(id);
         }
         let unknown = Adjacency::Incomplete { interface };
-        let adjacency =
-            self.adjacencies.allocate(unknown, IpAddr::V4(address)).ok_or(NeighborRefusal::Adjacencies)?;
+        let adjacency = self
+            .adjacencies
+            .allocate(unknown, IpAddr::V4(address))
+            .ok_or(NeighborRefusal::Adjacencies)?;
         let mut neighbor = Neighbor::new(interface, address, adjacency, now);
         let Some(slot) = self.published.neighbors.insert(&neighbor_record(&neighbor)) else {
             self.adjacencies.retire(adjacency);
-            return Err(NeighborRefusal::Limit { limit: self.limits.neighbors });
+            return Err(NeighborRefusal::Limit {
+                limit: self.limits.neighbors,
+            });
         };
         neighbor.slot = slot;
         let id = self.neighbors.insert(neighbor);
-        self.refresh_entry(address.into()).inspect_err(|_| self.remove_neighbor(id))?;
+        self.refresh_entry(address.into())
+            .inspect_err(|_| self.remove_neighbor(id))?;
         Ok(id)
     }
 
     /// Forgets a neighbour that no route names.
     pub(super) fn remove_neighbor(&mut self, id: NeighborId) {
-        let Some(neighbor) = self.neighbors.remove(id) else { return };
+        let Some(neighbor) = self.neighbors.remove(id) else {
+            return;
+        };
         // Cannot fail: without the neighbour there is no more in the FIB than before.
         let _ = self.refresh_entry(neighbor.address.into());
         // A packet that is on its way by it still leaves as it would have; one that would wait would wait for ever.
         if !neighbor.reachability.forwards() {
-            self.adjacencies.set(neighbor.adjacency, Adjacency::Failed { interface: neighbor.interface });
+            self.adjacencies.set(
+                neighbor.adjacency,
+                Adjacency::Failed {
+                    interface: neighbor.interface,
+                },
+            );
         }
         self.adjacencies.retire(neighbor.adjacency);
         self.published.neighbors.remove(neighbor.slot);
@@ -63,7 +78,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Carries a change of a neighbour to workers, tools and timers.
     pub(super) fn settle(&mut self, id: NeighborId, now: Duration) {
-        let Some(neighbor) = self.neighbors.get_mut(id) else { return };
+        let Some(neighbor) = self.neighbors.get_mut(id) else {
+            return;
+        };
         if !neighbor.reachability.forwards() {
             neighbor.mac = None;
         }
@@ -84,7 +101,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         // One store moves all routes by this neighbour.
         self.adjacencies.set(neighbor.adjacency, neighbor.forwarding());
-        self.published.neighbors.update(neighbor.slot, &neighbor_record(neighbor));
+        self.published
+            .neighbors
+            .update(neighbor.slot, &neighbor_record(neighbor));
         self.neighbors.weigh(id);
     }
 
@@ -98,7 +117,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// One route less names it. The last one takes it along, unless something is known of it.
     pub(super) fn release(&mut self, id: NeighborId) {
-        let Some(neighbor) = self.neighbors.get_mut(id) else { return };
+        let Some(neighbor) = self.neighbors.get_mut(id) else {
+            return;
+        };
         neighbor.routes -= 1;
         if neighbor.routes == 0 && neighbor.reachability.is_idle() {
             self.remove_neighbor(id);
@@ -109,22 +130,45 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Tells subscribers of a neighbour's new state.
     pub(super) fn tell_state(&mut self, id: NeighborId, state: &str) {
-        let Some(neighbor) = self.neighbors.get_mut(id) else { return };
+        let Some(neighbor) = self.neighbors.get_mut(id) else {
+            return;
+        };
         neighbor.told = state != "deleted";
         let (interface, address, mac) = (neighbor.interface, neighbor.address, neighbor.mac);
         self.tell_neighbor(interface, address, mac, state);
     }
 
-    fn tell_neighbor(&mut self, interface: u16, address: Ipv4Addr, mac: Option<packet::MacAddress>, state: &str) {
+    fn tell_neighbor(
+        &mut self,
+        interface: u16,
+        address: Ipv4Addr,
+        mac: Option<packet::MacAddress>,
+        state: &str,
+    ) {
         let interface = self.interface_name(interface).to_owned();
-        self.tell(Event::Neighbor { interface, address: IpAddr::V4(address), mac, state: state.to_owned() });
+        self.tell(Event::Neighbor {
+            interface,
+            address: IpAddr::V4(address),
+            mac,
+            state: state.to_owned(),
+        });
     }
 
     /// Says that a neighbour was needed and could not be had, unless that was said lately.
-    pub(super) fn report_refusal(&mut self, interface: u16, address: Ipv4Addr, reason: NeighborRefusal, now: Duration) {
+    pub(super) fn report_refusal(
+        &mut self,
+        interface: u16,
+        address: Ipv4Addr,
+        reason: NeighborRefusal,
+        now: Duration,
+    ) {
         if self.refusal_reported.is_none_or(|at| now >= at + REPORT_INTERVAL) {
             self.refusal_reported = Some(now);
-            self.actions.push(Action::NeighborRefused { interface, address, reason });
+            self.actions.push(Action::NeighborRefused {
+                interface,
+                address,
+                reason,
+            });
         }
     }
 }

@@ -64,7 +64,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Target::Via(id) => self
                 .neighbors
                 .get(id)
-                .map_or((Ipv4Addr::UNSPECIFIED, Route4::NO_INTERFACE), |neighbor| (neighbor.address, neighbor.interface)),
+                .map_or((Ipv4Addr::UNSPECIFIED, Route4::NO_INTERFACE), |neighbor| {
+                    (neighbor.address, neighbor.interface)
+                }),
             Target::Blackhole => (Ipv4Addr::UNSPECIFIED, Route4::NO_INTERFACE),
         };
         Route4 {

@@ -71,9 +71,17 @@ pub(super) struct Reachability {
 
 impl Reachability {
     /// Not asked for.
-    pub(super) const IDLE: Self = Self { state: State::Idle, deadline: None, hold: FIRST_HOLD };
+    pub(super) const IDLE: Self = Self {
+        state: State::Idle,
+        deadline: None,
+        hold: FIRST_HOLD,
+    };
     /// Set by hand.
-    pub(super) const PERMANENT: Self = Self { state: State::Permanent, deadline: None, hold: FIRST_HOLD };
+    pub(super) const PERMANENT: Self = Self {
+        state: State::Permanent,
+        deadline: None,
+        hold: FIRST_HOLD,
+    };
 
     pub(super) fn deadline(&self) -> Option<Duration> {
         self.deadline
@@ -90,7 +98,10 @@ impl Reachability {
 
     /// Packets go there.
     pub(super) fn forwards(&self) -> bool {
-        matches!(self.state, State::Reachable | State::Stale { .. } | State::Probe { .. } | State::Permanent)
+        matches!(
+            self.state,
+            State::Reachable | State::Stale { .. } | State::Probe { .. } | State::Permanent
+        )
     }
 
     /// Packets for it are dropped rather than kept.
@@ -132,7 +143,11 @@ impl Reachability {
 
     /// It was heard from; that holds for `reachable`.
     pub(super) fn heard(&mut self, now: Duration, reachable: Duration) {
-        *self = Self { state: State::Reachable, deadline: Some(now + reachable), hold: FIRST_HOLD };
+        *self = Self {
+            state: State::Reachable,
+            deadline: Some(now + reachable),
+            hold: FIRST_HOLD,
+        };
     }
 
     /// Its link came back: what was said of it before counts no more.
@@ -152,7 +167,9 @@ impl Reachability {
                 Step::Rest
             }
             State::Incomplete { requests } if requests < REQUESTS => {
-                self.state = State::Incomplete { requests: requests + 1 };
+                self.state = State::Incomplete {
+                    requests: requests + 1,
+                };
                 self.deadline = Some(now + RETRANSMIT);
                 Step::AskAll
             }
@@ -183,7 +200,11 @@ impl Reachability {
     fn probe(&mut self, now: Duration, requests: u8) -> Step {
         self.state = State::Probe { requests };
         self.deadline = Some(now + RETRANSMIT);
-        if requests <= REQUESTS { Step::AskIt } else { Step::AskAll }
+        if requests <= REQUESTS {
+            Step::AskIt
+        } else {
+            Step::AskAll
+        }
     }
 
     fn fail(&mut self, now: Duration) -> Step {
@@ -237,7 +258,11 @@ mod tests {
                 assert_eq!(neighbor.wanted(now), Step::AskAll);
                 while pass(&mut neighbor, false).0 != Step::Fail {}
                 let failed = neighbor.deadline().unwrap();
-                assert_eq!(neighbor.wanted(failed - at(1) / 2), Step::Rest, "asked while held");
+                assert_eq!(
+                    neighbor.wanted(failed - at(1) / 2),
+                    Step::Rest,
+                    "asked while held"
+                );
                 pass(&mut neighbor, false);
                 (failed - now - at(3)).as_secs()
             })

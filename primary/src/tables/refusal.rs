@@ -45,7 +45,9 @@ pub(super) fn fib_refusal(error: FibError) -> ControlError {
 fn fib_sentence(error: &FibError) -> String {
     match error {
         FibError::RouteLimit { limit } => {
-            format!("the FIB has {limit} routes, those of addresses and neighbours included: raise routes4 in [limits]")
+            format!(
+                "the FIB has {limit} routes, those of addresses and neighbours included: raise routes4 in [limits]"
+            )
         }
         FibError::Tbl8Exhausted { groups, retired: 0 } => format!(
             "all {groups} groups for prefixes longer than /24 are in use: raise tbl8_groups4 in [limits]"

@@ -28,14 +28,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 Err(reason) => return self.report_refusal(interface, address, reason, now),
             },
         };
-        let Some(neighbor) = self.neighbors.get_mut(id) else { return };
+        let Some(neighbor) = self.neighbors.get_mut(id) else {
+            return;
+        };
         let step = neighbor.reachability.wanted(now);
         self.take_step(id, step, now);
     }
 
     /// The neighbour's deadline has come.
     pub(super) fn neighbor_due(&mut self, id: NeighborId, now: Duration) {
-        let Some(neighbor) = self.neighbors.get_mut(id) else { return };
+        let Some(neighbor) = self.neighbors.get_mut(id) else {
+            return;
+        };
         neighbor.timer = None;
         let used = self.adjacencies.take_used(neighbor.adjacency);
         let step = neighbor.reachability.due(now, used, neighbor.routes > 0);
@@ -62,7 +66,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// The neighbour said what its MAC address is.
     pub(super) fn heard(&mut self, id: NeighborId, mac: MacAddress, now: Duration) {
         let reachable = self.jitter.around(REACHABLE_TIME);
-        let Some(neighbor) = self.neighbors.get_mut(id).filter(|neighbor| !neighbor.reachability.is_permanent()) else {
+        let Some(neighbor) = self
+            .neighbors
+            .get_mut(id)
+            .filter(|neighbor| !neighbor.reachability.is_permanent())
+        else {
             return;
         };
         neighbor.reachability.heard(now, reachable);
@@ -77,7 +85,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub(super) fn link_returned(&mut self, interface: u16, now: Duration) {
         let ids: Vec<_> = self.neighbors.all().collect();
         for id in ids {
-            if let Some(neighbor) = self.neighbors.get_mut(id).filter(|neighbor| neighbor.interface == interface) {
+            if let Some(neighbor) = self
+                .neighbors
+                .get_mut(id)
+                .filter(|neighbor| neighbor.interface == interface)
+            {
                 neighbor.reachability.link_returned(now);
                 self.settle(id, now);
             }
@@ -99,7 +111,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
         if self.is_own(address) {
-            return Err(refuse(ErrorCode::Invalid, format!("the neighbour {address} is the gateway itself")));
+            return Err(refuse(
+                ErrorCode::Invalid,
+                format!("the neighbour {address} is the gateway itself"),
+            ));
         }
         if !self.is_on_link(interface, address) {
             let sentence = format!(
@@ -119,11 +134,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Forgets what is known of a neighbour. One that routes name stays, to be asked when a packet needs it.
-    pub fn neighbor_delete(&mut self, interface: u16, address: IpAddr, now: Duration) -> Result<(), ControlError> {
+    pub fn neighbor_delete(
+        &mut self,
+        interface: u16,
+        address: IpAddr,
+        now: Duration,
+    ) -> Result<(), ControlError> {
         let name = &self.known_interface(interface)?.name;
         let v4 = ipv4_only(address)?;
         let Some(id) = self.neighbors.find(interface, v4) else {
-            return Err(refuse(ErrorCode::NotFound, format!("there is no neighbour {address} on {name}")));
+            return Err(refuse(
+                ErrorCode::NotFound,
+                format!("there is no neighbour {address} on {name}"),
+            ));
         };
         match self.neighbors.get_mut(id) {
             Some(neighbor) if neighbor.routes > 0 => {

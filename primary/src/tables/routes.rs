@@ -41,9 +41,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         now: Duration,
     ) -> Result<(), ControlError> {
         each_once(routes.iter().map(|route| route.prefix))?;
-        let planned =
-            routes.iter().map(|route| self.plan(route, replace)).collect::<Result<Vec<Planned>, ControlError>>()?;
-        let new = routes.iter().filter(|route| self.candidates.given(route.prefix).is_none()).count();
+        let planned = routes
+            .iter()
+            .map(|route| self.plan(route, replace))
+            .collect::<Result<Vec<Planned>, ControlError>>()?;
+        let new = routes
+            .iter()
+            .filter(|route| self.candidates.given(route.prefix).is_none())
+            .count();
         if self.candidates.given_len() + new > self.limits.routes4 {
             let sentence = format!(
                 "there are {} routes, and with {new} more there would be over {}: raise routes4 in [limits]",
@@ -64,7 +69,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
         }
         for (done, route) in journal.into_iter().zip(routes) {
-            if let Some(Candidate { target: Target::Via(id), .. }) = done.before {
+            if let Some(Candidate {
+                target: Target::Via(id),
+                ..
+            }) = done.before
+            {
                 self.release(id);
             }
             self.tell(Event::RouteAdded { route: route.clone() });
@@ -89,7 +98,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Takes a given route out of everything, and its next hop with it where nothing is known of that.
     pub(super) fn withdraw(&mut self, prefix: Ipv4Net) {
-        let Some(route) = self.candidates.set_given(prefix, None) else { return };
+        let Some(route) = self.candidates.set_given(prefix, None) else {
+            return;
+        };
         // Cannot fail: whatever takes its place is in the FIB's place already.
         let _ = self.refresh(prefix);
         self.published.routes4.remove(route.slot);
@@ -103,7 +114,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let prefix = route.prefix;
         check_host_bits(prefix)?;
         if let Some(own) = self.candidates.own(prefix) {
-            return Err(refuse(ErrorCode::Exists, self.own_route_sentence(prefix, own.target)));
+            return Err(refuse(
+                ErrorCode::Exists,
+                self.own_route_sentence(prefix, own.target),
+            ));
         }
         if !replace && self.candidates.given(prefix).is_some() {
             let sentence = format!("there is a route to {prefix} already: to change it, replace it");
@@ -115,7 +129,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 let interface = self.interface_index(name)?;
                 // Neighbours must be asked from an address.
                 if !self.addresses.iter().any(|own| own.interface == interface) {
-                    let sentence = format!("the route to {prefix} leaves by {name}, which has no address: add one first");
+                    let sentence = format!(
+                        "the route to {prefix} leaves by {name}, which has no address: add one first"
+                    );
                     return Err(refuse(ErrorCode::Invalid, sentence));
                 }
                 Ok(Planned::Glean(interface))
@@ -141,7 +157,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 "the next hop {next_hop} of {prefix} is the network or broadcast address of {}: name a host's",
                 own.net.trunc()
             )),
-            Some(own) => Ok(Planned::Via { interface: own.interface, next_hop }),
+            Some(own) => Ok(Planned::Via {
+                interface: own.interface,
+                next_hop,
+            }),
         }
     }
 
@@ -163,7 +182,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
         };
         let before = self.candidates.given(prefix);
-        let mut after = Candidate { target, protocol, slot: 0 };
+        let mut after = Candidate {
+            target,
+            protocol,
+            slot: 0,
+        };
         let record = self.route_record(prefix, &after);
         let slot = match before {
             Some(before) => Some(before.slot),
@@ -179,7 +202,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         after.slot = slot;
         self.published.routes4.update(slot, &record);
         self.candidates.set_given(prefix, Some(after));
-        let done = Done { prefix, before, after };
+        let done = Done {
+            prefix,
+            before,
+            after,
+        };
         match self.refresh(prefix) {
             Ok(()) => Ok(done),
             Err(error) => {
@@ -189,7 +216,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
-    fn undo(&mut self, Done { prefix, before, after }: Done) {
+    fn undo(
+        &mut self,
+        Done {
+            prefix,
+            before,
+            after,
+        }: Done,
+    ) {
         self.candidates.set_given(prefix, before);
         match before {
             Some(before) => {
@@ -218,7 +252,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Target::Broadcast(_) => "the network or broadcast address of a subnet",
             Target::Glean(_) | Target::Via(_) | Target::Blackhole => "the connected subnet",
         };
-        let on = target.interface().map_or("", |interface| self.interface_name(interface));
+        let on = target
+            .interface()
+            .map_or("", |interface| self.interface_name(interface));
         format!("{prefix} is {what} of {on}: its route comes and goes with the address")
     }
 }

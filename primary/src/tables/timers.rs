@@ -88,7 +88,10 @@ mod tests {
         let base = Duration::from_secs(30);
         let times: Vec<_> = (0..10_000).map(|_| jitter.around(base)).collect();
         assert!(times.iter().all(|time| (base / 2..=base * 3 / 2).contains(time)));
-        let tenths: BTreeSet<u128> = times.iter().map(|time| (time.as_millis() - 15_000) / 3_001).collect();
+        let tenths: BTreeSet<u128> = times
+            .iter()
+            .map(|time| (time.as_millis() - 15_000) / 3_001)
+            .collect();
         assert_eq!(tenths.len(), 10);
         let mean = times.iter().sum::<Duration>() / 10_000;
         assert!(mean.abs_diff(base) < Duration::from_millis(500), "{mean:?}");
@@ -97,7 +100,10 @@ mod tests {
     #[test]
     fn timers_come_due_in_order_and_not_before() {
         let mut timers = Timers::new();
-        let timer = |last| Timer::Announcement { interface: 0, address: Ipv4Addr::new(10, 0, 0, last) };
+        let timer = |last| Timer::Announcement {
+            interface: 0,
+            address: Ipv4Addr::new(10, 0, 0, last),
+        };
         let at = Duration::from_secs;
         timers.set(at(3), timer(3));
         timers.set(at(1), timer(1));

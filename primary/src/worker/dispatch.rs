@@ -13,7 +13,13 @@ pub(super) type Refused = (Mbuf, DropReason);
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Moves every packet of the batch to where its note says.
     #[inline]
-    pub(super) fn dispatch(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &[Note; BURST], now: u64) {
+    pub(super) fn dispatch(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        notes: &[Note; BURST],
+        now: u64,
+    ) {
         if !self.waiting.is_empty() {
             // A next hop that the stages found resolved may still have packets waiting: they leave first.
             self.serve_waiting(now);
@@ -66,7 +72,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));
         }
-        self.transmit.push(interface, mbuf, &self.counters).map_err(|mbuf| (mbuf, DropReason::TxFull))?;
+        self.transmit
+            .push(interface, mbuf, &self.counters)
+            .map_err(|mbuf| (mbuf, DropReason::TxFull))?;
         if note.echo_reply {
             self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
         }
@@ -76,8 +84,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     #[cold]
     fn punt(&mut self, ingress: u16, arp: &mut MbufBatch<BURST>) {
         let taken = self.arp.enqueue(arp);
-        self.counters.add(ingress, InterfaceCounter::Delivered, taken as u64);
-        self.counters.drop(ingress, DropReason::PuntRingFull, arp.len() as u64);
+        self.counters
+            .add(ingress, InterfaceCounter::Delivered, taken as u64);
+        self.counters
+            .drop(ingress, DropReason::PuntRingFull, arp.len() as u64);
         self.doorbell.ring();
     }
 }

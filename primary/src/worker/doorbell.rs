@@ -24,7 +24,10 @@ struct Inner {
 /// Both ends.
 pub fn pair() -> nix::Result<(Doorbell, Sleeper)> {
     let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
-    let inner = Arc::new(Inner { asleep: AtomicBool::new(false), event });
+    let inner = Arc::new(Inner {
+        asleep: AtomicBool::new(false),
+        event,
+    });
     Ok((Doorbell(inner.clone()), Sleeper(inner)))
 }
 

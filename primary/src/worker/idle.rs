@@ -25,7 +25,11 @@ impl Idle {
         // The default slack of 50 µs would make every short sleep that much longer. Where it cannot be set, sleeps are
         // longer and nothing else changes.
         let _ = nix::sys::prctl::set_timerslack(1);
-        Self { policy, empty_rounds: 0, sleep: FIRST_SLEEP }
+        Self {
+            policy,
+            empty_rounds: 0,
+            sleep: FIRST_SLEEP,
+        }
     }
 
     /// Ends a round in which `moved` packets moved; returns whether the worker slept.

@@ -30,8 +30,8 @@ use self::doorbell::Doorbell;
 use self::idle::Idle;
 use self::policer::Policer;
 pub use self::transmit::Exit;
-pub use self::waiting::MOST_WAITING;
 use self::transmit::Transmit;
+pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
 use crate::path::{BURST, Burst, NOTES, Stages};
@@ -177,10 +177,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 None => &mut [],
             });
             let packets = &mut packets[..count];
-            self.stages.run(ingress, &mut Burst { packets, notes: &mut notes });
+            self.stages.run(
+                ingress,
+                &mut Burst {
+                    packets,
+                    notes: &mut notes,
+                },
+            );
         }
-        self.counters.add(ingress, InterfaceCounter::RxPackets, count as u64);
-        self.counters.add(ingress, InterfaceCounter::RxBytes, bytes as u64);
+        self.counters
+            .add(ingress, InterfaceCounter::RxPackets, count as u64);
+        self.counters
+            .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         if segmented {
             dispatch::refuse_segmented(batch, &mut notes);
         }
@@ -241,7 +249,15 @@ struct Tally {
 
 impl Tally {
     fn new() -> Self {
-        Self { started: dpdk::tsc(), loops: 0, busy_loops: 0, packets: 0, busy_ticks: 0, longest: 0, sleeps: 0 }
+        Self {
+            started: dpdk::tsc(),
+            loops: 0,
+            busy_loops: 0,
+            packets: 0,
+            busy_ticks: 0,
+            longest: 0,
+            sleeps: 0,
+        }
     }
 
     #[inline]

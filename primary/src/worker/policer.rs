@@ -18,7 +18,10 @@ impl Policer {
     /// Full buckets at `now`.
     pub(super) fn new(tsc_hz: u64, now: u64) -> Self {
         let ticks_per_packet = (tsc_hz / RATE).max(1);
-        Self { ticks_per_packet, spent_until: [now.saturating_sub(ticks_per_packet * BURST); BUCKETS] }
+        Self {
+            ticks_per_packet,
+            spent_until: [now.saturating_sub(ticks_per_packet * BURST); BUCKETS],
+        }
     }
 
     /// Whether one more packet of the interface may pass.
@@ -49,7 +52,10 @@ mod tests {
         let in_a_second = (0..HZ).filter(|tick| policer.admit(0, start + tick)).count() as u64;
         assert!((RATE - 2..=RATE).contains(&in_a_second), "{in_a_second}");
         let later = start + 3600 * HZ;
-        assert_eq!((0..1000).filter(|_| policer.admit(0, later)).count() as u64, BURST);
+        assert_eq!(
+            (0..1000).filter(|_| policer.admit(0, later)).count() as u64,
+            BURST
+        );
     }
 
     #[test]

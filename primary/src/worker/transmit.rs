@@ -29,14 +29,22 @@ struct Interface {
 
 impl Transmit {
     pub(super) fn new(exits: Vec<Exit>) -> Self {
-        let interfaces = exits.into_iter().map(|exit| Interface { exit, batch: MbufBatch::new() }).collect();
+        let interfaces = exits
+            .into_iter()
+            .map(|exit| Interface {
+                exit,
+                batch: MbufBatch::new(),
+            })
+            .collect();
         Self { interfaces }
     }
 
     /// Takes a packet for an interface, or gives it back when the device is behind or there is no such interface.
     #[inline]
     pub(super) fn push(&mut self, interface: u16, mbuf: Mbuf, counters: &CounterBlock) -> Result<(), Mbuf> {
-        let Some(out) = self.interfaces.get_mut(usize::from(interface)) else { return Err(mbuf) };
+        let Some(out) = self.interfaces.get_mut(usize::from(interface)) else {
+            return Err(mbuf);
+        };
         match out.batch.push(mbuf) {
             Ok(()) => Ok(()),
             Err(mbuf) => {
@@ -58,7 +66,9 @@ impl Transmit {
 
     /// What no device took, with the interface it should have left by.
     pub(super) fn take_all(&mut self) -> impl Iterator<Item = (u16, Mbuf)> + '_ {
-        (0..).zip(&mut self.interfaces).flat_map(|(interface, out)| out.batch.drain().map(move |mbuf| (interface, mbuf)))
+        (0..)
+            .zip(&mut self.interfaces)
+            .flat_map(|(interface, out)| out.batch.drain().map(move |mbuf| (interface, mbuf)))
     }
 }
 

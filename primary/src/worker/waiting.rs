@@ -38,7 +38,10 @@ struct Queue {
 impl Waiting {
     pub(super) fn new() -> Self {
         // Room for all, so that nothing is allocated later.
-        Self { queues: Vec::with_capacity(NEXT_HOPS), tsc_hz: dpdk::tsc_hz() }
+        Self {
+            queues: Vec::with_capacity(NEXT_HOPS),
+            tsc_hz: dpdk::tsc_hz(),
+        }
     }
 
     #[inline]
@@ -59,18 +62,29 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         now: u64,
     ) -> Result<(), Refused> {
         let queues = &mut self.waiting.queues;
-        let known = queues.iter().position(|queue| queue.next_hop == next_hop && queue.interface == interface);
+        let known = queues
+            .iter()
+            .position(|queue| queue.next_hop == next_hop && queue.interface == interface);
         let index = match known {
             Some(index) => index,
             None if queues.len() == NEXT_HOPS => return Err((mbuf, DropReason::NeighborQueueFull)),
             None => {
-                queues.push(Queue { interface, next_hop, since: now, asked: now, packets: MbufBatch::new() });
+                queues.push(Queue {
+                    interface,
+                    next_hop,
+                    since: now,
+                    asked: now,
+                    packets: MbufBatch::new(),
+                });
                 self.ask(interface, next_hop);
                 self.waiting.queues.len() - 1
             }
         };
         let queue = &mut self.waiting.queues[index];
-        queue.packets.push(mbuf).map_err(|mbuf| (mbuf, DropReason::NeighborQueueFull))?;
+        queue
+            .packets
+            .push(mbuf)
+            .map_err(|mbuf| (mbuf, DropReason::NeighborQueueFull))?;
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
         Ok(())
     }
@@ -79,7 +93,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// packets moved.
     #[inline]
     pub(super) fn serve_waiting(&mut self, now: u64) -> usize {
-        if self.waiting.is_empty() { 0 } else { self.serve_queues(now) }
+        if self.waiting.is_empty() {
+            0
+        } else {
+            self.serve_queues(now)
+        }
     }
 
     #[cold]
@@ -120,7 +138,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                         Disposition::Transmit(interface) => self.transmit(interface, mbuf, &note, ingress),
                         Disposition::Drop(reason) => Err((mbuf, reason)),
                         // The last stage knows no others.
-                        Disposition::Arp | Disposition::Wait { .. } => Err((mbuf, DropReason::NeighborFailed)),
+                        Disposition::Arp | Disposition::Wait { .. } => {
+                            Err((mbuf, DropReason::NeighborFailed))
+                        }
                     }
                 }
                 Adjacency::NoRoute => Err((mbuf, DropReason::NoRoute)),
@@ -145,7 +165,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     fn ask(&mut self, interface: u16, next_hop: Ipv4Addr) {
         // A full ring loses the request; it is repeated while packets wait.
-        self.resolve.enqueue(&[ResolveRequest { next_hop: next_hop.into(), interface: interface.into() }]);
+        self.resolve.enqueue(&[ResolveRequest {
+            next_hop: next_hop.into(),
+            interface: interface.into(),
+        }]);
         self.doorbell.ring();
     }
 }

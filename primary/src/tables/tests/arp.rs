@@ -59,9 +59,16 @@ fn a_gratuitous_arp_moves_a_known_neighbor_and_makes_no_new_one() {
 fn what_no_host_sends_is_malformed() {
     let mut gateway = Gateway::with_addresses();
     let good = asks([10, 0, 0, 7], 7, US);
-    let group = Arp { sender_mac: MacAddress([1, 0, 0x5e, 0, 0, 1]), ..good };
-    let zero = Arp { sender_mac: MacAddress::ZERO, ..good };
-    let senders = [[224, 0, 0, 1], [127, 0, 0, 1], [255, 255, 255, 255], [0, 0, 0, 9]].map(|sender| asks(sender, 7, US));
+    let group = Arp {
+        sender_mac: MacAddress([1, 0, 0x5e, 0, 0, 1]),
+        ..good
+    };
+    let zero = Arp {
+        sender_mac: MacAddress::ZERO,
+        ..good
+    };
+    let senders = [[224, 0, 0, 1], [127, 0, 0, 1], [255, 255, 255, 255], [0, 0, 0, 9]]
+        .map(|sender| asks(sender, 7, US));
     for wrong in [group, zero].into_iter().chain(senders) {
         assert_eq!(gateway.hear(LAN, wrong), ArpVerdict::Malformed, "{wrong:?}");
     }
@@ -78,9 +85,16 @@ fn an_own_address_in_foreign_hands_is_reported_and_defended_once_in_ten_seconds(
     for _ in 0..3 {
         assert_eq!(gateway.hear(LAN, claim), ArpVerdict::Taken);
     }
-    let conflict = Action::Conflict { interface: LAN, address: US, mac: host_mac(66) };
-    let defence =
-        Action::SendArp { interface: LAN, destination: MacAddress::BROADCAST, arp: Arp::announcement(MACS[0], US) };
+    let conflict = Action::Conflict {
+        interface: LAN,
+        address: US,
+        mac: host_mac(66),
+    };
+    let defence = Action::SendArp {
+        interface: LAN,
+        destination: MacAddress::BROADCAST,
+        arp: Arp::announcement(MACS[0], US),
+    };
     assert_eq!(gateway.tables.take_actions(), [conflict.clone(), defence]);
     assert_eq!(gateway.lookup("10.0.0.1"), Adjacency::Local { interface: LAN });
     gateway.pass(10);
@@ -91,7 +105,13 @@ fn an_own_address_in_foreign_hands_is_reported_and_defended_once_in_ten_seconds(
 #[test]
 fn what_the_gateway_sent_itself_is_no_conflict() {
     let mut gateway = Gateway::with_addresses();
-    assert_eq!(gateway.hear(LAN, Arp::announcement(MACS[0], US)), ArpVerdict::Taken);
-    assert_eq!(gateway.hear(WAN, Arp::announcement(MACS[0], US)), ArpVerdict::Taken);
+    assert_eq!(
+        gateway.hear(LAN, Arp::announcement(MACS[0], US)),
+        ArpVerdict::Taken
+    );
+    assert_eq!(
+        gateway.hear(WAN, Arp::announcement(MACS[0], US)),
+        ArpVerdict::Taken
+    );
     assert_eq!(gateway.tables.take_actions(), []);
 }

@@ -3,7 +3,11 @@
 use super::*;
 use control::message::ErrorCode;
 
-const FEW: Limits = Limits { routes4: 3, neighbors: 3, addresses: 2 };
+const FEW: Limits = Limits {
+    routes4: 3,
+    neighbors: 3,
+    addresses: 2,
+};
 
 fn few(tbl8_groups: usize) -> Gateway {
     let mut gateway = Gateway::with(FEW, tbl8_groups);
@@ -18,11 +22,17 @@ fn more_routes_than_the_limit_are_refused_in_whole() {
     let mut gateway = few(8);
     gateway.add("172.16.0.0/16", "blackhole").unwrap();
     let routes = ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"].map(|prefix| route(prefix, "blackhole"));
-    let error = gateway.tables.routes_add(&routes, false, RouteProtocol::Control, gateway.now).unwrap_err();
+    let error = gateway
+        .tables
+        .routes_add(&routes, false, RouteProtocol::Control, gateway.now)
+        .unwrap_err();
     assert_eq!(error.code, ErrorCode::LimitReached);
     assert!(error.message.contains("routes4"), "{error}");
     assert_eq!(gateway.tables.usage().routes4, 1);
-    gateway.tables.routes_add(&routes[..2], false, RouteProtocol::Control, gateway.now).unwrap();
+    gateway
+        .tables
+        .routes_add(&routes[..2], false, RouteProtocol::Control, gateway.now)
+        .unwrap();
     gateway.replace("172.16.0.0/16", "10.0.0.7").unwrap();
 }
 
@@ -38,7 +48,10 @@ fn the_longest_stale_or_failed_neighbor_makes_room_and_one_in_use_never() {
     assert_eq!(gateway.shown("10.0.0.5"), None);
     let refused = |gateway: &mut Gateway| {
         let actions = gateway.tables.take_actions();
-        actions.iter().filter(|action| matches!(action, Action::NeighborRefused { .. })).count()
+        actions
+            .iter()
+            .filter(|action| matches!(action, Action::NeighborRefused { .. }))
+            .count()
     };
     assert_eq!(refused(&mut gateway), 1);
     gateway.resolve(LAN, "10.0.0.6");
@@ -51,7 +64,10 @@ fn the_longest_stale_or_failed_neighbor_makes_room_and_one_in_use_never() {
     assert_eq!(gateway.tables.usage().neighbors, 3);
     gateway.resolve(LAN, "10.0.0.6");
     gateway.resolve(LAN, "10.0.0.7");
-    assert_eq!(gateway.shown("10.0.0.2"), Some((NeighborState::Reachable, host_mac(2))));
+    assert_eq!(
+        gateway.shown("10.0.0.2"),
+        Some((NeighborState::Reachable, host_mac(2)))
+    );
     assert!(gateway.shown("10.0.0.6").is_some());
     assert_eq!(gateway.shown("10.0.0.7"), None);
 }
@@ -60,9 +76,14 @@ fn the_longest_stale_or_failed_neighbor_makes_room_and_one_in_use_never() {
 fn next_hops_and_permanent_neighbors_do_not_make_room() {
     let mut gateway = few(8);
     for last in [2, 3] {
-        gateway.add(&format!("172.{last}.0.0/16"), &format!("10.0.0.{last}")).unwrap();
+        gateway
+            .add(&format!("172.{last}.0.0/16"), &format!("10.0.0.{last}"))
+            .unwrap();
     }
-    gateway.tables.neighbor_add(LAN, "10.0.0.4".parse().unwrap(), host_mac(4), gateway.now).unwrap();
+    gateway
+        .tables
+        .neighbor_add(LAN, "10.0.0.4".parse().unwrap(), host_mac(4), gateway.now)
+        .unwrap();
     gateway.resolve(LAN, "10.0.0.2");
     gateway.pass(4);
     let error = gateway.add("172.5.0.0/16", "10.0.0.5").unwrap_err();
@@ -77,14 +98,25 @@ fn a_request_without_a_tbl8_group_changes_nothing_and_says_what_to_do() {
     gateway.add("172.16.0.0/16", "10.0.0.7").unwrap();
     let before = gateway.shown_routes();
     gateway.tables.take_actions();
-    let routes = [route("172.16.0.0/16", "10.0.0.8"), route("1.1.1.0/30", "blackhole"), route("2.2.2.0/30", "blackhole")];
-    let add = |gateway: &mut Gateway| gateway.tables.routes_add(&routes, true, RouteProtocol::Control, gateway.now);
+    let routes = [
+        route("172.16.0.0/16", "10.0.0.8"),
+        route("1.1.1.0/30", "blackhole"),
+        route("2.2.2.0/30", "blackhole"),
+    ];
+    let add = |gateway: &mut Gateway| {
+        gateway
+            .tables
+            .routes_add(&routes, true, RouteProtocol::Control, gateway.now)
+    };
     let error = add(&mut gateway).unwrap_err();
     assert_eq!(error.code, ErrorCode::LimitReached);
     assert!(error.message.contains("raise tbl8_groups4"), "{error}");
     assert_eq!(gateway.shown_routes(), before);
     assert_eq!(gateway.lookup("1.1.1.1"), Adjacency::NoRoute);
-    assert_eq!(gateway.lookup("172.16.0.1"), Adjacency::Incomplete { interface: LAN });
+    assert_eq!(
+        gateway.lookup("172.16.0.1"),
+        Adjacency::Incomplete { interface: LAN }
+    );
     assert_eq!(gateway.shown("10.0.0.8"), None);
     assert_eq!(gateway.tables.take_actions(), []);
     let error = gateway.add("3.3.3.0/30", "blackhole").unwrap_err();
@@ -108,22 +140,36 @@ fn an_address_without_a_tbl8_group_is_refused_in_whole() {
 #[test]
 fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
     const ROUTES: usize = 100_000;
-    let mut gateway = Gateway::with(Limits { routes4: ROUTES, ..FEW }, 8);
+    let mut gateway = Gateway::with(
+        Limits {
+            routes4: ROUTES,
+            ..FEW
+        },
+        8,
+    );
     gateway.address(LAN, "10.0.0.1/24").unwrap();
     let all: Vec<Route> = (0..ROUTES as u32)
         .map(|index| {
-            let prefix = Ipv4Net::new(Ipv4Addr::from((0x1400_0000 + index) << 8), 24);
-            Route { prefix: prefix.unwrap_or_default().trunc(), ..route("0.0.0.0/0", "10.0.0.7") }
+            let network = Ipv4Addr::from(0x1400_0000 + (index << 8));
+            Route {
+                prefix: Ipv4Net::new(network, 24).unwrap(),
+                ..route("0.0.0.0/0", "10.0.0.7")
+            }
         })
-        .map(|route| Route { prefix: Ipv4Net::new(route.prefix.addr(), 24).unwrap(), ..route })
         .collect();
     let start = std::time::Instant::now();
     for routes in all.chunks(1000) {
-        gateway.tables.routes_add(routes, false, RouteProtocol::Static, gateway.now).unwrap();
+        gateway
+            .tables
+            .routes_add(routes, false, RouteProtocol::Static, gateway.now)
+            .unwrap();
         gateway.tables.take_actions();
     }
     let took = start.elapsed();
-    assert!(cfg!(debug_assertions) || took < Duration::from_secs(1), "{took:?}");
+    assert!(
+        cfg!(debug_assertions) || took < Duration::from_secs(1),
+        "{took:?}"
+    );
     assert_eq!(gateway.tables.usage().routes4, ROUTES);
     assert_eq!(gateway.reader.routes4().len(), ROUTES + 4);
     let prefixes: Vec<Ipv4Net> = all.iter().map(|route| route.prefix).collect();

@@ -45,7 +45,11 @@ struct Gateway {
 }
 
 /// Room for whatever a test does.
-const ROOMY: Limits = Limits { routes4: 1000, neighbors: 100, addresses: 20 };
+const ROOMY: Limits = Limits {
+    routes4: 1000,
+    neighbors: 100,
+    addresses: 20,
+};
 
 impl Gateway {
     fn new() -> Self {
@@ -66,15 +70,26 @@ impl Gateway {
         let path = directory.path().join("test.tables");
         let region = TableWriter::create(&path, None, &capacity).unwrap();
         let tbl = |entries| (0..entries).map(|_| AtomicU32::new(0)).collect::<Storage>();
-        let fib =
-            Fib4Writer::new(tbl(TBL24_ENTRIES), tbl(tbl8_groups * GROUP_ENTRIES), routes4 + limits.neighbors).unwrap();
+        let fib = Fib4Writer::new(
+            tbl(TBL24_ENTRIES),
+            tbl(tbl8_groups * GROUP_ENTRIES),
+            routes4 + limits.neighbors,
+        )
+        .unwrap();
         let slots = 1 + FIXED + 2 * limits.neighbors;
         let adjacencies = AdjacencyWriter::new((0..slots * WORDS).map(|_| AtomicU64::new(0)).collect());
         let mut tables = Tables::new(fib, adjacencies, &region, limits).unwrap();
         region.publish();
         for (name, mac) in ["lan", "wan"].into_iter().zip(MACS) {
             let mac = mac.octets();
-            let record = Interface { name: text(name), mac, mtu: 1500, link_up: 1, admin_up: 1, ..Interface::new_zeroed() };
+            let record = Interface {
+                name: text(name),
+                mac,
+                mtu: 1500,
+                link_up: 1,
+                admin_up: 1,
+                ..Interface::new_zeroed()
+            };
             tables.add_interface(record).unwrap();
         }
         let (quiescence, mut workers) = Quiescence::new(1);
@@ -106,11 +121,13 @@ impl Gateway {
     }
 
     fn add(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
-        self.tables.routes_add(&[route(prefix, target)], false, RouteProtocol::Control, self.now)
+        self.tables
+            .routes_add(&[route(prefix, target)], false, RouteProtocol::Control, self.now)
     }
 
     fn replace(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
-        self.tables.routes_add(&[route(prefix, target)], true, RouteProtocol::Control, self.now)
+        self.tables
+            .routes_add(&[route(prefix, target)], true, RouteProtocol::Control, self.now)
     }
 
     fn delete(&mut self, prefix: &str) -> Result<(), ControlError> {
@@ -122,13 +139,19 @@ impl Gateway {
     }
 
     fn hear(&mut self, interface: u16, arp: Arp) -> ArpVerdict {
-        self.tables.arp_received(interface, arp.sender_mac, &arp, self.now)
+        self.tables
+            .arp_received(interface, arp.sender_mac, &arp, self.now)
     }
 
     /// The host answers a request of the gateway.
     fn answer(&mut self, interface: u16, address: &str, last: u8) {
         let own = MACS[usize::from(interface)];
-        let target = self.tables.subnet_of(address.parse().unwrap()).unwrap().net.addr();
+        let target = self
+            .tables
+            .subnet_of(address.parse().unwrap())
+            .unwrap()
+            .net
+            .addr();
         let reply = Arp::request(own, target, address.parse().unwrap()).reply(host_mac(last));
         assert_eq!(self.hear(interface, reply), ArpVerdict::Taken);
     }
@@ -145,12 +168,14 @@ impl Gateway {
 
     /// What a worker finds for a destination.
     fn lookup(&self, destination: &str) -> Adjacency {
-        self.adjacencies.load(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()))
+        self.adjacencies
+            .load(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()))
     }
 
     /// A worker sends a packet there.
     fn use_route(&self, destination: &str) {
-        self.adjacencies.mark_used(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()));
+        self.adjacencies
+            .mark_used(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()));
     }
 
     /// All that was retired becomes free.
@@ -167,7 +192,11 @@ impl Gateway {
         let actions = self.tables.take_actions().into_iter();
         actions
             .filter_map(|action| match action {
-                Action::SendArp { interface, destination, arp } => Some((interface, destination, arp)),
+                Action::SendArp {
+                    interface,
+                    destination,
+                    arp,
+                } => Some((interface, destination, arp)),
                 _ => None,
             })
             .collect()
@@ -188,8 +217,13 @@ impl Gateway {
     fn shown(&self, address: &str) -> Option<(NeighborState, MacAddress)> {
         let address: Ipv4Addr = address.parse().unwrap();
         let records = self.reader.neighbors();
-        let (_, record) = records.iter().find(|(_, record)| from_ip_field(record.address) == address)?;
-        Some((NeighborState::from_raw(record.state).unwrap(), MacAddress(record.mac)))
+        let (_, record) = records
+            .iter()
+            .find(|(_, record)| from_ip_field(record.address) == address)?;
+        Some((
+            NeighborState::from_raw(record.state).unwrap(),
+            MacAddress(record.mac),
+        ))
     }
 
     /// What tools see of the routes, in order: prefix, kind, next hop, interface.
@@ -201,7 +235,10 @@ impl Gateway {
             .map(|(_, route)| {
                 let kind = shm::records::RouteKind::from_raw(route.kind).unwrap();
                 let prefix = Ipv4Net::new(route.network(), route.prefix_length).unwrap();
-                let via = route.gateway().map(|gateway| format!(" {gateway}")).unwrap_or_default();
+                let via = route
+                    .gateway()
+                    .map(|gateway| format!(" {gateway}"))
+                    .unwrap_or_default();
                 let interface = self.tables.interface_name(route.interface);
                 format!("{prefix} {kind}{via} {interface}").trim_end().to_owned()
             })
@@ -219,9 +256,15 @@ fn route(prefix: &str, target: &str) -> Route {
         name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
         next_hop => RouteTarget::Via(next_hop.parse().unwrap()),
     };
-    Route { prefix: prefix.parse().unwrap(), target }
+    Route {
+        prefix: prefix.parse().unwrap(),
+        target,
+    }
 }
 
 fn forward(interface: u16, last: u8) -> Adjacency {
-    Adjacency::Forward { interface, mac: host_mac(last) }
+    Adjacency::Forward {
+        interface,
+        mac: host_mac(last),
+    }
 }

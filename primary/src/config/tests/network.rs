@@ -1,0 +1,194 @@
+//! What sections say of each other: addresses, routes, neighbours.
+
+use proptest::prelude::*;
+
+use super::*;
+
+#[test]
+fn overlapping_addresses_name_both_interfaces() {
+    let text = GOOD.replace("10.0.0.1/16\", \"10.0.0.2/16", "192.168.0.1/16");
+    assert_problem(
+        &text,
+        "\"192.168.0.1/16",
+        &["192.168.0.1/16 on lan", "192.168.10.1/24 on wan", "line 8"],
+    );
+    let text = GOOD.replace("10.0.0.2/16", "10.0.0.1/16");
+    assert_problem(&text, "\"10.0.0.1/16\"]", &["lan has 10.0.0.1 already"]);
+    let text = GOOD.replace("10.0.0.2/16", "10.0.7.7/24");
+    assert_eq!(
+        problems(&text),
+        [""; 0],
+        "an interface may have subnets of its subnet"
+    );
+}
+
+#[test]
+fn what_can_be_there_once_is_refused_the_second_time() {
+    assert_problem(
+        &GOOD.replace("\"lan\"", "\"wan\""),
+        "\"wan\"",
+        &["an interface 'wan' already (line 6)"],
+    );
+    assert_problem(
+        &GOOD.replace("lan0", "wan0"),
+        "\"net_af",
+        &["kernel interface wan0 is 'wan' already (line 7)"],
+    );
+    assert_problem(
+        &GOOD.replace("packet1", "packet0"),
+        "\"net_af",
+        &["device net_af_packet0 is 'wan' already"],
+    );
+    let pci = GOOD
+        .replace("net_af_packet0,iface=wan0", "01:00.0")
+        .replace("net_af_packet1,iface=lan0", "0000:01:00.0");
+    assert_problem(&pci, "\"0000:01", &["PCI device 0000:01:00.0"]);
+    let route = "[[route]]\nprefix = \"172.16.0.0/12\"\nblackhole = true\n".repeat(2);
+    assert_added(&route, "\"172", &["route to 172.16.0.0/12 already (line 15)"]);
+    let neighbor =
+        "[[neighbor]]\naddress = \"10.0.0.9\"\nmac = \"02:00:00:00:00:01\"\ninterface = \"lan\"\n".repeat(2);
+    assert_added(
+        &neighbor,
+        "\"10.0.0.9\"",
+        &["neighbor 10.0.0.9 is there already (line 15)"],
+    );
+}
+
+#[test]
+fn a_next_hop_is_a_host_on_a_connected_subnet() {
+    let route = |via: &str| format!("[[route]]\nprefix = \"default\"\nvia = \"{via}\"");
+    assert_added(
+        &route("192.168.11.1"),
+        "\"192.168.11.1\"",
+        &["192.168.11.1", "no connected subnet"],
+    );
+    assert_added(
+        &route("192.168.10.1"),
+        "\"192.168.10.1\"",
+        &["gateway's own address on wan"],
+    );
+    assert_added(
+        &route("192.168.10.255"),
+        "\"192.168.10.255\"",
+        &["broadcast address of 192.168.10.0/24"],
+    );
+    assert_added(
+        &route("10.0.1"),
+        "\"10.0.1\"",
+        &["'10.0.1' is not an IPv4 address"],
+    );
+    assert!(parse(&format!("{GOOD}{}", route("10.0.255.254"))).is_ok());
+}
+
+#[test]
+fn a_route_leads_to_one_thing() {
+    let route = |rest: &str| format!("[[route]]\nprefix = \"172.16.0.0/12\"\n{rest}");
+    assert_added(&route(""), "\"172", &["one of via, interface, blackhole"]);
+    assert_added(
+        &route("via = \"10.0.0.9\"\nblackhole = true"),
+        "\"172",
+        &["one of via, interface, blackhole"],
+    );
+    assert_added(
+        &route("tunnel = \"ipsec0\""),
+        "\"ipsec0",
+        &["tunnels are not in this build yet"],
+    );
+    assert_added(&route("blackhole = false"), "false", &["says nothing"]);
+    assert_added(&route("interface = \"lam\""), "\"lam", &["did you mean 'lan'?"]);
+    assert_added(
+        "[[route]]\nprefix = \"10.0.0.0/16\"\nblackhole = true",
+        "\"10",
+        &["the subnet of lan"],
+    );
+    assert_added(
+        "[[route]]\nprefix = \"10.0.0.1/32\"\nblackhole = true",
+        "\"10",
+        &["own address on lan"],
+    );
+}
+
+#[test]
+fn a_neighbor_is_a_station_on_its_interface() {
+    let neighbor = |address: &str, mac: &str, interface: &str| {
+        format!("[[neighbor]]\naddress = \"{address}\"\nmac = \"{mac}\"\ninterface = \"{interface}\"")
+    };
+    let mac = "02:00:00:00:10:02";
+    assert_added(
+        &neighbor("10.0.0.9", mac, "wan"),
+        "\"10.0.0.9",
+        &["10.0.0.0/16", "on lan and not on wan"],
+    );
+    assert_added(
+        &neighbor("172.16.0.1", mac, "wan"),
+        "\"172",
+        &["no subnet of wan"],
+    );
+    assert_added(
+        &neighbor("10.0.0.1", mac, "lan"),
+        "\"10.0.0.1",
+        &["gateway itself"],
+    );
+    assert_added(
+        &neighbor("10.0.0.9", mac, "dmz"),
+        "\"dmz",
+        &["no [[interface]] named 'dmz'", "wan, lan"],
+    );
+    assert_added(
+        &neighbor("10.0.0.9", "02:00:00", "lan"),
+        "\"02",
+        &["not a MAC address"],
+    );
+    assert_added(
+        &neighbor("10.0.0.9", "ff:ff:ff:ff:ff:ff", "lan"),
+        "\"ff",
+        &["no station's MAC address"],
+    );
+}
+
+#[test]
+fn what_does_not_fit_into_the_limits_is_refused() {
+    let text = format!("[limits]\naddresses = 2\n{GOOD}");
+    assert_problem(&text, "\"10.0.0.2/16", &["3 addresses", "room for 2"]);
+    let routes = |prefix: &str| format!("[[route]]\nprefix = \"{prefix}\"\nblackhole = true\n");
+    let text = format!(
+        "{GOOD}[limits]\nroutes4 = 1\n{}{}",
+        routes("172.16.0.0/12"),
+        routes("172.17.0.0/16")
+    );
+    assert_problem(&text, "\"172.17", &["2 routes", "room for 1"]);
+}
+
+proptest! {
+    #[test]
+    fn overlaps_are_found_exactly_where_there_are_any(
+        subnets in proptest::collection::vec((0..64u8, 24..31u8, 0..3usize), 1..6),
+    ) {
+        // Small subnets in 10.0.0.0/24 .. 10.0.63.0/24, over three interfaces.
+        let nets: Vec<(Ipv4Net, usize)> = subnets
+            .iter()
+            .map(|(third, length, interface)| {
+                let host = Ipv4Addr::new(10, 0, third % 4, third.wrapping_mul(4) | 1);
+                (Ipv4Net::new(host, *length).unwrap(), *interface)
+            })
+            .collect();
+        let mut text = String::from("[instance]\nname = \"blue\"\n");
+        for interface in 0..3 {
+            let list: Vec<_> =
+                nets.iter().filter(|(_, at)| *at == interface).map(|(net, _)| format!("\"{net}\"")).collect();
+            text += &format!(
+                "[[interface]]\nname = \"if{interface}\"\ndevice = \"net_null{interface}\"\naddresses = [{}]\n",
+                list.join(",")
+            );
+        }
+        let mut expected = false;
+        for (index, (net, interface)) in nets.iter().enumerate() {
+            for (other, other_interface) in &nets[..index] {
+                let overlap = net.contains(&other.trunc()) || other.contains(&net.trunc());
+                expected |= (overlap && interface != other_interface)
+                    || (net.addr() == other.addr() && interface == other_interface);
+            }
+        }
+        prop_assert_eq!(parse(&text).is_err(), expected, "{}\n{:?}", text, problems(&text));
+    }
+}
