@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use dpdk::MbufBatch;
 use packet::MacAddress;
-use packet::arp::{self, Arp};
+use packet::arp::{self, Arp, Operation};
 use packet::ethernet::{EthernetHeader, MIN_FRAME_LEN, VlanTags};
 use shm::{DropReason, InterfaceCounter};
 
@@ -48,6 +48,11 @@ impl Control<'_> {
         let parsed = EthernetHeader::parse(frame)
             .ok()
             .and_then(|(link, payload)| Arp::parse(payload).ok().map(|message| (link, message)));
+        let name = self.tables.interface_name(interface);
+        match &parsed {
+            Some((_, arp)) => tracing::debug!(target: "arp", "{name}: received {}", describe(arp)),
+            None => tracing::debug!(target: "arp", "{name}: received what is no ARP for IPv4 over Ethernet"),
+        }
         let verdict = match parsed {
             Some((link, message)) => self.tables.arp_received(interface, link.source, &message, now),
             None => ArpVerdict::Malformed,
@@ -64,22 +69,40 @@ impl Control<'_> {
         let Some(ring) = self.send.get_mut(usize::from(interface)) else {
             return;
         };
+        tracing::debug!(target: "arp", "{}: sends {}", self.tables.interface_name(interface), describe(message));
         self.counters.add(interface, InterfaceCounter::Originated, 1);
         let mut frame = [0; MIN_FRAME_LEN];
-        let Ok(length) = message.emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame)
-        else {
-            return;
-        };
         let mut batch = MbufBatch::<1>::new();
-        let filled = self.pool.alloc().and_then(|mut mbuf| {
-            mbuf.append(&frame[..length]).ok()?;
-            batch.push(mbuf).ok()
-        });
+        let filled = message
+            .emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame)
+            .ok()
+            .and_then(|length| {
+                let mut mbuf = self.pool.alloc()?;
+                mbuf.append(&frame[..length]).ok()?;
+                batch.push(mbuf).ok()
+            });
         let reason = match filled {
             None => DropReason::NoBuffer,
             Some(()) if ring.enqueue(&mut batch) == 1 => return,
             Some(()) => DropReason::TxFull,
         };
         self.counters.drop(interface, reason, 1);
+    }
+}
+
+/// An ARP message as a line of the log has it.
+fn describe(message: &Arp) -> String {
+    let Arp {
+        operation,
+        sender_mac,
+        sender_address,
+        target_address,
+        ..
+    } = message;
+    match operation {
+        Operation::Request => {
+            format!("a request: who has {target_address}, asks {sender_address} at {sender_mac}")
+        }
+        Operation::Reply => format!("a reply: {sender_address} is at {sender_mac}"),
     }
 }

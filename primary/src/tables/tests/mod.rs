@@ -3,6 +3,7 @@
 mod addresses;
 mod arp;
 mod limits;
+mod model;
 mod neighbors;
 mod properties;
 mod routes;
