@@ -130,6 +130,7 @@ impl Control<'_> {
                 self.tables.address_add(index, IpNet::V4(*address), now)?;
             }
         }
+        self.perform();
         for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
             self.tables
                 .routes_add(routes, false, RouteProtocol::Static, now)?;

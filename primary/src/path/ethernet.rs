@@ -64,8 +64,3 @@ fn unusual(interface: &InterfaceView, packet: &[u8], note: &mut Note, number: us
         _ => note.drop(DropReason::UnknownEthertype),
     }
 }
-
-/// Where the network header of a frame begins that went through this stage before.
-pub(super) fn network_offset(packet: &[u8]) -> u8 {
-    EthernetHeader::parse(packet).map_or(HEADER_LEN as u8, |(header, _)| header.len() as u8)
-}

@@ -19,28 +19,25 @@ pub(super) fn unforwardable(
     let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else {
         return;
     };
-    match adjacency {
-        Adjacency::Glean { interface } => {
-            // The destination itself is the next hop; ip4_input has checked the header.
-            let Ok(header) = Ipv4::parse(packet.get(usize::from(note.network)..).unwrap_or_default()) else {
-                return note.drop(DropReason::Ip4Truncated);
-            };
-            note.disposition = Disposition::Wait {
-                interface,
-                next_hop: header.destination(),
-            };
-        }
-        Adjacency::Incomplete { interface } => {
-            note.disposition = Disposition::Wait {
-                interface,
-                next_hop: gateway(),
-            };
-        }
-        Adjacency::NoRoute => note.drop(DropReason::NoRoute),
-        Adjacency::Blackhole => note.drop(DropReason::Blackhole),
-        Adjacency::Broadcast => note.drop(DropReason::Ip4DirectedBroadcast),
-        Adjacency::Failed { .. } => note.drop(DropReason::NeighborFailed),
+    let (interface, via) = match adjacency {
+        // The destination itself is the next hop.
+        Adjacency::Glean { interface } => (interface, None),
+        Adjacency::Incomplete { interface } => (interface, Some(gateway())),
+        Adjacency::NoRoute => return note.drop(DropReason::NoRoute),
+        Adjacency::Blackhole => return note.drop(DropReason::Blackhole),
+        Adjacency::Broadcast => return note.drop(DropReason::Ip4DirectedBroadcast),
+        Adjacency::Failed { .. } => return note.drop(DropReason::NeighborFailed),
         // The caller has sent these elsewhere.
-        Adjacency::Local { .. } | Adjacency::Forward { .. } => note.drop(DropReason::LocalUnhandled),
-    }
+        Adjacency::Local { .. } | Adjacency::Forward { .. } => return note.drop(DropReason::LocalUnhandled),
+    };
+    // ip4_input has checked the header.
+    let Ok(header) = Ipv4::parse(packet.get(usize::from(note.network)..).unwrap_or_default()) else {
+        return note.drop(DropReason::Ip4Truncated);
+    };
+    let destination = header.destination();
+    note.disposition = Disposition::Wait {
+        interface,
+        next_hop: via.unwrap_or(destination),
+        destination,
+    };
 }

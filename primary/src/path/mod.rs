@@ -64,6 +64,8 @@ pub enum Disposition {
         interface: u16,
         /// The next hop.
         next_hop: Ipv4Addr,
+        /// Where the packet itself goes: what the FIB says of it tells when the wait is over.
+        destination: Ipv4Addr,
     },
 }
 
@@ -191,31 +193,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
-    /// What the FIB and adjacencies say of a next hop that packets wait for.
-    pub fn resolve(&self, next_hop: Ipv4Addr) -> Adjacency {
-        let found = self.fib.lookup(next_hop.into());
-        let adjacency = self.adjacencies.load(found);
-        if matches!(adjacency, Adjacency::Forward { .. }) {
-            self.adjacencies.mark_used(found);
-        }
-        adjacency
+    /// Whether a packet for `destination` would still have to wait for its next hop.
+    pub fn must_wait(&self, destination: Ipv4Addr) -> bool {
+        let adjacency = self.adjacencies.load(self.fib.lookup(destination.into()));
+        matches!(adjacency, Adjacency::Glean { .. } | Adjacency::Incomplete { .. })
     }
 
-    /// The interfaces, by index.
-    pub fn interfaces(&self) -> &[InterfaceView] {
-        &self.interfaces
-    }
-
-    /// Does for one packet what the last stage does: for packets that have waited for their next hop.
-    pub fn send_resolved(&self, interface: u16, mac: MacAddress, packet: &mut [u8]) -> Note {
+    /// Takes one packet through all stages.
+    pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
         let mut notes = NOTES;
-        let mut burst = Burst {
-            packets: &mut [packet],
-            notes: &mut notes,
-        };
-        burst.notes[0].length = burst.packets[0].len() as u16;
-        burst.notes[0].network = ethernet::network_offset(burst.packets[0]);
-        rewrite::run(&self.interfaces, interface, mac, &mut burst, 0);
+        self.run(
+            ingress,
+            &mut Burst {
+                packets: &mut [packet],
+                notes: &mut notes,
+            },
+        );
         notes[0]
     }
 }

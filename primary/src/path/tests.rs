@@ -195,14 +195,16 @@ fn a_packet_for_an_unknown_next_hop_waits_for_it() {
         bench.one(from_a(on_link).udp(1, 2, b"")).0,
         Disposition::Wait {
             interface: 0,
-            next_hop: on_link
+            next_hop: on_link,
+            destination: on_link
         }
     );
     assert_eq!(
         bench.one(from_a([10, 1, 2, 3].into()).udp(1, 2, b"")).0,
         Disposition::Wait {
             interface: 1,
-            next_hop: [192, 168, 2, 9].into()
+            next_hop: [192, 168, 2, 9].into(),
+            destination: [10, 1, 2, 3].into()
         }
     );
 }

@@ -4,6 +4,7 @@ use dpdk::{Mbuf, MbufBatch};
 use shm::{DropReason, InterfaceCounter};
 
 use super::Engine;
+use super::waiting::Awaited;
 use crate::adjacency;
 use crate::path::{BURST, Disposition, Note};
 
@@ -30,20 +31,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut waited = false;
         for (mbuf, note) in batch.drain().zip(notes) {
             let result = match note.disposition {
-                Disposition::Transmit(interface) => {
-                    if waited {
-                        // The next hop may have been resolved in the middle of this burst.
-                        self.serve_waiting(now);
-                        waited = false;
-                    }
-                    self.transmit(interface, mbuf, note, ingress)
-                }
                 Disposition::Drop(reason) => Err((mbuf, reason)),
                 Disposition::Arp if !self.policer.admit(ingress, now) => Err((mbuf, DropReason::ArpPoliced)),
                 Disposition::Arp => arp.push(mbuf).map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
-                Disposition::Wait { interface, next_hop } => {
-                    waited = true;
-                    self.wait(ingress, interface, next_hop, mbuf, now)
+                Disposition::Transmit(_) | Disposition::Wait { .. } => {
+                    if waited {
+                        // The next hop may have been resolved in the middle of this burst.
+                        self.serve_waiting(now);
+                    }
+                    waited = matches!(note.disposition, Disposition::Wait { .. });
+                    self.place(ingress, mbuf, note, now)
                 }
             };
             if let Err((mbuf, reason)) = result {
@@ -57,18 +54,36 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
     }
 
-    /// Cuts a packet to what its note says and puts it into the batch of its interface.
+    /// Puts a packet where it leaves or waits, or gives it back with the reason why neither can be.
     #[inline]
-    pub(super) fn transmit(
+    pub(super) fn place(
         &mut self,
-        interface: u16,
+        ingress: u16,
         mut mbuf: Mbuf,
         note: &Note,
-        ingress: u16,
+        now: u64,
     ) -> Result<(), Refused> {
         if mbuf.len() != usize::from(note.length) {
             mbuf.truncate(usize::from(note.length));
         }
+        let interface = match note.disposition {
+            Disposition::Transmit(interface) => interface,
+            Disposition::Wait {
+                interface,
+                next_hop,
+                destination,
+            } => {
+                let route = Awaited {
+                    interface,
+                    next_hop,
+                    destination,
+                };
+                return self.wait(ingress, route, mbuf, now);
+            }
+            Disposition::Drop(reason) => return Err((mbuf, reason)),
+            // Only what was just received can be this.
+            Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
+        };
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));
         }

@@ -8,8 +8,7 @@ use shm::{DropReason, InterfaceCounter};
 
 use super::dispatch::Refused;
 use super::{Engine, ResolveRequest};
-use crate::adjacency::{self, Adjacency};
-use crate::path::Disposition;
+use crate::adjacency;
 
 /// Packets that are kept for one next hop.
 const DEPTH: usize = 64;
@@ -27,9 +26,17 @@ pub(super) struct Waiting {
     tsc_hz: u64,
 }
 
+/// What a packet waits for.
+#[derive(Clone, Copy)]
+pub(super) struct Awaited {
+    pub(super) interface: u16,
+    pub(super) next_hop: Ipv4Addr,
+    /// Of the packet: the FIB is asked for it, so that the answer is the one that the packet itself would get.
+    pub(super) destination: Ipv4Addr,
+}
+
 struct Queue {
-    interface: u16,
-    next_hop: Ipv4Addr,
+    awaited: Awaited,
     since: u64,
     asked: u64,
     packets: MbufBatch<DEPTH>,
@@ -51,32 +58,30 @@ impl Waiting {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Keeps a packet until `next_hop` is known, and has the control thread ask for it.
+    /// Keeps a packet until its next hop is known, and has the control thread ask for it.
     #[cold]
     pub(super) fn wait(
         &mut self,
         ingress: u16,
-        interface: u16,
-        next_hop: Ipv4Addr,
+        awaited: Awaited,
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), Refused> {
         let queues = &mut self.waiting.queues;
-        let known = queues
-            .iter()
-            .position(|queue| queue.next_hop == next_hop && queue.interface == interface);
-        let index = match known {
+        let same = |queue: &Queue| {
+            queue.awaited.next_hop == awaited.next_hop && queue.awaited.interface == awaited.interface
+        };
+        let index = match queues.iter().position(same) {
             Some(index) => index,
             None if queues.len() == NEXT_HOPS => return Err((mbuf, DropReason::NeighborQueueFull)),
             None => {
                 queues.push(Queue {
-                    interface,
-                    next_hop,
+                    awaited,
                     since: now,
                     asked: now,
                     packets: MbufBatch::new(),
                 });
-                self.ask(interface, next_hop);
+                self.ask(awaited);
                 self.waiting.queues.len() - 1
             }
         };
@@ -105,46 +110,35 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut moved = 0;
         let mut index = 0;
         while let Some(queue) = self.waiting.queues.get_mut(index) {
-            let adjacency = self.stages.resolve(queue.next_hop);
-            let waiting_for = now.wrapping_sub(queue.since) / self.waiting.tsc_hz;
-            match adjacency {
-                Adjacency::Glean { .. } | Adjacency::Incomplete { .. } if waiting_for < PATIENCE_SECONDS => {
-                    if now.wrapping_sub(queue.asked) / self.waiting.tsc_hz >= ASK_AGAIN_SECONDS {
-                        queue.asked = now;
-                        let (interface, next_hop) = (queue.interface, queue.next_hop);
-                        self.ask(interface, next_hop);
-                    }
-                    index += 1;
+            let seconds = now.wrapping_sub(queue.since) / self.waiting.tsc_hz;
+            let must_wait = self.stages.must_wait(queue.awaited.destination);
+            if must_wait && seconds < PATIENCE_SECONDS {
+                if now.wrapping_sub(queue.asked) / self.waiting.tsc_hz >= ASK_AGAIN_SECONDS {
+                    queue.asked = now;
+                    let awaited = queue.awaited;
+                    self.ask(awaited);
                 }
-                _ => {
-                    let queue = self.waiting.queues.swap_remove(index);
-                    moved += queue.packets.len();
-                    self.release(queue.packets, adjacency);
-                }
+                index += 1;
+                continue;
             }
+            let queue = self.waiting.queues.swap_remove(index);
+            moved += queue.packets.len();
+            self.release(queue.packets, must_wait, now);
         }
         moved
     }
 
-    /// Sends packets that have waited, or drops them when the next hop is not one that packets can be sent to.
-    fn release(&mut self, mut packets: MbufBatch<DEPTH>, adjacency: Adjacency) {
+    /// Takes packets that have waited through the stages once more, each by its own destination: routes may have changed
+    /// meanwhile. Those that nobody answered for in time are dropped.
+    fn release(&mut self, mut packets: MbufBatch<DEPTH>, gave_up: bool, now: u64) {
         for mut mbuf in packets.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-            let result = match adjacency {
-                Adjacency::Forward { interface, mac } => {
-                    let note = self.stages.send_resolved(interface, mac, mbuf.data_mut());
-                    match note.disposition {
-                        Disposition::Transmit(interface) => self.transmit(interface, mbuf, &note, ingress),
-                        Disposition::Drop(reason) => Err((mbuf, reason)),
-                        // The last stage knows no others.
-                        Disposition::Arp | Disposition::Wait { .. } => {
-                            Err((mbuf, DropReason::NeighborFailed))
-                        }
-                    }
-                }
-                Adjacency::NoRoute => Err((mbuf, DropReason::NoRoute)),
-                _ => Err((mbuf, DropReason::NeighborFailed)),
+            let result = if gave_up {
+                Err((mbuf, DropReason::NeighborFailed))
+            } else {
+                let note = self.stages.run_one(ingress, mbuf.data_mut());
+                self.place(ingress, mbuf, &note, now)
             };
             if let Err((_mbuf, reason)) = result {
                 self.counters.drop(ingress, reason, 1);
@@ -163,7 +157,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
     }
 
-    fn ask(&mut self, interface: u16, next_hop: Ipv4Addr) {
+    fn ask(
+        &mut self,
+        Awaited {
+            interface, next_hop, ..
+        }: Awaited,
+    ) {
         // A full ring loses the request; it is repeated while packets wait.
         self.resolve.enqueue(&[ResolveRequest {
             next_hop: next_hop.into(),
