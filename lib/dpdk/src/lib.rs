@@ -40,11 +40,11 @@ pub use lcore::{LaunchError, LcoreHandle, LcoreId};
 pub use mbuf::{ChecksumStatus, Mbuf, MbufError, OffloadFlags};
 pub use numa::NumaNode;
 pub use pool::{Pool, PoolError};
-pub use runtime_directory::{ThreadsRunning, set_runtime_directory};
 pub use port::{
     Device, LinkStatus, MacAddress, Port, PortConfig, PortError, PortId, PortInfo, PortStats, RunningPort,
     RxOffloads, RxQueue, StartedPort, TxOffloads, TxQueue,
 };
+pub use runtime_directory::{ThreadsRunning, set_runtime_directory};
 
 /// The DPDK release that this program was compiled for, such as "22.11.11".
 pub const DPDK_VERSION: &str = dpdk_sys::VERSION;

@@ -4,7 +4,9 @@ use std::path::Path;
 
 /// The process has threads already.
 #[derive(Debug, thiserror::Error)]
-#[error("the EAL runtime directory can only be set before the process has a second thread, and it has {threads}")]
+#[error(
+    "the EAL runtime directory can only be set before the process has a second thread, and it has {threads}"
+)]
 pub struct ThreadsRunning {
     /// Threads of the process.
     threads: usize,
