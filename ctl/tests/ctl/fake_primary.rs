@@ -84,7 +84,8 @@ impl FakePrimary {
 
     /// Ends as by SIGKILL: directory, socket, segment and tables stay, the lock does not.
     pub(crate) fn die(mut self) -> DeadPrimary {
-        self.end().unwrap().leave();
+        // A killed process drops nothing.
+        std::mem::forget(self.end().unwrap());
         // The lock removes what is at its path when it is dropped, so something else is there for that moment.
         let aside = self.run_dir.join("aside");
         fs::rename(self.directory.path(), &aside).unwrap();
