@@ -32,8 +32,9 @@ impl Control<'_> {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {
+                    let up = link.up && port.netdev.as_deref().is_none_or(has_carrier);
                     self.tables
-                        .set_link(interface, link.up, link.speed_mbps.unwrap_or(0), now);
+                        .set_link(interface, up, link.speed_mbps.unwrap_or(0), now);
                 }
                 Err(error) => tracing::debug!(target: "port", "{}: cannot read the link: {error}", port.name),
             }
@@ -83,6 +84,13 @@ impl Control<'_> {
             }
         }
     }
+}
+
+/// Whether a kernel interface carries packets, sysfs-class-net(5). Drivers on kernel interfaces report a link that is
+/// always up. An interface that was set down, or is gone, has no carrier to read.
+fn has_carrier(netdev: &str) -> bool {
+    std::fs::read_to_string(format!("/sys/class/net/{netdev}/carrier"))
+        .is_ok_and(|carrier| carrier.trim() == "1")
 }
 
 /// The record of the pool that packets lie in.
