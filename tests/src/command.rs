@@ -58,6 +58,15 @@ impl Captured {
         })
     }
 
+    /// The lines that it wrote on stderr, log lines left out: those begin with the date.
+    pub fn complaints(&self) -> Vec<&str> {
+        let is_dated = |line: &&str| {
+            let date: Vec<_> = line.splitn(4, ['-', 'T']).take(3).collect();
+            date.len() == 3 && date.iter().all(|part| part.parse::<u32>().is_ok())
+        };
+        self.stderr.lines().filter(|line| !is_dated(line)).collect()
+    }
+
     /// What it printed, parsed as JSON.
     ///
     /// # Errors
@@ -242,6 +251,14 @@ mod tests {
         let mut command = Command::new("sh");
         command.args(["-c", script]);
         command
+    }
+
+    #[test]
+    fn a_complaint_is_told_from_a_log_line() {
+        let script =
+            "echo 2026-11-21T04:01:58.469Z notice  instance: entered >&2; echo x: a-b-c is wrong >&2";
+        let captured = run(sh(script), Wait::ToTheEnd(GRACE)).unwrap();
+        assert_eq!(captured.complaints(), ["x: a-b-c is wrong"]);
     }
 
     #[test]

@@ -58,6 +58,14 @@ pub enum Error {
         /// What it said.
         output: String,
     },
+    /// A state that was waited for did not come about.
+    #[error("{expected} was not seen within {} s", .limit.as_secs())]
+    NotSeen {
+        /// What was waited for.
+        expected: String,
+        /// The bound.
+        limit: Duration,
+    },
     /// A process ignored SIGTERM and had to be killed.
     #[error("{process} was still alive {} s after SIGTERM and was killed; its output was:\n{output}", .limit.as_secs())]
     Unstoppable {

@@ -1,0 +1,131 @@
+//! The counters of a primary, as `tollgate-ctl --json counter` has them.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::Deserialize;
+
+use crate::{Error, Primary, wait_until};
+
+/// What a primary that nobody sends to needs at most to come to rest.
+const REST_LIMIT: Duration = Duration::from_secs(10);
+
+/// The counters of one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct InterfaceCounters {
+    /// Name of the interface.
+    pub interface: String,
+    /// Packets received.
+    pub rx_packets: u64,
+    /// Packets sent.
+    pub tx_packets: u64,
+    /// Packets that ended at the control thread.
+    pub delivered: u64,
+    /// Packets that the gateway made itself.
+    pub originated: u64,
+    /// Echo requests that became replies.
+    pub echo_replies: u64,
+    /// Packets that wait for a neighbour.
+    pub waiting: u64,
+    /// Dropped packets by reason.
+    pub drops: BTreeMap<String, u64>,
+}
+
+/// The counters of all interfaces at one moment.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Counters(pub Vec<InterfaceCounters>);
+
+impl Counters {
+    /// One counter, summed over all interfaces.
+    pub fn sum(&self, counter: impl Fn(&InterfaceCounters) -> u64) -> u64 {
+        self.0.iter().map(counter).sum()
+    }
+
+    /// Packets dropped for `reason`, on all interfaces.
+    ///
+    /// # Panics
+    /// There is no such reason: a test that misspells one must not pass.
+    pub fn dropped(&self, reason: &str) -> u64 {
+        self.sum(|interface| interface.drops[reason])
+    }
+
+    /// Reasons for which packets were dropped, with their numbers.
+    pub fn drops(&self) -> BTreeMap<&str, u64> {
+        let mut all = BTreeMap::new();
+        for (reason, packets) in self.0.iter().flat_map(|interface| &interface.drops) {
+            if *packets > 0 {
+                *all.entry(reason.as_str()).or_default() += packets;
+            }
+        }
+        all
+    }
+
+    /// Packets that came into being: received or made here.
+    pub fn came(&self) -> u64 {
+        self.sum(|interface| interface.rx_packets + interface.originated)
+    }
+
+    /// What became of them: sent, delivered, dropped, or still waiting.
+    pub fn went(&self) -> u64 {
+        self.sum(|interface| {
+            let ended = interface.tx_packets + interface.delivered + interface.waiting;
+            ended + interface.drops.values().sum::<u64>()
+        })
+    }
+}
+
+impl Primary {
+    /// The counters now.
+    ///
+    /// # Errors
+    /// `tollgate-ctl` fails, or lacks a counter.
+    pub fn counters(&self) -> Result<Counters, Error> {
+        let captured = self.ctl(&["--json", "counter", "show"])?.success()?;
+        serde_json::from_str(&captured.stdout).map_err(|source| Error::NotJson {
+            command: captured.command,
+            source,
+            output: captured.stdout,
+        })
+    }
+
+    /// The counters once they have stopped: nothing is under way any more.
+    ///
+    /// # Errors
+    /// Packets keep coming, or `tollgate-ctl` fails.
+    pub fn counters_at_rest(&self) -> Result<Counters, Error> {
+        let mut before = self.counters()?;
+        let mut since = std::time::Instant::now();
+        wait_until("that no packet moves any more", REST_LIMIT, || {
+            let now = self.counters()?;
+            if now != before {
+                before = now;
+                since = std::time::Instant::now();
+                return Ok(None);
+            }
+            Ok((since.elapsed() > Duration::from_millis(200)).then_some(now))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = r#"[
+      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"waiting":3,"drops":{"no_route":4,"blackhole":0}},
+      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"waiting":0,"drops":{"no_route":0}}
+    ]"#;
+
+    #[test]
+    fn sums_go_over_all_interfaces() {
+        let counters: Counters = serde_json::from_str(TEXT).unwrap();
+        assert_eq!((counters.came(), counters.went()), (11, 11));
+        assert_eq!(counters.dropped("no_route"), 4);
+        assert_eq!(counters.drops(), BTreeMap::from([("no_route", 4)]));
+    }
+
+    #[test]
+    fn a_counter_that_is_missing_is_an_error() {
+        assert!(serde_json::from_str::<Counters>(&TEXT.replace("originated", "made")).is_err());
+    }
+}

@@ -1,0 +1,79 @@
+//! One `[[interface]]` of a primary's configuration.
+
+use std::fmt::Write;
+
+/// A port with its addresses.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    name: String,
+    /// Devargs; None: af_packet on the kernel link of the same name, numbered by the builder.
+    device: Option<String>,
+    addresses: Vec<String>,
+    mtu: Option<u16>,
+}
+
+impl Interface {
+    /// A port on the kernel link `link` of the primary's namespace.
+    pub fn af_packet(link: &str) -> Self {
+        Self {
+            name: link.to_owned(),
+            device: None,
+            addresses: Vec::new(),
+            mtu: None,
+        }
+    }
+
+    /// A port named `name` on a DPDK device, as devargs or a PCI address.
+    pub fn device(name: &str, devargs: &str) -> Self {
+        Self {
+            device: Some(devargs.to_owned()),
+            ..Self::af_packet(name)
+        }
+    }
+
+    /// One more address, as `ADDRESS/LENGTH`.
+    #[must_use]
+    pub fn address(mut self, address: &str) -> Self {
+        self.addresses.push(address.to_owned());
+        self
+    }
+
+    /// The MTU, in bytes of IP packet.
+    #[must_use]
+    pub fn mtu(mut self, mtu: u16) -> Self {
+        self.mtu = Some(mtu);
+        self
+    }
+
+    /// Its section of the file; `number` tells af_packet devices apart.
+    pub(crate) fn toml(&self, number: usize) -> String {
+        let device = self
+            .device
+            .clone()
+            .unwrap_or_else(|| format!("net_af_packet{number},iface={}", self.name));
+        let mut text = format!(
+            "\n[[interface]]\nname = {}\ndevice = {}\naddresses = [{}]\n",
+            quoted(&self.name),
+            quoted(&device),
+            quoted_list(&self.addresses)
+        );
+        if let Some(mtu) = self.mtu {
+            let _ = writeln!(text, "mtu = {mtu}");
+        }
+        text
+    }
+}
+
+/// A TOML basic string; JSON's escapes are a subset of TOML's.
+pub(crate) fn quoted(text: &str) -> String {
+    serde_json::Value::from(text).to_string()
+}
+
+/// TOML strings with commas between them.
+pub(crate) fn quoted_list(values: &[String]) -> String {
+    values
+        .iter()
+        .map(|value| quoted(value))
+        .collect::<Vec<_>>()
+        .join(", ")
+}

@@ -1,0 +1,60 @@
+//! Two workers on ports that have one queue each.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as expected"
+)]
+
+use std::time::Duration;
+
+use tests::{Privilege, Receiver, TwoHosts};
+
+const LIMIT: Duration = Duration::from_secs(60);
+
+#[test]
+fn two_workers_forward_all_and_keep_the_order_of_flows() {
+    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+    let primary = hosts.primary("gw").workers(2).start().unwrap();
+    let words = ["-i", "0.002", "-c", "500", "-W", "2"];
+    let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
+    assert!(pings.all_answered(), "{pings:?}");
+
+    // Both directions at a time: each worker receives from one port and hands over to the other's.
+    let there = Receiver::start(
+        &hosts.host_b,
+        &format!("{}:4789", TwoHosts::ADDRESS_B),
+        16,
+        40_000,
+    )
+    .unwrap();
+    let back = Receiver::start(
+        &hosts.host_a,
+        &format!("{}:4789", TwoHosts::ADDRESS_A),
+        16,
+        40_000,
+    )
+    .unwrap();
+    std::thread::scope(|scope| {
+        let other = scope.spawn(|| back.send_from(&hosts.host_b, 64, 10_000).unwrap());
+        there.send_from(&hosts.host_a, 64, 10_000).unwrap();
+        other.join().unwrap();
+    });
+    for receiver in [there, back] {
+        let total = receiver.report(LIMIT).unwrap().total;
+        assert_eq!(
+            (total.received, total.lost, total.duplicates, total.out_of_order),
+            (40_000, 0, 0, 0)
+        );
+    }
+    let counters = primary.counters_at_rest().unwrap();
+    assert_eq!(counters.drops(), [].into());
+    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+
+    let workers = primary.ctl_json(&["worker", "show"]).unwrap();
+    let workers = workers.as_array().unwrap();
+    let available = std::thread::available_parallelism().unwrap().get();
+    assert_eq!(workers.len(), available.min(2));
+    for worker in workers {
+        assert!(worker["packets"].as_u64() > Some(0), "{worker}");
+    }
+}
