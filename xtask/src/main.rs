@@ -6,6 +6,7 @@
 
 #![forbid(unsafe_code)]
 
+mod bench;
 mod cargo;
 mod demo;
 mod error;
@@ -35,7 +36,8 @@ use crate::progress::say;
     after_help = "Examples:\n  cargo xtask demo               two hosts talk through a primary; everything is put back\n  \
                   cargo xtask demo --keep        leaves it up to play with\n  \
                   cargo xtask test               unit tests and whole-system tests\n  \
-                  cargo xtask test forwarding    only the tests with `forwarding` in their names"
+                  cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
+                  cargo xtask bench              packets per second, beside dpdk-testpmd"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -61,6 +63,8 @@ enum Task {
         /// Runs only the tests whose names hold this.
         filter: Option<String>,
     },
+    /// Measures how many packets a worker forwards, as a ratio to dpdk-testpmd.
+    Bench,
     /// Checks format, clippy, dependencies and licences.
     Lint,
     /// Removes what a run has left; run by the other commands, as root.
@@ -78,6 +82,7 @@ fn main() -> ExitCode {
         Task::Demo { down: true, .. } => kept::take_down(),
         Task::Demo { keep, .. } => demo::run(keep),
         Task::Test { soak, filter } => system_tests::run(soak, filter.as_deref()),
+        Task::Bench => bench::run(),
         Task::Lint => lint::run(),
         Task::Sweep { run } => host::sweep_here(&run),
     });

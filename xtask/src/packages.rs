@@ -19,6 +19,8 @@ const BUILD: &[&str] = &["gcc", "libc6-dev", "libclang-dev", "libdpdk-dev", "pkg
 const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 /// What system tests use besides.
 const TESTS: &[&str] = &["iputils-arping", "tcpdump"];
+/// What the bench compares with: dpdk-testpmd.
+const BENCH: &[&str] = &["dpdk-dev"];
 
 /// What a command needs installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +31,8 @@ pub(crate) enum Needs {
     Demo,
     /// To build it and to run the system tests.
     Tests,
+    /// To build it and to measure.
+    Bench,
 }
 
 impl Needs {
@@ -37,6 +41,7 @@ impl Needs {
             Self::Build => &[BUILD],
             Self::Demo => &[BUILD, TOPOLOGY],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
+            Self::Bench => &[BUILD, BENCH],
         };
         groups.concat()
     }
@@ -57,6 +62,7 @@ impl Needs {
                 "arping",
                 "tcpdump",
             ],
+            Self::Bench => &["cc", "pkg-config", "dpdk-testpmd"],
         }
     }
 }
@@ -128,7 +134,8 @@ fn check_by_program(system: &System, needs: Needs) -> Result<(), Error> {
     let mut missing: Vec<_> = needs
         .programs()
         .iter()
-        .filter(|program| works(program, "--version").is_err())
+        // Not --version: dpdk-testpmd says it and goes on.
+        .filter(|program| works(program, "--help").is_err())
         .map(|program| (*program).to_owned())
         .collect();
     interrupt::check()?;
@@ -213,7 +220,7 @@ mod tests {
 
     #[test]
     fn each_command_needs_what_the_build_needs() {
-        for needs in [Needs::Build, Needs::Demo, Needs::Tests] {
+        for needs in [Needs::Build, Needs::Demo, Needs::Tests, Needs::Bench] {
             let packages = needs.packages();
             assert!(
                 packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),
