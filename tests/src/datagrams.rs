@@ -19,7 +19,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use nix::sys::socket::{setsockopt, sockopt};
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::socket::{setsockopt, sockopt},
+    unistd::Pid,
+};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of run, flow and number.
@@ -91,6 +95,22 @@ pub struct Sent {
     pub seconds: f64,
     /// Times that the kernel reported an error of an earlier datagram (ICMP unreachable).
     pub errors: u32,
+}
+
+/// Keeps this thread on the first CPU that it may use. veth queues packets on the CPU of their sender: one that moves
+/// to another may see later packets overtake earlier ones before any gateway had them.
+///
+/// # Errors
+/// The kernel refuses.
+pub fn stay_on_one_cpu() -> io::Result<()> {
+    let this_thread = Pid::from_raw(0);
+    let allowed = sched_getaffinity(this_thread)?;
+    let mut one = CpuSet::new();
+    if let Some(first) = (0..CpuSet::count()).find(|&cpu| allowed.is_set(cpu).unwrap_or(false)) {
+        one.set(first)?;
+        sched_setaffinity(this_thread, &one)?;
+    }
+    Ok(())
 }
 
 /// Sends `load`, in bursts of at most 20 that are evenly spaced. A sender that was held up goes on from there, it does not catch up.
@@ -367,6 +387,18 @@ mod tests {
             (report.foreign, report.total.received, report.total.lost),
             (2, 0, 1)
         );
+    }
+
+    #[test]
+    fn a_thread_that_stays_on_one_cpu_has_one() {
+        let cpus = thread::spawn(|| {
+            stay_on_one_cpu().unwrap();
+            let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+            (0..CpuSet::count())
+                .filter(|&cpu| allowed.is_set(cpu).unwrap())
+                .count()
+        });
+        assert_eq!(cpus.join().unwrap(), 1);
     }
 
     #[test]

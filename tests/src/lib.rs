@@ -60,6 +60,6 @@ pub use process_builder::ProcessBuilder;
 pub use run_id::{RUN_ID_VARIABLE, RunId};
 pub use snapshot::HostState;
 pub use sweep::{Swept, sweep};
-pub use traffic::{Pings, Receiver};
+pub use traffic::{Pinger, Pings, Receiver};
 pub use two_hosts::TwoHosts;
 pub use waiting::wait_until;

@@ -1,14 +1,20 @@
 //! Pings and numbered datagrams between namespaces, and what came of them.
 
-use std::time::Duration;
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::{
     Captured, Error, Namespace, Process, RunId, binaries,
     datagrams::{Report, Sent},
+    interrupt,
 };
 
 /// What a program that moves traffic needs to start.
 const START_LIMIT: Duration = Duration::from_secs(10);
+/// How long an answer may take that `ping` did not wait for.
+const LATE_ANSWERS: Duration = Duration::from_secs(2);
 
 /// What `ping` said at its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,16 +52,80 @@ impl Pings {
 }
 
 impl Namespace {
-    /// Pings `to` with the words of `ping` that are given besides, to the end.
+    /// Pings `to` with the words of `ping` that are given besides, to the end. Nobody else may ping from here meanwhile.
     ///
     /// # Errors
     /// `ping` does not come to its summary within `limit`, or a signal came.
     pub fn ping(&self, to: &str, words: &[&str], limit: Duration) -> Result<Pings, Error> {
-        let mut all = vec!["ping", "-n", "-q"];
-        all.extend(words);
-        all.push(to);
-        let captured = self.run_within(limit, "pings", &all)?;
-        Pings::parse(&captured.stdout).ok_or_else(|| failed(captured))
+        Pinger::start(self, to, words)?.finish(limit)
+    }
+
+    /// Echo replies that the kernel of this namespace has received.
+    fn echo_replies(&self) -> Result<u64, Error> {
+        let captured = self.run("reads counters", &["cat", "/proc/net/snmp"])?;
+        let lines = || captured.stdout.lines().filter(|line| line.starts_with("Icmp:"));
+        let (names, values) = (lines().next(), lines().nth(1));
+        let mut columns = names
+            .into_iter()
+            .flat_map(str::split_whitespace)
+            .zip(values.into_iter().flat_map(str::split_whitespace));
+        let found = columns.find(|(name, _)| *name == "InEchoReps");
+        found
+            .and_then(|(_, value)| value.parse().ok())
+            .ok_or_else(|| failed(captured))
+    }
+}
+
+/// `ping` at work in a namespace.
+///
+/// It ends two round trips after its last request, however short those were. An answer that the scheduler held up is
+/// counted by the kernel all the same, so that count is taken.
+#[derive(Debug)]
+pub struct Pinger<'a> {
+    namespace: &'a Namespace,
+    process: Process,
+    before: u64,
+}
+
+impl<'a> Pinger<'a> {
+    /// Starts to ping `to` from `namespace`, with the words of `ping` that are given besides.
+    ///
+    /// # Errors
+    /// `ping` is not installed.
+    pub fn start(namespace: &'a Namespace, to: &str, words: &[&str]) -> Result<Self, Error> {
+        let before = namespace.echo_replies()?;
+        let process = namespace
+            .process("pings", "ping")
+            .args(["-n", "-q"])
+            .args(words)
+            .arg(to)
+            .start()?;
+        Ok(Self {
+            namespace,
+            process,
+            before,
+        })
+    }
+
+    /// Waits for its end, and for answers that came too late for it.
+    ///
+    /// # Errors
+    /// It does not come to its summary within `limit`.
+    pub fn finish(mut self, limit: Duration) -> Result<Pings, Error> {
+        let status = self.process.wait(limit)?;
+        let mut pings = Pings::parse(&self.process.stdout()).ok_or_else(|| Error::Failed {
+            command: "ping".to_owned(),
+            status,
+            stderr: self.process.stderr(),
+        })?;
+        let began = Instant::now();
+        // Without any answer ping has waited for as long as it was told.
+        while pings.answered > 0 && pings.answered < pings.sent && began.elapsed() < LATE_ANSWERS {
+            let replies = self.namespace.echo_replies()? - self.before;
+            pings.answered = u32::try_from(replies).unwrap_or(u32::MAX).min(pings.sent);
+            thread::sleep(interrupt::TICK);
+        }
+        Ok(pings)
     }
 }
 

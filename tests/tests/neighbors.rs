@@ -108,6 +108,28 @@ fn packets_wait_for_a_late_neighbor_and_arrive_in_order() {
 }
 
 #[test]
+fn packets_behind_those_that_wait_do_not_overtake_them() {
+    let hosts = hosts();
+    let primary = hosts.primary("gw").start().unwrap();
+    let address = format!("{}:4789", TwoHosts::ADDRESS_B);
+    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    for round in 0..20 {
+        let delete = ["neigh", "del", TwoHosts::ADDRESS_B, "dev", TwoHosts::PORT_B];
+        primary.ctl(&delete).unwrap().success().unwrap();
+        let receiver = Receiver::start(&hosts.host_b, &address, 4, 1000).unwrap();
+        // Packets keep coming while the neighbour is asked, and while those that waited leave.
+        receiver.send_from(&hosts.host_a, 64, 10_000).unwrap();
+        let total = receiver.report(LIMIT).unwrap().total;
+        assert_eq!(
+            (total.received, total.lost, total.duplicates, total.out_of_order),
+            (1000, 0, 0, 0),
+            "in round {round}; drops: {:?}",
+            primary.counters_at_rest().unwrap().drops()
+        );
+    }
+}
+
+#[test]
 fn packets_for_a_dead_neighbor_are_dropped_and_counted() {
     let hosts = hosts();
     let primary = hosts.primary("gw").start().unwrap();

@@ -17,7 +17,7 @@ use control::{
     message::{Request, Route, RouteTarget},
 };
 use nix::sys::signal::Signal;
-use tests::{Interface, Namespace, Pings, Primary, PrimaryBuilder, Privilege, RunId, TwoHosts};
+use tests::{Interface, Namespace, Pinger, Primary, PrimaryBuilder, Privilege, RunId, TwoHosts};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// A host behind host-b that pings go to.
@@ -101,14 +101,8 @@ fn no_ping_is_lost_or_misrouted_while_routes_come_and_go() {
     }
     let strayed = three.strayed();
     let count = seconds * 500;
-    let mut pings = three
-        .hosts
-        .host_a
-        .process("pings", "ping")
-        .args(["-n", "-q", "-i", "0.002", "-W", "2", "-c", &count.to_string()])
-        .arg(BEHIND_B)
-        .start()
-        .unwrap();
+    let words = ["-i", "0.002", "-W", "2", "-c", &count.to_string()];
+    let pings = Pinger::start(&three.hosts.host_a, BEHIND_B, &words).unwrap();
     // Around the host that is pinged, by way of host-c, and over it, by way of host-b's addresses.
     let around = [
         route("10.9.9.8/32", ADDRESS_C),
@@ -147,8 +141,7 @@ fn no_ping_is_lost_or_misrouted_while_routes_come_and_go() {
         took < seconds as f64 * 1.2,
         "20 routes per second were not kept up: {rounds} in {took} s"
     );
-    pings.wait(LIMIT).unwrap();
-    let pings = Pings::parse(&pings.stdout()).unwrap();
+    let pings = pings.finish(LIMIT).unwrap();
     let counters = primary.counters_at_rest().unwrap();
     assert!(
         pings.all_answered() && pings.sent as usize == count,

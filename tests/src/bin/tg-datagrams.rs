@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use clap::{Parser, Subcommand};
-use tests::datagrams::{Expectation, HEADER, Load, receive, send};
+use tests::datagrams::{Expectation, HEADER, Load, receive, send, stay_on_one_cpu};
 
 /// Sends numbered datagrams, or receives them and says which were lost, repeated or out of order.
 #[derive(Parser)]
@@ -67,15 +67,18 @@ fn main() -> ExitCode {
             rate,
             size,
             run,
-        } => send(&Load {
-            to,
-            flows,
-            count,
-            rate,
-            size,
-            run,
-        })
-        .map(|sent| serde_json::json!(sent)),
+        } => stay_on_one_cpu()
+            .and_then(|()| {
+                send(&Load {
+                    to,
+                    flows,
+                    count,
+                    rate,
+                    size,
+                    run,
+                })
+            })
+            .map(|sent| serde_json::json!(sent)),
         Role::Receive {
             bind,
             flows,
