@@ -20,6 +20,9 @@ pub const WORDS: usize = 4;
 /// The most interfaces that an adjacency can name.
 pub const MAX_INTERFACES: usize = 1 << 12;
 
+/// The kind of [`Adjacency::Forward`].
+const FORWARD: u64 = 7;
+
 /// Memory for adjacencies: hugepages in production, a `Vec` in tests.
 pub trait Storage: std::ops::Deref<Target = [AtomicU64]> + Send + Sync + 'static {}
 impl<T: std::ops::Deref<Target = [AtomicU64]> + Send + Sync + 'static> Storage for T {}
@@ -73,7 +76,7 @@ impl Adjacency {
             4 => Self::Glean { interface },
             5 => Self::Incomplete { interface },
             6 => Self::Failed { interface },
-            7 => Self::Forward {
+            FORWARD => Self::Forward {
                 interface,
                 mac: MacAddress::from_bits(word),
             },
@@ -92,7 +95,7 @@ impl Adjacency {
             Self::Glean { interface } => word(4, interface, 0),
             Self::Incomplete { interface } => word(5, interface, 0),
             Self::Failed { interface } => word(6, interface, 0),
-            Self::Forward { interface, mac } => word(7, interface, mac.to_bits()),
+            Self::Forward { interface, mac } => word(FORWARD, interface, mac.to_bits()),
         }
     }
 }
@@ -110,7 +113,49 @@ impl<S> Clone for AdjacencyReader<S> {
     }
 }
 
+/// The adjacencies borrowed for a burst.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    words: &'a [AtomicU64],
+}
+
+impl View<'_> {
+    /// The interface of a neighbour; `None` for all other kinds of adjacency.
+    #[inline]
+    pub fn egress(self, index: NextHop) -> Option<u16> {
+        // Acquire, as in `load`.
+        let word = self.words.get(index.index() * WORDS)?.load(Ordering::Acquire);
+        (word >> 60 == FORWARD).then_some((word >> 48 & 0xfff) as u16)
+    }
+
+    /// The MAC address of a neighbour on interface `egress`, and the note that packets go there; `None` for all else.
+    #[inline]
+    pub fn by(self, egress: u16, index: NextHop) -> Option<MacAddress> {
+        let [word, used, ..] = self.words.get(index.index() * WORDS..)?.first_chunk::<WORDS>()?;
+        let word = word.load(Ordering::Acquire);
+        if word >> 48 != FORWARD << 12 | u64::from(egress) {
+            return None;
+        }
+        mark(used);
+        Some(MacAddress::from_bits(word))
+    }
+}
+
+/// Notes that packets go there. A load first: the line stays shared among workers while the mark is set.
+#[inline]
+fn mark(used: &AtomicU64) {
+    if used.load(Ordering::Relaxed) == 0 {
+        used.store(1, Ordering::Relaxed);
+    }
+}
+
 impl<S: Storage> AdjacencyReader<S> {
+    /// All of them, for a burst.
+    #[inline]
+    pub fn view(&self) -> View<'_> {
+        View { words: &self.words }
+    }
+
     /// What the next hop stands for now.
     #[inline]
     pub fn load(&self, index: NextHop) -> Adjacency {
@@ -126,10 +171,7 @@ impl<S: Storage> AdjacencyReader<S> {
     #[inline]
     pub fn mark_used(&self, index: NextHop) {
         if let Some(used) = self.words.get(index.index() * WORDS + 1) {
-            // A load first: the line stays shared among workers while the mark is set.
-            if used.load(Ordering::Relaxed) == 0 {
-                used.store(1, Ordering::Relaxed);
-            }
+            mark(used);
         }
     }
 

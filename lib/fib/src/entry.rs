@@ -85,6 +85,12 @@ impl Entry {
         self.0 & EXTENDED != 0
     }
 
+    /// All ones if the entry is extended, else all zeros.
+    #[inline]
+    pub(crate) const fn extended_mask(self) -> u32 {
+        (self.0.cast_signed() >> 31).cast_unsigned()
+    }
+
     /// The group of an extended entry.
     #[inline]
     pub(crate) const fn group(self) -> usize {

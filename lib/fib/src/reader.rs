@@ -37,7 +37,6 @@ impl<T: Storage> Fib4Reader<T> {
     ///
     /// First loads all tbl24 entries, which do not depend on each other, so that their cache misses overlap; then
     /// those of tbl8, if there are any.
-    #[inline]
     pub fn lookup_burst(&self, addresses: &[u32], next_hops: &mut [NextHop]) {
         let Ok(view) = self.tables.view() else {
             return next_hops.fill(NextHop::NONE);
@@ -50,9 +49,7 @@ impl<T: Storage> Fib4Reader<T> {
         }
         if Entry(seen).is_extended() {
             for (address, next_hop) in addresses.iter().zip(&mut *next_hops) {
-                if next_hop.held().is_extended() {
-                    *next_hop = NextHop::holding(view.second(next_hop.held(), *address));
-                }
+                *next_hop = NextHop::holding(view.second_if_extended(next_hop.held(), *address));
             }
         }
         for (_, next_hop) in addresses.iter().zip(next_hops) {

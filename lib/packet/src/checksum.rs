@@ -73,11 +73,10 @@ impl Sum {
     /// The sum folded to 16 bits. It is 0 only if everything added was.
     #[inline]
     pub fn fold(self) -> u16 {
-        let sum = (self.0 & 0xffff_ffff) + (self.0 >> 32);
-        let sum = (sum & 0xffff) + (sum >> 16);
-        let sum = (sum & 0xffff) + (sum >> 16);
-        let sum = (sum & 0xffff) + (sum >> 16);
-        u16::from_be(sum as u16)
+        // A number and itself with its halves exchanged: the upper half of the sum is both halves and the carry.
+        let sum = (self.0.wrapping_add(self.0.rotate_left(32)) >> 32) as u32;
+        let sum = (sum.wrapping_add(sum.rotate_left(16)) >> 16) as u16;
+        u16::from_be(sum)
     }
 
     /// What goes into the checksum field: the complement of the folded sum.

@@ -56,6 +56,27 @@ impl<'a> Ipv4<'a> {
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Ipv4<'a>, Ipv4Error> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Ipv4Error::Truncated)?;
+        // Version 4 and no options, as almost always.
+        if header[0] != 0x45 {
+            return Ipv4::parse_with_options(bytes, header);
+        }
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let packet = bytes.get(..total_len).ok_or(Ipv4Error::TotalLength)?;
+        let payload = packet.get(HEADER_LEN..).ok_or(Ipv4Error::TotalLength)?;
+        if !Sum::ZERO.ipv4_header(header).is_valid() {
+            return Err(Ipv4Error::Checksum);
+        }
+        let options = &[];
+        Ok(Ipv4 {
+            header,
+            options,
+            payload,
+        })
+    }
+
+    /// The rest of `parse` for a header that is longer, or wrong.
+    #[cold]
+    fn parse_with_options(bytes: &'a [u8], header: &'a [u8; HEADER_LEN]) -> Result<Ipv4<'a>, Ipv4Error> {
         if header[0] >> 4 != 4 {
             return Err(Ipv4Error::Version);
         }
@@ -71,11 +92,7 @@ impl<'a> Ipv4<'a> {
         let (_, options) = whole_header
             .split_at_checked(HEADER_LEN)
             .ok_or(Ipv4Error::TotalLength)?;
-        let mut sum = Sum::ZERO.ipv4_header(header);
-        if !options.is_empty() {
-            sum = sum.bytes(options);
-        }
-        if !sum.is_valid() {
+        if !Sum::ZERO.ipv4_header(header).bytes(options).is_valid() {
             return Err(Ipv4Error::Checksum);
         }
         Ok(Ipv4 {
@@ -155,14 +172,14 @@ impl<'a> Ipv4<'a> {
     #[inline]
     pub fn source(&self) -> Ipv4Addr {
         let &[.., a, b, c, d, _, _, _, _] = self.header;
-        Ipv4Addr::new(a, b, c, d)
+        Ipv4Addr::from([a, b, c, d])
     }
 
     /// Destination address.
     #[inline]
     pub fn destination(&self) -> Ipv4Addr {
         let &[.., a, b, c, d] = self.header;
-        Ipv4Addr::new(a, b, c, d)
+        Ipv4Addr::from([a, b, c, d])
     }
 
     /// The options, unchecked: empty or a multiple of 4 bytes, at most 40.
@@ -249,12 +266,16 @@ pub(crate) fn fill_checksum(header: &mut [u8]) {
 #[inline]
 #[must_use = "a packet whose TTL has run out may not be forwarded"]
 pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) -> Option<u8> {
-    let ttl = header[8];
-    if ttl <= 1 {
+    let [.., ttl, _, sum0, sum1, _, _, _, _, _, _, _, _] = header;
+    if *ttl <= 1 {
         return None;
     }
-    set_ttl(header, ttl - 1);
-    Some(ttl - 1)
+    *ttl -= 1;
+    // As `update16` does, of a word that shrinks by 0x0100: whatever it was, !old + new is 0xfeff.
+    let sum = u32::from(!u16::from_be_bytes([*sum0, *sum1])) + 0xfeff;
+    let sum = (sum & 0xffff) + (sum >> 16);
+    [*sum0, *sum1] = (!(sum as u16)).to_be_bytes();
+    Some(*ttl)
 }
 
 /// Sets the TTL and updates the checksum.

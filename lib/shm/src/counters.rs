@@ -17,7 +17,7 @@ macro_rules! counter_enum {
     ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-        #[repr(usize)]
+        #[repr(u8)]
         pub enum $name { $($(#[$variant_doc])* $variant,)* }
 
         impl $name {

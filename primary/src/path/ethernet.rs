@@ -7,60 +7,52 @@ use packet::EtherType;
 use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use shm::DropReason;
 
-use super::{Alive, Burst, Disposition, InterfaceView, Note};
+use super::{Disposition, InterfaceView, Note};
 
+/// Whether this is the usual frame: ours, untagged, IPv4, from a station. The others go through [`run`].
 #[inline]
-pub(super) fn run(interface: &InterfaceView, burst: &mut Burst<'_, '_>, ip4: &mut Alive) {
-    let own = interface.mac.octets();
-    for (number, (packet, note)) in burst.packets.iter().zip(burst.notes.iter_mut()).enumerate() {
-        // The usual frame: ours, untagged, IPv4, from a station.
-        if let Some(header) = packet.first_chunk::<HEADER_LEN>() {
-            let [d0, d1, d2, d3, d4, d5, source, _, _, _, _, _, 0x08, 0x00] = *header else {
-                unusual(interface, packet, note, number, ip4);
-                continue;
-            };
-            if [d0, d1, d2, d3, d4, d5] == own && source & 1 == 0 {
-                *note = Note {
-                    length: packet.len() as u16,
-                    network: HEADER_LEN as u8,
-                    ..Note::NEW
-                };
-                ip4.push(number);
-                continue;
-            }
-        }
-        unusual(interface, packet, note, number, ip4);
-    }
+pub(super) fn is_usual(interface: &InterfaceView, packet: &[u8]) -> bool {
+    packet.first_chunk::<HEADER_LEN>().is_some_and(|header| {
+        let &[d0, d1, d2, d3, d4, d5, source, .., type0, type1] = header;
+        [d0, d1, d2, d3, d4, d5] == interface.mac.octets()
+            && source & 1 == 0
+            && [type0, type1] == [0x08, 0x00]
+    })
 }
 
-#[cold]
-fn unusual(interface: &InterfaceView, packet: &[u8], note: &mut Note, number: usize, ip4: &mut Alive) {
+/// Notes where the frame's network header begins; whether the frame goes on as an IPv4 packet.
+pub(super) fn run(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> bool {
     *note = Note {
         length: packet.len() as u16,
         ..Note::NEW
     };
-    let Ok((header, _payload)) = EthernetHeader::parse(packet) else {
-        return note.drop(DropReason::EthernetTruncated);
-    };
+    match classify(interface, packet, note) {
+        Ok(EtherType::IPV4) => return true,
+        Ok(EtherType::ARP) => note.disposition = Disposition::Arp,
+        Ok(_) => note.drop(DropReason::UnknownEthertype),
+        Err(reason) => note.drop(reason),
+    }
+    false
+}
+
+/// What a frame carries that is for us.
+fn classify(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Result<EtherType, DropReason> {
+    let (header, _payload) = EthernetHeader::parse(packet).map_err(|_| DropReason::EthernetTruncated)?;
     let group = header.destination.is_multicast();
     if !group && header.destination != interface.mac {
-        return note.drop(DropReason::OtherHost);
+        return Err(DropReason::OtherHost);
     }
     if header.source.is_multicast() {
-        return note.drop(DropReason::EthernetSource);
+        return Err(DropReason::EthernetSource);
     }
     if header.ethertype.is_tag() {
-        return note.drop(DropReason::VlanDepth);
+        return Err(DropReason::VlanDepth);
     }
     if header.tags.iter().any(|tag| tag.vid() != 0) {
-        return note.drop(DropReason::UnknownVlan);
+        return Err(DropReason::UnknownVlan);
     }
     // 14, 18 or 22.
     note.network = header.len() as u8;
     note.group_frame = group;
-    match header.ethertype {
-        EtherType::IPV4 => ip4.push(number),
-        EtherType::ARP => note.disposition = Disposition::Arp,
-        _ => note.drop(DropReason::UnknownEthertype),
-    }
+    Ok(header.ethertype)
 }

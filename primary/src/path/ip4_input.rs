@@ -5,35 +5,25 @@ use packet::ipv4::Ipv4Error;
 use packet::transport::checksum_is_partial;
 use shm::DropReason;
 
-use super::{Alive, BURST, Burst, InterfaceView, Note};
+use super::{InterfaceView, Note};
 
-#[inline]
-pub(super) fn run(
-    interface: &InterfaceView,
-    burst: &mut Burst<'_, '_>,
-    ip4: &Alive,
-    destinations: &mut [u32; BURST],
-    alive: &mut Alive,
-) {
-    for number in ip4.iter() {
-        let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else {
-            break;
-        };
-        let network = usize::from(note.network);
-        match check(interface, packet.get(network..).unwrap_or_default(), note) {
-            Ok((destination, length)) => {
-                // At most a burst's worth: `alive` has as many places as `destinations`.
-                destinations[alive.count] = destination;
-                note.length = network as u16 + length;
-                alive.push(number);
-            }
-            Err(reason) => note.drop(reason),
+/// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here.
+#[inline(always)]
+pub(super) fn run(interface: &InterfaceView, packet: &[u8], network: usize, note: &mut Note) -> Option<u32> {
+    match check(interface, packet.get(network..).unwrap_or_default(), note) {
+        Ok((destination, length)) => {
+            note.length = network as u16 + length;
+            Some(destination)
+        }
+        Err(reason) => {
+            note.drop(reason);
+            None
         }
     }
 }
 
 /// The destination and the total length, or why the packet goes no further.
-#[inline]
+#[inline(always)]
 fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, u16), DropReason> {
     if interface.kernel_device && claimed_length(packet) > interface.mtu {
         // Segmentation was left to hardware. Such a packet may be cut short as well, so this comes first.
@@ -47,12 +37,8 @@ fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, 
         Ipv4Error::Checksum => DropReason::Ip4Checksum,
     })?;
     let (source, destination) = (u32::from(header.source()), u32::from(header.destination()));
-    // 0/8 and 127/8 are nobody's on a wire; 224/3 is multicast, reserved or broadcast.
-    if is_special(source) {
-        return Err(martian_source());
-    }
-    if is_special(destination) {
-        return Err(special_destination(destination));
+    if is_special(source) | is_special(destination) {
+        return Err(special(source, destination));
     }
     if note.group_frame {
         return Err(DropReason::Ip4LinkBroadcast);
@@ -70,20 +56,18 @@ fn claimed_length(packet: &[u8]) -> u16 {
         .map_or(0, |bytes| u16::from_be_bytes([bytes[2], bytes[3]]))
 }
 
+/// 0/8 and 127/8 are nobody's on a wire; 224/3 is multicast, reserved or broadcast.
 #[inline]
 fn is_special(address: u32) -> bool {
-    let first = address >> 24;
-    first == 0 || first == 127 || first >= 224
+    let first = (address >> 24) as u8;
+    (first.wrapping_sub(1) >= 223) | (first == 127)
 }
 
 #[cold]
-fn martian_source() -> DropReason {
-    DropReason::Ip4MartianSource
-}
-
-#[cold]
-fn special_destination(destination: u32) -> DropReason {
-    if destination == u32::MAX || destination >> 28 == 0b1110 {
+fn special(source: u32, destination: u32) -> DropReason {
+    if is_special(source) {
+        DropReason::Ip4MartianSource
+    } else if destination == u32::MAX || destination >> 28 == 0b1110 {
         DropReason::Ip4Multicast
     } else {
         DropReason::Ip4MartianDestination

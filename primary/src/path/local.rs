@@ -7,15 +7,15 @@ use packet::icmpv4::Icmpv4Error;
 use packet::{Icmpv4, Ipv4, Protocol, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
-use super::{Burst, Disposition, InterfaceView};
+use super::{Disposition, InterfaceView, Note};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
 const TTL: u8 = 64;
 
-/// Answers packet `number`, or drops it.
-pub(super) fn run(interface: &InterfaceView, ingress: u16, burst: &mut Burst<'_, '_>, number: usize) {
-    let (Some(packet), Some(note)) = (burst.packets.get_mut(number), burst.notes.get_mut(number)) else {
-        return;
+/// Answers a packet that came in by `ingress`, or drops it.
+pub(super) fn run(interfaces: &[InterfaceView], ingress: u16, packet: &mut [u8], note: &mut Note) {
+    let Some(interface) = interfaces.get(usize::from(ingress)) else {
+        return note.drop(DropReason::InterfaceDown);
     };
     match answer(
         interface,

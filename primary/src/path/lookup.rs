@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use packet::Ipv4;
 use shm::DropReason;
 
-use super::{Burst, Disposition};
+use super::{Disposition, Note};
 use crate::adjacency::Adjacency;
 
 /// Waits for a next hop that is not known yet, or drops. `gateway` is the next hop of an adjacency that has one.
@@ -13,12 +13,9 @@ use crate::adjacency::Adjacency;
 pub(super) fn unforwardable(
     adjacency: Adjacency,
     gateway: impl FnOnce() -> Ipv4Addr,
-    burst: &mut Burst<'_, '_>,
-    number: usize,
+    packet: &[u8],
+    note: &mut Note,
 ) {
-    let (Some(packet), Some(note)) = (burst.packets.get(number), burst.notes.get_mut(number)) else {
-        return;
-    };
     let (interface, via) = match adjacency {
         // The destination itself is the next hop.
         Adjacency::Glean { interface } => (interface, None),

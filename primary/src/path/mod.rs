@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use fib::{Fib4Reader, NextHop};
 use packet::MacAddress;
+use packet::ethernet::HEADER_LEN;
 use shm::DropReason;
 
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
@@ -99,42 +100,56 @@ impl Note {
     fn drop(&mut self, reason: DropReason) {
         self.disposition = Disposition::Drop(reason);
     }
+
+    /// Whether the packet leaves with all of the `length` bytes that it came with.
+    #[inline]
+    fn leaves_whole(&self, length: usize) -> bool {
+        matches!(self.disposition, Disposition::Transmit(_))
+            && self.trim == 0
+            && usize::from(self.length) == length
+    }
 }
 
 /// The numbers of the packets in a burst that go on to the next stage.
-struct Alive {
-    numbers: [u8; BURST],
-    count: usize,
-}
+#[derive(Clone, Copy)]
+struct Alive(u32);
 
 impl Alive {
-    const NONE: Self = Self {
-        numbers: [0; BURST],
-        count: 0,
-    };
+    const NONE: Self = Self(0);
 
     #[inline]
-    fn push(&mut self, number: usize) {
-        if let Some(place) = self.numbers.get_mut(self.count) {
-            // A burst has 32 packets.
-            *place = number as u8;
-            self.count += 1;
-        }
+    fn insert(&mut self, number: usize) {
+        self.0 |= 1 << number;
     }
 
     #[inline]
-    fn iter(&self) -> impl Iterator<Item = usize> + '_ {
-        self.numbers
-            .iter()
-            .take(self.count)
-            .map(|number| usize::from(*number))
+    fn contains(self, number: usize) -> bool {
+        self.0 & 1 << number != 0
+    }
+
+    /// Makes the next hops of all other packets none. They were looked up as well, which costs less than to sort them out.
+    #[inline]
+    fn clear_others(self, next_hops: &mut [NextHop]) {
+        if self.0.count_ones() as usize == next_hops.len() {
+            return;
+        }
+        for (number, next_hop) in next_hops.iter_mut().enumerate() {
+            if !self.contains(number) {
+                *next_hop = NextHop::NONE;
+            }
+        }
     }
 }
 
-/// A burst on its way: bytes and notes by number.
-pub struct Burst<'p, 'b> {
-    /// From the destination MAC address on.
-    pub packets: &'b mut [&'p mut [u8]],
+const _: () = assert!(
+    BURST == u32::BITS as usize,
+    "a burst has a bit of `Alive` for each packet"
+);
+
+/// A burst on its way: packets and notes by number.
+pub struct Burst<'b, P> {
+    /// Mbufs, or whatever else gives its bytes, from the destination MAC address on.
+    pub packets: &'b mut [P],
     /// As many as packets.
     pub notes: &'b mut [Note; BURST],
 }
@@ -160,37 +175,95 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 
     /// Takes a burst that came in by `ingress` through all stages: afterwards each packet's note says what becomes of
-    /// it. At most [`BURST`] packets are looked at.
+    /// it. If they all leave by one interface and none has to be cut, that is the answer, and the notes need no look.
+    /// At most [`BURST`] packets are looked at.
     #[inline]
-    pub fn run(&self, ingress: u16, burst: &mut Burst<'_, '_>) {
-        let Some(interface) = self
-            .interfaces
-            .get(usize::from(ingress))
-            .filter(|interface| interface.is_up())
-        else {
-            return drop_all(burst, DropReason::InterfaceDown);
+    pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+        let Some(interface) = self.up(ingress) else {
+            drop_all(burst, DropReason::InterfaceDown);
+            return None;
         };
-        let mut ip4 = Alive::NONE;
-        ethernet::run(interface, burst, &mut ip4);
-
-        let mut destinations = [0u32; BURST];
-        let mut alive = Alive::NONE;
-        ip4_input::run(interface, burst, &ip4, &mut destinations, &mut alive);
-
+        let count = burst.packets.len().min(BURST);
+        let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
+        let mut destinations = [0; BURST];
+        let alive = input(interface, packets, notes, &mut destinations[..count]);
         let mut next_hops = [NextHop::NONE; BURST];
         self.fib
-            .lookup_burst(&destinations[..alive.count], &mut next_hops[..alive.count]);
-        for (number, next_hop) in alive.iter().zip(next_hops) {
-            let adjacency = self.adjacencies.load(next_hop);
-            if let Adjacency::Forward { interface, mac } = adjacency {
-                self.adjacencies.mark_used(next_hop);
-                rewrite::run(&self.interfaces, interface, mac, burst, number);
-            } else if let Adjacency::Local { .. } = adjacency {
-                local::run(interface, ingress, burst, number);
-            } else {
-                lookup::unforwardable(adjacency, || self.adjacencies.next_hop(next_hop), burst, number);
+            .lookup_burst(&destinations[..count], &mut next_hops[..count]);
+        alive.clear_others(&mut next_hops[..count]);
+        self.output(ingress, packets, notes, &next_hops[..count], alive)
+    }
+
+    /// What follows the lookup.
+    // Not inlined, as `input`: each loop has the registers to itself.
+    #[inline(never)]
+    fn output<P: AsMut<[u8]>>(
+        &self,
+        ingress: u16,
+        packets: &mut [P],
+        notes: &mut [Note],
+        next_hops: &[NextHop],
+        alive: Alive,
+    ) -> Option<u16> {
+        let adjacencies = self.adjacencies.view();
+        // The packets of a burst mostly leave by one interface: what is known of that of the first is looked up once.
+        let common = next_hops
+            .first()
+            .and_then(|next_hop| adjacencies.egress(*next_hop));
+        let common = common.and_then(|egress| Some((egress, self.up(egress)?)));
+        let mut whole = 0;
+        for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
+            let packet = packet.as_mut();
+            if let Some((egress, out)) = common
+                && let Some(mac) = adjacencies.by(egress, *next_hop)
+                && usize::from(note.network) == HEADER_LEN
+            {
+                note.disposition = match rewrite::run(out, mac, packet, note) {
+                    Ok(()) => Disposition::Transmit(egress),
+                    Err(reason) => Disposition::Drop(reason),
+                };
+                whole += usize::from(note.leaves_whole(packet.len()));
+            } else if alive.contains(number) {
+                self.output_other(ingress, packet, note, *next_hop);
             }
         }
+        common
+            .filter(|_| whole == next_hops.len())
+            .map(|(egress, _)| egress)
+    }
+
+    /// For a packet that leaves by another interface than the first of its burst, with less than it came with, or not at all.
+    #[inline(never)]
+    fn output_other(&self, ingress: u16, packet: &mut [u8], note: &mut Note, next_hop: NextHop) {
+        match self.adjacencies.load(next_hop) {
+            Adjacency::Forward { interface, mac } => {
+                self.adjacencies.mark_used(next_hop);
+                self.forward(interface, mac, packet, note);
+            }
+            Adjacency::Local { .. } => local::run(&self.interfaces, ingress, packet, note),
+            adjacency => {
+                lookup::unforwardable(adjacency, || self.adjacencies.next_hop(next_hop), packet, note)
+            }
+        }
+    }
+
+    /// Makes a packet ready to leave by interface `egress` for `mac`.
+    fn forward(&self, egress: u16, mac: MacAddress, packet: &mut [u8], note: &mut Note) {
+        // The new link header ends where the network header begins; a tag that was there goes.
+        note.trim = note.network.saturating_sub(HEADER_LEN as u8);
+        let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
+        note.disposition = match self.up(egress).map(|out| rewrite::run(out, mac, packet, note)) {
+            Some(Ok(())) => Disposition::Transmit(egress),
+            Some(Err(reason)) => Disposition::Drop(reason),
+            None => Disposition::Drop(DropReason::InterfaceDown),
+        };
+    }
+
+    /// An interface that is up.
+    fn up(&self, interface: u16) -> Option<&InterfaceView> {
+        self.interfaces
+            .get(usize::from(interface))
+            .filter(|interface| interface.is_up())
     }
 
     /// Whether a packet for `destination` would still have to wait for its next hop.
@@ -213,7 +286,46 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 }
 
-fn drop_all(burst: &mut Burst<'_, '_>, reason: DropReason) {
+/// What comes before the lookup: which packets go on, and to where.
+#[inline(never)]
+fn input<P: AsMut<[u8]>>(
+    interface: &InterfaceView,
+    packets: &mut [P],
+    notes: &mut [Note],
+    destinations: &mut [u32],
+) -> Alive {
+    let mut alive = Alive::NONE;
+    for (number, ((packet, note), destination)) in packets.iter_mut().zip(notes).zip(destinations).enumerate()
+    {
+        let packet = packet.as_mut();
+        let found = if ethernet::is_usual(interface, packet) {
+            *note = Note {
+                length: packet.len() as u16,
+                network: HEADER_LEN as u8,
+                ..Note::NEW
+            };
+            ip4_input::run(interface, packet, HEADER_LEN, note)
+        } else {
+            unusual(interface, packet, note)
+        };
+        if let Some(found) = found {
+            *destination = found;
+            alive.insert(number);
+        }
+    }
+    alive
+}
+
+/// For frames that are tagged, for everybody, of another EtherType, or not for us.
+#[inline(never)]
+fn unusual(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Option<u32> {
+    let goes_on = ethernet::run(interface, packet, note);
+    goes_on
+        .then(|| ip4_input::run(interface, packet, usize::from(note.network), note))
+        .flatten()
+}
+
+fn drop_all<P>(burst: &mut Burst<'_, P>, reason: DropReason) {
     for note in burst.notes.iter_mut().take(burst.packets.len()) {
         *note = Note::NEW;
         note.drop(reason);

@@ -35,6 +35,15 @@ impl Bench {
         let mut adjacencies = AdjacencyWriter::new((0..64 * WORDS).map(|_| AtomicU64::new(0)).collect());
         let mut to_b = NextHop::NONE;
         for (prefix, adjacency, next_hop) in [
+            // No packet may come here: what was dropped before the lookup must not either.
+            (
+                "0.0.0.0/8",
+                Adjacency::Forward {
+                    interface: 1,
+                    mac: NEIGHBOR,
+                },
+                Ipv4Addr::UNSPECIFIED,
+            ),
             (
                 "192.168.2.2/32",
                 Adjacency::Forward {
@@ -83,6 +92,18 @@ impl Bench {
             to_b,
             up,
         }
+    }
+
+    /// The interface by which all packets of a burst leave whole, and what is noted of each.
+    fn burst(&self, mut packets: Vec<Vec<u8>>) -> (Option<u16>, Vec<Note>) {
+        let mut notes = NOTES;
+        let packets = packets.as_mut_slice();
+        let count = packets.len();
+        let burst = &mut Burst {
+            packets,
+            notes: &mut notes,
+        };
+        (self.path.run(0, burst), notes[..count].to_vec())
     }
 
     fn run(&self, packets: &mut [Vec<u8>]) -> Vec<Note> {
@@ -137,6 +158,51 @@ fn a_packet_leaves_with_new_macs_and_one_less_ttl() {
     assert_eq!(ip.ttl(), 16);
     assert_eq!(rest[12..], original[14 + 12..], "all but TTL and checksum stays");
     assert!(bench.adjacencies.take_used(bench.to_b));
+}
+
+#[test]
+fn a_burst_that_leaves_whole_by_one_interface_says_so() {
+    let bench = Bench::new();
+    let plain = || from_a(HOST_B).udp(1, 2, b"payload");
+    let full = vec![plain(); BURST];
+    assert_eq!(bench.burst(full.clone()).0, Some(1));
+    assert_eq!(bench.burst(full[..1].to_vec()).0, Some(1));
+    let tagged = PacketBuilder::ethernet(GATEWAY[0], SENDER)
+        .tag(VlanTag {
+            tpid: EtherType::VLAN,
+            tci: 0,
+        })
+        .ipv4(HOST_A, HOST_B)
+        .udp(1, 2, b"payload");
+    let padded = PacketBuilder::ethernet(GATEWAY[0], SENDER)
+        .padded()
+        .ipv4(HOST_A, HOST_B)
+        .udp(1, 2, b"");
+    let others = [
+        tagged,
+        padded,
+        from_a(HOST_B).ttl(1).udp(1, 2, b""),
+        from_a([10, 3, 0, 1].into()).udp(1, 2, b""),
+        from_a([10, 1, 0, 1].into()).udp(1, 2, b""),
+        from_a(OWN).echo_request(1, 2, b""),
+        vec![0; 13],
+    ];
+    for (other, place) in others.iter().zip([0, 1, BURST - 1].into_iter().cycle()) {
+        let mut packets = full.clone();
+        packets[place] = other.clone();
+        let (together, notes) = bench.burst(packets);
+        assert_eq!(together, None, "{other:?}");
+        let (alone, _) = bench.one(other.clone());
+        for (number, note) in notes.iter().enumerate() {
+            let expected = if number == place {
+                alone
+            } else {
+                Disposition::Transmit(1)
+            };
+            assert_eq!(note.disposition, expected, "packet {number}");
+        }
+    }
+    assert_eq!(bench.burst(Vec::new()).0, None);
 }
 
 #[test]

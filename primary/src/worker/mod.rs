@@ -111,9 +111,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut tally = Tally::new();
         let mut batch = MbufBatch::<BURST>::new();
 
+        let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
             checkpoint.pass();
-            let begin = dpdk::tsc();
             let mut received = 0;
             for entry in &mut entries {
                 let count = entry.queue.receive(&mut batch);
@@ -130,9 +130,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
             tally.round(begin, now, received, moved);
+            // One look at the clock a round: it takes as long as a packet.
+            begin = now;
             if idle.round(moved, &mut checkpoint) {
                 tally.sleeps += 1;
                 tally.publish(&engine.counters, now);
+                begin = dpdk::tsc();
             } else if tally.is_due() {
                 tally.publish(&engine.counters, now);
             }
@@ -159,40 +162,38 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards.
     #[inline]
     fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
-        let count = batch.len();
-        let mut notes = NOTES;
-        let mut bytes = 0;
-        let mut segmented = false;
-        {
-            for mbuf in batch.iter() {
-                mbuf.prefetch_data();
-            }
-            let mut mbufs = batch.iter_mut();
-            let mut packets: [&mut [u8]; BURST] = std::array::from_fn(|_| match mbufs.next() {
-                Some(mbuf) => {
-                    bytes += mbuf.len();
-                    segmented |= mbuf.segment_count() != 1;
-                    mbuf.data_mut()
-                }
-                None => &mut [],
-            });
-            let packets = &mut packets[..count];
-            self.stages.run(
-                ingress,
-                &mut Burst {
-                    packets,
-                    notes: &mut notes,
-                },
-            );
+        let count = batch.len() as u64;
+        let (mut bytes, mut segmented) = (0, false);
+        for mbuf in batch.iter() {
+            mbuf.prefetch_data();
+            bytes += mbuf.len();
+            segmented |= mbuf.segment_count() != 1;
         }
-        self.counters
-            .add(ingress, InterfaceCounter::RxPackets, count as u64);
+        self.counters.add(ingress, InterfaceCounter::RxPackets, count);
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
-        if segmented {
-            dispatch::refuse_segmented(batch, &mut notes);
+        let mut notes = NOTES;
+        let together = self.stages.run(
+            ingress,
+            &mut Burst {
+                packets: batch,
+                notes: &mut notes,
+            },
+        );
+        match together {
+            Some(egress) if !segmented && self.waiting.is_empty() => {
+                self.transmit.append(egress, batch, bytes, &self.counters);
+                self.counters
+                    .drop(ingress, DropReason::TxFull, batch.len() as u64);
+                batch.clear();
+            }
+            _ => {
+                if segmented {
+                    dispatch::refuse_segmented(batch, &mut notes);
+                }
+                self.dispatch(ingress, batch, &notes, now);
+            }
         }
-        self.dispatch(ingress, batch, &notes, now);
     }
 
     /// Sends what the control thread or another worker has for a queue of this worker.

@@ -7,6 +7,8 @@ use dpdk::ring::MbufProducer;
 use dpdk::{Mbuf, MbufBatch, TxQueue};
 use shm::{CounterBlock, InterfaceCounter};
 
+use crate::path::BURST;
+
 /// Packets that wait for a device.
 const BATCH: usize = 64;
 
@@ -54,6 +56,32 @@ impl Transmit {
         }
     }
 
+    /// Takes a burst of `bytes` for an interface. What stays in `burst` found no room.
+    #[inline]
+    pub(super) fn append(
+        &mut self,
+        interface: u16,
+        burst: &mut MbufBatch<BURST>,
+        bytes: usize,
+        counters: &CounterBlock,
+    ) {
+        let Some(out) = self.interfaces.get_mut(usize::from(interface)) else {
+            return;
+        };
+        if burst.is_full()
+            && out.batch.is_empty()
+            && let Exit::Queue(queue) = &mut out.exit
+        {
+            // Nothing to gain by waiting for more.
+            send(queue, burst, bytes, interface, counters);
+        }
+        out.batch.append(burst);
+        if !burst.is_empty() {
+            out.flush(interface, counters);
+            out.batch.append(burst);
+        }
+    }
+
     /// Offers everything to the devices.
     #[inline]
     pub(super) fn flush(&mut self, counters: &CounterBlock) {
@@ -78,16 +106,36 @@ impl Interface {
         match &mut self.exit {
             Exit::Queue(queue) => {
                 // The device may free what it took, so lengths are added up before.
-                let length = |batch: &MbufBatch<BATCH>| batch.iter().map(Mbuf::len).sum::<usize>();
-                let before = length(&self.batch);
-                let sent = queue.send(&mut self.batch);
-                let bytes = before - length(&self.batch);
-                counters.add(interface, InterfaceCounter::TxPackets, sent as u64);
-                counters.add(interface, InterfaceCounter::TxBytes, bytes as u64);
+                let bytes = length(&self.batch);
+                send(queue, &mut self.batch, bytes, interface, counters);
             }
             Exit::HandOver(ring) => {
                 ring.enqueue(&mut self.batch);
             }
         }
     }
+}
+
+/// Offers a batch of `bytes` to a device; what the device does not take stays in the batch.
+#[inline]
+fn send<const N: usize>(
+    queue: &mut TxQueue,
+    batch: &mut MbufBatch<N>,
+    bytes: usize,
+    interface: u16,
+    counters: &CounterBlock,
+) {
+    let sent = queue.send(batch);
+    counters.add(interface, InterfaceCounter::TxPackets, sent as u64);
+    counters.add(
+        interface,
+        InterfaceCounter::TxBytes,
+        (bytes - length(batch)) as u64,
+    );
+}
+
+/// Bytes of all packets.
+#[inline]
+fn length<const N: usize>(batch: &MbufBatch<N>) -> usize {
+    batch.iter().map(Mbuf::len).sum()
 }

@@ -246,6 +246,22 @@ fn slice<'a>(segment: Header) -> &'a [u8] {
     unsafe { std::slice::from_raw_parts(segment.data(), segment.data_len()) }
 }
 
+impl AsRef<[u8]> for Mbuf {
+    /// [`Mbuf::data`].
+    #[inline(always)]
+    fn as_ref(&self) -> &[u8] {
+        self.data()
+    }
+}
+
+impl AsMut<[u8]> for Mbuf {
+    /// [`Mbuf::data_mut`].
+    #[inline(always)]
+    fn as_mut(&mut self) -> &mut [u8] {
+        self.data_mut()
+    }
+}
+
 impl Drop for Mbuf {
     #[inline]
     fn drop(&mut self) {
