@@ -38,8 +38,8 @@ pub(crate) fn run(soak: bool, filter: Option<&str>) -> Result<(), Error> {
         filter,
     };
     let mut outcome = unit;
-    match host.restore_after(runner.run_all(&executables)) {
-        Ok(system) => outcome.add(system),
+    match host.restore_after(runner.run_all(&executables, &mut outcome)) {
+        Ok(()) => {}
         Err(error @ Error::Step(::tests::Error::Interrupted(_))) => return Err(error),
         Err(error) => outcome.faults.push(error.to_string()),
     }
@@ -126,8 +126,8 @@ struct Runner<'a> {
 }
 
 impl Runner<'_> {
-    fn run_all(&self, executables: &[PathBuf]) -> Result<Outcome, Error> {
-        let mut outcome = Outcome::default();
+    /// Adds to `outcome` as it goes: what was seen counts whatever comes after it.
+    fn run_all(&self, executables: &[PathBuf], outcome: &mut Outcome) -> Result<(), Error> {
         for (number, executable) in executables.iter().enumerate() {
             step!(
                 "system tests {} of {}: {}",
@@ -137,7 +137,7 @@ impl Runner<'_> {
             );
             outcome.add(self.run(executable)?);
         }
-        Ok(outcome)
+        Ok(())
     }
 
     /// Runs one executable, one test at a time: each has the CPUs to itself.
