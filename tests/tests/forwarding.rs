@@ -47,6 +47,11 @@ fn pings_of_all_sizes_are_answered_each_once() {
 fn datagrams_of_sixteen_flows_arrive_once_and_in_order() {
     let hosts = hosts();
     let primary = hosts.primary("gw").start().unwrap();
+    // Host-a knows its gateway before: its kernel lets packets overtake those that it kept for ARP.
+    let first = hosts
+        .host_a
+        .ping(TwoHosts::GATEWAY_A, &["-c", "1", "-W", "2"], LIMIT);
+    assert!(first.unwrap().all_answered());
     let (flows, count) = (16, 200_000);
     let address = format!("{}:4789", TwoHosts::ADDRESS_B);
     let receiver = Receiver::start(&hosts.host_b, &address, flows, count).unwrap();
