@@ -137,11 +137,26 @@ fn a_missing_namespace_is_named_with_what_lists_them() {
     assert_refused(wrong, FAILED, &["nosuchnetns", "ip netns"]);
 }
 
+/// The words that run a shell script, then a program, in a mount namespace of its own.
+fn apart(script: &str) -> [&str; 8] {
+    // In a chroot the root directory is no mount point, whose propagation could be changed.
+    let propagation = match is_mount_point("/") {
+        true => "--propagation=private",
+        false => "--propagation=unchanged",
+    };
+    ["unshare", "--mount", propagation, "--", "sh", "-c", script, "sh"]
+}
+
+fn is_mount_point(path: &str) -> bool {
+    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
+    mounts.lines().any(|line| line.split(' ').nth(4) == Some(path))
+}
+
 #[test]
 fn without_hugetlbfs_the_primary_says_how_to_mount_it() {
     // In a mount namespace of its own, where nobody else's mounts are touched.
     let script = "umount --all --types hugetlbfs && exec \"$@\"";
-    let under = ["unshare", "--mount", "--", "sh", "-c", script, "sh"];
+    let under = apart(script);
     assert_refused(
         primary().under(&under),
         FAILED,
@@ -169,7 +184,7 @@ fn a_hugetlbfs_that_is_full_is_named() {
         "mount -t hugetlbfs -o size=2M,pagesize=2M none {0} && exec \"$@\"",
         mount.display()
     );
-    let under = ["unshare", "--mount", "--", "sh", "-c", &script, "sh"];
+    let under = apart(&script);
     let text = primary().config_text();
     let with_mount = text.replacen(
         "[eal]\n",

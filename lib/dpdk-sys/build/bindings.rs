@@ -40,6 +40,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_lcore_id",
     "rte_lcore_to_socket_id",
     "rte_log_cur_msg_loglevel",
+    "rte_log_set_global_level",
     "rte_mempool_in_use_count",
     "rte_openlog_stream",
     "rte_pktmbuf_alloc",

@@ -164,6 +164,7 @@ impl Eal {
         pool::forget_all();
         // SAFETY: nothing points into DPDK's memory any more, and without an Eal nothing new can be made.
         let (result, log) = log::collect_errors(|| unsafe { dpdk_sys::rte_eal_cleanup() });
+        log::silence();
         Errno::check(result).map_err(|errno| ShutdownError::Cleanup { errno, log })
     }
 }

@@ -89,6 +89,14 @@ pub(crate) fn install() -> Result<(), Errno> {
     Errno::check(unsafe { dpdk_sys::rte_openlog_stream(stream) })
 }
 
+/// Keeps drivers quiet from here on: the stream is gone with EAL, and what destructors of some say at the end of the
+/// process would land on stderr.
+pub(crate) fn silence() {
+    const EMERGENCY: u32 = 1;
+    // SAFETY: it sets a variable of DPDK's.
+    unsafe { dpdk_sys::rte_log_set_global_level(EMERGENCY) };
+}
+
 /// Runs `call` and answers, beside its result, the error lines that DPDK logged on this thread meanwhile.
 pub(crate) fn collect_errors<R>(call: impl FnOnce() -> R) -> (R, ErrorLines) {
     collect(LogLevel::Error, call)
