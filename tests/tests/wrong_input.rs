@@ -155,7 +155,7 @@ fn is_mount_point(path: &str) -> bool {
 #[test]
 fn without_hugetlbfs_the_primary_says_how_to_mount_it() {
     // In a mount namespace of its own, where nobody else's mounts are touched.
-    let script = "umount --all --types hugetlbfs && exec \"$@\"";
+    let script = "umount -n --all --types hugetlbfs && exec \"$@\"";
     let under = apart(script);
     assert_refused(
         primary().under(&under),
@@ -181,7 +181,7 @@ fn a_hugetlbfs_that_is_full_is_named() {
     fs::create_dir(&mount).unwrap();
     // One page of room, which the table region does not fit into; there are enough of them otherwise.
     let script = format!(
-        "mount -t hugetlbfs -o size=2M,pagesize=2M none {0} && exec \"$@\"",
+        "mount -n -t hugetlbfs -o size=2M,pagesize=2M none {0} && exec \"$@\"",
         mount.display()
     );
     let under = apart(&script);
