@@ -77,6 +77,8 @@ fn packets_wait_for_a_late_neighbor_and_arrive_in_order() {
     let hosts = hosts();
     answer_arp(&hosts.host_b, false);
     let primary = hosts.primary("gw").start().unwrap();
+    // Host-a's own kernel has nothing to wait for.
+    assert!(ping(&hosts.host_a, TwoHosts::GATEWAY_A).all_answered());
     let address = format!("{}:4789", TwoHosts::ADDRESS_B);
     let receiver = Receiver::start(&hosts.host_b, &address, 1, 20).unwrap();
     receiver.send_from(&hosts.host_a, 64, 1000).unwrap();
@@ -113,20 +115,25 @@ fn packets_behind_those_that_wait_do_not_overtake_them() {
     let primary = hosts.primary("gw").start().unwrap();
     let address = format!("{}:4789", TwoHosts::ADDRESS_B);
     assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
-    for round in 0..20 {
+    let mut full = 0;
+    for round in 0..10 {
         let delete = ["neigh", "del", TwoHosts::ADDRESS_B, "dev", TwoHosts::PORT_B];
         primary.ctl(&delete).unwrap().success().unwrap();
-        let receiver = Receiver::start(&hosts.host_b, &address, 4, 1000).unwrap();
+        let receiver = Receiver::start(&hosts.host_b, &address, 16, 1000).unwrap();
         // Packets keep coming while the neighbour is asked, and while those that waited leave.
-        // Slow enough for what is kept to last through an answer that a busy host gives late.
-        receiver.send_from(&hosts.host_a, 64, 2_500).unwrap();
+        receiver.send_from(&hosts.host_a, 64, 20_000).unwrap();
         let total = receiver.report(LIMIT).unwrap().total;
+        let counters = primary.counters_at_rest().unwrap();
+        // A busy host answers late, and finds more packets waiting than are kept.
+        let lost = u64::from(total.lost) + full;
+        full = counters.dropped("neighbor_queue_full");
         assert_eq!(
-            (total.received, total.lost, total.duplicates, total.out_of_order),
-            (1000, 0, 0, 0),
-            "in round {round}; drops: {:?}",
-            primary.counters_at_rest().unwrap().drops()
+            (total.out_of_order, total.duplicates, lost),
+            (0, 0, full),
+            "in round {round}: {total:?}; drops: {:?}",
+            counters.drops()
         );
+        assert!(total.received > 0, "in round {round}");
     }
 }
 
