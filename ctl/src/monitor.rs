@@ -48,7 +48,15 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         Reply::Done => {}
         other => return Err(unexpected(&other)),
     }
-    let (events, mut event) = subscription.accept().map_err(refused)?;
+    let (events, mut event) = subscription.accept().map_err(|error| {
+        let name = directory.name();
+        Failure::refused(
+            ErrorCode::InstanceDead,
+            format!(
+                "no events come from '{name}', which promised some: {error}; see 'tollgate-ctl instance show'"
+            ),
+        )
+    })?;
     let mut printed = 0;
     loop {
         // A line at a time, so that who reads along sees each event at once.

@@ -5,6 +5,9 @@
 //!   worker without a transmit queue of p ─► ring ─► worker that has one
 //! ```
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use dpdk::ring::{self, MbufProducer};
 use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxQueue};
 
@@ -20,6 +23,8 @@ pub struct OpenPort {
     pub port: RunningPort,
     /// What it can do.
     pub info: PortInfo,
+    /// What the interface of the kernel behind it had before.
+    pub kernel_mtu: Option<KernelMtu>,
     rx_queues: Vec<RxQueue>,
     tx_queues: Vec<TxQueue>,
 }
@@ -41,6 +46,30 @@ impl OpenPort {
             self.info.driver.as_str(),
             "net_af_packet" | "net_af_xdp" | "net_tap"
         )
+    }
+}
+
+/// The MTU that an interface of the kernel had before its port was opened: drivers set the port's. Dropping it gives the
+/// interface that MTU back.
+pub struct KernelMtu {
+    file: PathBuf,
+    mtu: String,
+}
+
+impl KernelMtu {
+    fn of(interface: &str) -> Option<Self> {
+        let file = Path::new("/sys/class/net").join(interface).join("mtu");
+        let mtu = fs::read_to_string(&file).ok()?;
+        Some(Self { file, mtu })
+    }
+}
+
+impl Drop for KernelMtu {
+    fn drop(&mut self) {
+        // An interface that is gone needs none.
+        if fs::read_to_string(&self.file).is_ok_and(|mtu| mtu != self.mtu) {
+            drop(fs::write(&self.file, &self.mtu));
+        }
     }
 }
 
@@ -74,7 +103,9 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         device: interface.device.devargs().to_owned(),
         source,
     };
-    let port = Port::probe(eal, interface.device.devargs()).map_err(failed)?;
+    let kernel_mtu = interface.device.kernel_interface().and_then(KernelMtu::of);
+    let devargs = interface.device.devargs_with(interface.rx_descriptors);
+    let port = Port::probe(eal, &devargs).map_err(failed)?;
     let info = port.info().map_err(failed)?;
     let config = PortConfig {
         rx_queues: info.max_rx_queues.min(workers),
@@ -88,6 +119,7 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     Ok(OpenPort {
         port: started.port,
         info,
+        kernel_mtu,
         rx_queues: started.rx_queues,
         tx_queues: started.tx_queues,
     })

@@ -217,7 +217,7 @@ fn forward(
         });
         states.push(PortState::new(
             config.interfaces[number].name.clone(),
-            port.port,
+            port,
             netdev,
             up,
         ));
@@ -351,19 +351,20 @@ fn interface_records(config: &Config, open_ports: &[OpenPort]) -> Result<Vec<rec
     let mut all = Vec::with_capacity(open_ports.len());
     for (interface, port) in config.interfaces.iter().zip(open_ports) {
         let link = port.port.link()?;
-        let netdev = interface.device.kernel_interface().unwrap_or_default();
+        let netdev = interface.device.kernel_interface();
+        let link_up = control_thread::carries_packets(link.up, netdev);
         all.push(records::Interface {
             name: records::text(&interface.name),
             device: records::text(interface.device.devargs()),
             driver: records::text(&port.info.driver),
-            netdev: records::text(netdev),
+            netdev: records::text(netdev.unwrap_or_default()),
             mac: port.port.mac()?.0,
             mtu: interface.mtu,
             speed_mbps: link.speed_mbps.unwrap_or(0),
             port: port.port.id().number(),
             rx_queues: port.rx_queue_count() as u16,
             tx_queues: port.tx_queue_count() as u16,
-            link_up: u8::from(link.up),
+            link_up: u8::from(link_up),
             admin_up: 1,
             ..records::Interface::new_zeroed()
         });

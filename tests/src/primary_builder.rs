@@ -343,7 +343,8 @@ mod tests {
             .config_text();
         for expected in [
             "name = \"tgtest-0-gw\"",
-            "device = \"net_af_packet0,iface=a0,framecnt=4096\"\naddresses = [\"192.0.2.1/24\"]\nmtu = 1400",
+            "device = \"net_af_packet0,iface=a0\"\naddresses = [\"192.0.2.1/24\"]\n",
+            "rx_descriptors = 4096\nmtu = 1400",
             "name = \"far\"\ndevice = \"net_null0\"",
             "[[route]]\nprefix = \"203.0.113.0/24\"\nvia = \"192.0.2.9\"",
             "memory_mb = 64",

@@ -49,6 +49,12 @@ impl Pings {
     pub fn all_answered(&self) -> bool {
         self.sent > 0 && self.answered == self.sent && self.odd == 0
     }
+
+    /// Panics with what was answered unless each request was answered once.
+    #[track_caller]
+    pub fn assert_all_answered(&self) {
+        assert!(self.all_answered(), "{self:?}");
+    }
 }
 
 impl Namespace {

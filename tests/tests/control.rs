@@ -277,7 +277,7 @@ fn an_interface_that_is_set_down_forwards_nothing_until_it_is_up_again() {
     let primary = hosts.primary("gw").start().unwrap();
     let words = ["-c", "5", "-i", "0.01", "-W", "0.5"];
     let pings = || hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
-    assert!(pings().all_answered());
+    pings().assert_all_answered();
     for port in [TwoHosts::PORT_A, TwoHosts::PORT_B] {
         let before = primary.counters_at_rest().unwrap().dropped("interface_down");
         primary
@@ -293,7 +293,7 @@ fn an_interface_that_is_set_down_forwards_nothing_until_it_is_up_again() {
             .unwrap()
             .success()
             .unwrap();
-        assert!(pings().all_answered(), "{port} is up again");
+        pings().assert_all_answered();
     }
 }
 

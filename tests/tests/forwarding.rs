@@ -164,8 +164,8 @@ fn every_packet_is_accounted_for() {
         all.extend(words);
         hosts.host_a.ping(to, &all, LIMIT).unwrap()
     };
-    assert!(pings(TwoHosts::ADDRESS_B, &[]).all_answered());
-    assert!(pings(TwoHosts::GATEWAY_B, &[]).all_answered());
+    pings(TwoHosts::ADDRESS_B, &[]).assert_all_answered();
+    pings(TwoHosts::GATEWAY_B, &[]).assert_all_answered();
     assert_eq!(pings("203.0.113.1", &[]).answered, 0);
     assert_eq!(pings(TwoHosts::ADDRESS_B, &["-t", "1"]).answered, 0);
     assert_eq!(pings("192.168.2.255", &["-b"]).answered, 0);

@@ -68,7 +68,7 @@ fn a_second_primary_of_the_name_is_refused_and_the_first_goes_on() {
         &second.run_to_end().unwrap(),
         &[first.instance(), "running already", &pid],
     );
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
     assert_eq!(instance(&first)["state"], "ready");
 }
 
@@ -78,7 +78,7 @@ fn sigterm_leaves_nothing_behind() {
     let before = HostState::take();
     let mut primary = hosts.primary("gw").start().unwrap();
     assert!(!left_behind(&before).is_empty(), "a running primary has files");
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
     let status = primary.terminate().unwrap();
     assert!(status.success(), "{status}: {}", primary.process().stderr());
     assert_eq!(left_behind(&before), Vec::<String>::new());
@@ -87,6 +87,26 @@ fn sigterm_leaves_nothing_behind() {
         "{:?} in the run directory",
         names(&primary.run_dir())
     );
+}
+
+#[test]
+fn a_kernel_interface_gets_its_mtu_back() {
+    let hosts = hosts();
+    let mtu = || {
+        let words = ["ip", "-json", "link", "show", TwoHosts::PORT_B];
+        hosts
+            .gateway
+            .run("reads the MTU", &words)
+            .unwrap()
+            .json()
+            .unwrap()[0]["mtu"]
+            .clone()
+    };
+    hosts.gateway.set_mtu(TwoHosts::PORT_B, 1400).unwrap();
+    let mut primary = hosts.primary("gw").start().unwrap();
+    assert_eq!(mtu(), 1500, "the port has the MTU of the configuration");
+    primary.terminate().unwrap();
+    assert_eq!(mtu(), 1400);
 }
 
 #[test]
@@ -133,7 +153,7 @@ fn a_killed_primary_is_shown_dead_and_its_remains_alone_are_cleaned_up() {
     );
     assert_eq!(left_behind(&others), Vec::<String>::new());
     assert_eq!(names(&live.run_dir()), run_dir);
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
     let again = next.hugepage_setup(&["clean"]).unwrap().success().unwrap();
     assert_eq!(again.stdout, "nothing to clean\n");
 
@@ -157,7 +177,7 @@ fn sighup_and_ctl_change_what_is_logged() {
     let hosts = hosts();
     let mut primary = hosts.primary("gw").start().unwrap();
     let config = fs::read_to_string(primary.config_path()).unwrap();
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
     assert!(!primary.process().stderr().lines().any(is_arp_debug));
 
     // By ctl: the next neighbour is written of.
@@ -194,7 +214,7 @@ fn sighup_and_ctl_change_what_is_logged() {
         })
         .unwrap();
     assert_eq!(level(&primary, "control"), "debug");
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
 }
 
 #[test]
@@ -243,7 +263,7 @@ fn a_device_belongs_to_one_instance() {
     );
     assert_eq!(left_behind(&before.0), Vec::<String>::new());
     assert_eq!(names(&first.run_dir()), before.1);
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
 }
 
 #[test]
@@ -251,8 +271,8 @@ fn the_same_name_of_a_device_in_another_namespace_is_another_device() {
     let (one, two) = (hosts(), hosts());
     let first = one.primary("first").start().unwrap();
     let _second = two.primary("second").run_dir(&first.run_dir()).start().unwrap();
-    assert!(pings(&one).all_answered());
-    assert!(pings(&two).all_answered());
+    pings(&one).assert_all_answered();
+    pings(&two).assert_all_answered();
     let all = first.ctl(&["--json", "instance", "show"]).unwrap().success();
     assert_eq!(all.unwrap().json().unwrap().as_array().unwrap().len(), 1);
 }
@@ -292,7 +312,7 @@ fn the_device_of_the_default_route_is_taken_only_when_told_so() {
     );
     assert_eq!(left_behind(&before), Vec::<String>::new());
     let _primary = hosts.primary("gw").argument("--take-over").start().unwrap();
-    assert!(pings(&hosts).all_answered());
+    pings(&hosts).assert_all_answered();
 }
 
 #[test]

@@ -78,7 +78,7 @@ fn packets_wait_for_a_late_neighbor_and_arrive_in_order() {
     answer_arp(&hosts.host_b, false);
     let primary = hosts.primary("gw").start().unwrap();
     // Host-a's own kernel has nothing to wait for.
-    assert!(ping(&hosts.host_a, TwoHosts::GATEWAY_A).all_answered());
+    ping(&hosts.host_a, TwoHosts::GATEWAY_A).assert_all_answered();
     let address = format!("{}:4789", TwoHosts::ADDRESS_B);
     let receiver = Receiver::start(&hosts.host_b, &address, 1, 20).unwrap();
     receiver.send_from(&hosts.host_a, 64, 1000).unwrap();
@@ -114,7 +114,7 @@ fn packets_behind_those_that_wait_do_not_overtake_them() {
     let hosts = hosts();
     let primary = hosts.primary("gw").start().unwrap();
     let address = format!("{}:4789", TwoHosts::ADDRESS_B);
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
     let mut full = 0;
     for round in 0..10 {
         let delete = ["neigh", "del", TwoHosts::ADDRESS_B, "dev", TwoHosts::PORT_B];
@@ -147,7 +147,7 @@ fn packets_for_a_dead_neighbor_are_dropped_and_counted() {
     assert_eq!(counters.dropped("neighbor_failed"), 5, "{:?}", counters.drops());
     assert_eq!(counters.sum(|interface| interface.waiting), 0);
     // One that lives is not held up by one that does not.
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
 
     // It comes to life: asked again, it is found.
     hosts.host_b.add_address("eth0", &format!("{NOBODY}/24")).unwrap();
@@ -177,7 +177,7 @@ fn more_packets_than_are_kept_for_a_neighbor_are_counted() {
 fn a_neighbor_that_changes_its_mac_is_followed() {
     let hosts = hosts();
     let primary = hosts.primary("gw").start().unwrap();
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
     let before = hosts.host_b.mac("eth0").unwrap();
     assert_eq!(
         wait_for_state(&primary, TwoHosts::ADDRESS_B, "reachable")["mac"],
@@ -196,7 +196,7 @@ fn a_neighbor_that_changes_its_mac_is_followed() {
         Ok(neighbor.filter(|neighbor| neighbor["mac"] == after))
     })
     .unwrap();
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
 }
 
 #[test]
@@ -232,7 +232,7 @@ fn addresses_are_announced_when_the_primary_starts_and_when_they_come() {
     tcpdump
         .wait_for_stdout("the new address", LIMIT, |line| announces(line, &mac, other))
         .unwrap();
-    assert!(ping(&hosts.host_a, other).all_answered());
+    ping(&hosts.host_a, other).assert_all_answered();
     let known = hosts
         .host_a
         .run("reads neighbours", &["ip", "neighbor", "show", other])
@@ -255,7 +255,7 @@ fn a_permanent_neighbor_is_never_asked_and_never_changed() {
         .neighbor(TwoHosts::ADDRESS_B, &mac, TwoHosts::PORT_B)
         .start()
         .unwrap();
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
     let known = neighbor(&primary, TwoHosts::ADDRESS_B).unwrap();
     assert_eq!(
         (&known["state"], &known["mac"]),
@@ -286,7 +286,7 @@ fn a_permanent_neighbor_is_never_asked_and_never_changed() {
     let delete = ["neigh", "del", TwoHosts::ADDRESS_B, "dev", TwoHosts::PORT_B];
     primary.ctl(&delete).unwrap().success().unwrap();
     answer_arp(&hosts.host_b, true);
-    assert!(ping(&hosts.host_a, TwoHosts::ADDRESS_B).all_answered());
+    ping(&hosts.host_a, TwoHosts::ADDRESS_B).assert_all_answered();
     assert_eq!(
         wait_for_state(&primary, TwoHosts::ADDRESS_B, "reachable")["mac"],
         mac

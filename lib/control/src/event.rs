@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::thread;
+use std::time::Duration;
 
 use ipc_channel::ipc::{IpcOneShotServer, IpcReceiver, IpcSender};
 use packet::MacAddress;
@@ -21,6 +22,8 @@ use crate::message::Route;
 
 /// Events that wait for a subscriber before it is cut off.
 pub const QUEUE: usize = 64;
+/// How long a tool waits for the primary to connect to its event server.
+pub const CONNECT: Duration = Duration::from_secs(5);
 /// The most subscribers at a time.
 pub const SUBSCRIBERS: usize = 16;
 
@@ -211,9 +214,16 @@ impl Subscription {
         &self.name
     }
 
-    /// Waits for the primary to connect, after it has answered the request with `Done`.
+    /// Waits for the primary to connect, after it has answered the request with `Done`; at most [`CONNECT`].
     pub fn accept(self) -> io::Result<(IpcReceiver<Event>, Event)> {
-        self.server.accept().map_err(io::Error::other)
+        // The server waits for ever, so a thread does that: it is left behind when the primary died meanwhile.
+        let (accepted, result) = sync_channel(1);
+        thread::Builder::new()
+            .name("accept".into())
+            .spawn(move || drop(accepted.send(self.server.accept().map_err(io::Error::other))))?;
+        result
+            .recv_timeout(CONNECT)
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))?
     }
 }
 

@@ -35,6 +35,19 @@ impl Device {
         head(&self.devargs)
     }
 
+    /// What DPDK is asked to probe, with rings of `descriptors` frames where the driver learns that by its devargs only:
+    /// net_af_packet does, and would have 512. Devargs that lay out the ring themselves stay as they are.
+    pub fn devargs_with(&self, descriptors: u16) -> String {
+        let ring = ["framecnt", "framesz", "blocksz"];
+        let laid_out = ring.iter().any(|key| self.option(key).is_some());
+        let af_packet = virtual_device(&self.devargs).is_some_and(|device| is_driver(device, "af_packet"));
+        if laid_out || !af_packet {
+            return self.devargs.clone();
+        }
+        // The kernel has blocks of a page, two frames each, and takes no part of one.
+        format!("{},framecnt={}", self.devargs, descriptors.next_multiple_of(2))
+    }
+
     /// The value of an option: of `net_memif0,id=1` the option `id` is `1`.
     pub fn option(&self, key: &str) -> Option<&str> {
         option(&self.devargs, key)
@@ -98,10 +111,7 @@ impl FromStr for Device {
             Some(head.trim_start_matches("pci:"))
         };
         let pci = address.and_then(|address| address.parse().ok());
-        let virtual_name = head.trim_start_matches("vdev:");
-        let driver = ["net_", "eth_"]
-            .iter()
-            .find_map(|prefix| virtual_name.strip_prefix(prefix));
+        let driver = virtual_device(text);
         let known = pci.is_some() || driver.is_some() || head.contains([':', '=']);
         if !known || head.is_empty() {
             return Err(BadDevice::NoDevice(text.to_owned()));
@@ -128,6 +138,14 @@ impl FromStr for Device {
             kernel_interface,
         })
     }
+}
+
+/// Driver and number of a virtual device: `af_packet0` of `vdev:net_af_packet0,iface=wan0`.
+fn virtual_device(devargs: &str) -> Option<&str> {
+    let name = head(devargs).trim_start_matches("vdev:");
+    ["net_", "eth_"]
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))
 }
 
 /// Whether a device name is that of the driver: `pcap0` and `pcap_wan` are, `pcapng0` is not.
@@ -224,6 +242,33 @@ mod tests {
             let device: Device = text.parse().unwrap();
             assert_eq!(device.kernel_interface(), interface, "{text}");
             assert_eq!(device.devargs(), text);
+        }
+    }
+
+    #[test]
+    fn a_packet_socket_has_as_many_frames_as_the_interface_has_descriptors() {
+        for (text, probed) in [
+            ("net_af_packet0,iface=w", "net_af_packet0,iface=w,framecnt=1024"),
+            (
+                "vdev:eth_af_packet0,iface=w",
+                "vdev:eth_af_packet0,iface=w,framecnt=1024",
+            ),
+            (
+                "net_af_packet0,iface=w,framecnt=64",
+                "net_af_packet0,iface=w,framecnt=64",
+            ),
+            (
+                "net_af_packet0,iface=w,framesz=4096",
+                "net_af_packet0,iface=w,framesz=4096",
+            ),
+            ("net_af_xdp0,iface=w", "net_af_xdp0,iface=w"),
+            ("0000:01:00.0", "0000:01:00.0"),
+        ] {
+            assert_eq!(
+                text.parse::<Device>().unwrap().devargs_with(1023),
+                probed,
+                "{text}"
+            );
         }
     }
 

@@ -30,10 +30,11 @@ use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTB
 
 pub use self::signals::Signals;
 use self::watch::Seen;
-pub use self::watch::pool_record;
+pub use self::watch::{carries_packets, pool_record};
 use crate::config::{Config, Overrides};
 use crate::log::Log;
 use crate::plan::Plan;
+use crate::ports::{KernelMtu, OpenPort};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
 use crate::worker::ResolveRequest;
@@ -58,17 +59,20 @@ pub struct PortState {
     /// What workers look at: whether an operator has it up.
     pub up: Arc<AtomicBool>,
     seen: Seen,
+    /// Restores the kernel interface; after the port, which it outlives.
+    _kernel_mtu: Option<KernelMtu>,
 }
 
 impl PortState {
-    /// A port that was just started.
-    pub fn new(name: String, port: RunningPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
+    /// A port that was just started, and the name of its interface.
+    pub fn new(name: String, open: OpenPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
         Self {
             name,
-            port,
+            port: open.port,
             netdev,
             up,
             seen: Seen::default(),
+            _kernel_mtu: open.kernel_mtu,
         }
     }
 }

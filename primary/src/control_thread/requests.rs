@@ -42,7 +42,7 @@ impl Control<'_> {
                 Ok(Reply::Done)
             }
             Request::RouteDelete { prefixes } => {
-                self.tables.routes_delete(&prefixes, now)?;
+                self.tables.routes_delete(&prefixes)?;
                 Ok(Reply::Done)
             }
             Request::RouteGet { destination } => {
@@ -55,7 +55,7 @@ impl Control<'_> {
             }
             Request::AddressDelete { interface, address } => {
                 let interface = self.tables.interface_index(&interface)?;
-                self.tables.address_delete(interface, address, now)?;
+                self.tables.address_delete(interface, address)?;
                 Ok(Reply::Done)
             }
             Request::NeighborAdd {

@@ -32,7 +32,7 @@ impl Control<'_> {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {
-                    let up = link.up && port.netdev.as_deref().is_none_or(has_carrier);
+                    let up = carries_packets(link.up, port.netdev.as_deref());
                     self.tables
                         .set_link(interface, up, link.speed_mbps.unwrap_or(0), now);
                 }
@@ -86,11 +86,14 @@ impl Control<'_> {
     }
 }
 
-/// Whether a kernel interface carries packets, sysfs-class-net(5). Drivers on kernel interfaces report a link that is
-/// always up. An interface that was set down, or is gone, has no carrier to read.
-fn has_carrier(netdev: &str) -> bool {
-    std::fs::read_to_string(format!("/sys/class/net/{netdev}/carrier"))
-        .is_ok_and(|carrier| carrier.trim() == "1")
+/// Whether a port carries packets: by its driver, or by the carrier of the kernel interface behind it,
+/// sysfs-class-net(5). Drivers report those as always up (DPDK 22.11), or up as much as a second late (24.11). An interface
+/// that was set down, or is gone, has no carrier to read.
+pub fn carries_packets(driver: bool, netdev: Option<&str>) -> bool {
+    netdev.map_or(driver, |netdev| {
+        std::fs::read_to_string(format!("/sys/class/net/{netdev}/carrier"))
+            .is_ok_and(|carrier| carrier.trim() == "1")
+    })
 }
 
 /// The record of the pool that packets lie in.

@@ -102,12 +102,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
     /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked.
-    pub fn address_delete(
-        &mut self,
-        interface: u16,
-        address: IpNet,
-        _now: Duration,
-    ) -> Result<(), ControlError> {
+    pub fn address_delete(&mut self, interface: u16, address: IpNet) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
         let found = self
             .addresses

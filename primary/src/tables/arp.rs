@@ -6,6 +6,7 @@ use std::time::Duration;
 use packet::arp::Operation;
 use packet::{Arp, MacAddress};
 
+use super::interfaces::Interface;
 use super::neighbor_set::NeighborId;
 use super::timers::Timer;
 use super::{Action, REPORT_INTERVAL, Tables};
@@ -134,10 +135,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
-    /// Announces an address, if the interface still has it.
+    /// Announces an address, if the interface still has it and carries packets; when it does again, all are announced.
     pub(super) fn announce(&mut self, interface: u16, address: Ipv4Addr) {
         if self.has_address(interface, address)
             && let Some(own) = self.interfaces.get(usize::from(interface))
+            && own.is_up()
         {
             let announcement = Arp::announcement(own.mac, address);
             self.send(interface, MacAddress::BROADCAST, announcement);
@@ -148,7 +150,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if self
             .interfaces
             .get(usize::from(interface))
-            .is_some_and(|interface| interface.is_up())
+            .is_some_and(Interface::is_admin_up)
         {
             self.actions.push(Action::SendArp {
                 interface,

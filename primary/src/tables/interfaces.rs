@@ -27,6 +27,12 @@ pub(super) struct Interface {
 }
 
 impl Interface {
+    /// Whether the operator has it up. The word of a link that comes up is late, so nothing waits for that to be sent.
+    pub(super) fn is_admin_up(&self) -> bool {
+        self.record.admin_up != 0
+    }
+
+    /// Whether it carries packets.
     pub(super) fn is_up(&self) -> bool {
         self.record.admin_up != 0 && self.record.link_up != 0
     }

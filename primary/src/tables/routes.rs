@@ -82,7 +82,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Deletes routes, all or none.
-    pub fn routes_delete(&mut self, prefixes: &[Ipv4Net], _now: Duration) -> Result<(), ControlError> {
+    pub fn routes_delete(&mut self, prefixes: &[Ipv4Net]) -> Result<(), ControlError> {
         each_once(prefixes.iter().copied())?;
         for prefix in prefixes {
             check_host_bits(*prefix)?;

@@ -27,7 +27,7 @@ fn an_address_brings_its_routes_and_takes_them_along() {
 
     gateway
         .tables
-        .address_delete(LAN, "10.0.0.1/24".parse().unwrap(), gateway.now)
+        .address_delete(LAN, "10.0.0.1/24".parse().unwrap())
         .unwrap();
     assert_eq!(gateway.lookup("10.0.0.1"), Adjacency::NoRoute);
     assert!(gateway.shown_routes().is_empty());
@@ -60,7 +60,7 @@ fn a_second_address_of_a_subnet_keeps_the_subnet_when_the_first_goes() {
     gateway.add("10.5.0.0/16", "10.0.0.7").unwrap();
     gateway
         .tables
-        .address_delete(LAN, "10.0.0.1/24".parse().unwrap(), gateway.now)
+        .address_delete(LAN, "10.0.0.1/24".parse().unwrap())
         .unwrap();
     assert_eq!(gateway.lookup("10.0.0.1"), Adjacency::Glean { interface: LAN });
     assert_eq!(gateway.lookup("10.0.0.2"), Adjacency::Local { interface: LAN });
@@ -104,7 +104,7 @@ fn unusable_addresses_are_refused_with_a_reason() {
     );
     let error = gateway
         .tables
-        .address_delete(LAN, "10.0.0.2/24".parse().unwrap(), gateway.now)
+        .address_delete(LAN, "10.0.0.2/24".parse().unwrap())
         .unwrap_err();
     assert_eq!(
         (error.code, error.message.contains("it has 10.0.0.1/24")),
@@ -164,7 +164,7 @@ fn with_an_address_go_the_neighbors_and_routes_that_need_it() {
     gateway.tables.take_actions();
     gateway
         .tables
-        .address_delete(LAN, "10.0.0.1/24".parse().unwrap(), gateway.now)
+        .address_delete(LAN, "10.0.0.1/24".parse().unwrap())
         .unwrap();
     let events = gateway.events();
     assert!(

@@ -18,6 +18,18 @@ fn a_request_for_an_own_address_is_answered_and_its_sender_learnt() {
 }
 
 #[test]
+fn who_asks_is_answered_before_the_link_is_known_to_be_up() {
+    let mut gateway = Gateway::with_addresses();
+    let question = asks([10, 0, 0, 7], 7, US);
+    gateway.tables.set_link(LAN, false, 0, gateway.now);
+    gateway.hear(LAN, question);
+    assert_eq!(gateway.sent().len(), 1);
+    gateway.tables.set_admin(LAN, false, gateway.now);
+    gateway.hear(LAN, question);
+    assert_eq!(gateway.sent(), []);
+}
+
+#[test]
 fn a_probe_is_answered_and_nothing_learnt() {
     let mut gateway = Gateway::with_addresses();
     let probe = asks([0, 0, 0, 0], 7, US);

@@ -173,6 +173,6 @@ fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
     assert_eq!(gateway.tables.usage().routes4, ROUTES);
     assert_eq!(gateway.reader.routes4().len(), ROUTES + 4);
     let prefixes: Vec<Ipv4Net> = all.iter().map(|route| route.prefix).collect();
-    gateway.tables.routes_delete(&prefixes, gateway.now).unwrap();
+    gateway.tables.routes_delete(&prefixes).unwrap();
     assert_eq!(gateway.tables.usage().fib_routes4, 4);
 }

@@ -132,7 +132,7 @@ impl Gateway {
     }
 
     fn delete(&mut self, prefix: &str) -> Result<(), ControlError> {
-        self.tables.routes_delete(&[prefix.parse().unwrap()], self.now)
+        self.tables.routes_delete(&[prefix.parse().unwrap()])
     }
 
     fn resolve(&mut self, interface: u16, address: &str) {

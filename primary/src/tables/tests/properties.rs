@@ -124,9 +124,7 @@ impl Gateway {
             Step::AddressDelete(index) => {
                 let (interface, net) = SUBNETS[*index];
                 let known = model.addresses.contains(&(interface, net.parse().unwrap()));
-                let result = self
-                    .tables
-                    .address_delete(interface, net.parse().unwrap(), self.now);
+                let result = self.tables.address_delete(interface, net.parse().unwrap());
                 prop_assert_eq!(result.is_ok(), known);
                 model
                     .addresses
@@ -173,7 +171,7 @@ impl Gateway {
                     .collect();
                 let once = prefixes.windows(2).all(|pair| pair[0] != pair[1]);
                 let known = once && prefixes.iter().all(|prefix| model.routes.contains_key(prefix));
-                prop_assert_eq!(self.tables.routes_delete(&prefixes, self.now).is_ok(), known);
+                prop_assert_eq!(self.tables.routes_delete(&prefixes).is_ok(), known);
                 if known {
                     model.routes.retain(|prefix, _| !prefixes.contains(prefix));
                 }
@@ -305,11 +303,9 @@ impl Gateway {
     /// Deletes all there is; afterwards there is nothing.
     fn clear(&mut self, model: &mut Model) -> TestCaseResult {
         let prefixes: Vec<_> = std::mem::take(&mut model.routes).into_keys().collect();
-        self.tables.routes_delete(&prefixes, self.now).unwrap();
+        self.tables.routes_delete(&prefixes).unwrap();
         for (interface, net) in model.addresses.drain(..) {
-            self.tables
-                .address_delete(interface, net.into(), self.now)
-                .unwrap();
+            self.tables.address_delete(interface, net.into()).unwrap();
         }
         self.reclaim();
         self.pass(10);

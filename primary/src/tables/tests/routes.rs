@@ -140,7 +140,7 @@ fn a_request_with_one_wrong_route_changes_nothing() {
         .routes_add(&twice, true, RouteProtocol::Control, gateway.now)
         .unwrap_err();
     let prefixes = ["172.16.0.0/16", "9.0.0.0/8"].map(|prefix| prefix.parse().unwrap());
-    gateway.tables.routes_delete(&prefixes, gateway.now).unwrap_err();
+    gateway.tables.routes_delete(&prefixes).unwrap_err();
     assert_eq!(gateway.shown_routes(), before);
     assert_eq!(
         gateway.lookup("172.16.0.1"),
@@ -201,7 +201,7 @@ fn a_given_route_comes_back_when_the_own_one_that_hid_it_goes() {
     assert_eq!(gateway.lookup("10.5.0.9"), Adjacency::Glean { interface: LAN });
     gateway
         .tables
-        .address_delete(LAN, "10.5.0.1/24".parse().unwrap(), gateway.now)
+        .address_delete(LAN, "10.5.0.1/24".parse().unwrap())
         .unwrap();
     assert_eq!(
         gateway.lookup("10.5.0.9"),
