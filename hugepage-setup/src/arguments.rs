@@ -14,6 +14,7 @@ Examples:
   tollgate-hugepage-setup mount
   tollgate-hugepage-setup show
   tollgate-hugepage-setup clean --dry-run
+  tollgate-hugepage-setup doctor
 
 Exit status: 0 done, 1 failed, 2 wrong usage.";
 
@@ -62,6 +63,17 @@ It removes the directories in the run directory, table regions and discovery seg
 directories and hugepage files of EAL primaries that are dead, also of other DPDK programs. What a process locks, has \
 open or has mapped stays.";
 
+const DOCTOR_EXAMPLES: &str = "\
+Examples:
+  tollgate-hugepage-setup doctor
+  tollgate-hugepage-setup doctor eth1 > eth1.toml
+  tollgate-hugepage-setup doctor 0000:01:00.0 --json | jq -r '.findings[].commands[]'
+
+It changes nothing. With a NIC the findings are comments at the top of a configuration for tollgate-primary, with the \
+interface's present addresses, MTU and routes: write it to a file before the NIC is bound to another driver.
+
+Exit status: 0 no problem, 1 a problem, 2 wrong usage.";
+
 /// Prepares a host for DPDK and cleans up after dead instances
 #[derive(Debug, Parser)]
 #[command(name = "tollgate-hugepage-setup", version = control::VERSION, after_help = EXAMPLES)]
@@ -95,6 +107,9 @@ pub(crate) enum Command {
     /// Remove what dead instances left
     #[command(after_help = CLEAN_EXAMPLES)]
     Clean(Clean),
+    /// Say what keeps a NIC or the host from running an instance, and the commands that mend it
+    #[command(after_help = DOCTOR_EXAMPLES)]
+    Doctor(Doctor),
     /// Print a completion script for a shell
     Completion {
         /// The shell
@@ -103,7 +118,7 @@ pub(crate) enum Command {
     /// Print the man page in roff
     Man {
         /// The page of one command instead of the tool's
-        #[arg(value_parser = ["reserve", "release", "mount", "umount", "show", "clean"])]
+        #[arg(value_parser = ["reserve", "release", "mount", "umount", "show", "clean", "doctor"])]
         command: Option<String>,
     },
 }
@@ -192,6 +207,18 @@ pub(crate) struct Clean {
     pub(crate) dry_run: bool,
 
     /// JSON instead of sentences
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Arguments of `doctor`.
+#[derive(Debug, Args)]
+pub(crate) struct Doctor {
+    /// A NIC, by PCI address or name of the kernel's interface; all when none is named
+    #[arg(value_name = "PCI|IFACE")]
+    pub(crate) device: Option<String>,
+
+    /// JSON instead of a table or a configuration
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -152,6 +152,20 @@ pub(crate) enum Error {
         /// How many.
         count: usize,
     },
+    /// Neither a network device of the PCI buses nor an interface of the kernel.
+    #[error("there is no network device '{name}' here: name one of {}", list(known))]
+    NoNic {
+        /// What was asked for.
+        name: String,
+        /// What there is.
+        known: Vec<String>,
+    },
+    /// The doctor found something that has to be mended; each was named already.
+    #[error("{} found: each finding says what to do about it", problems(*count))]
+    Problems {
+        /// How many.
+        count: usize,
+    },
     /// The registry of instances.
     #[error(transparent)]
     Registry(#[from] RegistryError),
@@ -172,6 +186,21 @@ impl Error {
     pub(crate) fn io(step: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { step, path, source }
+    }
+
+    /// What the process ends with.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match self {
+            Self::NoNic { .. } => 2,
+            _ => 1,
+        }
+    }
+}
+
+fn problems(count: usize) -> String {
+    match count {
+        1 => "1 problem was".to_owned(),
+        count => format!("{count} problems were"),
     }
 }
 

@@ -20,6 +20,10 @@ pub(crate) struct Host {
     pub(crate) dev: PathBuf,
     /// Where EAL keeps a directory per file prefix.
     pub(crate) eal: PathBuf,
+    /// Modules of the kernel.
+    pub(crate) lib: PathBuf,
+    /// Programs and libraries, DPDK's drivers among them.
+    pub(crate) usr: PathBuf,
 }
 
 impl Host {
@@ -31,6 +35,8 @@ impl Host {
             etc: "/etc".into(),
             dev: "/dev".into(),
             eal: "/var/run/dpdk".into(),
+            lib: "/lib".into(),
+            usr: "/usr".into(),
         }
     }
 
@@ -43,6 +49,8 @@ impl Host {
             etc: root.join("etc"),
             dev: root.join("dev"),
             eal: root.join("var/run/dpdk"),
+            lib: root.join("lib"),
+            usr: root.join("usr"),
         }
     }
 
@@ -130,6 +138,25 @@ pub(crate) fn parse_cpu_list(text: &str) -> Vec<usize> {
     ranges.flat_map(|(first, last)| first..=last.min(MOST)).collect()
 }
 
+/// The list as the kernel writes it.
+pub(crate) fn format_cpu_list(cpus: &[usize]) -> String {
+    let mut ranges: Vec<(usize, usize)> = Vec::new();
+    for &cpu in cpus {
+        match ranges.last_mut() {
+            Some((_, last)) if *last + 1 == cpu => *last = cpu,
+            _ => ranges.push((cpu, cpu)),
+        }
+    }
+    let text = |(first, last): &(usize, usize)| {
+        if first == last {
+            first.to_string()
+        } else {
+            format!("{first}-{last}")
+        }
+    };
+    ranges.iter().map(text).collect::<Vec<_>>().join(",")
+}
+
 /// Reads a file as text.
 pub(crate) fn read(path: &Path) -> Result<String, Error> {
     fs::read_to_string(path).map_err(Error::io("read", path))
@@ -190,6 +217,12 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_cpu_list_comes_back_from_its_text(cpus in proptest::collection::btree_set(0..500usize, 0..50)) {
+            let cpus: Vec<_> = cpus.into_iter().collect();
+            prop_assert_eq!(parse_cpu_list(&format_cpu_list(&cpus)), cpus);
+        }
+
         #[test]
         fn no_cpu_list_makes_the_parser_fall(text in "[0-9,-]{0,24}") {
             let _ = parse_cpu_list(&text);

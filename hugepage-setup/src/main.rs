@@ -5,12 +5,14 @@
 //!                 mount, umount ─────► mounting · mounts (/proc/mounts)
 //!                 show ──────────────► pool · users (/proc/PID/numa_maps) · mounts · persist
 //!                 clean ─────────────► clean: instances, leftovers · holders (/proc/PID/{fd,maps})
+//!                 doctor ────────────► doctor: memory, cpu, vfio, NICs · a configuration to start with
 //! ```
 
 #![forbid(unsafe_code)]
 
 mod arguments;
 mod clean;
+mod doctor;
 mod error;
 mod holders;
 mod host;
@@ -44,7 +46,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("tollgate-hugepage-setup: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(error.exit_status())
         }
     }
 }
@@ -92,6 +94,7 @@ fn run(arguments: Arguments) -> Result<(), Error> {
             need_root("telling dead instances from live ones, and removing what they left,")?;
             clean::run(&host, &run_dir, arguments.dry_run, arguments.json)
         }
+        Command::Doctor(arguments) => doctor::run(&host, arguments.device.as_deref(), arguments.json),
         Command::Completion { shell } => manual::completion(shell),
         Command::Man { command } => manual::page(command.as_deref()),
     }

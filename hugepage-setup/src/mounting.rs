@@ -215,6 +215,7 @@ mod tests {
             path: path.into(),
             kind: kind.into(),
             page_size,
+            limit: None,
         }
     }
 

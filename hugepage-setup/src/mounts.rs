@@ -19,6 +19,8 @@ pub(crate) struct Mount {
     pub(crate) kind: String,
     /// The size of its pages, for hugetlbfs.
     pub(crate) page_size: Option<PageSize>,
+    /// The most bytes that its files may hold, where the mount has such a limit.
+    pub(crate) limit: Option<u64>,
 }
 
 /// All mounts that can be seen: of two at one path the later one.
@@ -46,10 +48,10 @@ fn parse(line: &str, default_size: PageSize) -> Option<Mount> {
     let [source, path, kind, options, ..] = fields[..] else {
         return None;
     };
-    let page_size = (kind == "hugetlbfs").then(|| {
-        let named = options
-            .split(',')
-            .find_map(|option| option.strip_prefix("pagesize="));
+    let option = |key: &str| options.split(',').find_map(|option| option.strip_prefix(key));
+    let huge = kind == "hugetlbfs";
+    let page_size = huge.then(|| {
+        let named = option("pagesize=");
         named.and_then(|size| size.parse().ok()).unwrap_or(default_size)
     });
     Some(Mount {
@@ -57,6 +59,8 @@ fn parse(line: &str, default_size: PageSize) -> Option<Mount> {
         path: unescape(path).into(),
         kind: kind.to_owned(),
         page_size,
+        // The kernel writes it in bytes.
+        limit: huge.then(|| option("size=")?.parse().ok()).flatten(),
     })
 }
 
@@ -106,6 +110,14 @@ mod tests {
             "2M".parse().ok()
         );
         assert_eq!(line("tmpfs /tmp tmpfs rw,pagesize=2M 0 0").page_size, None);
+    }
+
+    #[test]
+    fn the_limit_of_a_mount_is_not_its_page_size() {
+        let limit = |options: &str| line(&format!("none /mnt/a hugetlbfs {options} 0 0")).limit;
+        assert_eq!(limit("rw,pagesize=2M,size=4194304"), Some(4 << 20));
+        assert_eq!(limit("rw,pagesize=2M"), None);
+        assert_eq!(line("tmpfs /tmp tmpfs rw,size=1024 0 0").limit, None);
     }
 
     #[test]

@@ -4,14 +4,13 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 
-use comfy_table::{Table, presets};
 use control::instance::{InstanceName, RunDir};
 use serde::Serialize;
 
 use crate::error::Error;
 use crate::host::{Host, entries};
 use crate::mounts;
-use crate::output::say;
+use crate::output::{say, table};
 use crate::persist::Settings;
 use crate::pool::{Counts, Pool};
 use crate::size::Bytes;
@@ -236,15 +235,6 @@ fn tables(sizes: &[SizeReport]) -> String {
         .map(|table| format!("{}\n", table.trim_fmt()))
         .collect::<Vec<_>>()
         .join("\n")
-}
-
-fn table(header: &[&str]) -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header(header);
-    for column in table.column_iter_mut() {
-        column.set_padding((0, 2));
-    }
-    table
 }
 
 #[cfg(test)]

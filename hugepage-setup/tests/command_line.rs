@@ -35,6 +35,7 @@ fn help_shows_the_commands_and_examples() {
         "umount",
         "show",
         "clean",
+        "doctor",
         "completion",
         "man",
         "Examples:",
@@ -46,7 +47,7 @@ fn help_shows_the_commands_and_examples() {
             stdout(&output)
         );
     }
-    for command in ["reserve", "release", "mount", "umount", "show", "clean"] {
+    for command in ["reserve", "release", "mount", "umount", "show", "clean", "doctor"] {
         let output = setup(&[command, "--help"]);
         assert_eq!(output.status.code(), Some(0));
         assert!(stdout(&output).contains("Examples:"), "{command}");
@@ -66,7 +67,7 @@ fn the_version_names_that_of_dpdk() {
 
 #[test]
 fn wrong_usage_is_2_and_says_what_is_wrong() {
-    let wrong: [(&[&str], &str); 11] = [
+    let wrong: [(&[&str], &str); 13] = [
         (&[], "Usage"),
         (&["frobnicate"], "frobnicate"),
         (&["reserve"], "--size"),
@@ -78,6 +79,8 @@ fn wrong_usage_is_2_and_says_what_is_wrong() {
         (&["release"], "--size"),
         (&["clean", "--instance", "blue"], "--instance"),
         (&["man", "frobnicate"], "frobnicate"),
+        (&["doctor", "tg-nowhere"], "'tg-nowhere'"),
+        (&["doctor", "eth0", "eth1"], "eth1"),
     ];
     for (words, part) in wrong {
         let output = setup(words);
@@ -142,6 +145,47 @@ fn show_leaves_no_trace_and_its_json_is_a_list() {
 }
 
 #[test]
+fn the_doctor_says_by_its_exit_status_whether_there_is_a_problem() {
+    let output = setup(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = report["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|finding| finding["level"] == "problem")
+        .count();
+    assert_eq!(report["problems"], problems);
+    assert_eq!(output.status.code(), Some(i32::from(problems > 0)));
+    let table = setup(&["doctor"]);
+    assert!(stdout(&table).starts_with("LEVEL"), "{}", stdout(&table));
+    assert_eq!(stderr(&table).lines().count(), usize::from(problems > 0));
+}
+
+#[test]
+fn the_doctor_gives_each_interface_of_this_host_a_configuration_or_says_why_not() {
+    let output = setup(&["doctor", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let mut checked = 0;
+    for nic in report["nics"].as_array().unwrap() {
+        let Some(name) = nic["interface"].as_str() else {
+            continue;
+        };
+        checked += 1;
+        let output = setup(&["doctor", name]);
+        let config: toml::Table = stdout(&output).parse().unwrap();
+        assert_eq!(
+            config.contains_key("interface"),
+            nic["way"] != "unusable",
+            "{name}: {}",
+            stdout(&output)
+        );
+    }
+    if checked == 0 {
+        eprintln!("NOT TESTED: this network namespace has no interface but lo");
+    }
+}
+
+#[test]
 fn a_dry_run_reserves_nothing() {
     if !fs::exists("/sys/kernel/mm/hugepages/hugepages-2048kB").unwrap() {
         eprintln!("NOT TESTED: this host has no huge pages of 2M");
@@ -172,7 +216,12 @@ fn a_dry_run_reserves_nothing() {
 
 #[test]
 fn a_reader_that_goes_away_is_no_panic() {
-    for words in [&["show", "--json"][..], &["man"], &["clean", "--help"]] {
+    for words in [
+        &["show", "--json"][..],
+        &["man"],
+        &["clean", "--help"],
+        &["doctor"],
+    ] {
         let (reader, writer) = std::io::pipe().unwrap();
         drop(reader);
         let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-hugepage-setup"));
