@@ -8,7 +8,9 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches, Id, Parser, Subcommand};
 use control::arguments::InstanceArguments;
 
-use crate::{addr, counter, drop, instance, link, log, memory, monitor, neigh, route, shell, worker};
+use crate::{
+    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, route, shell, worker,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -71,6 +73,8 @@ pub(crate) enum Object {
     Counter(counter::Arguments),
     /// Dropped packets by interface and reason
     Drop(drop::Arguments),
+    /// Tools that see packets
+    Capture(capture::Arguments),
     /// How memory is used
     Memory(memory::Arguments),
     /// Log levels

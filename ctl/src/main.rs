@@ -9,6 +9,7 @@
 
 mod addr;
 mod arguments;
+mod capture;
 mod counter;
 mod drop;
 mod failure;
@@ -55,6 +56,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Worker(arguments) => worker::run(&arguments, &session),
         Object::Counter(arguments) => counter::run(&arguments, &session),
         Object::Drop(arguments) => drop::run(&arguments, &session),
+        Object::Capture(arguments) => capture::run(&arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
         Object::Monitor(arguments) => monitor::run(&arguments, &session),

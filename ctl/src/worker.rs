@@ -48,6 +48,7 @@ struct Worker {
     cycles_per_packet: Option<f64>,
     longest_loop_us: Option<f64>,
     sleeps: u64,
+    bad_verdicts: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -89,6 +90,7 @@ impl Worker {
             busy_percent: ratio(busy_ticks as f64 * 100.0, ticks as f64),
             packets_per_busy_loop: ratio(packets as f64, busy_loops as f64),
             cycles_per_packet: ratio(busy_ticks as f64, packets as f64),
+            bad_verdicts: count(WorkerCounter::BadVerdicts),
             longest_loop_us: ratio(
                 count(WorkerCounter::LongestTicks) as f64 * 1e6,
                 record.tsc_hz as f64,
@@ -129,6 +131,7 @@ impl Show for Worker {
         right("CYCLES/PACKET"),
         right("LONGEST LOOP US"),
         right("SLEEPS"),
+        right("BAD VERDICTS"),
     ];
     const RATE_COLUMNS: &'static [Column] = &[right("PACKETS/S"), right("SLEEPS/S"), right("BUSY NOW %")];
 
@@ -149,7 +152,8 @@ impl Show for Worker {
             .optional(self.packets_per_busy_loop)
             .optional(self.cycles_per_packet)
             .optional(self.longest_loop_us)
-            .cell(self.sleeps);
+            .cell(self.sleeps)
+            .cell(self.bad_verdicts);
         if let Some(rates) = rates {
             let busy = rates.of("busy_ticks").zip(rates.of("ticks"));
             table
@@ -197,11 +201,12 @@ mod tests {
             packets_per_busy_loop: ratio(1000.0, 100.0),
             cycles_per_packet: ratio(200_000.0, 1000.0),
             longest_loop_us: None,
+            bad_verdicts: 0,
             sleeps: 7,
         };
         assert_eq!(
             serde_json::to_string(&worker).unwrap(),
-            r#"{"worker":0,"lcore":1,"cpu":1,"queues":["wan:0","lan:0"],"rx_queues":2,"idle":"adaptive","packets":1000,"loops":5000,"busy_loops":100,"busy_ticks":200000,"ticks":1000000,"busy_percent":20.0,"packets_per_busy_loop":10.0,"cycles_per_packet":200.0,"longest_loop_us":null,"sleeps":7}"#
+            r#"{"worker":0,"lcore":1,"cpu":1,"queues":["wan:0","lan:0"],"rx_queues":2,"idle":"adaptive","packets":1000,"loops":5000,"busy_loops":100,"busy_ticks":200000,"ticks":1000000,"busy_percent":20.0,"packets_per_busy_loop":10.0,"cycles_per_packet":200.0,"longest_loop_us":null,"sleeps":7,"bad_verdicts":0}"#
         );
     }
 

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use control::event::Subscribers;
 use control::instance::{Description, InstanceLock, RunDir};
+use control::message::CaptureInterface;
 use control::server::Server;
 use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, ShutdownError, ring};
 use fib::{Fib4Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
@@ -14,6 +15,7 @@ use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 use zerocopy::FromZeros;
 
 use crate::adjacency::{self, AdjacencyWriter};
+use crate::capture::{self, CapturePort, Captures};
 use crate::claims;
 use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
@@ -223,13 +225,30 @@ fn forward(
         ));
     }
 
+    let capture_ports = (0..)
+        .zip(&records)
+        .map(|(index, record)| CapturePort {
+            interface: CaptureInterface {
+                index,
+                name: records::from_text(&record.name),
+                device: records::from_text(&record.device),
+                mac: record.mac.into(),
+                speed_mbps: record.speed_mbps,
+            },
+            mtu: record.mtu,
+        })
+        .collect();
+    let (tap_controls, taps): (Vec<_>, Vec<_>) =
+        (0..workers).map(|_| capture::taps(plan.attachments)).unzip();
+    let captures = Captures::new(eal, capture_ports, tap_controls, plan.attachments)?;
+
     let (quiescence, checkpoints) = Quiescence::new(workers);
     let (doorbell, sleeper) = doorbell::pair()?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut worker_table = region.workers().ok_or("the worker table was taken")?;
     let mut ready = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, (share, checkpoint)) in shares.into_iter().zip(checkpoints).enumerate() {
+    for (number, ((share, checkpoint), taps)) in shares.into_iter().zip(checkpoints).zip(taps).enumerate() {
         let (arp, from_arp) = ring::mbufs(eal, &format!("arp.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
         punts.push(Punts {
@@ -252,6 +271,7 @@ fn forward(
             idle: config.workers.idle,
             stop: stop.clone(),
             interface_of_port: interface_of_port.clone(),
+            taps,
         });
     }
 
@@ -272,6 +292,7 @@ fn forward(
         page,
         lock,
         server: None,
+        captures,
         subscribers: Subscribers::default(),
         log,
         signals,

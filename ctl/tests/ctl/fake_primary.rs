@@ -10,7 +10,8 @@ use std::thread::{self, JoinHandle};
 use control::event::{Event, Subscribers};
 use control::instance::{CpuClaim, Description, DeviceClaim, InstanceDir, InstanceLock, RunDir};
 use control::message::{
-    Answer, ControlError, ErrorCode, LogLevel, MemoryUse, Reply, Request, RouteExplanation,
+    Answer, CaptureInfo, ControlError, Direction, ErrorCode, LogLevel, MemoryUse, Reply, Request,
+    RouteExplanation,
 };
 use control::server::Server;
 use nix::poll::{PollTimeout, poll};
@@ -139,7 +140,7 @@ fn serve(
         drop(descriptors);
         server.serve(|_, request| {
             asked.lock().unwrap().push(request.clone());
-            answer(request, &mut subscribers, directory)
+            answer(request, &mut subscribers, directory).into()
         });
         subscribers.tell(&Event::Link {
             interface: "wan".into(),
@@ -165,6 +166,20 @@ fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceD
             ("default".to_owned(), LogLevel::Info),
             ("arp".to_owned(), LogLevel::Debug),
         ]))),
+        Request::CaptureShow => Ok(Reply::Captures(vec![CaptureInfo {
+            id: 3,
+            tool: "tollgate-pdump".into(),
+            pid: 77,
+            uid: 1000,
+            interfaces: vec!["wan".into(), "lan".into()],
+            direction: Direction::Both,
+            expression: "udp port 53".into(),
+            snaplen: 1526,
+            age_s: 4,
+            seen: 100,
+            matched: 10,
+            lost: 1,
+        }])),
         Request::MemoryShow => Ok(Reply::Memory(vec![MemoryUse {
             part: "eal_heap".into(),
             bytes: 1 << 20,

@@ -157,6 +157,23 @@ fn the_primary_tells_of_memory_and_log_levels() {
 }
 
 #[test]
+fn captures_are_shown_with_their_owner_and_counts() {
+    with_primary(|primary, show| {
+        let captures = show("capture");
+        assert_eq!(captures[0]["interfaces"], json!(["wan", "lan"]));
+        assert_eq!(
+            (&captures[0]["pid"], &captures[0]["lost"]),
+            (&json!(77), &json!(1))
+        );
+        let table = run(&primary.run_dir, "capture show").good();
+        assert!(
+            table.contains("wan,lan") && table.contains("udp port 53"),
+            "{table}"
+        );
+    });
+}
+
+#[test]
 fn a_lookup_is_explained() {
     with_primary(|primary, show| {
         let explained = show("route get 10.1.2.3");

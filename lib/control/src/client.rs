@@ -1,10 +1,11 @@
 //! A tool's end of the control socket.
 
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
 use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::socket::{
     AddressFamily, SockFlag, SockType, UnixAddr, connect, setsockopt, socket, sockopt::ReceiveTimeout,
     sockopt::SendTimeout,
@@ -48,6 +49,15 @@ impl Client {
 
     /// Sends a request and waits for its answer, at most five seconds.
     pub fn call(&mut self, request: Request) -> Result<Reply, ControlError> {
+        self.call_with(request, &mut Vec::new())
+    }
+
+    /// As [`Client::call`]; into `descriptors` goes what comes with the answer.
+    pub(crate) fn call_with(
+        &mut self,
+        request: Request,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<Reply, ControlError> {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let bytes = frame::encode(&Envelope { id, body: request }).ok_or_else(|| {
@@ -56,9 +66,9 @@ impl Client {
                 format!("the request is longer than {MAX_FRAME} bytes: split it"),
             )
         })?;
-        frame::send(&self.socket, &bytes).map_err(|errno| self.lost(errno))?;
+        frame::send(&self.socket, &bytes, &[]).map_err(|errno| self.lost(errno))?;
         loop {
-            match frame::receive::<Envelope<Answer>>(&self.socket, &mut self.buffer) {
+            match frame::receive_with::<Envelope<Answer>>(&self.socket, &mut self.buffer, descriptors) {
                 Received::Message(answer) if answer.id == id => return answer.body,
                 // An answer to a request that ran out of patience before.
                 Received::Message(_) => {}
@@ -75,6 +85,16 @@ impl Client {
                 Received::Closed => return Err(self.lost(Errno::ECONNRESET)),
             }
         }
+    }
+
+    /// Whether the primary has hung up. Never blocks.
+    pub(crate) fn is_closed(&self) -> bool {
+        let mut descriptors = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        let hung_up = PollFlags::POLLHUP | PollFlags::POLLERR;
+        poll(&mut descriptors, PollTimeout::ZERO).is_ok()
+            && descriptors[0]
+                .revents()
+                .is_some_and(|events| events.intersects(hung_up))
     }
 
     fn lost(&self, errno: Errno) -> ControlError {

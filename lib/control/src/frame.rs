@@ -1,11 +1,12 @@
 //! One message per SEQPACKET datagram: the kernel keeps the borders, postcard the content.
 
-use std::io::{IoSlice, IoSliceMut};
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::io::IoSlice;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 
 use nix::errno::Errno;
-use nix::sys::socket::{MsgFlags, recvmsg, sendmsg};
+use nix::sys::socket::{ControlMessage, MsgFlags, sendmsg};
 use serde::{Serialize, de::DeserializeOwned};
+use shm::attachment::handover;
 
 /// The longest message, in bytes.
 pub const MAX_FRAME: usize = 64 * 1024;
@@ -30,35 +31,42 @@ pub(crate) fn encode<T: Serialize>(message: &T) -> Option<Vec<u8>> {
         .filter(|bytes| bytes.len() <= MAX_FRAME)
 }
 
-/// Sends one encoded message. `EAGAIN` when the other end does not read and the socket does not block.
-pub(crate) fn send(socket: &OwnedFd, bytes: &[u8]) -> Result<(), Errno> {
+/// Sends one encoded message and descriptors with it. `EAGAIN` when the other end does not read and the socket does not
+/// block.
+pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[OwnedFd]) -> Result<(), Errno> {
+    let raw: Vec<_> = descriptors.iter().map(AsRawFd::as_raw_fd).collect();
+    let rights = [ControlMessage::ScmRights(&raw)];
+    let rights = if raw.is_empty() { &[][..] } else { &rights };
     // MSG_NOSIGNAL: a client that is gone is an error to handle, not a SIGPIPE.
-    sendmsg::<()>(
-        socket.as_raw_fd(),
-        &[IoSlice::new(bytes)],
-        &[],
-        MsgFlags::MSG_NOSIGNAL,
-        None,
-    )
-    .map(drop)
+    let flags = MsgFlags::MSG_NOSIGNAL;
+    sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None).map(drop)
 }
 
-/// Receives one message into `buffer`, which is [`MAX_FRAME`] long.
+/// Receives one message into `buffer`, which is [`MAX_FRAME`] long. Descriptors that come with it are closed.
 pub(crate) fn receive<T: DeserializeOwned>(socket: &OwnedFd, buffer: &mut [u8]) -> Received<T> {
-    let (length, truncated) = loop {
-        let mut slices = [IoSliceMut::new(buffer)];
-        match recvmsg::<()>(socket.as_raw_fd(), &mut slices, None, MsgFlags::MSG_CMSG_CLOEXEC) {
-            Ok(message) => break (message.bytes, message.flags.contains(MsgFlags::MSG_TRUNC)),
+    receive_with(socket, buffer, &mut Vec::new())
+}
+
+/// Receives one message, and into `descriptors` what comes with it.
+pub(crate) fn receive_with<T: DeserializeOwned>(
+    socket: &OwnedFd,
+    buffer: &mut [u8],
+    descriptors: &mut Vec<OwnedFd>,
+) -> Received<T> {
+    let received = loop {
+        match handover::receive(socket.as_fd(), buffer) {
+            Ok(received) => break received,
             Err(Errno::EINTR) => {}
             Err(Errno::EAGAIN) => return Received::Nothing,
             Err(_) => return Received::Closed,
         }
     };
-    if length == 0 {
+    if received.length == 0 {
         return Received::Closed;
     }
-    match postcard::take_from_bytes(&buffer[..length]) {
-        Ok((message, rest)) if rest.is_empty() && !truncated => Received::Message(message),
+    *descriptors = received.descriptors;
+    match postcard::take_from_bytes(&buffer[..received.length]) {
+        Ok((message, rest)) if rest.is_empty() && !received.truncated => Received::Message(message),
         _ => Received::Malformed,
     }
 }

@@ -4,12 +4,14 @@
 //!   /run/tollgate/<instance>/lock            held by the primary while it lives
 //!                            instance.json   who it is and what it claims         (module instance)
 //!                            control.sock    SEQPACKET: requests and replies      (message, frame, client, server)
+//!                                            captures begin here, packets go by shared memory   (capture)
 //!                            events/         one-shot sockets of those who subscribed                (event)
 //! ```
 
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+pub mod capture;
 pub mod check;
 pub mod choose;
 pub mod client;

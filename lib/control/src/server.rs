@@ -35,18 +35,39 @@ pub struct Server {
     listener: UnixListener,
     clients: Vec<Client>,
     buffer: Vec<u8>,
+    connections: u64,
+    closed: Vec<u64>,
 }
 
 struct Client {
     socket: OwnedFd,
     peer: Peer,
     greeted: bool,
-    pending: VecDeque<Vec<u8>>,
+    pending: VecDeque<(Vec<u8>, Vec<OwnedFd>)>,
+}
+
+/// An answer, and the descriptors that go with it.
+pub struct Response {
+    /// What is answered.
+    pub answer: Answer,
+    /// At most [`shm::attachment::handover::DESCRIPTORS`].
+    pub descriptors: Vec<OwnedFd>,
+}
+
+impl<E: Into<ControlError>> From<Result<Reply, E>> for Response {
+    fn from(answer: Result<Reply, E>) -> Self {
+        Self {
+            answer: answer.map_err(Into::into),
+            descriptors: Vec::new(),
+        }
+    }
 }
 
 /// Who is at the other end, by the kernel's word.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Peer {
+    /// Number of the connection, never used again.
+    pub connection: u64,
     /// Process id.
     pub pid: i32,
     /// User id.
@@ -83,6 +104,8 @@ impl Server {
             listener: listener.into(),
             clients: Vec::new(),
             buffer: vec![0; MAX_FRAME],
+            connections: 0,
+            closed: Vec::new(),
         })
     }
 
@@ -104,15 +127,28 @@ impl Server {
 
     /// Takes connections and answers requests, a few of each client; the rest wait for the next call. Returns whether
     /// a client had more than its turn, so that the caller comes back at once.
-    pub fn serve(&mut self, mut answer: impl FnMut(&Peer, Request) -> Answer) -> bool {
+    pub fn serve(&mut self, mut answer: impl FnMut(&Peer, Request) -> Response) -> bool {
         self.accept();
         let mut more = false;
-        let buffer = &mut self.buffer;
+        let (buffer, closed) = (&mut self.buffer, &mut self.closed);
         self.clients.retain_mut(|client| {
-            let fate = client.serve(buffer, &mut answer, &mut more);
-            matches!(fate, Fate::Stays)
+            let stays = matches!(client.serve(buffer, &mut answer, &mut more), Fate::Stays);
+            if !stays {
+                closed.push(client.peer.connection);
+            }
+            stays
         });
         more
+    }
+
+    /// Numbers of the connections that have closed since the last call.
+    pub fn take_closed(&mut self) -> Vec<u64> {
+        std::mem::take(&mut self.closed)
+    }
+
+    /// Closes a connection. It is not among those that [`Server::take_closed`] gives.
+    pub fn disconnect(&mut self, connection: u64) {
+        self.clients.retain(|client| client.peer.connection != connection);
     }
 
     /// How many tools are connected.
@@ -132,8 +168,9 @@ impl Server {
             let Ok(credentials) = getsockopt(&socket, PeerCredentials) else {
                 continue;
             };
+            self.connections += 1;
             self.clients.push(Client {
-                peer: Peer::new(credentials),
+                peer: Peer::new(self.connections, credentials),
                 socket,
                 greeted: false,
                 pending: VecDeque::new(),
@@ -143,8 +180,9 @@ impl Server {
 }
 
 impl Peer {
-    fn new(credentials: UnixCredentials) -> Self {
+    fn new(connection: u64, credentials: UnixCredentials) -> Self {
         Self {
+            connection,
             pid: credentials.pid(),
             uid: credentials.uid(),
             gid: credentials.gid(),
@@ -157,7 +195,7 @@ impl Client {
     fn serve(
         &mut self,
         buffer: &mut [u8],
-        answer: &mut impl FnMut(&Peer, Request) -> Answer,
+        answer: &mut impl FnMut(&Peer, Request) -> Response,
         more: &mut bool,
     ) -> Fate {
         if let Fate::Goes = self.flush() {
@@ -172,25 +210,26 @@ impl Client {
                     let message = format!(
                         "the primary ({VERSION}) cannot read this request: use tools of the primary's build"
                     );
-                    self.reply(0, Err(ControlError::new(ErrorCode::BadRequest, message)));
+                    self.reply(0, Err(ControlError::new(ErrorCode::BadRequest, message)).into());
                     return Fate::Goes;
                 }
                 Received::Closed => return Fate::Goes,
             };
-            let body = match body {
+            let response = match body {
                 Request::Hello {
                     version,
                     layout_hash,
                     tool,
-                } => self.hello(&version, layout_hash, tool),
+                } => self.hello(&version, layout_hash, tool).into(),
                 _ if !self.greeted => Err(ControlError::new(
                     ErrorCode::BadRequest,
                     "a connection begins with a hello: send that first",
-                )),
+                ))
+                .into(),
                 request => answer(&self.peer, request),
             };
             let refused = !self.greeted;
-            if let Fate::Goes = self.reply(id, body) {
+            if let Fate::Goes = self.reply(id, response) {
                 return Fate::Goes;
             }
             if refused {
@@ -213,13 +252,14 @@ impl Client {
             ));
         }
         self.greeted = true;
-        self.peer.tool = tool;
+        self.peer.tool = tool.chars().filter(|c| !c.is_control()).take(64).collect();
         Ok(Reply::Hello {
             version: VERSION.to_owned(),
         })
     }
 
-    fn reply(&mut self, id: u32, body: Answer) -> Fate {
+    fn reply(&mut self, id: u32, response: Response) -> Fate {
+        let body = response.answer;
         let bytes = frame::encode(&Envelope { id, body }).or_else(|| {
             let body: Answer = Err(ControlError::new(
                 ErrorCode::Failed,
@@ -231,13 +271,13 @@ impl Client {
         if self.pending.len() >= PENDING {
             return Fate::Goes;
         }
-        self.pending.push_back(bytes);
+        self.pending.push_back((bytes, response.descriptors));
         self.flush()
     }
 
     fn flush(&mut self) -> Fate {
-        while let Some(bytes) = self.pending.front() {
-            match frame::send(&self.socket, bytes) {
+        while let Some((bytes, descriptors)) = self.pending.front() {
+            match frame::send(&self.socket, bytes, descriptors) {
                 Ok(()) => drop(self.pending.pop_front()),
                 Err(Errno::EINTR) => {}
                 Err(Errno::EAGAIN) => return Fate::Stays,

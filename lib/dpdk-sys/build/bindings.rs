@@ -6,6 +6,10 @@ use crate::libdpdk::Libdpdk;
 
 const FUNCTIONS: &[&str] = &[
     "fopencookie",
+    "rte_bpf_convert",
+    "rte_bpf_destroy",
+    "rte_bpf_get_jit",
+    "rte_bpf_load",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_cleanup",
@@ -55,11 +59,15 @@ const FUNCTIONS: &[&str] = &[
     "rte_ring_enqueue_burst_elem",
     "rte_ring_free",
     "rte_ring_free_count",
+    "rte_ring_init",
     "rte_strerror",
     "rte_version",
     "rte_zmalloc_socket",
     "shim_.*",
 ];
+
+/// Structures that no function above names.
+const TYPES: &[&str] = &["bpf_insn", "bpf_program"];
 
 const CONSTANTS: &[&str] = &[
     "RTE_ETH_MQ_RX_RSS",
@@ -73,6 +81,8 @@ const CONSTANTS: &[&str] = &[
 /// Handled by pointer only, so that their insides (which differ between releases) stay out of the bindings.
 const OPAQUE: &[&str] = &[
     "_IO_FILE",
+    "rte_bpf",
+    "rte_bpf_prm",
     "rte_bus",
     "rte_class",
     "rte_device",
@@ -103,6 +113,9 @@ pub fn generate(dpdk: &Libdpdk, out_dir: &Path) -> Result<PathBuf, String> {
         .parse_callbacks(Box::new(bindgen::CargoCallbacks::new()));
     for function in FUNCTIONS {
         builder = builder.allowlist_function(function);
+    }
+    for name in TYPES {
+        builder = builder.allowlist_type(name);
     }
     for constant in CONSTANTS {
         builder = builder.allowlist_var(constant);

@@ -47,6 +47,29 @@ SHIM_MBUF_FIELD(VLAN_TCI, vlan_tci, uint16_t);
 SHIM_MBUF_FIELD(BUF_LEN, buf_len, uint16_t);
 SHIM_MBUF_FIELD(NEXT, next, struct rte_mbuf *);
 
+/* What pcap(3PCAP) compiles; rte_bpf.h names the second and has neither. */
+struct bpf_insn {
+	uint16_t code;
+	uint8_t jt;
+	uint8_t jf;
+	uint32_t k;
+};
+struct bpf_program {
+	uint32_t bf_len;
+	struct bpf_insn *bf_insns;
+};
+
+/* struct rte_ring, which lib/shm lays out in memory that it shares with other processes. */
+enum {
+	SHIM_RING_BYTES = sizeof(struct rte_ring),
+	SHIM_RING_FLAGS = offsetof(struct rte_ring, flags),
+	SHIM_RING_SIZE = offsetof(struct rte_ring, size),
+	SHIM_RING_MASK = offsetof(struct rte_ring, mask),
+	SHIM_RING_CAPACITY = offsetof(struct rte_ring, capacity),
+	SHIM_RING_PRODUCER = offsetof(struct rte_ring, prod),
+	SHIM_RING_CONSUMER = offsetof(struct rte_ring, cons),
+};
+
 /* RTE_BIT64() and casts are expressions, which bindgen leaves out. */
 static const uint64_t SHIM_MBUF_F_RX_VLAN = RTE_MBUF_F_RX_VLAN;
 static const uint64_t SHIM_MBUF_F_RX_VLAN_STRIPPED = RTE_MBUF_F_RX_VLAN_STRIPPED;

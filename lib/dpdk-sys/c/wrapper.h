@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include <rte_bpf.h>
 #include <rte_common.h>
 #include <rte_cycles.h>
 #include <rte_dev.h>

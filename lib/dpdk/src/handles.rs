@@ -16,12 +16,21 @@ pub enum HandleKind {
     Ring,
     /// A slice in hugepages.
     HugeSlice,
+    /// A packet filter.
+    Filter,
     /// A function that still runs on an lcore.
     Lcore,
 }
 
 impl HandleKind {
-    const ALL: [Self; 5] = [Self::Port, Self::Pool, Self::Ring, Self::HugeSlice, Self::Lcore];
+    const ALL: [Self; 6] = [
+        Self::Port,
+        Self::Pool,
+        Self::Ring,
+        Self::HugeSlice,
+        Self::Filter,
+        Self::Lcore,
+    ];
 
     fn noun(self) -> &'static str {
         match self {
@@ -29,6 +38,7 @@ impl HandleKind {
             Self::Pool => "pool",
             Self::Ring => "ring",
             Self::HugeSlice => "hugepage slice",
+            Self::Filter => "packet filter",
             Self::Lcore => "running lcore",
         }
     }

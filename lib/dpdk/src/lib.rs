@@ -6,6 +6,7 @@
 //!   [`Pool`] when dropped. Nothing here copies an mbuf or counts references to it.
 //! * A [`Port`] is probed, then configured once, which gives each of its queues to the caller once. A queue may move
 //!   to another thread but cannot be used by two.
+//! * [`filter`] makes machine code of classic BPF.
 //! * [`ring`] has lock-free queues of plain values and of mbufs, [`HugeSlice`] arrays of atomics in hugepages.
 //!
 //! ```text
@@ -19,6 +20,7 @@ mod batch;
 mod cpu;
 mod eal;
 mod errno;
+pub mod filter;
 mod handles;
 mod huge_slice;
 mod lcore;

@@ -158,6 +158,8 @@ counter_enum! {
         Sleeps => "sleeps",
         /// Ticks of its longest round that moved packets, sleep not counted.
         LongestTicks => "longest_ticks",
+        /// Attachments that it ended because of what their tools handed back.
+        BadVerdicts => "bad_verdicts",
     }
 }
 

@@ -1,4 +1,4 @@
-//! What the processes of an instance share, apart from packets.
+//! What the processes of an instance share.
 //!
 //! ```text
 //!   primary ── writes ──► table region    hugetlbfs file <file_prefix>.tables, read-only to all others
@@ -9,10 +9,13 @@
 //!   ctl … ── reads ─────► both, copying out before it believes anything
 //! ```
 //!
+//! Packets go to a tool by an [`attachment`] of its own.
+//!
 //! Every word that two processes can touch at a time is an atomic; no reference into shared memory ever leaves this
 //! crate except `&AtomicU64`. A record is written under a sequence word ([`slot`]), so that a reader sees all of a
 //! change or nothing of it, and a writer that dies in the middle is noticed.
 
+pub mod attachment;
 pub mod counters;
 pub mod discovery;
 mod mapping;

@@ -1,8 +1,9 @@
-//! A file mapped as 64-bit atomic words.
+//! A file mapped as atomic words.
 
 use std::fs::File;
 use std::io;
-use std::sync::atomic::AtomicU64;
+use std::ptr;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::sys::statfs::fstatfs;
@@ -35,6 +36,31 @@ impl Mapping {
         // SAFETY: the pointer is page-aligned, so aligned for u64; `len / 8` words lie inside the mapping, which lives
         // as long as `self`; AtomicU64 allows that other processes write the same words.
         unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.map.len() / 8) }
+    }
+}
+
+impl Mapping {
+    /// All of the mapping as words of four bytes. A word is used by this or by [`Mapping::words`], never by both.
+    pub(crate) fn halves(&self) -> &[AtomicU32] {
+        // SAFETY: as for `words`.
+        unsafe { std::slice::from_raw_parts(self.map.as_ptr().cast(), self.map.len() / 4) }
+    }
+
+    /// Copies bytes to `offset`. Panics when they do not fit. Whoever has them meanwhile may see any mix of old and new.
+    #[inline]
+    pub(crate) fn write(&self, offset: usize, bytes: &[u8]) {
+        assert!(offset <= self.map.len() && bytes.len() <= self.map.len() - offset);
+        // SAFETY: the bytes lie inside the mapping, as was just checked, and no reference into it exists: everybody goes
+        // by atomics and by copies such as this.
+        unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(offset), bytes.len()) }
+    }
+
+    /// Copies bytes from `offset`. Panics when there are not as many.
+    #[inline]
+    pub(crate) fn read(&self, offset: usize, into: &mut [u8]) {
+        assert!(offset <= self.map.len() && into.len() <= self.map.len() - offset);
+        // SAFETY: as for `write`.
+        unsafe { ptr::copy_nonoverlapping(self.map.as_ptr().add(offset), into.as_mut_ptr(), into.len()) }
     }
 }
 

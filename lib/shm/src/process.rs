@@ -1,6 +1,7 @@
 //! Which process wrote this: a process id alone is reused, together with its start time it is not.
 
 use std::fs;
+use std::os::fd::{FromRawFd, OwnedFd};
 
 /// A process, named so that a later process with the same id is not taken for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +26,15 @@ impl ProcessId {
     pub fn is_alive(self) -> bool {
         start_time(self.pid) == Some(self.start_time)
     }
+}
+
+/// A descriptor of the process that becomes readable when it ends, pidfd_open(2); `None` when there is no such process.
+pub fn pidfd(pid: i32) -> Option<OwnedFd> {
+    // SAFETY: a system call without pointers.
+    let raw = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) };
+    let raw = i32::try_from(raw).ok().filter(|raw| *raw >= 0)?;
+    // SAFETY: the kernel has just made the descriptor for this process, close-on-exec, and nobody else knows of it.
+    Some(unsafe { OwnedFd::from_raw_fd(raw) })
 }
 
 /// The start time of `pid`, or `None` when there is no such process or it is a zombie.

@@ -116,6 +116,8 @@ pub struct Limits {
     pub addresses: u32,
     /// Packets that can be in the primary at a time, in the queues of its devices or waiting.
     pub packet_buffers: u32,
+    /// Tools attached at a time that take packets: captures.
+    pub attachments: u32,
 }
 
 impl Limits {
@@ -123,6 +125,7 @@ impl Limits {
     const DEFAULT_NEIGHBORS: u32 = 4096;
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
+    const DEFAULT_ATTACHMENTS: u32 = 4;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {

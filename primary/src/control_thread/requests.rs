@@ -9,6 +9,7 @@ use shm::records::RouteProtocol;
 
 use super::Control;
 use crate::adjacency;
+use crate::plan::ATTACHMENT_BYTES;
 
 impl Control<'_> {
     /// Serves the control socket; returns whether a client has more to ask.
@@ -18,24 +19,45 @@ impl Control<'_> {
         let mut more = false;
         if let Some(server) = &mut server {
             more = server.serve(|peer, request| {
-                let answer = self.answer(request, now);
-                match &answer {
+                let response = match request {
+                    Request::CaptureStart(request) => self
+                        .captures
+                        .start(peer, request, now)
+                        .unwrap_or_else(|error| Err(error).into()),
+                    Request::CaptureStop => self.captures.stop(peer.connection).map(|()| Reply::Done).into(),
+                    request => self.answer(request, now).into(),
+                };
+                match &response.answer {
                     Ok(_) => tracing::debug!(target: "control", "{} (pid {}): done", peer.tool, peer.pid),
                     Err(error) => {
                         tracing::debug!(target: "control", "{} (pid {}): {error}", peer.tool, peer.pid);
                     }
                 }
-                answer
+                response
             });
+            self.captures.closed(&server.take_closed());
         }
         self.server = server;
         more
     }
 
+    /// Frees captures that are over and cuts those off that must be.
+    pub(super) fn collect_captures(&mut self) {
+        let cut_off = self.captures.collect();
+        if let Some(server) = &mut self.server {
+            for connection in cut_off {
+                server.disconnect(connection);
+            }
+        }
+    }
+
     fn answer(&mut self, request: Request, now: Duration) -> Answer {
         match request {
-            // The server has answered it.
-            Request::Hello { .. } => Err(ControlError::new(ErrorCode::BadRequest, "hello was said already")),
+            // Answered before, by the server and by the captures.
+            Request::Hello { .. } | Request::CaptureStart(_) | Request::CaptureStop => {
+                Err(ControlError::new(ErrorCode::BadRequest, "this was said already"))
+            }
+            Request::CaptureShow => Ok(Reply::Captures(self.captures.show(now))),
             Request::RouteAdd { routes, replace } => {
                 self.tables
                     .routes_add(&routes, replace, RouteProtocol::Control, now)?;
@@ -109,6 +131,7 @@ impl Control<'_> {
         let groups = self.plan.tbl8_groups;
         let usage = self.tables.usage();
         let pool = &self.pool_record;
+        let (attached, attachments) = self.captures.usage();
         vec![
             used("eal", self.plan.memory_mb as usize * 1024 * 1024, None),
             used("fib4_tbl24", TBL24_ENTRIES * 4, None),
@@ -130,6 +153,11 @@ impl Control<'_> {
                     pool.buffers as usize,
                     "packet buffers",
                 )),
+            ),
+            used(
+                "attachments",
+                self.plan.attachments * ATTACHMENT_BYTES,
+                Some((attached, attachments, "attachments")),
             ),
             used(
                 "tables",

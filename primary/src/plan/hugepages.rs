@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use super::{Plan, PlanError};
+use super::{ATTACHMENT_PAGE, Plan, PlanError};
 
 /// A hugetlbfs mount.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -207,17 +207,38 @@ pub(super) fn check(plan: &Plan, pages: &[FreePages]) -> Result<(), PlanError> {
             plan.eal_bytes().saturating_sub(larger).div_ceil(size)
         })
         .sum();
+    // Where everything is in pages of another size, attachments are looked at by themselves.
+    let (attachments, apart) = match plan.attachment_pages() {
+        pages if size == ATTACHMENT_PAGE => (pages, 0),
+        pages => (0, pages),
+    };
     let shortage = |needed: usize, free: usize, total: usize, node: Option<u8>| PlanError::TooFewPages {
         needed,
         eal,
         region,
+        attachments,
         free,
         size: size_name(size),
         reserve: total + (needed - free),
         node,
     };
-    if eal + region > free {
-        return Err(shortage(eal + region, free, total, None));
+    let needed = eal + region + attachments;
+    if needed > free {
+        return Err(shortage(needed, free, total, None));
+    }
+    let free: usize = of_size(ATTACHMENT_PAGE).map(|pages| pages.free).sum();
+    if apart > free {
+        let total: usize = of_size(ATTACHMENT_PAGE).map(|pages| pages.total).sum();
+        return Err(PlanError::TooFewPages {
+            needed: apart,
+            eal: 0,
+            region: 0,
+            attachments: apart,
+            free,
+            size: size_name(ATTACHMENT_PAGE),
+            reserve: total + (apart - free),
+            node: None,
+        });
     }
     if plan.memory_nodes.len() > 1 || plan.several_nodes {
         for node in &plan.memory_nodes {

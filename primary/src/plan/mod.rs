@@ -3,7 +3,8 @@
 //! ```text
 //!   hugepages ─┬─ EAL's memory      [eal] memory_mb, taken at the start and never more
 //!              │    tbl24 │ tbl8 groups │ adjacencies │ packet buffers │ rings, queues, DPDK's own
-//!              └─ table region      a file of its own, which outlives nothing: the primary unlinks it
+//!              ├─ table region      a file of its own, which outlives nothing: the primary unlinks it
+//!              └─ attachments       memory for each tool that may attach, set aside at the start
 //! ```
 
 mod eal;
@@ -35,7 +36,11 @@ const FOR_CONTROL: u32 = 1024;
 const OBJECT_HEADER: usize = 64;
 const MBUF: usize = 128;
 /// Bytes of a frame beside the IP packet: Ethernet header, two VLAN tags, checksum.
-const FRAME_OVERHEAD: usize = 14 + 8 + 4;
+pub const FRAME_OVERHEAD: usize = 14 + 8 + 4;
+/// Bytes of hugepages for each tool that may attach: some 5,000 packets of 1,500 bytes on their way to it.
+pub const ATTACHMENT_BYTES: usize = 8 << 20;
+/// Attachments are in pages of this size, whatever the rest is in: a larger one would be mostly empty.
+const ATTACHMENT_PAGE: usize = 2 << 20;
 
 /// What a primary with a certain configuration needs and how it is started.
 #[derive(Clone, Debug)]
@@ -62,6 +67,8 @@ pub struct Plan {
     pub memory_mb: u32,
     /// Bytes of the table region, a whole number of hugepages.
     pub table_region_bytes: usize,
+    /// Tools that can be attached at a time, with [`ATTACHMENT_BYTES`] each.
+    pub attachments: usize,
     /// Bytes of a hugepage.
     pub huge_page_size: usize,
     /// The hugetlbfs directory for the table region; `None` when nothing is mounted, which
@@ -143,7 +150,8 @@ pub enum PlanError {
     },
     /// Not enough free pages.
     #[error(
-        "{needed} hugepages of {size} are needed{} ({eal} for memory_mb in [eal], {region} for the table region) and {free} are free: \
+        "{needed} hugepages of {size} are needed{} ({eal} for memory_mb in [eal], {region} for the table region, {attachments} for \
+         attachments in [limits]) and {free} are free: \
          'tollgate-hugepage-setup reserve --size {size} --pages {reserve}{}' reserves them",
         node.map_or(String::new(), |node| format!(" on NUMA node {node}")),
         node.map_or(String::new(), |node| format!(" --node {node}"))
@@ -155,6 +163,8 @@ pub enum PlanError {
         eal: usize,
         /// Those of the table region.
         region: usize,
+        /// Those of the attachments.
+        attachments: usize,
         /// Free ones.
         free: usize,
         /// Their size: `2M`.
@@ -234,6 +244,7 @@ impl Plan {
             pool,
             memory_mb: u32::try_from(pages * (huge_page_size >> 20)).unwrap_or(u32::MAX),
             table_region_bytes: capacity.bytes(huge_page_size),
+            attachments: limits.attachments as usize,
             huge_page_size,
             huge_dir: mount.map(|mount| mount.path),
             file_prefix: config.instance.file_prefix.clone(),
@@ -291,6 +302,11 @@ impl Plan {
 
     fn region_pages(&self) -> usize {
         self.table_region_bytes / self.huge_page_size
+    }
+
+    /// Pages of 2 MB.
+    fn attachment_pages(&self) -> usize {
+        self.attachments * ATTACHMENT_BYTES / ATTACHMENT_PAGE
     }
 }
 

@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::config::machine::format_list;
 
-use super::{Plan, hugepages, megabytes};
+use super::{ATTACHMENT_BYTES, ATTACHMENT_PAGE, Plan, hugepages, megabytes};
 
 impl Plan {
     /// The text of `--check`.
@@ -32,12 +32,13 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}",
+                "routes4 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}",
                 limits.routes4,
                 limits.tbl8_groups4,
                 limits.neighbors,
                 limits.addresses,
-                limits.packet_buffers
+                limits.packet_buffers,
+                limits.attachments
             ),
         );
         for (number, (cpu, lcore)) in config.workers.lcores.iter().zip(&self.worker_lcores).enumerate() {
@@ -101,6 +102,16 @@ impl Plan {
                 self.eal_pages() + self.region_pages(),
                 self.eal_pages(),
                 self.region_pages()
+            ),
+        );
+        line(
+            "attachments",
+            format!(
+                "{} of {} MB each: {} hugepages of {} more",
+                self.attachments,
+                megabytes(ATTACHMENT_BYTES),
+                self.attachment_pages(),
+                hugepages::size_name(ATTACHMENT_PAGE)
             ),
         );
         text

@@ -196,7 +196,7 @@ fn large_pages_are_taken_whole() {
 #[test]
 fn too_few_hugepages_are_answered_with_the_command_that_reserves_them() {
     let plan = plan("workers = { lcores = [1], control_cpus = [0] }").unwrap();
-    let needed = plan.eal_pages() + plan.region_pages();
+    let needed = plan.eal_pages() + plan.region_pages() + plan.attachment_pages();
     assert!(check(&plan, &[free(0, 2 * MEGA, needed)]).is_ok());
     let message = check(&plan, &[free(0, 2 * MEGA, needed - 1)])
         .unwrap_err()
@@ -209,6 +209,7 @@ fn too_few_hugepages_are_answered_with_the_command_that_reserves_them() {
     for part in [
         &command,
         "128 for memory_mb",
+        "16 for attachments",
         &format!("{needed} hugepages of 2M"),
         &format!("{} are free", needed - 1),
     ] {
@@ -225,9 +226,28 @@ fn too_few_hugepages_are_answered_with_the_command_that_reserves_them() {
 }
 
 #[test]
+fn attachments_need_small_pages_beside_large_ones() {
+    let plan = Plan::on(
+        &config("workers = { lcores = [1], control_cpus = [0] }"),
+        &machine(),
+        &mount(1024 * MEGA),
+    )
+    .unwrap();
+    let large = free(0, 1024 * MEGA, 2);
+    assert!(check(&plan, &[large, free(0, 2 * MEGA, 16)]).is_ok());
+    let message = check(&plan, &[large, free(0, 2 * MEGA, 15)])
+        .unwrap_err()
+        .to_string();
+    assert!(
+        message.contains("16 hugepages of 2M") && message.contains("--pages 26"),
+        "{message}"
+    );
+}
+
+#[test]
 fn eal_without_files_takes_larger_pages_first() {
     let config = "workers = { lcores = [1], control_cpus = [0] }\neal = { memory_mb = 1024 }";
-    let pages = [free(0, 2 * MEGA, 20), free(0, 1024 * MEGA, 1)];
+    let pages = [free(0, 2 * MEGA, 40), free(0, 1024 * MEGA, 1)];
     assert!(check(&plan(config).unwrap(), &pages).is_ok());
     let stock = config.replace("memory_mb", "stock_tools = true, memory_mb");
     assert!(check(&plan(&stock).unwrap(), &pages).is_err());
@@ -269,6 +289,7 @@ fn the_report_names_all_that_is_needed() {
         "192.168.10.1/24",
         "no address",
         "128 for EAL",
+        "16 hugepages of 2M more",
         "/dev/hugepages",
         "info to stderr",
     ] {

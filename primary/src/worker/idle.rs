@@ -13,6 +13,8 @@ const PAUSE: u32 = 1024;
 const FIRST_SLEEP: Duration = Duration::from_micros(2);
 /// The longest sleep.
 const LONGEST_SLEEP: Duration = Duration::from_micros(200);
+/// The longest sleep while somebody captures: packets have the time at which they are seen.
+const LONGEST_SLEEP_WATCHED: Duration = Duration::from_micros(20);
 
 pub(super) struct Idle {
     policy: IdlePolicy,
@@ -32,18 +34,18 @@ impl Idle {
         }
     }
 
-    /// Ends a round in which `moved` packets moved; returns whether the worker slept.
+    /// Ends a round in which `moved` packets moved, `watched` by captures or not; returns whether the worker slept.
     #[inline]
-    pub(super) fn round(&mut self, moved: usize, checkpoint: &mut Checkpoint) -> bool {
+    pub(super) fn round(&mut self, moved: usize, watched: bool, checkpoint: &mut Checkpoint) -> bool {
         if moved > 0 {
             self.empty_rounds = 0;
             self.sleep = FIRST_SLEEP;
             return false;
         }
-        self.policy == IdlePolicy::Adaptive && self.back_off(checkpoint)
+        self.policy == IdlePolicy::Adaptive && self.back_off(watched, checkpoint)
     }
 
-    fn back_off(&mut self, checkpoint: &mut Checkpoint) -> bool {
+    fn back_off(&mut self, watched: bool, checkpoint: &mut Checkpoint) -> bool {
         self.empty_rounds = self.empty_rounds.saturating_add(1);
         match self.empty_rounds {
             0..SPIN => false,
@@ -54,9 +56,15 @@ impl Idle {
             _ => {
                 // Offline: nothing that is retired meanwhile waits for this worker.
                 let offline = checkpoint.offline();
+                let longest = if watched {
+                    LONGEST_SLEEP_WATCHED
+                } else {
+                    LONGEST_SLEEP
+                };
+                self.sleep = self.sleep.min(longest);
                 std::thread::sleep(self.sleep);
                 offline.online();
-                self.sleep = (self.sleep * 3 / 2).min(LONGEST_SLEEP);
+                self.sleep = self.sleep * 3 / 2;
                 true
             }
         }

@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
 use dpdk::{Mbuf, MbufBatch, RxQueue};
 use fib::quiescence::Checkpoint;
+use shm::attachment::Way;
 use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
@@ -34,6 +35,7 @@ use self::transmit::Transmit;
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
+use crate::capture::Taps;
 use crate::path::{BURST, Burst, NOTES, Stages};
 
 /// A worker asks the control thread to find a neighbour.
@@ -88,13 +90,15 @@ pub struct Worker<F, A> {
     pub stop: Arc<AtomicBool>,
     /// Interface by DPDK port id.
     pub interface_of_port: Vec<u16>,
+    /// Its part in captures.
+    pub taps: Taps,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
     /// Forwards until it is told to stop; frees every packet that it still has then.
     pub fn run(self) {
         let mut engine = Engine {
-            transmit: Transmit::new(self.exits),
+            transmit: Transmit::new(self.exits, self.taps),
             waiting: Waiting::new(),
             policer: Policer::new(dpdk::tsc_hz(), dpdk::tsc()),
             stages: self.stages,
@@ -114,6 +118,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
             checkpoint.pass();
+            if engine.transmit.taps.serve() {
+                engine.doorbell.ring();
+            }
             let mut received = 0;
             for entry in &mut entries {
                 let count = entry.queue.receive(&mut batch);
@@ -132,16 +139,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             tally.round(begin, now, received, moved);
             // One look at the clock a round: it takes as long as a packet.
             begin = now;
-            if idle.round(moved, &mut checkpoint) {
+            let watched = !engine.transmit.taps.is_empty();
+            if idle.round(moved, watched, &mut checkpoint) {
                 tally.sleeps += 1;
-                tally.publish(&engine.counters, now);
+                tally.publish(&engine, now);
                 begin = dpdk::tsc();
             } else if tally.is_due() {
-                tally.publish(&engine.counters, now);
+                tally.publish(&engine, now);
             }
         }
         engine.stop(&mut originated, &mut batch);
-        tally.publish(&engine.counters, dpdk::tsc());
+        tally.publish(&engine, dpdk::tsc());
     }
 }
 
@@ -172,6 +180,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::RxPackets, count);
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
+        self.transmit.taps.observe(ingress, Way::Rx, batch);
         let mut notes = NOTES;
         let together = self.stages.run(
             ingress,
@@ -229,6 +238,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);
             self.counters.drop(interface, DropReason::Stopping, 1);
         }
+        self.transmit.taps.stop();
     }
 }
 
@@ -278,7 +288,8 @@ impl Tally {
         self.loops.is_multiple_of(1024)
     }
 
-    fn publish(&self, counters: &CounterBlock, now: u64) {
+    fn publish<F, A>(&self, engine: &Engine<F, A>, now: u64) {
+        let counters = &engine.counters;
         counters.set_worker(WorkerCounter::Loops, self.loops);
         counters.set_worker(WorkerCounter::BusyLoops, self.busy_loops);
         counters.set_worker(WorkerCounter::Packets, self.packets);
@@ -286,5 +297,6 @@ impl Tally {
         counters.set_worker(WorkerCounter::Ticks, now.wrapping_sub(self.started));
         counters.set_worker(WorkerCounter::Sleeps, self.sleeps);
         counters.set_worker(WorkerCounter::LongestTicks, self.longest);
+        counters.set_worker(WorkerCounter::BadVerdicts, engine.transmit.taps.bad_verdicts());
     }
 }

@@ -5,8 +5,10 @@
 
 use dpdk::ring::MbufProducer;
 use dpdk::{Mbuf, MbufBatch, TxQueue};
+use shm::attachment::Way;
 use shm::{CounterBlock, InterfaceCounter};
 
+use crate::capture::Taps;
 use crate::path::BURST;
 
 /// Packets that wait for a device.
@@ -22,23 +24,28 @@ pub enum Exit {
 
 pub(super) struct Transmit {
     interfaces: Vec<Interface>,
+    /// Captures of this worker: those of sent packets look here.
+    pub(super) taps: Taps,
 }
 
 struct Interface {
     exit: Exit,
     batch: MbufBatch<BATCH>,
+    /// Packets of the batch, from the first on, that a device was offered before and captures have seen.
+    offered: usize,
 }
 
 impl Transmit {
-    pub(super) fn new(exits: Vec<Exit>) -> Self {
+    pub(super) fn new(exits: Vec<Exit>, taps: Taps) -> Self {
         let interfaces = exits
             .into_iter()
             .map(|exit| Interface {
                 exit,
                 batch: MbufBatch::new(),
+                offered: 0,
             })
             .collect();
-        Self { interfaces }
+        Self { interfaces, taps }
     }
 
     /// Takes a packet for an interface, or gives it back when the device is behind or there is no such interface.
@@ -50,7 +57,7 @@ impl Transmit {
         match out.batch.push(mbuf) {
             Ok(()) => Ok(()),
             Err(mbuf) => {
-                out.flush(interface, counters);
+                out.flush(interface, counters, &mut self.taps);
                 out.batch.push(mbuf)
             }
         }
@@ -73,11 +80,13 @@ impl Transmit {
             && let Exit::Queue(queue) = &mut out.exit
         {
             // Nothing to gain by waiting for more.
+            self.taps.observe(interface, Way::Tx, burst);
             send(queue, burst, bytes, interface, counters);
+            out.offered = burst.len();
         }
         out.batch.append(burst);
         if !burst.is_empty() {
-            out.flush(interface, counters);
+            out.flush(interface, counters, &mut self.taps);
             out.batch.append(burst);
         }
     }
@@ -87,7 +96,7 @@ impl Transmit {
     pub(super) fn flush(&mut self, counters: &CounterBlock) {
         for (interface, out) in (0..).zip(&mut self.interfaces) {
             if !out.batch.is_empty() {
-                out.flush(interface, counters);
+                out.flush(interface, counters, &mut self.taps);
             }
         }
     }
@@ -102,12 +111,18 @@ impl Transmit {
 
 impl Interface {
     #[inline]
-    fn flush(&mut self, interface: u16, counters: &CounterBlock) {
+    fn flush(&mut self, interface: u16, counters: &CounterBlock, taps: &mut Taps) {
         match &mut self.exit {
             Exit::Queue(queue) => {
+                taps.observe(
+                    interface,
+                    Way::Tx,
+                    self.batch.get(self.offered..).unwrap_or_default(),
+                );
                 // The device may free what it took, so lengths are added up before.
                 let bytes = length(&self.batch);
                 send(queue, &mut self.batch, bytes, interface, counters);
+                self.offered = self.batch.len();
             }
             Exit::HandOver(ring) => {
                 ring.enqueue(&mut self.batch);

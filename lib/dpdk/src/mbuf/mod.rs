@@ -74,6 +74,12 @@ impl Mbuf {
         Self(mbuf)
     }
 
+    /// For code that only reads the packet, and only while it is borrowed.
+    #[inline(always)]
+    pub(crate) fn as_ptr(&self) -> *mut rte_mbuf {
+        self.0.as_ptr()
+    }
+
     #[inline(always)]
     fn header(&self) -> Header {
         // SAFETY: the packet is this value's, exclusively; setters are used in `&mut self` functions only.

@@ -1,0 +1,159 @@
+//! `capture show`: who sees packets, which, and how many.
+
+use clap::Args;
+use control::message::{CaptureInfo, Reply, Request};
+use serde::Serialize;
+
+use crate::arguments::ShowOnly;
+use crate::failure::Failure;
+use crate::present::Show;
+use crate::rates::{Count, Rates};
+use crate::session::{Session, unexpected};
+use crate::table::{Column, Table, left, right};
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ctl capture
+  tollgate-ctl --watch 1 capture show
+  tollgate-ctl --json capture show
+
+SEEN counts the packets that the filter was asked about, MATCHED those of them that it wants, LOST those of the
+matching ones that found no room because the tool was behind. A capture is started by 'tollgate-pdump' and ends with it.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<ShowOnly>,
+}
+
+/// A capture.
+#[derive(Debug, Serialize)]
+struct Capture {
+    id: u32,
+    tool: String,
+    pid: i32,
+    uid: u32,
+    interfaces: Vec<String>,
+    direction: &'static str,
+    filter: String,
+    snaplen: u32,
+    age_s: u64,
+    seen: u64,
+    matched: u64,
+    lost: u64,
+}
+
+pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    let (Some(ShowOnly::Show) | None) = arguments.verb;
+    let mut client = session.client()?;
+    session.show(|| {
+        let told = match session.call(&mut client, Request::CaptureShow)? {
+            Reply::Captures(captures) => captures,
+            other => return Err(unexpected(&other)),
+        };
+        let captures = told.into_iter().map(Capture::from).collect();
+        Ok(session.tables()?.reading(captures))
+    })
+}
+
+impl From<CaptureInfo> for Capture {
+    fn from(told: CaptureInfo) -> Self {
+        Self {
+            id: told.id,
+            tool: told.tool,
+            pid: told.pid,
+            uid: told.uid,
+            interfaces: told.interfaces,
+            direction: told.direction.name(),
+            filter: told.expression,
+            snaplen: told.snaplen,
+            age_s: told.age_s,
+            seen: told.seen,
+            matched: told.matched,
+            lost: told.lost,
+        }
+    }
+}
+
+impl Show for Capture {
+    const COLUMNS: &'static [Column] = &[
+        right("ID"),
+        left("TOOL"),
+        right("PID"),
+        right("UID"),
+        left("DEV"),
+        left("DIRECTION"),
+        right("SNAPLEN"),
+        right("AGE"),
+        right("SEEN"),
+        right("MATCHED"),
+        right("LOST"),
+        left("FILTER"),
+    ];
+    const RATE_COLUMNS: &'static [Column] = &[right("SEEN/S"), right("MATCHED/S"), right("LOST/S")];
+
+    fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
+        table
+            .cell(self.id)
+            .cell(&self.tool)
+            .cell(self.pid)
+            .cell(self.uid)
+            .cell(self.interfaces.join(","))
+            .cell(self.direction)
+            .cell(self.snaplen)
+            .cell(format_args!("{} s", self.age_s))
+            .cell(self.seen)
+            .cell(self.matched)
+            .cell(self.lost)
+            .cell(&self.filter);
+        if let Some(rates) = rates {
+            for name in ["seen", "matched", "lost"] {
+                table.optional(rates.of(name));
+            }
+        }
+    }
+
+    fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    fn counts(&self) -> Vec<Count> {
+        vec![
+            Count::new("seen", self.seen),
+            Count::new("matched", self.matched),
+            Count::new("lost", self.lost),
+        ]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::message::Direction;
+
+    #[test]
+    fn the_json_form_is_stable() {
+        let capture = Capture::from(CaptureInfo {
+            id: 1,
+            tool: "tollgate-pdump".into(),
+            pid: 7,
+            uid: 1000,
+            interfaces: vec!["wan".into()],
+            direction: Direction::Rx,
+            expression: "udp".into(),
+            snaplen: 96,
+            age_s: 2,
+            seen: 10,
+            matched: 5,
+            lost: 1,
+        });
+        assert_eq!(
+            serde_json::to_string(&capture).unwrap(),
+            concat!(
+                r#"{"id":1,"tool":"tollgate-pdump","pid":7,"uid":1000,"interfaces":["wan"],"direction":"rx","#,
+                r#""filter":"udp","snaplen":96,"age_s":2,"seen":10,"matched":5,"lost":1}"#
+            )
+        );
+    }
+}

@@ -1,0 +1,279 @@
+//! The two memfds of an attachment.
+
+use std::fs::File;
+use std::io;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
+use std::time::Duration;
+
+use nix::errno::Errno;
+use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
+use nix::sys::memfd::{MFdFlags, memfd_create};
+
+use super::{COUNTERS, FIRST_COUNTERS, Geometry, SLOT_HEADER, Way, count};
+use crate::mapping::Mapping;
+
+/// Huge pages set aside for one attachment, so that there is one whenever a tool comes.
+pub struct Reservation {
+    file: File,
+    mapping: Mapping,
+}
+
+/// Why the huge pages could not be set aside.
+#[derive(Debug, thiserror::Error)]
+pub enum ReservationError {
+    /// They are not there.
+    #[error(
+        "an attachment needs {bytes} bytes of huge pages and the kernel has not that many free: reserve more with \
+         'tollgate-hugepage-setup reserve', or lower attachments in [limits]"
+    )]
+    NoMemory {
+        /// Bytes needed.
+        bytes: usize,
+    },
+    /// Anything else that the kernel refused.
+    #[error("cannot {step} the memory of an attachment: {source}")]
+    Io {
+        /// What was tried.
+        step: &'static str,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+}
+
+impl Reservation {
+    /// Sets `bytes` aside, a whole number of huge pages of two megabytes; in ordinary pages where `huge` is false, for tests.
+    pub fn new(bytes: usize, huge: bool) -> Result<Self, ReservationError> {
+        let mut flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        if huge {
+            flags |= MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB;
+        }
+        let (file, mapping) = create(c"tollgate-packets", flags, bytes)?;
+        Ok(Self { file, mapping })
+    }
+
+    /// Bytes set aside.
+    pub fn bytes(&self) -> usize {
+        self.mapping.words().len() * 8
+    }
+
+    /// Makes it the memory of an attachment: from here on only this mapping can write to it.
+    pub(super) fn share(self, geometry: Geometry) -> Result<Memory, ReservationError> {
+        let io = |step| {
+            move |errno: Errno| ReservationError::Io {
+                step,
+                source: errno.into(),
+            }
+        };
+        fcntl(
+            &self.file,
+            FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(FUTURE_WRITE)),
+        )
+        .map_err(io("seal"))?;
+        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
+        let bytes = geometry.ring_bytes().next_multiple_of(4096);
+        let (ring_file, rings) = create(c"tollgate-rings", flags, bytes)?;
+        Ok(Memory {
+            geometry,
+            packet_file: self.file,
+            packets: self.mapping,
+            ring_file,
+            rings,
+        })
+    }
+}
+
+/// `F_SEAL_FUTURE_WRITE`, fcntl(2): mappings that are there may be written to, others not, nor may the file be punched.
+const FUTURE_WRITE: i32 = 0x10;
+
+fn create(name: &std::ffi::CStr, flags: MFdFlags, bytes: usize) -> Result<(File, Mapping), ReservationError> {
+    let io = |step| {
+        move |source: io::Error| match source.raw_os_error() {
+            Some(libc::ENOMEM | libc::ENOSPC) => ReservationError::NoMemory { bytes },
+            _ => ReservationError::Io { step, source },
+        }
+    };
+    let file = File::from(memfd_create(name, flags).map_err(|errno| io("make")(errno.into()))?);
+    file.set_len(bytes as u64).map_err(io("size"))?;
+    let length = i64::try_from(bytes).unwrap_or(i64::MAX);
+    // Takes the pages now: one missing later would be SIGBUS.
+    fallocate(&file, FallocateFlags::empty(), 0, length).map_err(|errno| io("allocate")(errno.into()))?;
+    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
+    fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| io("seal")(errno.into()))?;
+    let mapping = Mapping::writable(&file, bytes).map_err(io("map"))?;
+    Ok((file, mapping))
+}
+
+/// Both memories of an attachment, as either side maps them.
+pub(super) struct Memory {
+    pub(super) geometry: Geometry,
+    pub(super) packet_file: File,
+    packets: Mapping,
+    pub(super) ring_file: File,
+    rings: Mapping,
+}
+
+/// Where a packet comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The time stamp counter's value when it came or went.
+    pub ticks: u64,
+    /// Index of the interface.
+    pub interface: u16,
+    /// Which way it went.
+    pub way: Way,
+    /// Its length, from the Ethernet header on, without FCS.
+    pub wire_length: u32,
+}
+
+/// What is written before a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotHeader {
+    pub(super) origin: Origin,
+    /// Bytes of it in the slot.
+    pub(super) captured: usize,
+}
+
+impl Memory {
+    pub(super) fn new(geometry: Geometry, packets: (File, Mapping), rings: (File, Mapping)) -> Self {
+        Self {
+            geometry,
+            packet_file: packets.0,
+            packets: packets.1,
+            ring_file: rings.0,
+            rings: rings.1,
+        }
+    }
+
+    #[inline]
+    pub(super) fn header(&self) -> &[AtomicU64] {
+        self.packets.words()
+    }
+
+    /// The counters of a worker.
+    #[inline]
+    pub(super) fn counter(&self, worker: usize, counter: usize) -> &AtomicU64 {
+        &self.packets.words()[(FIRST_COUNTERS + worker * COUNTERS) / 8 + counter]
+    }
+
+    pub(super) fn counts(&self) -> super::Counts {
+        let sum = |counter| {
+            (0..self.geometry.workers)
+                .map(|worker| self.counter(worker, counter).load(Ordering::Acquire))
+                .sum()
+        };
+        // What is a part of a number is read before it, so that it is never more.
+        let lost = sum(count::LOST);
+        let matched = sum(count::MATCHED);
+        super::Counts {
+            seen: sum(count::SEEN),
+            matched,
+            lost,
+        }
+    }
+
+    /// The rings of a worker: filled, returned.
+    #[inline]
+    pub(super) fn rings(&self, worker: usize) -> [&[AtomicU32]; 2] {
+        let words = self.rings.halves();
+        self.geometry.rings(worker).map(|range| &words[range])
+    }
+
+    /// Writes a packet into a slot that is the caller's. What is longer than the slot is cut off.
+    #[inline]
+    pub(super) fn fill<'a>(
+        &self,
+        worker: usize,
+        slot: u32,
+        origin: &Origin,
+        segments: impl Iterator<Item = &'a [u8]>,
+    ) {
+        let first = self.geometry.slot(worker, slot);
+        let mut written = 0;
+        for segment in segments {
+            let length = segment.len().min(self.geometry.snaplen() - written);
+            self.packets
+                .write(first + SLOT_HEADER + written, &segment[..length]);
+            written += length;
+        }
+        let words = &self.packets.words()[first / 8..first / 8 + SLOT_HEADER / 8];
+        let lengths = u64::from(origin.wire_length) << 32 | written as u64;
+        let from = u64::from(origin.interface) | (origin.way as u64) << 16;
+        for (word, value) in words.iter().zip([origin.ticks, lengths, from]) {
+            word.store(value, Ordering::Relaxed);
+        }
+    }
+
+    /// What lies in a slot; `None` when that cannot be.
+    pub(super) fn slot_header(&self, worker: usize, slot: u32) -> Option<SlotHeader> {
+        let first = self.geometry.slot(worker, slot) / 8;
+        let word = |index: usize| self.packets.words()[first + index].load(Ordering::Relaxed);
+        let (lengths, from) = (word(1), word(2));
+        let way = match from >> 16 {
+            1 => Way::Rx,
+            2 => Way::Tx,
+            _ => return None,
+        };
+        let captured = (lengths & u64::from(u32::MAX)) as usize;
+        (captured <= self.geometry.snaplen()).then_some(SlotHeader {
+            origin: Origin {
+                ticks: word(0),
+                interface: from as u16,
+                way,
+                wire_length: (lengths >> 32) as u32,
+            },
+            captured,
+        })
+    }
+
+    /// Copies the packet in a slot out.
+    pub(super) fn read(&self, worker: usize, slot: u32, into: &mut [u8]) {
+        self.packets
+            .read(self.geometry.slot(worker, slot) + SLOT_HEADER, into);
+    }
+
+    fn asleep(&self) -> &AtomicU32 {
+        &self.rings.halves()[0]
+    }
+
+    /// Wakes the tool if it sleeps: a system call only then.
+    #[inline]
+    pub(super) fn wake(&self) {
+        fence(Ordering::SeqCst);
+        if self.asleep().load(Ordering::Relaxed) != 0 {
+            self.wake_sleeper();
+        }
+    }
+
+    #[cold]
+    fn wake_sleeper(&self) {
+        if self.asleep().swap(0, Ordering::Relaxed) != 0 {
+            // SAFETY: the address is that of a mapped word, which FUTEX_WAKE only uses as a name.
+            unsafe { libc::syscall(libc::SYS_futex, self.asleep().as_ptr(), libc::FUTEX_WAKE, 1) };
+        }
+    }
+
+    /// Sleeps until it is woken or `timeout` is over, unless `ready` says that there is something to do.
+    pub(super) fn sleep(&self, timeout: Duration, ready: impl FnOnce() -> bool) {
+        let word = self.asleep();
+        word.store(1, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !ready() {
+            let timeout = libc::timespec {
+                tv_sec: libc::time_t::try_from(timeout.as_secs()).unwrap_or(libc::time_t::MAX),
+                tv_nsec: libc::c_long::from(timeout.subsec_nanos().cast_signed()),
+            };
+            // SAFETY: the address is that of a mapped word, and the time outlives the call. It returns at once when the
+            // word is not 1 any more.
+            unsafe {
+                libc::syscall(
+                    libc::SYS_futex,
+                    word.as_ptr(),
+                    libc::FUTEX_WAIT,
+                    1,
+                    &raw const timeout,
+                )
+            };
+        }
+        word.store(0, Ordering::Relaxed);
+    }
+}

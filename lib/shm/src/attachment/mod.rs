@@ -1,0 +1,141 @@
+//! What a primary shares with one attached tool: packets one way, slot numbers both ways.
+//!
+//! ```text
+//!   packets   hugetlb memfd, the primary writes, the tool maps it read-only
+//!             ├─ header, clock, counters of each worker
+//!             └─ slots: worker 0 │ worker 1 │ …
+//!   rings     memfd, both write
+//!             └─ per worker  filled ─► slot numbers with packets in them
+//!                            returned ◄─ slot numbers that the tool is done with
+//! ```
+//!
+//! A slot is in one place at a time: with the worker, in `filled`, with the tool, or in `returned`. So there are never
+//! more numbers in a ring than it holds, and the worker needs to look at one word of the tool's only: how far it returned.
+//! What it finds there is checked before it is believed. A tool that dies is forgotten by unmapping both.
+//!
+//! The memory that the tool can write to is not of huge pages: it could punch a hole into it, and where there is no free
+//! huge page to fill the hole the primary would die of SIGBUS. Both are sealed against being cut short.
+
+mod clock;
+pub mod handover;
+mod memory;
+mod primary;
+pub mod ring;
+#[cfg(test)]
+mod tests;
+mod tool;
+
+pub use clock::Clock;
+pub use memory::{Origin, Reservation, ReservationError};
+pub use primary::{Attachment, BadVerdict, Lane};
+pub use tool::{OpenError, Packet, ToolEnd};
+
+/// Which way a packet went, seen from the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Way {
+    /// Received.
+    Rx = 1,
+    /// Sent.
+    Tx = 2,
+}
+
+/// What a tool and a primary count together, summed over all workers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Packets that the filter was asked about.
+    pub seen: u64,
+    /// Those of them that matched.
+    pub matched: u64,
+    /// Those of the matching ones that found no free slot.
+    pub lost: u64,
+}
+
+const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
+/// Goes up with every change of what lies where.
+const LAYOUT: u64 = 1;
+
+/// Bytes of a slot before the packet.
+const SLOT_HEADER: usize = 32;
+/// Bytes of the counters of a worker.
+const COUNTERS: usize = 64;
+/// Where the counters begin.
+const FIRST_COUNTERS: usize = 1024;
+/// Words of the header.
+mod word {
+    pub(super) const MAGIC: usize = 0;
+    pub(super) const LAYOUT: usize = 1;
+    pub(super) const WORKERS: usize = 2;
+    pub(super) const SLOTS: usize = 3;
+    pub(super) const SLOT_BYTES: usize = 4;
+    /// A slot of [`crate::slot`].
+    pub(super) const CLOCK: usize = 16;
+    pub(super) const CLOCK_END: usize = CLOCK + 4;
+}
+/// Words of the counters of a worker.
+mod count {
+    pub(super) const SEEN: usize = 0;
+    pub(super) const MATCHED: usize = 1;
+    pub(super) const LOST: usize = 2;
+    /// 1 when the worker puts no more packets in.
+    pub(super) const ENDED: usize = 3;
+}
+
+/// How an attachment's memory is divided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Geometry {
+    workers: usize,
+    /// Of each worker.
+    slots: u32,
+    slot_bytes: usize,
+}
+
+impl Geometry {
+    /// As many slots for packets of `snaplen` bytes as fit into `bytes`; `None` when not one does.
+    fn fit(bytes: usize, workers: usize, snaplen: usize) -> Option<Self> {
+        let slot_bytes = (SLOT_HEADER + snaplen).next_multiple_of(64);
+        let room = bytes.checked_sub(header_bytes(workers))?;
+        let slots = room / workers / slot_bytes;
+        let slots = u32::try_from(slots).ok()?.min(1 << 20);
+        (slots > 0).then_some(Self {
+            workers,
+            slots,
+            slot_bytes,
+        })
+    }
+
+    fn packet_bytes(&self) -> usize {
+        header_bytes(self.workers) + self.workers * self.slots as usize * self.slot_bytes
+    }
+
+    /// Where a slot begins.
+    #[inline]
+    fn slot(&self, worker: usize, slot: u32) -> usize {
+        header_bytes(self.workers) + (worker * self.slots as usize + slot as usize) * self.slot_bytes
+    }
+
+    fn snaplen(&self) -> usize {
+        self.slot_bytes - SLOT_HEADER
+    }
+
+    fn ring_bytes(&self) -> usize {
+        FIRST_RING + 2 * self.workers * ring::bytes(self.slots)
+    }
+
+    /// Where, in words of four bytes, the rings of a worker are: filled, returned.
+    fn rings(&self, worker: usize) -> [std::ops::Range<usize>; 2] {
+        let words = ring::bytes(self.slots) / 4;
+        [2 * worker, 2 * worker + 1].map(|ring| {
+            let first = FIRST_RING / 4 + ring * words;
+            first..first + words
+        })
+    }
+}
+
+/// Bytes before the slots.
+fn header_bytes(workers: usize) -> usize {
+    (FIRST_COUNTERS + workers * COUNTERS).next_multiple_of(4096)
+}
+
+/// Bytes before the rings. Its first word is the tool's: not zero while the tool sleeps.
+const FIRST_RING: usize = 4096;

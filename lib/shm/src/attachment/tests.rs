@@ -1,0 +1,252 @@
+//! Both sides of an attachment in one process, on ordinary pages.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::ring::{Consumer, Producer};
+use super::*;
+
+const CLOCK: Clock = Clock {
+    ticks: 1000,
+    time_ns: 1_795_220_000_000_000_000,
+    tick_ns_32: 1 << 31,
+};
+
+fn attach(workers: usize, snaplen: usize) -> (Attachment, Vec<Lane>, ToolEnd) {
+    let reservation = Reservation::new(64 * 1024, false).unwrap();
+    let (attachment, lanes) = Attachment::new(reservation, workers, snaplen).unwrap().unwrap();
+    attachment.set_clock(&CLOCK);
+    let [packets, rings] = attachment
+        .descriptors()
+        .map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let tool = ToolEnd::open(packets, rings).unwrap();
+    (attachment, lanes, tool)
+}
+
+fn origin(ticks: u64) -> Origin {
+    Origin {
+        ticks,
+        interface: 3,
+        way: Way::Tx,
+        wire_length: 1500,
+    }
+}
+
+fn put(lane: &mut Lane, ticks: u64, packet: &[u8]) {
+    lane.count_seen(1);
+    lane.put(&origin(ticks), [packet].into_iter());
+}
+
+/// Times and bytes of what the tool gets in one call.
+fn received(tool: &mut ToolEnd) -> Vec<(u64, Vec<u8>)> {
+    let mut all = Vec::new();
+    tool.receive(&mut |packet| all.push((packet.time_ns, packet.data.to_vec())))
+        .unwrap();
+    all
+}
+
+#[test]
+fn a_packet_arrives_as_it_was_put_in_and_cut_at_the_snapshot_length() {
+    let (attachment, mut lanes, mut tool) = attach(1, 96);
+    lanes[0].count_seen(2);
+    let parts: [&[u8]; 2] = [&[1; 60], &[2; 60]];
+    lanes[0].put(&origin(1010), parts.into_iter());
+    assert_eq!(received(&mut tool), [], "nothing is seen before it is published");
+    lanes[0].publish();
+    let mut packets = 0;
+    tool.receive(&mut |packet| {
+        packets += 1;
+        assert_eq!(
+            (packet.interface, packet.way, packet.wire_length),
+            (3, Way::Tx, 1500)
+        );
+        assert_eq!(packet.time_ns, CLOCK.time_ns + 5);
+        assert_eq!(packet.data, [[1; 60].as_slice(), &[2; 36]].concat());
+    })
+    .unwrap();
+    assert_eq!(packets, 1);
+    let counts = Counts {
+        seen: 2,
+        matched: 1,
+        lost: 0,
+    };
+    assert_eq!((attachment.counts(), tool.counts()), (counts, counts));
+}
+
+#[test]
+fn what_finds_no_free_slot_is_lost_and_counted_until_the_tool_returns_some() {
+    let (attachment, mut lanes, mut tool) = attach(1, 1000);
+    let slots = u64::from(attachment.slots());
+    for number in 0..slots + 5 {
+        put(&mut lanes[0], number, &number.to_le_bytes());
+    }
+    lanes[0].publish();
+    assert_eq!(attachment.counts().lost, 5);
+    let first = received(&mut tool);
+    assert_eq!(first.len() as u64, slots);
+    assert_eq!(first[0].1, 0u64.to_le_bytes());
+    lanes[0].reclaim().unwrap();
+    put(&mut lanes[0], 7, b"again");
+    lanes[0].publish();
+    assert_eq!(received(&mut tool)[0].1, b"again");
+    assert_eq!(attachment.counts().lost, 5);
+}
+
+#[test]
+fn packets_of_several_workers_are_handed_out_by_their_time() {
+    let (_attachment, mut lanes, mut tool) = attach(2, 64);
+    for (lane, ticks) in [(0, 10), (1, 5), (0, 30), (1, 20)] {
+        put(&mut lanes[lane], ticks, &[ticks as u8]);
+    }
+    lanes.iter_mut().for_each(Lane::publish);
+    let order: Vec<u8> = received(&mut tool).iter().map(|(_, data)| data[0]).collect();
+    assert_eq!(order, [5, 10, 20, 30]);
+}
+
+#[test]
+fn slots_go_round_any_number_of_times() {
+    let (attachment, mut lanes, mut tool) = attach(1, 64);
+    let mut expected = 0u64;
+    for round in 0..10_000u64 {
+        for _ in 0..=round % 3 {
+            put(&mut lanes[0], 0, &(expected + round % 3).to_le_bytes());
+        }
+        lanes[0].publish();
+        for (_, data) in received(&mut tool) {
+            assert_eq!(data, (expected + round % 3).to_le_bytes());
+        }
+        expected += 1;
+        lanes[0].reclaim().unwrap();
+    }
+    assert_eq!(attachment.counts().lost, 0);
+}
+
+#[test]
+fn a_tool_that_sleeps_is_woken_by_the_first_packet_and_by_the_end() {
+    let (_attachment, mut lanes, mut tool) = attach(1, 64);
+    let lane = &mut lanes[0];
+    std::thread::scope(|scope| {
+        let sleeper = scope.spawn(|| {
+            let begin = Instant::now();
+            tool.wait(Duration::from_secs(60));
+            let packets = received(&mut tool).len();
+            tool.wait(Duration::from_secs(60));
+            (packets, tool.has_ended(), begin.elapsed())
+        });
+        std::thread::sleep(Duration::from_millis(20));
+        put(lane, 0, b"one");
+        lane.publish();
+        std::thread::sleep(Duration::from_millis(20));
+        lane.end();
+        let (packets, ended, time) = sleeper.join().unwrap();
+        assert!(
+            packets == 1 && ended && time < Duration::from_secs(50),
+            "{time:?}"
+        );
+    });
+}
+
+#[test]
+fn the_tool_can_neither_write_to_packets_nor_cut_the_memory_short() {
+    let (attachment, _lanes, _tool) = attach(1, 64);
+    let [packets, rings] = attachment
+        .descriptors()
+        .map(|descriptor| std::fs::File::from(descriptor.try_clone_to_owned().unwrap()));
+    // SAFETY: the mapping is not made.
+    assert!(memmap2::MmapOptions::new().map_raw(&packets).is_err());
+    for file in [&packets, &rings] {
+        assert!(file.set_len(0).is_err());
+    }
+    let punch =
+        nix::fcntl::FallocateFlags::FALLOC_FL_PUNCH_HOLE | nix::fcntl::FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    assert!(nix::fcntl::fallocate(&packets, punch, 0, 4096).is_err());
+}
+
+#[test]
+fn memory_of_something_else_is_refused() {
+    let other = || std::os::fd::OwnedFd::from(tempfile::tempfile().unwrap());
+    assert!(ToolEnd::open(other(), other()).is_err());
+    let (attachment, ..) = attach(1, 64);
+    let [packets, rings] = attachment
+        .descriptors()
+        .map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    assert!(matches!(ToolEnd::open(rings, packets), Err(OpenError::Layout)));
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_tool_writes_the_worker_refuses_it_or_has_its_slots_back(
+        writes in prop::collection::vec((0usize..200, any::<u32>()), 1..50),
+    ) {
+        let (attachment, mut lanes, _tool) = attach(1, 500);
+        let rings = attachment.descriptors()[1].try_clone_to_owned().unwrap();
+        let hostile = crate::mapping::Mapping::writable(
+            &std::fs::File::from(rings),
+            Geometry::fit(64 * 1024, 1, 500).unwrap().ring_bytes().next_multiple_of(4096),
+        )
+        .unwrap();
+        let words = hostile.halves();
+        let slots = attachment.slots();
+        for (place, value) in writes {
+            // The positions more often than the rest.
+            let range = Geometry::fit(64 * 1024, 1, 500).unwrap().rings(0)[1].clone();
+            words[range.start + place % range.len()].store(value, Ordering::Relaxed);
+            words[range.start + ring::offset::PRODUCER / 4 + 1].store(value % (slots + 2), Ordering::Release);
+            for _ in 0..slots {
+                put(&mut lanes[0], 0, &[0; 500]);
+            }
+            lanes[0].publish();
+            if lanes[0].reclaim().is_err() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+#[test]
+fn a_clock_reads_times_before_and_after_its_own() {
+    // 2 GHz.
+    let clock = Clock::between((1000, 1_000_000), (2_000_001_000, 1_001_000_000));
+    assert_eq!(clock.time_ns(2_000_001_000), 1_001_000_000);
+    assert_eq!(clock.time_ns(2_000_003_000), 1_001_001_000);
+    assert_eq!(clock.time_ns(1000), 1_000_000);
+}
+
+#[test]
+fn two_threads_pass_numbers_through_a_ring_in_order() {
+    const CAPACITY: u32 = 100;
+    let words: Arc<Vec<AtomicU32>> = Arc::new(
+        (0..ring::bytes(CAPACITY) / 4)
+            .map(|_| AtomicU32::new(0))
+            .collect(),
+    );
+    ring::format(&words, "numbers", CAPACITY);
+    let theirs = words.clone();
+    let taken = Arc::new(AtomicU32::new(0));
+    let seen = taken.clone();
+    let consumer = std::thread::spawn(move || {
+        let mut consumer = Consumer::new(CAPACITY);
+        let mut next = 0;
+        while next < 100_000 {
+            for _ in 0..consumer.ready(&theirs).unwrap() {
+                assert_eq!(consumer.take(&theirs), next);
+                next += 1;
+            }
+            consumer.publish(&theirs);
+            seen.store(next, Ordering::Release);
+            std::thread::yield_now();
+        }
+    });
+    let mut producer = Producer::new(CAPACITY);
+    for number in 0..100_000 {
+        while number - taken.load(Ordering::Acquire) >= CAPACITY {
+            std::thread::yield_now();
+        }
+        producer.put(&words, number);
+        producer.publish(&words);
+    }
+    consumer.join().unwrap();
+}
