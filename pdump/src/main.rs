@@ -1,38 +1,165 @@
-//! Packet capture on a running instance: for now it can only say whether it could attach.
+//! The capture tool: reads its command line, compiles the filter, opens the file, attaches, captures, reports.
 
 #![forbid(unsafe_code)]
 
+use std::io::{self, Write};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Parser;
-use control::arguments::InstanceArguments;
+use control::capture::Capture;
+use control::instance::InstanceName;
+use control::message::{CaptureInterface, CaptureRequest, Direction};
+use serde_json::json;
+use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::flag;
 
-const EXAMPLES: &str = "\
-Examples:
-  tollgate-pdump --instance blue --check";
-
-/// Filtered packet capture on a running instance
-///
-/// This build cannot capture yet. It can tell whether it could attach: with --check it connects to the
-/// instance and compares versions and table layout.
-#[derive(Debug, Parser)]
-#[command(name = "tollgate-pdump", version = control::VERSION, after_help = EXAMPLES)]
-struct Arguments {
-    #[command(flatten)]
-    instance: InstanceArguments,
-
-    /// Connect to the instance, say whether this tool could attach, and exit: 0 yes, 1 no
-    #[arg(long)]
-    check: bool,
-}
+use pdump::arguments::{Arguments, Command};
+use pdump::capture::{self, Interruption};
+use pdump::failure::Failure;
+use pdump::filter::{Filter, listing};
+use pdump::output::{About, CaptureFile, Destination, Output};
+use pdump::print::Lines;
+use pdump::report::Report;
+use pdump::{TOOL, manual};
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
+            return Failure::usage(&error).report(true);
+        }
+        Err(error) => error.exit(),
+    };
     if arguments.check {
-        return control::check::report(&arguments.instance, "tollgate-pdump");
+        return control::check::report(&arguments.instance, TOOL);
     }
-    eprintln!(
-        "error: this build of tollgate-pdump cannot capture packets yet: use --check to see whether it could attach"
-    );
-    ExitCode::FAILURE
+    let outcome = match arguments.command {
+        Some(Command::Completion { shell }) => manual::completion(shell).map_err(Failure::from),
+        Some(Command::Man) => manual::page().map_err(Failure::from),
+        None => run(&arguments),
+    };
+    outcome.map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let filter = Filter::compile(&arguments.filter)?;
+    if arguments.dump {
+        io::stdout().write_all(listing(&filter.program).as_bytes())?;
+        return Ok(());
+    }
+    // The file before the instance: a path that is wrong is refused before anything is asked of the primary.
+    let destination = arguments.write.as_deref().map(Destination::open).transpose()?;
+    let directory = arguments.instance.choose()?;
+    // Before the capture begins, so that from then on a signal ends it in an orderly way.
+    let stopped = stop_flag()?;
+    let snaplen = arguments.snapshot_length();
+    if arguments.verbose > 0 {
+        say(&format!(
+            "asking the primary of {} for a capture: {} instructions of filter, {snaplen} bytes of each packet",
+            directory.name(),
+            filter.program.len()
+        ));
+    }
+    let request = CaptureRequest {
+        interfaces: arguments.interfaces(),
+        direction: arguments.direction.into(),
+        filter: filter.program,
+        expression: filter.expression.clone(),
+        snaplen,
+    };
+    let mut source = Capture::start(&directory, TOOL, request)?;
+    let interfaces = source.interfaces().to_vec();
+    let mut output: Box<dyn Output> = match destination {
+        Some(destination) => {
+            let about = About {
+                interfaces: &interfaces,
+                expression: &filter.expression,
+                snaplen,
+            };
+            Box::new(CaptureFile::begin(destination, arguments.format, &about)?)
+        }
+        None => Box::new(Lines::new(io::stdout(), &interfaces, arguments.json)),
+    };
+    if !arguments.quiet {
+        say(&beginning(
+            arguments,
+            directory.name(),
+            &interfaces,
+            &filter.expression,
+        ));
+    }
+    let (report, ended) = capture::run(&mut source, output.as_mut(), arguments.count, &|| {
+        stopped.load(Ordering::Relaxed)
+    });
+    if !arguments.quiet {
+        print_report(arguments, &report);
+    }
+    ended.map_err(|interruption| match interruption {
+        Interruption::Source(error) => error.into(),
+        Interruption::Output(error) => error.into(),
+    })
+}
+
+/// Set by the first SIGINT or SIGTERM. The second ends the process: a pipe that nobody reads may hold it up.
+fn stop_flag() -> io::Result<Arc<AtomicBool>> {
+    let stopped = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopped))?;
+        flag::register(signal, Arc::clone(&stopped))?;
+    }
+    Ok(stopped)
+}
+
+/// What is captured, as a sentence or as JSON.
+fn beginning(
+    arguments: &Arguments,
+    instance: &InstanceName,
+    interfaces: &[CaptureInterface],
+    expression: &str,
+) -> String {
+    let names: Vec<_> = interfaces
+        .iter()
+        .map(|interface| interface.name.as_str())
+        .collect();
+    let direction = Direction::from(arguments.direction);
+    if arguments.json {
+        let capture = json!({
+            "instance": instance.as_str(),
+            "interfaces": names,
+            "direction": direction.name(),
+            "filter": expression,
+        });
+        return json!({ "capturing": capture }).to_string();
+    }
+    let direction = match direction {
+        Direction::Rx => ", received packets only",
+        Direction::Tx => ", sent packets only",
+        Direction::Both => "",
+    };
+    let filter = if expression.trim().is_empty() {
+        String::new()
+    } else {
+        format!(", filter '{expression}'")
+    };
+    format!(
+        "capturing on {} of instance {instance}{direction}{filter}; Ctrl-C ends",
+        names.join(", ")
+    )
+}
+
+/// On stderr; as JSON behind the packets, if these are printed.
+fn print_report(arguments: &Arguments, report: &Report) {
+    match (arguments.json, &arguments.write) {
+        // Whoever read the packets may have gone.
+        (true, None) => drop(writeln!(io::stdout(), "{}", report.to_json())),
+        (true, Some(_)) => say(&report.to_json()),
+        (false, _) => say(&report.to_string()),
+    }
+}
+
+/// A line on stderr. That nobody listens is no reason to end.
+fn say(line: &str) {
+    drop(writeln!(io::stderr(), "{line}"));
 }

@@ -34,6 +34,14 @@ pub enum Error {
     /// A signal asks for the end; everything is being taken down.
     #[error("interrupted by signal {0}")]
     Interrupted(i32),
+    /// A capture file that is none.
+    #[error("{} cannot be read as a capture: {reason}", .path.display())]
+    Pcap {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A process did not say what it was expected to say.
     #[error("{process} did not say {expected} within {} s; its output was:\n{output}", .limit.as_secs())]
     NoEvent {

@@ -93,14 +93,28 @@ impl Primary {
     /// # Errors
     /// It is not built.
     pub fn ctl_process(&self, words: &[&str]) -> Result<ProcessBuilder, Error> {
-        let program = binaries::find("tollgate-ctl")?;
-        Ok(
-            ProcessBuilder::new(self.privilege, "watches the primary", program)
-                .arg("--run-dir")
-                .arg(&self.run_dir)
-                .args(["--instance", &self.instance])
-                .args(words),
-        )
+        self.tool("watches the primary", "tollgate-ctl", words)
+    }
+
+    /// `tollgate-pdump` on this instance, to be started.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn pdump(&self, words: &[&str]) -> Result<ProcessBuilder, Error> {
+        self.tool("captures packets", "tollgate-pdump", words)
+    }
+
+    /// The program `name` on this instance, to be started.
+    ///
+    /// # Errors
+    /// It is not built.
+    pub fn tool(&self, why: &str, name: &str, words: &[&str]) -> Result<ProcessBuilder, Error> {
+        let program = binaries::find(name)?;
+        Ok(ProcessBuilder::new(self.privilege, why, program)
+            .arg("--run-dir")
+            .arg(&self.run_dir)
+            .args(["--instance", &self.instance])
+            .args(words))
     }
 
     /// Runs `tollgate-hugepage-setup` on the run directory and returns how it went, whatever its status.

@@ -69,6 +69,11 @@ pub(crate) fn build_programs(packages: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
+/// Runs an example of a package, built for release, and returns what it prints on stdout.
+pub(crate) fn example(package: &str, name: &str) -> Result<String, Error> {
+    capture(&["run", "--release", "--quiet", "-p", package, "--example", name])
+}
+
 /// The folder of the programs that [`build_programs`] builds.
 pub(crate) fn programs() -> PathBuf {
     target().join("release")

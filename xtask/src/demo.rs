@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::tests::{Primary, Privilege, TwoHosts, interrupt};
+use ::tests::{Primary, Privilege, TwoHosts, Wait, interrupt, run as run_command};
 
 use crate::{
     cargo,
@@ -36,7 +36,7 @@ pub(crate) fn run(keep: bool) -> Result<(), Error> {
     kept::refuse_if_up()?;
     let privilege = session::privilege()?;
     packages::install(Needs::Demo)?;
-    cargo::build_programs(&["primary", "ctl", "hugepage-setup"])?;
+    cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump"])?;
     let host = Host::prepare(privilege, PAGES)?;
     if keep {
         return match Stage::set(privilege).and_then(|mut stage| stage.perform().map(|_| stage)) {
@@ -101,10 +101,12 @@ impl Stage {
             )));
         }
         let rate = self.iperf3()?;
+        let captured = self.capture()?;
         let links = self.primary.ctl_json(&["link", "show"])?;
         Ok(Summary {
             pings,
             rate,
+            captured,
             forwarded: sum(&links, "tx_packets").saturating_sub(sum(&links, "originated")),
             dropped: sum(&self.primary.ctl_json(&["drop", "show"])?, "packets"),
         })
@@ -142,6 +144,42 @@ impl Stage {
         })?;
         say!("    {:.0} Mbit/s", rate / 1e6);
         Ok(rate)
+    }
+
+    /// Attaches a capture while pings flow, and has tshark read the file. Gives how many packets are in it.
+    fn capture(&self) -> Result<u64, Error> {
+        let file = self.primary.config_path().with_file_name("demo.pcapng");
+        step!("tollgate-pdump -i a0 -f icmp -w demo.pcapng, while host-a pings host-b");
+        let mut pdump = self
+            .primary
+            .pdump(&["-i", TwoHosts::PORT_A, "-f", "icmp", "-w"])?
+            .arg(&file)
+            .start()?;
+        pdump.wait_for_stderr("that it captures", TRAFFIC_LIMIT, |line| {
+            line.starts_with("capturing")
+        })?;
+        let words = ["ping", "-c", "3", "-i", "0.2", "-W", "2", TwoHosts::ADDRESS_B];
+        self.hosts
+            .host_a
+            .run_within(TRAFFIC_LIMIT, "sends pings", &words)?
+            .success()?;
+        self.show_table("capture")?;
+        // As Ctrl-C does.
+        let status = pdump.terminate()?;
+        show(&pdump.stderr());
+        if !status.success() {
+            return Err(Error::Unexpected(format!(
+                "the capture did not end well: {status}"
+            )));
+        }
+        step!("what tshark reads in it");
+        let privilege = self.hosts.host_a.privilege();
+        let mut tshark = privilege.command("tshark");
+        tshark.arg("-n").arg("-r").arg(&file);
+        privilege.announce(&tshark, "reads the capture");
+        let read = run_command(tshark, Wait::Interruptible(TRAFFIC_LIMIT))?.success()?;
+        show(&read.stdout);
+        Ok(read.stdout.lines().count() as u64)
     }
 
     fn show_table(&self, object: &str) -> Result<(), Error> {

@@ -14,9 +14,18 @@ use crate::{
 const APT_LIMIT: Duration = Duration::from_secs(30 * 60);
 
 /// What the bindings to DPDK are generated and built with. bindgen loads libclang and needs the headers that clang itself brings.
-const BUILD: &[&str] = &["gcc", "libc6-dev", "libclang-dev", "libdpdk-dev", "pkg-config"];
+const BUILD: &[&str] = &[
+    "gcc",
+    "libc6-dev",
+    "libclang-dev",
+    "libdpdk-dev",
+    "libpcap-dev",
+    "pkg-config",
+];
 /// What topologies are made of.
 const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
+/// What the demo shows besides.
+const DEMO: &[&str] = &["tshark"];
 /// What system tests use besides.
 const TESTS: &[&str] = &["iputils-arping", "tcpdump"];
 /// What the bench compares with: dpdk-testpmd.
@@ -39,7 +48,7 @@ impl Needs {
     fn packages(self) -> Vec<&'static str> {
         let groups: &[&[&str]] = match self {
             Self::Build => &[BUILD],
-            Self::Demo => &[BUILD, TOPOLOGY],
+            Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
             Self::Bench => &[BUILD, BENCH],
         };
@@ -50,7 +59,16 @@ impl Needs {
     fn programs(self) -> &'static [&'static str] {
         match self {
             Self::Build => &["cc", "pkg-config"],
-            Self::Demo => &["cc", "pkg-config", "ip", "nsenter", "ethtool", "iperf3", "ping"],
+            Self::Demo => &[
+                "cc",
+                "pkg-config",
+                "ip",
+                "nsenter",
+                "ethtool",
+                "iperf3",
+                "ping",
+                "tshark",
+            ],
             Self::Tests => &[
                 "cc",
                 "pkg-config",

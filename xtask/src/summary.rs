@@ -68,6 +68,8 @@ pub(crate) struct Summary {
     pub(crate) pings: Pings,
     /// TCP, in bits per second.
     pub(crate) rate: f64,
+    /// Packets in the capture: three pings and their answers, or tshark cannot read it.
+    pub(crate) captured: u64,
     /// Packets that the primary's ports sent, but for those that it made itself (ARP).
     pub(crate) forwarded: u64,
     /// Packets dropped, as `ctl drop show` has them.
@@ -81,6 +83,12 @@ impl Summary {
         if received != sent {
             return Err(Error::Unexpected(format!(
                 "{received} of {sent} pings were answered; all have to be"
+            )));
+        }
+        if self.captured != 6 {
+            return Err(Error::Unexpected(format!(
+                "tshark reads {} packets in the capture; three pings and three answers were to be in it",
+                self.captured
             )));
         }
         // Each ping and each answer crosses the primary once.
@@ -103,6 +111,11 @@ impl fmt::Display for Summary {
         } = &self.pings;
         writeln!(f, "ping        {received}/{sent} answered, {average} on average")?;
         writeln!(f, "iperf3 TCP  {:.0} Mbit/s", self.rate / 1e6)?;
+        writeln!(
+            f,
+            "captured    {} packets of three pings, read by tshark",
+            self.captured
+        )?;
         writeln!(
             f,
             "forwarded   {} packets, by the primary's own counters",
@@ -133,6 +146,7 @@ mod tests {
         Summary {
             pings,
             rate: 1e9,
+            captured: 6,
             forwarded,
             dropped: 0,
         }

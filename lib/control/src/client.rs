@@ -53,7 +53,7 @@ impl Client {
     }
 
     /// As [`Client::call`]; into `descriptors` goes what comes with the answer.
-    pub(crate) fn call_with(
+    pub fn call_with(
         &mut self,
         request: Request,
         descriptors: &mut Vec<OwnedFd>,

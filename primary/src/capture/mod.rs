@@ -175,7 +175,7 @@ impl<'a> Captures<'a> {
         let mut taps = 0;
         for (worker, lane) in self.workers.iter().zip(lanes) {
             // There are never more captures than attachments, so there is room.
-            taps += usize::from(worker.add(Box::new(Tap::new(id, filter.clone(), ways.clone(), lane))));
+            taps += usize::from(worker.add(Tap::new(id, filter.clone(), ways.clone(), lane)));
         }
         tracing::info!(
             target: "capture",

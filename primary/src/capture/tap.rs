@@ -63,14 +63,14 @@ impl Tap {
 
 /// What a worker is told.
 enum Command {
-    Add(Box<Tap>),
+    Add(Tap),
     Remove(u32),
 }
 
 /// A tap that its worker has done with.
 pub struct Ended {
     /// It, to be freed by who is not in a hurry.
-    pub tap: Box<Tap>,
+    pub tap: Tap,
     /// Why, when the worker ended it.
     pub bad: Option<BadVerdict>,
 }
@@ -80,7 +80,7 @@ pub struct Taps {
     commands: Receiver<Command>,
     mail: Arc<AtomicBool>,
     ended: SyncSender<Ended>,
-    taps: Vec<Box<Tap>>,
+    taps: Vec<Tap>,
     /// Whether a tap was handed back since the last look.
     news: bool,
     bad_verdicts: u64,
@@ -119,7 +119,7 @@ pub fn taps(most: usize) -> (TapControl, Taps) {
 
 impl TapControl {
     /// Gives the worker a tap; `false` when it has more to do than it can have.
-    pub fn add(&self, tap: Box<Tap>) -> bool {
+    pub fn add(&self, tap: Tap) -> bool {
         self.tell(Command::Add(tap))
     }
 

@@ -45,7 +45,7 @@ const PACKET_BUFFERS: u32 = 16_383;
 pub(crate) fn run() -> Result<(), Error> {
     let privilege = session::privilege()?;
     packages::install(Needs::Bench)?;
-    cargo::build_programs(&["primary", "ctl", "hugepage-setup"])?;
+    cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump"])?;
     let cores = Cores::choose()?;
     let folder = folder()?;
     let traffic = Traffic::new();
@@ -79,25 +79,32 @@ impl Bench {
         let mut rounds = Vec::with_capacity(ROUNDS);
         for number in 1..=ROUNDS {
             let mac = self.testpmd("mac")?;
-            let tollgate = self.tollgate()?;
+            let [tollgate, captured] = self.tollgate()?;
+            let filter = filter_cycles()?;
             let io = self.testpmd("io")?;
             say!(
-                "    round {number}: testpmd mac {:.2} Mpps, tollgate {:.2} Mpps at {:.1} cycles per packet, testpmd io {:.2} Mpps",
+                "    round {number}: testpmd mac {:.2} Mpps, tollgate {:.2} Mpps at {:.1} cycles per packet, {:.1} with a capture \
+                 whose filter takes {filter:.1}, testpmd io {:.2} Mpps",
                 mac / 1e6,
                 tollgate.rate / 1e6,
                 tollgate.cycles,
+                captured.cycles,
                 io / 1e6
             );
             rounds.push(Round {
                 tollgate: tollgate.rate,
                 cycles_per_packet: tollgate.cycles,
+                cycles_captured: captured.cycles,
+                cycles_filter: filter,
                 testpmd_mac: mac,
                 testpmd_io: io,
             });
         }
+        let slots = number_of(&cargo::example("shm", "slots")?)?;
         Ok(Figures {
             circumstances: self.circumstances()?,
             rounds,
+            slots_per_second: slots * 1e6,
         })
     }
 
@@ -142,6 +149,17 @@ impl Bench {
 
 /// net_null that receives nothing.
 const SINK: &str = "net_null0,no-rx=1";
+
+/// Cycles per packet of the capture's filter by itself.
+fn filter_cycles() -> Result<f64, Error> {
+    number_of(&cargo::example("dpdk", "filter_cycles")?)
+}
+
+/// The first number that a program of ours printed.
+fn number_of(output: &str) -> Result<f64, Error> {
+    let number = output.split_whitespace().find_map(|word| word.parse().ok());
+    number.ok_or_else(|| Error::Unexpected(format!("an example printed no figure: {output}")))
+}
 
 /// Sleeps, but not through a signal.
 fn pause(time: Duration) -> Result<(), Error> {

@@ -16,9 +16,12 @@ pub(super) struct Turn {
     pub(super) cycles: f64,
 }
 
+/// A capture of received packets whose filter matches none of them.
+const UNMATCHED: &str = "udp dst port 53";
+
 impl Bench {
-    /// Lets a primary forward and reads its counters before and after.
-    pub(super) fn tollgate(&self) -> Result<Turn, Error> {
+    /// Lets a primary forward and reads its counters before and after: by itself, then with a capture that matches nothing.
+    pub(super) fn tollgate(&self) -> Result<[Turn; 2], Error> {
         let mut builder = Primary::builder(self.privilege, "bench")
             .interface(Interface::device("in", &self.source()).address(traffic::IN_ADDRESS))
             .interface(Interface::device("out", SINK).address(traffic::OUT_ADDRESS))
@@ -32,11 +35,32 @@ impl Bench {
             builder = builder.route(&route.prefix.to_string(), &route.via.to_string());
         }
         let mut primary = builder.start()?;
-        let turn = self.watch(&primary);
+        let turns = self.turns(&primary);
         let ended = primary.terminate();
-        let turn = turn?;
+        let turns = turns?;
         ended?;
-        Ok(turn)
+        Ok(turns)
+    }
+
+    fn turns(&self, primary: &Primary) -> Result<[Turn; 2], Error> {
+        let alone = self.watch(primary)?;
+        let words = [
+            "-i",
+            "in",
+            "--direction",
+            "rx",
+            "-f",
+            UNMATCHED,
+            "-w",
+            "/dev/null",
+        ];
+        let mut pdump = primary.pdump(&words)?.start()?;
+        pdump.wait_for_stderr("that it captures", WARM_UP * 10, |line| {
+            line.starts_with("capturing")
+        })?;
+        let captured = self.watch(primary)?;
+        pdump.terminate()?;
+        Ok([alone, captured])
     }
 
     fn watch(&self, primary: &Primary) -> Result<Turn, Error> {

@@ -125,6 +125,12 @@ impl Lane {
         Ok(())
     }
 
+    /// Slots that are free, of those that [`Lane::reclaim`] has seen.
+    #[inline]
+    pub fn free(&self) -> usize {
+        self.free.len()
+    }
+
     /// Notes that the filter was asked about packets.
     #[inline]
     pub fn count_seen(&mut self, packets: u64) {

@@ -1,0 +1,222 @@
+//! The command line.
+
+use std::num::NonZeroU64;
+use std::path::PathBuf;
+
+use clap::{ArgAction, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
+use control::arguments::InstanceArguments;
+use control::message::{Direction, SNAPLEN_MAX};
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-pdump --instance blue -i wan
+  tollgate-pdump --instance blue -i wan -f 'udp port 500 or esp' -w ike.pcapng
+  tollgate-pdump --instance blue -f icmp -c 10 --json
+  tollgate-pdump --instance blue -w - | tcpdump -n -r -
+  tollgate-pdump -f 'tcp port 80' -d
+
+Filters are those of tcpdump: see pcap-filter(7). Times are UTC. Ctrl-C ends, twice at once.
+The end report says how many packets the filter was asked about (seen), which it did not match
+(filtered), which were written, and which found no room as this tool was behind (lost).
+Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong filter.
+With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
+
+/// Filtered packet capture on a running instance
+#[derive(Debug, Parser)]
+#[command(name = crate::TOOL, version = control::VERSION, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Which instance.
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+
+    /// Capture on this interface; may be given several times [default: all]
+    #[arg(short, long = "interface", value_name = "IFACE")]
+    pub interfaces: Vec<String>,
+
+    /// Which way the packets go, seen from the gateway
+    #[arg(
+        long,
+        value_enum,
+        default_value = "both",
+        hide_possible_values = true,
+        value_name = "rx|tx|both"
+    )]
+    pub direction: DirectionWord,
+
+    /// Capture what this filter matches, in libpcap's language
+    #[arg(
+        short,
+        long,
+        value_name = "FILTER",
+        default_value = "",
+        hide_default_value = true
+    )]
+    pub filter: String,
+
+    /// Write the packets to this file, '-' for the standard output, instead of printing them
+    #[arg(short, long, value_name = "FILE")]
+    pub write: Option<PathBuf>,
+
+    /// Bytes to keep of each packet, 0 for all of them
+    #[arg(short, long, value_name = "BYTES", default_value_t = SNAPLEN_MAX,
+          value_parser = clap::value_parser!(u32).range(0..=i64::from(SNAPLEN_MAX)))]
+    pub snaplen: u32,
+
+    /// End after so many packets
+    #[arg(short, long, value_name = "N")]
+    pub count: Option<NonZeroU64>,
+
+    /// Format of the file
+    #[arg(
+        long,
+        value_enum,
+        default_value = "pcapng",
+        hide_possible_values = true,
+        value_name = "pcapng|pcap"
+    )]
+    pub format: Format,
+
+    /// Say neither what is captured nor how many packets there were
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// A JSON object per packet and for the report at the end
+    #[arg(long)]
+    pub json: bool,
+
+    /// Print what the filter was compiled to, as tcpdump does, and exit
+    #[arg(short)]
+    pub dump: bool,
+
+    /// Connect to the instance, say whether this tool could attach, and exit: 0 yes, 1 no
+    #[arg(long)]
+    pub check: bool,
+
+    /// Say on stderr what is asked of the primary
+    #[arg(long, short, action = ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Something else than a capture.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+impl Arguments {
+    /// The snapshot length with 0 resolved, 1 to [`SNAPLEN_MAX`] bytes.
+    pub fn snapshot_length(&self) -> u32 {
+        match self.snaplen {
+            0 => SNAPLEN_MAX,
+            bytes => bytes,
+        }
+    }
+
+    /// The interfaces, each once, in the order given.
+    pub fn interfaces(&self) -> Vec<String> {
+        let mut names: Vec<String> = Vec::new();
+        for name in &self.interfaces {
+            if !names.contains(name) {
+                names.push(name.clone());
+            }
+        }
+        names
+    }
+}
+
+/// Which way packets go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum DirectionWord {
+    /// Received ones.
+    Rx,
+    /// Sent ones.
+    Tx,
+    /// Both.
+    Both,
+}
+
+impl From<DirectionWord> for Direction {
+    fn from(word: DirectionWord) -> Self {
+        match word {
+            DirectionWord::Rx => Self::Rx,
+            DirectionWord::Tx => Self::Tx,
+            DirectionWord::Both => Self::Both,
+        }
+    }
+}
+
+/// How a file is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// pcapng: interfaces, directions and statistics are kept.
+    Pcapng,
+    /// pcap with nanoseconds: packets alone.
+    Pcap,
+}
+
+/// What the tool does besides capturing.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Prints the completion script of a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
+    /// Prints the manual page
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parse(words: &str) -> Result<Arguments, clap::Error> {
+        Arguments::try_parse_from(words.split(' '))
+    }
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Arguments::command().debug_assert();
+    }
+
+    #[test]
+    fn everything_has_a_default() {
+        let arguments = parse("pdump").unwrap();
+        assert_eq!(arguments.interfaces(), Vec::<String>::new());
+        assert_eq!(Direction::from(arguments.direction), Direction::Both);
+        assert_eq!((arguments.filter.as_str(), arguments.count), ("", None));
+        assert_eq!(
+            (arguments.snapshot_length(), arguments.format),
+            (SNAPLEN_MAX, Format::Pcapng)
+        );
+    }
+
+    #[test]
+    fn words_mean_what_they_mean_to_tcpdump() {
+        let arguments =
+            parse("pdump -i wan -i lan -i wan --direction rx -f icmp -w - -s 96 -c 5 -q --format pcap")
+                .unwrap();
+        assert_eq!(arguments.interfaces(), ["wan", "lan"]);
+        assert_eq!(Direction::from(arguments.direction), Direction::Rx);
+        assert_eq!(
+            (arguments.snapshot_length(), arguments.count.map(u64::from)),
+            (96, Some(5))
+        );
+        assert!(arguments.quiet && arguments.format == Format::Pcap);
+        assert_eq!(parse("pdump -s 0").unwrap().snapshot_length(), SNAPLEN_MAX);
+    }
+
+    #[test]
+    fn values_that_cannot_be_are_refused() {
+        for words in [
+            "pdump -s 16385",
+            "pdump -s -1",
+            "pdump -c 0",
+            "pdump --direction up",
+            "pdump --format erf",
+            "pdump icmp",
+        ] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
+}

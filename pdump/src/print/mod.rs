@@ -1,0 +1,188 @@
+//! Packets for people: a line each, or a JSON object.
+
+mod summary;
+
+use std::io::Write;
+use std::time::{Duration, SystemTime};
+
+use control::message::CaptureInterface;
+use serde_json::json;
+
+pub use self::summary::summary;
+use crate::output::{Output, OutputError};
+use crate::source::{Counts, Packet, Way};
+
+/// Bytes to gather before they are written.
+const GATHER: usize = 64 << 10;
+
+/// Prints packets.
+pub struct Lines<W> {
+    to: W,
+    interfaces: Vec<(u16, String)>,
+    json: bool,
+    waiting: Vec<u8>,
+    packets_waiting: u64,
+    written: u64,
+}
+
+impl<W: Write> Lines<W> {
+    /// Prints to `to`, with `json` as JSON objects.
+    pub fn new(to: W, interfaces: &[CaptureInterface], json: bool) -> Self {
+        let names = interfaces
+            .iter()
+            .map(|interface| (interface.index, interface.name.clone()));
+        Self {
+            to,
+            interfaces: names.collect(),
+            json,
+            waiting: Vec::new(),
+            packets_waiting: 0,
+            written: 0,
+        }
+    }
+
+    fn flush(&mut self) -> Result<(), OutputError> {
+        let outcome = self.to.write_all(&self.waiting).and_then(|()| self.to.flush());
+        self.waiting.clear();
+        let packets = std::mem::take(&mut self.packets_waiting);
+        outcome.map_err(|error| OutputError::write("the standard output", self.written, error))?;
+        self.written += packets;
+        Ok(())
+    }
+
+    fn line(&self, packet: &Packet<'_>) -> String {
+        let found = self
+            .interfaces
+            .iter()
+            .find(|(index, _)| *index == packet.interface);
+        let interface = found.map_or("?", |(_, name)| name);
+        let time = timestamp(packet.time_ns);
+        let direction = match packet.way {
+            Way::Rx => "rx",
+            Way::Tx => "tx",
+        };
+        let summary = summary(packet.data, packet.wire_length);
+        if self.json {
+            json!({
+                "time": time,
+                "interface": interface,
+                "direction": direction,
+                "length": packet.wire_length,
+                "captured": packet.data.len(),
+                "summary": summary,
+            })
+            .to_string()
+        } else {
+            format!("{} {interface} {direction} {summary}", time_of_day(&time))
+        }
+    }
+}
+
+impl<W: Write> Output for Lines<W> {
+    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
+        let line = self.line(packet);
+        self.waiting.extend_from_slice(line.as_bytes());
+        self.waiting.push(b'\n');
+        self.packets_waiting += 1;
+        if self.waiting.len() < GATHER {
+            return Ok(());
+        }
+        self.flush()
+    }
+
+    /// Somebody reads along: nothing waits longer than its burst.
+    fn round(&mut self, _idle: bool) -> Result<(), OutputError> {
+        self.flush()
+    }
+
+    fn finish(&mut self, _counts: Counts) -> Result<(), OutputError> {
+        self.flush()
+    }
+
+    fn written(&self) -> u64 {
+        self.written
+    }
+}
+
+/// Nanoseconds since 1970 as RFC 3339 has them, in UTC: `2026-11-21T12:34:56.123456789Z`.
+fn timestamp(time_ns: u64) -> String {
+    let time = SystemTime::UNIX_EPOCH + Duration::from_nanos(time_ns);
+    humantime::format_rfc3339_nanos(time).to_string()
+}
+
+/// The part of a timestamp between `T` and `Z`.
+fn time_of_day(timestamp: &str) -> &str {
+    let (_, time) = timestamp.split_once('T').unwrap_or(("", timestamp));
+    time.trim_end_matches('Z')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use packet::{MacAddress, PacketBuilder};
+    use proptest::prelude::*;
+
+    fn print(packet: &Packet<'_>, json: bool) -> String {
+        let wan = CaptureInterface {
+            index: 3,
+            name: "wan".into(),
+            device: "net_null0".into(),
+            mac: MacAddress([2, 0, 0, 0, 0, 1]),
+            speed_mbps: 0,
+        };
+        let mut printed = Vec::new();
+        let mut lines = Lines::new(&mut printed, &[wan], json);
+        lines.packet(packet).unwrap();
+        lines.round(false).unwrap();
+        assert_eq!(lines.written(), 1);
+        String::from_utf8(printed).unwrap()
+    }
+
+    fn ping() -> Vec<u8> {
+        PacketBuilder::ethernet(MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2]))
+            .ipv4([192, 168, 1, 2].into(), [192, 168, 2, 2].into())
+            .echo_request(1, 2, &[0; 56])
+    }
+
+    const NOON: u64 = 1_795_264_496_123_456_789;
+
+    #[test]
+    fn a_line_has_time_interface_direction_and_what_it_is() {
+        let data = ping();
+        let packet = Packet {
+            time_ns: NOON,
+            interface: 3,
+            way: Way::Rx,
+            wire_length: 98,
+            data: &data,
+        };
+        assert_eq!(
+            print(&packet, false),
+            "12:34:56.123456789 wan rx 192.168.1.2 > 192.168.2.2: icmp echo request, id 1, seq 2, length 98\n"
+        );
+        let object: serde_json::Value = serde_json::from_str(&print(&packet, true)).unwrap();
+        assert_eq!(
+            object,
+            json!({
+                "time": "2026-11-21T12:34:56.123456789Z",
+                "interface": "wan",
+                "direction": "rx",
+                "length": 98,
+                "captured": 98,
+                "summary": "192.168.1.2 > 192.168.2.2: icmp echo request, id 1, seq 2, length 98",
+            })
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_packet_is_one_line(
+            time_ns: u64, interface: u16, wire_length: u32, data in proptest::collection::vec(any::<u8>(), 0..200)
+        ) {
+            let packet = Packet { time_ns, interface, way: Way::Tx, wire_length, data: &data };
+            for json in [false, true] {
+                prop_assert_eq!(print(&packet, json).lines().count(), 1);
+            }
+        }
+    }
+}

@@ -1,0 +1,369 @@
+//! The tool attached to a primary that forwards nothing, but answers, and puts packets into real attachments. Needs
+//! neither DPDK, nor huge pages, nor privileges.
+
+#![forbid(unsafe_code)]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test ends at what it did not expect"
+)]
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use control::instance::RunDir;
+use control::message::{
+    CaptureInterface, CaptureRequest, CaptureStarted, ControlError, ErrorCode, Reply, Request,
+};
+use control::server::{Response, Server};
+use nix::poll::{PollTimeout, poll};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use packet::{MacAddress, PacketBuilder};
+use pcap_file::pcapng::PcapNgReader;
+use shm::attachment::{Attachment, Clock, Lane, Origin, Reservation, Way};
+
+/// Packets that the primary has for every capture.
+const PACKETS: u16 = 5;
+/// Those that it has besides, and that match no filter.
+const OTHERS: u64 = 3;
+/// 2026-11-21 12:34:56.123456789 UTC, the time of the first packet. A tick is a nanosecond.
+const NOON: u64 = 1_795_264_496_123_456_789;
+
+/// A primary that is there as long as this.
+struct Primary {
+    place: tempfile::TempDir,
+    over: Arc<AtomicBool>,
+    /// Whether a capture has begun.
+    captures: Arc<AtomicBool>,
+    serving: Option<JoinHandle<Vec<CaptureRequest>>>,
+}
+
+impl Primary {
+    fn start() -> Self {
+        let place = tempfile::tempdir().unwrap();
+        let lock = RunDir::new(&place.path().join("run"))
+            .instance(&"blue".parse().unwrap())
+            .claim()
+            .unwrap();
+        let mut server = Server::bind(lock.directory(), None).unwrap();
+        let over = Arc::new(AtomicBool::new(false));
+        let captures = Arc::new(AtomicBool::new(false));
+        let (ends, begun) = (Arc::clone(&over), Arc::clone(&captures));
+        let serving = thread::spawn(move || {
+            let _lock = lock;
+            let mut attachments = Vec::new();
+            let mut asked = Vec::new();
+            while !ends.load(Ordering::Acquire) {
+                let mut descriptors = Vec::new();
+                server.descriptors(&mut descriptors);
+                poll(&mut descriptors, PollTimeout::from(5u8)).unwrap();
+                drop(descriptors);
+                server.serve(|_, request| match request {
+                    Request::CaptureStart(request) => {
+                        asked.push(request.clone());
+                        let (response, capture) = begin(&request);
+                        attachments.push(capture);
+                        begun.store(true, Ordering::Release);
+                        response
+                    }
+                    Request::CaptureStop => {
+                        attachments.iter_mut().for_each(|(_, lane)| lane.end());
+                        Ok::<_, ControlError>(Reply::Done).into()
+                    }
+                    _ => Err(ControlError::new(ErrorCode::BadRequest, "captures alone")).into(),
+                });
+            }
+            asked
+        });
+        Self {
+            place,
+            over,
+            captures,
+            serving: Some(serving),
+        }
+    }
+
+    /// Ends it; gives what captures it was asked for.
+    fn end(&mut self) -> Vec<CaptureRequest> {
+        self.over.store(true, Ordering::Release);
+        self.serving
+            .take()
+            .map(|serving| serving.join().unwrap())
+            .unwrap_or_default()
+    }
+
+    fn file(&self) -> PathBuf {
+        self.place.path().join("out.pcapng")
+    }
+
+    /// Starts the tool, with pipes.
+    fn pdump(&self, words: &[&str]) -> Child {
+        Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"))
+            .args(words)
+            .env("TOLLGATE_INSTANCE", "blue")
+            .env("TOLLGATE_RUN_DIR", self.place.path().join("run"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap()
+    }
+}
+
+impl Drop for Primary {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// A capture with all the packets in it already.
+fn begin(request: &CaptureRequest) -> (Response, (Attachment, Lane)) {
+    let reservation = Reservation::new(4 << 20, false).unwrap();
+    let (attachment, lanes) = Attachment::new(reservation, 1, request.snaplen as usize)
+        .unwrap()
+        .unwrap();
+    attachment.set_clock(&Clock {
+        ticks: 0,
+        time_ns: NOON,
+        tick_ns_32: 1 << 32,
+    });
+    let [mut lane] = <[_; 1]>::try_from(lanes).ok().expect("a lane per worker");
+    lane.count_seen(u64::from(PACKETS) + OTHERS);
+    for number in 0..PACKETS {
+        let ping = PacketBuilder::ethernet(MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 9]))
+            .ipv4([10, 0, 0, 1].into(), [10, 0, 1, 1].into())
+            .echo_request(1, number, &[0; 56]);
+        let origin = Origin {
+            ticks: u64::from(number),
+            interface: 4,
+            way: Way::Rx,
+            wire_length: u32::try_from(ping.len()).unwrap(),
+        };
+        lane.put(&origin, std::iter::once(&ping[..]));
+    }
+    lane.publish();
+    let wan = CaptureInterface {
+        index: 4,
+        name: "wan".into(),
+        device: "net_null0".into(),
+        mac: MacAddress([2, 0, 0, 0, 0, 1]),
+        speed_mbps: 0,
+    };
+    let started = CaptureStarted {
+        id: 1,
+        interfaces: vec![wan],
+    };
+    let descriptors = attachment.descriptors();
+    let response = Response {
+        answer: Ok(Reply::CaptureStarted(started)),
+        descriptors: descriptors.map(|fd| fd.try_clone_to_owned().unwrap()).into(),
+    };
+    (response, (attachment, lane))
+}
+
+/// Exit status, stdout and stderr, once it has ended.
+fn ended(child: Child) -> (i32, String, String) {
+    let output = child.wait_with_output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().expect("no signal kills it"),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+fn packets_in(path: &Path) -> usize {
+    File::open(path).map_or(0, packets_of)
+}
+
+/// How many packets there are, and nothing but whole blocks; 0 if it has not begun yet.
+fn packets_of(bytes: impl Read) -> usize {
+    let Ok(reader) = PcapNgReader::new(bytes) else {
+        return 0;
+    };
+    let packets = reader.into_iter().filter(|block| {
+        let block = block.as_ref().expect("a whole block");
+        block.as_enhanced_packet().is_some()
+    });
+    packets.count()
+}
+
+fn wait_for_packets(path: &Path) {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while packets_in(path) < usize::from(PACKETS) {
+        assert!(Instant::now() < deadline, "{} packets", packets_in(path));
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+#[test]
+fn packets_are_printed_until_there_are_enough() {
+    let mut primary = Primary::start();
+    let words = [
+        "-i",
+        "wan",
+        "--direction",
+        "rx",
+        "-f",
+        "icmp",
+        "-s",
+        "200",
+        "-c",
+        "2",
+    ];
+    let (status, out, said) = ended(primary.pdump(&words));
+    assert_eq!(status, 0, "{said}");
+    assert_eq!(
+        out,
+        "12:34:56.123456789 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 0, length 98\n\
+         12:34:56.123456790 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 1, length 98\n"
+    );
+    assert_eq!(
+        said,
+        "capturing on wan of instance blue, received packets only, filter 'icmp'; Ctrl-C ends\n\
+         8 seen, 3 filtered, 2 written, 0 lost\n"
+    );
+    let (status, out, said) = ended(primary.pdump(&["-q", "-c", "5"]));
+    assert_eq!((status, out.lines().count(), said.as_str()), (0, 5, ""));
+
+    let asked = primary.end();
+    let filter = pdump::filter::Filter::compile("icmp").unwrap();
+    assert_eq!(asked.len(), 2);
+    assert_eq!(
+        (&asked[0].interfaces[..], asked[0].snaplen),
+        (&["wan".to_owned()][..], 200)
+    );
+    assert_eq!(
+        (&asked[0].filter, asked[0].expression.as_str()),
+        (&filter.program, "icmp")
+    );
+    assert_eq!((asked[1].filter.len(), asked[1].snaplen), (0, 16_384));
+}
+
+#[test]
+fn json_is_an_object_per_line() {
+    let primary = Primary::start();
+    let (status, out, said) = ended(primary.pdump(&["-c", "5", "--json"]));
+    assert_eq!(status, 0, "{said}");
+    let objects = |text: &str| -> Vec<serde_json::Value> {
+        text.lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect()
+    };
+    let lines = objects(&out);
+    assert_eq!(lines.len(), 6);
+    assert_eq!(lines[4]["time"], "2026-11-21T12:34:56.123456793Z");
+    let report = serde_json::json!({ "seen": 8, "filtered": 3, "written": 5, "lost": 0 });
+    assert_eq!(lines[5]["report"], report);
+    assert_eq!(objects(&said)[0]["capturing"]["interfaces"][0], "wan");
+
+    let output = primary
+        .pdump(&["-c", "5", "--json", "-w", "-"])
+        .wait_with_output()
+        .unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(0), "{said}");
+    assert_eq!(objects(&said)[1]["report"], report);
+    assert_eq!(packets_of(&output.stdout[..]), 5);
+}
+
+#[test]
+fn both_signals_end_a_capture_with_a_report() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let primary = Primary::start();
+        let file = primary.file();
+        let child = primary.pdump(&["-w", file.to_str().unwrap()]);
+        wait_for_packets(&file);
+        kill(Pid::from_raw(child.id().cast_signed()), signal).unwrap();
+        let (status, out, said) = ended(child);
+        assert_eq!((status, out.as_str()), (0, ""), "{said}");
+        assert!(
+            said.ends_with("\n8 seen, 3 filtered, 5 written, 0 lost\n"),
+            "{said}"
+        );
+        assert_eq!(packets_in(&file), 5);
+    }
+}
+
+#[test]
+fn the_primary_s_end_ends_it_within_a_second() {
+    let mut primary = Primary::start();
+    let file = primary.file();
+    let child = primary.pdump(&["-w", file.to_str().unwrap()]);
+    wait_for_packets(&file);
+    primary.end();
+    let begun = Instant::now();
+    let (status, _, said) = ended(child);
+    assert!(begun.elapsed() < Duration::from_secs(1), "{:?}", begun.elapsed());
+    assert_eq!(status, 1, "{said}");
+    let lines: Vec<_> = said.lines().collect();
+    assert_eq!(
+        lines[1..],
+        [
+            "8 seen, 3 filtered, 5 written, 0 lost",
+            "error: the primary of 'blue' ended"
+        ]
+    );
+    assert_eq!(packets_in(&file), 5);
+}
+
+#[test]
+fn a_pipe_is_live_and_carries_nothing_but_the_capture() {
+    let primary = Primary::start();
+    let mut child = primary.pdump(&["-w", "-"]);
+    let mut tcpdump = Command::new("tcpdump")
+        .args(["-l", "-n", "-r", "-"])
+        .stdin(child.stdout.take().unwrap())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("tcpdump has to be installed for this test");
+    let mut lines = BufReader::new(tcpdump.stdout.take().unwrap());
+    for number in 0..PACKETS {
+        // While the capture runs.
+        let mut line = String::new();
+        lines.read_line(&mut line).unwrap();
+        assert!(
+            line.contains(&format!("ICMP echo request, id 1, seq {number}, ")),
+            "{line}"
+        );
+    }
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    assert_eq!(ended(child).0, 0);
+    let mut rest = String::new();
+    lines.read_to_string(&mut rest).unwrap();
+    assert_eq!((tcpdump.wait().unwrap().code(), rest.as_str()), (Some(0), ""));
+}
+
+#[test]
+fn a_second_signal_ends_what_the_first_cannot() {
+    let primary = Primary::start();
+    let pipe = primary.place.path().join("pipe");
+    assert!(Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+    // Full, and held open by somebody who never reads.
+    let held = File::options().read(true).write(true).open(&pipe).unwrap();
+    let mut filler = held.try_clone().unwrap();
+    thread::spawn(move || while filler.write_all(&[0; 4096]).is_ok() {});
+    let mut child = primary.pdump(&["-w", pipe.to_str().unwrap()]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    while !primary.captures.load(Ordering::Acquire) {
+        assert!(Instant::now() < deadline, "it asks for no capture");
+        thread::sleep(Duration::from_millis(1));
+    }
+    let pid = Pid::from_raw(child.id().cast_signed());
+    kill(pid, Signal::SIGTERM).unwrap();
+    thread::sleep(Duration::from_millis(200));
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "the first signal waits for the pipe"
+    );
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(ended(child).0, 1);
+    drop(held);
+}

@@ -1,0 +1,144 @@
+//! The tool as it is started: what it refuses, in which order, and with which status. Nothing here needs a primary.
+
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
+
+use std::fs::{self, File};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+/// Exit status, stdout and stderr.
+fn pdump(run_dir: &Path, words: &[&str]) -> (i32, String, String) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+    command
+        .args(words)
+        .env_remove("TOLLGATE_INSTANCE")
+        .env("TOLLGATE_RUN_DIR", run_dir);
+    let output = command.output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (
+        output.status.code().unwrap(),
+        text(output.stdout),
+        text(output.stderr),
+    )
+}
+
+#[test]
+fn a_wrong_filter_is_a_sentence_with_a_caret_and_2() {
+    let place = tempfile::tempdir().unwrap();
+    let file = place.path().join("out.pcapng");
+    let words = ["-f", "tcp and and udp", "-w", file.to_str().unwrap()];
+    let (status, out, said) = pdump(place.path(), &words);
+    assert_eq!((status, out.as_str()), (2, ""));
+    assert_eq!(
+        said,
+        "error: the filter is wrong at column 9: syntax error\n  tcp and and udp\n          ^\n"
+    );
+    assert!(!file.exists());
+
+    let (status, _, said) = pdump(place.path(), &["--json", "-f", "tcp and and udp"]);
+    let error: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(status, 2);
+    assert_eq!(
+        error["error"],
+        serde_json::json!({ "code": "invalid", "message": "the filter is wrong at column 9: syntax error", "column": 9 })
+    );
+}
+
+#[test]
+fn a_program_is_dumped_without_an_instance() {
+    let (status, out, said) = pdump(Path::new("/nonexistent"), &["-f", "arp", "-d"]);
+    assert_eq!((status, said.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        "(000) ldh      [12]\n(001) jeq      #0x806           jt 2\tjf 3\n(002) ret      #65535\n(003) ret      #0\n"
+    );
+}
+
+#[test]
+fn a_path_that_is_wrong_is_refused_before_the_instance_is_asked() {
+    let place = tempfile::tempdir().unwrap();
+    for (path, part) in [
+        (place.path().to_str().unwrap(), "is a directory"),
+        ("/nonexistent/out.pcapng", "cannot open /nonexistent/out.pcapng"),
+    ] {
+        let (status, out, said) = pdump(place.path(), &["-w", path]);
+        assert_eq!((status, out.as_str(), said.lines().count()), (1, "", 1), "{said}");
+        assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn an_instance_that_is_not_there_costs_no_file() {
+    let place = tempfile::tempdir().unwrap();
+    let (new, old) = (place.path().join("new"), place.path().join("old"));
+    fs::write(&old, "an older capture").unwrap();
+    for file in [&new, &old] {
+        let (status, out, said) = pdump(place.path(), &["-I", "red", "-w", file.to_str().unwrap()]);
+        assert_eq!((status, out.as_str(), said.lines().count()), (1, "", 1), "{said}");
+        assert!(said.starts_with("error: there is no instance 'red'"), "{said}");
+    }
+    assert!(!new.exists());
+    assert_eq!(fs::read(&old).unwrap(), b"an older capture");
+    let (status, _, said) = pdump(place.path(), &["-I", "red", "--json"]);
+    let error: serde_json::Value = serde_json::from_str(&said).unwrap();
+    assert_eq!((status, &error["error"]["code"]), (1, &"unknown_instance".into()));
+}
+
+#[test]
+fn wrong_usage_is_2() {
+    for words in [
+        ["-s", "20000"],
+        ["-c", "0"],
+        ["--direction", "in"],
+        ["--format", "erf"],
+    ] {
+        let (status, out, said) = pdump(Path::new("/nonexistent"), &words);
+        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {said}");
+        let (status, out, said) = pdump(Path::new("/nonexistent"), &[&words[..], &["--json"]].concat());
+        let error: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {said}");
+        assert_eq!(error["error"]["code"], "usage");
+        assert!(
+            error["error"]["message"]
+                .as_str()
+                .is_some_and(|said| said.contains(words[1])),
+            "{said}"
+        );
+    }
+}
+
+#[test]
+fn help_completion_and_man_page_are_printed() {
+    let print = |words: &[&str]| {
+        let (status, out, said) = pdump(Path::new("/nonexistent"), words);
+        assert_eq!((status, said.as_str()), (0, ""), "{words:?}");
+        out
+    };
+    assert!(print(&["--help"]).contains("Examples:"));
+    assert!(print(&["--version"]).contains("DPDK"));
+    for shell in ["bash", "zsh", "fish"] {
+        assert!(
+            print(&["completion", shell]).contains("tollgate-pdump"),
+            "{shell}"
+        );
+    }
+    assert!(print(&["man"]).contains(".TH tollgate-pdump"));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_panic() {
+    for words in [&["man"][..], &["-f", "udp port 500", "-d"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+        let output = command.args(words).stdout(writer).output().unwrap();
+        assert!(output.status.code().is_some_and(|code| code <= 1), "{words:?}");
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(!said.contains("panicked"), "{said}");
+    }
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+    let output = command.arg("man").stdout(Stdio::from(full)).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+}
