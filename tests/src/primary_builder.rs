@@ -33,6 +33,7 @@ pub struct PrimaryBuilder {
     more: String,
     config: Option<String>,
     memory_mb: u32,
+    group: Option<String>,
     workers: usize,
     idle: &'static str,
     log_level: String,
@@ -52,6 +53,7 @@ impl PrimaryBuilder {
             more: String::new(),
             config: None,
             memory_mb: 256,
+            group: None,
             workers: 1,
             idle: "adaptive",
             log_level: "info".to_owned(),
@@ -115,6 +117,13 @@ impl PrimaryBuilder {
     #[must_use]
     pub fn config(mut self, text: &str) -> Self {
         self.config = Some(text.to_owned());
+        self
+    }
+
+    /// `[instance] group`: whose members may attach.
+    #[must_use]
+    pub fn group(mut self, name: &str) -> Self {
+        self.group = Some(name.to_owned());
         self
     }
 
@@ -184,6 +193,9 @@ impl PrimaryBuilder {
         let mut text = format!("[instance]\nname = {}\n", quoted(&self.instance));
         if let Some(netns) = &self.netns {
             let _ = writeln!(text, "netns = {}", quoted(netns));
+        }
+        if let Some(group) = &self.group {
+            let _ = writeln!(text, "group = {}", quoted(group));
         }
         let _ = write!(
             text,
