@@ -408,6 +408,8 @@ fn the_end_of_the_primary_ends_a_capture_with_a_whole_file() {
         assert!(process.stderr().contains("ended"), "{}", process.stderr());
         // Each of 100 requests and 100 answers came in and left.
         assert_eq!(read_pcapng(&file).unwrap().len(), 400);
+        // What a killed primary leaves.
+        primary.hugepage_setup(&["clean"]).unwrap().success().unwrap();
     }
 }
 
