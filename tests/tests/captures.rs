@@ -104,8 +104,8 @@ fn pings<'a>(hosts: &'a TwoHosts, seconds: u64) -> Pinger<'a> {
 fn two_captures_with_different_filters_see_what_tcpdump_sees() {
     let hosts = hosts();
     let folder = tempfile::tempdir().unwrap();
-    let primary = hosts.primary("gw").start().unwrap();
-    // All else on the other CPU: a packet has the time at which the worker sees it.
+    // A packet has the time at which the worker sees it, so that has a CPU of its own and never sleeps.
+    let primary = hosts.primary("gw").busy().start().unwrap();
     stay_on_one_cpu().unwrap();
     pings(&hosts, 1).finish(LIMIT).unwrap().assert_all_answered();
 
