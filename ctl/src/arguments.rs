@@ -9,7 +9,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, route, shell, worker,
+    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -75,6 +75,8 @@ pub(crate) enum Object {
     Drop(drop::Arguments),
     /// Tools that see packets
     Capture(capture::Arguments),
+    /// Packets that tools decide about
+    Punt(punt::Arguments),
     /// How memory is used
     Memory(memory::Arguments),
     /// Log levels

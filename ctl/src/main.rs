@@ -20,6 +20,7 @@ mod memory;
 mod monitor;
 mod neigh;
 mod present;
+mod punt;
 mod rates;
 mod route;
 mod route_add;
@@ -57,6 +58,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Counter(arguments) => counter::run(&arguments, &session),
         Object::Drop(arguments) => drop::run(&arguments, &session),
         Object::Capture(arguments) => capture::run(&arguments, &session),
+        Object::Punt(arguments) => punt::run(&arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
         Object::Monitor(arguments) => monitor::run(&arguments, &session),

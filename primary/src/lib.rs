@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adjacency;
-pub mod capture;
+pub mod attachments;
 pub mod claims;
 pub mod config;
 pub mod control_thread;

@@ -15,7 +15,7 @@ use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 use zerocopy::FromZeros;
 
 use crate::adjacency::{self, AdjacencyWriter};
-use crate::capture::{self, CapturePort, Captures};
+use crate::attachments::{self, AttachmentPort, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
@@ -201,6 +201,7 @@ fn forward(
     let mut tables = Tables::new(fib, adjacencies, &region, limits)?;
 
     let mut interface_of_port = Vec::new();
+    let port_ids: Vec<_> = open_ports.iter().map(|port| port.port.id()).collect();
     let mut views = Vec::new();
     let mut states = Vec::new();
     for (number, (port, record)) in open_ports.into_iter().zip(&records).enumerate() {
@@ -225,9 +226,9 @@ fn forward(
         ));
     }
 
-    let capture_ports = (0..)
+    let attachment_ports = (0..)
         .zip(&records)
-        .map(|(index, record)| CapturePort {
+        .map(|(index, record)| AttachmentPort {
             interface: CaptureInterface {
                 index,
                 name: records::from_text(&record.name),
@@ -238,9 +239,28 @@ fn forward(
             mtu: record.mtu,
         })
         .collect();
-    let (tap_controls, taps): (Vec<_>, Vec<_>) =
-        (0..workers).map(|_| capture::taps(plan.attachments)).unzip();
-    let captures = Captures::new(eal, capture_ports, tap_controls, plan.attachments)?;
+    let mut worker_controls = Vec::with_capacity(workers);
+    let mut worker_parts = Vec::with_capacity(workers);
+    for _ in 0..workers {
+        let (taps, worker_taps) = attachments::parts(plan.attachments);
+        let (consumers, worker_consumers) = attachments::parts(plan.attachments);
+        worker_controls.push(WorkerControl { taps, consumers });
+        let consumers = Consumers::new(
+            worker_consumers,
+            &config.punts,
+            workers as u64,
+            dpdk::tsc_hz(),
+            dpdk::tsc(),
+        );
+        worker_parts.push((Taps(worker_taps), consumers));
+    }
+    let attachments = Attachments::new(
+        eal,
+        attachment_ports,
+        worker_controls,
+        config.punts,
+        plan.attachments,
+    )?;
 
     let (quiescence, checkpoints) = Quiescence::new(workers);
     let (doorbell, sleeper) = doorbell::pair()?;
@@ -248,7 +268,9 @@ fn forward(
     let mut worker_table = region.workers().ok_or("the worker table was taken")?;
     let mut ready = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, ((share, checkpoint), taps)) in shares.into_iter().zip(checkpoints).zip(taps).enumerate() {
+    for (number, ((share, checkpoint), (taps, consumers))) in
+        shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
+    {
         let (arp, from_arp) = ring::mbufs(eal, &format!("arp.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
         punts.push(Punts {
@@ -257,7 +279,12 @@ fn forward(
         });
         worker_table.insert(&worker_record(config, plan, number, &share.entries));
         ready.push(Worker {
-            stages: Stages::new(views.clone(), fib_reader.clone(), adjacency_reader.clone()),
+            stages: Stages::new(
+                views.clone(),
+                fib_reader.clone(),
+                adjacency_reader.clone(),
+                consumers.punts(),
+            ),
             entries: share.entries,
             exits: share.exits,
             originated: share.originated,
@@ -272,6 +299,9 @@ fn forward(
             stop: stop.clone(),
             interface_of_port: interface_of_port.clone(),
             taps,
+            consumers,
+            ports: port_ids.clone(),
+            pool: pool.clone(),
         });
     }
 
@@ -292,7 +322,7 @@ fn forward(
         page,
         lock,
         server: None,
-        captures,
+        attachments,
         subscribers: Subscribers::default(),
         log,
         signals,

@@ -20,7 +20,7 @@ use control::{
 };
 use nix::sys::signal::Signal;
 use tests::{
-    Pinger, Primary, Privilege, Process, ProcessBuilder, Receiver, Recorded, TwoHosts,
+    Pinger, Primary, Privilege, Process, ProcessBuilder, Receiver, Recorded, TwoHosts, apart,
     datagrams::stay_on_one_cpu, read_pcap, read_pcapng, wait_until,
 };
 
@@ -558,16 +558,9 @@ fn a_full_disk_ends_a_capture_with_what_fits() {
         disk = disk.display(),
         kept = kept.display()
     );
-    let mut process = ProcessBuilder::new(Privilege::detect(), "captures to a small disk", "unshare")
-        .args([
-            "--mount",
-            "--propagation=unchanged",
-            "--",
-            "sh",
-            "-c",
-            &script,
-            "sh",
-        ])
+    let [program, words @ ..] = apart(&script);
+    let mut process = ProcessBuilder::new(Privilege::detect(), "captures to a small disk", program)
+        .args(words)
         .arg(tests::binaries::find("tollgate-pdump").unwrap())
         .arg("--run-dir")
         .arg(primary.run_dir())

@@ -27,7 +27,7 @@ use nix::{
     },
 };
 use serde_json::Value;
-use tests::{Interface, Primary, Privilege, Process, TwoHosts, wait_until};
+use tests::{Interface, Primary, Privilege, Process, TwoHosts, apart, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// What another tool may wait at most, its start included.
@@ -349,4 +349,45 @@ fn a_stopped_monitor_holds_nobody_up() {
         stopped.stderr()
     );
     assert!(primary.terminate().unwrap().success());
+}
+
+#[test]
+fn the_configuration_that_doctor_writes_is_one_that_the_primary_takes() {
+    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+    hosts
+        .gateway
+        .add_address(TwoHosts::PORT_A, "192.168.1.1/24")
+        .unwrap();
+    hosts.gateway.add_route("203.0.113.0/24", "192.168.1.2").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a0.toml");
+    let doctor = tests::binaries::find("tollgate-hugepage-setup").unwrap();
+    // In /sys are the devices of the namespace in which it was mounted.
+    let mut words = apart("mount -n -t sysfs none /sys && exec \"$@\"").to_vec();
+    words.extend([doctor.to_str().unwrap(), "doctor", TwoHosts::PORT_A]);
+    // Its status says whether the host lacks anything, which is not what is asked here.
+    let written = hosts.gateway.run_within(LIMIT, "looks at a0", &words).unwrap();
+    std::fs::write(&file, &written.stdout).unwrap();
+    for part in [
+        "net_af_packet",
+        "iface=a0",
+        "192.168.1.1/24",
+        "203.0.113.0/24",
+        "192.168.1.2",
+    ] {
+        assert!(written.stdout.contains(part), "{part} in:\n{}", written.stdout);
+    }
+    let primary = tests::binaries::find("tollgate-primary").unwrap();
+    let words = [
+        &primary.to_string_lossy(),
+        "--config",
+        &file.to_string_lossy(),
+        "--check",
+    ];
+    let checked = hosts
+        .gateway
+        .run_within(LIMIT, "checks the configuration", &words)
+        .unwrap();
+    assert!(checked.status.success(), "{}\n{}", checked.stderr, written.stdout);
+    assert!(checked.stdout.contains("nothing wrong"), "{}", checked.stdout);
 }

@@ -16,7 +16,8 @@ use std::{
 use serde_json::Value;
 use tempfile::TempDir;
 use tests::{
-    Captured, HostState, Interface, Namespace, Primary, PrimaryBuilder, Privilege, RunId, Wait, binaries, run,
+    Captured, HostState, Interface, Namespace, Primary, PrimaryBuilder, Privilege, RunId, Wait, apart,
+    binaries, run,
 };
 
 const LIMIT: Wait = Wait::ToTheEnd(Duration::from_secs(60));
@@ -135,21 +136,6 @@ fn a_device_that_dpdk_cannot_make_is_named() {
 fn a_missing_namespace_is_named_with_what_lists_them() {
     let wrong = primary().argument("--netns").argument("nosuchnetns");
     assert_refused(wrong, FAILED, &["nosuchnetns", "ip netns"]);
-}
-
-/// The words that run a shell script, then a program, in a mount namespace of its own.
-fn apart(script: &str) -> [&str; 8] {
-    // In a chroot the root directory is no mount point, whose propagation could be changed.
-    let propagation = match is_mount_point("/") {
-        true => "--propagation=private",
-        false => "--propagation=unchanged",
-    };
-    ["unshare", "--mount", propagation, "--", "sh", "-c", script, "sh"]
-}
-
-fn is_mount_point(path: &str) -> bool {
-    let mounts = fs::read_to_string("/proc/self/mountinfo").unwrap();
-    mounts.lines().any(|line| line.split(' ').nth(4) == Some(path))
 }
 
 #[test]

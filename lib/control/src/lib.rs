@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 pub mod arguments;
+mod attached;
 pub mod capture;
 pub mod check;
 pub mod choose;
@@ -19,6 +20,7 @@ pub mod event;
 mod frame;
 pub mod instance;
 pub mod message;
+pub mod punt;
 pub mod server;
 
 /// The version of the suite and of the DPDK that it is built for: what `--version` prints and what a primary and its

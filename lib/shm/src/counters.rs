@@ -55,11 +55,11 @@ counter_enum! {
         TxBytes => "tx_bytes",
         /// Received packets handed to the control thread, which is their end: ARP.
         Delivered => "delivered",
-        /// Packets that the gateway made itself and sent to this interface: ARP.
+        /// Packets that the gateway made itself and sent to this interface: ARP, and those of tools.
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
-        /// Packets waiting for a neighbour's answer now: goes up and down. Counted where they came in.
+        /// Packets waiting for a neighbour's answer or with a tool now: goes up and down. Counted where they came in.
         Waiting => "waiting",
     }
 }
@@ -88,8 +88,16 @@ counter_enum! {
         ArpMalformed => "arp_malformed",
         /// More ARP than the policer lets through to the control thread.
         ArpPoliced => "arp_policed",
-        /// The ring to the control thread was full.
+        /// The ring to the control thread, or to the tool that decides about such packets, was full.
         PuntRingFull => "punt_ring_full",
+        /// More packets than the policer of their class lets through to a tool.
+        PuntPoliced => "punt_policed",
+        /// A tool decides about such packets, there is none, and their class fails closed.
+        PuntClosed => "punt_closed",
+        /// A tool decided that it is to be dropped.
+        PuntDropped => "punt_dropped",
+        /// A tool handed it back for an interface that there is not.
+        PuntInterface => "punt_interface",
         /// Shorter than its IPv4 header.
         Ip4Truncated => "ip4_truncated",
         /// IPv4 version is not 4.

@@ -23,7 +23,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use control::instance::InstanceName;
-use control::message::Route;
+use control::message::{PuntClass, Route};
 use ipnet::Ipv4Net;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
@@ -36,6 +36,7 @@ pub(crate) use self::document::suggestion;
 use self::document::{At, Document, Section};
 use self::machine::Machine;
 use self::sections::{RawInterface, RawNeighbor, RawRoute};
+use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::{netns, plan};
 
@@ -52,6 +53,8 @@ pub struct Config {
     pub eal: EalConfig,
     /// `[limits]`.
     pub limits: Limits,
+    /// `[[punt]]`, by class; what is not given has its defaults.
+    pub punts: [ClassPolicy; PuntClass::COUNT],
     /// `[workers]`.
     pub workers: Workers,
     /// `[[interface]]`, in the order of the file: the index is that of the port's interface.
@@ -229,6 +232,7 @@ impl Config {
         let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]")
             .map(RawNeighbor::parse)
             .collect();
+        let punts = sections::punts(document, root.sections("punt", "[[punt]]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
         let limits = sections::limits(limits, || plan::packet_buffers(descriptors, workers.lcores.len()));
         root.finish();
@@ -244,6 +248,7 @@ impl Config {
             log,
             eal,
             limits,
+            punts,
             workers,
             interfaces: interfaces
                 .into_iter()
@@ -265,6 +270,7 @@ impl Config {
             ("[instance]", self.instance != new.instance),
             ("[eal]", self.eal != new.eal),
             ("[limits]", self.limits != new.limits),
+            ("[[punt]]", self.punts != new.punts),
             ("[workers]", self.workers != new.workers),
             ("[[interface]]", self.interfaces != new.interfaces),
             ("[[route]]", self.routes != new.routes),

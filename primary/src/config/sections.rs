@@ -4,17 +4,18 @@
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use control::message::{Route, RouteTarget};
+use control::message::{FailMode, PuntClass, Route, RouteTarget};
 use ipnet::Ipv4Net;
 use nix::unistd;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
 
 use super::address::{InterfaceAddress, NeighborAddress, Prefix};
-use super::document::{At, Section, suggestion};
+use super::document::{At, Document, Section, suggestion};
 use super::machine::{Machine, format_list};
 use super::problem::Place;
 use super::{Device, EalConfig, Group, Interface, Limits, Neighbor, Overrides, Workers, eal_args};
+use crate::attachments::ClassPolicy;
 use crate::log::{Levels, LogConfig, LogTarget};
 
 /// `[eal]`, and where memory_mb is written.
@@ -122,6 +123,68 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
     };
     section.finish();
     limits
+}
+
+/// What a class is like that the file does not mention.
+const DEFAULT_POLICY: ClassPolicy = ClassPolicy {
+    fail: FailMode::Open,
+    rate: 1000,
+    burst: 256,
+};
+
+/// `[[punt]]`, by class.
+pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [ClassPolicy; PuntClass::COUNT] {
+    let mut policies = [None; PuntClass::COUNT];
+    for section in sections {
+        let class = section.string("class").and_then(|text| {
+            let class = PuntClass::ALL
+                .into_iter()
+                .find(|class| class.name() == text.value);
+            if class.is_none() {
+                let names = PuntClass::ALL.map(PuntClass::name).join(" or ");
+                let sentence = format!(
+                    "'{}' is no class of packets that go to tools: use {names}",
+                    text.value
+                );
+                document.report(text.place, sentence);
+            }
+            class.map(|class| At {
+                place: text.place,
+                value: class,
+            })
+        });
+        section.missing("class", "\"router_alert\"");
+        let fail = section.string("fail").and_then(|text| match text.value {
+            "open" => Some(FailMode::Open),
+            "closed" => Some(FailMode::Closed),
+            other => {
+                document.report(
+                    text.place,
+                    format!("'{other}' is no way to fail: use open or closed"),
+                );
+                None
+            }
+        });
+        let policy = ClassPolicy {
+            fail: fail.unwrap_or(DEFAULT_POLICY.fail),
+            rate: section
+                .integer("rate", 1..=10_000_000)
+                .map_or(DEFAULT_POLICY.rate, |at| at.value),
+            burst: section
+                .integer("burst", 1..=1_000_000)
+                .map_or(DEFAULT_POLICY.burst, |at| at.value),
+        };
+        section.finish();
+        if let Some(At { place, value: class }) = class
+            && policies[class as usize].replace(policy).is_some()
+        {
+            document.report(
+                place,
+                format!("the class {} is there twice: remove one of them", class.name()),
+            );
+        }
+    }
+    policies.map(|policy| policy.unwrap_or(DEFAULT_POLICY))
 }
 
 /// `[workers]`.

@@ -31,7 +31,7 @@ use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTB
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
-use crate::capture::Captures;
+use crate::attachments::Attachments;
 use crate::config::{Config, Overrides};
 use crate::log::Log;
 use crate::plan::Plan;
@@ -102,8 +102,8 @@ pub struct Control<'a> {
     pub lock: &'a InstanceLock,
     /// Requests; lent out while they are served.
     pub server: Option<Server>,
-    /// Tools that see packets.
-    pub captures: Captures<'a>,
+    /// Tools that see packets, or decide about them.
+    pub attachments: Attachments<'a>,
     /// Events.
     pub subscribers: Subscribers,
     /// Levels.
@@ -162,7 +162,7 @@ impl Control<'_> {
             let mut more = self.take_packets(now);
             self.tables.tick(now);
             more |= self.serve(now);
-            self.collect_captures();
+            self.collect_attachments();
             if self.signals.take_reload() {
                 self.reload();
             }
@@ -247,7 +247,7 @@ impl Control<'_> {
             if let Some(server) = &self.server {
                 server.descriptors(&mut descriptors);
             }
-            self.captures.descriptors(&mut descriptors);
+            self.attachments.descriptors(&mut descriptors);
             // Rounded up: a timer that is a fraction of a millisecond early would make the loop spin.
             let left = until.saturating_sub(self.now()).as_micros().div_ceil(1000);
             let timeout = PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX);

@@ -21,10 +21,18 @@ impl Control<'_> {
             more = server.serve(|peer, request| {
                 let response = match request {
                     Request::CaptureStart(request) => self
-                        .captures
-                        .start(peer, request, now)
+                        .attachments
+                        .start_capture(peer, request, now)
                         .unwrap_or_else(|error| Err(error).into()),
-                    Request::CaptureStop => self.captures.stop(peer.connection).map(|()| Reply::Done).into(),
+                    Request::PuntStart(request) => self
+                        .attachments
+                        .start_punt(peer, request, now)
+                        .unwrap_or_else(|error| Err(error).into()),
+                    Request::CaptureStop => self
+                        .attachments
+                        .stop_capture(peer.connection)
+                        .map(|()| Reply::Done)
+                        .into(),
                     request => self.answer(request, now).into(),
                 };
                 match &response.answer {
@@ -35,15 +43,15 @@ impl Control<'_> {
                 }
                 response
             });
-            self.captures.closed(&server.take_closed());
+            self.attachments.closed(&server.take_closed());
         }
         self.server = server;
         more
     }
 
-    /// Frees captures that are over and cuts those off that must be.
-    pub(super) fn collect_captures(&mut self) {
-        let cut_off = self.captures.collect();
+    /// Frees attachments that are over and cuts those off that must be.
+    pub(super) fn collect_attachments(&mut self) {
+        let cut_off = self.attachments.collect();
         if let Some(server) = &mut self.server {
             for connection in cut_off {
                 server.disconnect(connection);
@@ -53,11 +61,13 @@ impl Control<'_> {
 
     fn answer(&mut self, request: Request, now: Duration) -> Answer {
         match request {
-            // Answered before, by the server and by the captures.
-            Request::Hello { .. } | Request::CaptureStart(_) | Request::CaptureStop => {
-                Err(ControlError::new(ErrorCode::BadRequest, "this was said already"))
-            }
-            Request::CaptureShow => Ok(Reply::Captures(self.captures.show(now))),
+            // Answered before, by the server and by the attachments.
+            Request::Hello { .. }
+            | Request::CaptureStart(_)
+            | Request::CaptureStop
+            | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
+            Request::PuntShow => Ok(Reply::Punts(self.attachments.punts())),
+            Request::CaptureShow => Ok(Reply::Captures(self.attachments.captures(now))),
             Request::RouteAdd { routes, replace } => {
                 self.tables
                     .routes_add(&routes, replace, RouteProtocol::Control, now)?;
@@ -131,7 +141,7 @@ impl Control<'_> {
         let groups = self.plan.tbl8_groups;
         let usage = self.tables.usage();
         let pool = &self.pool_record;
-        let (attached, attachments) = self.captures.usage();
+        let (attached, attachments) = self.attachments.usage();
         vec![
             used("eal", self.plan.memory_mb as usize * 1024 * 1024, None),
             used("fib4_tbl24", TBL24_ENTRIES * 4, None),

@@ -23,7 +23,7 @@ impl Control<'_> {
     pub(super) fn watch(&mut self, now: Duration) {
         self.watch_links(now);
         self.watch_offloads();
-        self.captures.set_clocks();
+        self.attachments.set_clocks();
         self.pool_record.in_use = self.pool.in_use();
         self.pool_table.update(self.pool_slot, &self.pool_record);
     }

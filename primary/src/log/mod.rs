@@ -26,7 +26,18 @@ pub use self::output::{BadTarget, LogTarget};
 
 /// The modules that log, which are the targets of their events.
 pub const MODULES: &[&str] = &[
-    "config", "eal", "port", "arp", "route", "control", "event", "worker", "instance",
+    "arp",
+    "attachment",
+    "capture",
+    "config",
+    "control",
+    "eal",
+    "event",
+    "instance",
+    "port",
+    "punt",
+    "route",
+    "worker",
 ];
 
 /// Logs at the severity `notice`: normal, but worth a line even where info is not wanted. Used as `tracing::info!` is.

@@ -5,14 +5,27 @@ use packet::ipv4::Ipv4Error;
 use packet::transport::checksum_is_partial;
 use shm::DropReason;
 
+use super::punt::{self, Punts};
 use super::{InterfaceView, Note};
 
-/// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here.
+/// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here or a tool
+/// is asked about it.
 #[inline(always)]
-pub(super) fn run(interface: &InterfaceView, packet: &[u8], network: usize, note: &mut Note) -> Option<u32> {
-    match check(interface, packet.get(network..).unwrap_or_default(), note) {
+pub(super) fn run(
+    interface: &InterfaceView,
+    punts: &Punts,
+    packet: &[u8],
+    network: usize,
+    note: &mut Note,
+) -> Option<u32> {
+    let packet = packet.get(network..).unwrap_or_default();
+    match check(interface, packet, note) {
         Ok((destination, length)) => {
             note.length = network as u16 + length;
+            let has_options = packet.first() != Some(&0x45);
+            if has_options && punt::router_alert(punts, packet, note) {
+                return None;
+            }
             Some(destination)
         }
         Err(reason) => {

@@ -7,13 +7,23 @@ use packet::icmpv4::Icmpv4Error;
 use packet::{Icmpv4, Ipv4, Protocol, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
+use super::punt::{self, Punts};
 use super::{Disposition, InterfaceView, Note};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
 const TTL: u8 = 64;
 
-/// Answers a packet that came in by `ingress`, or drops it.
-pub(super) fn run(interfaces: &[InterfaceView], ingress: u16, packet: &mut [u8], note: &mut Note) {
+/// Answers a packet that came in by `ingress`, leaves it to a tool, or drops it.
+pub(super) fn run(
+    interfaces: &[InterfaceView],
+    punts: &Punts,
+    ingress: u16,
+    packet: &mut [u8],
+    note: &mut Note,
+) {
+    if punt::ike(punts, packet, note) {
+        return;
+    }
     let Some(interface) = interfaces.get(usize::from(ingress)) else {
         return note.drop(DropReason::InterfaceDown);
     };

@@ -2,8 +2,10 @@
 //!
 //! ```text
 //!   rx ─► ethernet ─► ip4_input ─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface
-//!            │                             ├─► local   ─► Transmit back where it came from (ICMP echo)
-//!            └─► Punt (ARP)                └─► Wait for the next hop, or Drop with a reason
+//!            │           │                 ├─► local   ─► Transmit back where it came from (ICMP echo)
+//!            │           │                 │      └─► Punt to a tool (IKE)
+//!            │           └─► Punt to a tool (router alert)
+//!            └─► Arp                       └─► Wait for the next hop, or Drop with a reason
 //! ```
 //!
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
@@ -13,6 +15,7 @@ mod ethernet;
 mod ip4_input;
 mod local;
 mod lookup;
+pub mod punt;
 mod rewrite;
 #[cfg(test)]
 mod tests;
@@ -21,11 +24,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use control::message::PuntClass;
 use fib::{Fib4Reader, NextHop};
 use packet::MacAddress;
 use packet::ethernet::HEADER_LEN;
 use shm::DropReason;
 
+use self::punt::Punts;
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 
 /// The most packets that go through the stages together.
@@ -59,6 +64,8 @@ pub enum Disposition {
     Drop(DropReason),
     /// Goes to the control thread.
     Arp,
+    /// Goes to the tool that decides about its class.
+    Punt(PuntClass),
     /// Stays until the next hop on this interface has answered.
     Wait {
         /// The interface.
@@ -96,6 +103,15 @@ impl Note {
         network: 0,
         group_frame: false,
     };
+
+    /// For a packet of `length` bytes that is not to be changed.
+    pub fn of(disposition: Disposition, length: usize) -> Self {
+        Self {
+            disposition,
+            length: length as u16,
+            ..Self::NEW
+        }
+    }
 
     fn drop(&mut self, reason: DropReason) {
         self.disposition = Disposition::Drop(reason);
@@ -159,6 +175,8 @@ pub struct Stages<F, A> {
     interfaces: Vec<InterfaceView>,
     fib: Fib4Reader<F>,
     adjacencies: AdjacencyReader<A>,
+    /// Which classes of packets tools decide about; set by the worker when a tool comes or goes.
+    pub punts: Punts,
 }
 
 /// Notes for a burst that has not begun.
@@ -166,11 +184,17 @@ pub const NOTES: [Note; BURST] = [Note::NEW; BURST];
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// The stages over these tables. Interfaces are named by their index.
-    pub fn new(interfaces: Vec<InterfaceView>, fib: Fib4Reader<F>, adjacencies: AdjacencyReader<A>) -> Self {
+    pub fn new(
+        interfaces: Vec<InterfaceView>,
+        fib: Fib4Reader<F>,
+        adjacencies: AdjacencyReader<A>,
+        punts: Punts,
+    ) -> Self {
         Self {
             interfaces,
             fib,
             adjacencies,
+            punts,
         }
     }
 
@@ -179,6 +203,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// At most [`BURST`] packets are looked at.
     #[inline]
     pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+        self.run_with(&self.punts, ingress, burst)
+    }
+
+    #[inline]
+    fn run_with<P: AsMut<[u8]>>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
         let Some(interface) = self.up(ingress) else {
             drop_all(burst, DropReason::InterfaceDown);
             return None;
@@ -186,12 +215,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
         let mut destinations = [0; BURST];
-        let alive = input(interface, packets, notes, &mut destinations[..count]);
+        let alive = input(interface, punts, packets, notes, &mut destinations[..count]);
         let mut next_hops = [NextHop::NONE; BURST];
         self.fib
             .lookup_burst(&destinations[..count], &mut next_hops[..count]);
         alive.clear_others(&mut next_hops[..count]);
-        self.output(ingress, packets, notes, &next_hops[..count], alive)
+        self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
     }
 
     /// What follows the lookup.
@@ -200,6 +229,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     fn output<P: AsMut<[u8]>>(
         &self,
         ingress: u16,
+        punts: &Punts,
         packets: &mut [P],
         notes: &mut [Note],
         next_hops: &[NextHop],
@@ -224,7 +254,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 };
                 whole += usize::from(note.leaves_whole(packet.len()));
             } else if alive.contains(number) {
-                self.output_other(ingress, packet, note, *next_hop);
+                self.output_other(ingress, punts, packet, note, *next_hop);
             }
         }
         common
@@ -234,13 +264,20 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// For a packet that leaves by another interface than the first of its burst, with less than it came with, or not at all.
     #[inline(never)]
-    fn output_other(&self, ingress: u16, packet: &mut [u8], note: &mut Note, next_hop: NextHop) {
+    fn output_other(
+        &self,
+        ingress: u16,
+        punts: &Punts,
+        packet: &mut [u8],
+        note: &mut Note,
+        next_hop: NextHop,
+    ) {
         match self.adjacencies.load(next_hop) {
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
                 self.forward(interface, mac, packet, note);
             }
-            Adjacency::Local { .. } => local::run(&self.interfaces, ingress, packet, note),
+            Adjacency::Local { .. } => local::run(&self.interfaces, punts, ingress, packet, note),
             adjacency => {
                 lookup::unforwardable(adjacency, || self.adjacencies.next_hop(next_hop), packet, note)
             }
@@ -272,10 +309,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         matches!(adjacency, Adjacency::Glean { .. } | Adjacency::Incomplete { .. })
     }
 
-    /// Takes one packet through all stages.
+    /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
+    /// it, again or at all.
     pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
         let mut notes = NOTES;
-        self.run(
+        self.run_with(
+            &Punts::OFF,
             ingress,
             &mut Burst {
                 packets: &mut [packet],
@@ -290,6 +329,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 #[inline(never)]
 fn input<P: AsMut<[u8]>>(
     interface: &InterfaceView,
+    punts: &Punts,
     packets: &mut [P],
     notes: &mut [Note],
     destinations: &mut [u32],
@@ -304,9 +344,9 @@ fn input<P: AsMut<[u8]>>(
                 network: HEADER_LEN as u8,
                 ..Note::NEW
             };
-            ip4_input::run(interface, packet, HEADER_LEN, note)
+            ip4_input::run(interface, punts, packet, HEADER_LEN, note)
         } else {
-            unusual(interface, packet, note)
+            unusual(interface, punts, packet, note)
         };
         if let Some(found) = found {
             *destination = found;
@@ -318,10 +358,10 @@ fn input<P: AsMut<[u8]>>(
 
 /// For frames that are tagged, for everybody, of another EtherType, or not for us.
 #[inline(never)]
-fn unusual(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Option<u32> {
+fn unusual(interface: &InterfaceView, punts: &Punts, packet: &[u8], note: &mut Note) -> Option<u32> {
     let goes_on = ethernet::run(interface, packet, note);
     goes_on
-        .then(|| ip4_input::run(interface, packet, usize::from(note.network), note))
+        .then(|| ip4_input::run(interface, punts, packet, usize::from(note.network), note))
         .flatten()
 }
 

@@ -87,7 +87,7 @@ impl Bench {
             })
             .collect();
         Self {
-            path: Stages::new(interfaces, fib.reader(), adjacencies.reader()),
+            path: Stages::new(interfaces, fib.reader(), adjacencies.reader(), Punts::OFF),
             adjacencies,
             to_b,
             up,
@@ -440,4 +440,54 @@ proptest! {
             }
         });
     }
+}
+
+/// The packet with an option of four bytes behind its IPv4 header.
+fn with_option(mut frame: Vec<u8>, option: [u8; 4]) -> Vec<u8> {
+    frame.splice(34..34, option);
+    frame[14] = 0x46;
+    let length = u16::from_be_bytes([frame[16], frame[17]]) + 4;
+    frame[16..18].copy_from_slice(&length.to_be_bytes());
+    frame[24..26].fill(0);
+    let sum: u32 = frame[14..38]
+        .chunks(2)
+        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
+        .sum();
+    let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+    frame[24..26].copy_from_slice(&checksum.to_be_bytes());
+    frame
+}
+
+#[test]
+fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
+    let mut bench = Bench::new();
+    let alert = || with_option(from_a(HOST_B).udp(1, 2, b"rsvp"), [148, 4, 0, 0]);
+    let ike = |port| from_a(OWN).udp(500, port, b"ike");
+    assert_eq!(
+        bench.one(alert()).0,
+        Disposition::Transmit(1),
+        "a router that knows none forwards it"
+    );
+    assert_eq!(bench.dropped(ike(500)), DropReason::LocalUnhandled);
+
+    bench.path.punts = Punts::new(|_| punt::PuntMode::Tool);
+    assert_eq!(bench.one(alert()).0, Disposition::Punt(PuntClass::RouterAlert));
+    for port in [500, 4500] {
+        assert_eq!(bench.one(ike(port)).0, Disposition::Punt(PuntClass::Ike));
+    }
+    // Other options, other ports, other addresses, and pings are nothing to a tool.
+    let no_alert = with_option(from_a(HOST_B).udp(1, 2, b"rsvp"), [1, 1, 1, 0]);
+    assert_eq!(bench.one(no_alert).0, Disposition::Transmit(1));
+    assert_eq!(bench.dropped(ike(501)), DropReason::LocalUnhandled);
+    assert_eq!(
+        bench.one(from_a(HOST_B).udp(500, 500, b"ike")).0,
+        Disposition::Transmit(1)
+    );
+    // What comes back from a tool is not asked about again.
+    let note = bench.path.run_one(0, &mut alert());
+    assert_eq!(note.disposition, Disposition::Transmit(1));
+
+    bench.path.punts = Punts::new(|_| punt::PuntMode::Closed);
+    assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
+    assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);
 }

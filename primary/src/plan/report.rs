@@ -1,5 +1,7 @@
 //! What `--check` prints: the configuration with its defaults, and what it takes of the machine.
 
+use control::message::PuntClass;
+
 use crate::config::Config;
 use crate::config::machine::format_list;
 
@@ -41,6 +43,18 @@ impl Plan {
                 limits.attachments
             ),
         );
+        for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {
+            line(
+                "punt",
+                format!(
+                    "{}: fails {}, {} packets per second, {} at once",
+                    class.name(),
+                    policy.fail.name(),
+                    policy.rate,
+                    policy.burst
+                ),
+            );
+        }
         for (number, (cpu, lcore)) in config.workers.lcores.iter().zip(&self.worker_lcores).enumerate() {
             line(
                 &format!("worker {number}"),

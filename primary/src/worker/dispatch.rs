@@ -33,6 +33,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let result = match note.disposition {
                 Disposition::Drop(reason) => Err((mbuf, reason)),
                 Disposition::Arp if !self.policer.admit(ingress, now) => Err((mbuf, DropReason::ArpPoliced)),
+                Disposition::Punt(class) => self.punt_to_tool(class, ingress, mbuf, now),
                 Disposition::Arp => arp.push(mbuf).map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
                 Disposition::Transmit(_) | Disposition::Wait { .. } => {
                     if waited {
@@ -81,8 +82,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return self.wait(ingress, route, mbuf, now);
             }
             Disposition::Drop(reason) => return Err((mbuf, reason)),
-            // Only what was just received can be this.
+            // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
+            Disposition::Punt(_) => return Err((mbuf, DropReason::PuntClosed)),
         };
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));

@@ -14,6 +14,7 @@ mod dispatch;
 pub mod doorbell;
 mod idle;
 mod policer;
+mod tools;
 mod transmit;
 mod waiting;
 
@@ -21,7 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
-use dpdk::{Mbuf, MbufBatch, RxQueue};
+use dpdk::{Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
 use shm::attachment::Way;
 use shm::records::IdlePolicy;
@@ -29,13 +30,14 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
 use self::doorbell::Doorbell;
 use self::idle::Idle;
+pub use self::policer::Bucket;
 use self::policer::Policer;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
-use crate::capture::Taps;
+use crate::attachments::{Consumers, HandedBack, Taps};
 use crate::path::{BURST, Burst, NOTES, Stages};
 
 /// A worker asks the control thread to find a neighbour.
@@ -92,6 +94,12 @@ pub struct Worker<F, A> {
     pub interface_of_port: Vec<u16>,
     /// Its part in captures.
     pub taps: Taps,
+    /// Its part in tools that decide about packets.
+    pub consumers: Consumers,
+    /// Ports by interface index.
+    pub ports: Vec<PortId>,
+    /// Where packets of tools are copied to.
+    pub pool: Pool,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -107,6 +115,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             doorbell: self.doorbell,
             counters: self.counters,
             interface_of_port: self.interface_of_port,
+            consumers: self.consumers,
+            handed_back: Vec::with_capacity(HANDED_BACK),
+            ports: self.ports,
+            pool: self.pool,
         };
         let mut entries = self.entries;
         let mut originated = self.originated;
@@ -121,6 +133,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }
+            let mut moved = engine.serve_tools(begin);
             let mut received = 0;
             for entry in &mut entries {
                 let count = entry.queue.receive(&mut batch);
@@ -129,7 +142,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                     engine.burst(entry.interface, &mut batch, begin);
                 }
             }
-            let mut moved = received;
+            moved += received;
             for source in &mut originated {
                 moved += engine.pass_on(source, &mut batch);
             }
@@ -139,7 +152,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             tally.round(begin, now, received, moved);
             // One look at the clock a round: it takes as long as a packet.
             begin = now;
-            let watched = !engine.transmit.taps.is_empty();
+            let watched = !(engine.transmit.taps.0.is_empty() && engine.consumers.parts.is_empty());
             if idle.round(moved, watched, &mut checkpoint) {
                 tally.sleeps += 1;
                 tally.publish(&engine, now);
@@ -164,7 +177,15 @@ struct Engine<F, A> {
     doorbell: Doorbell,
     counters: CounterBlock,
     interface_of_port: Vec<u16>,
+    consumers: Consumers,
+    /// What tools had in their hands when they went.
+    handed_back: Vec<HandedBack>,
+    ports: Vec<PortId>,
+    pool: Pool,
 }
+
+/// Packets that are with tools at a time, at most; room for them all when a tool goes.
+const HANDED_BACK: usize = 1024;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards.
@@ -233,12 +254,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
             }
         }
+        self.stop_tools();
         self.stop_waiting();
         for (exit, mbuf) in self.transmit.take_all() {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);
             self.counters.drop(interface, DropReason::Stopping, 1);
         }
-        self.transmit.taps.stop();
+        self.transmit.taps.0.stop(|_| {});
     }
 }
 
@@ -288,7 +310,7 @@ impl Tally {
         self.loops.is_multiple_of(1024)
     }
 
-    fn publish<F, A>(&self, engine: &Engine<F, A>, now: u64) {
+    fn publish<F: fib::Storage, A: adjacency::Storage>(&self, engine: &Engine<F, A>, now: u64) {
         let counters = &engine.counters;
         counters.set_worker(WorkerCounter::Loops, self.loops);
         counters.set_worker(WorkerCounter::BusyLoops, self.busy_loops);
@@ -297,6 +319,6 @@ impl Tally {
         counters.set_worker(WorkerCounter::Ticks, now.wrapping_sub(self.started));
         counters.set_worker(WorkerCounter::Sleeps, self.sleeps);
         counters.set_worker(WorkerCounter::LongestTicks, self.longest);
-        counters.set_worker(WorkerCounter::BadVerdicts, engine.transmit.taps.bad_verdicts());
+        counters.set_worker(WorkerCounter::BadVerdicts, engine.bad_verdicts());
     }
 }

@@ -7,33 +7,53 @@ const BURST: u64 = 256;
 /// Interfaces that have a bucket of their own; others share by remainder.
 const BUCKETS: usize = 64;
 
-/// A token bucket per interface, counted in ticks of the time stamp counter.
-pub(super) struct Policer {
+/// A token bucket, counted in ticks of the time stamp counter.
+#[derive(Clone, Copy, Debug)]
+pub struct Bucket {
     ticks_per_packet: u64,
-    /// The time up to which each bucket's tokens are spent.
-    spent_until: [u64; BUCKETS],
+    /// Ticks that a full bucket is worth.
+    full: u64,
+    /// The time up to which its tokens are spent.
+    spent_until: u64,
 }
+
+impl Bucket {
+    /// A full bucket at `now`: `rate` packets per second, `burst` at once.
+    pub fn new(tsc_hz: u64, rate: u64, burst: u64, now: u64) -> Self {
+        let ticks_per_packet = (tsc_hz / rate.max(1)).max(1);
+        let full = ticks_per_packet.saturating_mul(burst.max(1));
+        Self {
+            ticks_per_packet,
+            full,
+            spent_until: now.saturating_sub(full),
+        }
+    }
+
+    /// Whether one more packet may pass.
+    #[inline]
+    pub fn admit(&mut self, now: u64) -> bool {
+        // A bucket holds no more than a burst, however long it was left alone.
+        let from = self.spent_until.max(now.saturating_sub(self.full));
+        let admitted = from + self.ticks_per_packet <= now;
+        if admitted {
+            self.spent_until = from + self.ticks_per_packet;
+        }
+        admitted
+    }
+}
+
+/// A bucket per interface.
+pub(super) struct Policer([Bucket; BUCKETS]);
 
 impl Policer {
     /// Full buckets at `now`.
     pub(super) fn new(tsc_hz: u64, now: u64) -> Self {
-        let ticks_per_packet = (tsc_hz / RATE).max(1);
-        Self {
-            ticks_per_packet,
-            spent_until: [now.saturating_sub(ticks_per_packet * BURST); BUCKETS],
-        }
+        Self([Bucket::new(tsc_hz, RATE, BURST, now); BUCKETS])
     }
 
     /// Whether one more packet of the interface may pass.
     pub(super) fn admit(&mut self, interface: u16, now: u64) -> bool {
-        let spent = &mut self.spent_until[usize::from(interface) % BUCKETS];
-        // A bucket holds no more than a burst, however long it was left alone.
-        let from = (*spent).max(now.saturating_sub(self.ticks_per_packet * BURST));
-        let admitted = from + self.ticks_per_packet <= now;
-        if admitted {
-            *spent = from + self.ticks_per_packet;
-        }
-        admitted
+        self.0[usize::from(interface) % BUCKETS].admit(now)
     }
 }
 

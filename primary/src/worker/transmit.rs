@@ -8,7 +8,7 @@ use dpdk::{Mbuf, MbufBatch, TxQueue};
 use shm::attachment::Way;
 use shm::{CounterBlock, InterfaceCounter};
 
-use crate::capture::Taps;
+use crate::attachments::Taps;
 use crate::path::BURST;
 
 /// Packets that wait for a device.

@@ -102,6 +102,11 @@ impl Header {
     }
 
     #[inline(always)]
+    pub(super) fn set_port(self, port: u16) {
+        self.write(dpdk_sys::SHIM_MBUF_PORT, port);
+    }
+
+    #[inline(always)]
     pub(super) fn port(self) -> u16 {
         self.read(dpdk_sys::SHIM_MBUF_PORT)
     }

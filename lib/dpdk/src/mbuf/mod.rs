@@ -139,6 +139,12 @@ impl Mbuf {
         PortId::from_raw(self.header().port())
     }
 
+    /// Says that a packet which this program made counts as received from a port.
+    #[inline]
+    pub fn set_port(&mut self, port: PortId) {
+        self.header().set_port(port.number());
+    }
+
     /// What the port found out about the packet.
     #[inline]
     pub fn offload_flags(&self) -> OffloadFlags {

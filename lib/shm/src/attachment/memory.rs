@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
 use nix::sys::memfd::{MFdFlags, memfd_create};
 
-use super::{COUNTERS, FIRST_COUNTERS, Geometry, SLOT_HEADER, Way, count};
+use super::{COUNTERS, FIRST_COUNTERS, Geometry, LAYOUT, MAGIC, SLOT_HEADER, Way, count, word};
 use crate::mapping::Mapping;
 
 /// Huge pages set aside for one attachment, so that there is one whenever a tool comes.
@@ -133,15 +134,58 @@ pub(super) struct SlotHeader {
     pub(super) captured: usize,
 }
 
+/// Why the memory is none that this tool can use.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Of another build, or no such memory.
+    #[error("the attachment's memory is not what this tool expects: use tools of the primary's build")]
+    Layout,
+    /// The kernel refused it.
+    #[error("cannot map the attachment's memory: {0}")]
+    Io(#[from] io::Error),
+}
+
 impl Memory {
-    pub(super) fn new(geometry: Geometry, packets: (File, Mapping), rings: (File, Mapping)) -> Self {
-        Self {
-            geometry,
-            packet_file: packets.0,
-            packets: packets.1,
-            ring_file: rings.0,
-            rings: rings.1,
+    /// Maps what a primary handed over: the memory of the packets, and that of the rings.
+    pub(super) fn open(packets: OwnedFd, rings: OwnedFd) -> Result<Self, OpenError> {
+        let (packet_file, ring_file) = (File::from(packets), File::from(rings));
+        let length = |file: &File| -> io::Result<usize> {
+            usize::try_from(file.metadata()?.len()).map_err(io::Error::other)
+        };
+        let bytes = length(&packet_file)?;
+        let packets = Mapping::readable(&packet_file, bytes)?;
+        let header = packets.words().get(..512).ok_or(OpenError::Layout)?;
+        let [magic, layout, workers, slots, slot_bytes, own] = [
+            word::MAGIC,
+            word::LAYOUT,
+            word::WORKERS,
+            word::SLOTS,
+            word::SLOT_BYTES,
+            word::OWN,
+        ]
+        .map(|index| header[index].load(Ordering::Acquire));
+        let small = workers <= 1024 && slots <= 1 << 20 && slot_bytes <= 1 << 20 && own <= 1 << 20;
+        if magic != MAGIC || layout != LAYOUT || !small || slot_bytes < 64 || slot_bytes % 64 != 0 {
+            return Err(OpenError::Layout);
         }
+        let geometry = Geometry {
+            workers: workers as usize,
+            slots: slots as u32,
+            slot_bytes: slot_bytes as usize,
+            own: (own > 0).then_some(own as u32),
+        };
+        let ring_bytes = length(&ring_file)?;
+        if geometry.packet_bytes() > bytes || geometry.ring_bytes() > ring_bytes {
+            return Err(OpenError::Layout);
+        }
+        let rings = Mapping::writable(&ring_file, ring_bytes)?;
+        Ok(Self {
+            geometry,
+            packet_file,
+            packets,
+            ring_file,
+            rings,
+        })
     }
 
     #[inline]
@@ -169,6 +213,12 @@ impl Memory {
             matched,
             lost,
         }
+    }
+
+    /// Whether all workers have ended their part.
+    pub(super) fn has_ended(&self) -> bool {
+        (0..self.geometry.workers)
+            .all(|worker| self.counter(worker, count::ENDED).load(Ordering::Acquire) != 0)
     }
 
     /// The rings of a worker: filled, returned.
@@ -229,6 +279,28 @@ impl Memory {
     pub(super) fn read(&self, worker: usize, slot: u32, into: &mut [u8]) {
         self.packets
             .read(self.geometry.slot(worker, slot) + SLOT_HEADER, into);
+    }
+
+    /// Writes what a tool has decided.
+    pub(super) fn write_reply(&self, worker: usize, number: u32, head: u32, bytes: &[u8]) {
+        let first = self.geometry.reply(worker, number);
+        self.rings.write(first + SLOT_HEADER, bytes);
+        let words = &self.rings.halves()[first / 4..first / 4 + 2];
+        words[0].store(head, Ordering::Relaxed);
+        words[1].store(bytes.len() as u32, Ordering::Relaxed);
+    }
+
+    /// What a tool says it has decided, and how many bytes there are to it: neither is checked.
+    pub(super) fn reply_head(&self, worker: usize, number: u32) -> (u32, u32) {
+        let first = self.geometry.reply(worker, number) / 4;
+        let word = |index: usize| self.rings.halves()[first + index].load(Ordering::Relaxed);
+        (word(0), word(1))
+    }
+
+    /// Copies a tool's bytes out.
+    pub(super) fn read_reply(&self, worker: usize, number: u32, into: &mut [u8]) {
+        self.rings
+            .read(self.geometry.reply(worker, number) + SLOT_HEADER, into);
     }
 
     fn asleep(&self) -> &AtomicU32 {

@@ -9,6 +9,10 @@
 //!                            returned ◄─ slot numbers that the tool is done with
 //! ```
 //!
+//! A tool that decides about packets (a consumer of punts) answers in a slot of its own for each of the packets' slots, and has
+//! some more for packets that it makes itself: they lie behind the rings, in ordinary memory, and are copied before they are
+//! looked at.
+//!
 //! A slot is in one place at a time: with the worker, in `filled`, with the tool, or in `returned`. So there are never
 //! more numbers in a ring than it holds, and the worker needs to look at one word of the tool's only: how far it returned.
 //! What it finds there is checked before it is believed. A tool that dies is forgotten by unmapping both.
@@ -20,6 +24,7 @@ mod clock;
 pub mod handover;
 mod memory;
 mod primary;
+mod punt;
 pub mod ring;
 #[cfg(test)]
 mod tests;
@@ -27,7 +32,8 @@ mod tool;
 
 pub use clock::Clock;
 pub use memory::{Origin, Reservation, ReservationError};
-pub use primary::{Attachment, BadVerdict, Lane};
+pub use primary::{Attachment, BadVerdict, Lane, Verdict};
+pub use punt::{Answer, PuntEnd, Punted};
 pub use tool::{OpenError, Packet, ToolEnd};
 
 /// Which way a packet went, seen from the gateway.
@@ -38,6 +44,16 @@ pub enum Way {
     Rx = 1,
     /// Sent.
     Tx = 2,
+}
+
+/// Where a packet that a tool hands back goes on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// As if it had just been received by the interface, except that no tool is asked about it again.
+    Input = 1,
+    /// Out of the interface, as it is.
+    Output = 2,
 }
 
 /// What a tool and a primary count together, summed over all workers.
@@ -53,7 +69,7 @@ pub struct Counts {
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 1;
+const LAYOUT: u64 = 2;
 
 /// Bytes of a slot before the packet.
 const SLOT_HEADER: usize = 32;
@@ -68,6 +84,7 @@ mod word {
     pub(super) const WORKERS: usize = 2;
     pub(super) const SLOTS: usize = 3;
     pub(super) const SLOT_BYTES: usize = 4;
+    pub(super) const OWN: usize = 5;
     /// A slot of [`crate::slot`].
     pub(super) const CLOCK: usize = 16;
     pub(super) const CLOCK_END: usize = CLOCK + 4;
@@ -88,6 +105,8 @@ struct Geometry {
     /// Of each worker.
     slots: u32,
     slot_bytes: usize,
+    /// Slots of each worker that the tool has for packets of its own; `None` where a tool only looks on.
+    own: Option<u32>,
 }
 
 impl Geometry {
@@ -101,7 +120,23 @@ impl Geometry {
             workers,
             slots,
             slot_bytes,
+            own: None,
         })
+    }
+
+    /// The same for a tool that decides, with at most [`DECIDED`] packets on their way to it and back.
+    fn deciding(self) -> Self {
+        let slots = self.slots.min(DECIDED / self.workers.max(1) as u32).max(1);
+        Self {
+            slots,
+            own: Some(slots.div_ceil(4)),
+            ..self
+        }
+    }
+
+    /// Numbers that can be in a ring.
+    fn numbers(&self) -> u32 {
+        self.slots + self.own.unwrap_or(0)
     }
 
     fn packet_bytes(&self) -> usize {
@@ -119,18 +154,33 @@ impl Geometry {
     }
 
     fn ring_bytes(&self) -> usize {
-        FIRST_RING + 2 * self.workers * ring::bytes(self.slots)
+        let replies = self
+            .own
+            .map_or(0, |_| self.workers * self.numbers() as usize * self.slot_bytes);
+        self.first_reply() + replies
+    }
+
+    fn first_reply(&self) -> usize {
+        (FIRST_RING + 2 * self.workers * ring::bytes(self.numbers())).next_multiple_of(4096)
+    }
+
+    /// Where the slot begins in which a tool answers.
+    fn reply(&self, worker: usize, number: u32) -> usize {
+        self.first_reply() + (worker * self.numbers() as usize + number as usize) * self.slot_bytes
     }
 
     /// Where, in words of four bytes, the rings of a worker are: filled, returned.
     fn rings(&self, worker: usize) -> [std::ops::Range<usize>; 2] {
-        let words = ring::bytes(self.slots) / 4;
+        let words = ring::bytes(self.numbers()) / 4;
         [2 * worker, 2 * worker + 1].map(|ring| {
             let first = FIRST_RING / 4 + ring * words;
             first..first + words
         })
     }
 }
+
+/// Packets that can be with a tool that decides about them.
+const DECIDED: u32 = 1024;
 
 /// Bytes before the slots.
 fn header_bytes(workers: usize) -> usize {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::memory::{Memory, Origin, Reservation, ReservationError};
+use super::punt::{DROP, FORWARD, REPLACE};
 use super::ring::{self, BadPosition, Consumer, Producer};
-use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, count, word};
+use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Stage, count, word};
 
 /// An attachment as the control thread has it. Its memory goes when this and all lanes are dropped.
 pub struct Attachment {
@@ -21,7 +22,7 @@ pub struct Lane {
     returned: Consumer,
     /// Slots that are with the worker.
     free: Vec<u32>,
-    /// By slot: whether it is not with the worker.
+    /// By number: whether it is not with the worker.
     out: Vec<bool>,
     counts: Counts,
     /// Whether something was put in since the tool was last told.
@@ -40,31 +41,84 @@ pub enum BadVerdict {
         /// The number.
         slot: u32,
     },
+    /// A decision that is none.
+    #[error("the tool decided {head:#x} about {length} bytes, which means nothing")]
+    Decision {
+        /// Decision, stage and interface as it wrote them.
+        head: u32,
+        /// How many bytes it says that there are.
+        length: u32,
+    },
+}
+
+/// What a tool has decided about a packet, or made itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Forget the packet of this slot.
+    Drop(u32),
+    /// The packet of this slot goes on as if no tool had been asked.
+    Forward(u32),
+    /// The bytes that were copied out take the place of the packet of this slot.
+    Rewrite {
+        /// The slot.
+        slot: u32,
+        /// Where they go on.
+        stage: Stage,
+        /// By this interface, which may be none that there is.
+        interface: u16,
+    },
+    /// The bytes that were copied out are a packet of the tool's own.
+    Send {
+        /// Where they go on.
+        stage: Stage,
+        /// By this interface, which may be none that there is.
+        interface: u16,
+    },
 }
 
 impl Attachment {
-    /// Divides the memory among `workers` for packets of up to `snaplen` bytes. `None` when not one fits.
+    /// Divides the memory among `workers` for packets of up to `snaplen` bytes, for a tool that looks on. `None` when not one
+    /// fits.
     pub fn new(
         reservation: Reservation,
         workers: usize,
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
-        let Some(geometry) = Geometry::fit(reservation.bytes(), workers, snaplen) else {
-            return Ok(None);
-        };
+        match Geometry::fit(reservation.bytes(), workers, snaplen) {
+            Some(geometry) => Self::with(geometry, reservation).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The same for a tool that decides about packets and makes some of its own.
+    pub fn deciding(
+        reservation: Reservation,
+        workers: usize,
+        snaplen: usize,
+    ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
+        match Geometry::fit(reservation.bytes(), workers, snaplen) {
+            Some(geometry) => Self::with(geometry.deciding(), reservation).map(Some),
+            None => Ok(None),
+        }
+    }
+
+    fn with(geometry: Geometry, reservation: Reservation) -> Result<(Self, Vec<Lane>), ReservationError> {
         let memory = Arc::new(reservation.share(geometry)?);
         let header = memory.header();
         for (index, value) in [
             (word::WORKERS, geometry.workers as u64),
             (word::SLOTS, u64::from(geometry.slots)),
             (word::SLOT_BYTES, geometry.slot_bytes as u64),
+            (word::OWN, u64::from(geometry.own.unwrap_or(0))),
             (word::LAYOUT, LAYOUT),
             (word::MAGIC, MAGIC),
         ] {
             header[index].store(value, Ordering::Release);
         }
-        let lanes = (0..workers).map(|worker| Lane::new(&memory, worker)).collect();
-        Ok(Some((Self { memory }, lanes)))
+        let lanes = (0..geometry.workers)
+            .map(|worker| Lane::new(&memory, worker))
+            .collect();
+        Ok((Self { memory }, lanes))
     }
 
     /// What the tool gets: the memory of the packets, which it can map for reading, and that of the rings.
@@ -90,17 +144,19 @@ impl Attachment {
 
 impl Lane {
     fn new(memory: &Arc<Memory>, worker: usize) -> Self {
-        let slots = memory.geometry.slots;
+        let (slots, numbers) = (memory.geometry.slots, memory.geometry.numbers());
         let [filled, returned] = memory.rings(worker);
-        ring::format(filled, "filled", slots);
-        ring::format(returned, "returned", slots);
+        ring::format(filled, "filled", numbers);
+        ring::format(returned, "returned", numbers);
+        // The tool's own slots are the tool's to begin with.
+        let out = (0..numbers).map(|number| number >= slots).collect();
         Self {
             memory: memory.clone(),
             worker,
-            filled: Producer::new(slots),
-            returned: Consumer::new(slots),
+            filled: Producer::new(numbers),
+            returned: Consumer::new(numbers),
             free: (0..slots).rev().collect(),
-            out: vec![false; slots as usize],
+            out,
             counts: Counts::default(),
             news: false,
         }
@@ -125,6 +181,67 @@ impl Lane {
         Ok(())
     }
 
+    /// The next decision of the tool, if there is one. The bytes that it is about, if any, are copied to `bytes`, which has room
+    /// for as many as a slot, and counted in the answer.
+    pub fn decision(&mut self, bytes: &mut [u8]) -> Result<Option<(Verdict, usize)>, BadVerdict> {
+        let [_, returned] = self.memory.rings(self.worker);
+        if self.returned.ready(returned)? == 0 {
+            return Ok(None);
+        }
+        let number = self.returned.take(returned);
+        self.returned.publish(returned);
+        if !self.out.get_mut(number as usize).is_some_and(std::mem::take) {
+            return Err(BadVerdict::Slot { slot: number });
+        }
+        let (head, length) = self.memory.reply_head(self.worker, number);
+        let bad = BadVerdict::Decision { head, length };
+        let own = number >= self.memory.geometry.slots;
+        let [decision, stage, low, high] = head.to_le_bytes();
+        let interface = u16::from_le_bytes([low, high]);
+        let verdict = match (decision, own) {
+            (DROP, false) => Verdict::Drop(number),
+            (FORWARD, false) => Verdict::Forward(number),
+            (REPLACE, _) => {
+                let stage = match stage {
+                    1 => Stage::Input,
+                    2 => Stage::Output,
+                    _ => return Err(bad),
+                };
+                let into = bytes.get_mut(..length as usize).ok_or(bad)?;
+                if into.len() > self.memory.geometry.snaplen() {
+                    return Err(bad);
+                }
+                self.memory.read_reply(self.worker, number, into);
+                if own {
+                    Verdict::Send { stage, interface }
+                } else {
+                    Verdict::Rewrite {
+                        slot: number,
+                        stage,
+                        interface,
+                    }
+                }
+            }
+            _ => return Err(bad),
+        };
+        if own {
+            // Copied: the tool may have it again.
+            self.out[number as usize] = true;
+            let [filled, _] = self.memory.rings(self.worker);
+            self.filled.put(filled, number);
+            self.news = true;
+        } else {
+            self.free.push(number);
+        }
+        let length = if decision == REPLACE { length as usize } else { 0 };
+        Ok(Some((verdict, length)))
+    }
+
+    /// Whether something was put in that [`Lane::publish`] has not shown yet.
+    pub fn has_news(&self) -> bool {
+        self.news
+    }
+
     /// Slots that are free, of those that [`Lane::reclaim`] has seen.
     #[inline]
     pub fn free(&self) -> usize {
@@ -137,13 +254,13 @@ impl Lane {
         self.counts.seen += packets;
     }
 
-    /// Copies a packet that matched into a slot, if one is free; otherwise it is counted as lost.
+    /// Copies a packet that matched into a slot, if one is free, and gives its number; otherwise it is counted as lost.
     #[inline]
-    pub fn put<'a>(&mut self, origin: &Origin, segments: impl Iterator<Item = &'a [u8]>) {
+    pub fn put<'a>(&mut self, origin: &Origin, segments: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
         self.counts.matched += 1;
         let Some(slot) = self.free.pop() else {
             self.counts.lost += 1;
-            return;
+            return None;
         };
         self.memory.fill(self.worker, slot, origin, segments);
         if let Some(out) = self.out.get_mut(slot as usize) {
@@ -152,6 +269,7 @@ impl Lane {
         let [filled, _] = self.memory.rings(self.worker);
         self.filled.put(filled, slot);
         self.news = true;
+        Some(slot)
     }
 
     /// Shows the tool what was put in and counted, and wakes it if there is something for it and it sleeps.

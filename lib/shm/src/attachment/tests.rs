@@ -250,3 +250,141 @@ fn two_threads_pass_numbers_through_a_ring_in_order() {
     }
     consumer.join().unwrap();
 }
+
+fn attach_deciding(slots_for: usize) -> (Attachment, Vec<Lane>, PuntEnd) {
+    let reservation = Reservation::new(slots_for, false).unwrap();
+    let (attachment, lanes) = Attachment::deciding(reservation, 1, 96).unwrap().unwrap();
+    attachment.set_clock(&CLOCK);
+    let [packets, rings] = attachment
+        .descriptors()
+        .map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let tool = PuntEnd::open(packets, rings).unwrap();
+    (attachment, lanes, tool)
+}
+
+fn decisions(lane: &mut Lane) -> Vec<(Verdict, Vec<u8>)> {
+    let mut bytes = [0; 2048];
+    let mut all = Vec::new();
+    while let Some((verdict, length)) = lane.decision(&mut bytes).unwrap() {
+        all.push((verdict, bytes[..length].to_vec()));
+    }
+    all
+}
+
+#[test]
+fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
+    let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
+    let slots: Vec<_> = (0..3u8)
+        .map(|number| {
+            lanes[0]
+                .put(&origin(0), [[number; 40].as_slice()].into_iter())
+                .unwrap()
+        })
+        .collect();
+    lanes[0].publish();
+    let mut taken = Vec::new();
+    tool.receive(&mut |punted, packet| taken.push((punted, packet.data[0])))
+        .unwrap();
+    for (punted, number) in taken {
+        let frame = [number; 50];
+        let answer = match number {
+            0 => Answer::Drop,
+            1 => Answer::Forward,
+            _ => Answer::Replace {
+                stage: Stage::Output,
+                interface: 7,
+                frame: &frame,
+            },
+        };
+        assert!(tool.answer(punted, answer));
+    }
+    assert!(tool.send(Stage::Input, 2, b"its own"));
+    assert_eq!(decisions(&mut lanes[0]), [], "nothing is seen before it is shown");
+    tool.flush();
+    let rewrite = Verdict::Rewrite {
+        slot: slots[2],
+        stage: Stage::Output,
+        interface: 7,
+    };
+    let send = Verdict::Send {
+        stage: Stage::Input,
+        interface: 2,
+    };
+    assert_eq!(
+        decisions(&mut lanes[0]),
+        [
+            (Verdict::Drop(slots[0]), vec![]),
+            (Verdict::Forward(slots[1]), vec![]),
+            (rewrite, vec![2; 50]),
+            (send, b"its own".to_vec()),
+        ]
+    );
+}
+
+#[test]
+fn slots_for_packets_of_its_own_come_back_to_the_tool() {
+    let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
+    for round in 0..100 {
+        let mut sent = 0;
+        while tool.send(Stage::Output, 0, &[round; 20]) {
+            sent += 1;
+        }
+        assert!(sent > 0, "in round {round}");
+        tool.flush();
+        assert_eq!(decisions(&mut lanes[0]).len(), sent);
+        lanes[0].publish();
+        tool.receive(&mut |_, _| panic!("no packet was put in")).unwrap();
+    }
+}
+
+#[test]
+fn a_frame_that_is_too_long_is_not_taken() {
+    let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
+    let slot = lanes[0]
+        .put(&origin(0), [[0; 40].as_slice()].into_iter())
+        .unwrap();
+    lanes[0].publish();
+    let long = vec![0; tool.longest() + 1];
+    assert!(!tool.send(Stage::Output, 0, &long));
+    let mut taken = Vec::new();
+    tool.receive(&mut |punted, _| taken.push(punted)).unwrap();
+    for punted in taken {
+        let answer = Answer::Replace {
+            stage: Stage::Input,
+            interface: 0,
+            frame: &long,
+        };
+        assert!(!tool.answer(punted, answer));
+    }
+    tool.flush();
+    assert_eq!(decisions(&mut lanes[0]), [(Verdict::Drop(slot), vec![])]);
+}
+
+proptest! {
+    #[test]
+    fn whatever_a_deciding_tool_writes_the_worker_refuses_it_or_gets_a_decision_it_can_check(
+        writes in prop::collection::vec((any::<u32>(), any::<u32>()), 1..200),
+    ) {
+        let (attachment, mut lanes, _tool) = attach_deciding(16 * 1024);
+        let rings = std::fs::File::from(attachment.descriptors()[1].try_clone_to_owned().unwrap());
+        let length = rings.metadata().unwrap().len() as usize;
+        let hostile = crate::mapping::Mapping::writable(&rings, length).unwrap();
+        let words = hostile.halves();
+        let slots = attachment.slots();
+        for (place, value) in writes {
+            words[place as usize % words.len()].store(value, Ordering::Relaxed);
+            let returned = Geometry::fit(16 * 1024, 1, 96).unwrap().deciding().rings(0)[1].start;
+            words[returned + ring::offset::PRODUCER / 4 + 1].store(value % (2 * slots), Ordering::Release);
+            lanes[0].put(&origin(0), [[0; 96].as_slice()].into_iter());
+            lanes[0].publish();
+            let mut bytes = [0; 128];
+            match lanes[0].decision(&mut bytes) {
+                Ok(Some((Verdict::Drop(slot) | Verdict::Forward(slot) | Verdict::Rewrite { slot, .. }, length))) => {
+                    prop_assert!(slot < slots && length <= 96);
+                }
+                Ok(_) => {}
+                Err(_) => return Ok(()),
+            }
+        }
+    }
+}

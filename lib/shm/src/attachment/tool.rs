@@ -1,15 +1,12 @@
 //! The tool's side of an attachment.
 
-use std::fs::File;
-use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::memory::{Memory, Origin};
+pub use super::memory::OpenError;
+use super::memory::{Memory, Origin, SlotHeader};
 use super::ring::{BadPosition, Consumer, Producer};
-use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Way, count, word};
-use crate::mapping::Mapping;
+use super::{Clock, Counts, Way};
 
 /// The most packets that one call hands out: what is returned late is missing in the primary.
 const BATCH: usize = 256;
@@ -44,58 +41,38 @@ pub struct Packet<'a> {
     pub data: &'a [u8],
 }
 
-/// Why the memory is none that this tool can use.
-#[derive(Debug, thiserror::Error)]
-pub enum OpenError {
-    /// Of another build, or no such memory.
-    #[error("the attachment's memory is not what this tool expects: use tools of the primary's build")]
-    Layout,
-    /// The kernel refused it.
-    #[error("cannot map the attachment's memory: {0}")]
-    Io(#[from] io::Error),
+impl<'a> Packet<'a> {
+    pub(super) fn new(header: &SlotHeader, clock: &Clock, data: &'a [u8]) -> Self {
+        let Origin {
+            ticks,
+            interface,
+            way,
+            wire_length,
+        } = header.origin;
+        Self {
+            time_ns: clock.time_ns(ticks),
+            interface,
+            way,
+            wire_length,
+            data,
+        }
+    }
 }
 
 impl ToolEnd {
     /// Maps what the primary handed over: the memory of the packets, and that of the rings.
     pub fn open(packets: OwnedFd, rings: OwnedFd) -> Result<Self, OpenError> {
-        let (packet_file, ring_file) = (File::from(packets), File::from(rings));
-        let length = |file: &File| -> io::Result<usize> {
-            usize::try_from(file.metadata()?.len()).map_err(io::Error::other)
-        };
-        let bytes = length(&packet_file)?;
-        let packets = Mapping::readable(&packet_file, bytes)?;
-        let header = packets.words().get(..512).ok_or(OpenError::Layout)?;
-        let [magic, layout, workers, slots, slot_bytes] = [
-            word::MAGIC,
-            word::LAYOUT,
-            word::WORKERS,
-            word::SLOTS,
-            word::SLOT_BYTES,
-        ]
-        .map(|index| header[index].load(Ordering::Acquire));
-        let small = workers <= 1024 && slots <= 1 << 20 && slot_bytes <= 1 << 20;
-        if magic != MAGIC || layout != LAYOUT || !small || slot_bytes < 64 || slot_bytes % 64 != 0 {
-            return Err(OpenError::Layout);
-        }
-        let geometry = Geometry {
-            workers: workers as usize,
-            slots: slots as u32,
-            slot_bytes: slot_bytes as usize,
-        };
-        let ring_bytes = length(&ring_file)?;
-        if geometry.packet_bytes() > bytes || geometry.ring_bytes() > ring_bytes {
-            return Err(OpenError::Layout);
-        }
-        let clock = Clock::read(header).ok_or(OpenError::Layout)?;
-        let rings = Mapping::writable(&ring_file, ring_bytes)?;
+        let memory = Memory::open(packets, rings)?;
+        let clock = Clock::read(memory.header()).ok_or(OpenError::Layout)?;
+        let geometry = memory.geometry;
         let lane = |_| ToolLane {
-            filled: Consumer::new(geometry.slots),
-            returned: Producer::new(geometry.slots),
+            filled: Consumer::new(geometry.numbers()),
+            returned: Producer::new(geometry.numbers()),
         };
         Ok(Self {
             lanes: (0..geometry.workers).map(lane).collect(),
             packet: vec![0; geometry.snaplen()],
-            memory: Memory::new(geometry, (packet_file, packets), (ring_file, rings)),
+            memory,
             clock,
             batch: Vec::with_capacity(BATCH),
         })
@@ -129,19 +106,7 @@ impl ToolEnd {
             if let Some(header) = self.memory.slot_header(*worker, *slot) {
                 let packet = &mut self.packet[..header.captured];
                 self.memory.read(*worker, *slot, packet);
-                let Origin {
-                    ticks,
-                    interface,
-                    way,
-                    wire_length,
-                } = header.origin;
-                take(&Packet {
-                    time_ns: self.clock.time_ns(ticks),
-                    interface,
-                    way,
-                    wire_length,
-                    data: packet,
-                });
+                take(&Packet::new(&header, &self.clock, packet));
             }
             let [_, returned] = self.memory.rings(*worker);
             self.lanes[*worker].returned.put(returned, *slot);
@@ -160,14 +125,13 @@ impl ToolEnd {
                 let [filled, _] = self.memory.rings(worker);
                 lane.filled.ready(filled) != Ok(0)
             };
-            self.lanes.iter().enumerate().any(waiting) || self.has_ended()
+            self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended()
         });
     }
 
     /// Whether no worker puts any more packets in.
     pub fn has_ended(&self) -> bool {
-        (0..self.lanes.len())
-            .all(|worker| self.memory.counter(worker, count::ENDED).load(Ordering::Acquire) != 0)
+        self.memory.has_ended()
     }
 
     /// What the workers have counted.

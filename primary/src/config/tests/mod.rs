@@ -5,7 +5,7 @@ mod network;
 use proptest::prelude::*;
 
 use super::*;
-use control::message::{LogLevel, RouteTarget};
+use control::message::{FailMode, LogLevel, RouteTarget};
 
 /// A configuration that has nothing wrong with it; tests add to it or change it.
 const GOOD: &str = r#"
@@ -404,6 +404,29 @@ fn a_difference_names_the_section_that_has_it() {
         old.diff(&parse(&format!("\n{GOOD}[log]\nlevel = \"debug\"\n")).unwrap()),
         [""; 0]
     );
+}
+
+#[test]
+fn classes_of_punts_are_read_and_others_refused() {
+    let punts = |text: &str| parse(&format!("{GOOD}\n{text}"));
+    let config = punts("[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\n").unwrap();
+    let expected = ClassPolicy {
+        fail: FailMode::Closed,
+        rate: 5,
+        burst: 6,
+    };
+    assert_eq!(config.punts[PuntClass::Ike as usize], expected);
+    assert_eq!(config.punts[PuntClass::RouterAlert as usize].fail, FailMode::Open);
+    for (text, part) in [
+        ("[[punt]]\nclass = \"dns\"", "use router_alert or ike"),
+        ("[[punt]]\nfail = \"open\"", "class"),
+        ("[[punt]]\nclass = \"ike\"\nfail = \"shut\"", "use open or closed"),
+        ("[[punt]]\nclass = \"ike\"\n[[punt]]\nclass = \"ike\"", "twice"),
+        ("[[punt]]\nclass = \"ike\"\nrate = 0", "rate"),
+    ] {
+        let message = punts(text).unwrap_err().to_string();
+        assert!(message.contains(part), "{message}");
+    }
 }
 
 #[test]

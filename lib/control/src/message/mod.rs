@@ -3,6 +3,10 @@
 //! A connection begins with [`Request::Hello`]; a primary that reads other tables or speaks another version answers
 //! with [`ErrorCode::VersionMismatch`] and closes it.
 
+mod attachments;
+
+pub use attachments::*;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -106,6 +110,11 @@ pub enum Request {
     CaptureStop,
     /// What captures there are.
     CaptureShow,
+    /// Take or watch the packets of some classes. The attachment is this connection's and ends with it; the reply brings the
+    /// descriptors of its memory.
+    PuntStart(PuntRequest),
+    /// What classes of packets there are, and who takes them.
+    PuntShow,
     /// Send events to the one-shot IPC server at this path, which lies in the instance's `events` directory.
     Subscribe {
         /// The path that ipc-channel named.
@@ -136,115 +145,10 @@ pub enum Reply {
     CaptureStarted(CaptureStarted),
     /// To [`Request::CaptureShow`].
     Captures(Vec<CaptureInfo>),
-}
-
-/// What a capture is to take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaptureRequest {
-    /// Names of interfaces; empty: all.
-    pub interfaces: Vec<String>,
-    /// Received packets, sent ones, or both.
-    pub direction: Direction,
-    /// A program in classic BPF over the Ethernet frame, at most [`FILTER_INSTRUCTIONS`]; empty: every packet.
-    pub filter: Vec<FilterInstruction>,
-    /// What the program was compiled from, for those who look at it.
-    pub expression: String,
-    /// Bytes of each packet to copy, from the Ethernet header on, 1 to [`SNAPLEN_MAX`].
-    pub snaplen: u32,
-}
-
-/// The most instructions of a filter, as many as the kernel's own filters may have.
-pub const FILTER_INSTRUCTIONS: usize = 4096;
-/// The longest snapshot of a packet, bytes.
-pub const SNAPLEN_MAX: u32 = 16_384;
-
-/// Which way packets go, seen from the gateway.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Received.
-    Rx,
-    /// Sent.
-    Tx,
-    /// Both.
-    Both,
-}
-
-impl Direction {
-    /// The name as the command line has it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Rx => "rx",
-            Self::Tx => "tx",
-            Self::Both => "both",
-        }
-    }
-}
-
-/// One instruction of classic BPF, as libpcap compiles it: bpf_insn.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct FilterInstruction {
-    /// Operation.
-    pub code: u16,
-    /// Instructions to skip if the condition holds.
-    pub jt: u8,
-    /// Instructions to skip if it does not.
-    pub jf: u8,
-    /// Operand.
-    pub k: u32,
-}
-
-/// A capture that has begun.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaptureStarted {
-    /// Its number, as `capture show` has it.
-    pub id: u32,
-    /// The interfaces that it is on.
-    pub interfaces: Vec<CaptureInterface>,
-}
-
-/// An interface that a capture is on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaptureInterface {
-    /// Its index: packets carry it.
-    pub index: u16,
-    /// Its name.
-    pub name: String,
-    /// Its device, as configured.
-    pub device: String,
-    /// Its MAC address.
-    pub mac: MacAddress,
-    /// Megabit per second; 0 when unknown.
-    pub speed_mbps: u32,
-}
-
-/// A capture as others see it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CaptureInfo {
-    /// Its number.
-    pub id: u32,
-    /// The tool that captures, as it calls itself.
-    pub tool: String,
-    /// Its process.
-    pub pid: i32,
-    /// Its user.
-    pub uid: u32,
-    /// Names of the interfaces.
-    pub interfaces: Vec<String>,
-    /// Which packets.
-    pub direction: Direction,
-    /// What the filter was compiled from.
-    pub expression: String,
-    /// Bytes of each packet.
-    pub snaplen: u32,
-    /// Seconds since it began.
-    pub age_s: u64,
-    /// Packets that its filter was asked about.
-    pub seen: u64,
-    /// Of these, those that matched.
-    pub matched: u64,
-    /// Of the matching ones, those that found no room because the tool was behind.
-    pub lost: u64,
+    /// To [`Request::PuntStart`], with descriptors.
+    PuntStarted(CaptureStarted),
+    /// To [`Request::PuntShow`].
+    Punts(Vec<PuntInfo>),
 }
 
 /// A route to add.

@@ -1,0 +1,141 @@
+//! `punt show`: the classes of packets that tools decide about, and who does.
+
+use clap::Args;
+use control::message::{PuntInfo, Reply, Request};
+use serde::Serialize;
+
+use crate::arguments::ShowOnly;
+use crate::failure::Failure;
+use crate::present::Show;
+use crate::rates::{Count, Rates};
+use crate::session::{Session, unexpected};
+use crate::table::{Column, Table, left, right};
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ctl punt
+  tollgate-ctl --json punt show
+
+FAIL says what becomes of the packets of a class while no tool decides: open, what would become of them if there were no
+such class; closed, they are dropped as punt_closed. RATE and BURST are those of the policer before the tool. Each class
+is set by [[punt]] in the configuration.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<ShowOnly>,
+}
+
+/// A class.
+#[derive(Debug, Serialize)]
+struct Punt {
+    class: &'static str,
+    fail: &'static str,
+    rate: u32,
+    burst: u32,
+    tool: Option<String>,
+    pid: Option<i32>,
+    seen: u64,
+    lost: u64,
+    observers: u32,
+}
+
+pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
+    let (Some(ShowOnly::Show) | None) = arguments.verb;
+    let mut client = session.client()?;
+    session.show(|| {
+        let told = match session.call(&mut client, Request::PuntShow)? {
+            Reply::Punts(punts) => punts,
+            other => return Err(unexpected(&other)),
+        };
+        let punts = told.into_iter().map(Punt::from).collect();
+        Ok(session.tables()?.reading(punts))
+    })
+}
+
+impl From<PuntInfo> for Punt {
+    fn from(told: PuntInfo) -> Self {
+        let attached = told.pid != 0;
+        Self {
+            class: told.class.name(),
+            fail: told.fail.name(),
+            rate: told.rate,
+            burst: told.burst,
+            tool: attached.then_some(told.tool),
+            pid: attached.then_some(told.pid),
+            seen: told.seen,
+            lost: told.lost,
+            observers: told.observers,
+        }
+    }
+}
+
+impl Show for Punt {
+    const COLUMNS: &'static [Column] = &[
+        left("CLASS"),
+        left("FAIL"),
+        right("RATE"),
+        right("BURST"),
+        left("TOOL"),
+        right("PID"),
+        right("SEEN"),
+        right("LOST"),
+        right("OBSERVERS"),
+    ];
+    const RATE_COLUMNS: &'static [Column] = &[right("SEEN/S"), right("LOST/S")];
+
+    fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
+        table
+            .cell(self.class)
+            .cell(self.fail)
+            .cell(self.rate)
+            .cell(self.burst)
+            .optional(self.tool.as_ref())
+            .optional(self.pid)
+            .cell(self.seen)
+            .cell(self.lost)
+            .cell(self.observers);
+        if let Some(rates) = rates {
+            for name in ["seen", "lost"] {
+                table.optional(rates.of(name));
+            }
+        }
+    }
+
+    fn key(&self) -> String {
+        self.class.to_owned()
+    }
+
+    fn counts(&self) -> Vec<Count> {
+        vec![Count::new("seen", self.seen), Count::new("lost", self.lost)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use control::message::{FailMode, PuntClass};
+
+    #[test]
+    fn the_json_form_is_stable() {
+        let punt = Punt::from(PuntInfo {
+            class: PuntClass::RouterAlert,
+            fail: FailMode::Closed,
+            rate: 1000,
+            burst: 256,
+            tool: String::new(),
+            pid: 0,
+            seen: 3,
+            lost: 1,
+            observers: 2,
+        });
+        assert_eq!(
+            serde_json::to_string(&punt).unwrap(),
+            concat!(
+                r#"{"class":"router_alert","fail":"closed","rate":1000,"burst":256,"tool":null,"pid":null,"#,
+                r#""seen":3,"lost":1,"observers":2}"#
+            )
+        );
+    }
+}

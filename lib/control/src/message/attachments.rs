@@ -1,0 +1,185 @@
+//! What tools say that take packets: captures, and those that decide.
+
+use packet::MacAddress;
+use serde::{Deserialize, Serialize};
+
+/// Packets that the gateway leaves to a tool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[repr(u8)]
+pub enum PuntClass {
+    /// IPv4 packets with the router alert option, wherever they are going (RFC 2113).
+    RouterAlert = 0,
+    /// UDP to port 500 or 4500 of an address of the gateway (RFC 7296 section 2).
+    Ike = 1,
+}
+
+impl PuntClass {
+    /// All of them, in the order of their numbers.
+    pub const ALL: [Self; 2] = [Self::RouterAlert, Self::Ike];
+    /// How many there are.
+    pub const COUNT: usize = Self::ALL.len();
+
+    /// The name as configuration and JSON have it.
+    pub fn name(self) -> &'static str {
+        ["router_alert", "ike"][self as usize]
+    }
+}
+
+/// What becomes of the packets of a class while no tool takes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FailMode {
+    /// What would become of them if there were no such class.
+    Open,
+    /// They are dropped and counted.
+    Closed,
+}
+
+impl FailMode {
+    /// The name as configuration and JSON have it.
+    pub fn name(self) -> &'static str {
+        ["open", "closed"][self as usize]
+    }
+}
+
+/// What a tool wants of the packets that are left to tools.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PuntRequest {
+    /// Classes, at least one.
+    pub classes: Vec<PuntClass>,
+    /// Only copies, while another tool decides, or none.
+    pub observe: bool,
+}
+
+/// A class of packets as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PuntInfo {
+    /// The class.
+    pub class: PuntClass,
+    /// What becomes of its packets without a tool.
+    pub fail: FailMode,
+    /// Packets per second that may go to a tool.
+    pub rate: u32,
+    /// Packets that may go to a tool at once.
+    pub burst: u32,
+    /// The tool that decides, as it calls itself; empty when there is none.
+    pub tool: String,
+    /// Its process; 0 when there is none.
+    pub pid: i32,
+    /// Packets of the classes of that tool that it was to be asked about.
+    pub seen: u64,
+    /// Of these, those that found no room because it was behind.
+    pub lost: u64,
+    /// Tools that watch.
+    pub observers: u32,
+}
+
+/// What a capture is to take.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureRequest {
+    /// Names of interfaces; empty: all.
+    pub interfaces: Vec<String>,
+    /// Received packets, sent ones, or both.
+    pub direction: Direction,
+    /// A program in classic BPF over the Ethernet frame, at most [`FILTER_INSTRUCTIONS`]; empty: every packet.
+    pub filter: Vec<FilterInstruction>,
+    /// What the program was compiled from, for those who look at it.
+    pub expression: String,
+    /// Bytes of each packet to copy, from the Ethernet header on, 1 to [`SNAPLEN_MAX`].
+    pub snaplen: u32,
+}
+
+/// The most instructions of a filter, as many as the kernel's own filters may have.
+pub const FILTER_INSTRUCTIONS: usize = 4096;
+/// The longest snapshot of a packet, bytes.
+pub const SNAPLEN_MAX: u32 = 16_384;
+
+/// Which way packets go, seen from the gateway.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Direction {
+    /// Received.
+    Rx,
+    /// Sent.
+    Tx,
+    /// Both.
+    Both,
+}
+
+impl Direction {
+    /// The name as the command line has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rx => "rx",
+            Self::Tx => "tx",
+            Self::Both => "both",
+        }
+    }
+}
+
+/// One instruction of classic BPF, as libpcap compiles it: bpf_insn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct FilterInstruction {
+    /// Operation.
+    pub code: u16,
+    /// Instructions to skip if the condition holds.
+    pub jt: u8,
+    /// Instructions to skip if it does not.
+    pub jf: u8,
+    /// Operand.
+    pub k: u32,
+}
+
+/// A capture that has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureStarted {
+    /// Its number, as `capture show` has it.
+    pub id: u32,
+    /// The interfaces that it is on.
+    pub interfaces: Vec<CaptureInterface>,
+}
+
+/// An interface that a capture is on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureInterface {
+    /// Its index: packets carry it.
+    pub index: u16,
+    /// Its name.
+    pub name: String,
+    /// Its device, as configured.
+    pub device: String,
+    /// Its MAC address.
+    pub mac: MacAddress,
+    /// Megabit per second; 0 when unknown.
+    pub speed_mbps: u32,
+}
+
+/// A capture as others see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CaptureInfo {
+    /// Its number.
+    pub id: u32,
+    /// The tool that captures, as it calls itself.
+    pub tool: String,
+    /// Its process.
+    pub pid: i32,
+    /// Its user.
+    pub uid: u32,
+    /// Names of the interfaces.
+    pub interfaces: Vec<String>,
+    /// Which packets.
+    pub direction: Direction,
+    /// What the filter was compiled from.
+    pub expression: String,
+    /// Bytes of each packet.
+    pub snaplen: u32,
+    /// Seconds since it began.
+    pub age_s: u64,
+    /// Packets that its filter was asked about.
+    pub seen: u64,
+    /// Of these, those that matched.
+    pub matched: u64,
+    /// Of the matching ones, those that found no room because the tool was behind.
+    pub lost: u64,
+}

@@ -1,0 +1,86 @@
+//! An attachment by which a tool takes packets that the primary leaves to it, decides about them, and sends some of its own.
+
+use std::time::{Duration, Instant};
+
+use shm::attachment::PuntEnd;
+pub use shm::attachment::{Answer, Counts, Packet, Punted, Stage};
+
+use crate::attached::{Attached, AttachmentError};
+use crate::instance::InstanceDir;
+use crate::message::{CaptureInterface, ControlError, PuntRequest, Reply, Request};
+
+/// Packets of some classes, on their way to this tool. It ends when this is dropped.
+pub struct Punts {
+    attached: Attached,
+    end: PuntEnd,
+}
+
+impl Punts {
+    /// Connects to the primary of an instance as `tool` and takes or watches the packets of some classes.
+    pub fn start(directory: &InstanceDir, tool: &str, request: PuntRequest) -> Result<Self, ControlError> {
+        let (attached, [packets, rings]) = Attached::start(
+            directory,
+            tool,
+            Request::PuntStart(request),
+            |reply| match reply {
+                Reply::PuntStarted(started) => Ok(started),
+                other => Err(other),
+            },
+        )?;
+        let end =
+            PuntEnd::open(packets, rings).map_err(|error| crate::attached::unexpected(&error.to_string()))?;
+        Ok(Self { attached, end })
+    }
+
+    /// The interfaces of the primary; packets carry their index.
+    pub fn interfaces(&self) -> &[CaptureInterface] {
+        self.attached.interfaces()
+    }
+
+    /// Takes what packets there are and waits at most `timeout` for the first. Gives how many were taken.
+    pub fn receive(
+        &mut self,
+        timeout: Duration,
+        take: &mut dyn FnMut(Punted, &Packet<'_>),
+    ) -> Result<usize, AttachmentError> {
+        let deadline = Instant::now() + timeout;
+        loop {
+            let over = self.end.has_ended() || self.attached.is_closed();
+            let taken = self
+                .end
+                .receive(take)
+                .map_err(|error| self.attached.damaged(&error.to_string()))?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            if taken > 0 {
+                return Ok(taken);
+            }
+            if over {
+                return Err(self.attached.ended());
+            }
+            if left.is_zero() {
+                return Ok(0);
+            }
+            self.end.wait(left.min(crate::attached::LOOK));
+        }
+    }
+
+    /// Answers about a packet; [`PuntEnd::answer`].
+    pub fn answer(&mut self, punted: Punted, answer: Answer<'_>) -> bool {
+        self.end.answer(punted, answer)
+    }
+
+    /// Sends a frame of the tool's own; [`PuntEnd::send`].
+    pub fn send(&mut self, stage: Stage, interface: u16, frame: &[u8]) -> bool {
+        self.end.send(stage, interface, frame)
+    }
+
+    /// Shows the primary what was answered and sent: once per burst.
+    pub fn flush(&mut self) {
+        self.end.flush();
+    }
+
+    /// What the primary has counted.
+    pub fn counts(&self) -> Counts {
+        self.end.counts()
+    }
+}

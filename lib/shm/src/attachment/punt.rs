@@ -1,0 +1,191 @@
+//! The side of a tool that decides about packets.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use super::memory::{Memory, OpenError};
+use super::ring::{BadPosition, Consumer, Producer};
+use super::{Clock, Counts, Packet, Stage};
+
+/// Decisions, the first byte of an answer; then come stage and interface.
+pub(super) const DROP: u8 = 1;
+pub(super) const FORWARD: u8 = 2;
+pub(super) const REPLACE: u8 = 3;
+
+/// What a tool that decides has of its attachment.
+pub struct PuntEnd {
+    memory: Memory,
+    lanes: Vec<PuntLane>,
+    clock: Clock,
+    packet: Vec<u8>,
+}
+
+struct PuntLane {
+    filled: Consumer,
+    returned: Producer,
+    /// Numbers for packets of the tool's own.
+    own: Vec<u32>,
+    /// Whether something was put in that the worker has not been shown.
+    news: bool,
+}
+
+/// A packet that the primary waits for an answer about. One that is dropped without an answer keeps its slot until the
+/// attachment ends.
+#[derive(Debug)]
+#[must_use = "the primary waits for an answer"]
+pub struct Punted {
+    worker: usize,
+    slot: u32,
+}
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer<'a> {
+    /// It is forgotten.
+    Drop,
+    /// It goes on as if no tool had been asked.
+    Forward,
+    /// This frame goes on in its place.
+    Replace {
+        /// Where.
+        stage: Stage,
+        /// By this interface.
+        interface: u16,
+        /// From the Ethernet header on.
+        frame: &'a [u8],
+    },
+}
+
+impl PuntEnd {
+    /// Maps what the primary handed over: the memory of the packets, and that of the rings.
+    pub fn open(packets: OwnedFd, rings: OwnedFd) -> Result<Self, OpenError> {
+        let memory = Memory::open(packets, rings)?;
+        let clock = Clock::read(memory.header()).ok_or(OpenError::Layout)?;
+        let geometry = memory.geometry;
+        let numbers = geometry.numbers();
+        let lane = |_| PuntLane {
+            filled: Consumer::new(numbers),
+            returned: Producer::new(numbers),
+            own: (geometry.slots..numbers).collect(),
+            news: false,
+        };
+        Ok(Self {
+            lanes: (0..geometry.workers).map(lane).collect(),
+            packet: vec![0; geometry.snaplen()],
+            memory,
+            clock,
+        })
+    }
+
+    /// The longest frame that can be answered with or sent, bytes.
+    pub fn longest(&self) -> usize {
+        self.packet.len()
+    }
+
+    /// Hands out what packets there are, those of each worker the oldest first, and gives how many.
+    pub fn receive(&mut self, take: &mut dyn FnMut(Punted, &Packet<'_>)) -> Result<usize, BadPosition> {
+        self.clock = Clock::read(self.memory.header()).unwrap_or(self.clock);
+        let mut taken = 0;
+        for (worker, lane) in self.lanes.iter_mut().enumerate() {
+            let [filled, _] = self.memory.rings(worker);
+            let ready = lane.filled.ready(filled)?;
+            for _ in 0..ready {
+                let number = lane.filled.take(filled) % self.memory.geometry.numbers();
+                if number >= self.memory.geometry.slots {
+                    lane.own.push(number);
+                    continue;
+                }
+                let Some(header) = self.memory.slot_header(worker, number) else {
+                    continue;
+                };
+                let data = &mut self.packet[..header.captured];
+                self.memory.read(worker, number, data);
+                let punted = Punted { worker, slot: number };
+                take(punted, &Packet::new(&header, &self.clock, data));
+                taken += 1;
+            }
+            if ready > 0 {
+                lane.filled.publish(filled);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Answers about a packet. The worker sees it after [`PuntEnd::flush`]. A frame that is longer than [`PuntEnd::longest`] is
+    /// not taken: the packet is dropped, and the answer is `false`.
+    pub fn answer(&mut self, punted: Punted, answer: Answer<'_>) -> bool {
+        let Punted { worker, slot } = punted;
+        let (head, frame, taken) = match answer {
+            Answer::Drop => (head(DROP, 0, 0), &[][..], true),
+            Answer::Forward => (head(FORWARD, 0, 0), &[][..], true),
+            Answer::Replace {
+                stage,
+                interface,
+                frame,
+            } if frame.len() <= self.longest() => (head(REPLACE, stage as u8, interface), frame, true),
+            Answer::Replace { .. } => (head(DROP, 0, 0), &[][..], false),
+        };
+        self.put(worker, slot, head, frame);
+        taken
+    }
+
+    /// Sends a frame of the tool's own by way of worker 0, after [`PuntEnd::flush`]; `false` when it is too long or there are too
+    /// many on their way already.
+    pub fn send(&mut self, stage: Stage, interface: u16, frame: &[u8]) -> bool {
+        let free = self
+            .lanes
+            .first_mut()
+            .filter(|_| frame.len() <= self.packet.len());
+        match free.and_then(|lane| lane.own.pop()) {
+            Some(number) => {
+                self.put(0, number, head(REPLACE, stage as u8, interface), frame);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn put(&mut self, worker: usize, number: u32, head: u32, frame: &[u8]) {
+        self.memory.write_reply(worker, number, head, frame);
+        let [_, returned] = self.memory.rings(worker);
+        let lane = &mut self.lanes[worker];
+        lane.returned.put(returned, number);
+        lane.news = true;
+    }
+
+    /// Shows the workers what was answered and sent.
+    pub fn flush(&mut self) {
+        for (worker, lane) in self.lanes.iter_mut().enumerate() {
+            if std::mem::take(&mut lane.news) {
+                let [_, returned] = self.memory.rings(worker);
+                lane.returned.publish(returned);
+            }
+        }
+    }
+
+    /// Sleeps until there is a packet, or the primary has ended the attachment, or `timeout` is over.
+    pub fn wait(&self, timeout: Duration) {
+        self.memory.sleep(timeout, || {
+            let waiting = |(worker, lane): (usize, &PuntLane)| {
+                let [filled, _] = self.memory.rings(worker);
+                lane.filled.ready(filled) != Ok(0)
+            };
+            self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended()
+        });
+    }
+
+    /// Whether no worker takes part any more.
+    pub fn has_ended(&self) -> bool {
+        self.memory.has_ended()
+    }
+
+    /// What the workers have counted: matched are the packets of the classes, lost those that found no free slot.
+    pub fn counts(&self) -> Counts {
+        self.memory.counts()
+    }
+}
+
+fn head(decision: u8, stage: u8, interface: u16) -> u32 {
+    let [low, high] = interface.to_le_bytes();
+    u32::from_le_bytes([decision, stage, low, high])
+}

@@ -1,0 +1,121 @@
+//! Tools that decide about packets, or watch them: attached and shown.
+
+use std::time::Duration;
+
+use control::message::{CaptureStarted, ControlError, ErrorCode, PuntClass, PuntInfo, PuntRequest, Reply};
+use control::server::{Peer, Response};
+use shm::attachment::Attachment;
+
+use super::{Attached, Attachments, Consumer, Kind};
+
+/// What a tool is asked about.
+pub(super) struct Punt {
+    classes: Vec<PuntClass>,
+    observes: bool,
+}
+
+impl Attachments<'_> {
+    /// Gives the packets of some classes to the tool at the other end of a connection, or copies of them.
+    pub fn start_punt(
+        &mut self,
+        peer: &Peer,
+        request: PuntRequest,
+        now: Duration,
+    ) -> Result<Response, ControlError> {
+        self.check_new(peer)?;
+        if request.classes.is_empty() {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                "no class of packets is named: name one that 'tollgate-ctl punt show' lists",
+            ));
+        }
+        let taken = request
+            .classes
+            .iter()
+            .find_map(|class| Some((class, self.deciding(*class)?)));
+        if let (Some((class, tool)), false) = (taken, request.observe) {
+            return Err(ControlError::new(
+                ErrorCode::Exists,
+                format!(
+                    "{} (pid {}) decides about {} already: end it first",
+                    tool.tool,
+                    tool.pid,
+                    class.name()
+                ),
+            ));
+        }
+        let longest = self.longest(&self.interfaces);
+        let reservation = self.reserve()?;
+        let workers = self.workers.len();
+        let made = if request.observe {
+            Attachment::new(reservation, workers, longest)
+        } else {
+            Attachment::deciding(reservation, workers, longest)
+        };
+        let (attachment, lanes) = self.made(made, longest)?;
+        let descriptors = self.hand_over(&attachment)?;
+        let id = self.take_id();
+        let names: Vec<_> = request.classes.iter().map(|class| class.name()).collect();
+        tracing::info!(
+            target: "punt",
+            "{} (pid {}) {} {}",
+            peer.tool,
+            peer.pid,
+            if request.observe { "watches" } else { "decides about" },
+            names.join(", ")
+        );
+        let workers = self.workers.iter().zip(lanes);
+        let parts = workers
+            .map(|(worker, lane)| {
+                worker
+                    .consumers
+                    .add(Consumer::new(id, &request.classes, request.observe, lane))
+            })
+            .filter(|added| *added)
+            .count();
+        let punt = Punt {
+            classes: request.classes,
+            observes: request.observe,
+        };
+        self.add(id, peer, Kind::Punt(punt), attachment, parts, now);
+        Ok(Response {
+            answer: Ok(Reply::PuntStarted(CaptureStarted {
+                id,
+                interfaces: self.interfaces.clone(),
+            })),
+            descriptors,
+        })
+    }
+
+    /// The tool that decides about a class.
+    fn deciding(&self, class: PuntClass) -> Option<&Attached> {
+        self.attached.iter().find(|attached| {
+            let is_it = |punt: &Punt| !punt.observes && punt.classes.contains(&class);
+            !attached.abandoned && matches!(&attached.kind, Kind::Punt(punt) if is_it(punt))
+        })
+    }
+
+    /// All classes, to be shown.
+    pub fn punts(&self) -> Vec<PuntInfo> {
+        let info = |class: PuntClass| {
+            let policy = &self.policies[class as usize];
+            let tool = self.deciding(class);
+            let counts = tool.map_or_else(Default::default, |tool| tool.attachment.counts());
+            let observers = self.attached.iter().filter(|attached| {
+                matches!(&attached.kind, Kind::Punt(punt) if punt.observes && punt.classes.contains(&class))
+            });
+            PuntInfo {
+                class,
+                fail: policy.fail,
+                rate: policy.rate,
+                burst: policy.burst,
+                tool: tool.map_or_else(String::new, |tool| tool.tool.clone()),
+                pid: tool.map_or(0, |tool| tool.pid),
+                seen: counts.seen,
+                lost: counts.lost,
+                observers: observers.count() as u32,
+            }
+        };
+        PuntClass::ALL.map(info).into()
+    }
+}

@@ -1,0 +1,147 @@
+//! Packets that tools decide about, from the worker's side: they wait as those for a neighbour do, and go on where the tool
+//! says.
+
+use control::message::PuntClass;
+use dpdk::Mbuf;
+use shm::attachment::Stage;
+use shm::{DropReason, InterfaceCounter};
+
+use super::Engine;
+use super::dispatch::Refused;
+use crate::adjacency;
+use crate::attachments::{HandedBack, NotTaken};
+use crate::path::{BURST, Disposition, Note};
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Gives a packet to the tool that decides about its class.
+    #[cold]
+    pub(super) fn punt_to_tool(
+        &mut self,
+        class: PuntClass,
+        ingress: u16,
+        mbuf: Mbuf,
+        now: u64,
+    ) -> Result<(), Refused> {
+        match self.consumers.take(class, ingress, mbuf, now) {
+            Ok(()) => {
+                self.counters.add(ingress, InterfaceCounter::Waiting, 1);
+                Ok(())
+            }
+            Err((mbuf, NotTaken::Policed)) => Err((mbuf, DropReason::PuntPoliced)),
+            Err((mbuf, NotTaken::Full)) => Err((mbuf, DropReason::PuntRingFull)),
+        }
+    }
+
+    /// Lets tools come and go, and packets go on that they have decided about, a burst at a time. Gives how many moved.
+    #[inline]
+    pub(super) fn serve_tools(&mut self, now: u64) -> usize {
+        if self.consumers.parts.is_empty() && !self.consumers.parts.has_mail() {
+            return 0;
+        }
+        self.serve_attached(now)
+    }
+
+    #[inline(never)]
+    fn serve_attached(&mut self, now: u64) -> usize {
+        // What was put in by the last burst is shown now, so that a tool is woken once for all of it.
+        self.consumers.publish();
+        self.consumers.serve(&mut self.handed_back);
+        let mut moved = 0;
+        while moved < BURST
+            && let Some(handed) = self.consumers.hand_back(&mut self.handed_back)
+        {
+            self.go_on(handed, now);
+            moved += 1;
+        }
+        if self.consumers.parts.take_news() {
+            self.doorbell.ring();
+        }
+        self.stages.punts = self.consumers.punts();
+        while let Some(handed) = self.handed_back.pop() {
+            self.go_on(handed, now);
+            moved += 1;
+        }
+        moved
+    }
+
+    /// Attachments that were ended because of what their tools handed back.
+    pub(super) fn bad_verdicts(&self) -> u64 {
+        self.consumers.parts.bad_verdicts() + self.transmit.taps.0.bad_verdicts()
+    }
+
+    fn go_on(&mut self, handed: HandedBack, now: u64) {
+        let (mbuf, interface, stage) = match handed {
+            HandedBack::Forward(mbuf) => {
+                let ingress = self.back(&mbuf);
+                (mbuf, ingress, Stage::Input)
+            }
+            HandedBack::Drop(mbuf) => {
+                let ingress = self.back(&mbuf);
+                return self.counters.drop(ingress, DropReason::PuntDropped, 1);
+            }
+            HandedBack::Orphan(mbuf) => {
+                let ingress = self.back(&mbuf);
+                return self.counters.drop(ingress, DropReason::PuntClosed, 1);
+            }
+            HandedBack::Rewrite(mut mbuf, stage, interface, length) => {
+                let ingress = self.back(&mbuf);
+                mbuf.truncate(0);
+                if mbuf.append(self.consumers.bytes(length)).is_err() {
+                    return self.counters.drop(ingress, DropReason::NoBuffer, 1);
+                }
+                (mbuf, interface, stage)
+            }
+            HandedBack::Send(stage, interface, length) => {
+                let Some(port) = self.ports.get(usize::from(interface)).copied() else {
+                    // Nobody's packet: the tool named no interface that it could be counted on.
+                    return;
+                };
+                self.counters.add(interface, InterfaceCounter::Originated, 1);
+                let mbuf = self.pool.alloc().and_then(|mut mbuf| {
+                    mbuf.set_port(port);
+                    mbuf.append(self.consumers.bytes(length)).ok().map(|()| mbuf)
+                });
+                match mbuf {
+                    Some(mbuf) => (mbuf, interface, stage),
+                    None => return self.counters.drop(interface, DropReason::NoBuffer, 1),
+                }
+            }
+        };
+        self.reinject(mbuf, interface, stage, now);
+    }
+
+    /// A packet that was with a tool is with the worker again; gives the interface that it came in by.
+    fn back(&self, mbuf: &Mbuf) -> u16 {
+        let ingress = self.interface_of(mbuf).unwrap_or_default();
+        self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+        ingress
+    }
+
+    fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
+        let ingress = self.interface_of(&mbuf).unwrap_or_default();
+        let result = if usize::from(interface) >= self.ports.len() {
+            Err((mbuf, DropReason::PuntInterface))
+        } else {
+            let note = match stage {
+                // Asks no tool again: that is the mark against loops.
+                Stage::Input => self.stages.run_one(interface, mbuf.data_mut()),
+                Stage::Output => Note::of(Disposition::Transmit(interface), mbuf.len()),
+            };
+            self.place(ingress, mbuf, &note, now)
+        };
+        if let Err((_mbuf, reason)) = result {
+            self.counters.drop(ingress, reason, 1);
+        }
+    }
+
+    /// Takes back what tools have, each packet counted: the worker ends.
+    pub(super) fn stop_tools(&mut self) {
+        self.consumers.stop(&mut self.handed_back);
+        while let Some(handed) = self.handed_back.pop() {
+            if let HandedBack::Forward(mbuf) | HandedBack::Orphan(mbuf) = handed {
+                let ingress = self.back(&mbuf);
+                self.counters.drop(ingress, DropReason::Stopping, 1);
+            }
+        }
+    }
+}
