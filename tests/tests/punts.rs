@@ -193,6 +193,33 @@ fn a_packet_that_is_handed_back_goes_through_the_stages_and_no_tool_is_asked_aga
 }
 
 #[test]
+fn a_frame_that_no_interface_can_send_is_dropped_for_what_is_wrong_with_it() {
+    let hosts = hosts();
+    let primary = primary(&hosts, "open").start().unwrap();
+    let mut punts = attach(&primary, false);
+    for (stage, interface, length) in [
+        (Stage::Output, 0, 0),
+        (Stage::Output, 0, 13),
+        (Stage::Output, 1, 1515),
+        (Stage::Output, 2, 60),
+        (Stage::Input, 65_535, 60),
+        (Stage::Input, 0, 0),
+    ] {
+        assert!(punts.send(stage, interface, &vec![0; length]));
+    }
+    punts.flush();
+    wait_until("that all are dropped", LIMIT, || {
+        let drops: u64 = primary.counters()?.drops().values().sum();
+        Ok((drops == 6).then_some(()))
+    })
+    .unwrap();
+    for (reason, packets) in [("ethernet_truncated", 3), ("oversize", 1), ("punt_interface", 2)] {
+        assert_eq!(dropped(&primary, reason), packets, "{reason}");
+    }
+    assert_balanced(&primary);
+}
+
+#[test]
 fn a_tool_that_dies_leaves_its_packets_to_the_fail_mode_of_their_class() {
     for (fail, reason) in [("open", "local_unhandled"), ("closed", "punt_closed")] {
         let hosts = hosts();

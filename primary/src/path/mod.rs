@@ -309,6 +309,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         matches!(adjacency, Adjacency::Glean { .. } | Adjacency::Incomplete { .. })
     }
 
+    /// Why a frame of `length` bytes cannot leave by an interface as it is, if it cannot.
+    pub fn refusal(&self, interface: u16, length: usize) -> Option<DropReason> {
+        let Some(out) = self.interfaces.get(usize::from(interface)) else {
+            return Some(DropReason::PuntInterface);
+        };
+        if !out.is_up() {
+            Some(DropReason::InterfaceDown)
+        } else if length < HEADER_LEN {
+            Some(DropReason::EthernetTruncated)
+        } else if length > usize::from(out.mtu) + HEADER_LEN {
+            Some(DropReason::Oversize)
+        } else {
+            None
+        }
+    }
+
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
     pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {

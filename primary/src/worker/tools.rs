@@ -93,8 +93,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Send(stage, interface, length) => {
                 let Some(port) = self.ports.get(usize::from(interface)).copied() else {
-                    // Nobody's packet: the tool named no interface that it could be counted on.
-                    return;
+                    // Of no interface, so it is counted on the first.
+                    self.counters.add(0, InterfaceCounter::Originated, 1);
+                    return self.counters.drop(0, DropReason::PuntInterface, 1);
                 };
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 let mbuf = self.pool.alloc().and_then(|mut mbuf| {
@@ -119,16 +120,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
-        let result = if usize::from(interface) >= self.ports.len() {
-            Err((mbuf, DropReason::PuntInterface))
-        } else {
-            let note = match stage {
-                // Asks no tool again: that is the mark against loops.
-                Stage::Input => self.stages.run_one(interface, mbuf.data_mut()),
-                Stage::Output => Note::of(Disposition::Transmit(interface), mbuf.len()),
-            };
-            self.place(ingress, mbuf, &note, now)
+        let note = match stage {
+            Stage::Input if usize::from(interface) >= self.ports.len() => {
+                Note::of(Disposition::Drop(DropReason::PuntInterface), mbuf.len())
+            }
+            // Asks no tool again: that is the mark against loops.
+            Stage::Input => self.stages.run_one(interface, mbuf.data_mut()),
+            Stage::Output => {
+                let refusal = self.stages.refusal(interface, mbuf.len());
+                let disposition = refusal.map_or(Disposition::Transmit(interface), Disposition::Drop);
+                Note::of(disposition, mbuf.len())
+            }
         };
+        let result = self.place(ingress, mbuf, &note, now);
         if let Err((_mbuf, reason)) = result {
             self.counters.drop(ingress, reason, 1);
         }
