@@ -213,7 +213,11 @@ fn a_frame_that_no_interface_can_send_is_dropped_for_what_is_wrong_with_it() {
         Ok((drops == 6).then_some(()))
     })
     .unwrap();
-    for (reason, packets) in [("ethernet_truncated", 3), ("oversize", 1), ("punt_interface", 2)] {
+    for (reason, packets) in [
+        ("ethernet_truncated", 3),
+        ("punt_oversize", 1),
+        ("punt_interface", 2),
+    ] {
         assert_eq!(dropped(&primary, reason), packets, "{reason}");
     }
     assert_balanced(&primary);

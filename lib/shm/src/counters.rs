@@ -98,6 +98,8 @@ counter_enum! {
         PuntDropped => "punt_dropped",
         /// A tool handed it back for an interface that there is not.
         PuntInterface => "punt_interface",
+        /// A tool handed back a frame that is longer than the MTU of its interface.
+        PuntOversize => "punt_oversize",
         /// Shorter than its IPv4 header.
         Ip4Truncated => "ip4_truncated",
         /// IPv4 version is not 4.

@@ -52,6 +52,9 @@ fn start_time(pid: u32) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::os::fd::AsFd;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
     #[test]
     fn this_process_is_alive_and_its_namesake_is_not() {
@@ -64,6 +67,24 @@ mod tests {
             }
             .is_alive()
         );
+    }
+
+    #[test]
+    fn a_descriptor_of_a_process_tells_its_end() {
+        let ended = |descriptor: &OwnedFd| {
+            let mut descriptors = [PollFd::new(descriptor.as_fd(), PollFlags::POLLIN)];
+            poll(&mut descriptors, PollTimeout::ZERO).unwrap() == 1
+        };
+        let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let descriptor = pidfd(child.id().cast_signed()).unwrap();
+        assert!(!ended(&descriptor));
+        child.kill().unwrap();
+        while !ended(&descriptor) {
+            std::thread::yield_now();
+        }
+        let pid = child.id().cast_signed();
+        child.wait().unwrap();
+        assert!(pidfd(pid).is_none(), "it is reaped");
     }
 
     #[test]

@@ -319,7 +319,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         } else if length < HEADER_LEN {
             Some(DropReason::EthernetTruncated)
         } else if length > usize::from(out.mtu) + HEADER_LEN {
-            Some(DropReason::Oversize)
+            Some(DropReason::PuntOversize)
         } else {
             None
         }
