@@ -20,8 +20,8 @@ pub struct Instruction {
 
 /// The most instructions, BPF_MAXINSNS.
 pub const MOST_INSTRUCTIONS: usize = 4096;
-/// The most ways through a program. DPDK's verifier goes them one by one, some microseconds each.
-pub const MOST_PATHS: u64 = 20_000;
+/// The most ways through a program. DPDK's verifier goes them one by one: so many take it some ten milliseconds.
+pub const MOST_PATHS: u64 = 1 << 22;
 /// No packet is longer: a computed offset beyond it matches nothing.
 const LONGEST_PACKET: u32 = 0xffff;
 
@@ -326,8 +326,8 @@ mod tests {
             Instruction::new(LD | IMM, 0, 0, 7),
         ];
         let program = |pairs: usize| [vec![pair; pairs].concat(), vec![ACCEPT]].concat();
-        assert_eq!(check(&program(14)), Ok(()));
-        assert_eq!(check(&program(15)), Err(BadProgram::Paths));
+        assert_eq!(check(&program(22)), Ok(()));
+        assert_eq!(check(&program(23)), Err(BadProgram::Paths));
         assert_eq!(check(&program(2000)), Err(BadProgram::Paths));
     }
 
