@@ -32,6 +32,9 @@ const PROGRAM: [(u16, u8, u8, u32); 16] = [
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {
+    // EAL leaves its runtime directory behind: this one goes with the program.
+    let directory = tempfile::tempdir()?;
+    dpdk::set_runtime_directory(directory.path())?;
     let eal = Eal::init(&[
         "--no-huge",
         "--no-shconf",
