@@ -17,7 +17,7 @@ const INDEX: u32 = (1 << DEPTH_SHIFT) - 1;
 /// What a lookup gives: an index into the caller's table of next hops (adjacencies), below 2^25.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[repr(transparent)]
-pub struct NextHop(u32);
+pub struct NextHop(pub(crate) u32);
 
 impl NextHop {
     /// No route.

@@ -1,16 +1,24 @@
-//! Forwarding information base: longest-prefix match for IPv4 with one writer and many lock-free readers.
+//! Forwarding information base: longest-prefix match for IPv4 and IPv6 with one writer and many lock-free readers.
 //!
-//! DIR-24-8 (Gupta, Lin, McKeown 1998): the first 24 bits of an address index `tbl24`; where prefixes longer than 24
-//! bits exist, the entry there names a group of 256 entries in `tbl8`, indexed by the last 8 bits. A lookup is one
-//! memory access, seldom two.
+//! IPv4 is DIR-24-8 (Gupta, Lin, McKeown 1998): the first 24 bits of an address index `tbl24`; where prefixes longer
+//! than 24 bits exist, the entry there names a group of 256 entries in `tbl8`, indexed by the last 8 bits. A lookup is
+//! one memory access, seldom two.
 //!
 //! ```text
 //!   10.1.2.3 ──► tbl24[10.1.2] ─┬─ next hop
 //!                               └─ group g ──► tbl8[g][3] ── next hop
 //! ```
 //!
-//! * [`Fib4Writer`] is the control thread's: routes in and out, exact and by address.
-//! * [`Fib4Reader`] is a worker's: addresses in, [`NextHop`]s out, alone or by the burst.
+//! IPv6 is a trie: a table on the first 20 bits, then nodes of 64 ways, with the bits in which prefixes do not differ
+//! skipped. A lone /48 is found with two memory accesses, one among a quarter of a million with a few more.
+//!
+//! ```text
+//!   2001:db8:1::1 ──► root[2001:0] ──► node: skip 24 bits, then way 0..63 ─┬─ next hop
+//!                                                                          └─ node ──► ···
+//! ```
+//!
+//! * [`Fib4Writer`] and [`Fib6Writer`] are the control thread's: routes in and out, exact and by address.
+//! * [`Fib4Reader`] and [`Fib6Reader`] are a worker's: addresses in, [`NextHop`]s out, alone or by the burst.
 //! * [`quiescence`] tells the writer when no worker can hold on to something any more; [`Retired`] keeps what waits
 //!   for that.
 //!
@@ -23,6 +31,7 @@ pub mod quiescence;
 mod reader;
 mod retired;
 mod rib;
+mod six;
 mod tables;
 mod writer;
 
@@ -30,5 +39,6 @@ pub use entry::NextHop;
 pub use quiescence::{Checkpoint, Quiescence, Ticket};
 pub use reader::Fib4Reader;
 pub use retired::Retired;
+pub use six::{Fib6Error, Fib6Reader, Fib6Writer, Storage6, UNIT_BYTES, Units, words6};
 pub use tables::{GROUP_ENTRIES, Storage, TBL24_ENTRIES};
 pub use writer::{Fib4Writer, FibError};

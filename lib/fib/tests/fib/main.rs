@@ -10,3 +10,4 @@ mod concurrent;
 mod differential;
 mod limits;
 mod reference;
+mod six;
