@@ -7,9 +7,37 @@
 //! A one's-complement sum does not care in which byte order its words are added as long as all are added in the same
 //! (RFC 1071 §2 B). So [`Sum`] adds words as the machine loads them and turns the result round once, in `fold`.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::Protocol;
+
+/// An address of the network layer as a pseudo-header has it.
+pub trait Address: Copy {
+    /// `sum` with the address added.
+    #[must_use]
+    fn add_to(self, sum: Sum) -> Sum;
+}
+
+impl Address for Ipv4Addr {
+    #[inline]
+    fn add_to(self, sum: Sum) -> Sum {
+        sum.add(u64::from(u32::from_ne_bytes(self.octets())))
+    }
+}
+
+impl Address for Ipv6Addr {
+    #[inline]
+    fn add_to(self, sum: Sum) -> Sum {
+        let octets = self.octets();
+        let (words, _) = octets.as_chunks::<4>();
+        sum.add(
+            words
+                .iter()
+                .map(|word| u64::from(u32::from_ne_bytes(*word)))
+                .sum(),
+        )
+    }
+}
 
 /// A one's-complement sum under way.
 #[derive(Clone, Copy, Debug, Default)]
@@ -61,13 +89,16 @@ impl Sum {
         self.add(u64::from(word.to_be()))
     }
 
-    /// Adds the pseudo-header that TCP (RFC 9293 §3.1) and UDP (RFC 768) put before a segment of `len` bytes.
+    /// Adds the pseudo-header that stands before `len` bytes of `protocol` for the checksum: of TCP (RFC 9293 §3.1) and
+    /// UDP (RFC 768) over IPv4, of these and ICMPv6 over IPv6 (RFC 8200 §8.1). The two differ in layout but not in
+    /// what they add up to.
     #[inline]
     #[must_use]
-    pub fn pseudo_header(self, source: Ipv4Addr, destination: Ipv4Addr, protocol: Protocol, len: u16) -> Sum {
-        let addresses = u64::from(u32::from_ne_bytes(source.octets()))
-            + u64::from(u32::from_ne_bytes(destination.octets()));
-        self.add(addresses).word(u16::from(protocol.0)).word(len)
+    pub fn pseudo_header<A: Address>(self, source: A, destination: A, protocol: Protocol, len: u16) -> Sum {
+        destination
+            .add_to(source.add_to(self))
+            .word(u16::from(protocol.0))
+            .word(len)
     }
 
     /// The sum folded to 16 bits. It is 0 only if everything added was.
@@ -123,6 +154,16 @@ pub fn update32(checksum: u16, old: u32, new: u32) -> u16 {
     let sum = (sum & 0xffff) + (sum >> 16);
     let sum = (sum & 0xffff) + (sum >> 16);
     !(sum as u16)
+}
+
+/// As [`update16`] for a 128-bit word (an IPv6 address) at an even offset.
+#[inline]
+pub fn update128(checksum: u16, old: u128, new: u128) -> u16 {
+    let sum = Sum::ZERO
+        .word(!checksum)
+        .bytes(&(!old).to_be_bytes())
+        .bytes(&new.to_be_bytes());
+    sum.checksum()
 }
 
 #[cfg(test)]

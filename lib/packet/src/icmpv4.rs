@@ -16,8 +16,14 @@ pub const HEADER_LEN: usize = 8;
 
 /// Type of an echo reply.
 pub const ECHO_REPLY: u8 = 0;
+/// Type: the packet cannot be delivered.
+pub const DESTINATION_UNREACHABLE: u8 = 3;
 /// Type of an echo request.
 pub const ECHO_REQUEST: u8 = 8;
+/// Type: the TTL or the time for reassembly ran out.
+pub const TIME_EXCEEDED: u8 = 11;
+/// Type: a header field is wrong.
+pub const PARAMETER_PROBLEM: u8 = 12;
 
 /// Why bytes are not the ICMP message that was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,7 +113,7 @@ pub enum EchoKind {
     Reply,
 }
 
-/// The fields of an echo message.
+/// The fields of an echo message, of ICMP for either family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Echo {
     /// Request or reply.
@@ -126,16 +132,27 @@ impl Echo {
 
     /// Writes the message with `data` and its checksum to the start of `buffer`; gives the bytes written.
     pub fn emit(&self, data: &[u8], buffer: &mut [u8]) -> Result<usize, BufferTooShort> {
-        let len = self.len_with(data);
-        let out = reserve(buffer, len)?;
         let message_type = match self.kind {
             EchoKind::Request => ECHO_REQUEST,
             EchoKind::Reply => ECHO_REPLY,
         };
+        self.emit_as(message_type, Sum::ZERO, data, buffer)
+    }
+
+    /// Writes the message, which both families have in the same form, with the type and for the pseudo-header of one.
+    pub(crate) fn emit_as(
+        &self,
+        message_type: u8,
+        pseudo_header: Sum,
+        data: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<usize, BufferTooShort> {
+        let len = self.len_with(data);
+        let out = reserve(buffer, len)?;
         let [id0, id1] = self.identifier.to_be_bytes();
         let [seq0, seq1] = self.sequence.to_be_bytes();
         let mut header = [message_type, 0, 0, 0, id0, id1, seq0, seq1];
-        let [sum0, sum1] = Sum::ZERO.bytes(&header).bytes(data).checksum().to_be_bytes();
+        let [sum0, sum1] = pseudo_header.bytes(&header).bytes(data).checksum().to_be_bytes();
         header[2] = sum0;
         header[3] = sum1;
         for (to, from) in out.iter_mut().zip(header.iter().chain(data)) {
@@ -158,7 +175,13 @@ pub fn request_into_reply(message: &mut [u8]) -> Result<(), Icmpv4Error> {
     }
     let checksum = u16::from_be_bytes([sum0, sum1]);
     let before = u16::from_be_bytes([ECHO_REQUEST, 0]);
-    let [sum0, sum1] = update16(checksum, before, u16::from_be_bytes([ECHO_REPLY, 0])).to_be_bytes();
+    let updated = update16(checksum, before, u16::from_be_bytes([ECHO_REPLY, 0]));
+    // Zero is right unless all else is zero, as only a reply can be; all ones are right then and otherwise.
+    let [sum0, sum1] = if updated == 0 {
+        [0xff; 2]
+    } else {
+        updated.to_be_bytes()
+    };
     header[0] = ECHO_REPLY;
     header[2] = sum0;
     header[3] = sum1;
@@ -168,6 +191,13 @@ pub fn request_into_reply(message: &mut [u8]) -> Result<(), Icmpv4Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_reply_of_zeros_has_a_checksum_that_is_right() {
+        let mut message = [8, 0, 0xf7, 0xff, 0, 0, 0, 0, 0, 0];
+        request_into_reply(&mut message).unwrap();
+        assert!(Icmpv4::parse(&message).unwrap().checksum_is_valid());
+    }
 
     const REQUEST: Echo = Echo {
         kind: EchoKind::Request,

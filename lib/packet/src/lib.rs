@@ -2,15 +2,16 @@
 //!
 //! One module per protocol. Each has a *view* over received bytes whose `parse` does every check that the accessors
 //! rely on, so that no accessor can fail or panic, and a *plain representation* with `len` and `emit` for writing.
-//! Changes made to a packet in flight (MAC addresses, TTL, an echo request into its reply) are functions over the
-//! bytes in place. Whole packets come out of [`PacketBuilder`].
+//! Changes made to a packet in flight (MAC addresses, TTL or hop limit, an echo request into its reply) are functions over
+//! the bytes in place. Whole packets come out of [`PacketBuilder`].
 //!
 //! ```text
-//!   mac  ethernet  arp        what is on the link
-//!   ipv4  protocol  checksum  the network layer and RFC 1071 / RFC 1624 arithmetic
-//!   icmpv4  udp  tcp          what IPv4 carries
-//!   transport                 has the sender finished its TCP or UDP checksum?
-//!   builder                   packets for tests, ARP and echo
+//!   mac  ethernet  arp  nd               what is on the link
+//!   ipv4  ipv6  extension                the network layer: headers, and what IPv6 puts behind its own
+//!   protocol  checksum                   what follows a header; RFC 1071 / RFC 1624 arithmetic
+//!   icmpv4  icmpv6  icmp_error  udp  tcp what IP carries; what a router sends instead of a packet
+//!   transport                            has the sender finished its TCP or UDP checksum?
+//!   builder                              packets for tests, ARP and echo
 //! ```
 //!
 //! Nothing here knows DPDK, allocates (the builder aside) or panics on any input.
@@ -20,9 +21,14 @@ pub mod arp;
 pub mod builder;
 pub mod checksum;
 pub mod ethernet;
+pub mod extension;
+pub mod icmp_error;
 pub mod icmpv4;
+pub mod icmpv6;
 pub mod ipv4;
+pub mod ipv6;
 pub mod mac;
+pub mod nd;
 pub mod protocol;
 pub mod tcp;
 pub mod transport;
@@ -32,7 +38,9 @@ pub use arp::Arp;
 pub use builder::PacketBuilder;
 pub use ethernet::{EtherType, EthernetHeader, VlanTag};
 pub use icmpv4::Icmpv4;
+pub use icmpv6::Icmpv6;
 pub use ipv4::Ipv4;
+pub use ipv6::Ipv6;
 pub use mac::MacAddress;
 pub use protocol::Protocol;
 pub use tcp::Tcp;

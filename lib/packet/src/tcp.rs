@@ -11,9 +11,7 @@
 //!   +---------------+----------------+---------------+---------------+- - - - +---------
 //! ```
 
-use std::net::Ipv4Addr;
-
-use crate::checksum::Sum;
+use crate::checksum::{Address, Sum};
 use crate::{BufferTooShort, Protocol, reserve};
 
 /// Bytes of a header without options.
@@ -67,7 +65,7 @@ pub struct Tcp<'a> {
 }
 
 impl<'a> Tcp<'a> {
-    /// Takes the whole payload of an IPv4 packet that is not a fragment.
+    /// Takes the whole payload of a packet that is not a fragment.
     #[inline]
     pub fn parse(segment: &'a [u8]) -> Result<Tcp<'a>, TcpError> {
         let (header, rest) = segment
@@ -165,10 +163,10 @@ impl TcpHeader {
 
     /// Writes header and `payload` with the checksum for a packet between these addresses to the start of `buffer`;
     /// gives the bytes written. A payload above 65,515 bytes fits no packet and is refused as too long for any buffer.
-    pub fn emit(
+    pub fn emit<A: Address>(
         &self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: A,
+        destination: A,
         payload: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, BufferTooShort> {
@@ -204,6 +202,7 @@ impl TcpHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     const HEADER: TcpHeader = TcpHeader {
         source_port: 40_000,

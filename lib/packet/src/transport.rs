@@ -8,15 +8,15 @@
 //!   complete: field = !(pseudo-header + segment)        partial: field = pseudo-header
 //! ```
 
-use crate::checksum::Sum;
-use crate::{Ipv4, Protocol, tcp, udp};
+use crate::checksum::{Address, Sum};
+use crate::{Ipv4, Ipv6, Protocol, extension, tcp, udp};
 
 /// What the checksum field of a TCP segment or UDP datagram holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ChecksumState {
     /// The right checksum.
     Complete,
-    /// UDP without a checksum, which is allowed over IPv4.
+    /// UDP without a checksum, which is allowed over IPv4, and over IPv6 in tunnels (RFC 8200 §8.1).
     Absent,
     /// The sum over the pseudo-header alone: unfinished.
     Partial,
@@ -34,18 +34,38 @@ struct Segment<'a> {
 
 impl<'a> Segment<'a> {
     #[inline]
-    fn of(ip: &Ipv4<'a>) -> Option<Segment<'a>> {
-        let bytes = ip.payload();
+    fn of_v4(ip: &Ipv4<'a>) -> Option<Segment<'a>> {
         if ip.is_fragment() {
             return None;
         }
-        let (offset, header_len, optional) = match ip.protocol() {
+        Segment::new(ip.source(), ip.destination(), ip.protocol(), ip.payload())
+    }
+
+    #[inline]
+    fn of_v6(ip: &Ipv6<'a>) -> Option<Segment<'a>> {
+        let upper = extension::upper_layer(ip).ok()?;
+        // With segments left the checksum is for another destination, which only that routing header's type tells
+        // (RFC 8200 §8.1).
+        if upper.is_fragment() || upper.has_segments_left {
+            return None;
+        }
+        Segment::new(ip.source(), ip.destination(), upper.protocol, upper.payload)
+    }
+
+    #[inline]
+    fn new<A: Address>(
+        source: A,
+        destination: A,
+        protocol: Protocol,
+        bytes: &'a [u8],
+    ) -> Option<Segment<'a>> {
+        let (offset, header_len, optional) = match protocol {
             Protocol::TCP => (16, tcp::HEADER_LEN, false),
             Protocol::UDP => (6, udp::HEADER_LEN, true),
             _ => return None,
         };
         let field = bytes.get(..header_len)?.get(offset..)?.first_chunk()?;
-        // UDP's own length may say less than IPv4's: the rest is then no part of the datagram.
+        // UDP's own length may say less than IP's: the rest is then no part of the datagram.
         let bytes = if optional {
             bytes.get(..usize::from(u16::from_be_bytes(*bytes.get(4..)?.first_chunk()?)))?
         } else {
@@ -54,7 +74,7 @@ impl<'a> Segment<'a> {
         let len = u16::try_from(bytes.len())
             .ok()
             .filter(|&len| usize::from(len) >= header_len)?;
-        let pseudo_header = Sum::ZERO.pseudo_header(ip.source(), ip.destination(), ip.protocol(), len);
+        let pseudo_header = Sum::ZERO.pseudo_header(source, destination, protocol, len);
         Some(Segment {
             bytes,
             pseudo_header,
@@ -72,26 +92,41 @@ impl<'a> Segment<'a> {
     fn is_partial(&self) -> bool {
         self.field == self.pseudo_header.fold() && !self.is_complete()
     }
+
+    fn state(&self) -> ChecksumState {
+        if self.optional && self.field == 0 {
+            ChecksumState::Absent
+        } else if self.is_complete() {
+            ChecksumState::Complete
+        } else if self.is_partial() {
+            ChecksumState::Partial
+        } else {
+            ChecksumState::Wrong
+        }
+    }
 }
 
 /// What the checksum field of `ip`'s payload holds. `None` if it has none to judge: neither TCP nor UDP, a fragment,
 /// or too short. Reads the whole payload.
 pub fn checksum_state(ip: &Ipv4<'_>) -> Option<ChecksumState> {
-    let segment = Segment::of(ip)?;
-    Some(if segment.optional && segment.field == 0 {
-        ChecksumState::Absent
-    } else if segment.is_complete() {
-        ChecksumState::Complete
-    } else if segment.is_partial() {
-        ChecksumState::Partial
-    } else {
-        ChecksumState::Wrong
-    })
+    Segment::of_v4(ip).map(|segment| segment.state())
+}
+
+/// As [`checksum_state`] for IPv6. `None` also if the segment is behind extension headers that cannot be followed or
+/// behind a routing header with segments left.
+pub fn checksum_state_v6(ip: &Ipv6<'_>) -> Option<ChecksumState> {
+    Segment::of_v6(ip).map(|segment| segment.state())
 }
 
 /// Whether [`checksum_state`] is [`ChecksumState::Partial`]. Reads the headers alone in all but one of 65,536 cases,
 /// so it can be asked of every packet.
 #[inline]
 pub fn checksum_is_partial(ip: &Ipv4<'_>) -> bool {
-    Segment::of(ip).is_some_and(|segment| segment.is_partial())
+    Segment::of_v4(ip).is_some_and(|segment| segment.is_partial())
+}
+
+/// As [`checksum_is_partial`] for IPv6: whether [`checksum_state_v6`] is [`ChecksumState::Partial`].
+#[inline]
+pub fn checksum_is_partial_v6(ip: &Ipv6<'_>) -> bool {
+    Segment::of_v6(ip).is_some_and(|segment| segment.is_partial())
 }

@@ -7,9 +7,7 @@
 //!   +---------------+----------------+---------------+---------------+---------
 //! ```
 
-use std::net::Ipv4Addr;
-
-use crate::checksum::Sum;
+use crate::checksum::{Address, Sum};
 use crate::{BufferTooShort, Protocol, reserve};
 
 /// Bytes of the header.
@@ -34,7 +32,7 @@ pub struct Udp<'a> {
 }
 
 impl<'a> Udp<'a> {
-    /// Takes the payload of an IPv4 packet that is not a fragment; what follows the datagram's length is not part of it.
+    /// Takes the payload of a packet that is not a fragment; what follows the datagram's length is not part of it.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Udp<'a>, UdpError> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(UdpError::Truncated)?;
@@ -94,10 +92,10 @@ impl UdpHeader {
     /// Writes header and `payload` with the checksum for a packet between these addresses to the start of `buffer`;
     /// gives the bytes written. A payload above 65,527 bytes has no length field and is refused as too long for any
     /// buffer.
-    pub fn emit(
+    pub fn emit<A: Address>(
         &self,
-        source: Ipv4Addr,
-        destination: Ipv4Addr,
+        source: A,
+        destination: A,
         payload: &[u8],
         buffer: &mut [u8],
     ) -> Result<usize, BufferTooShort> {
@@ -128,6 +126,7 @@ impl UdpHeader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::Ipv4Addr;
 
     const HEADER: UdpHeader = UdpHeader {
         source_port: 5000,
