@@ -30,6 +30,8 @@ const FUNCTIONS: &[&str] = &[
     "rte_eth_iterator_init",
     "rte_eth_iterator_next",
     "rte_eth_macaddr_get",
+    "rte_eth_allmulticast_disable",
+    "rte_eth_allmulticast_enable",
     "rte_eth_promiscuous_disable",
     "rte_eth_promiscuous_enable",
     "rte_eth_rx_burst",

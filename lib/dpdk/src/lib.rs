@@ -31,6 +31,7 @@ mod pool;
 mod port;
 pub mod ring;
 mod runtime_directory;
+mod whole_fragments;
 
 pub use batch::{Drain, MbufBatch};
 pub use cpu::{pause, prefetch, tsc, tsc_hz};

@@ -264,6 +264,8 @@ fn each_queue_is_there_once(eal: &Eal, pool: &Pool) {
     );
     started.port.set_promiscuous(true).unwrap();
     started.port.set_promiscuous(false).unwrap();
+    started.port.set_all_multicast(true).unwrap();
+    started.port.set_all_multicast(false).unwrap();
 }
 
 fn what_a_device_cannot_do_is_refused(eal: &Eal, pool: &Pool) {

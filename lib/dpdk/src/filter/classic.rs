@@ -173,7 +173,7 @@ impl Instruction {
 /// Checks a program and makes one of it that DPDK compiles rightly: the same filter for every packet of at most 65,535
 /// bytes, with a comparison before each load from a computed offset, and with one return, at the end. DPDK's compiler
 /// makes each further return a jump back to the first, and jumps of about 128 bytes back lead somewhere else (22.11).
-pub(super) fn harden(program: &[Instruction]) -> Result<Vec<Instruction>, BadProgram> {
+pub fn harden(program: &[Instruction]) -> Result<Vec<Instruction>, BadProgram> {
     check(program)?;
     // Where each instruction will be, and what comes before it.
     let mut places = Vec::with_capacity(program.len() + 1);

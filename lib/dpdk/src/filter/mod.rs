@@ -13,7 +13,7 @@ use crate::handles::{HandleKind, Lease};
 use crate::log;
 use crate::mbuf::Mbuf;
 
-pub use classic::{BadProgram, Instruction, MOST_INSTRUCTIONS, MOST_PATHS};
+pub use classic::{BadProgram, Instruction, MOST_INSTRUCTIONS, MOST_PATHS, harden};
 
 /// A filter as machine code, which any number of threads may ask at a time.
 pub struct Filter {

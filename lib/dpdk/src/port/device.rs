@@ -111,6 +111,20 @@ impl Device {
         })
     }
 
+    /// Receives the packets of all groups, or only those to its own MAC address and to everybody. Drivers without a filter
+    /// have nothing to do.
+    pub fn set_all_multicast(&self, on: bool) -> Result<(), PortError> {
+        let port = self.id().number();
+        // SAFETY: the port is this value's.
+        self.call_if_supported("change the reception of multicast", || unsafe {
+            if on {
+                dpdk_sys::rte_eth_allmulticast_enable(port)
+            } else {
+                dpdk_sys::rte_eth_allmulticast_disable(port)
+            }
+        })
+    }
+
     /// The link, as it is now, without waiting for it to settle.
     pub fn link(&self) -> Result<LinkStatus, PortError> {
         let (mut speed, mut full_duplex, mut up) = (0, false, false);
