@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use control::message::Request;
 use ipnet::IpNet;
 use serde::Serialize;
-use shm::records::from_ip_field;
+use shm::records::{AddressState, from_ip_field};
 
 use crate::failure::Failure;
 use crate::present::Show;
@@ -17,6 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ctl addr
   tollgate-ctl addr add 192.168.1.1/24 dev wan
+  tollgate-ctl addr add 2001:db8:1::1/64 dev wan
   tollgate-ctl addr del 192.168.1.1/24 dev wan";
 
 #[derive(Debug, Args)]
@@ -49,6 +50,8 @@ struct Address {
     /// With the length of the connected prefix.
     address: IpNet,
     interface: String,
+    /// Whether it is in use, as RFC 4862 names it.
+    state: &'static str,
 }
 
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -71,7 +74,7 @@ impl ChangeArguments {
             let mut words = Words::new(&self.words);
             let address = parse(
                 words.next("the address")?,
-                "an address with a length such as 192.168.1.1/24",
+                "an address with a length such as 192.168.1.1/24 or 2001:db8:1::1/64",
             )?;
             let interface = words.device()?;
             words.end().map(|()| (address, interface))
@@ -92,6 +95,7 @@ fn show(session: &Session) -> Result<(), Failure> {
                 Some(Address {
                     address,
                     interface: tables.interface_name(record.interface),
+                    state: AddressState::from_raw(record.state).map_or("unknown", AddressState::name),
                 })
             })
             .collect();
@@ -101,10 +105,10 @@ fn show(session: &Session) -> Result<(), Failure> {
 }
 
 impl Show for Address {
-    const COLUMNS: &'static [Column] = &[left("ADDRESS"), left("DEV")];
+    const COLUMNS: &'static [Column] = &[left("ADDRESS"), left("DEV"), left("STATE")];
 
     fn lines(&self, table: &mut Table, _: Option<&Rates>) {
-        table.cell(self.address).cell(&self.interface);
+        table.cell(self.address).cell(&self.interface).cell(self.state);
     }
 }
 
@@ -124,9 +128,13 @@ mod tests {
         let expected = ("192.168.1.1/24".parse().unwrap(), "wan".to_owned());
         assert_eq!(parse("192.168.1.1/24 dev wan"), Ok(expected.clone()));
         assert_eq!(parse("192.168.1.1/24 interface wan"), Ok(expected));
+        let expected = ("2001:db8:1::1/64".parse().unwrap(), "wan".to_owned());
+        assert_eq!(parse("2001:DB8:1:0::1/64 dev wan"), Ok(expected));
         for wrong in [
             "192.168.1.1 dev wan",
             "192.168.1.1/33 dev wan",
+            "2001:db8:1::1 dev wan",
+            "2001:db8:1::1/129 dev wan",
             "192.168.1.1/24",
             "192.168.1.1/24 dev wan up",
         ] {
@@ -142,8 +150,12 @@ mod tests {
         let address = Address {
             address: "192.168.1.1/24".parse().unwrap(),
             interface: "wan".into(),
+            state: AddressState::Tentative.name(),
         };
         let json = serde_json::to_string(&address).unwrap();
-        assert_eq!(json, r#"{"address":"192.168.1.1/24","interface":"wan"}"#);
+        assert_eq!(
+            json,
+            r#"{"address":"192.168.1.1/24","interface":"wan","state":"tentative"}"#
+        );
     }
 }

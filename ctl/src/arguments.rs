@@ -19,6 +19,7 @@ Examples:
   tollgate-ctl -I blue --watch 1 counter
   tollgate-ctl -I blue --json route show
   tollgate-ctl -I blue route add 10.1.0.0/16 via 192.168.10.2
+  tollgate-ctl -I blue route add 2001:db8:1::/48 via fe80::2 dev wan
   tollgate-ctl -I blue route get 10.1.2.3
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
@@ -63,7 +64,7 @@ pub(crate) enum Object {
     Link(link::Arguments),
     /// Addresses of the gateway
     Addr(addr::Arguments),
-    /// IPv4 routes
+    /// Routes of IPv4 and IPv6
     Route(route::Arguments),
     /// Neighbours: who has which MAC address
     Neigh(neigh::Arguments),
@@ -148,6 +149,10 @@ mod tests {
             "ctl route --json show",
             "ctl route show --watch 0.5 10.0.0.0/8",
             "ctl route 10.0.0.0/8",
+            "ctl route 2001:db8::/32",
+            "ctl route -6",
+            "ctl route show default --ipv6",
+            "ctl route del -4 default",
             "ctl -I blue link wan",
             "ctl drop --all",
             "ctl drop show --all wan",
@@ -164,6 +169,7 @@ mod tests {
             "ctl link wan show",
             "ctl link --json wan set wan up",
             "ctl drop --all show",
+            "ctl route -6 show",
         ] {
             let refused = Arguments::read(words.split(' ').map(Into::into))
                 .unwrap_err()

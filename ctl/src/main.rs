@@ -19,6 +19,7 @@ mod log;
 mod memory;
 mod monitor;
 mod neigh;
+mod prefix;
 mod present;
 mod punt;
 mod rates;

@@ -72,6 +72,7 @@ fn table_usage(tables: &Tables) -> impl Iterator<Item = Memory> {
             "interfaces" => tables.interfaces.len(),
             "addresses" => tables.reader.addresses().len(),
             "routes4" => tables.reader.routes4().len(),
+            "routes6" => tables.reader.routes6().len(),
             "neighbors" => tables.reader.neighbors().len(),
             _ => usize::try_from(ever).unwrap_or(usize::MAX),
         };

@@ -21,7 +21,9 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ctl neigh
   tollgate-ctl neigh show 192.168.10.2
+  tollgate-ctl neigh show fe80::2
   tollgate-ctl neigh add 192.168.10.2 mac 02:00:00:00:10:02 dev wan
+  tollgate-ctl neigh add 2001:db8:10::2 mac 02:00:00:00:10:02 dev wan
   tollgate-ctl neigh del 192.168.10.2 dev wan";
 
 #[derive(Debug, Args)]
@@ -72,7 +74,7 @@ struct Neighbor {
     mac: Option<MacAddress>,
     interface: String,
     state: &'static str,
-    /// Requests sent since it last answered.
+    /// ARP requests or neighbour solicitations sent since it last answered.
     probes: u8,
     /// Since the state last changed, in milliseconds.
     age_ms: u64,
@@ -202,6 +204,12 @@ mod tests {
             add("192.168.10.2 lladdr 02:00:00:00:10:02 interface wan"),
             Ok(expected)
         );
+        let expected = Request::NeighborAdd {
+            interface: "wan".into(),
+            address: std::net::Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2).into(),
+            mac: [2, 0, 0, 0, 0x10, 2].into(),
+        };
+        assert_eq!(add("FE80::2 mac 02:00:00:00:10:02 dev wan"), Ok(expected));
         assert_eq!(
             add("192.168.10.2 mac 02:00 dev wan").unwrap_err(),
             "'02:00' is not a MAC address such as 02:00:00:00:10:02: write ADDR mac MAC dev IFACE"

@@ -1,17 +1,18 @@
 //! `route show`, `route get`, `route del`; `route add` is in its own module.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use clap::{Args, Subcommand};
 use control::message::{ErrorCode, Reply, Request, RouteExplanation};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use serde::Serialize;
-use shm::records::{Route4, RouteKind, RouteProtocol};
+use shm::records::{NO_INTERFACE, Route4, Route6, RouteKind, RouteProtocol};
 
 use crate::failure::Failure;
+use crate::prefix::{Family, FamilyArguments, Prefix};
 use crate::present::Show;
 use crate::rates::Rates;
-use crate::route_add::{self, AddArguments, parse_prefix};
+use crate::route_add::{self, AddArguments};
 use crate::session::{Session, unexpected};
 use crate::table::{Column, Table, left};
 
@@ -19,13 +20,18 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ctl route
   tollgate-ctl route show 10.1.0.0/16
+  tollgate-ctl route show -6
   tollgate-ctl route add 10.1.0.0/16 via 192.168.10.2
   tollgate-ctl route add default via 192.168.10.254 --replace
+  tollgate-ctl route add 2001:db8:1::/48 via 2001:db8:10::2
+  tollgate-ctl route add default via fe80::1 dev wan
   tollgate-ctl route add 10.2.0.0/16 dev lan
   tollgate-ctl route add 10.3.0.0/16 blackhole
   tollgate-ctl route add --file routes.txt
   tollgate-ctl route del 10.1.0.0/16
-  tollgate-ctl route get 10.1.2.3";
+  tollgate-ctl route del -6 default
+  tollgate-ctl route get 10.1.2.3
+  tollgate-ctl route get 2001:db8:1::3";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -44,31 +50,33 @@ enum Verb {
     Add(AddArguments),
     /// Delete a route
     Del {
-        /// Its prefix; 'default' is 0.0.0.0/0
-        #[arg(value_parser = parse_prefix)]
-        prefix: Ipv4Net,
+        /// Its prefix; 'default' is 0.0.0.0/0, and with -6 ::/0
+        prefix: Prefix,
+        #[command(flatten)]
+        family: FamilyArguments,
     },
     /// Explain where packets for an address go
     Get {
         /// The destination
         #[arg(value_name = "ADDR")]
-        destination: Ipv4Addr,
+        destination: IpAddr,
     },
 }
 
 #[derive(Debug, Args)]
 struct ShowArguments {
-    /// Only the route of exactly this prefix; 'default' is 0.0.0.0/0
-    #[arg(value_parser = parse_prefix)]
-    prefix: Option<Ipv4Net>,
+    /// Only the route of exactly this prefix; 'default' is 0.0.0.0/0, and with -6 ::/0
+    prefix: Option<Prefix>,
+    #[command(flatten)]
+    family: FamilyArguments,
 }
 
-/// An IPv4 route.
+/// A route.
 #[derive(Debug, Serialize)]
 struct Route {
-    prefix: Ipv4Net,
+    prefix: IpNet,
     kind: &'static str,
-    via: Option<Ipv4Addr>,
+    via: Option<IpAddr>,
     interface: Option<String>,
     protocol: &'static str,
 }
@@ -76,16 +84,26 @@ struct Route {
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
     match arguments.verb {
         Some(Verb::Add(added)) => route_add::run(&added, session),
-        Some(Verb::Del { prefix }) => session.change(Request::RouteDelete {
-            prefixes: vec![prefix],
+        Some(Verb::Del { prefix, family }) => session.change(Request::RouteDelete {
+            prefixes: vec![prefix_within(prefix, family.family())?],
         }),
         Some(Verb::Get { destination }) => explain(destination, session),
-        Some(Verb::Show(shown)) => show(shown.prefix, session),
-        None => show(arguments.show.prefix, session),
+        Some(Verb::Show(shown)) => show(&shown, session),
+        None => show(&arguments.show, session),
     }
 }
 
-fn explain(destination: Ipv4Addr, session: &Session) -> Result<(), Failure> {
+fn prefix_within(prefix: Prefix, family: Option<Family>) -> Result<IpNet, Failure> {
+    prefix.within(family).map_err(|prefix| {
+        let family = Family::of(prefix.addr());
+        Failure::Usage(format!(
+            "{prefix} is of {}, and only the other family is asked for: leave -4 or -6 out",
+            family.name()
+        ))
+    })
+}
+
+fn explain(destination: IpAddr, session: &Session) -> Result<(), Failure> {
     let mut client = session.client()?;
     session.show(
         || match session.call(&mut client, Request::RouteGet { destination })? {
@@ -95,7 +113,13 @@ fn explain(destination: Ipv4Addr, session: &Session) -> Result<(), Failure> {
     )
 }
 
-fn show(prefix: Option<Ipv4Net>, session: &Session) -> Result<(), Failure> {
+fn show(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
+    let family = arguments.family.family();
+    let prefix = arguments
+        .prefix
+        .map(|prefix| prefix_within(prefix, family))
+        .transpose()?;
+    let family = prefix.map(|prefix| Family::of(prefix.addr())).or(family);
     session.show(|| {
         let tables = session.tables()?;
         let names: Vec<_> = tables
@@ -103,17 +127,21 @@ fn show(prefix: Option<Ipv4Net>, session: &Session) -> Result<(), Failure> {
             .iter()
             .map(|(index, _)| (*index, tables.interface_name(*index)))
             .collect();
-        let mut records: Vec<_> = tables
-            .reader
-            .routes4()
-            .into_iter()
-            .map(|(_, record)| record)
-            .collect();
-        records.sort_unstable_by_key(|record| (record.prefix, record.prefix_length));
+        let mut records: Vec<Record> = Vec::new();
+        if family != Some(Family::Ipv6) {
+            let found = tables.reader.routes4();
+            records.extend(found.iter().filter_map(|(_, route)| Record::ipv4(route)));
+        }
+        if family != Some(Family::Ipv4) {
+            let found = tables.reader.routes6();
+            records.extend(found.iter().filter_map(|(_, route)| Record::ipv6(route)));
+        }
+        records.retain(|record| prefix.is_none_or(|prefix| prefix == record.prefix));
+        // IPv4 comes before IPv6.
+        records.sort_unstable_by_key(|record| record.prefix);
         let routes: Vec<_> = records
             .iter()
             .filter_map(|record| Route::new(record, &names))
-            .filter(|route| prefix.is_none_or(|prefix| prefix == route.prefix))
             .collect();
         match prefix {
             Some(prefix) if routes.is_empty() => Err(Failure::refused(
@@ -127,18 +155,49 @@ fn show(prefix: Option<Ipv4Net>, session: &Session) -> Result<(), Failure> {
     })
 }
 
+/// What the records of both families have. There is none for a prefix that is none, whatever wrote it.
+struct Record {
+    prefix: IpNet,
+    via: Option<IpAddr>,
+    interface: u16,
+    kind: u8,
+    protocol: u8,
+}
+
+impl Record {
+    fn ipv4(record: &Route4) -> Option<Self> {
+        Some(Self {
+            prefix: IpNet::new(record.network().into(), record.prefix_length).ok()?,
+            via: record.gateway().map(IpAddr::V4),
+            interface: record.interface,
+            kind: record.kind,
+            protocol: record.protocol,
+        })
+    }
+
+    fn ipv6(record: &Route6) -> Option<Self> {
+        Some(Self {
+            prefix: IpNet::new(record.network().into(), record.prefix_length).ok()?,
+            via: record.gateway().map(IpAddr::V6),
+            interface: record.interface,
+            kind: record.kind,
+            protocol: record.protocol,
+        })
+    }
+}
+
 impl Route {
     /// `None` for a record that is no route, whatever wrote it.
-    fn new(record: &Route4, names: &[(u16, String)]) -> Option<Self> {
+    fn new(record: &Record, names: &[(u16, String)]) -> Option<Self> {
         let name = |index: u16| {
             let found = names.iter().find(|(candidate, _)| *candidate == index);
             found.map_or_else(|| format!("#{index}"), |(_, name)| name.clone())
         };
         Some(Self {
-            prefix: Ipv4Net::new(record.network(), record.prefix_length).ok()?,
+            prefix: record.prefix,
             kind: RouteKind::from_raw(record.kind)?.name(),
-            via: record.gateway(),
-            interface: (record.interface != Route4::NO_INTERFACE).then(|| name(record.interface)),
+            via: record.via,
+            interface: (record.interface != NO_INTERFACE).then(|| name(record.interface)),
             protocol: RouteProtocol::from_raw(record.protocol).map_or("unknown", RouteProtocol::name),
         })
     }
@@ -194,8 +253,8 @@ impl Show for RouteExplanation {
 mod tests {
     use super::*;
 
-    fn record(kind: RouteKind, interface: u16) -> Route4 {
-        Route4 {
+    fn record(kind: RouteKind, interface: u16) -> Record {
+        let record = Route4 {
             prefix: [10, 1, 0, 0],
             next_hop: [192, 168, 10, 2],
             interface,
@@ -203,11 +262,12 @@ mod tests {
             kind: kind as u8,
             protocol: RouteProtocol::Static as u8,
             reserved: [0; 3],
-        }
+        };
+        Record::ipv4(&record).unwrap()
     }
 
     #[test]
-    fn the_json_form_is_stable() {
+    fn the_json_form_is_stable_and_that_of_both_families() {
         let names = [(1, "wan".to_owned())];
         let json = |record| serde_json::to_string(&Route::new(&record, &names)).unwrap();
         assert_eq!(
@@ -215,9 +275,38 @@ mod tests {
             r#"{"prefix":"10.1.0.0/16","kind":"via","via":"192.168.10.2","interface":"wan","protocol":"static"}"#
         );
         assert_eq!(
-            json(record(RouteKind::Blackhole, Route4::NO_INTERFACE)),
+            json(record(RouteKind::Blackhole, NO_INTERFACE)),
             r#"{"prefix":"10.1.0.0/16","kind":"blackhole","via":null,"interface":null,"protocol":"static"}"#
         );
+        let prefix: std::net::Ipv6Addr = "2001:db8:1::".parse().unwrap();
+        let next_hop: std::net::Ipv6Addr = "fe80::2".parse().unwrap();
+        let record = Route6 {
+            prefix: prefix.octets(),
+            next_hop: next_hop.octets(),
+            interface: 1,
+            prefix_length: 48,
+            kind: RouteKind::Via as u8,
+            protocol: RouteProtocol::Static as u8,
+            reserved: [0; 3],
+        };
+        assert_eq!(
+            json(Record::ipv6(&record).unwrap()),
+            r#"{"prefix":"2001:db8:1::/48","kind":"via","via":"fe80::2","interface":"wan","protocol":"static"}"#
+        );
+    }
+
+    #[test]
+    fn what_is_no_prefix_is_no_route() {
+        let record = Route6 {
+            prefix: [0; 16],
+            next_hop: [0; 16],
+            interface: 1,
+            prefix_length: 129,
+            kind: RouteKind::Blackhole as u8,
+            protocol: RouteProtocol::Static as u8,
+            reserved: [0; 3],
+        };
+        assert!(Record::ipv6(&record).is_none());
     }
 
     #[test]

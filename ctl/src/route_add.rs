@@ -2,23 +2,23 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
 use control::message::{ErrorCode, ROUTES_PER_REQUEST, Reply, Request, Route, RouteTarget};
-use ipnet::Ipv4Net;
 
 use crate::failure::Failure;
+use crate::prefix::{Family, Prefix};
 use crate::session::{Session, unexpected};
 use crate::words::{Words, parse};
 
-const FORM: &str = "PREFIX via NEXT_HOP | dev IFACE | blackhole";
+const FORM: &str = "PREFIX via NEXT_HOP [dev IFACE] | dev IFACE | blackhole";
 
 #[derive(Debug, Args)]
 pub(crate) struct AddArguments {
-    /// The route; 'default' is 0.0.0.0/0
-    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "PREFIX via NEXT_HOP|dev IFACE|blackhole", num_args = 1..)]
+    /// The route; 'default' is all of the next hop's family, and 0.0.0.0/0 without one
+    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "PREFIX via NEXT_HOP [dev IFACE]|dev IFACE|blackhole", num_args = 1..)]
     route: Vec<String>,
 
     /// Add the routes of a file, one per line as above; '-' is stdin; '#' begins a comment
@@ -103,41 +103,43 @@ fn parse_lines(name: &str, lines: impl BufRead) -> Result<Vec<Route>, Failure> {
 fn parse_route(words: &[String]) -> Result<Route, String> {
     let parsed = || {
         let mut words = Words::new(words);
-        let prefix = parse_prefix(words.next("the prefix")?)?;
-        let target = match words.next("where the route leads")? {
+        let prefix: Prefix = words.next("the prefix")?.parse()?;
+        let (family, target) = match words.next("where the route leads")? {
             "via" => {
-                let next_hop: Ipv4Addr = parse(words.next("the next hop")?, "an IPv4 address")?;
-                RouteTarget::Via(next_hop)
+                let next_hop = parse(words.next("the next hop")?, "an IP address")?;
+                let target = via(next_hop, words.device_if_any()?)?;
+                (Some(Family::of(next_hop)), target)
             }
-            "dev" | "interface" => RouteTarget::Interface(words.next("the interface")?.to_owned()),
-            "blackhole" => RouteTarget::Blackhole,
+            "dev" | "interface" => {
+                let interface = words.next("the interface")?.to_owned();
+                (None, RouteTarget::Interface(interface))
+            }
+            "blackhole" => (None, RouteTarget::Blackhole),
             other => {
                 return Err(format!(
                     "'{other}' stands where 'via', 'dev' or 'blackhole' is expected"
                 ));
             }
         };
-        words.end().map(|()| Route { prefix, target })
+        words.end()?;
+        let prefix = prefix.within(family).map_err(|prefix| {
+            let wanted = Family::of(prefix.addr()).name();
+            format!("the next hop of {prefix} is not an {wanted} address")
+        })?;
+        Ok(Route { prefix, target })
     };
     parsed().map_err(|error| format!("{error}: write {FORM}"))
 }
 
-/// A prefix as `ip` takes it: `default` is 0.0.0.0/0, an address alone is itself.
-pub(crate) fn parse_prefix(text: &str) -> Result<Ipv4Net, String> {
-    if text == "default" {
-        return Ok(Ipv4Net::default());
-    }
-    let prefix = match text.parse::<Ipv4Addr>() {
-        Ok(address) => Ipv4Net::from(address),
-        Err(_) => parse(text, "an IPv4 prefix such as 10.1.0.0/16, nor 'default'")?,
-    };
-    if prefix.trunc() != prefix {
+fn via(next_hop: IpAddr, interface: Option<String>) -> Result<RouteTarget, String> {
+    // RFC 4291 section 2.5.6.
+    let anywhere = matches!(next_hop, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    if anywhere && interface.is_none() {
         return Err(format!(
-            "'{text}' has bits set behind its length; {} has not",
-            prefix.trunc()
+            "the next hop {next_hop} is link-local, which every link may have, so 'dev IFACE' must say which is meant"
         ));
     }
-    Ok(prefix)
+    Ok(RouteTarget::Via { next_hop, interface })
 }
 
 #[cfg(test)]
@@ -158,7 +160,7 @@ mod tests {
                 target,
             })
         };
-        let via = || RouteTarget::Via([192, 168, 10, 2].into());
+        let via = || via([192, 168, 10, 2].into(), None).unwrap();
         assert_eq!(
             route("10.1.0.0/16 via 192.168.10.2"),
             expected("10.1.0.0/16", via())
@@ -177,19 +179,78 @@ mod tests {
     }
 
     #[test]
+    fn ipv6_routes_read_the_same() {
+        let expected = |prefix: &str, target| {
+            Ok(Route {
+                prefix: prefix.parse().unwrap(),
+                target,
+            })
+        };
+        let via = |next_hop: &str, interface: Option<&str>| {
+            via(next_hop.parse().unwrap(), interface.map(str::to_owned)).unwrap()
+        };
+        assert_eq!(
+            route("2001:db8:1::/48 via 2001:DB8::2"),
+            expected("2001:db8:1::/48", via("2001:db8::2", None))
+        );
+        assert_eq!(
+            route("2001:db8:1::/48 via fe80::2 dev wan"),
+            expected("2001:db8:1::/48", via("fe80::2", Some("wan")))
+        );
+        assert_eq!(
+            route("2001:db8:1::7 blackhole"),
+            expected("2001:db8:1::7/128", RouteTarget::Blackhole)
+        );
+        assert_eq!(
+            route("default via fe80::2 interface wan"),
+            expected("::/0", via("fe80::2", Some("wan")))
+        );
+        assert_eq!(
+            route("::/0 dev wan"),
+            expected("::/0", RouteTarget::Interface("wan".into()))
+        );
+        assert_eq!(
+            route("default dev wan"),
+            expected("0.0.0.0/0", RouteTarget::Interface("wan".into()))
+        );
+        assert_eq!(
+            route("10.1.0.0/16 via 192.168.10.2 dev wan"),
+            expected("10.1.0.0/16", via("192.168.10.2", Some("wan")))
+        );
+    }
+
+    #[test]
     fn what_is_wrong_with_a_route_is_named() {
         for (wrong, named) in [
             ("", "the prefix is missing"),
             ("10.1.0.0/16", "where the route leads is missing"),
-            ("10.1.0.0/33 blackhole", "'10.1.0.0/33' is not an IPv4 prefix"),
+            ("10.1.0.0/33 blackhole", "'10.1.0.0/33' is not a prefix"),
             ("10.1.0.1/16 blackhole", "10.1.0.0/16 has not"),
-            ("2001:db8::/32 blackhole", "'2001:db8::/32' is not an IPv4 prefix"),
+            ("2001:db8::/129 blackhole", "'2001:db8::/129' is not a prefix"),
+            ("2001:db8::1/32 blackhole", "2001:db8::/32 has not"),
             ("10.1.0.0/16 via", "the next hop is missing"),
-            ("10.1.0.0/16 via wan", "'wan' is not an IPv4 address"),
+            ("10.1.0.0/16 via wan", "'wan' is not an IP address"),
+            ("10.1.0.0/16 via 192.168.10.2 dev", "'dev IFACE' is missing"),
+            (
+                "10.1.0.0/16 via 192.168.10.2 wan",
+                "'wan' stands where 'dev IFACE'",
+            ),
             ("10.1.0.0/16 over wan", "'over' stands where"),
             (
-                "10.1.0.0/16 via 192.168.10.2 dev wan",
-                "'dev' is one word too many",
+                "10.1.0.0/16 via 2001:db8::2",
+                "next hop of 10.1.0.0/16 is not an IPv4 address",
+            ),
+            (
+                "2001:db8:1::/48 via 192.168.10.2",
+                "next hop of 2001:db8:1::/48 is not an IPv6 address",
+            ),
+            (
+                "default via fe80::2",
+                "fe80::2 is link-local, which every link may have, so 'dev IFACE' must say",
+            ),
+            (
+                "10.1.0.0/16 via 192.168.10.2 dev wan up",
+                "'up' is one word too many",
             ),
         ] {
             let message = route(wrong).unwrap_err();
@@ -200,8 +261,13 @@ mod tests {
 
     #[test]
     fn a_file_has_a_route_per_line_and_comments() {
-        let text = "# ours\n10.1.0.0/16 blackhole\n\n  default via 192.168.10.2  # out\n";
-        assert_eq!(parse_lines("routes.txt", text.as_bytes()).unwrap().len(), 2);
+        let text = "# ours\n10.1.0.0/16 blackhole\n\n  default via 192.168.10.2  # out\ndefault via fe80::2 dev wan\n";
+        let prefixes: Vec<_> = parse_lines("routes.txt", text.as_bytes())
+            .unwrap()
+            .iter()
+            .map(|route| route.prefix.to_string())
+            .collect();
+        assert_eq!(prefixes, ["10.1.0.0/16", "0.0.0.0/0", "::/0"]);
     }
 
     #[test]
@@ -218,12 +284,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn every_prefix_comes_back(bits: u32, length in 0..=32u8) {
-            let prefix = Ipv4Net::new(bits.into(), length).unwrap().trunc();
-            prop_assert_eq!(parse_prefix(&prefix.to_string()), Ok(prefix));
-        }
-
         #[test]
         fn no_words_make_it_panic(words in prop::collection::vec("\\PC{0,12}", 0..6)) {
             drop(parse_route(&words));

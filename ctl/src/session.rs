@@ -166,6 +166,7 @@ impl Tables {
                     description.version
                 ),
             ),
+            error @ OpenError::Damaged { .. } => ControlError::new(ErrorCode::Failed, error.to_string()),
             OpenError::Io { source, path } => match source.kind() {
                 io::ErrorKind::NotFound => starting(),
                 io::ErrorKind::PermissionDenied => RegistryError::Permission { path }.into(),

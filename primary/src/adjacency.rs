@@ -8,7 +8,7 @@
 //!
 //! Index 0 is "no route". Slots are reused only after every worker has passed a quiescent point.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -175,13 +175,16 @@ impl<S: Storage> AdjacencyReader<S> {
         }
     }
 
-    /// The next hop's IPv4 address.
-    #[inline]
-    pub fn next_hop(&self, index: NextHop) -> Ipv4Addr {
+    /// The next hop's address; unspecified where there is none.
+    pub fn next_hop(&self, index: NextHop) -> IpAddr {
         let first = index.index() * WORDS + 2;
-        self.words.get(first + 1).map_or(Ipv4Addr::UNSPECIFIED, |low| {
-            Ipv4Addr::from(low.load(Ordering::Relaxed) as u32)
-        })
+        let word = |index: usize| {
+            self.words
+                .get(index)
+                .map_or(0, |word| word.load(Ordering::Relaxed))
+        };
+        let address = Ipv6Addr::from_bits(u128::from(word(first)) << 64 | u128::from(word(first + 1)));
+        address.to_ipv4_mapped().map_or(IpAddr::V6(address), IpAddr::V4)
     }
 }
 
@@ -320,6 +323,16 @@ mod tests {
         checkpoints[0].pass();
         writer.reclaim(&quiescence);
         assert_eq!(writer.allocate(Adjacency::Blackhole, next_hop), Some(first));
-        assert_eq!(writer.reader().next_hop(first), Ipv4Addr::new(10, 0, 0, 1));
+        assert_eq!(writer.reader().next_hop(first), next_hop);
+    }
+
+    #[test]
+    fn next_hops_of_both_families_come_back() {
+        let mut writer = writer(4);
+        for address in ["192.0.2.1", "0.0.0.0", "2001:db8::1"] {
+            let address = address.parse().unwrap();
+            let index = writer.allocate(Adjacency::Blackhole, address).unwrap();
+            assert_eq!(writer.reader().next_hop(index), address);
+        }
     }
 }

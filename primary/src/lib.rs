@@ -15,6 +15,7 @@ pub mod netns;
 pub mod path;
 pub mod plan;
 pub mod ports;
+pub mod sources;
 pub mod start;
 pub mod tables;
 pub mod worker;

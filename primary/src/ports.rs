@@ -116,6 +116,8 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         ..PortConfig::default()
     };
     let started = port.configure(&config, pool).map_err(failed)?;
+    // Neighbours ask for IPv6 addresses by groups.
+    started.port.set_all_multicast(true).map_err(failed)?;
     Ok(OpenPort {
         port: started.port,
         info,

@@ -9,7 +9,7 @@ use control::instance::{Description, InstanceLock, RunDir};
 use control::message::CaptureInterface;
 use control::server::Server;
 use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, ShutdownError, ring};
-use fib::{Fib4Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
+use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 use zerocopy::FromZeros;
@@ -24,7 +24,7 @@ use crate::netns;
 use crate::path::{InterfaceView, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
-use crate::tables::{Limits, Tables};
+use crate::tables::{Fibs, Limits, Tables};
 use crate::worker::{Entry, Worker, doorbell};
 
 /// Everything that the command line and the configuration say.
@@ -64,6 +64,7 @@ pub fn run(start: Start) -> Result<(), Failure> {
         netns::enter(name)?;
     }
     claims::guard_interfaces(&config, take_over)?;
+    claims::warn_of_kernel_ipv6(&config);
     let group = config.instance.group.as_ref().map(|group| group.gid);
 
     let lock = run_dir.instance(&config.instance.name).claim()?;
@@ -181,24 +182,31 @@ fn forward(
     let records = interface_records(config, &open_ports)?;
     let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
 
-    let fib = Fib4Writer::new(
+    let fib4 = Fib4Writer::new(
         HugeSlice::<AtomicU32>::new(eal, TBL24_ENTRIES, node)?,
         HugeSlice::<AtomicU32>::new(eal, plan.tbl8_groups * GROUP_ENTRIES, node)?,
-        plan.fib_routes,
+        plan.fib_routes4,
+    )?;
+    let fib6 = Fib6Writer::new(
+        HugeSlice::<AtomicU64>::new(eal, plan.fib6_words, node)?,
+        plan.fib_routes6,
     )?;
     let adjacencies = AdjacencyWriter::new(HugeSlice::<AtomicU64>::new(
         eal,
         plan.adjacencies * adjacency::WORDS,
         node,
     )?);
-    let fib_reader = fib.reader();
-    let adjacency_reader = adjacencies.reader();
     let limits = Limits {
         routes4: config.limits.routes4 as usize,
+        routes6: config.limits.routes6 as usize,
         neighbors: config.limits.neighbors as usize,
         addresses: config.limits.addresses as usize,
     };
-    let mut tables = Tables::new(fib, adjacencies, &region, limits)?;
+    let fibs = Fibs {
+        four: fib4,
+        six: fib6,
+    };
+    let mut tables = Tables::new(fibs, adjacencies, &region, limits)?;
 
     let mut interface_of_port = Vec::new();
     let port_ids: Vec<_> = open_ports.iter().map(|port| port.port.id()).collect();
@@ -217,6 +225,7 @@ fn forward(
             mtu: record.mtu,
             kernel_device,
             up: up.clone(),
+            sources: tables.sources(index).unwrap_or_default(),
         });
         states.push(PortState::new(
             config.interfaces[number].name.clone(),
@@ -271,24 +280,25 @@ fn forward(
     for (number, ((share, checkpoint), (taps, consumers))) in
         shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
     {
-        let (arp, from_arp) = ring::mbufs(eal, &format!("arp.w{number}"), RING)?;
+        let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
         punts.push(Punts {
-            arp: from_arp,
+            discovery: from_discovery,
             resolve: from_resolve,
         });
         worker_table.insert(&worker_record(config, plan, number, &share.entries));
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
-                fib_reader.clone(),
-                adjacency_reader.clone(),
+                tables.fib4_reader(),
+                tables.fib6_reader(),
+                tables.adjacency_reader(),
                 consumers.punts(),
             ),
             entries: share.entries,
             exits: share.exits,
             originated: share.originated,
-            arp,
+            discovery,
             resolve,
             doorbell: doorbell.clone(),
             counters: region

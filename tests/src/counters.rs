@@ -24,6 +24,10 @@ pub struct InterfaceCounters {
     pub originated: u64,
     /// Echo requests that became replies.
     pub echo_replies: u64,
+    /// ICMP errors that the gateway sent; they count as made here as well.
+    pub icmp_errors: u64,
+    /// ICMP errors that it did not send, as there were too many.
+    pub icmp_errors_policed: u64,
     /// Packets that wait for a neighbour.
     pub waiting: u64,
     /// Dropped packets by reason.
@@ -58,6 +62,17 @@ impl Counters {
             }
         }
         all
+    }
+
+    /// The counters of one interface.
+    pub fn of(&self, name: &str) -> Option<&InterfaceCounters> {
+        self.0.iter().find(|interface| interface.interface == name)
+    }
+
+    /// Panics unless everything that came has gone somewhere.
+    #[track_caller]
+    pub fn assert_balanced(&self) {
+        assert_eq!(self.came(), self.went(), "{self:?}");
     }
 
     /// Packets that came into being: received or made here.
@@ -112,8 +127,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"[
-      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"waiting":3,"drops":{"no_route":4,"blackhole":0}},
-      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"waiting":0,"drops":{"no_route":0}}
+      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"drops":{"no_route":4,"blackhole":0}},
+      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"drops":{"no_route":0}}
     ]"#;
 
     #[test]

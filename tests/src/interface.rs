@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use crate::Family;
+
 /// Packets that the kernel keeps for an af_packet port, 0.2 s of the heaviest load of a test. The 1024 of the default are
 /// lost packets when a worker that shares its CPU with hosts and compilers is held up for 50 ms.
 const RING: u16 = 4096;
@@ -47,6 +49,13 @@ impl Interface {
     pub fn mtu(mut self, mtu: u16) -> Self {
         self.mtu = Some(mtu);
         self
+    }
+
+    /// Whether it has an IPv6 address.
+    pub(crate) fn has_ipv6(&self) -> bool {
+        self.addresses
+            .iter()
+            .any(|address| Family::of(address) == Family::Ip6)
     }
 
     /// Its section of the file; `number` tells af_packet devices apart.

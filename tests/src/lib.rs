@@ -7,6 +7,7 @@
 //! ```text
 //!   host-a  eth0 ───────── a0  gateway  b0 ───────── eth0  host-b
 //!   192.168.1.2/24         the primary's ports         192.168.2.2/24
+//!   2001:db8:1::2/64                                 2001:db8:2::2/64
 //! ```
 //!
 //! ```no_run
@@ -32,6 +33,8 @@ mod command;
 mod counters;
 pub mod datagrams;
 mod error;
+mod family;
+mod frames;
 mod interface;
 pub mod interrupt;
 mod mount_namespace;
@@ -42,6 +45,7 @@ mod primary_builder;
 mod privilege;
 mod process;
 mod process_builder;
+mod random;
 mod run_id;
 mod snapshot;
 mod sweep;
@@ -52,6 +56,8 @@ mod waiting;
 pub use command::{Captured, Wait, run, run_shown};
 pub use counters::{Counters, InterfaceCounters};
 pub use error::Error;
+pub use family::Family;
+pub use frames::{Listener, Sent};
 pub use interface::Interface;
 pub use mount_namespace::apart;
 pub use namespace::{Namespace, NamespaceOptions};
@@ -61,6 +67,7 @@ pub use primary_builder::PrimaryBuilder;
 pub use privilege::Privilege;
 pub use process::Process;
 pub use process_builder::ProcessBuilder;
+pub use random::{Random, SEED_VARIABLE};
 pub use run_id::{RUN_ID_VARIABLE, RunId};
 pub use snapshot::HostState;
 pub use sweep::{Swept, sweep};

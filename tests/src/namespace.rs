@@ -2,7 +2,7 @@
 
 use std::{ffi::OsStr, path::PathBuf, process::Command, time::Duration};
 
-use crate::{Captured, Error, Privilege, ProcessBuilder, RunId, Wait, run};
+use crate::{Captured, Error, Family, Privilege, ProcessBuilder, RunId, Wait, run};
 
 /// A command in a namespace that takes longer has hung; long ones are given their bound by the caller.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -10,8 +10,8 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(60);
 /// What a namespace does on its own accord.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NamespaceOptions {
-    /// Keeps IPv6 on, with its link-local addresses, router solicitations and duplicate address detection. Off by default,
-    /// since counters that a test adds up would hold packets that no test sent.
+    /// Keeps IPv6 on, with its link-local addresses. Off by default, since counters that a test adds up would hold packets
+    /// that no test sent: a kernel says which groups it is in. It neither solicits routers nor looks for duplicates.
     pub ipv6: bool,
     /// Lets the kernel of this namespace forward IPv4 (and IPv6, if it is on) between its links.
     pub forwarding: bool,
@@ -52,6 +52,12 @@ impl Namespace {
         namespace.set_sysctls(&[
             ("net/ipv6/conf/all/disable_ipv6", off(options.ipv6)),
             ("net/ipv6/conf/default/disable_ipv6", off(options.ipv6)),
+            ("net/ipv6/conf/default/accept_ra", "0"),
+            ("net/ipv6/conf/default/router_solicitations", "0"),
+            ("net/ipv6/conf/default/accept_dad", "0"),
+            // Milliseconds: it is said at once, while the topology is built, and not a second later.
+            ("net/ipv6/conf/default/mldv1_unsolicited_report_interval", "1"),
+            ("net/ipv6/conf/default/mldv2_unsolicited_report_interval", "1"),
             // A new namespace copies these from the host, where a container engine may have set them.
             ("net/ipv4/ip_forward", on(options.forwarding)),
             ("net/ipv4/conf/all/rp_filter", "0"),
@@ -205,16 +211,23 @@ impl Namespace {
         Ok(links[0]["address"].as_str().unwrap_or_default().to_owned())
     }
 
-    /// Gives a link an address, as `ADDRESS/LENGTH`.
+    /// Gives a link an address, as `ADDRESS/LENGTH`. It is not looked for on the link before.
     ///
     /// # Errors
     /// There is no such link, or it has the address.
     pub fn add_address(&self, interface: &str, address: &str) -> Result<(), Error> {
-        self.run(
-            "gives a link its address",
-            &["ip", "address", "add", address, "dev", interface],
-        )
-        .map(drop)
+        let mut words = vec!["ip", "address", "add", address, "dev", interface];
+        words.extend(Family::of(address).choose(None, Some("nodad")));
+        self.run("gives a link its address", &words).map(drop)
+    }
+
+    /// Takes an address from a link.
+    ///
+    /// # Errors
+    /// There is no such link, or it does not have the address.
+    pub fn delete_address(&self, interface: &str, address: &str) -> Result<(), Error> {
+        let words = ["ip", "address", "del", address, "dev", interface];
+        self.run("takes an address from a link", &words).map(drop)
     }
 
     /// Adds a route to `prefix` (or `default`) via the router `via`.
@@ -222,8 +235,24 @@ impl Namespace {
     /// # Errors
     /// The router is not on a link of this namespace, or there is such a route.
     pub fn add_route(&self, prefix: &str, via: &str) -> Result<(), Error> {
-        self.run("adds a route", &["ip", "route", "add", prefix, "via", via])
-            .map(drop)
+        let family = Family::of(via).choose("-4", "-6");
+        let words = ["ip", family, "route", "add", prefix, "via", via];
+        self.run("adds a route", &words).map(drop)
+    }
+
+    /// Packets that a link has sent and received so far, as its kernel counts them.
+    ///
+    /// # Errors
+    /// There is no such link.
+    pub fn packets(&self, interface: &str) -> Result<(u64, u64), Error> {
+        let words = ["ip", "-json", "-statistics", "link", "show", interface];
+        let links = self.run("reads counters", &words)?.json()?;
+        let count = |direction: &str| {
+            links[0]["stats64"][direction]["packets"]
+                .as_u64()
+                .unwrap_or_default()
+        };
+        Ok((count("tx"), count("rx")))
     }
 
     /// Leaves it there when this process ends; [`crate::sweep()`] deletes it.

@@ -5,10 +5,14 @@ use std::{path::PathBuf, process::ExitStatus, time::Duration};
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
-use crate::{Captured, Error, PrimaryBuilder, Privilege, Process, ProcessBuilder, Wait, binaries, run};
+use crate::{
+    Captured, Error, PrimaryBuilder, Privilege, Process, ProcessBuilder, Wait, binaries, run, wait_until,
+};
 
 /// A question to a primary is answered in milliseconds.
 const TOOL_LIMIT: Duration = Duration::from_secs(30);
+/// An address is looked for during one second; a busy host may need a few.
+const DETECTION_LIMIT: Duration = Duration::from_secs(10);
 
 /// A running primary; dropped, it is ended and its folder removed.
 #[derive(Debug)]
@@ -115,6 +119,21 @@ impl Primary {
             .arg(&self.run_dir)
             .args(["--instance", &self.instance])
             .args(words))
+    }
+
+    /// Waits until every address is in use, or known to be another host's: an IPv6 address is looked for on its link for a
+    /// second, RFC 4862. An address on a link that is down stays tentative.
+    ///
+    /// # Errors
+    /// One stays tentative.
+    pub fn wait_for_addresses(&self) -> Result<(), Error> {
+        wait_until("the end of `tentative`", DETECTION_LIMIT, || {
+            let addresses = self.ctl_json(&["addr", "show"])?;
+            let tentative = addresses
+                .as_array()
+                .is_none_or(|addresses| addresses.iter().any(|address| address["state"] == "tentative"));
+            Ok((!tentative).then_some(()))
+        })
     }
 
     /// Runs `tollgate-hugepage-setup` on the run directory and returns how it went, whatever its status.

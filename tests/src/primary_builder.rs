@@ -95,7 +95,7 @@ impl PrimaryBuilder {
         ))
     }
 
-    /// A `[[neighbor]]` that needs no ARP.
+    /// A `[[neighbor]]` that is never asked for.
     #[must_use]
     pub fn neighbor(self, address: &str, mac: &str, interface: &str) -> Self {
         self.toml(&format!(
@@ -213,7 +213,7 @@ impl PrimaryBuilder {
         text + &self.more
     }
 
-    /// Starts it and waits until it forwards (`ready` on stderr).
+    /// Starts it and waits until it forwards (`ready` on stderr) and its addresses are in use.
     ///
     /// # Errors
     /// It is not built, it ended with what its stderr says, or a signal came; nothing is left behind.
@@ -236,13 +236,12 @@ impl PrimaryBuilder {
         let run_dir = self.run_dir_in(folder.path());
         let mut process = self.process(folder.path())?;
         process.wait_for_stderr("`ready`", READY_LIMIT, says_ready)?;
-        Ok(Primary::new(
-            self.instance,
-            self.privilege,
-            process,
-            run_dir,
-            folder,
-        ))
+        let has_ipv6 = self.interfaces.iter().any(Interface::has_ipv6);
+        let primary = Primary::new(self.instance, self.privilege, process, run_dir, folder);
+        if has_ipv6 {
+            primary.wait_for_addresses()?;
+        }
+        Ok(primary)
     }
 
     fn process(&self, folder: &Path) -> Result<Process, Error> {

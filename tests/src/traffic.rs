@@ -6,7 +6,7 @@ use std::{
 };
 
 use crate::{
-    Captured, Error, Namespace, Process, RunId, binaries,
+    Captured, Error, Family, Namespace, Process, RunId, binaries,
     datagrams::{Report, Sent},
     interrupt,
 };
@@ -66,18 +66,33 @@ impl Namespace {
         Pinger::start(self, to, words)?.finish(limit)
     }
 
-    /// Echo replies that the kernel of this namespace has received.
-    fn echo_replies(&self) -> Result<u64, Error> {
-        let captured = self.run("reads counters", &["cat", "/proc/net/snmp"])?;
-        let lines = || captured.stdout.lines().filter(|line| line.starts_with("Icmp:"));
-        let (names, values) = (lines().next(), lines().nth(1));
-        let mut columns = names
-            .into_iter()
-            .flat_map(str::split_whitespace)
-            .zip(values.into_iter().flat_map(str::split_whitespace));
-        let found = columns.find(|(name, _)| *name == "InEchoReps");
+    /// Echo replies of a family that the kernel of this namespace has received.
+    fn echo_replies(&self, family: Family) -> Result<u64, Error> {
+        let (file, name) = family.choose(
+            ("/proc/net/snmp", "InEchoReps"),
+            ("/proc/net/snmp6", "Icmp6InEchoReplies"),
+        );
+        let captured = self.run("reads counters", &["cat", file])?;
+        let found = match family {
+            // A line of names, a line of values.
+            Family::Ip4 => {
+                let mut lines = captured.stdout.lines().filter(|line| line.starts_with("Icmp:"));
+                let (names, values) = (lines.next(), lines.next());
+                names
+                    .into_iter()
+                    .flat_map(str::split_whitespace)
+                    .zip(values.into_iter().flat_map(str::split_whitespace))
+                    .find(|(column, _)| *column == name)
+            }
+            // A name and its value a line.
+            Family::Ip6 => captured
+                .stdout
+                .lines()
+                .filter_map(|line| line.split_once(char::is_whitespace))
+                .find(|(column, _)| *column == name),
+        };
         found
-            .and_then(|(_, value)| value.parse().ok())
+            .and_then(|(_, value)| value.trim().parse().ok())
             .ok_or_else(|| failed(captured))
     }
 }
@@ -90,6 +105,7 @@ impl Namespace {
 pub struct Pinger<'a> {
     namespace: &'a Namespace,
     process: Process,
+    family: Family,
     before: u64,
 }
 
@@ -99,7 +115,8 @@ impl<'a> Pinger<'a> {
     /// # Errors
     /// `ping` is not installed.
     pub fn start(namespace: &'a Namespace, to: &str, words: &[&str]) -> Result<Self, Error> {
-        let before = namespace.echo_replies()?;
+        let family = Family::of(to);
+        let before = namespace.echo_replies(family)?;
         let process = namespace
             .process("pings", "ping")
             .args(["-n", "-q"])
@@ -109,6 +126,7 @@ impl<'a> Pinger<'a> {
         Ok(Self {
             namespace,
             process,
+            family,
             before,
         })
     }
@@ -127,7 +145,7 @@ impl<'a> Pinger<'a> {
         let began = Instant::now();
         // Without any answer ping has waited for as long as it was told.
         while pings.answered > 0 && pings.answered < pings.sent && began.elapsed() < LATE_ANSWERS {
-            let replies = self.namespace.echo_replies()? - self.before;
+            let replies = self.namespace.echo_replies(self.family)? - self.before;
             pings.answered = u32::try_from(replies).unwrap_or(u32::MAX).min(pings.sent);
             thread::sleep(interrupt::TICK);
         }

@@ -27,7 +27,7 @@ use nix::{
     },
 };
 use serde_json::Value;
-use tests::{Interface, Primary, Privilege, Process, TwoHosts, apart, wait_until};
+use tests::{Family, Interface, Primary, Privilege, Process, TwoHosts, apart, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 /// What another tool may wait at most, its start included.
@@ -273,11 +273,16 @@ fn monitor_shows_what_happens_as_json_lines() {
 
 #[test]
 fn an_interface_that_is_set_down_forwards_nothing_until_it_is_up_again() {
-    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+    let hosts = TwoHosts::create_for(Privilege::detect(), &Family::BOTH).unwrap();
     let primary = hosts.primary("gw").start().unwrap();
     let words = ["-c", "5", "-i", "0.01", "-W", "0.5"];
-    let pings = || hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
-    pings().assert_all_answered();
+    let pings = || Family::BOTH.map(|family| hosts.host_a.ping(family.address_b(), &words, LIMIT).unwrap());
+    let assert_all_answered = || {
+        for pings in pings() {
+            pings.assert_all_answered();
+        }
+    };
+    assert_all_answered();
     for port in [TwoHosts::PORT_A, TwoHosts::PORT_B] {
         let before = primary.counters_at_rest().unwrap().dropped("interface_down");
         primary
@@ -285,15 +290,16 @@ fn an_interface_that_is_set_down_forwards_nothing_until_it_is_up_again() {
             .unwrap()
             .success()
             .unwrap();
-        assert_eq!(pings().answered, 0, "{port} is down");
+        assert_eq!(pings().map(|pings| pings.answered), [0, 0], "{port} is down");
         let counters = primary.counters_at_rest().unwrap();
-        assert!(counters.dropped("interface_down") >= before + 5, "{counters:?}");
+        assert!(counters.dropped("interface_down") >= before + 10, "{counters:?}");
+        counters.assert_balanced();
         primary
             .ctl(&["link", "set", port, "up"])
             .unwrap()
             .success()
             .unwrap();
-        pings().assert_all_answered();
+        assert_all_answered();
     }
 }
 

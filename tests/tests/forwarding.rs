@@ -1,4 +1,4 @@
-//! Two hosts talk IPv4 through a primary on net_af_packet over veth.
+//! Two hosts talk through a primary on net_af_packet over veth, by IPv4 and by IPv6.
 
 #![allow(
     clippy::unwrap_used,
@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Pings, Primary, Privilege, Receiver, TwoHosts};
+use tests::{Family, Pings, Primary, Privilege, Receiver, TwoHosts, both_families};
 
 const LIMIT: Duration = Duration::from_secs(120);
 
@@ -17,21 +17,30 @@ fn is_soak() -> bool {
     std::env::var_os("TOLLGATE_SOAK").is_some()
 }
 
-fn hosts() -> TwoHosts {
-    TwoHosts::create(Privilege::detect()).unwrap()
+fn hosts(family: Family) -> TwoHosts {
+    TwoHosts::create_for(Privilege::detect(), &[family]).unwrap()
 }
 
-#[test]
-fn pings_of_all_sizes_are_answered_each_once() {
-    let hosts = hosts();
+both_families! {
+    pings_of_all_sizes_are_answered_each_once,
+    datagrams_of_sixteen_flows_arrive_once_and_in_order,
+    tcp_keeps_its_pace_in_every_second,
+    the_gateway_answers_pings_to_its_own_addresses_from_either_side,
+    every_packet_is_accounted_for,
+}
+
+fn pings_of_all_sizes_are_answered_each_once(family: Family) {
+    let hosts = hosts(family);
     let primary = hosts.primary("gw").start().unwrap();
     let sizes = [
         56, 57, 63, 64, 100, 255, 256, 400, 511, 777, 900, 1000, 1023, 1024, 1399, 1400,
+        // In fragments.
+        4000,
     ];
     let count = if is_soak() { 625 } else { 125 };
     for size in sizes.map(|size: u32| size.to_string()) {
         let words = ["-i", "0.002", "-c", &count.to_string(), "-s", &size, "-W", "2"];
-        let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
+        let pings = hosts.host_a.ping(family.address_b(), &words, LIMIT).unwrap();
         let all = Pings {
             sent: count,
             answered: count,
@@ -43,17 +52,17 @@ fn pings_of_all_sizes_are_answered_each_once() {
     assert_eq!(counters.drops(), [].into(), "{counters:?}");
 }
 
-#[test]
-fn datagrams_of_sixteen_flows_arrive_once_and_in_order() {
-    let hosts = hosts();
+fn datagrams_of_sixteen_flows_arrive_once_and_in_order(family: Family) {
+    let hosts = hosts(family);
     let primary = hosts.primary("gw").start().unwrap();
-    // Host-a knows its gateway before: its kernel lets packets overtake those that it kept for ARP.
+    // All know their next hops before: a kernel lets packets overtake those that it kept for one, and the gateway keeps 64,
+    // which are the packets of 3 ms.
     let first = hosts
         .host_a
-        .ping(TwoHosts::GATEWAY_A, &["-c", "1", "-W", "2"], LIMIT);
+        .ping(family.address_b(), &["-c", "1", "-W", "2"], LIMIT);
     assert!(first.unwrap().all_answered());
     let (flows, count) = (16, 200_000);
-    let address = format!("{}:4789", TwoHosts::ADDRESS_B);
+    let address = family.socket(family.address_b(), 4789);
     let receiver = Receiver::start(&hosts.host_b, &address, flows, count).unwrap();
     let backlog = backlog_drops();
     let sent = receiver.send_from(&hosts.host_a, 64, 20_000).unwrap();
@@ -82,9 +91,8 @@ fn backlog_drops() -> u64 {
     text.lines().map(dropped).sum()
 }
 
-#[test]
-fn tcp_keeps_its_pace_in_every_second() {
-    let hosts = hosts();
+fn tcp_keeps_its_pace_in_every_second(family: Family) {
+    let hosts = hosts(family);
     let _primary = hosts.primary("gw").start().unwrap();
     let mut server = hosts
         .host_b
@@ -95,16 +103,7 @@ fn tcp_keeps_its_pace_in_every_second() {
     server
         .wait_for_stdout("that it listens", LIMIT, |line| line.contains("listening"))
         .unwrap();
-    let words = [
-        "iperf3",
-        "-c",
-        TwoHosts::ADDRESS_B,
-        "-t",
-        "10",
-        "-i",
-        "1",
-        "--json",
-    ];
+    let words = ["iperf3", "-c", family.address_b(), "-t", "6", "-i", "1", "--json"];
     let captured = hosts.host_a.run_within(LIMIT, "sends TCP", &words).unwrap();
     let report = captured.success().unwrap().json().unwrap();
     let mut rates: Vec<f64> = report["intervals"]
@@ -112,25 +111,24 @@ fn tcp_keeps_its_pace_in_every_second() {
         .unwrap()
         .iter()
         .map(|interval| &interval["sum"])
-        // What is left over behind the tenth second is a few milliseconds long.
+        // What is left over behind the last second is a few milliseconds long.
         .filter(|sum| sum["seconds"].as_f64() > Some(0.5))
         .map(|sum| sum["bits_per_second"].as_f64().unwrap())
         .collect();
-    assert_eq!(rates.len(), 10, "{report}");
+    assert_eq!(rates.len(), 6, "{report}");
     rates.sort_by(f64::total_cmp);
-    let median = (rates[4] + rates[5]) / 2.0;
+    let median = (rates[2] + rates[3]) / 2.0;
     assert!(
         rates[0] >= median / 2.0 && median > 0.0,
         "bits per second: {rates:?}"
     );
 }
 
-#[test]
-fn the_gateway_answers_pings_to_its_own_addresses_from_either_side() {
-    let hosts = hosts();
+fn the_gateway_answers_pings_to_its_own_addresses_from_either_side(family: Family) {
+    let hosts = hosts(family);
     let primary = hosts.primary("gw").start().unwrap();
     for host in [&hosts.host_a, &hosts.host_b] {
-        for address in [TwoHosts::GATEWAY_A, TwoHosts::GATEWAY_B] {
+        for address in [family.gateway_a(), family.gateway_b()] {
             for size in ["0", "56", "1400"] {
                 let words = ["-i", "0.002", "-c", "20", "-s", size, "-W", "2"];
                 let pings = host.ping(address, &words, LIMIT).unwrap();
@@ -143,20 +141,10 @@ fn the_gateway_answers_pings_to_its_own_addresses_from_either_side() {
     assert_eq!(counters.drops(), [].into(), "{counters:?}");
 }
 
-/// Packets that the kernel has sent to and received from a link of a namespace.
-fn kernel_counts(hosts: &TwoHosts) -> [(u64, u64); 2] {
-    [&hosts.host_a, &hosts.host_b].map(|host| {
-        let words = ["ip", "-json", "-statistics", "link", "show", "eth0"];
-        let links = host.run("reads counters", &words).unwrap().json().unwrap();
-        let count = |direction: &str| links[0]["stats64"][direction]["packets"].as_u64().unwrap();
-        (count("tx"), count("rx"))
-    })
-}
-
-#[test]
-fn every_packet_is_accounted_for() {
-    let hosts = hosts();
-    let before = kernel_counts(&hosts);
+fn every_packet_is_accounted_for(family: Family) {
+    let hosts = hosts(family);
+    let kernel_counts = || hosts.ends().map(|(host, _)| host.packets("eth0").unwrap());
+    let before = kernel_counts();
     let primary = hosts.primary("gw").start().unwrap();
     // Some of everything: forwarded, answered, without a route, out of time, for nobody, not for a router.
     let pings = |to: &str, words: &[&str]| {
@@ -164,36 +152,36 @@ fn every_packet_is_accounted_for() {
         all.extend(words);
         hosts.host_a.ping(to, &all, LIMIT).unwrap()
     };
-    pings(TwoHosts::ADDRESS_B, &[]).assert_all_answered();
-    pings(TwoHosts::GATEWAY_B, &[]).assert_all_answered();
-    assert_eq!(pings("203.0.113.1", &[]).answered, 0);
-    assert_eq!(pings(TwoHosts::ADDRESS_B, &["-t", "1"]).answered, 0);
-    assert_eq!(pings("192.168.2.255", &["-b"]).answered, 0);
-    assert_eq!(pings("192.168.2.77", &[]).answered, 0);
+    pings(family.address_b(), &[]).assert_all_answered();
+    pings(family.gateway_b(), &[]).assert_all_answered();
+    assert_eq!(pings(family.nowhere(), &[]).answered, 0);
+    assert_eq!(pings(family.address_b(), &["-t", "1"]).answered, 0);
+    let (group, group_reason) = family.choose(
+        ("192.168.2.255", "ip4_directed_broadcast"),
+        ("ff0e::77", "ip6_multicast"),
+    );
+    let to_group = family.choose(["-b", "-n"], ["-I", "eth0"]);
+    assert_eq!(pings(group, &to_group).answered, 0);
+    assert_eq!(pings(family.nobody(), &[]).answered, 0);
     let counters = tests::wait_until("the end of what waits for a dead neighbour", LIMIT, || {
         let counters = primary.counters_at_rest()?;
         Ok((counters.sum(|interface| interface.waiting) == 0).then_some(counters))
     })
     .unwrap();
-    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+    counters.assert_balanced();
     let drops = counters.drops();
-    for (reason, packets) in [
-        ("no_route", 100),
-        ("ttl_expired", 100),
-        ("ip4_directed_broadcast", 100),
-    ] {
+    for (reason, packets) in [("no_route", 100), ("ttl_expired", 100), (group_reason, 100)] {
         assert_eq!(drops.get(reason), Some(&packets), "{reason} of {drops:?}");
     }
     let to_nobody = counters.dropped("neighbor_failed") + counters.dropped("neighbor_queue_full");
     assert_eq!(to_nobody, 100, "{drops:?}");
+    // Whoever sent what had no way is told.
+    let told = counters.sum(|interface| interface.icmp_errors + interface.icmp_errors_policed);
+    assert_eq!(told, 200 + counters.dropped("neighbor_failed"), "{counters:?}");
     // What the primary says must be what the hosts' kernels saw.
-    let after = kernel_counts(&hosts);
+    let after = kernel_counts();
     for (name, (before, after)) in ["a0", "b0"].into_iter().zip(before.into_iter().zip(after)) {
-        let interface = counters
-            .0
-            .iter()
-            .find(|interface| interface.interface == name)
-            .unwrap();
+        let interface = counters.of(name).unwrap();
         let seen = (interface.rx_packets, interface.tx_packets);
         assert_eq!(seen, (after.0 - before.0, after.1 - before.1), "{name}");
     }
@@ -201,7 +189,7 @@ fn every_packet_is_accounted_for() {
 
 #[test]
 fn link_and_counter_tables_show_the_same_numbers() {
-    let hosts = hosts();
+    let hosts = hosts(Family::Ip4);
     let primary = hosts.primary("gw").start().unwrap();
     let pings = hosts
         .host_a

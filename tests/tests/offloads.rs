@@ -8,10 +8,15 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Primary, Privilege, TwoHosts, wait_until};
+use tests::{Family, Primary, Privilege, TwoHosts, both_families, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const PING: [&str; 6] = ["-c", "5", "-i", "0.01", "-W", "2"];
+
+both_families! {
+    unfinished_checksums_are_counted_and_the_remedy_is_named_and_works,
+    packets_longer_than_the_mtu_are_counted_and_the_remedy_is_named,
+}
 
 /// The interface as `link show` has it, once it hints at offloads.
 fn hint(primary: &Primary, port: &str) -> Value {
@@ -41,9 +46,8 @@ fn assert_advised(primary: &mut Primary, port: &str, hint_name: &str) {
         .unwrap();
 }
 
-#[test]
-fn unfinished_checksums_are_counted_and_the_remedy_is_named_and_works() {
-    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+fn unfinished_checksums_are_counted_and_the_remedy_is_named_and_works(family: Family) {
+    let hosts = TwoHosts::create_for(Privilege::detect(), &[family]).unwrap();
     let mut primary = hosts.primary("gw").start().unwrap();
     let no_hint = primary.ctl_json(&["link", "show", TwoHosts::PORT_A]).unwrap();
     assert!(no_hint[0]["offload_hint"].is_null(), "{no_hint}");
@@ -62,13 +66,13 @@ fn unfinished_checksums_are_counted_and_the_remedy_is_named_and_works() {
         .unwrap();
 
     // Ping works, TCP does not.
-    let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &PING, LIMIT);
+    let pings = hosts.host_a.ping(family.address_b(), &PING, LIMIT);
     assert!(pings.unwrap().all_answered());
     let tcp = |timeout: &str| {
         let words = [
             "iperf3",
             "-c",
-            TwoHosts::ADDRESS_B,
+            family.address_b(),
             "-n",
             "1M",
             "--connect-timeout",
@@ -91,19 +95,18 @@ fn unfinished_checksums_are_counted_and_the_remedy_is_named_and_works() {
     assert!(tcp("5000"));
 }
 
-#[test]
-fn packets_longer_than_the_mtu_are_counted_and_the_remedy_is_named() {
-    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+fn packets_longer_than_the_mtu_are_counted_and_the_remedy_is_named(family: Family) {
+    let hosts = TwoHosts::create_for(Privilege::detect(), &[family]).unwrap();
     let mut primary = hosts.primary("gw").start().unwrap();
     // As segmentation offload would make them: longer than the gateway's interface takes. A port's start sets the
     // MTU of its link, so this comes after it.
     hosts.host_a.set_mtu("eth0", 1900).unwrap();
     hosts.gateway.set_mtu(TwoHosts::PORT_A, 1900).unwrap();
-    let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &PING, LIMIT);
+    let pings = hosts.host_a.ping(family.address_b(), &PING, LIMIT);
     assert!(pings.unwrap().all_answered());
     let mut long = PING.to_vec();
     long.extend(["-M", "do", "-s", "1600"]);
-    let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &long, LIMIT).unwrap();
+    let pings = hosts.host_a.ping(family.address_b(), &long, LIMIT).unwrap();
     assert_eq!((pings.sent, pings.answered), (5, 0));
     let counters = primary.counters_at_rest().unwrap();
     assert_eq!(counters.drops(), [("oversize", 5)].into());

@@ -7,29 +7,30 @@
 
 use std::time::Duration;
 
-use tests::{Privilege, Receiver, TwoHosts};
+use tests::{Family, Privilege, Receiver, TwoHosts, both_families};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-#[test]
-fn two_workers_forward_all_and_keep_the_order_of_flows() {
-    let hosts = TwoHosts::create(Privilege::detect()).unwrap();
+both_families! { two_workers_forward_all_and_keep_the_order_of_flows }
+
+fn two_workers_forward_all_and_keep_the_order_of_flows(family: Family) {
+    let hosts = TwoHosts::create_for(Privilege::detect(), &[family]).unwrap();
     let primary = hosts.primary("gw").workers(2).start().unwrap();
     let words = ["-i", "0.002", "-c", "500", "-W", "2"];
-    let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
+    let pings = hosts.host_a.ping(family.address_b(), &words, LIMIT).unwrap();
     assert!(pings.all_answered(), "{pings:?}");
 
     // Both directions at a time: each worker receives from one port and hands over to the other's.
     let there = Receiver::start(
         &hosts.host_b,
-        &format!("{}:4789", TwoHosts::ADDRESS_B),
+        &family.socket(family.address_b(), 4789),
         16,
         40_000,
     )
     .unwrap();
     let back = Receiver::start(
         &hosts.host_a,
-        &format!("{}:4789", TwoHosts::ADDRESS_A),
+        &family.socket(family.address_a(), 4789),
         16,
         40_000,
     )

@@ -27,7 +27,9 @@ const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 /// What the demo shows besides.
 const DEMO: &[&str] = &["tshark"];
 /// What system tests use besides.
-const TESTS: &[&str] = &["iputils-arping", "tcpdump"];
+const TESTS: &[&str] = &["iputils-arping", "python3-scapy", "tcpdump", "traceroute"];
+/// What libFuzzer is compiled with.
+const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with: dpdk-testpmd.
 const BENCH: &[&str] = &["dpdk-dev"];
 
@@ -42,6 +44,8 @@ pub(crate) enum Needs {
     Tests,
     /// To build it and to measure.
     Bench,
+    /// To build it with a fuzzer.
+    Fuzz,
 }
 
 impl Needs {
@@ -51,6 +55,7 @@ impl Needs {
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
             Self::Bench => &[BUILD, BENCH],
+            Self::Fuzz => &[BUILD, FUZZ],
         };
         groups.concat()
     }
@@ -78,9 +83,12 @@ impl Needs {
                 "iperf3",
                 "ping",
                 "arping",
+                "python3",
                 "tcpdump",
+                "traceroute",
             ],
             Self::Bench => &["cc", "pkg-config", "dpdk-testpmd"],
+            Self::Fuzz => &["cc", "c++", "pkg-config"],
         }
     }
 }
@@ -238,7 +246,7 @@ mod tests {
 
     #[test]
     fn each_command_needs_what_the_build_needs() {
-        for needs in [Needs::Build, Needs::Demo, Needs::Tests, Needs::Bench] {
+        for needs in [Needs::Build, Needs::Demo, Needs::Tests, Needs::Bench, Needs::Fuzz] {
             let packages = needs.packages();
             assert!(
                 packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),

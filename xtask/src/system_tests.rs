@@ -24,11 +24,19 @@ const PAGES: u64 = 1024;
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
+/// Files whose tests wait for the timers of protocols most of the time, and measure nothing: they run side by side.
+const SIDE_BY_SIDE: [&str; 3] = ["discovery", "icmp_errors", "neighbors"];
+/// So many of their tests at a time; each needs hugepages for a primary.
+const AT_A_TIME: usize = 3;
+
 /// Runs the tests whose names hold `filter`.
 pub(crate) fn run(soak: bool, filter: Option<&str>) -> Result<(), Error> {
     let privilege = session::privilege()?;
     packages::install(Needs::Tests)?;
-    let unit = unit_tests(filter)?;
+    let mut unit = unit_tests(filter)?;
+    if soak {
+        unit.add(long_unit_tests(filter)?);
+    }
     cargo::build_programs(&[])?;
     let executables = executables()?;
     let host = Host::prepare(privilege, PAGES)?;
@@ -82,14 +90,28 @@ impl Outcome {
 }
 
 fn unit_tests(filter: Option<&str>) -> Result<Outcome, Error> {
-    let mut words = vec!["test", "--workspace", "--exclude", "tests", "--no-fail-fast"];
+    let words = ["test", "--workspace", "--exclude", "tests", "--no-fail-fast"];
+    cargo_tests("unit tests", &words, false, filter)
+}
+
+/// Ten million mutated packets, and what else is too much for a build without optimisations.
+fn long_unit_tests(filter: Option<&str>) -> Result<Outcome, Error> {
+    let words = ["test", "--release", "-p", "fuzz", "--no-fail-fast"];
+    cargo_tests("unit tests at full length", &words, true, filter)
+}
+
+fn cargo_tests(what: &str, words: &[&str], soak: bool, filter: Option<&str>) -> Result<Outcome, Error> {
+    let mut words = words.to_vec();
     words.extend(filter);
-    step!("unit tests: cargo {}", words.join(" "));
-    let mut process = ProcessBuilder::new(Privilege::Direct, "", cargo::program())
+    step!("{what}: cargo {}", words.join(" "));
+    let mut builder = ProcessBuilder::new(Privilege::Direct, "", cargo::program())
         .args(&words)
         .current_dir(&cargo::workspace())
-        .shown()
-        .start()?;
+        .shown();
+    if soak {
+        builder = builder.env("TOLLGATE_SOAK", "1");
+    }
+    let mut process = builder.start()?;
     let status = process.wait(cargo::BUILD_LIMIT)?;
     let tally = Tally::read(&process.stdout());
     let mut faults = Vec::new();
@@ -140,11 +162,11 @@ impl Runner<'_> {
         Ok(())
     }
 
-    /// Runs one executable, one test at a time: each has the CPUs to itself.
+    /// Runs one executable, mostly one test at a time: each has the CPUs to itself.
     fn run(&self, executable: &Path) -> Result<Outcome, Error> {
         let run = RunId::current();
         let mut builder = ProcessBuilder::new(self.privilege, "runs system tests", executable)
-            .arg("--test-threads=1")
+            .arg(format!("--test-threads={}", at_a_time(executable)))
             .args(self.filter)
             .env(RUN_ID_VARIABLE, run.to_string())
             .env(binaries::BIN_DIR_VARIABLE, cargo::programs())
@@ -188,6 +210,15 @@ impl Runner<'_> {
     }
 }
 
+/// How many tests of an executable run at a time.
+fn at_a_time(executable: &Path) -> usize {
+    if SIDE_BY_SIDE.contains(&name(executable).as_str()) {
+        AT_A_TIME
+    } else {
+        1
+    }
+}
+
 fn name(executable: &Path) -> String {
     let name = executable.file_name().unwrap_or_default().to_string_lossy();
     name.rsplit_once('-')
@@ -210,6 +241,12 @@ not json"#;
             [PathBuf::from("/t/release/deps/forwarding-0a1b")]
         );
         assert_eq!(name(Path::new("/t/release/deps/forwarding-0a1b")), "forwarding");
+    }
+
+    #[test]
+    fn tests_that_measure_have_the_cpus_to_themselves() {
+        assert_eq!(at_a_time(Path::new("/t/release/deps/forwarding-0a1b")), 1);
+        assert_eq!(at_a_time(Path::new("/t/release/deps/discovery-0a1b")), 3);
     }
 
     #[test]

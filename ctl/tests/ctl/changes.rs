@@ -14,8 +14,11 @@ fn route(prefix: &str, target: RouteTarget) -> Route {
     }
 }
 
-fn via() -> RouteTarget {
-    RouteTarget::Via([192, 168, 10, 2].into())
+fn via(next_hop: &str, interface: Option<&str>) -> RouteTarget {
+    RouteTarget::Via {
+        next_hop: next_hop.parse().unwrap(),
+        interface: interface.map(str::to_owned),
+    }
 }
 
 #[test]
@@ -52,11 +55,11 @@ fn each_change_is_one_request() {
         ),
         (
             "route add 10.9.0.0/16 via 192.168.10.2",
-            add(route("10.9.0.0/16", via()), false),
+            add(route("10.9.0.0/16", via("192.168.10.2", None)), false),
         ),
         (
             "route add default via 192.168.10.2 --replace",
-            add(route("0.0.0.0/0", via()), true),
+            add(route("0.0.0.0/0", via("192.168.10.2", None)), true),
         ),
         (
             "route add 10.9.0.0/16 blackhole",
@@ -66,6 +69,40 @@ fn each_change_is_one_request() {
             "route del default",
             Request::RouteDelete {
                 prefixes: vec!["0.0.0.0/0".parse().unwrap()],
+            },
+        ),
+        (
+            "addr add 2001:db8::1/64 dev wan",
+            Request::AddressAdd {
+                interface: wan(),
+                address: "2001:db8::1/64".parse().unwrap(),
+            },
+        ),
+        (
+            "route add 2001:db8:1::/48 via 2001:db8::2",
+            add(route("2001:db8:1::/48", via("2001:db8::2", None)), false),
+        ),
+        (
+            "route add default via fe80::2 dev wan",
+            add(route("::/0", via("fe80::2", Some("wan"))), false),
+        ),
+        (
+            "route del -6 default",
+            Request::RouteDelete {
+                prefixes: vec!["::/0".parse().unwrap()],
+            },
+        ),
+        (
+            "route del 2001:db8:1::7",
+            Request::RouteDelete {
+                prefixes: vec!["2001:db8:1::7/128".parse().unwrap()],
+            },
+        ),
+        (
+            "neigh del fe80::2 dev wan",
+            Request::NeighborDelete {
+                interface: wan(),
+                address: "fe80::2".parse().unwrap(),
             },
         ),
         (
@@ -140,7 +177,7 @@ fn a_bad_line_is_named_before_anything_is_sent() {
         run_with_input(&primary.run_dir, "--json route add --file -", lines).error();
     assert_eq!((status, code.as_str()), (1, "invalid"));
     assert!(
-        message.starts_with("stdin:2: '10.9.0.0/44' is not an IPv4 prefix"),
+        message.starts_with("stdin:2: '10.9.0.0/44' is not a prefix"),
         "{message}"
     );
     assert_eq!(primary.asked(), []);

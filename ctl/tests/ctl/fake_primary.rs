@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
@@ -16,8 +17,8 @@ use control::message::{
 use control::server::Server;
 use nix::poll::{PollTimeout, poll};
 use shm::records::{
-    Address, IdlePolicy, Interface, Neighbor, NeighborState, OffloadHint, Route4, RouteKind, RouteProtocol,
-    Worker, ip_field, text,
+    Address, AddressState, IdlePolicy, Interface, NO_INTERFACE, Neighbor, NeighborState, OffloadHint, Route4,
+    Route6, RouteKind, RouteProtocol, Worker, ip_field, text,
 };
 use shm::{
     Capacity, CounterBlock, DiscoveryPage, DropReason, InstanceState, InterfaceCounter, ProcessId,
@@ -39,7 +40,8 @@ pub(crate) struct FakePrimary {
 }
 
 impl FakePrimary {
-    /// An instance of that name under `place`, with `routes` routes besides the four that it always has.
+    /// An instance of that name under `place`, with `routes` IPv4 routes besides the four of IPv4 and the three of IPv6
+    /// that it always has.
     pub(crate) fn start(place: &Path, name: &str, routes: u32) -> Self {
         let run_dir = place.join("run");
         let directory = RunDir::new(&run_dir).instance(&name.parse().unwrap());
@@ -200,7 +202,10 @@ fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceD
         Request::RouteAdd {
             routes,
             replace: false,
-        } if routes.iter().any(|route| route.prefix.addr().octets()[1] == 66) => {
+        } if routes
+            .iter()
+            .any(|route| route.prefix.to_string() == "10.66.0.0/16") =>
+        {
             Err(ControlError::new(ErrorCode::Exists, "10.66.0.0/16 exists"))
         }
         _ => Ok(Reply::Done),
@@ -234,7 +239,7 @@ fn description(directory: &InstanceDir, place: &Path) -> Description {
 const NO_ROUTE: Route4 = Route4 {
     prefix: [0; 4],
     next_hop: [0; 4],
-    interface: Route4::NO_INTERFACE,
+    interface: NO_INTERFACE,
     prefix_length: 0,
     kind: RouteKind::Blackhole as u8,
     protocol: RouteProtocol::Static as u8,
@@ -246,6 +251,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
         interfaces: 4,
         addresses: 8,
         routes4: routes as usize + 8,
+        routes6: 8,
         neighbors: 8,
         workers: 1,
         pools: 1,
@@ -279,16 +285,22 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
             .unwrap();
     }
     let mut addresses = tables.addresses().unwrap();
-    let address = ip_field([192, 168, 10, 1].into());
-    addresses
-        .insert(&Address {
-            address,
-            prefix_length: 24,
-            reserved: 0,
-            interface: 0,
-            reserved2: 0,
-        })
-        .unwrap();
+    // Not in the order in which they are shown.
+    for (address, prefix_length, state) in [
+        ("fe80::1", 64, AddressState::Tentative),
+        ("2001:db8:10::1", 64, AddressState::Preferred),
+        ("192.168.10.1", 24, AddressState::Preferred),
+    ] {
+        addresses
+            .insert(&Address {
+                address: ip_field(address.parse().unwrap()),
+                prefix_length,
+                state: state as u8,
+                interface: 0,
+                reserved: 0,
+            })
+            .unwrap();
+    }
 
     let mut table = tables.routes4().unwrap();
     for index in 0..routes {
@@ -340,18 +352,24 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
     ] {
         table.insert(&route).unwrap();
     }
+    fill_routes6(&tables);
     let mut neighbors = tables.neighbors().unwrap();
-    neighbors
-        .insert(&Neighbor {
-            address: ip_field([192, 168, 10, 2].into()),
-            mac: [2, 0, 0, 0, 0x10, 2],
-            interface: 0,
-            changed_ns: 0,
-            state: NeighborState::Permanent as u8,
-            probes: 0,
-            reserved: [0; 6],
-        })
-        .unwrap();
+    for (address, state) in [
+        ("fe80::2", NeighborState::Stale),
+        ("192.168.10.2", NeighborState::Permanent),
+    ] {
+        neighbors
+            .insert(&Neighbor {
+                address: ip_field(address.parse().unwrap()),
+                mac: [2, 0, 0, 0, 0x10, 2],
+                interface: 0,
+                changed_ns: 0,
+                state: state as u8,
+                probes: 0,
+                reserved: [0; 6],
+            })
+            .unwrap();
+    }
     let mut workers = tables.workers().unwrap();
     workers
         .insert(&Worker {
@@ -365,6 +383,34 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
         })
         .unwrap();
     tables
+}
+
+fn fill_routes6(tables: &TableWriter) {
+    let mut routes = tables.routes6().unwrap();
+    let address = |text: &str| text.parse::<Ipv6Addr>().unwrap().octets();
+    // Not in the order in which they are shown.
+    for (prefix, prefix_length, kind, next_hop) in [
+        ("2001:db8:10::1", 128, RouteKind::Local, "::"),
+        ("2001:db8:10::", 64, RouteKind::Connected, "::"),
+        ("::", 0, RouteKind::Via, "fe80::2"),
+    ] {
+        let protocol = if kind == RouteKind::Via {
+            RouteProtocol::Static
+        } else {
+            RouteProtocol::Kernel
+        };
+        routes
+            .insert(&Route6 {
+                prefix: address(prefix),
+                next_hop: address(next_hop),
+                interface: 0,
+                prefix_length,
+                kind: kind as u8,
+                protocol: protocol as u8,
+                reserved: [0; 3],
+            })
+            .unwrap();
+    }
 }
 
 fn fill_counters(worker: &CounterBlock) {

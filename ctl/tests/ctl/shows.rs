@@ -18,10 +18,29 @@ fn the_only_instance_that_runs_is_taken() {
     with_primary(|primary, show| {
         let named = run(&primary.run_dir, "--instance blue --json addr").json();
         assert_eq!(named, show("addr"));
+    });
+}
+
+#[test]
+fn addresses_say_whether_they_are_in_use() {
+    with_primary(|primary, show| {
+        let address =
+            |address: &str, state: &str| json!({ "address": address, "interface": "wan", "state": state });
         assert_eq!(
-            named,
-            [json!({ "address": "192.168.10.1/24", "interface": "wan" })]
+            show("addr"),
+            [
+                address("192.168.10.1/24", "preferred"),
+                address("2001:db8:10::1/64", "preferred"),
+                address("fe80::1/64", "tentative"),
+            ]
         );
+        let expected = "\
+ADDRESS            DEV  STATE
+192.168.10.1/24    wan  preferred
+2001:db8:10::1/64  wan  preferred
+fe80::1/64         wan  tentative
+";
+        assert_eq!(run(&primary.run_dir, "addr show").good(), expected);
     });
 }
 
@@ -72,15 +91,25 @@ fn routes_are_sorted_and_none_is_hidden() {
             route("10.1.0.0/16", "via", Some("192.168.10.2"), Some("wan"), "static"),
             route("192.168.10.0/24", "connected", None, Some("wan"), "kernel"),
             route("192.168.10.1/32", "local", None, Some("wan"), "kernel"),
+            route("::/0", "via", Some("fe80::2"), Some("wan"), "static"),
+            route("2001:db8:10::/64", "connected", None, Some("wan"), "kernel"),
+            route("2001:db8:10::1/128", "local", None, Some("wan"), "kernel"),
         ];
         assert_eq!(show("route"), routes);
+        assert_eq!(show("route -4"), routes[..4]);
+        assert_eq!(show("route show --ipv6"), routes[4..]);
         assert_eq!(show("route show 10.1.0.0/16"), routes[1..2]);
+        assert_eq!(show("route show -6 default"), routes[4..5]);
+        assert_eq!(show("route show 2001:DB8:10:0::1"), routes[6..]);
         let expected = "\
-PREFIX           KIND       VIA           DEV  PROTO
-10.0.0.0/8       blackhole  -             -    static
-10.1.0.0/16      via        192.168.10.2  wan  static
-192.168.10.0/24  connected  -             wan  kernel
-192.168.10.1/32  local      -             wan  kernel
+PREFIX              KIND       VIA           DEV  PROTO
+10.0.0.0/8          blackhole  -             -    static
+10.1.0.0/16         via        192.168.10.2  wan  static
+192.168.10.0/24     connected  -             wan  kernel
+192.168.10.1/32     local      -             wan  kernel
+::/0                via        fe80::2       wan  static
+2001:db8:10::/64    connected  -             wan  kernel
+2001:db8:10::1/128  local      -             wan  kernel
 ";
         assert_eq!(run(&primary.run_dir, "route show").good(), expected);
     });
@@ -106,6 +135,13 @@ fn neighbours_have_state_and_age() {
         assert_eq!(neighbors[0]["interface"], "wan");
         assert_eq!(neighbors[0]["state"], "permanent");
         assert!(neighbors[0]["age_ms"].as_u64().unwrap() > 0);
+        let all = show("neigh");
+        assert_eq!(
+            (&all[0]["address"], &all[1]["address"]),
+            (&json!("192.168.10.2"), &json!("fe80::2"))
+        );
+        assert_eq!(show("neigh show FE80:0::2")[0]["address"], "fe80::2");
+        assert_eq!(all[1]["state"], "stale");
     });
 }
 
@@ -143,11 +179,10 @@ fn the_primary_tells_of_memory_and_log_levels() {
     with_primary(|_, show| {
         let memory = show("memory");
         assert_eq!(memory[0]["part"], "eal_heap");
-        let routes = memory
-            .iter()
-            .find(|part| part["part"] == "table_routes4")
-            .unwrap();
-        assert_eq!((&routes["used"], &routes["capacity"]), (&json!(4), &json!(8)));
+        for (part, used) in [("table_routes4", 4), ("table_routes6", 3)] {
+            let routes = memory.iter().find(|found| found["part"] == part).unwrap();
+            assert_eq!((&routes["used"], &routes["capacity"]), (&json!(used), &json!(8)));
+        }
         let levels = [
             json!({ "module": "arp", "level": "debug" }),
             json!({ "module": "default", "level": "info" }),
@@ -179,6 +214,7 @@ fn a_lookup_is_explained() {
         let explained = show("route get 10.1.2.3");
         assert_eq!(explained[0]["destination"], "10.1.2.3");
         assert_eq!(explained[0]["outcome"], "packets leave by wan");
+        assert_eq!(show("route get 2001:DB8:1::3")[0]["destination"], "2001:db8:1::3");
         let table = run(&primary.run_dir, "route get 10.1.2.3").good();
         assert!(table.ends_with("\npackets leave by wan\n"), "{table}");
     });

@@ -164,6 +164,7 @@ mod tests {
             interfaces: 1,
             addresses: 1,
             routes4: 1,
+            routes6: 1,
             neighbors: 1,
             workers: 1,
             pools: 1,

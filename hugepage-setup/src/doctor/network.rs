@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use nix::ifaddrs::getifaddrs;
 
 use crate::host::Host;
@@ -13,6 +13,8 @@ use crate::host::Host;
 const UP: u32 = 0x0001;
 const GATEWAY: u32 = 0x0002;
 const REJECT: u32 = 0x0200;
+/// RTF_ANYCAST, RTF_CACHE and RTF_LOCAL of `linux/ipv6_route.h`: what the host makes for itself.
+const MADE: u32 = 0x0010_0000 | 0x0100_0000 | 0x8000_0000;
 /// TCP_ESTABLISHED.
 const ESTABLISHED: &str = "01";
 
@@ -25,13 +27,13 @@ pub(super) struct Address {
     pub(super) length: u8,
 }
 
-/// A route of the kernel's main table.
+/// A route of the kernel: of its main table, and of IPv6 of any table, since it tells those by one list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Route {
     pub(super) interface: String,
-    pub(super) prefix: Ipv4Net,
+    pub(super) prefix: IpNet,
     /// The next hop; none for a subnet that the interface is on.
-    pub(super) via: Option<Ipv4Addr>,
+    pub(super) via: Option<IpAddr>,
     pub(super) metric: u32,
 }
 
@@ -54,7 +56,7 @@ impl Network {
     /// Reads the kernel's tables; one that is not there is empty.
     pub(super) fn read(host: &Host, addresses: &[Address], ssh_connection: Option<&str>) -> Self {
         let table = |name: &str| fs::read_to_string(host.proc.join("net").join(name)).unwrap_or_default();
-        let routes = routes4(&table("route"));
+        let mut routes = routes4(&table("route"));
         let default4 = routes
             .iter()
             .filter(|route| route.prefix.prefix_len() == 0)
@@ -67,6 +69,7 @@ impl Network {
                 reason: "the host's default route".to_owned(),
             })
             .collect();
+        routes.extend(routes6(&table("ipv6_route")));
         let ports = ssh_ports(ssh_connection);
         let locals = [
             connections(&table("tcp"), &ports),
@@ -157,15 +160,17 @@ fn routes4(text: &str) -> Vec<Route> {
         let prefix = Ipv4Net::with_netmask(ipv4(destination)?, ipv4(mask)?).ok()?;
         Some(Route {
             interface: interface.to_owned(),
-            prefix: prefix.trunc(),
-            via: (flags & GATEWAY != 0).then(|| ipv4(gateway)).flatten(),
+            prefix: prefix.trunc().into(),
+            via: (flags & GATEWAY != 0)
+                .then(|| ipv4(gateway).map(IpAddr::V4))
+                .flatten(),
             metric: metric.parse().ok()?,
         })
     };
     text.lines().skip(1).filter_map(route).collect()
 }
 
-/// Interfaces of the default routes in `/proc/net/ipv6_route`.
+/// Interfaces of the default routes in `/proc/net/ipv6_route`, those of some sources only included.
 fn default_routes6(text: &str) -> Vec<String> {
     let interface = |line: &str| {
         let fields: Vec<_> = line.split_ascii_whitespace().collect();
@@ -176,6 +181,44 @@ fn default_routes6(text: &str) -> Vec<String> {
         (default && is_used(flags).is_some()).then(|| interface.to_owned())
     };
     text.lines().filter_map(interface).collect()
+}
+
+/// The routes in `/proc/net/ipv6_route` that lead off their link, for packets of all sources.
+fn routes6(text: &str) -> Vec<Route> {
+    let route = |line: &str| {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [
+            destination,
+            length,
+            _source,
+            "00",
+            gateway,
+            metric,
+            _references,
+            _use,
+            flags,
+            interface,
+        ] = fields[..]
+        else {
+            return None;
+        };
+        let flags = is_used(flags).filter(|flags| flags & MADE == 0)?;
+        let address = |text: &str| {
+            let bits = (text.len() == 32).then(|| u128::from_str_radix(text, 16).ok())??;
+            Some(Ipv6Addr::from_bits(bits))
+        };
+        let prefix = Ipv6Net::new(address(destination)?, u8::from_str_radix(length, 16).ok()?).ok()?;
+        let on_link = prefix.addr().is_multicast() || prefix.addr().is_unicast_link_local();
+        (!on_link).then_some(Route {
+            interface: interface.to_owned(),
+            prefix: prefix.trunc().into(),
+            via: (flags & GATEWAY != 0)
+                .then(|| address(gateway).map(IpAddr::V6))
+                .flatten(),
+            metric: u32::from_str_radix(metric, 16).ok()?,
+        })
+    };
+    text.lines().filter_map(route).collect()
 }
 
 /// The flags of a route, unless it is down or refuses packets.
@@ -288,6 +331,46 @@ eth2\t00000000\t0102A8C0\t0002\t0\t0\t100\t00000000\t0\t0\t0
         assert_eq!(default_routes6(&text), ["eth0"]);
     }
 
+    #[test]
+    fn routes_of_ipv6_are_those_that_are_used_and_leave_their_link() {
+        let zero = "0".repeat(32);
+        let line = |destination: &str, gateway: &str, metric: &str, flags: &str, interface: &str| {
+            let (address, length) = destination.split_once('/').unwrap();
+            let hex = |text: &str| format!("{:032x}", text.parse::<Ipv6Addr>().unwrap().to_bits());
+            format!(
+                "{} {:02x} {zero} 00 {} {metric} 00000001 00000000 {flags} {interface}\n",
+                hex(address),
+                length.parse::<u8>().unwrap(),
+                hex(gateway)
+            )
+        };
+        let text = [
+            line("::/0", "fe80::1", "00000400", "00450003", "eth0"),
+            line("2001:db8:1::/64", "::", "00000100", "00000001", "eth1"),
+            line("2001:db8:1::/128", "::", "00000000", "80300001", "eth1"),
+            line("2001:db8:1::7/128", "::", "00000000", "80200001", "eth1"),
+            line("fe80::/64", "::", "00000100", "00000001", "eth1"),
+            line("ff00::/8", "::", "00000100", "00000001", "eth1"),
+            line("2001:db8:2::/48", "2001:db8:1::2", "00000400", "00000002", "eth1"),
+            line("::/0", "::", "ffffffff", "00200200", "lo"),
+        ]
+        .concat();
+        let from_source = text.lines().next().unwrap().replace(" 00 ", " 40 ");
+        let route = |interface: &str, prefix: &str, via: Option<&str>, metric| Route {
+            interface: interface.into(),
+            prefix: prefix.parse().unwrap(),
+            via: via.map(|via| via.parse().unwrap()),
+            metric,
+        };
+        assert_eq!(
+            routes6(&format!("{text}{from_source}\n")),
+            [
+                route("eth0", "::/0", Some("fe80::1"), 1024),
+                route("eth1", "2001:db8:1::/64", None, 256),
+            ]
+        );
+    }
+
     // A listener on 22, a connection to 192.168.2.10 port 22, one from there to somewhere's port 22, a closing one.
     #[cfg(target_endian = "little")]
     #[test]
@@ -319,7 +402,7 @@ eth2\t00000000\t0102A8C0\t0002\t0\t0\t100\t00000000\t0\t0\t0
     proptest! {
         #[test]
         fn any_text_in_place_of_a_kernel_table_is_survived(text in "[ -~\n\t]{0,200}") {
-            let _ = (routes4(&text), default_routes6(&text), connections(&text, &[22]));
+            let _ = (routes4(&text), routes6(&text), default_routes6(&text), connections(&text, &[22]));
         }
     }
 }

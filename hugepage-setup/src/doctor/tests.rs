@@ -203,7 +203,9 @@ fn cloud() -> Place {
     }
     place.address("ens5", "10.0.1.20", 24);
     place.address("ens6", "10.0.2.20", 24);
+    place.address("ens5", "2001:db8:1::20", 64);
     place.route("ens5", "0.0.0.0/0", Some("10.0.1.1"), 100);
+    place.route("ens5", "::/0", Some("fe80::1"), 1024);
     place.route("ens5", "10.0.1.0/24", None, 100);
     place
 }
@@ -255,8 +257,14 @@ fn the_interface_that_the_host_needs_is_no_candidate_and_a_problem_when_it_is_na
         ["tollgate-primary --config ens5.toml --take-over"]
     );
     let config = config(&named);
+    assert_eq!(
+        strings(&config["interface"][0]["addresses"]),
+        ["10.0.1.20/24", "2001:db8:1::20/64"]
+    );
     assert_eq!(config["route"][0]["via"].as_str(), Some("10.0.1.1"));
-    assert_eq!(config["route"].as_array().unwrap().len(), 1);
+    assert_eq!(config["route"][1]["via"].as_str(), Some("fe80::1"));
+    assert_eq!(config["route"][1]["interface"].as_str(), Some("ens5"));
+    assert_eq!(config["route"].as_array().unwrap().len(), 2);
 }
 
 #[test]

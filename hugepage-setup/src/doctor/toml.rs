@@ -1,8 +1,8 @@
 //! A configuration to start with: one interface, with the addresses, the MTU and the routes that the kernel's has now.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::host_facts::Cpus;
 use super::network::{Network, Route};
@@ -11,6 +11,8 @@ use super::report::comment;
 
 /// What `[[interface]]` takes as mtu.
 const MTU: std::ops::RangeInclusive<u32> = 68..=9000;
+/// The MTU that IPv6 needs (RFC 8200 section 5).
+const MTU6: u32 = 1280;
 /// The longest name of an interface.
 const NAME: usize = 15;
 /// The longest name of an instance.
@@ -46,7 +48,7 @@ pub(super) fn configuration(proposal: &Proposal<'_>, cpus: &Cpus, network: &Netw
             quoted(&af_xdp)
         )));
     }
-    let addresses = Addresses::of(network, kernel);
+    let addresses = Addresses::of(network, kernel, mtu);
     text.push_str(&addresses.text());
     text.push_str(&format!("mtu       = {mtu}\n"));
     if mtu != present {
@@ -78,12 +80,12 @@ fn best_routes<'a>(network: &'a Network, kernel: Option<&str>) -> Vec<&'a Route>
 
 /// Addresses of an interface, as the primary takes them and those that it does not.
 struct Addresses {
-    good: Vec<Ipv4Net>,
+    good: Vec<IpNet>,
     refused: Vec<String>,
 }
 
 impl Addresses {
-    fn of(network: &Network, kernel: Option<&str>) -> Self {
+    fn of(network: &Network, kernel: Option<&str>, mtu: u32) -> Self {
         let mut addresses = Self {
             good: Vec::new(),
             refused: Vec::new(),
@@ -93,14 +95,15 @@ impl Addresses {
             .iter()
             .filter(|found| Some(found.interface.as_str()) == kernel)
         {
-            let net = match found.address {
-                IpAddr::V4(address) => Ipv4Net::new(address, found.length).ok(),
-                IpAddr::V6(_) => None,
-            };
-            let known = |net: &Ipv4Net| addresses.good.iter().any(|good| good.addr() == net.addr());
-            match net {
-                Some(net) if known(&net) => {}
-                Some(net) if is_for_interface(net) => addresses.good.push(net),
+            // The primary makes its own from the MAC address.
+            if is_link_local(found.address) {
+                continue;
+            }
+            match IpNet::new(found.address, found.length) {
+                Ok(net) if addresses.has(net.addr()) => {}
+                Ok(net) if is_for_interface(net) && (net.addr().is_ipv4() || mtu >= MTU6) => {
+                    addresses.good.push(net);
+                }
                 _ => addresses
                     .refused
                     .push(format!("{}/{}", found.address, found.length)),
@@ -114,12 +117,14 @@ impl Addresses {
         let mut text = format!("addresses = [{}]\n", good.join(", "));
         if self.good.is_empty() {
             text.push_str(&comment(
-                "The kernel has no IPv4 address for it: write yours between the brackets, as in \"192.168.10.1/24\".",
+                "The kernel has no address for it: write yours between the brackets, as in \"192.168.10.1/24\" or \
+                 \"2001:db8:10::1/64\".",
             ));
         }
         if !self.refused.is_empty() {
             text.push_str(&comment(&format!(
-                "Tollgate has no IPv6 yet, nor addresses that are no single host's: {}",
+                "Addresses of the kernel that Tollgate does not take (they are no single host's, or of IPv6 with an MTU below \
+                 {MTU6}): {}",
                 self.refused.join(", ")
             )));
         }
@@ -128,52 +133,81 @@ impl Addresses {
 
     /// A route, as a comment if the primary would refuse it, and not at all if it makes it by itself.
     fn route(&self, route: &Route, name: &str) -> String {
-        let connected = self.good.iter().any(|net| net.trunc() == route.prefix);
-        let own = route.prefix.prefix_len() == 32 && self.has(route.prefix.addr());
+        let prefix = route.prefix;
+        let connected = self.good.iter().any(|net| net.trunc() == prefix);
+        let own = prefix.prefix_len() == prefix.max_prefix_len() && self.has(prefix.addr());
         if connected || own {
             return String::new();
         }
-        let prefix = quoted(&route.prefix.to_string());
+        let head = format!("\n[[route]]\nprefix    = {}\n", quoted(&prefix.to_string()));
+        let interface = format!("interface = {}\n", quoted(name));
         match route.via {
             Some(via) if !self.reaches(via) => comment(&format!(
-                "The route to {} goes by {via}, which is on no subnet of this interface.",
-                route.prefix
+                "The route to {prefix} goes by {via}, which is on no subnet of this interface."
             )),
-            Some(via) => format!(
-                "\n[[route]]\nprefix = {prefix}\nvia    = {}\n",
-                quoted(&via.to_string())
-            ),
-            None => format!(
-                "\n[[route]]\nprefix    = {prefix}\ninterface = {}\n",
-                quoted(name)
-            ),
+            Some(via) => {
+                let via = format!("via       = {}\n", quoted(&via.to_string()));
+                // Every link may have a link-local address.
+                let on = if route.via.is_some_and(is_link_local) {
+                    &interface
+                } else {
+                    ""
+                };
+                format!("{head}{via}{on}")
+            }
+            None if !self.speaks(prefix.addr()) => comment(&format!(
+                "The route to {prefix} leads out of this interface, which has no address of that family."
+            )),
+            None => format!("{head}{interface}"),
         }
     }
 
-    fn has(&self, address: Ipv4Addr) -> bool {
+    fn has(&self, address: IpAddr) -> bool {
         self.good.iter().any(|net| net.addr() == address)
     }
 
+    /// Whether there is an address of the family of this one, to ask from.
+    fn speaks(&self, address: IpAddr) -> bool {
+        self.good
+            .iter()
+            .any(|net| net.addr().is_ipv4() == address.is_ipv4())
+    }
+
     /// Whether an address can be a next hop: another host's on a connected subnet.
-    fn reaches(&self, via: Ipv4Addr) -> bool {
+    fn reaches(&self, via: IpAddr) -> bool {
+        if is_link_local(via) {
+            return self.speaks(via);
+        }
         let of_subnet = self
             .good
             .iter()
-            .filter(|net| net.prefix_len() < 32 && net.contains(&via))
+            .filter(|net| net.prefix_len() < net.max_prefix_len() && net.contains(&via))
             .max_by_key(|net| net.prefix_len());
         !self.has(via) && of_subnet.is_some_and(|net| is_host(*net, via))
     }
 }
 
-/// What the primary takes as an address of an interface (RFC 1122 section 3.2.1.3).
-fn is_for_interface(net: Ipv4Net) -> bool {
-    let [first, ..] = net.addr().octets();
-    net.prefix_len() > 0 && (1..224).contains(&first) && first != 127 && is_host(net, net.addr())
+fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local())
 }
 
-/// Whether an address is neither the subnet's own nor its broadcast address; a /31 has neither (RFC 3021).
-fn is_host(net: Ipv4Net, address: Ipv4Addr) -> bool {
-    net.prefix_len() >= 31 || (address != net.network() && address != net.broadcast())
+/// What the primary takes as an address of an interface (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+fn is_for_interface(net: IpNet) -> bool {
+    let unicast = match net.addr() {
+        IpAddr::V4(v4) => (1..224).contains(&v4.octets()[0]) && !v4.is_loopback(),
+        IpAddr::V6(v6) => {
+            !(v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() || v6.to_ipv4_mapped().is_some())
+        }
+    };
+    net.prefix_len() > 0 && unicast && is_host(net, net.addr())
+}
+
+/// Whether an address is a host's: neither the subnet's own, which of IPv6 is its routers', nor its broadcast address. A /31
+/// and a /127 have none of these (RFC 3021, RFC 6164).
+fn is_host(net: IpNet, address: IpAddr) -> bool {
+    let two_or_one = net.max_prefix_len() - net.prefix_len() < 2;
+    let broadcast = address.is_ipv4() && address == net.broadcast();
+    two_or_one || (address != net.network() && !broadcast)
 }
 
 /// A name for `[[interface]]`: that of the kernel's, or of the PCI address without its domain.

@@ -64,7 +64,7 @@ pub enum Event {
     /// A route was deleted by request.
     RouteDeleted {
         /// Its prefix.
-        prefix: ipnet::Ipv4Net,
+        prefix: ipnet::IpNet,
     },
     /// An address came or went.
     Address {
@@ -74,6 +74,15 @@ pub enum Event {
         address: ipnet::IpNet,
         /// Whether it came.
         added: bool,
+    },
+    /// An IPv6 address was looked for on its link, RFC 4862 section 5.4.
+    AddressState {
+        /// Name of the interface.
+        interface: String,
+        /// Address and prefix length.
+        address: ipnet::IpNet,
+        /// The new state, as `addr show` names it.
+        state: String,
     },
     /// An interface gets packets that only hardware offloads could have finished.
     Offload {

@@ -53,12 +53,17 @@ counter_enum! {
         TxPackets => "tx_packets",
         /// Their bytes, from the Ethernet destination on, without FCS.
         TxBytes => "tx_bytes",
-        /// Received packets handed to the control thread, which is their end: ARP.
+        /// Received packets handed to the control thread, which is their end: ARP and neighbour discovery.
         Delivered => "delivered",
-        /// Packets that the gateway made itself and sent to this interface: ARP, and those of tools.
+        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors, and
+        /// those of tools.
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
+        /// ICMP and ICMPv6 errors made for dropped packets that came in here; among the originated.
+        IcmpErrors => "icmp_errors",
+        /// Errors that would have been made, had there not been so many: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f).
+        IcmpErrorsPoliced => "icmp_errors_policed",
         /// Packets waiting for a neighbour's answer or with a tool now: goes up and down. Counted where they came in.
         Waiting => "waiting",
     }
@@ -88,6 +93,10 @@ counter_enum! {
         ArpMalformed => "arp_malformed",
         /// More ARP than the policer lets through to the control thread.
         ArpPoliced => "arp_policed",
+        /// A neighbour solicitation or advertisement that RFC 4861 section 7.1 says to discard.
+        NdMalformed => "nd_malformed",
+        /// More neighbour discovery than the policer lets through to the control thread.
+        NdPoliced => "nd_policed",
         /// The ring to the control thread, or to the tool that decides about such packets, was full.
         PuntRingFull => "punt_ring_full",
         /// More packets than the policer of their class lets through to a tool.
@@ -110,6 +119,10 @@ counter_enum! {
         Ip4TotalLength => "ip4_total_length",
         /// IPv4 header checksum is wrong.
         Ip4Checksum => "ip4_checksum",
+        /// IPv4 options that overrun the header or each other.
+        Ip4Options => "ip4_options",
+        /// A source route leads through an address of the gateway, which follows none; RFC 7126 section 4.3.
+        Ip4SourceRoute => "ip4_source_route",
         /// A source that no packet on a wire has: multicast, broadcast, loopback, 0/8; RFC 1812 section 5.3.7.
         Ip4MartianSource => "ip4_martian_source",
         /// A destination that is never forwarded: loopback, 0/8, 240/4; RFC 1812 section 5.3.7.
@@ -120,7 +133,31 @@ counter_enum! {
         Ip4DirectedBroadcast => "ip4_directed_broadcast",
         /// Unicast IPv4 in a link-layer broadcast or multicast; RFC 1812 section 5.3.4.
         Ip4LinkBroadcast => "ip4_link_broadcast",
-        /// The TTL ran out here.
+        /// Shorter than its IPv6 header.
+        Ip6Truncated => "ip6_truncated",
+        /// IPv6 version is not 6.
+        Ip6Version => "ip6_version",
+        /// IPv6 payload length longer than the frame.
+        Ip6PayloadLength => "ip6_payload_length",
+        /// A source that no packet on a wire has: multicast, loopback, IPv4-mapped, or none; RFC 4291 section 2.
+        Ip6MartianSource => "ip6_martian_source",
+        /// A destination that is never forwarded: loopback, IPv4-mapped, or none; RFC 4291 section 2.
+        Ip6MartianDestination => "ip6_martian_destination",
+        /// Multicast, which the gateway does not forward, and which nothing here takes.
+        Ip6Multicast => "ip6_multicast",
+        /// Unicast IPv6 in a link-layer multicast.
+        Ip6LinkMulticast => "ip6_link_multicast",
+        /// A link-local destination that is not the gateway's: such packets stay on their link, RFC 4291 section 2.5.6.
+        Ip6LinkLocal => "ip6_link_local",
+        /// A link-local source on its way off its link, RFC 4291 section 2.5.6.
+        Ip6Scope => "ip6_scope",
+        /// Extension headers of a packet for the gateway itself that overrun, are too many, or in a place where they may not be.
+        Ip6ExtensionHeader => "ip6_extension_header",
+        /// An option of a packet for the gateway itself that is not known here and says to discard, RFC 8200 section 4.2.
+        Ip6Option => "ip6_option",
+        /// A routing header of a packet for the gateway itself that asks to be followed, RFC 8200 section 4.4.
+        Ip6RoutingHeader => "ip6_routing_header",
+        /// The TTL or hop limit ran out here.
         TtlExpired => "ttl_expired",
         /// No route to the destination.
         NoRoute => "no_route",
@@ -132,7 +169,7 @@ counter_enum! {
         Oversize => "oversize",
         /// Came with an unfinished TCP or UDP checksum: an offload of the kernel device is on.
         PartialChecksum => "partial_checksum",
-        /// The next hop did not answer ARP.
+        /// The next hop did not answer ARP or neighbour solicitations.
         NeighborFailed => "neighbor_failed",
         /// More packets wait for this next hop than are kept.
         NeighborQueueFull => "neighbor_queue_full",
@@ -195,6 +232,12 @@ impl Geometry {
 
     pub(crate) fn cells(&self) -> usize {
         self.block_cells() * self.writers
+    }
+
+    /// The same for numbers that a reader found; `None` if there cannot be as many.
+    pub(crate) fn checked_cells(&self) -> Option<usize> {
+        let interfaces = self.interfaces.checked_mul(INTERFACE_CELLS)?;
+        interfaces.checked_add(WORKER_CELLS)?.checked_mul(self.writers)
     }
 }
 

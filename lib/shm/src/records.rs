@@ -106,6 +106,18 @@ raw_enum! {
 }
 
 raw_enum! {
+    /// Whether an address of the gateway is in use, named as in RFC 4862.
+    pub enum AddressState {
+        /// In use.
+        Preferred = 1 => "preferred",
+        /// Being looked for on the link: duplicate address detection, RFC 4862 section 5.4.
+        Tentative = 2 => "tentative",
+        /// Another host has it: not in use.
+        Duplicate = 3 => "duplicate",
+    }
+}
+
+raw_enum! {
     /// What an idle worker does.
     pub enum IdlePolicy {
         /// Backs off from spinning to sleeping.
@@ -170,12 +182,12 @@ record! {
         pub address: [u8; 16],
         /// Length of the connected prefix in bits, in the address's own family.
         pub prefix_length: u8,
-        /// Zero.
-        pub reserved: u8,
+        /// An [`AddressState`].
+        pub state: u8,
         /// Index of the interface.
         pub interface: u16,
         /// Zero.
-        pub reserved2: u32,
+        pub reserved: u32,
     }
 }
 
@@ -189,6 +201,26 @@ record! {
         /// Index of the interface it leaves by; `u16::MAX` where the kind has none.
         pub interface: u16,
         /// Prefix length, 0 to 32.
+        pub prefix_length: u8,
+        /// A [`RouteKind`].
+        pub kind: u8,
+        /// A [`RouteProtocol`].
+        pub protocol: u8,
+        /// Zero.
+        pub reserved: [u8; 3],
+    }
+}
+
+record! {
+    /// An IPv6 route.
+    pub struct Route6 {
+        /// Network address.
+        pub prefix: [u8; 16],
+        /// Next hop; zero where the kind has none.
+        pub next_hop: [u8; 16],
+        /// Index of the interface it leaves by; `u16::MAX` where the kind has none.
+        pub interface: u16,
+        /// Prefix length, 0 to 128.
         pub prefix_length: u8,
         /// A [`RouteKind`].
         pub kind: u8,
@@ -288,10 +320,10 @@ pub fn from_ip_field(field: [u8; 16]) -> IpAddr {
     v6.to_ipv4_mapped().map_or(IpAddr::V6(v6), IpAddr::V4)
 }
 
-impl Route4 {
-    /// The `interface` of a route that leaves by none.
-    pub const NO_INTERFACE: u16 = u16::MAX;
+/// The `interface` of a route that leaves by none.
+pub const NO_INTERFACE: u16 = u16::MAX;
 
+impl Route4 {
     /// The network address.
     pub fn network(&self) -> Ipv4Addr {
         Ipv4Addr::from(self.prefix)
@@ -300,6 +332,18 @@ impl Route4 {
     /// The next hop, where the kind has one.
     pub fn gateway(&self) -> Option<Ipv4Addr> {
         (self.kind == RouteKind::Via as u8).then(|| Ipv4Addr::from(self.next_hop))
+    }
+}
+
+impl Route6 {
+    /// The network address.
+    pub fn network(&self) -> Ipv6Addr {
+        Ipv6Addr::from(self.prefix)
+    }
+
+    /// The next hop, where the kind has one.
+    pub fn gateway(&self) -> Option<Ipv6Addr> {
+        (self.kind == RouteKind::Via as u8).then(|| Ipv6Addr::from(self.next_hop))
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use nix::ifaddrs::getifaddrs;
 
 use super::ClaimError;
-use super::sockets::{connections, default_routes4, default_routes6, ssh_ports};
+use super::sockets::{connections, default_routes4, default_routes6, interfaces6, ssh_ports};
 use crate::config::{Config, Interface};
 
 /// Where sysfs has PCI devices and interfaces.
@@ -173,6 +173,28 @@ fn carried(net: &Path, interface: &str) -> Vec<String> {
         }
     }
     carried
+}
+
+/// Says so when the kernel has IPv6 on an interface on which the gateway has it: it would answer for a link-local address of the
+/// same MAC address, and errors of its own.
+pub fn warn_of_kernel_ipv6(config: &Config) {
+    // Not there when the kernel has no IPv6.
+    let text = std::fs::read_to_string("/proc/net/if_inet6").unwrap_or_default();
+    let with_ipv6 = interfaces6(&text);
+    for interface in &config.interfaces {
+        let ours = interface.addresses.iter().any(|address| address.addr().is_ipv6());
+        if let Some(kernel) = interface.device.kernel_interface()
+            && ours
+            && with_ipv6.contains(&kernel)
+        {
+            tracing::warn!(
+                target: "port",
+                "{}: the kernel has IPv6 addresses on {kernel} as well and answers beside this gateway: run 'sysctl -w \
+                 net.ipv6.conf.{kernel}.disable_ipv6=1' in its namespace",
+                interface.name
+            );
+        }
+    }
 }
 
 #[cfg(test)]

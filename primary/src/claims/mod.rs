@@ -10,7 +10,7 @@ use shm::records::IdlePolicy;
 
 use crate::config::{Config, Device, PciAddress};
 
-pub use self::host::{guard_interfaces, guard_pci};
+pub use self::host::{guard_interfaces, guard_pci, warn_of_kernel_ipv6};
 
 /// Why something cannot be had.
 #[derive(Debug, thiserror::Error)]

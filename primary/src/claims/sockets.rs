@@ -1,4 +1,4 @@
-//! What the kernel's own tables say of the host's traffic: default routes and connections. Formats: proc_net_tcp and
+//! What the kernel's own tables say of the host's traffic: default routes, connections, addresses. Formats: proc_net_tcp and
 //! route(8); the parsers take text.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -41,6 +41,18 @@ pub(super) fn default_routes6(text: &str) -> Vec<&str> {
         };
         let default = length == "00" && destination.bytes().all(|byte| byte == b'0');
         (default && is_used(flags)).then_some(interface)
+    }
+    text.lines().filter_map(interface).collect()
+}
+
+/// Interfaces with an IPv6 address in `/proc/net/if_inet6`, each as often as it has one.
+pub(super) fn interfaces6(text: &str) -> Vec<&str> {
+    fn interface(line: &str) -> Option<&str> {
+        let fields: Vec<_> = line.split_ascii_whitespace().collect();
+        let [_address, _index, _length, _scope, _flags, interface] = fields[..] else {
+            return None;
+        };
+        Some(interface)
     }
     text.lines().filter_map(interface).collect()
 }
@@ -123,6 +135,13 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
 ";
 
     #[test]
+    fn interfaces_with_ipv6_are_named() {
+        let text = "00000000000000000000000000000001 01 80 10 80       lo\n\
+                    fe800000000000000000fffe00000001 07 40 20 80       a0\n";
+        assert_eq!(interfaces6(text), ["lo", "a0"]);
+    }
+
+    #[test]
     fn default_routes_that_are_up_name_their_interfaces() {
         assert_eq!(default_routes4(ROUTE), ["eth0"]);
         assert_eq!(default_routes6(ROUTE6), ["eth0"]);
@@ -157,7 +176,7 @@ fe800000000000000000000000000000 40 00000000000000000000000000000000 00 00000000
     proptest! {
         #[test]
         fn any_text_in_place_of_a_kernel_table_is_survived(text in "[ -~\n\t]{0,200}") {
-            let _ = (default_routes4(&text), default_routes6(&text), connections(&text, &[22]));
+            let _ = (default_routes4(&text), default_routes6(&text), interfaces6(&text), connections(&text, &[22]));
         }
     }
 }

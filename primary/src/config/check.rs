@@ -1,30 +1,48 @@
 //! What sections say of each other: names that must exist, things that may be there once, subnets that must not overlap.
+//!
+//! Both families go one way. Link-local addresses are apart: each is one interface's, and all interfaces have their subnet.
 
-use std::collections::{BTreeSet, HashMap};
-use std::net::Ipv4Addr;
+use std::collections::{BTreeSet, HashMap, HashSet};
+use std::net::IpAddr;
 
-use control::message::RouteTarget;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::Limits;
+use super::address::{is_link_local, not_a_host_of};
 use super::document::{At, Document};
+use super::network::{RawInterface, RawNeighbor, RawRoute, no_such_interface};
 use super::problem::Place;
-use super::sections::{RawInterface, RawNeighbor, RawRoute, no_such_interface};
+
+/// The MTU that every link of IPv6 has (RFC 8200 section 5).
+const MIN_MTU6: u16 = 1280;
 
 /// An address of the gateway and the interface that has it.
 struct Owned<'a> {
     interface: &'a str,
-    address: Ipv4Net,
+    address: IpNet,
     place: Place,
+}
+
+/// An address, and the interface that it is on if it could be on any.
+type Scoped<'a> = (IpAddr, Option<&'a str>);
+
+fn scoped(address: IpAddr, interface: &str) -> Scoped<'_> {
+    (address, is_link_local(address).then_some(interface))
+}
+
+fn family(address: IpAddr) -> &'static str {
+    if address.is_ipv4() { "IPv4" } else { "IPv6" }
 }
 
 /// The gateway's addresses and the subnets that they connect it to.
 pub(super) struct Network<'a> {
     names: Vec<&'a str>,
     owned: Vec<Owned<'a>>,
-    own: HashMap<Ipv4Addr, &'a str>,
-    /// Interfaces by connected prefix, prefixes of /32 left out: nobody else is there.
-    subnets: HashMap<Ipv4Net, &'a str>,
+    own: HashMap<Scoped<'a>, &'a str>,
+    /// Which interface has addresses of which family.
+    families: HashSet<(&'a str, &'static str)>,
+    /// Interfaces by connected prefix, those of a single address left out: nobody else is there.
+    subnets: HashMap<IpNet, &'a str>,
     lengths: BTreeSet<u8>,
 }
 
@@ -37,31 +55,38 @@ impl<'a> Network<'a> {
                 .collect(),
             owned: Vec::new(),
             own: HashMap::new(),
+            families: HashSet::new(),
             subnets: HashMap::new(),
             lengths: BTreeSet::new(),
         };
         for raw in interfaces {
-            let interface = raw.name.as_ref().map_or("?", |name| &name.value);
+            let interface = raw.label();
             for at in &raw.addresses {
-                network.owned.push(Owned {
-                    interface,
-                    address: at.value,
-                    place: at.place,
-                });
-                network.own.entry(at.value.addr()).or_insert(interface);
-                if at.value.prefix_len() < 32 {
-                    network.subnets.entry(at.value.trunc()).or_insert(interface);
-                    network.lengths.insert(at.value.prefix_len());
-                }
+                network.own(interface, at);
             }
         }
         network
     }
 
+    fn own(&mut self, interface: &'a str, at: &At<IpNet>) {
+        let (net, address) = (at.value, at.value.addr());
+        self.owned.push(Owned {
+            interface,
+            address: net,
+            place: at.place,
+        });
+        self.own.entry(scoped(address, interface)).or_insert(interface);
+        self.families.insert((interface, family(address)));
+        if net.prefix_len() < net.max_prefix_len() && !is_link_local(address) {
+            self.subnets.entry(net.trunc()).or_insert(interface);
+            self.lengths.insert(net.prefix_len());
+        }
+    }
+
     /// The connected subnet that holds an address, and its interface.
-    fn subnet_of(&self, address: Ipv4Addr) -> Option<(Ipv4Net, &'a str)> {
+    fn subnet_of(&self, address: IpAddr) -> Option<(IpNet, &'a str)> {
         self.lengths.iter().rev().find_map(|length| {
-            let subnet = Ipv4Net::new(address, *length).ok()?.trunc();
+            let subnet = IpNet::new(address, *length).ok()?.trunc();
             self.subnets.get(&subnet).map(|interface| (subnet, *interface))
         })
     }
@@ -78,7 +103,31 @@ impl<'a> Network<'a> {
             );
             document.report(first.place, sentence);
         }
-        let mut sorted: Vec<&Owned<'_>> = self.owned.iter().collect();
+        self.check_overlaps(document);
+        let mut seen: HashMap<(IpAddr, &str), Place> = HashMap::new();
+        let mut link_local: HashMap<&str, &Owned<'_>> = HashMap::new();
+        for owned in &self.owned {
+            let (interface, address) = (owned.interface, owned.address.addr());
+            let sentence = if let Some(first) = seen.insert((address, interface), owned.place) {
+                format!("{interface} has {address} already ({first}): remove one")
+            } else if is_link_local(address)
+                && let Some(first) = link_local.insert(interface, owned)
+            {
+                format!(
+                    "{interface} has the link-local address {} already ({}): remove one",
+                    first.address.addr(),
+                    first.place
+                )
+            } else {
+                continue;
+            };
+            document.report(owned.place, sentence);
+        }
+    }
+
+    fn check_overlaps(&self, document: &Document<'_>) {
+        let everywhere = |owned: &&Owned<'_>| is_link_local(owned.address.addr());
+        let mut sorted: Vec<&Owned<'_>> = self.owned.iter().filter(|owned| !everywhere(owned)).collect();
         sorted.sort_by_key(|owned| (owned.address.network(), owned.address.prefix_len(), owned.place));
         // Two prefixes are apart or one holds the other, so those that hold the next one lie on a stack.
         let mut enclosing: Vec<&Owned<'_>> = Vec::new();
@@ -106,94 +155,138 @@ impl<'a> Network<'a> {
                 enclosing.push(owned);
             }
         }
-        let mut seen: HashMap<(Ipv4Addr, &str), Place> = HashMap::new();
-        for owned in &self.owned {
-            if let Some(first) = seen.insert((owned.address.addr(), owned.interface), owned.place) {
-                let sentence = format!(
-                    "{} has {} already ({first}): remove one",
-                    owned.interface,
-                    owned.address.addr()
-                );
-                document.report(owned.place, sentence);
-            }
-        }
     }
 
     pub(super) fn check_routes(&self, document: &Document<'_>, routes: &[RawRoute], limits: &Limits) {
-        if let Some(prefix) = routes
-            .get(limits.routes4 as usize)
-            .and_then(|raw| raw.prefix.as_ref())
-        {
-            let sentence = format!(
-                "there are {} routes and [limits] has room for {}: raise routes4 there",
-                routes.len(),
-                limits.routes4
-            );
-            document.report(prefix.place, sentence);
+        let prefixes = || routes.iter().filter_map(|raw| raw.prefix.as_ref());
+        for (name, key, limit) in [
+            ("IPv4", "routes4", limits.routes4),
+            ("IPv6", "routes6", limits.routes6),
+        ] {
+            let of_family = || prefixes().filter(|at| family(at.value.addr()) == name);
+            if let Some(first) = of_family().nth(limit as usize) {
+                let sentence = format!(
+                    "there are {} {name} routes and [limits] has room for {limit}: raise {key} there",
+                    of_family().count()
+                );
+                document.report(first.place, sentence);
+            }
         }
-        let mut seen: HashMap<Ipv4Net, Place> = HashMap::new();
+        let mut seen: HashMap<IpNet, Place> = HashMap::new();
+        for prefix in prefixes() {
+            self.check_destination(document, prefix);
+            if let Some(first) = seen.insert(prefix.value, prefix.place) {
+                let sentence = format!(
+                    "there is a route to {} already ({first}): remove one",
+                    prefix.value
+                );
+                document.report(prefix.place, sentence);
+            }
+        }
         for raw in routes {
-            if let Some(prefix) = &raw.prefix {
-                self.check_destination(document, prefix);
-                if let Some(first) = seen.insert(prefix.value, prefix.place) {
-                    let sentence = format!(
-                        "there is a route to {} already ({first}): remove one",
-                        prefix.value
-                    );
-                    document.report(prefix.place, sentence);
-                }
-            }
-            match raw.target.as_ref().map(|at| (at.place, &at.value)) {
-                Some((place, RouteTarget::Via(via))) => self.check_next_hop(document, place, *via),
-                Some((place, RouteTarget::Interface(name))) => {
-                    self.check_interface(document, place, name);
-                }
-                Some((_, RouteTarget::Blackhole)) | None => {}
-            }
+            self.check_target(document, raw);
         }
     }
 
-    fn check_destination(&self, document: &Document<'_>, prefix: &At<Ipv4Net>) {
-        if let Some(interface) = self.subnets.get(&prefix.value) {
+    fn check_destination(&self, document: &Document<'_>, prefix: &At<IpNet>) {
+        let (net, single) = (prefix.value, prefix.value.max_prefix_len());
+        if let Some(interface) = self.subnets.get(&net) {
             let sentence = format!(
-                "{} is the subnet of {interface}, to which there is a route of its own: remove this one",
-                prefix.value
+                "{net} is the subnet of {interface}, to which there is a route of its own: remove this one"
             );
             document.report(prefix.place, sentence);
-        } else if let (32, Some(interface)) = (prefix.value.prefix_len(), self.own.get(&prefix.value.addr()))
+        } else if let (true, Some(interface)) =
+            (net.prefix_len() == single, self.own.get(&(net.addr(), None)))
         {
-            let sentence = format!(
-                "{} is the gateway's own address on {interface}: remove this route",
-                prefix.value
-            );
+            let sentence = format!("{net} is the gateway's own address on {interface}: remove this route");
             document.report(prefix.place, sentence);
         }
     }
 
-    fn check_next_hop(&self, document: &Document<'_>, place: Place, via: Ipv4Addr) {
-        let sentence = if let Some(interface) = self.own.get(&via) {
-            format!("the next hop {via} is the gateway's own address on {interface}: name the other router's")
-        } else {
-            match self.subnet_of(via) {
-                None => format!(
-                    "the next hop {via} is on no connected subnet: give an interface an address of its subnet, or name \
-                     another next hop"
-                ),
-                Some((subnet, interface)) if is_no_host(subnet, via) => {
-                    format!(
-                        "the next hop {via} is the network or broadcast address of {subnet} on {interface}: name a host's"
-                    )
+    /// Where a route leads.
+    fn check_target(&self, document: &Document<'_>, raw: &RawRoute) {
+        let interface = raw.interface.as_ref();
+        if interface.is_some_and(|at| !self.check_interface(document, at)) {
+            return;
+        }
+        let prefix = raw.prefix.as_ref().map(|at| at.value);
+        match (&raw.via, interface) {
+            (Some(via), _) => {
+                let sentence = match prefix {
+                    Some(prefix) if family(prefix.addr()) != family(via.value) => Some(format!(
+                        "the next hop {} is not of the family of {prefix}: name an {} address",
+                        via.value,
+                        family(prefix.addr())
+                    )),
+                    _ => self.host_fault("next hop", via.value, interface.map(|at| at.value.as_str())),
+                };
+                if let Some(sentence) = sentence {
+                    document.report(via.place, sentence);
                 }
-                Some(_) => return,
             }
-        };
-        document.report(place, sentence);
+            // Who is there is asked from an address.
+            (None, Some(at)) => {
+                if let Some(prefix) = prefix
+                    && !self.families.contains(&(&at.value, family(prefix.addr())))
+                {
+                    let sentence = format!(
+                        "the route to {prefix} leads out of {0}, which has no {1} address: give {0} one",
+                        at.value,
+                        family(prefix.addr())
+                    );
+                    document.report(at.place, sentence);
+                }
+            }
+            (None, None) => {}
+        }
     }
 
-    fn check_interface(&self, document: &Document<'_>, place: Place, name: &str) -> bool {
-        let known = self.names.contains(&name);
+    /// Why `address` is not another host's on a connected subnet, that of `interface` where one is named.
+    fn host_fault(&self, what: &str, address: IpAddr, interface: Option<&str>) -> Option<String> {
+        let own = match interface {
+            Some(interface) => self.own.get(&scoped(address, interface)),
+            None => self.own.get(&(address, None)),
+        };
+        if let Some(owner) = own {
+            return Some(format!(
+                "the {what} {address} is the gateway's own address on {owner}: name another host's"
+            ));
+        }
+        if is_link_local(address) {
+            return match interface {
+                None => Some(format!(
+                    "the {what} {address} is link-local, and every link may have it: say which one with interface = \"{}\"",
+                    self.names.first().unwrap_or(&"wan")
+                )),
+                Some(interface) if !self.families.contains(&(interface, family(address))) => Some(format!(
+                    "the {what} {address} is link-local on {interface}, which has no IPv6 address: give {interface} one"
+                )),
+                Some(_) => None,
+            };
+        }
+        match (self.subnet_of(address), interface) {
+            (None, None) => Some(format!(
+                "the {what} {address} is on no connected subnet: give an interface an address of its subnet, or name \
+                 another {what}"
+            )),
+            (None, Some(interface)) => Some(format!(
+                "the {what} {address} is on no subnet of {interface}: give {interface} an address there"
+            )),
+            (Some((subnet, there)), Some(interface)) if there != interface => Some(format!(
+                "the {what} {address} is in {subnet}, which is on {there} and not on {interface}: name {there}"
+            )),
+            (Some((subnet, there)), _) => not_a_host_of(subnet, address).map(|reason| {
+                format!(
+                    "the {what} {address} cannot be a host of {subnet} on {there}: {reason}; name a host's"
+                )
+            }),
+        }
+    }
+
+    fn check_interface(&self, document: &Document<'_>, at: &At<String>) -> bool {
+        let known = self.names.contains(&at.value.as_str());
         if !known {
-            document.report(place, no_such_interface(name, &self.names));
+            document.report(at.place, no_such_interface(&at.value, &self.names));
         }
         known
     }
@@ -215,64 +308,31 @@ impl<'a> Network<'a> {
             );
             document.report(address.place, sentence);
         }
-        let mut seen: HashMap<Ipv4Addr, Place> = HashMap::new();
+        let mut seen: HashMap<Scoped<'_>, Place> = HashMap::new();
         for raw in neighbors {
             let known = raw
                 .interface
                 .as_ref()
-                .filter(|at| self.check_interface(document, at.place, &at.value));
-            let Some(At {
-                place,
-                value: address,
-            }) = raw.address
-            else {
+                .filter(|at| self.check_interface(document, at));
+            let (Some(address), Some(interface)) = (&raw.address, known) else {
                 continue;
             };
-            if let Some(first) = seen.insert(address, place) {
+            let (place, address) = (address.place, address.value);
+            let there = seen.insert(scoped(address, &interface.value), place);
+            if let Some(first) = there {
                 document.report(
                     place,
                     format!("the neighbor {address} is there already ({first}): remove one"),
                 );
             }
-            if let Some(owner) = self.own.get(&address) {
-                document.report(
-                    place,
-                    format!("the neighbor {address} is the gateway itself, on {owner}: remove it"),
-                );
-            } else if let Some(interface) = known {
-                self.check_neighbor_subnet(document, place, address, &interface.value);
+            if let Some(sentence) = self.host_fault("neighbor", address, Some(&interface.value)) {
+                document.report(place, sentence);
             }
         }
     }
-
-    fn check_neighbor_subnet(
-        &self,
-        document: &Document<'_>,
-        place: Place,
-        address: Ipv4Addr,
-        interface: &str,
-    ) {
-        let sentence = match self.subnet_of(address) {
-            Some((_, there)) if there == interface => return,
-            Some((subnet, there)) => {
-                format!(
-                    "the neighbor {address} is in {subnet}, which is on {there} and not on {interface}: name {there}"
-                )
-            }
-            None => format!(
-                "the neighbor {address} is on no subnet of {interface}: give {interface} an address there"
-            ),
-        };
-        document.report(place, sentence);
-    }
 }
 
-/// Whether an address stands for the subnet or for all its hosts. A /31 has two hosts and neither (RFC 3021).
-fn is_no_host(subnet: Ipv4Net, address: Ipv4Addr) -> bool {
-    subnet.prefix_len() < 31 && (address == subnet.network() || address == subnet.broadcast())
-}
-
-/// Each name once, and each device once.
+/// Each name once, each device once, and packets as long as IPv6 needs them where there is IPv6.
 pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterface]) {
     if interfaces.is_empty() {
         document.report_missing("there is no [[interface]]: add one for each port");
@@ -280,7 +340,8 @@ pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterfa
     let mut names: HashMap<&str, Place> = HashMap::new();
     let mut devices: HashMap<String, (&str, Place)> = HashMap::new();
     for raw in interfaces {
-        let name = raw.name.as_ref().map_or("?", |at| at.value.as_str());
+        let name = raw.label();
+        check_mtu(document, raw);
         if let Some(At { place, .. }) = raw.name
             && let Some(first) = names.insert(name, place)
         {
@@ -309,4 +370,22 @@ pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterfa
             }
         }
     }
+}
+
+/// IPv6 needs an MTU of its own.
+fn check_mtu(document: &Document<'_>, raw: &RawInterface) {
+    let (Some(mtu), Some(first)) = (
+        raw.mtu.as_ref().filter(|mtu| mtu.value < MIN_MTU6),
+        raw.addresses.iter().find(|at| at.value.addr().is_ipv6()),
+    ) else {
+        return;
+    };
+    let sentence = format!(
+        "mtu = {} is too short for IPv6, and {} has {} ({}): give it at least {MIN_MTU6}, or remove that address",
+        mtu.value,
+        raw.label(),
+        first.value,
+        first.place
+    );
+    document.report(mtu.place, sentence);
 }

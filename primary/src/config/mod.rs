@@ -2,7 +2,8 @@
 //!
 //! ```text
 //!   text ─► document   TOML with places            every problem is noted as file:line:column: sentence,
-//!        ─► sections   keys, types, ranges         and the walk goes on to find the next
+//!        ─► sections,  keys, types, ranges         and the walk goes on to find the next
+//!           network
 //!        ─► check      what sections say of each other
 //!        ─► Config     plain types, nothing left to check
 //! ```
@@ -13,18 +14,19 @@ mod device;
 mod document;
 mod eal_args;
 pub mod machine;
+mod network;
 mod problem;
 mod sections;
 #[cfg(test)]
 mod tests;
 
 use std::fs;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use control::instance::InstanceName;
 use control::message::{PuntClass, Route};
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
 
@@ -35,7 +37,7 @@ use self::check::Network;
 pub(crate) use self::document::suggestion;
 use self::document::{At, Document, Section};
 use self::machine::Machine;
-use self::sections::{RawInterface, RawNeighbor, RawRoute};
+use self::network::{RawInterface, RawNeighbor, RawRoute};
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::{netns, plan};
@@ -111,11 +113,13 @@ impl EalConfig {
 pub struct Limits {
     /// IPv4 routes of configuration and operators.
     pub routes4: u32,
-    /// Groups of 256 addresses in which a prefix longer than /24 lies.
+    /// IPv6 routes of configuration and operators.
+    pub routes6: u32,
+    /// Groups of 256 IPv4 addresses in which a prefix longer than /24 lies.
     pub tbl8_groups4: u32,
-    /// Neighbours.
+    /// Neighbours of both families.
     pub neighbors: u32,
-    /// Addresses of the gateway.
+    /// Addresses of the gateway, of both families.
     pub addresses: u32,
     /// Packets that can be in the primary at a time, in the queues of its devices or waiting.
     pub packet_buffers: u32,
@@ -125,6 +129,7 @@ pub struct Limits {
 
 impl Limits {
     const DEFAULT_ROUTES4: u32 = 100_000;
+    const DEFAULT_ROUTES6: u32 = 50_000;
     const DEFAULT_NEIGHBORS: u32 = 4096;
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
@@ -154,9 +159,10 @@ pub struct Interface {
     pub name: String,
     /// The device behind it.
     pub device: Device,
-    /// Its addresses, each with the length of its connected prefix.
-    pub addresses: Vec<Ipv4Net>,
-    /// The longest IP packet in bytes, 68 to 9000.
+    /// Its addresses, each with the length of its connected prefix. One of fe80::/64 at most, which takes the place of
+    /// the link-local address that is made from the MAC address.
+    pub addresses: Vec<IpNet>,
+    /// The longest IP packet in bytes, 68 to 9000, and with an IPv6 address from 1280 on.
     pub mtu: u16,
     /// Length of each receive queue.
     pub rx_descriptors: u16,
@@ -168,7 +174,7 @@ pub struct Interface {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbor {
     /// Its address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
     /// Its MAC address.
     pub mac: MacAddress,
     /// Name of the interface that it is on.

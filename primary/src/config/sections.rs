@@ -1,20 +1,16 @@
-//! The sections of the file, each parsed by itself: keys, types, ranges. What one section says of another is looked at
-//! in [`super::check`].
+//! The sections of the process: each parsed by itself, its keys, types and ranges. Those of the network are in
+//! [`super::network`].
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 
-use control::message::{FailMode, PuntClass, Route, RouteTarget};
-use ipnet::Ipv4Net;
+use control::message::{FailMode, PuntClass};
 use nix::unistd;
-use packet::MacAddress;
 use shm::records::IdlePolicy;
 
-use super::address::{InterfaceAddress, NeighborAddress, Prefix};
-use super::document::{At, Document, Section, suggestion};
+use super::document::{At, Document, Section};
 use super::machine::{Machine, format_list};
 use super::problem::Place;
-use super::{Device, EalConfig, Group, Interface, Limits, Neighbor, Overrides, Workers, eal_args};
+use super::{EalConfig, Group, Limits, Overrides, Workers, eal_args};
 use crate::attachments::ClassPolicy;
 use crate::log::{Levels, LogConfig, LogTarget};
 
@@ -105,6 +101,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         .map_or(Limits::DEFAULT_ROUTES4, |at| at.value);
     let limits = Limits {
         routes4,
+        routes6: section
+            .integer("routes6", 1..=1_000_000)
+            .map_or(Limits::DEFAULT_ROUTES6, |at| at.value),
         tbl8_groups4: section
             .integer("tbl8_groups4", 1..=1_048_576)
             .map_or_else(|| Limits::default_tbl8_groups4(routes4), |at| at.value),
@@ -260,187 +259,4 @@ fn cpus(section: &Section<'_>, key: &'static str, machine: &Machine) -> Option<V
         }
     }
     (!cpus.is_empty()).then_some(cpus)
-}
-
-/// `[[interface]]` as far as it could be read.
-pub(super) struct RawInterface {
-    pub(super) name: Option<At<String>>,
-    pub(super) device: Option<At<Device>>,
-    pub(super) addresses: Vec<At<Ipv4Net>>,
-    mtu: u16,
-    rx_descriptors: u16,
-    tx_descriptors: u16,
-}
-
-impl RawInterface {
-    pub(super) fn parse(section: Section<'_>) -> Self {
-        let name = section.string("name").and_then(|text| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            let good = (1..=15).contains(&text.value.len()) && text.value.chars().all(plain);
-            if !good {
-                let sentence = format!(
-                    "'{}' is not an interface name: use 1 to 15 letters, digits, '.', '_' and '-'",
-                    text.value
-                );
-                section.document.report(text.place, sentence);
-            }
-            good.then(|| text.map(str::to_owned))
-        });
-        section.missing("name", "\"wan\"");
-        let device = section.parsed("device");
-        section.missing("device", "\"net_af_packet0,iface=eth1\"");
-        let addresses = section.strings("addresses").unwrap_or_default();
-        let addresses = addresses
-            .iter()
-            .filter_map(|text| section.parse::<InterfaceAddress>(text))
-            .map(|at| at.map(|address| address.0))
-            .collect();
-        // RFC 791 section 3.2: every network forwards packets of 68 bytes whole.
-        let mtu = section.integer("mtu", 68..=9000).map_or(1500, |at| at.value);
-        let rx_descriptors = section
-            .integer("rx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
-        let tx_descriptors = section
-            .integer("tx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
-        section.finish();
-        Self {
-            name,
-            device,
-            addresses,
-            mtu,
-            rx_descriptors,
-            tx_descriptors,
-        }
-    }
-
-    /// The interface, when nothing was wrong with it.
-    pub(super) fn into_interface(self) -> Option<Interface> {
-        Some(Interface {
-            name: self.name?.value,
-            device: self.device?.value,
-            addresses: self.addresses.into_iter().map(|at| at.value).collect(),
-            mtu: self.mtu,
-            rx_descriptors: self.rx_descriptors,
-            tx_descriptors: self.tx_descriptors,
-        })
-    }
-
-    /// Mbufs that its queues can hold when every worker has one in each direction.
-    pub(super) fn descriptors(&self) -> u32 {
-        u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors)
-    }
-}
-
-/// `[[route]]` as far as it could be read.
-pub(super) struct RawRoute {
-    pub(super) prefix: Option<At<Ipv4Net>>,
-    pub(super) target: Option<At<RouteTarget>>,
-}
-
-impl RawRoute {
-    pub(super) fn parse(section: Section<'_>) -> Self {
-        let prefix = section
-            .parsed::<Prefix>("prefix")
-            .map(|at| at.map(|prefix| prefix.0));
-        section.missing("prefix", "\"192.168.3.0/24\"");
-        let via_text = section.string("via");
-        let via = via_text
-            .as_ref()
-            .and_then(|text| section.parse::<NeighborAddress>(text));
-        let interface = section.string("interface");
-        let blackhole = section.boolean("blackhole");
-        let tunnel = section.string("tunnel");
-        if let Some(tunnel) = &tunnel {
-            section.document.report(
-                tunnel.place,
-                "tunnels are not in this build yet: remove this route",
-            );
-        }
-        if let Some(at) = blackhole.as_ref().filter(|at| !at.value) {
-            section
-                .document
-                .report(at.place, "blackhole = false says nothing: remove it");
-        }
-        let named = [
-            via_text.is_some(),
-            interface.is_some(),
-            blackhole.is_some(),
-            tunnel.is_some(),
-        ];
-        if named.iter().filter(|there| **there).count() != 1 {
-            let which = prefix.as_ref().map_or_else(
-                || "this route".to_owned(),
-                |at| format!("the route to {}", at.value),
-            );
-            let sentence =
-                format!("{which} must lead to one thing: give it one of via, interface, blackhole = true");
-            section
-                .document
-                .report(prefix.as_ref().map_or(section.place, |at| at.place), sentence);
-        }
-        let target = via
-            .map(|at| at.map(|via| RouteTarget::Via(via.0)))
-            .or(interface.map(|at| at.map(|name| RouteTarget::Interface(name.to_owned()))))
-            .or(blackhole.map(|at| at.map(|_| RouteTarget::Blackhole)));
-        section.finish();
-        Self { prefix, target }
-    }
-
-    /// The route, when nothing was wrong with it.
-    pub(super) fn into_route(self) -> Option<Route> {
-        Some(Route {
-            prefix: self.prefix?.value,
-            target: self.target?.value,
-        })
-    }
-}
-
-/// `[[neighbor]]` as far as it could be read.
-pub(super) struct RawNeighbor {
-    pub(super) address: Option<At<Ipv4Addr>>,
-    mac: Option<At<MacAddress>>,
-    pub(super) interface: Option<At<String>>,
-}
-
-impl RawNeighbor {
-    pub(super) fn parse(section: Section<'_>) -> Self {
-        let address = section
-            .parsed::<NeighborAddress>("address")
-            .map(|at| at.map(|address| address.0));
-        section.missing("address", "\"192.168.10.2\"");
-        let mac = section.parsed::<MacAddress>("mac");
-        if let Some(mac) = mac.as_ref().filter(|mac| !mac.value.is_unicast()) {
-            let sentence = format!("{} is no station's MAC address: use a unicast address", mac.value);
-            section.document.report(mac.place, sentence);
-        }
-        section.missing("mac", "\"02:00:00:00:10:02\"");
-        let interface = section.string("interface").map(|at| at.map(str::to_owned));
-        section.missing("interface", "\"wan\"");
-        section.finish();
-        Self {
-            address,
-            mac,
-            interface,
-        }
-    }
-
-    /// The neighbour, when nothing was wrong with it.
-    pub(super) fn into_neighbor(self) -> Option<Neighbor> {
-        Some(Neighbor {
-            address: self.address?.value,
-            mac: self.mac?.value,
-            interface: self.interface?.value,
-        })
-    }
-}
-
-/// The sentence for a name that is no interface's.
-pub(super) fn no_such_interface(name: &str, interfaces: &[&str]) -> String {
-    let hint = if interfaces.is_empty() {
-        "there is none".to_owned()
-    } else {
-        suggestion(name, interfaces)
-    };
-    format!("there is no [[interface]] named '{name}': {hint}")
 }

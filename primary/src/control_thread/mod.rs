@@ -22,7 +22,6 @@ use control::server::Server;
 use dpdk::ring::{Consumer, MbufConsumer, MbufProducer};
 use dpdk::{Pool, RunningPort};
 use fib::Quiescence;
-use ipnet::IpNet;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
@@ -43,8 +42,8 @@ use crate::worker::doorbell::Sleeper;
 
 /// The rings by which a worker reaches the control thread.
 pub struct Punts {
-    /// ARP packets.
-    pub arp: MbufConsumer,
+    /// ARP and neighbour discovery packets.
+    pub discovery: MbufConsumer,
     /// Next hops to find.
     pub resolve: Consumer<ResolveRequest>,
 }
@@ -134,20 +133,21 @@ impl Control<'_> {
         let now = self.now();
         for (index, interface) in (0..).zip(&self.config.interfaces) {
             for address in &interface.addresses {
-                self.tables.address_add(index, IpNet::V4(*address), now)?;
+                self.tables.address_add(index, *address, now)?;
             }
         }
         self.perform();
         for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
             self.tables
                 .routes_add(routes, false, RouteProtocol::Static, now)?;
+            self.tables.reclaim(&self.quiescence);
             // One event per route, and nobody who could have subscribed yet.
             drop(self.tables.take_actions());
         }
         for neighbor in &self.config.neighbors {
             let interface = self.tables.interface_index(&neighbor.interface)?;
             self.tables
-                .neighbor_add(interface, neighbor.address.into(), neighbor.mac, now)?;
+                .neighbor_add(interface, neighbor.address, neighbor.mac, now)?;
         }
         self.perform();
         Ok(())
@@ -205,6 +205,13 @@ impl Control<'_> {
                     destination,
                     arp,
                 } => self.send_arp(interface, destination, &arp),
+                Action::SendNd {
+                    interface,
+                    mac,
+                    source,
+                    destination,
+                    message,
+                } => self.send_nd(interface, mac, source, destination, &message),
                 Action::Event(event) => {
                     tracing::debug!(target: "event", "{}", event.to_json());
                     self.subscribers.tell(&event);
@@ -238,7 +245,7 @@ impl Control<'_> {
         let waiting = self
             .punts
             .iter()
-            .any(|punts| !punts.arp.is_empty() || !punts.resolve.is_empty());
+            .any(|punts| !punts.discovery.is_empty() || !punts.resolve.is_empty());
         if !waiting {
             let mut descriptors = vec![
                 PollFd::new(self.sleeper.descriptor(), PollFlags::POLLIN),

@@ -1,11 +1,14 @@
-//! ARP packets in and out of the control thread.
+//! ARP and neighbour discovery packets in and out of the control thread.
 
+use std::net::Ipv6Addr;
 use std::time::Duration;
 
 use dpdk::MbufBatch;
-use packet::MacAddress;
 use packet::arp::{self, Arp, Operation};
 use packet::ethernet::{EthernetHeader, MIN_FRAME_LEN, VlanTags};
+use packet::nd::{self, NeighborMessage};
+use packet::{EtherType, Ipv6, MacAddress};
+use shm::records::from_ip_field;
 use shm::{DropReason, InterfaceCounter};
 
 use super::Control;
@@ -21,14 +24,14 @@ impl Control<'_> {
         let mut batch = MbufBatch::<32>::new();
         for worker in 0..self.punts.len() {
             for _ in 0..TURN {
-                if self.punts[worker].arp.dequeue(&mut batch) == 0 {
+                if self.punts[worker].discovery.dequeue(&mut batch) == 0 {
                     break;
                 }
                 more = true;
                 for mbuf in batch.drain() {
                     let port = mbuf.port().map(|port| usize::from(port.number()));
                     if let Some(&interface) = port.and_then(|port| self.interface_of_port.get(port)) {
-                        self.take_arp(interface, mbuf.data(), now);
+                        self.take_frame(interface, mbuf.data(), now);
                     }
                 }
             }
@@ -38,49 +41,103 @@ impl Control<'_> {
                 more = true;
                 // The worker's interface index, which is 16 bits there.
                 self.tables
-                    .resolve(request.interface as u16, request.next_hop.into(), now);
+                    .resolve(request.interface as u16, from_ip_field(request.next_hop), now);
             }
         }
         more
     }
 
-    fn take_arp(&mut self, interface: u16, frame: &[u8], now: Duration) {
-        let parsed = EthernetHeader::parse(frame)
-            .ok()
-            .and_then(|(link, payload)| Arp::parse(payload).ok().map(|message| (link, message)));
-        let name = self.tables.interface_name(interface);
-        match &parsed {
-            Some((_, arp)) => tracing::debug!(target: "arp", "{name}: received {}", describe(arp)),
-            None => tracing::debug!(target: "arp", "{name}: received what is no ARP for IPv4 over Ethernet"),
+    fn take_frame(&mut self, interface: u16, frame: &[u8], now: Duration) {
+        let Ok((link, payload)) = EthernetHeader::parse(frame) else {
+            return self.refuse(interface, DropReason::EthernetTruncated);
+        };
+        match link.ethertype {
+            EtherType::IPV6 => self.take_nd(interface, link.source, payload, now),
+            _ => self.take_arp(interface, link.source, payload, now),
         }
-        let verdict = match parsed {
-            Some((link, message)) => self.tables.arp_received(interface, link.source, &message, now),
-            None => ArpVerdict::Malformed,
+    }
+
+    fn take_arp(&mut self, interface: u16, source: MacAddress, payload: &[u8], now: Duration) {
+        let name = self.tables.interface_name(interface);
+        let verdict = match Arp::parse(payload) {
+            Ok(message) => {
+                tracing::debug!(target: "arp", "{name}: received {}", describe(&message));
+                self.tables.arp_received(interface, source, &message, now)
+            }
+            Err(error) => {
+                tracing::debug!(target: "arp", "{name}: received what is no ARP for IPv4 over Ethernet: {error}");
+                ArpVerdict::Malformed
+            }
         };
         if verdict == ArpVerdict::Malformed {
-            // It was counted as delivered when the worker handed it over.
-            self.counters.sub(interface, InterfaceCounter::Delivered, 1);
-            self.counters.drop(interface, DropReason::ArpMalformed, 1);
+            self.refuse(interface, DropReason::ArpMalformed);
         }
+    }
+
+    fn take_nd(&mut self, interface: u16, source: MacAddress, payload: &[u8], now: Duration) {
+        let name = self.tables.interface_name(interface);
+        let parsed = Ipv6::parse(payload)
+            .map_err(|error| error.to_string())
+            .and_then(|packet| {
+                let message = NeighborMessage::parse(&packet).map_err(|error| error.to_string())?;
+                Ok((packet.source(), message))
+            });
+        match parsed {
+            Ok((address, message)) => {
+                tracing::debug!(target: "nd", "{name}: received {} from {address}", describe_nd(&message));
+                self.tables.nd_received(interface, source, address, &message, now);
+            }
+            Err(error) => {
+                tracing::debug!(target: "nd", "{name}: received what is not to be believed: {error}");
+                self.refuse(interface, DropReason::NdMalformed);
+            }
+        }
+    }
+
+    /// A packet that was counted as delivered when the worker handed it over is dropped instead.
+    fn refuse(&mut self, interface: u16, reason: DropReason) {
+        self.counters.sub(interface, InterfaceCounter::Delivered, 1);
+        self.counters.drop(interface, reason, 1);
     }
 
     /// Hands an ARP packet to the worker that sends for the interface.
     pub(super) fn send_arp(&mut self, interface: u16, destination: MacAddress, message: &Arp) {
+        tracing::debug!(target: "arp", "{}: sends {}", self.tables.interface_name(interface), describe(message));
+        let mut frame = [0; MIN_FRAME_LEN];
+        let emitted = message.emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame);
+        self.send(interface, emitted.ok().and_then(|length| frame.get(..length)));
+    }
+
+    /// The same for a neighbour discovery packet.
+    pub(super) fn send_nd(
+        &mut self,
+        interface: u16,
+        mac: MacAddress,
+        source: Ipv6Addr,
+        destination: Ipv6Addr,
+        message: &NeighborMessage,
+    ) {
+        let name = self.tables.interface_name(interface);
+        tracing::debug!(target: "nd", "{name}: sends {} to {destination}", describe_nd(message));
+        let Some(own) = self.tables.interface_mac(interface) else {
+            return;
+        };
+        let mut frame = [0; nd::MAX_FRAME_LEN];
+        let emitted = message.emit_frame(own, mac, source, destination, &mut frame);
+        self.send(interface, emitted.ok().and_then(|length| frame.get(..length)));
+    }
+
+    fn send(&mut self, interface: u16, frame: Option<&[u8]>) {
         let Some(ring) = self.send.get_mut(usize::from(interface)) else {
             return;
         };
-        tracing::debug!(target: "arp", "{}: sends {}", self.tables.interface_name(interface), describe(message));
         self.counters.add(interface, InterfaceCounter::Originated, 1);
-        let mut frame = [0; MIN_FRAME_LEN];
         let mut batch = MbufBatch::<1>::new();
-        let filled = message
-            .emit_frame(destination, VlanTags::NONE, arp::Padding::Minimum, &mut frame)
-            .ok()
-            .and_then(|length| {
-                let mut mbuf = self.pool.alloc()?;
-                mbuf.append(&frame[..length]).ok()?;
-                batch.push(mbuf).ok()
-            });
+        let filled = frame.and_then(|frame| {
+            let mut mbuf = self.pool.alloc()?;
+            mbuf.append(frame).ok()?;
+            batch.push(mbuf).ok()
+        });
         let reason = match filled {
             None => DropReason::NoBuffer,
             Some(()) if ring.enqueue(&mut batch) == 1 => return,
@@ -104,5 +161,22 @@ fn describe(message: &Arp) -> String {
             format!("a request: who has {target_address}, asks {sender_address} at {sender_mac}")
         }
         Operation::Reply => format!("a reply: {sender_address} is at {sender_mac}"),
+    }
+}
+
+/// A neighbour discovery message as a line of the log has it.
+fn describe_nd(message: &NeighborMessage) -> String {
+    let at = |mac: Option<MacAddress>| mac.map_or_else(String::new, |mac| format!(" at {mac}"));
+    match message {
+        NeighborMessage::Solicitation(solicitation) => format!(
+            "a solicitation: who has {}?{}",
+            solicitation.target,
+            at(solicitation.source_link_layer)
+        ),
+        NeighborMessage::Advertisement(advertisement) => format!(
+            "an advertisement: {} is there{}",
+            advertisement.target,
+            at(advertisement.target_link_layer)
+        ),
     }
 }

@@ -69,6 +69,8 @@ impl Control<'_> {
             Request::PuntShow => Ok(Reply::Punts(self.attachments.punts())),
             Request::CaptureShow => Ok(Reply::Captures(self.attachments.captures(now))),
             Request::RouteAdd { routes, replace } => {
+                // What the last request took out of use may be needed now.
+                self.tables.reclaim(&self.quiescence);
                 self.tables
                     .routes_add(&routes, replace, RouteProtocol::Control, now)?;
                 Ok(Reply::Done)
@@ -87,7 +89,7 @@ impl Control<'_> {
             }
             Request::AddressDelete { interface, address } => {
                 let interface = self.tables.interface_index(&interface)?;
-                self.tables.address_delete(interface, address)?;
+                self.tables.address_delete(interface, address, now)?;
                 Ok(Reply::Done)
             }
             Request::NeighborAdd {
@@ -149,6 +151,11 @@ impl Control<'_> {
                 "fib4_tbl8",
                 groups * GROUP_ENTRIES * 4,
                 Some((groups - usage.tbl8_groups_free, groups, "groups")),
+            ),
+            used(
+                "fib6",
+                self.plan.fib6_words * 8,
+                Some((usage.fib6_bytes, self.plan.fib6_words * 8, "bytes")),
             ),
             used(
                 "adjacencies",

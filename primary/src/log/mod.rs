@@ -34,6 +34,7 @@ pub const MODULES: &[&str] = &[
     "eal",
     "event",
     "instance",
+    "nd",
     "port",
     "punt",
     "route",

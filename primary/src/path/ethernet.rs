@@ -7,7 +7,7 @@ use packet::EtherType;
 use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use shm::DropReason;
 
-use super::{Disposition, InterfaceView, Note};
+use super::{Disposition, Family, InterfaceView, Note};
 
 /// Whether this is the usual frame: ours, untagged, IPv4, from a station. The others go through [`run`].
 #[inline]
@@ -20,7 +20,18 @@ pub(super) fn is_usual(interface: &InterfaceView, packet: &[u8]) -> bool {
     })
 }
 
-/// Notes where the frame's network header begins; whether the frame goes on as an IPv4 packet.
+/// The same with IPv6.
+#[inline]
+pub(super) fn is_usual6(interface: &InterfaceView, packet: &[u8]) -> bool {
+    packet.first_chunk::<HEADER_LEN>().is_some_and(|header| {
+        let &[d0, d1, d2, d3, d4, d5, source, .., type0, type1] = header;
+        [d0, d1, d2, d3, d4, d5] == interface.mac.octets()
+            && source & 1 == 0
+            && [type0, type1] == [0x86, 0xdd]
+    })
+}
+
+/// Notes where the frame's network header begins; whether the frame goes on as an IP packet.
 pub(super) fn run(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> bool {
     *note = Note {
         length: packet.len() as u16,
@@ -28,6 +39,10 @@ pub(super) fn run(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> 
     };
     match classify(interface, packet, note) {
         Ok(EtherType::IPV4) => return true,
+        Ok(EtherType::IPV6) => {
+            note.family = Family::Six;
+            return true;
+        }
         Ok(EtherType::ARP) => note.disposition = Disposition::Arp,
         Ok(_) => note.drop(DropReason::UnknownEthertype),
         Err(reason) => note.drop(reason),

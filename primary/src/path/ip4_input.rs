@@ -5,8 +5,8 @@ use packet::ipv4::Ipv4Error;
 use packet::transport::checksum_is_partial;
 use shm::DropReason;
 
-use super::punt::{self, Punts};
-use super::{InterfaceView, Note};
+use super::punt::Punts;
+use super::{InterfaceView, Note, ip4_options};
 
 /// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here or a tool
 /// is asked about it.
@@ -23,7 +23,7 @@ pub(super) fn run(
         Ok((destination, length)) => {
             note.length = network as u16 + length;
             let has_options = packet.first() != Some(&0x45);
-            if has_options && punt::router_alert(punts, packet, note) {
+            if has_options && !ip4_options::run(punts, packet, note) {
                 return None;
             }
             Some(destination)

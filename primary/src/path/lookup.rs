@@ -1,40 +1,30 @@
 //! What becomes of a packet whose route leads to no link.
 
-use std::net::Ipv4Addr;
-
-use packet::Ipv4;
+use fib::NextHop;
 use shm::DropReason;
 
-use super::{Disposition, Note};
+use super::{Disposition, Note, rewrite};
 use crate::adjacency::Adjacency;
 
-/// Waits for a next hop that is not known yet, or drops. `gateway` is the next hop of an adjacency that has one.
+/// Waits for a next hop that is not known yet, or drops. Nobody is asked on behalf of a packet that goes no further.
 #[cold]
-pub(super) fn unforwardable(
-    adjacency: Adjacency,
-    gateway: impl FnOnce() -> Ipv4Addr,
-    packet: &[u8],
-    note: &mut Note,
-) {
-    let (interface, via) = match adjacency {
-        // The destination itself is the next hop.
-        Adjacency::Glean { interface } => (interface, None),
-        Adjacency::Incomplete { interface } => (interface, Some(gateway())),
-        Adjacency::NoRoute => return note.drop(DropReason::NoRoute),
-        Adjacency::Blackhole => return note.drop(DropReason::Blackhole),
-        Adjacency::Broadcast => return note.drop(DropReason::Ip4DirectedBroadcast),
-        Adjacency::Failed { .. } => return note.drop(DropReason::NeighborFailed),
+pub(super) fn unforwardable(adjacency: Adjacency, next_hop: NextHop, packet: &[u8], note: &mut Note) {
+    let header = packet.get(usize::from(note.network)..).unwrap_or_default();
+    note.disposition = match adjacency {
+        Adjacency::Glean { .. } | Adjacency::Incomplete { .. } | Adjacency::Failed { .. }
+            if rewrite::has_expired(note.family, header) =>
+        {
+            Disposition::Drop(DropReason::TtlExpired)
+        }
+        Adjacency::Glean { interface } | Adjacency::Incomplete { interface } => Disposition::Wait {
+            interface,
+            adjacency: next_hop,
+        },
+        Adjacency::NoRoute => Disposition::Drop(DropReason::NoRoute),
+        Adjacency::Blackhole => Disposition::Drop(DropReason::Blackhole),
+        Adjacency::Broadcast => Disposition::Drop(DropReason::Ip4DirectedBroadcast),
+        Adjacency::Failed { .. } => Disposition::Drop(DropReason::NeighborFailed),
         // The caller has sent these elsewhere.
-        Adjacency::Local { .. } | Adjacency::Forward { .. } => return note.drop(DropReason::LocalUnhandled),
-    };
-    // ip4_input has checked the header.
-    let Ok(header) = Ipv4::parse(packet.get(usize::from(note.network)..).unwrap_or_default()) else {
-        return note.drop(DropReason::Ip4Truncated);
-    };
-    let destination = header.destination();
-    note.disposition = Disposition::Wait {
-        interface,
-        next_hop: via.unwrap_or(destination),
-        destination,
+        Adjacency::Local { .. } | Adjacency::Forward { .. } => Disposition::Drop(DropReason::LocalUnhandled),
     };
 }

@@ -1,37 +1,48 @@
 //! The way of a packet through a worker: the stages, top to bottom.
 //!
 //! ```text
-//!   rx ─► ethernet ─► ip4_input ─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface
-//!            │           │                 ├─► local   ─► Transmit back where it came from (ICMP echo)
-//!            │           │                 │      └─► Punt to a tool (IKE)
-//!            │           └─► Punt to a tool (router alert)
-//!            └─► Arp                       └─► Wait for the next hop, or Drop with a reason
+//!   rx ─► ethernet ─┬─► ip4_input ─┬─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface
+//!            │      └─► ip6_input ─┤           ├─► local4, local6 ─► Transmit back where it came from (echo)
+//!            │                     │           │      ├─► Punt to a tool (IKE)
+//!            │                     │           │      └─► Nd
+//!            │                     └─► Punt to a tool (router alert)
+//!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
 //! ```
+//!
+//! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443.
 //!
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
 
+pub mod errors;
 mod ethernet;
 mod ip4_input;
-mod local;
+mod ip4_options;
+mod ip6_input;
+mod local4;
+mod local6;
 mod lookup;
+mod note;
 pub mod punt;
 mod rewrite;
 #[cfg(test)]
 mod tests;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use control::message::PuntClass;
-use fib::{Fib4Reader, NextHop};
-use packet::MacAddress;
+use fib::{Fib4Reader, Fib6Reader, NextHop};
 use packet::ethernet::HEADER_LEN;
+use packet::{Ipv4, Ipv6, MacAddress};
 use shm::DropReason;
 
+use self::errors::IcmpError;
+use self::note::Alive;
+pub use self::note::{Disposition, Family, NOTES, Note};
 use self::punt::Punts;
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
+use crate::sources::SourceAddresses;
 
 /// The most packets that go through the stages together.
 pub const BURST: usize = 32;
@@ -47,6 +58,8 @@ pub struct InterfaceView {
     pub kernel_device: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
+    /// Its addresses.
+    pub sources: Arc<SourceAddresses>,
 }
 
 impl InterfaceView {
@@ -54,113 +67,6 @@ impl InterfaceView {
         self.up.load(Ordering::Relaxed)
     }
 }
-
-/// What becomes of a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Disposition {
-    /// Leaves by this interface, its link header written.
-    Transmit(u16),
-    /// Ends here.
-    Drop(DropReason),
-    /// Goes to the control thread.
-    Arp,
-    /// Goes to the tool that decides about its class.
-    Punt(PuntClass),
-    /// Stays until the next hop on this interface has answered.
-    Wait {
-        /// The interface.
-        interface: u16,
-        /// The next hop.
-        next_hop: Ipv4Addr,
-        /// Where the packet itself goes: what the FIB says of it tells when the wait is over.
-        destination: Ipv4Addr,
-    },
-}
-
-/// What the stages note of a packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Note {
-    /// What becomes of it.
-    pub disposition: Disposition,
-    /// Bytes to take from its front before it leaves: a tag that it came with.
-    pub trim: u8,
-    /// Its length before that: what lies behind is link-layer padding.
-    pub length: u16,
-    /// Whether the gateway made it from an echo request.
-    pub echo_reply: bool,
-    /// Where its network header begins.
-    network: u8,
-    /// Whether its frame was for everybody or a group.
-    group_frame: bool,
-}
-
-impl Note {
-    const NEW: Self = Self {
-        disposition: Disposition::Drop(DropReason::EthernetTruncated),
-        trim: 0,
-        length: 0,
-        echo_reply: false,
-        network: 0,
-        group_frame: false,
-    };
-
-    /// For a packet of `length` bytes that is not to be changed.
-    pub fn of(disposition: Disposition, length: usize) -> Self {
-        Self {
-            disposition,
-            length: length as u16,
-            ..Self::NEW
-        }
-    }
-
-    fn drop(&mut self, reason: DropReason) {
-        self.disposition = Disposition::Drop(reason);
-    }
-
-    /// Whether the packet leaves with all of the `length` bytes that it came with.
-    #[inline]
-    fn leaves_whole(&self, length: usize) -> bool {
-        matches!(self.disposition, Disposition::Transmit(_))
-            && self.trim == 0
-            && usize::from(self.length) == length
-    }
-}
-
-/// The numbers of the packets in a burst that go on to the next stage.
-#[derive(Clone, Copy)]
-struct Alive(u32);
-
-impl Alive {
-    const NONE: Self = Self(0);
-
-    #[inline]
-    fn insert(&mut self, number: usize) {
-        self.0 |= 1 << number;
-    }
-
-    #[inline]
-    fn contains(self, number: usize) -> bool {
-        self.0 & 1 << number != 0
-    }
-
-    /// Makes the next hops of all other packets none. They were looked up as well, which costs less than to sort them out.
-    #[inline]
-    fn clear_others(self, next_hops: &mut [NextHop]) {
-        if self.0.count_ones() as usize == next_hops.len() {
-            return;
-        }
-        for (number, next_hop) in next_hops.iter_mut().enumerate() {
-            if !self.contains(number) {
-                *next_hop = NextHop::NONE;
-            }
-        }
-    }
-}
-
-const _: () = assert!(
-    BURST == u32::BITS as usize,
-    "a burst has a bit of `Alive` for each packet"
-);
 
 /// A burst on its way: packets and notes by number.
 pub struct Burst<'b, P> {
@@ -173,26 +79,26 @@ pub struct Burst<'b, P> {
 /// The stages of a worker and what they look up.
 pub struct Stages<F, A> {
     interfaces: Vec<InterfaceView>,
-    fib: Fib4Reader<F>,
+    fib4: Fib4Reader<F>,
+    fib6: Fib6Reader<A>,
     adjacencies: AdjacencyReader<A>,
     /// Which classes of packets tools decide about; set by the worker when a tool comes or goes.
     pub punts: Punts,
 }
 
-/// Notes for a burst that has not begun.
-pub const NOTES: [Note; BURST] = [Note::NEW; BURST];
-
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// The stages over these tables. Interfaces are named by their index.
     pub fn new(
         interfaces: Vec<InterfaceView>,
-        fib: Fib4Reader<F>,
+        fib4: Fib4Reader<F>,
+        fib6: Fib6Reader<A>,
         adjacencies: AdjacencyReader<A>,
         punts: Punts,
     ) -> Self {
         Self {
             interfaces,
-            fib,
+            fib4,
+            fib6,
             adjacencies,
             punts,
         }
@@ -215,12 +121,53 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
         let mut destinations = [0; BURST];
-        let alive = input(interface, punts, packets, notes, &mut destinations[..count]);
+        let alive = input(
+            interface,
+            ingress,
+            punts,
+            packets,
+            notes,
+            &mut destinations[..count],
+        );
         let mut next_hops = [NextHop::NONE; BURST];
-        self.fib
-            .lookup_burst(&destinations[..count], &mut next_hops[..count]);
-        alive.clear_others(&mut next_hops[..count]);
+        if !alive.four.is_empty() {
+            self.fib4
+                .lookup_burst(&destinations[..count], &mut next_hops[..count]);
+            alive.four.clear_others(&mut next_hops[..count]);
+        }
+        if !alive.six.is_empty() {
+            self.lookup6(packets, notes, alive.six, &mut next_hops[..count]);
+        }
+        let alive = alive.four.union(alive.six);
         self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
+    }
+
+    /// Looks up the destinations of the IPv6 packets of a burst.
+    #[inline(never)]
+    fn lookup6<P: AsMut<[u8]>>(
+        &self,
+        packets: &mut [P],
+        notes: &[Note],
+        alive: Alive,
+        next_hops: &mut [NextHop],
+    ) {
+        let mut destinations = [0; BURST];
+        let mut found = [NextHop::NONE; BURST];
+        let mut count = 0;
+        for (number, (packet, note)) in packets.iter_mut().zip(notes).enumerate() {
+            if alive.contains(number) {
+                destinations[count] = ip6_input::destination(packet.as_mut(), usize::from(note.network));
+                count += 1;
+            }
+        }
+        self.fib6
+            .lookup_burst(&destinations[..count], &mut found[..count]);
+        let mut found = found.iter();
+        for (number, next_hop) in next_hops.iter_mut().enumerate() {
+            if alive.contains(number) {
+                *next_hop = found.next().copied().unwrap_or_default();
+            }
+        }
     }
 
     /// What follows the lookup.
@@ -247,6 +194,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             if let Some((egress, out)) = common
                 && let Some(mac) = adjacencies.by(egress, *next_hop)
                 && usize::from(note.network) == HEADER_LEN
+                && !note.link_local
             {
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
@@ -273,14 +221,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         next_hop: NextHop,
     ) {
         match self.adjacencies.load(next_hop) {
+            Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
+                if note.link_local =>
+            {
+                note.drop(DropReason::Ip6Scope);
+            }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
                 self.forward(interface, mac, packet, note);
             }
-            Adjacency::Local { .. } => local::run(&self.interfaces, punts, ingress, packet, note),
-            adjacency => {
-                lookup::unforwardable(adjacency, || self.adjacencies.next_hop(next_hop), packet, note)
-            }
+            Adjacency::Local { .. } => match (self.up(ingress), note.family) {
+                (None, _) => note.drop(DropReason::InterfaceDown),
+                (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
+                (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
+            },
+            adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
     }
 
@@ -303,9 +258,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             .filter(|interface| interface.is_up())
     }
 
+    /// The next hop that `adjacency` names, and the destination of the packet that waits for it; `None` for bytes that are no
+    /// IP packet.
+    pub fn awaited(&self, adjacency: NextHop, packet: &[u8], note: &Note) -> Option<(IpAddr, IpAddr)> {
+        let packet = packet.get(usize::from(note.network)..)?;
+        let destination = match note.family {
+            Family::Four => IpAddr::V4(Ipv4::parse(packet).ok()?.destination()),
+            Family::Six => IpAddr::V6(Ipv6::parse(packet).ok()?.destination()),
+        };
+        let gateway = self.adjacencies.next_hop(adjacency);
+        let next_hop = if gateway.is_unspecified() {
+            destination
+        } else {
+            gateway
+        };
+        Some((next_hop, destination))
+    }
+
     /// Whether a packet for `destination` would still have to wait for its next hop.
-    pub fn must_wait(&self, destination: Ipv4Addr) -> bool {
-        let adjacency = self.adjacencies.load(self.fib.lookup(destination.into()));
+    pub fn must_wait(&self, destination: IpAddr) -> bool {
+        let next_hop = match destination {
+            IpAddr::V4(destination) => self.fib4.lookup(destination.into()),
+            IpAddr::V6(destination) => self.fib6.lookup(destination.into()),
+        };
+        let adjacency = self.adjacencies.load(next_hop);
         matches!(adjacency, Adjacency::Glean { .. } | Adjacency::Incomplete { .. })
     }
 
@@ -325,6 +301,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
+    /// The ICMP error for a frame that came in by `ingress` and was dropped, if its sender is to be told.
+    pub fn error_for(
+        &self,
+        ingress: u16,
+        frame: &[u8],
+        reason: DropReason,
+        detail: u16,
+    ) -> Option<IcmpError> {
+        errors::error_for(self.up(ingress)?, frame, reason, detail)
+    }
+
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
     pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
@@ -341,44 +328,83 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 }
 
-/// What comes before the lookup: which packets go on, and to where.
+/// The packets of a burst that go on to the lookup, by family.
+struct Found {
+    four: Alive,
+    six: Alive,
+}
+
+/// What comes before the lookup: which packets go on, and to where those of IPv4.
 #[inline(never)]
 fn input<P: AsMut<[u8]>>(
     interface: &InterfaceView,
+    ingress: u16,
     punts: &Punts,
     packets: &mut [P],
     notes: &mut [Note],
     destinations: &mut [u32],
-) -> Alive {
-    let mut alive = Alive::NONE;
+) -> Found {
+    let mut alive = Found {
+        four: Alive::NONE,
+        six: Alive::NONE,
+    };
     for (number, ((packet, note), destination)) in packets.iter_mut().zip(notes).zip(destinations).enumerate()
     {
         let packet = packet.as_mut();
-        let found = if ethernet::is_usual(interface, packet) {
+        if ethernet::is_usual(interface, packet) {
             *note = Note {
                 length: packet.len() as u16,
                 network: HEADER_LEN as u8,
                 ..Note::NEW
             };
-            ip4_input::run(interface, punts, packet, HEADER_LEN, note)
+            if let Some(found) = ip4_input::run(interface, punts, packet, HEADER_LEN, note) {
+                *destination = found;
+                alive.four.insert(number);
+            }
         } else {
-            unusual(interface, punts, packet, note)
-        };
-        if let Some(found) = found {
-            *destination = found;
-            alive.insert(number);
+            let goes_on = if ethernet::is_usual6(interface, packet) {
+                *note = Note {
+                    length: packet.len() as u16,
+                    network: HEADER_LEN as u8,
+                    family: Family::Six,
+                    ..Note::NEW
+                };
+                ip6_input::run(interface, ingress, punts, packet, note)
+            } else {
+                unusual(interface, ingress, punts, packet, note, destination)
+            };
+            if goes_on {
+                match note.family {
+                    Family::Four => alive.four.insert(number),
+                    Family::Six => alive.six.insert(number),
+                }
+            }
         }
     }
     alive
 }
 
-/// For frames that are tagged, for everybody, of another EtherType, or not for us.
+/// For frames that are tagged, for everybody or a group, of another EtherType, or not for us; whether they go on.
 #[inline(never)]
-fn unusual(interface: &InterfaceView, punts: &Punts, packet: &[u8], note: &mut Note) -> Option<u32> {
-    let goes_on = ethernet::run(interface, packet, note);
-    goes_on
-        .then(|| ip4_input::run(interface, punts, packet, usize::from(note.network), note))
-        .flatten()
+fn unusual(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    packet: &mut [u8],
+    note: &mut Note,
+    destination: &mut u32,
+) -> bool {
+    if !ethernet::run(interface, packet, note) {
+        return false;
+    }
+    match note.family {
+        Family::Four => {
+            let found = ip4_input::run(interface, punts, packet, usize::from(note.network), note);
+            *destination = found.unwrap_or(*destination);
+            found.is_some()
+        }
+        Family::Six => ip6_input::run(interface, ingress, punts, packet, note),
+    }
 }
 
 fn drop_all<P>(burst: &mut Burst<'_, P>, reason: DropReason) {

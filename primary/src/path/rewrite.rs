@@ -1,31 +1,57 @@
-//! The last stage before the wire: TTL, MTU, link header. RFC 1812 sections 5.3.1 and 4.2.2.7.
+//! The last stage before the wire: TTL or hop limit, MTU, link header. RFC 1812 sections 5.3.1 and 4.2.2.7, RFC 8200
+//! section 3.
 
 use packet::ethernet::HEADER_LEN;
-use packet::{MacAddress, ipv4};
+use packet::{MacAddress, ipv4, ipv6};
 use shm::DropReason;
 
-use super::{InterfaceView, Note};
+use super::{Family, InterfaceView, Note};
 
 /// Writes the headers of a packet that leaves by `out` for `destination`. Its first bytes are the new link header's; the
-/// EtherType there is IPv4 already, since the last tag has the same place for it.
+/// EtherType there is right already, since the last tag has the same place for it.
 #[inline]
 pub(super) fn run(
     out: &InterfaceView,
     destination: MacAddress,
     packet: &mut [u8],
-    note: &Note,
+    note: &mut Note,
 ) -> Result<(), DropReason> {
     let (link, rest) = packet
         .split_first_chunk_mut::<HEADER_LEN>()
         .ok_or(DropReason::EthernetTruncated)?;
-    let header = rest
-        .first_chunk_mut::<{ ipv4::HEADER_LEN }>()
-        .ok_or(DropReason::Ip4Truncated)?;
     if note.length - u16::from(note.network) > out.mtu {
+        if has_expired(note.family, rest) {
+            return Err(DropReason::TtlExpired);
+        }
+        note.detail = out.mtu;
         return Err(DropReason::TooBig);
     }
-    ipv4::decrement_ttl(header).ok_or(DropReason::TtlExpired)?;
+    match note.family {
+        Family::Four => {
+            let header = rest
+                .first_chunk_mut::<{ ipv4::HEADER_LEN }>()
+                .ok_or(DropReason::Ip4Truncated)?;
+            ipv4::decrement_ttl(header).ok_or(DropReason::TtlExpired)?;
+        }
+        Family::Six => {
+            let header = rest
+                .first_chunk_mut::<{ ipv6::HEADER_LEN }>()
+                .ok_or(DropReason::Ip6Truncated)?;
+            ipv6::decrement_hop_limit(header).ok_or(DropReason::TtlExpired)?;
+        }
+    }
     link[..6].copy_from_slice(&destination.octets());
     link[6..12].copy_from_slice(&out.mac.octets());
     Ok(())
+}
+
+/// Whether a packet whose header this is may go no further. That is asked before its length and before its next hop's MAC
+/// address: RFC 1812 section 5.2.1.2.
+#[cold]
+pub(super) fn has_expired(family: Family, header: &[u8]) -> bool {
+    let ttl = match family {
+        Family::Four => 8,
+        Family::Six => 7,
+    };
+    header.get(ttl).is_none_or(|ttl| *ttl <= 1)
 }

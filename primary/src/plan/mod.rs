@@ -55,8 +55,12 @@ pub struct Plan {
     pub node: Option<u8>,
     /// What the table region has room for.
     pub capacity: Capacity,
-    /// The most prefixes in the FIB: limits.routes4, and those that addresses and neighbours make.
-    pub fib_routes: usize,
+    /// The most prefixes in the IPv4 FIB: limits.routes4, and those that addresses and neighbours make.
+    pub fib_routes4: usize,
+    /// The same in the IPv6 FIB.
+    pub fib_routes6: usize,
+    /// Words of 8 bytes that the IPv6 FIB lies in.
+    pub fib6_words: usize,
     /// Groups of the FIB's second table.
     pub tbl8_groups: usize,
     /// Adjacencies, of [`adjacency::WORDS`] words each.
@@ -201,14 +205,17 @@ impl Plan {
         let mount = hugepages::choose(mounts, configured_huge_dir.as_deref());
         let huge_page_size = mount.as_ref().map_or(2 << 20, |mount| mount.page_size);
 
-        let [routes, neighbors, addresses] =
-            [limits.routes4, limits.neighbors, limits.addresses].map(|limit| limit as usize);
+        let [routes4, routes6, neighbors, addresses] =
+            [limits.routes4, limits.routes6, limits.neighbors, limits.addresses].map(|limit| limit as usize);
         // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
-        let fib_routes = routes + neighbors + 4 * addresses;
+        let fib_routes4 = routes4 + neighbors + 4 * addresses;
+        let fib_routes6 = routes6 + neighbors + 2 * addresses;
         let capacity = Capacity {
             interfaces: config.interfaces.len(),
-            addresses,
-            routes4: fib_routes,
+            // Each interface may have a link-local one of its own making.
+            addresses: addresses + config.interfaces.len(),
+            routes4: fib_routes4,
+            routes6: fib_routes6,
             neighbors,
             workers: workers.len(),
             pools: 1,
@@ -221,7 +228,8 @@ impl Plan {
             data_room: data_room(&config.interfaces),
         };
         let tbl8_groups = limits.tbl8_groups4 as usize;
-        let parts = parts(config, tbl8_groups, adjacencies, &pool);
+        let fib6_words = fib::words6(fib_routes6);
+        let parts = parts(config, tbl8_groups, fib6_words, adjacencies, &pool);
 
         let mut memory_nodes: Vec<u8> = workers
             .iter()
@@ -238,7 +246,9 @@ impl Plan {
             main_lcore,
             node: workers.first().and_then(|cpu| machine.node_of(*cpu)),
             capacity,
-            fib_routes,
+            fib_routes4,
+            fib_routes6,
+            fib6_words,
             tbl8_groups,
             adjacencies,
             pool,
@@ -275,11 +285,14 @@ impl Plan {
             memory_mb: config.eal.memory_mb,
             needed_mb: needed.next_multiple_of(self.huge_page_size) >> 20,
             parts: parts.collect::<Vec<_>>().join(", "),
-            lower: if tbl8 > self.pool.bytes() {
-                "tbl8_groups4 or routes4"
-            } else {
-                "packet_buffers"
-            },
+            lower: [
+                (tbl8, "tbl8_groups4 or routes4"),
+                (self.fib6_words * 8, "routes6"),
+                (self.pool.bytes(), "packet_buffers"),
+            ]
+            .into_iter()
+            .max_by_key(|(bytes, _)| *bytes)
+            .map_or("packet_buffers", |(_, keys)| keys),
         })
     }
 
@@ -322,12 +335,19 @@ fn data_room(interfaces: &[Interface]) -> u16 {
 }
 
 /// What EAL's memory is needed for.
-fn parts(config: &Config, tbl8_groups: usize, adjacencies: usize, pool: &PoolPlan) -> Vec<Part> {
+fn parts(
+    config: &Config,
+    tbl8_groups: usize,
+    fib6_words: usize,
+    adjacencies: usize,
+    pool: &PoolPlan,
+) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
     let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES;
     [
         ("tbl24 of the route lookup", TBL24_ENTRIES * 4),
         ("its tbl8 groups", tbl8_groups * GROUP_ENTRIES * 4),
+        ("trie of IPv6 routes", fib6_words * 8),
         ("adjacencies", adjacencies * adjacency::WORDS * 8),
         ("packet buffers", pool.bytes()),
         ("rings, queues and DPDK itself", own),

@@ -34,8 +34,9 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}",
+                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}",
                 limits.routes4,
+                limits.routes6,
                 limits.tbl8_groups4,
                 limits.neighbors,
                 limits.addresses,

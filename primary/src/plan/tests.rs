@@ -118,9 +118,14 @@ fn memory_is_on_the_nodes_of_the_workers() {
 
 #[test]
 fn tables_have_room_for_what_addresses_and_neighbours_make() {
-    let plan = plan("limits = { routes4 = 1000, neighbors = 100, addresses = 10 }").unwrap();
-    assert_eq!(plan.fib_routes, 1000 + 100 + 40);
-    assert_eq!(plan.capacity.routes4, plan.fib_routes);
+    let plan = plan("limits = { routes4 = 1000, routes6 = 500, neighbors = 100, addresses = 10 }").unwrap();
+    assert_eq!(plan.fib_routes4, 1000 + 100 + 40);
+    assert_eq!(plan.capacity.routes4, plan.fib_routes4);
+    // An IPv6 address makes a local and a connected route, and its interface a link-local address.
+    assert_eq!(plan.fib_routes6, 500 + 100 + 20);
+    assert_eq!(plan.capacity.routes6, plan.fib_routes6);
+    assert_eq!(plan.fib6_words, fib::words6(plan.fib_routes6));
+    assert_eq!(plan.capacity.addresses, 10 + 2);
     assert_eq!((plan.capacity.interfaces, plan.capacity.workers), (2, 1));
     // Each neighbour, and for each address its local and its connected route.
     assert!(plan.adjacencies >= 100 + 2 * 10 + 4);
@@ -177,6 +182,20 @@ fn more_routes_than_memory_is_answered_with_the_limit_to_lower() {
         .unwrap_err()
         .to_string();
     assert!(message.contains("lower packet_buffers"), "{message}");
+    let message = plan("limits = { routes6 = 1_000_000 }").unwrap_err().to_string();
+    assert!(message.contains("lower routes6"), "{message}");
+}
+
+#[test]
+fn ipv6_routes_take_memory_of_eal_and_of_the_table_region() {
+    let few = plan("limits = { routes6 = 1000 }").unwrap();
+    let many = plan("limits = { routes6 = 200000 }\neal = { memory_mb = 512 }").unwrap();
+    let more = many.fib_routes6 - few.fib_routes6;
+    assert_eq!(more, 199_000);
+    assert!(many.fib6_words * 8 >= few.fib6_words * 8 + 128 * more);
+    assert!(many.table_region_bytes > few.table_region_bytes + more * size_of::<shm::records::Route6>());
+    let message = plan("limits = { routes6 = 1000000 }").unwrap_err().to_string();
+    assert!(message.contains("trie of IPv6 routes 127"), "{message}");
 }
 
 #[test]

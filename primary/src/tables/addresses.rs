@@ -1,84 +1,100 @@
-//! Addresses of the gateway and the routes that come with them.
-//!
-//! ```text
-//!   10.0.0.1/24   10.0.0.1/32 local    10.0.0.0/24 connected    10.0.0.0/32, 10.0.0.255/32 broadcast
-//!   10.0.0.1/31   10.0.0.1/32 local    10.0.0.0/31 connected                                 RFC 3021
-//!   10.0.0.1/32   10.0.0.1/32 local
-//! ```
+//! Addresses of the gateway come and go, and with them their routes.
 //!
 //! What routes there are for a prefix is worked out from all addresses each time, so that two addresses of one subnet
-//! can come and go in any order.
+//! can come and go in any order. An interface with an IPv6 address makes itself a link-local one, RFC 4291 section 2.8,
+//! unless it is given one.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::time::Duration;
 
 use control::event::Event;
 use control::message::{ControlError, ErrorCode};
-use ipnet::{IpNet, Ipv4Net};
-use shm::records::RouteProtocol;
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use packet::ipv6;
+use shm::records::{AddressState, RouteProtocol};
 
 use super::Tables;
 use super::candidates::{Candidate, Target};
+use super::forwarding::is_link_local;
+use super::own_address::{LINK_LOCAL, OwnAddress};
 use super::publish::address_record;
 use super::refusal::{fib_refusal, list, refuse};
 use crate::adjacency;
 
-/// An address of the gateway.
-#[derive(Clone, Debug)]
-pub(super) struct OwnAddress {
-    pub(super) interface: u16,
-    /// The address itself, with the length of its subnet.
-    pub(super) net: Ipv4Net,
-    slot: u32,
-    /// When somebody else was last seen to claim it.
-    pub(super) disputed: Option<Duration>,
-}
-
-impl OwnAddress {
-    /// Whether a host of the subnet can have `address`.
-    pub(super) fn is_host(&self, address: Ipv4Addr) -> bool {
-        self.net.contains(&address) && !self.is_broadcast(address)
-    }
-
-    fn is_broadcast(&self, address: Ipv4Addr) -> bool {
-        self.net.prefix_len() < 31 && (address == self.net.network() || address == self.net.broadcast())
-    }
-
-    /// Where the route for `prefix` leads that this address brings.
-    fn target(&self, prefix: Ipv4Net) -> Option<Target> {
-        if prefix == Ipv4Net::from(self.net.addr()) {
-            Some(Target::Local(self.interface))
-        } else if prefix == self.net.trunc() {
-            Some(Target::Glean(self.interface))
-        } else if prefix.prefix_len() == 32 && self.is_broadcast(prefix.addr()) {
-            Some(Target::Broadcast(self.interface))
-        } else {
-            None
-        }
-    }
-
-    /// The prefixes that it brings routes for.
-    fn prefixes(&self) -> BTreeSet<Ipv4Net> {
-        let hosts = [self.net.addr(), self.net.network(), self.net.broadcast()];
-        let prefixes = hosts.into_iter().map(Ipv4Net::from).chain([self.net.trunc()]);
-        prefixes.filter(|prefix| self.target(*prefix).is_some()).collect()
-    }
-}
-
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Gives the interface an address, connects its subnet and announces it.
+    /// Gives the interface an address, connects its subnet and announces it; an IPv6 address is looked for on the link first.
     pub fn address_add(&mut self, interface: u16, address: IpNet, now: Duration) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
-        let net = self.check_address(interface, &name, address)?;
+        self.check_address(interface, &name, address)?;
+        if is_link_local(address.addr())
+            && let Some(automatic) = self.link_local(interface).filter(|own| own.automatic).cloned()
+        {
+            // What is reached by it is reached by the new one, which takes its place and brings no routes: that cannot fail.
+            self.take_out(&automatic);
+        }
+        self.make_address(interface, address, false, now)?;
+        self.keep_link_local(interface, now)
+            .inspect_err(|_| self.drop_found(interface, address.addr()))
+    }
+
+    /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
+    /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked.
+    pub fn address_delete(
+        &mut self,
+        interface: u16,
+        address: IpNet,
+        now: Duration,
+    ) -> Result<(), ControlError> {
+        let name = self.known_interface(interface)?.name.clone();
+        let found = self
+            .addresses
+            .iter()
+            .find(|own| own.interface == interface && own.net == address);
+        let Some(own) = found.cloned() else {
+            let there = self
+                .addresses
+                .iter()
+                .filter(|own| own.interface == interface)
+                .map(|own| own.net);
+            let sentence = format!("{name} has no address {address}: it has {}", list(there));
+            return Err(refuse(ErrorCode::NotFound, sentence));
+        };
+        if own.automatic {
+            let sentence = format!(
+                "{address} on {name} is its own link-local address: it goes with the interface's last IPv6 address"
+            );
+            return Err(refuse(ErrorCode::Invalid, sentence));
+        }
+        self.take_out(&own);
+        // Before anything is found stranded: another link-local address may take the place of this one.
+        let kept = self.keep_link_local(interface, now);
+        self.forget_stranded(&own);
+        kept
+    }
+
+    fn make_address(
+        &mut self,
+        interface: u16,
+        net: IpNet,
+        automatic: bool,
+        now: Duration,
+    ) -> Result<(), ControlError> {
         if let Some(id) = self.neighbors.find(interface, net.addr()) {
             // A host by that address was heard before; from now on it would be an address conflict.
+            self.withdraw_by(id);
             self.remove_neighbor(id);
         }
         let mut own = OwnAddress {
             interface,
             net,
             slot: 0,
+            state: match net {
+                IpNet::V4(_) => AddressState::Preferred,
+                IpNet::V6(_) => AddressState::Tentative,
+            },
+            automatic,
+            sought_until: None,
             disputed: None,
         };
         own.slot = self
@@ -92,125 +108,89 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return Err(error);
         }
         self.tell(Event::Address {
-            interface: name,
-            address,
+            interface: self.interface_name(interface).to_owned(),
+            address: net,
             added: true,
         });
-        self.announce_new(interface, net.addr(), now);
+        self.refresh_sources();
+        match net.addr() {
+            IpAddr::V4(address) => self.announce_new(interface, address.into(), now),
+            IpAddr::V6(address) => self.detect_duplicates(interface, address, now),
+        }
         Ok(())
     }
 
-    /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
-    /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked.
-    pub fn address_delete(&mut self, interface: u16, address: IpNet) -> Result<(), ControlError> {
-        let name = self.known_interface(interface)?.name.clone();
-        let found = self
+    /// Makes or removes the link-local address that the gateway makes itself, as the interface's others ask for.
+    fn keep_link_local(&mut self, interface: u16, now: Duration) -> Result<(), ControlError> {
+        let needed = self
             .addresses
             .iter()
-            .find(|own| own.interface == interface && IpNet::V4(own.net) == address);
-        let Some(own) = found.cloned() else {
-            let there = self
-                .addresses
-                .iter()
-                .filter(|own| own.interface == interface)
-                .map(|own| own.net);
-            let sentence = format!("{name} has no address {address}: it has {}", list(there));
-            return Err(refuse(ErrorCode::NotFound, sentence));
-        };
-        self.forget_address(&own);
-        self.tell(Event::Address {
-            interface: name,
-            address,
-            added: false,
-        });
-        let was_last = !self.addresses.iter().any(|own| own.interface == interface);
-        self.forget_stranded(&own, was_last);
-        Ok(())
+            .any(|own| own.interface == interface && own.net.addr().is_ipv6() && !own.automatic);
+        match self.link_local(interface).cloned() {
+            None if needed => {
+                let address = ipv6::link_local(self.known_interface(interface)?.mac);
+                let net = Ipv6Net::new_assert(address, LINK_LOCAL.prefix_len());
+                self.make_address(interface, net.into(), true, now)
+            }
+            Some(own) if own.automatic && !needed => {
+                self.take_out(&own);
+                Ok(())
+            }
+            _ => Ok(()),
+        }
     }
 
-    fn check_address(&self, interface: u16, name: &str, address: IpNet) -> Result<Ipv4Net, ControlError> {
-        let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
-        let IpNet::V4(net) = address else {
-            return invalid(format!(
-                "{address} is an IPv6 address, and this gateway forwards IPv4 only"
-            ));
-        };
-        let host = net.addr();
-        if host.is_multicast() || host.is_loopback() || host.octets()[0] == 0 || host.octets()[0] >= 240 {
-            return invalid(format!(
-                "{host} is no address that a host can have: give a unicast address"
-            ));
-        }
-        if net.prefix_len() == 0 {
-            return invalid(format!(
-                "{net} would put every address on the link of {name}: give a longer prefix"
-            ));
-        }
-        if net.prefix_len() < 31 && (host == net.network() || host == net.broadcast()) {
-            let sentence = format!(
-                "{host} is the network or broadcast address of {}: give a host's",
-                net.trunc()
-            );
-            return invalid(sentence);
-        }
-        let interface_name = |own: &OwnAddress| self.interface_name(own.interface);
-        if let Some(own) = self.addresses.iter().find(|own| own.net.addr() == host) {
-            let sentence = format!(
-                "{} has {} already: delete that first",
-                interface_name(own),
-                own.net
-            );
-            return Err(refuse(ErrorCode::Exists, sentence));
-        }
-        let overlaps = |own: &&OwnAddress| own.net.contains(&net.trunc()) || net.contains(&own.net.trunc());
-        if let Some(own) = self
-            .addresses
-            .iter()
-            .filter(|own| own.interface != interface)
-            .find(overlaps)
-        {
-            let sentence = format!(
-                "{net} on {name} overlaps {} on {}: give them different subnets",
-                own.net,
-                interface_name(own)
-            );
-            return invalid(sentence);
-        }
-        let neighbor = self
-            .neighbors
-            .find(interface, host)
-            .and_then(|id| self.neighbors.get(id));
-        if let Some(neighbor) = neighbor.filter(|neighbor| neighbor.routes > 0) {
-            let sentence = format!(
-                "{host} is the next hop of {} routes: delete those first",
-                neighbor.routes
-            );
-            return invalid(sentence);
-        }
-        if self.addresses.len() >= self.limits.addresses {
-            return Err(self.addresses_full());
-        }
-        Ok(net)
-    }
-
-    fn addresses_full(&self) -> ControlError {
-        let sentence = format!(
-            "there are {} addresses and no room for more: raise addresses in [limits]",
-            self.addresses.len()
-        );
-        refuse(ErrorCode::LimitReached, sentence)
-    }
-
-    /// Whether the gateway has the address, on any interface.
-    pub(super) fn is_own(&self, address: Ipv4Addr) -> bool {
-        self.addresses.iter().any(|own| own.net.addr() == address)
-    }
-
-    /// Whether the interface has the address.
-    pub(super) fn has_address(&self, interface: u16, address: Ipv4Addr) -> bool {
+    /// The interface's link-local address.
+    pub(super) fn link_local(&self, interface: u16) -> Option<&OwnAddress> {
         self.addresses
             .iter()
-            .any(|own| own.interface == interface && own.net.addr() == address)
+            .find(|own| own.interface == interface && own.is_link_local())
+    }
+
+    fn drop_found(&mut self, interface: u16, address: IpAddr) {
+        if let Some(own) = self.own(interface, address).cloned() {
+            self.take_out(&own);
+            self.forget_stranded(&own);
+        }
+    }
+
+    /// Ends the use of an address. What it leaves stranded is still there.
+    fn take_out(&mut self, own: &OwnAddress) {
+        self.forget_address(own);
+        self.tell(Event::Address {
+            interface: self.interface_name(own.interface).to_owned(),
+            address: own.net,
+            added: false,
+        });
+        self.refresh_sources();
+    }
+
+    /// Whether the gateway has the address, on any interface; link-local ones are not asked, and a duplicate is another host's.
+    pub(super) fn is_own(&self, address: IpAddr) -> bool {
+        let same = |own: &OwnAddress| own.net.addr() == address && own.state != AddressState::Duplicate;
+        !is_link_local(address) && self.addresses.iter().any(same)
+    }
+
+    /// Whether the gateway has the address, or is about to have it, and a host of the interface's link therefore not.
+    pub(super) fn is_claimed(&self, interface: u16, address: IpAddr) -> bool {
+        let on_link = self
+            .own(interface, address)
+            .is_some_and(|own| own.state != AddressState::Duplicate);
+        on_link || self.is_own(address)
+    }
+
+    /// The interface's address, if it has it.
+    pub(super) fn own(&self, interface: u16, address: IpAddr) -> Option<&OwnAddress> {
+        self.addresses
+            .iter()
+            .find(|own| own.interface == interface && own.net.addr() == address)
+    }
+
+    /// The same, to be changed.
+    pub(super) fn own_mut(&mut self, interface: u16, address: IpAddr) -> Option<&mut OwnAddress> {
+        self.addresses
+            .iter_mut()
+            .find(|own| own.interface == interface && own.net.addr() == address)
     }
 
     /// Which subnets there are, for a sentence.
@@ -218,6 +198,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let subnets: BTreeSet<_> = self
             .addresses
             .iter()
+            .filter(|own| !own.is_link_local())
             .map(|own| (own.net.trunc(), own.interface))
             .collect();
         list(
@@ -227,9 +208,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         )
     }
 
+    /// Changes the state of an address, and what follows from it.
+    pub(super) fn set_state(&mut self, interface: u16, address: IpAddr, state: AddressState) {
+        let Some(own) = self.own_mut(interface, address) else {
+            return;
+        };
+        own.state = state;
+        let own = own.clone();
+        self.published.addresses.update(own.slot, &address_record(&own));
+        // Cannot fail: the prefixes that it has a route for have one already.
+        let _ = self.refresh_own(&own);
+        self.refresh_sources();
+        self.tell(Event::AddressState {
+            interface: self.interface_name(interface).to_owned(),
+            address: own.net,
+            state: state.name().to_owned(),
+        });
+    }
+
     /// Takes the address out of everything but neighbours and given routes.
     fn forget_address(&mut self, own: &OwnAddress) {
-        self.addresses.retain(|other| other.net.addr() != own.net.addr());
+        self.addresses
+            .retain(|other| (other.interface, other.net.addr()) != (own.interface, own.net.addr()));
         // Cannot fail: there are fewer routes than before.
         let _ = self.refresh_own(own);
         self.published.addresses.remove(own.slot);
@@ -249,12 +249,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         Ok(())
     }
 
-    fn set_own(&mut self, prefix: Ipv4Net, target: Option<Target>) -> Result<(), ControlError> {
+    fn set_own(&mut self, prefix: IpNet, target: Option<Target>) -> Result<(), ControlError> {
         let before = self.candidates.own(prefix);
         let Some(target) = target else {
             self.candidates.set_own(prefix, None);
             if let Some(route) = before {
-                self.published.routes4.remove(route.slot);
+                self.published.remove_route(prefix, route.slot);
             }
             return Ok(());
         };
@@ -267,13 +267,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         match before {
             Some(before) => {
                 route.slot = before.slot;
-                self.published.routes4.update(route.slot, &record);
+                self.published.update_route(route.slot, &record);
             }
             None => {
-                let Some(slot) = self.published.routes4.insert(&record) else {
-                    let sentence =
-                        format!("the table of routes has no room for {prefix}: raise routes4 in [limits]");
-                    return Err(refuse(ErrorCode::LimitReached, sentence));
+                let Some(slot) = self.published.insert_route(&record) else {
+                    return Err(self.no_room_for(prefix));
                 };
                 route.slot = slot;
             }
@@ -283,9 +281,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Forgets the routes and neighbours that no address reaches any more.
-    fn forget_stranded(&mut self, gone: &OwnAddress, was_last: bool) {
+    fn forget_stranded(&mut self, gone: &OwnAddress) {
         let interface = gone.interface;
-        let range = if was_last { Ipv4Net::default() } else { gone.net };
+        let family = gone.net.addr().is_ipv4();
+        let was_last = !self
+            .addresses
+            .iter()
+            .any(|own| own.interface == interface && own.net.addr().is_ipv4() == family);
+        let range = match gone.net {
+            net if !was_last => net,
+            IpNet::V4(_) => Ipv4Net::default().into(),
+            IpNet::V6(_) => Ipv6Net::default().into(),
+        };
         let neighbors: BTreeSet<_> = self
             .neighbors
             .within(range.network(), range.broadcast())
@@ -295,19 +302,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     .is_some_and(|neighbor| neighbor.interface == interface)
             })
             .collect();
+        let reaches = |address: IpAddr| {
+            if is_link_local(address) {
+                self.link_local(interface).is_some()
+            } else {
+                self.subnet_of(address)
+                    .is_some_and(|own| own.interface == interface)
+            }
+        };
         let is_next_hop = |id| {
-            self.neighbors.get(id).is_some_and(|neighbor| {
-                neighbor.routes > 0
-                    && self
-                        .subnet_of(neighbor.address)
-                        .is_none_or(|own| own.interface != interface)
-            })
+            self.neighbors
+                .get(id)
+                .is_some_and(|neighbor| neighbor.routes > 0 && !reaches(neighbor.address))
         };
         let next_hops: BTreeSet<_> = neighbors.iter().copied().filter(|id| is_next_hop(*id)).collect();
         if was_last || !next_hops.is_empty() {
-            let stranded = self.candidates.given_where(|target| match target {
+            let stranded = self.candidates.given_where(|prefix, target| match target {
                 Target::Via(id) => next_hops.contains(&id),
-                Target::Glean(out) => was_last && out == interface,
+                Target::Glean(out) => was_last && out == interface && prefix.addr().is_ipv4() == family,
                 _ => false,
             });
             for prefix in stranded {

@@ -1,19 +1,20 @@
 //! Why a destination goes where it goes.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use control::message::RouteExplanation;
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 use shm::records::NeighborState;
 
 use super::Tables;
 use super::candidates::{Candidate, Target};
+use super::forwarding::is_link_local;
 use super::neighbor_set::Neighbor;
 use crate::adjacency::{self, Adjacency};
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Looks `destination` up as a worker would, and says what it found and what a packet would meet.
-    pub fn route_get(&self, destination: Ipv4Addr) -> RouteExplanation {
+    pub fn route_get(&self, destination: IpAddr) -> RouteExplanation {
         let route = self.candidates.longest(destination);
         let neighbor = route
             .and_then(|(_, route)| self.neighbor_towards(route.target, destination))
@@ -43,12 +44,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     fn outcome(
         &self,
-        destination: Ipv4Addr,
-        route: Option<(Ipv4Net, Candidate)>,
-        neighbor: Option<&Neighbor<Ipv4Addr>>,
+        destination: IpAddr,
+        route: Option<(IpNet, Candidate)>,
+        neighbor: Option<&Neighbor<IpAddr>>,
     ) -> String {
         // What the workers go by, whatever the tables beside it say.
-        let adjacency = self.adjacencies.get(self.fib.reader().lookup(destination.into()));
+        let adjacency = self.adjacencies.get(self.fib.lookup(destination));
         let next_hop = neighbor.map_or(destination, |neighbor| neighbor.address);
         let name = |interface: u16| self.interface_name(interface);
         let down = |interface: u16| {
@@ -63,6 +64,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
         };
         match adjacency {
+            _ if is_link_local(destination) => {
+                "a link-local address: packets for it never leave the link that they are on".to_owned()
+            }
             Adjacency::NoRoute => "no route leads there: packets are dropped".to_owned(),
             Adjacency::Blackhole => "the route is a blackhole: packets are dropped".to_owned(),
             Adjacency::Local { interface } => {
@@ -87,7 +91,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 )
             }
             Adjacency::Failed { interface } => format!(
-                "{next_hop} on {} does not answer ARP requests: packets are dropped until it is asked again{}",
+                "{next_hop} on {} does not answer: packets are dropped until it is asked again{}",
                 name(interface),
                 down(interface)
             ),

@@ -3,24 +3,27 @@
 //! Each prefix's entry is computed from what there is and stored over the old one, so that an address that has a
 //! route before and after a change has one all the time.
 //!
-//! A neighbour's /32 counts only where the route of its address leads to its link anyway: ARP must not pull an address
-//! out of a route that an operator has put over part of a subnet.
+//! A neighbour's host route counts only where the route of its address leads to its link anyway: neither ARP nor neighbour
+//! discovery must pull an address out of a route that an operator has put over part of a subnet.
+//!
+//! Link-local addresses are on every link and so in no FIB: packets for them never leave theirs.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
-use fib::{FibError, NextHop};
-use ipnet::Ipv4Net;
+use fib::NextHop;
+use ipnet::IpNet;
 
 use super::Tables;
-use super::addresses::OwnAddress;
 use super::candidates::Target;
+use super::fibs::FibRefusal;
 use super::neighbor_set::NeighborId;
+use super::own_address::OwnAddress;
 use crate::adjacency;
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Brings the FIB in line with the routes for `prefix`, and with the neighbours in it. Fails only where something
     /// is to be added.
-    pub(super) fn refresh(&mut self, prefix: Ipv4Net) -> Result<(), FibError> {
+    pub(super) fn refresh(&mut self, prefix: IpNet) -> Result<(), FibRefusal> {
         if self.candidates.best(prefix).is_some() {
             self.refresh_entry(prefix)?;
             self.refresh_hosts(prefix);
@@ -33,7 +36,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// The same for one FIB entry.
-    pub(super) fn refresh_entry(&mut self, prefix: Ipv4Net) -> Result<(), FibError> {
+    pub(super) fn refresh_entry(&mut self, prefix: IpNet) -> Result<(), FibRefusal> {
         match (self.wanted_entry(prefix), self.fib.get(prefix)) {
             (wanted, present) if wanted == present => {}
             (Some(next_hop), _) => {
@@ -47,11 +50,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// The same for the neighbours in `prefix`.
-    fn refresh_hosts(&mut self, prefix: Ipv4Net) {
-        if prefix.prefix_len() == 32 {
+    fn refresh_hosts(&mut self, prefix: IpNet) {
+        if prefix.prefix_len() == prefix.max_prefix_len() {
             return;
         }
-        let hosts: Vec<Ipv4Addr> = self
+        let hosts: Vec<IpAddr> = self
             .neighbors
             .within(prefix.network(), prefix.broadcast())
             .filter_map(|id| Some(self.neighbors.get(id)?.address))
@@ -63,8 +66,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
-    fn wanted_entry(&self, prefix: Ipv4Net) -> Option<NextHop> {
-        if prefix.prefix_len() < 32 {
+    fn wanted_entry(&self, prefix: IpNet) -> Option<NextHop> {
+        if prefix.prefix_len() < prefix.max_prefix_len() {
             return self
                 .candidates
                 .best(prefix)
@@ -72,6 +75,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         let (covering, route) = self.candidates.longest(prefix.addr())?;
         if let Target::Glean(interface) = route.target
+            && !is_link_local(prefix.addr())
             && let Some(id) = self.neighbors.find(interface, prefix.addr())
         {
             return self.next_hop(Target::Via(id));
@@ -93,16 +97,20 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         })
     }
 
-    /// The address of the gateway whose subnet holds `address`: the one with the smallest subnet.
-    pub(super) fn subnet_of(&self, address: Ipv4Addr) -> Option<&OwnAddress> {
+    /// The address of the gateway whose subnet holds `address`: the one with the smallest subnet. Link-local subnets are
+    /// not asked.
+    pub(super) fn subnet_of(&self, address: IpAddr) -> Option<&OwnAddress> {
         self.addresses
             .iter()
-            .filter(|own| own.net.contains(&address))
+            .filter(|own| !own.is_link_local() && own.net.contains(&address))
             .max_by_key(|own| own.net.prefix_len())
     }
 
     /// Whether a host at `address` would be a neighbour on `interface`.
-    pub(super) fn is_on_link(&self, interface: u16, address: Ipv4Addr) -> bool {
+    pub(super) fn is_on_link(&self, interface: u16, address: IpAddr) -> bool {
+        if is_link_local(address) {
+            return self.link_local(interface).is_some();
+        }
         let connected = self
             .subnet_of(address)
             .is_some_and(|own| own.interface == interface && own.is_host(address));
@@ -110,18 +118,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Whether packets for `address` leave by `interface` to the destination itself.
-    pub(super) fn leads_to_link(&self, interface: u16, address: Ipv4Addr) -> bool {
+    pub(super) fn leads_to_link(&self, interface: u16, address: IpAddr) -> bool {
         self.candidates
             .longest(address)
             .is_some_and(|(_, route)| route.target == Target::Glean(interface))
     }
 
     /// The neighbour that packets for `address` go to by the route of `target`.
-    pub(super) fn neighbor_towards(&self, target: Target, address: Ipv4Addr) -> Option<NeighborId> {
+    pub(super) fn neighbor_towards(&self, target: Target, address: IpAddr) -> Option<NeighborId> {
         match target {
             Target::Via(id) => Some(id),
             Target::Glean(interface) => self.neighbors.find(interface, address),
             Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
         }
     }
+}
+
+/// Whether an IPv6 address is link-local, fe80::/10. IPv4's, RFC 3927, are ordinary addresses of a subnet to a router.
+pub(super) fn is_link_local(address: IpAddr) -> bool {
+    matches!(address, IpAddr::V6(address) if address.is_unicast_link_local())
 }

@@ -2,6 +2,7 @@
 //! neighbours; workers drop what would leave by it.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use control::event::Event;
@@ -13,6 +14,7 @@ use shm::records::{self, OffloadHint, from_text};
 use super::Tables;
 use super::refusal::{list, refuse};
 use crate::adjacency::{self, Adjacency, MAX_INTERFACES};
+use crate::sources::SourceAddresses;
 
 /// A port with an IP side.
 pub(super) struct Interface {
@@ -24,12 +26,19 @@ pub(super) struct Interface {
     pub(super) local: NextHop,
     /// Where the routes of its subnets lead.
     pub(super) glean: NextHop,
+    /// What workers see of its addresses.
+    pub(super) sources: Arc<SourceAddresses>,
 }
 
 impl Interface {
     /// Whether the operator has it up. The word of a link that comes up is late, so nothing waits for that to be sent.
     pub(super) fn is_admin_up(&self) -> bool {
         self.record.admin_up != 0
+    }
+
+    /// Longest IP packet, bytes.
+    pub(super) fn mtu(&self) -> u16 {
+        self.record.mtu
     }
 
     /// Whether it carries packets.
@@ -76,6 +85,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             slot,
             local,
             glean,
+            sources: Arc::default(),
         });
         Ok(index)
     }
@@ -121,6 +131,20 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.interfaces
             .get(usize::from(interface))
             .map_or("", |interface| &interface.name)
+    }
+
+    /// The MAC address of an interface.
+    pub fn interface_mac(&self, interface: u16) -> Option<MacAddress> {
+        self.interfaces
+            .get(usize::from(interface))
+            .map(|interface| interface.mac)
+    }
+
+    /// A worker's view of an interface's addresses.
+    pub fn sources(&self, interface: u16) -> Option<Arc<SourceAddresses>> {
+        self.interfaces
+            .get(usize::from(interface))
+            .map(|interface| interface.sources.clone())
     }
 
     /// Fails unless there is an interface of that index.

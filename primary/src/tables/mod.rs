@@ -11,14 +11,19 @@
 //! There is no I/O and no clock in here: packets and the time come in as arguments, and what is to be sent or told is
 //! left as [`Action`]s. The time is that of `CLOCK_BOOTTIME`, so that neighbours age while the host sleeps.
 
+mod address_rules;
 mod addresses;
+mod announce;
 mod arp;
 mod candidates;
 mod explain;
+mod fibs;
 mod forwarding;
 mod interfaces;
+mod nd;
 mod neighbor_set;
 mod neighbors;
+mod own_address;
 mod publish;
 mod reachability;
 mod refusal;
@@ -28,19 +33,21 @@ mod routes;
 mod tests;
 mod timers;
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use control::event::Event;
-use fib::{Fib4Reader, Fib4Writer, NextHop, Quiescence};
+use fib::{Fib4Reader, Fib6Reader, NextHop, Quiescence};
+use packet::nd::NeighborMessage;
 use packet::{Arp, MacAddress};
 
 use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
-use addresses::OwnAddress;
 pub use arp::ArpVerdict;
 use candidates::Candidates;
+pub use fibs::{FibRefusal, Fibs};
 use interfaces::Interface;
 use neighbor_set::NeighborSet;
+use own_address::OwnAddress;
 use publish::Published;
 pub use refusal::NeighborRefusal;
 use timers::{Jitter, Timer, Timers};
@@ -60,14 +67,27 @@ pub enum Action {
         /// The message.
         arp: Arp,
     },
+    /// Send a neighbour discovery packet, with hop limit 255. There is none for an interface that is down.
+    SendNd {
+        /// By which interface.
+        interface: u16,
+        /// To which Ethernet address.
+        mac: MacAddress,
+        /// From which address; unspecified while one is looked for.
+        source: Ipv6Addr,
+        /// To which address.
+        destination: Ipv6Addr,
+        /// The message.
+        message: NeighborMessage,
+    },
     /// Tell subscribers.
     Event(Event),
-    /// Another host claims an address of the gateway, RFC 5227 section 2.4. At most one per address and ten seconds.
+    /// Another host claims an address of the gateway, RFC 5227 section 2.4, RFC 4862 section 5.4.5. At most one per address and ten seconds.
     Conflict {
         /// Where it was heard.
         interface: u16,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Who claims it.
         mac: MacAddress,
     },
@@ -76,7 +96,7 @@ pub enum Action {
         /// The interface that it is on.
         interface: u16,
         /// Its address.
-        address: Ipv4Addr,
+        address: IpAddr,
         /// Why.
         reason: NeighborRefusal,
     },
@@ -87,9 +107,11 @@ pub enum Action {
 pub struct Limits {
     /// IPv4 routes of configuration and operators.
     pub routes4: usize,
-    /// Neighbours.
+    /// IPv6 routes of configuration and operators.
+    pub routes6: usize,
+    /// Neighbours of both families.
     pub neighbors: usize,
-    /// Addresses of the gateway.
+    /// Addresses of the gateway, those left out that it makes itself.
     pub addresses: usize,
 }
 
@@ -98,10 +120,18 @@ pub struct Limits {
 pub struct Usage {
     /// IPv4 routes of configuration and operators.
     pub routes4: usize,
+    /// IPv6 routes of configuration and operators.
+    pub routes6: usize,
     /// IPv4 routes that the gateway has for its own addresses.
     pub own_routes4: usize,
+    /// IPv6 routes that the gateway has for its own addresses.
+    pub own_routes6: usize,
     /// Routes in the FIB: these two and one per neighbour, as far as they are not hidden by a better one.
     pub fib_routes4: usize,
+    /// The same of IPv6.
+    pub fib_routes6: usize,
+    /// Bytes that the IPv6 FIB uses of its memory, those included that wait for workers.
+    pub fib6_bytes: usize,
     /// Neighbours.
     pub neighbors: usize,
     /// Addresses of the gateway.
@@ -128,14 +158,14 @@ pub enum TablesError {
 
 /// All tables of an instance, over memory `F` for the FIB and `A` for the adjacencies.
 pub struct Tables<F, A> {
-    fib: Fib4Writer<F>,
+    fib: Fibs<F, A>,
     adjacencies: AdjacencyWriter<A>,
     published: Published,
     limits: Limits,
     interfaces: Vec<Interface>,
     addresses: Vec<OwnAddress>,
     candidates: Candidates,
-    neighbors: NeighborSet<Ipv4Addr>,
+    neighbors: NeighborSet<IpAddr>,
     timers: Timers,
     jitter: Jitter,
     actions: Vec<Action>,
@@ -145,9 +175,9 @@ pub struct Tables<F, A> {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Empty tables over an empty FIB, unused adjacencies and the tables of `region`, which becomes theirs to write.
+    /// Empty tables over empty FIBs, unused adjacencies and the tables of `region`, which becomes theirs to write.
     pub fn new(
-        fib: Fib4Writer<F>,
+        fib: Fibs<F, A>,
         mut adjacencies: AdjacencyWriter<A>,
         region: &shm::TableWriter,
         limits: Limits,
@@ -179,9 +209,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         })
     }
 
-    /// A worker's view of the routes.
-    pub fn fib_reader(&self) -> Fib4Reader<F> {
-        self.fib.reader()
+    /// A worker's view of the IPv4 routes.
+    pub fn fib4_reader(&self) -> Fib4Reader<F> {
+        self.fib.four.reader()
+    }
+
+    /// A worker's view of the IPv6 routes.
+    pub fn fib6_reader(&self) -> Fib6Reader<A> {
+        self.fib.six.reader()
     }
 
     /// A worker's view of what routes lead to.
@@ -200,6 +235,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             match timer {
                 Timer::Neighbor(id) => self.neighbor_due(id, now),
                 Timer::Announcement { interface, address } => self.announce(interface, address),
+                Timer::Detection { interface, address } => self.detected(interface, address, now),
             }
         }
     }
@@ -217,14 +253,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// How much is in the tables.
     pub fn usage(&self) -> Usage {
+        let units = self.fib.six.units();
+        let [routes4, routes6] = self.candidates.given_len();
+        let [own_routes4, own_routes6] = self.candidates.own_len();
         Usage {
-            routes4: self.candidates.given_len(),
-            own_routes4: self.candidates.own_len(),
-            fib_routes4: self.fib.len(),
+            routes4,
+            routes6,
+            own_routes4,
+            own_routes6,
+            fib_routes4: self.fib.four.len(),
+            fib_routes6: self.fib.six.len(),
+            fib6_bytes: (units.used + units.retired) * fib::UNIT_BYTES,
             neighbors: self.neighbors.len(),
             addresses: self.addresses.len(),
             adjacencies: self.adjacencies.in_use(),
-            tbl8_groups_free: self.fib.free_groups(),
+            tbl8_groups_free: self.fib.four.free_groups(),
         }
     }
 

@@ -1,6 +1,6 @@
 //! How neighbours come and go, and how a change of one reaches workers and tools.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use control::event::Event;
@@ -17,7 +17,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub(super) fn find_or_create(
         &mut self,
         interface: u16,
-        address: Ipv4Addr,
+        address: IpAddr,
         now: Duration,
     ) -> Result<NeighborId, NeighborRefusal> {
         if let Some(id) = self.neighbors.find(interface, address) {
@@ -34,7 +34,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let unknown = Adjacency::Incomplete { interface };
         let adjacency = self
             .adjacencies
-            .allocate(unknown, IpAddr::V4(address))
+            .allocate(unknown, address)
             .ok_or(NeighborRefusal::Adjacencies)?;
         let mut neighbor = Neighbor::new(interface, address, adjacency, now);
         let Some(slot) = self.published.neighbors.insert(&neighbor_record(&neighbor)) else {
@@ -141,14 +141,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     fn tell_neighbor(
         &mut self,
         interface: u16,
-        address: Ipv4Addr,
+        address: IpAddr,
         mac: Option<packet::MacAddress>,
         state: &str,
     ) {
         let interface = self.interface_name(interface).to_owned();
         self.tell(Event::Neighbor {
             interface,
-            address: IpAddr::V4(address),
+            address,
             mac,
             state: state.to_owned(),
         });
@@ -158,7 +158,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub(super) fn report_refusal(
         &mut self,
         interface: u16,
-        address: Ipv4Addr,
+        address: IpAddr,
         reason: NeighborRefusal,
         now: Duration,
     ) {

@@ -150,6 +150,17 @@ impl Reachability {
         };
     }
 
+    /// It said where it is, but not in answer to the gateway: RFC 4861 sections 7.2.3 and 7.2.5. `moved`: that is news.
+    pub(super) fn seen(&mut self, now: Duration, moved: bool) {
+        if moved || !self.forwards() {
+            *self = Self {
+                state: State::Stale { since: now },
+                deadline: Some(now + STALE_LOOK),
+                hold: FIRST_HOLD,
+            };
+        }
+    }
+
     /// Its link came back: what was said of it before counts no more.
     pub(super) fn link_returned(&mut self, now: Duration) {
         if let State::Failed { .. } = self.state {
@@ -309,6 +320,19 @@ mod tests {
         pass(&mut neighbor, false);
         assert_eq!(pass(&mut neighbor, true), (Step::AskIt, at(35)));
         assert_eq!(neighbor.state(), NeighborState::Probe);
+    }
+
+    #[test]
+    fn one_that_says_where_it_is_unasked_is_stale_until_it_is_used() {
+        let mut neighbor = Reachability::IDLE;
+        neighbor.seen(at(0), true);
+        assert_eq!(neighbor.state(), NeighborState::Stale);
+        assert_eq!(pass(&mut neighbor, true), (Step::AskIt, at(5)));
+        neighbor.heard(at(5), at(30));
+        neighbor.seen(at(6), false);
+        assert_eq!(neighbor.state(), NeighborState::Reachable);
+        neighbor.seen(at(7), true);
+        assert_eq!(neighbor.state(), NeighborState::Stale);
     }
 
     #[test]

@@ -1,7 +1,9 @@
 //! Why a change was refused, in the words that operators read.
 
 use control::message::{ControlError, ErrorCode};
-use fib::FibError;
+use fib::{Fib6Error, FibError};
+
+use super::fibs::FibRefusal;
 
 /// Why there can be no further neighbour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -17,11 +19,11 @@ pub enum NeighborRefusal {
     Adjacencies,
     /// No route leads to it.
     #[error("{}", fib_sentence(.0))]
-    Fib(FibError),
+    Fib(FibRefusal),
 }
 
-impl From<FibError> for NeighborRefusal {
-    fn from(error: FibError) -> Self {
+impl From<FibRefusal> for NeighborRefusal {
+    fn from(error: FibRefusal) -> Self {
         Self::Fib(error)
     }
 }
@@ -33,30 +35,43 @@ impl From<NeighborRefusal> for ControlError {
 }
 
 /// The FIB's refusal as an answer.
-pub(super) fn fib_refusal(error: FibError) -> ControlError {
+pub(super) fn fib_refusal(error: FibRefusal) -> ControlError {
     let code = match error {
-        FibError::HostBits { .. } => ErrorCode::Invalid,
-        FibError::RouteLimit { .. } | FibError::Tbl8Exhausted { .. } => ErrorCode::LimitReached,
-        FibError::Tbl24Length { .. } | FibError::Tbl8Length { .. } => ErrorCode::Failed,
+        FibRefusal::Four(FibError::HostBits { .. }) | FibRefusal::Six(Fib6Error::HostBits { .. }) => {
+            ErrorCode::Invalid
+        }
+        FibRefusal::Four(FibError::RouteLimit { .. } | FibError::Tbl8Exhausted { .. })
+        | FibRefusal::Six(Fib6Error::RouteLimit { .. } | Fib6Error::Exhausted { .. }) => {
+            ErrorCode::LimitReached
+        }
+        _ => ErrorCode::Failed,
     };
     refuse(code, fib_sentence(&error))
 }
 
-fn fib_sentence(error: &FibError) -> String {
-    match error {
-        FibError::RouteLimit { limit } => {
-            format!(
-                "the FIB has {limit} routes, those of addresses and neighbours included: raise routes4 in [limits]"
-            )
-        }
-        FibError::Tbl8Exhausted { groups, retired: 0 } => format!(
+fn fib_sentence(error: &FibRefusal) -> String {
+    let too_many = |limit: usize, key| {
+        format!(
+            "the FIB has {limit} routes, those of addresses and neighbours included: raise {key} in [limits]"
+        )
+    };
+    match *error {
+        FibRefusal::Four(FibError::RouteLimit { limit }) => too_many(limit, "routes4"),
+        FibRefusal::Six(Fib6Error::RouteLimit { limit }) => too_many(limit, "routes6"),
+        FibRefusal::Four(FibError::Tbl8Exhausted { groups, retired: 0 }) => format!(
             "all {groups} groups for prefixes longer than /24 are in use: raise tbl8_groups4 in [limits]"
         ),
-        FibError::Tbl8Exhausted { groups, retired } => format!(
+        FibRefusal::Four(FibError::Tbl8Exhausted { groups, retired }) => format!(
             "all {groups} groups for prefixes longer than /24 are in use, {retired} of which become free in a moment: \
              try again"
         ),
-        other => other.to_string(),
+        FibRefusal::Six(Fib6Error::Exhausted { retired: 0, .. }) => {
+            "the memory of IPv6 routes is full: raise routes6 in [limits]".to_owned()
+        }
+        FibRefusal::Six(Fib6Error::Exhausted { .. }) => {
+            "the memory of IPv6 routes is full, and some of it becomes free in a moment: try again".to_owned()
+        }
+        ref other => other.to_string(),
     }
 }
 

@@ -1,12 +1,13 @@
 //! What happens to neighbours: packets need them, they are heard from, time passes, an operator sets them.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use control::message::{ControlError, ErrorCode};
 use packet::MacAddress;
 
 use super::Tables;
+use super::forwarding::is_link_local;
 use super::neighbor_set::NeighborId;
 use super::reachability::{REACHABLE_TIME, Reachability, Step};
 use super::refusal::refuse;
@@ -14,15 +15,15 @@ use crate::adjacency;
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// A worker has a packet for the neighbour and does not know its MAC address. Cheap while it is being asked.
-    pub fn resolve(&mut self, interface: u16, address: Ipv4Addr, now: Duration) {
+    pub fn resolve(&mut self, interface: u16, address: IpAddr, now: Duration) {
         let id = match self.neighbors.find(interface, address) {
             Some(id) => {
-                // The FIB may have had no room for its /32 when it came to light.
+                // The FIB may have had no room for its host route when it came to light.
                 let _ = self.refresh_entry(address.into());
                 id
             }
-            // The request may have been on its way while the subnet went.
-            None if !self.leads_to_link(interface, address) => return,
+            // The request may have been on its way while the subnet went, or the route by a link-local next hop.
+            None if is_link_local(address) || !self.leads_to_link(interface, address) => return,
             None => match self.find_or_create(interface, address, now) {
                 Ok(id) => id,
                 Err(reason) => return self.report_refusal(interface, address, reason, now),
@@ -52,11 +53,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         self.settle(id, now);
         match step {
-            Step::AskAll => self.ask(id, MacAddress::BROADCAST),
+            Step::AskAll => self.ask(id, None),
             Step::AskIt => {
-                if let Some(mac) = self.neighbors.get(id).and_then(|neighbor| neighbor.mac) {
-                    self.ask(id, mac);
-                }
+                let mac = self.neighbors.get(id).and_then(|neighbor| neighbor.mac);
+                self.ask(id, mac);
             }
             Step::Fail => self.tell_state(id, "failed"),
             Step::Rest | Step::Forget => {}
@@ -105,12 +105,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         now: Duration,
     ) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
-        let address = ipv4_only(address)?;
         if !mac.is_unicast() || mac == MacAddress::ZERO {
             let sentence = format!("{mac} is no MAC address of a host: give a unicast address");
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
-        if self.is_own(address) {
+        if self.is_own(address) || self.own(interface, address).is_some() {
             return Err(refuse(
                 ErrorCode::Invalid,
                 format!("the neighbour {address} is the gateway itself"),
@@ -141,8 +140,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         now: Duration,
     ) -> Result<(), ControlError> {
         let name = &self.known_interface(interface)?.name;
-        let v4 = ipv4_only(address)?;
-        let Some(id) = self.neighbors.find(interface, v4) else {
+        let Some(id) = self.neighbors.find(interface, address) else {
             return Err(refuse(
                 ErrorCode::NotFound,
                 format!("there is no neighbour {address} on {name}"),
@@ -160,15 +158,5 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             _ => self.remove_neighbor(id),
         }
         Ok(())
-    }
-}
-
-fn ipv4_only(address: IpAddr) -> Result<Ipv4Addr, ControlError> {
-    match address {
-        IpAddr::V4(address) => Ok(address),
-        IpAddr::V6(_) => {
-            let sentence = format!("{address} is an IPv6 address, and this gateway forwards IPv4 only");
-            Err(refuse(ErrorCode::Invalid, sentence))
-        }
     }
 }

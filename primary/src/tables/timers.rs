@@ -1,7 +1,7 @@
 //! What is due when, and the jitter that keeps neighbours from being asked all at once.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
 use packet::MacAddress;
@@ -18,7 +18,14 @@ pub(super) enum Timer {
         /// On this interface.
         interface: u16,
         /// The address.
-        address: Ipv4Addr,
+        address: IpAddr,
+    },
+    /// An address was looked for on the link for long enough.
+    Detection {
+        /// On this interface.
+        interface: u16,
+        /// The address.
+        address: Ipv6Addr,
     },
 }
 
@@ -102,7 +109,7 @@ mod tests {
         let mut timers = Timers::new();
         let timer = |last| Timer::Announcement {
             interface: 0,
-            address: Ipv4Addr::new(10, 0, 0, last),
+            address: [10, 0, 0, last].into(),
         };
         let at = Duration::from_secs;
         timers.set(at(3), timer(3));

@@ -6,7 +6,7 @@ use shm::{DropReason, InterfaceCounter};
 use super::Engine;
 use super::waiting::Awaited;
 use crate::adjacency;
-use crate::path::{BURST, Disposition, Note};
+use crate::path::{BURST, Disposition, Note, errors};
 
 /// A packet and why nobody wanted it.
 pub(super) type Refused = (Mbuf, DropReason);
@@ -27,14 +27,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
-        let mut arp = MbufBatch::<BURST>::new();
+        let mut discovery = MbufBatch::<BURST>::new();
         let mut waited = false;
         for (mbuf, note) in batch.drain().zip(notes) {
             let result = match note.disposition {
                 Disposition::Drop(reason) => Err((mbuf, reason)),
-                Disposition::Arp if !self.policer.admit(ingress, now) => Err((mbuf, DropReason::ArpPoliced)),
+                Disposition::Arp if !self.policers.arp.admit(ingress, now) => {
+                    Err((mbuf, DropReason::ArpPoliced))
+                }
+                Disposition::Nd if !self.policers.nd.admit(ingress, now) => {
+                    Err((mbuf, DropReason::NdPoliced))
+                }
                 Disposition::Punt(class) => self.punt_to_tool(class, ingress, mbuf, now),
-                Disposition::Arp => arp.push(mbuf).map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
+                Disposition::Arp | Disposition::Nd => discovery
+                    .push(mbuf)
+                    .map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
                 Disposition::Transmit(_) | Disposition::Wait { .. } => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
@@ -45,13 +52,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
             };
             if let Err((mbuf, reason)) = result {
-                self.counters.drop(ingress, reason, 1);
-                // A batch of drops is never fuller than the batch that it came from.
-                drop(dropped.push(mbuf));
+                if errors::is_told(reason) {
+                    self.refuse(ingress, mbuf, reason, note.detail, now);
+                } else {
+                    self.counters.drop(ingress, reason, 1);
+                    // A batch of drops is never fuller than the batch that it came from.
+                    drop(dropped.push(mbuf));
+                }
             }
         }
-        if !arp.is_empty() {
-            self.punt(ingress, &mut arp);
+        if !discovery.is_empty() {
+            self.punt(ingress, &mut discovery);
         }
     }
 
@@ -69,11 +80,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         let interface = match note.disposition {
             Disposition::Transmit(interface) => interface,
-            Disposition::Wait {
-                interface,
-                next_hop,
-                destination,
-            } => {
+            Disposition::Wait { interface, adjacency } => {
+                let Some((next_hop, destination)) = self.stages.awaited(adjacency, mbuf.data(), note) else {
+                    return Err((mbuf, DropReason::NeighborFailed));
+                };
                 let route = Awaited {
                     interface,
                     next_hop,
@@ -84,6 +94,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
+            Disposition::Nd => return Err((mbuf, DropReason::NdMalformed)),
             Disposition::Punt(_) => return Err((mbuf, DropReason::PuntClosed)),
         };
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
@@ -99,12 +110,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn punt(&mut self, ingress: u16, arp: &mut MbufBatch<BURST>) {
-        let taken = self.arp.enqueue(arp);
+    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>) {
+        let taken = self.discovery.enqueue(discovery);
         self.counters
             .add(ingress, InterfaceCounter::Delivered, taken as u64);
         self.counters
-            .drop(ingress, DropReason::PuntRingFull, arp.len() as u64);
+            .drop(ingress, DropReason::PuntRingFull, discovery.len() as u64);
         self.doorbell.ring();
     }
 }

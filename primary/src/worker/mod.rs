@@ -12,6 +12,7 @@
 
 mod dispatch;
 pub mod doorbell;
+mod errors;
 mod idle;
 mod policer;
 mod tools;
@@ -31,7 +32,7 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 use self::doorbell::Doorbell;
 use self::idle::Idle;
 pub use self::policer::Bucket;
-use self::policer::Policer;
+use self::policer::Policers;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
 pub use self::waiting::MOST_WAITING;
@@ -44,8 +45,8 @@ use crate::path::{BURST, Burst, NOTES, Stages};
 #[derive(Clone, Copy, Debug, Default)]
 #[repr(C)]
 pub struct ResolveRequest {
-    /// IPv4 address of the next hop, host byte order.
-    pub next_hop: u32,
+    /// Address of the next hop; IPv4 addresses are IPv4-mapped.
+    pub next_hop: [u8; 16],
     /// Index of the interface that it is on.
     pub interface: u32,
 }
@@ -76,8 +77,8 @@ pub struct Worker<F, A> {
     pub exits: Vec<Exit>,
     /// Packets that others have for transmit queues of this worker.
     pub originated: Vec<Originated>,
-    /// ARP packets for the control thread.
-    pub arp: MbufProducer,
+    /// ARP and neighbour discovery packets for the control thread.
+    pub discovery: MbufProducer,
     /// Next hops for the control thread to find.
     pub resolve: Producer<ResolveRequest>,
     /// Wakes the control thread.
@@ -108,9 +109,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut engine = Engine {
             transmit: Transmit::new(self.exits, self.taps),
             waiting: Waiting::new(),
-            policer: Policer::new(dpdk::tsc_hz(), dpdk::tsc()),
+            policers: Policers::new(dpdk::tsc_hz(), dpdk::tsc()),
             stages: self.stages,
-            arp: self.arp,
+            discovery: self.discovery,
             resolve: self.resolve,
             doorbell: self.doorbell,
             counters: self.counters,
@@ -171,8 +172,8 @@ struct Engine<F, A> {
     stages: Stages<F, A>,
     transmit: Transmit,
     waiting: Waiting,
-    policer: Policer,
-    arp: MbufProducer,
+    policers: Policers,
+    discovery: MbufProducer,
     resolve: Producer<ResolveRequest>,
     doorbell: Doorbell,
     counters: CounterBlock,

@@ -1,9 +1,9 @@
-//! Token buckets: how many packets of a kind may go to the control thread.
+//! Token buckets: how many packets of a kind may go to the control thread, and how many ICMP errors may be sent.
 
-/// Packets per second that are let through in the long run, per interface.
-const RATE: u64 = 1000;
-/// Packets that are let through at once.
-const BURST: u64 = 256;
+/// ARP, and likewise neighbour discovery: packets per second of an interface, and how many at once.
+const DISCOVERY: (u64, u64) = (1000, 256);
+/// ICMP errors to an interface: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f).
+const ERRORS: (u64, u64) = (1000, 100);
 /// Interfaces that have a bucket of their own; others share by remainder.
 const BUCKETS: usize = 64;
 
@@ -42,13 +42,31 @@ impl Bucket {
     }
 }
 
+/// The policers of a worker.
+pub(super) struct Policers {
+    pub(super) arp: Policer,
+    pub(super) nd: Policer,
+    pub(super) errors: Policer,
+}
+
+impl Policers {
+    /// Full buckets at `now`.
+    pub(super) fn new(tsc_hz: u64, now: u64) -> Self {
+        let policer = |limits| Policer::new(tsc_hz, limits, now);
+        Self {
+            arp: policer(DISCOVERY),
+            nd: policer(DISCOVERY),
+            errors: policer(ERRORS),
+        }
+    }
+}
+
 /// A bucket per interface.
 pub(super) struct Policer([Bucket; BUCKETS]);
 
 impl Policer {
-    /// Full buckets at `now`.
-    pub(super) fn new(tsc_hz: u64, now: u64) -> Self {
-        Self([Bucket::new(tsc_hz, RATE, BURST, now); BUCKETS])
+    fn new(tsc_hz: u64, (rate, burst): (u64, u64), now: u64) -> Self {
+        Self([Bucket::new(tsc_hz, rate, burst, now); BUCKETS])
     }
 
     /// Whether one more packet of the interface may pass.
@@ -62,11 +80,13 @@ mod tests {
     use super::*;
 
     const HZ: u64 = 1_000_000;
+    const RATE: u64 = 1000;
+    const BURST: u64 = 256;
 
     #[test]
     fn a_burst_passes_then_the_rate() {
         let start = 1_000 * HZ;
-        let mut policer = Policer::new(HZ, start);
+        let mut policer = Policer::new(HZ, (RATE, BURST), start);
         let at_once = (0..1000).filter(|_| policer.admit(0, start)).count();
         assert_eq!(at_once as u64, BURST);
         let in_a_second = (0..HZ).filter(|tick| policer.admit(0, start + tick)).count() as u64;
@@ -80,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_flood_on_one_interface_leaves_another_alone() {
-        let mut policer = Policer::new(HZ, 1_000 * HZ);
+        let mut policer = Policer::new(HZ, (RATE, BURST), 1_000 * HZ);
         while policer.admit(0, 1_000 * HZ) {}
         assert!(policer.admit(1, 1_000 * HZ));
     }

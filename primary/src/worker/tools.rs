@@ -133,8 +133,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         };
         let result = self.place(ingress, mbuf, &note, now);
-        if let Err((_mbuf, reason)) = result {
-            self.counters.drop(ingress, reason, 1);
+        if let Err((mbuf, reason)) = result {
+            self.refuse(ingress, mbuf, reason, note.detail, now);
         }
     }
 

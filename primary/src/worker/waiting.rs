@@ -1,9 +1,10 @@
 //! Packets that wait until their next hop is known: a bounded queue per next hop, kept by the worker that received them,
 //! so that they leave in order and before anything that comes after them.
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 
 use dpdk::{Mbuf, MbufBatch};
+use shm::records::ip_field;
 use shm::{DropReason, InterfaceCounter};
 
 use super::dispatch::Refused;
@@ -30,9 +31,9 @@ pub(super) struct Waiting {
 #[derive(Clone, Copy)]
 pub(super) struct Awaited {
     pub(super) interface: u16,
-    pub(super) next_hop: Ipv4Addr,
+    pub(super) next_hop: IpAddr,
     /// Of the packet: the FIB is asked for it, so that the answer is the one that the packet itself would get.
-    pub(super) destination: Ipv4Addr,
+    pub(super) destination: IpAddr,
 }
 
 struct Queue {
@@ -134,14 +135,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         for mut mbuf in packets.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-            let result = if gave_up {
-                Err((mbuf, DropReason::NeighborFailed))
-            } else {
-                let note = self.stages.run_one(ingress, mbuf.data_mut());
-                self.place(ingress, mbuf, &note, now)
-            };
-            if let Err((_mbuf, reason)) = result {
-                self.counters.drop(ingress, reason, 1);
+            if gave_up {
+                self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+                continue;
+            }
+            let note = self.stages.run_one(ingress, mbuf.data_mut());
+            if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
+                self.refuse(ingress, mbuf, reason, note.detail, now);
             }
         }
     }
@@ -165,7 +165,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     ) {
         // A full ring loses the request; it is repeated while packets wait.
         self.resolve.enqueue(&[ResolveRequest {
-            next_hop: next_hop.into(),
+            next_hop: ip_field(next_hop),
             interface: interface.into(),
         }]);
         self.doorbell.ring();

@@ -3,11 +3,11 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use ipnet::Ipv4Net;
+use ipnet::IpNet;
 
 use super::super::network::Address;
 use super::super::report::Report;
@@ -217,17 +217,34 @@ impl Place {
         });
     }
 
+    /// A route of the kernel, of either family.
     pub(super) fn route(&self, interface: &str, prefix: &str, via: Option<&str>, metric: u32) {
-        let prefix: Ipv4Net = prefix.parse().unwrap();
-        let word = |address: std::net::Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
-        let gateway = via.map_or_else(|| "00000000".to_owned(), |via| word(via.parse().unwrap()));
-        let flags = if via.is_some() { "0003" } else { "0001" };
-        let (network, mask) = (word(prefix.network()), word(prefix.netmask()));
-        let path = self.host.proc.join("net/route");
-        let mut table = fs::read_to_string(&path).unwrap();
-        table.push_str(&format!(
-            "{interface}\t{network}\t{gateway}\t{flags}\t0\t0\t{metric}\t{mask}\t0\t0\t0\n"
-        ));
+        let (path, line) = match prefix.parse().unwrap() {
+            IpNet::V4(prefix) => {
+                let word =
+                    |address: std::net::Ipv4Addr| format!("{:08X}", u32::from_ne_bytes(address.octets()));
+                let gateway = via.map_or_else(|| "00000000".to_owned(), |via| word(via.parse().unwrap()));
+                let flags = if via.is_some() { "0003" } else { "0001" };
+                let (network, mask) = (word(prefix.network()), word(prefix.netmask()));
+                let line =
+                    format!("{interface}\t{network}\t{gateway}\t{flags}\t0\t0\t{metric}\t{mask}\t0\t0\t0\n");
+                ("net/route", line)
+            }
+            IpNet::V6(prefix) => {
+                let bits = |address: Ipv6Addr| format!("{:032x}", address.to_bits());
+                let gateway = bits(via.map_or(Ipv6Addr::UNSPECIFIED, |via| via.parse().unwrap()));
+                let flags = if via.is_some() { "00000003" } else { "00000001" };
+                let (network, length) = (bits(prefix.network()), prefix.prefix_len());
+                let source = format!("{:032x} 00", 0);
+                let line = format!(
+                    "{network} {length:02x} {source} {gateway} {metric:08x} 00000001 00000000 {flags} {interface}\n"
+                );
+                ("net/ipv6_route", line)
+            }
+        };
+        let path = self.host.proc.join(path);
+        let mut table = fs::read_to_string(&path).unwrap_or_default();
+        table.push_str(&line);
         fs::write(path, table).unwrap();
     }
 

@@ -1,5 +1,7 @@
 //! The configuration is one that the primary takes, whatever the kernel's interface has.
 
+use std::net::{Ipv4Addr, Ipv6Addr};
+
 use proptest::prelude::*;
 
 use super::super::network::Address;
@@ -109,12 +111,14 @@ fn addresses_mtu_and_routes_are_those_of_the_kernel() {
 fn what_the_primary_would_refuse_is_comment() {
     let text = text(
         &interface("eth1", 65_535),
-        &["10.0.1.20/24", "10.0.1.20/32", "2001:db8::1/64", "10.0.7.0/24"],
+        &["10.0.1.20/24", "10.0.1.20/32", "10.0.7.0/24", "2001:db8:7::/64"],
         vec![
             route("10.9.0.0/16", Some("172.16.0.1"), 0),
             route("10.8.0.0/16", Some("10.0.1.255"), 0),
             route("10.7.0.0/16", Some("10.0.1.20"), 0),
             route("10.0.1.20/32", None, 0),
+            route("::/0", Some("fe80::1"), 0),
+            route("2001:db8:9::/48", None, 0),
         ],
     );
     let config = parsed(&text);
@@ -122,12 +126,50 @@ fn what_the_primary_would_refuse_is_comment() {
     assert_eq!(routes(&config), []);
     assert_eq!(config["interface"][0]["mtu"].as_integer(), Some(9000));
     for part in [
-        "# Tollgate has no IPv6 yet, nor addresses that are no single host's: 2001:db8::1/64, 10.0.7.0/24\n",
+        "below 1280): 10.0.7.0/24, 2001:db8:7::/64\n",
         "# The kernel's interface has an MTU of 65535.\n",
         "# The route to 10.9.0.0/16 goes by 172.16.0.1",
+        "# The route to ::/0 goes by fe80::1",
+        "# The route to 2001:db8:9::/48 leads out of this interface, which has no address of that family",
     ] {
         assert!(text.contains(part), "no '{part}' in:\n{text}");
     }
+}
+
+#[test]
+fn ipv6_is_taken_over_beside_ipv4() {
+    let routes6 = || {
+        vec![
+            route("0.0.0.0/0", Some("10.0.1.1"), 0),
+            route("::/0", Some("fe80::1"), 1024),
+            route("2001:db8:1::/64", None, 256),
+            route("2001:db8:8::/48", Some("2001:db8:1::2"), 1024),
+            route("2001:db8:9::/48", None, 1024),
+        ]
+    };
+    let host = ["10.0.1.20/24", "2001:db8:1::20/64", "fe80::20/64"];
+    let config = parsed(&text(&interface("eth1", 1500), &host, routes6()));
+    assert_eq!(addresses(&config), ["10.0.1.20/24", "2001:db8:1::20/64"]);
+    let pair = |prefix: &str, target: &str| (prefix.to_owned(), target.to_owned());
+    assert_eq!(
+        routes(&config),
+        [
+            pair("0.0.0.0/0", "10.0.1.1"),
+            pair("::/0", "fe80::1"),
+            pair("2001:db8:8::/48", "2001:db8:1::2"),
+            pair("2001:db8:9::/48", "eth1"),
+        ]
+    );
+    let interface_of = |route: usize| config["route"][route].get("interface");
+    assert_eq!(interface_of(0), None);
+    assert_eq!(interface_of(1).and_then(::toml::Value::as_str), Some("eth1"));
+    assert_eq!(interface_of(2), None);
+
+    let short = text(&interface("eth1", 1279), &host, routes6());
+    let config = parsed(&short);
+    assert_eq!(addresses(&config), ["10.0.1.20/24"]);
+    assert_eq!(routes(&config), [pair("0.0.0.0/0", "10.0.1.1")]);
+    assert!(short.contains("below 1280): 2001:db8:1::20/64\n"), "{short}");
 }
 
 #[test]
@@ -190,10 +232,20 @@ fn a_pci_device_has_no_alternative_through_the_kernel() {
 
 proptest! {
     #[test]
-    fn every_interface_gives_valid_toml(name in "\\PC{1,15}", mtu: u32, address: u32, length in 0..=32u8, via: u32) {
-        let net = ipnet::Ipv4Net::new(Ipv4Addr::from(address), length).unwrap();
-        let routes = vec![route(&net.trunc().to_string(), Some(&Ipv4Addr::from(via).to_string()), 0)];
-        let text = text(&interface(&name, mtu), &[&net.to_string()], routes);
+    fn every_interface_gives_valid_toml(
+        name in "\\PC{1,15}",
+        mtu: u32,
+        address: u128,
+        length in 0..=128u8,
+        via: u128,
+    ) {
+        let net4 = ipnet::Ipv4Net::new(Ipv4Addr::from(address as u32), length % 33).unwrap();
+        let net6 = ipnet::Ipv6Net::new(Ipv6Addr::from(address), length).unwrap();
+        let routes = vec![
+            route(&net4.trunc().to_string(), Some(&Ipv4Addr::from(via as u32).to_string()), 0),
+            route(&net6.trunc().to_string(), Some(&Ipv6Addr::from(via).to_string()), 0),
+        ];
+        let text = text(&interface(&name, mtu), &[&net4.to_string(), &net6.to_string()], routes);
         let config = parsed(&text);
         let mtu = config["interface"][0]["mtu"].as_integer().unwrap();
         prop_assert!((68..=9000).contains(&mtu));

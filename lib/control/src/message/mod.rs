@@ -8,9 +8,9 @@ mod attachments;
 pub use attachments::*;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
@@ -48,12 +48,12 @@ pub enum Request {
     /// Delete routes, all or none.
     RouteDelete {
         /// At most [`ROUTES_PER_REQUEST`].
-        prefixes: Vec<Ipv4Net>,
+        prefixes: Vec<IpNet>,
     },
     /// Look an address up as a worker would and say why it goes where it goes.
     RouteGet {
         /// The destination.
-        destination: Ipv4Addr,
+        destination: IpAddr,
     },
     /// Give an interface an address.
     AddressAdd {
@@ -155,7 +155,7 @@ pub enum Reply {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Without host bits.
-    pub prefix: Ipv4Net,
+    pub prefix: IpNet,
     /// Where it leads.
     pub target: RouteTarget,
 }
@@ -164,7 +164,12 @@ pub struct Route {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum RouteTarget {
     /// To a neighbour on a connected subnet.
-    Via(Ipv4Addr),
+    Via {
+        /// The neighbour's address, of the prefix's family.
+        next_hop: IpAddr,
+        /// Name of the interface that it is on: needed for link-local addresses, which are on every link.
+        interface: Option<String>,
+    },
     /// Out of an interface, every destination being a neighbour there.
     Interface(String),
     /// Nowhere.
@@ -175,13 +180,13 @@ pub enum RouteTarget {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RouteExplanation {
     /// The destination that was asked for.
-    pub destination: Ipv4Addr,
+    pub destination: IpAddr,
     /// The longest prefix that matches; `None` when there is no route.
-    pub prefix: Option<Ipv4Net>,
+    pub prefix: Option<IpNet>,
     /// Kind of the route as `route show` names it.
     pub kind: Option<String>,
     /// The next hop: the gateway, or the destination itself on a connected subnet.
-    pub next_hop: Option<Ipv4Addr>,
+    pub next_hop: Option<IpAddr>,
     /// The interface it leaves by.
     pub interface: Option<String>,
     /// State of the neighbour that is the next hop, as `neigh show` names it.
@@ -349,8 +354,11 @@ mod tests {
     #[test]
     fn the_largest_request_fits_into_a_frame() {
         let route = Route {
-            prefix: Ipv4Net::new(Ipv4Addr::BROADCAST, 32).unwrap(),
-            target: RouteTarget::Interface("a-name-of-fifte".into()),
+            prefix: IpNet::V6(ipnet::Ipv6Net::new(std::net::Ipv6Addr::from_bits(u128::MAX), 128).unwrap()),
+            target: RouteTarget::Via {
+                next_hop: std::net::Ipv6Addr::LOCALHOST.into(),
+                interface: Some("a-name-of-fifte".into()),
+            },
         };
         let request = Request::RouteAdd {
             routes: vec![route; ROUTES_PER_REQUEST],

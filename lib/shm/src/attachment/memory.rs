@@ -165,7 +165,13 @@ impl Memory {
         ]
         .map(|index| header[index].load(Ordering::Acquire));
         let small = workers <= 1024 && slots <= 1 << 20 && slot_bytes <= 1 << 20 && own <= 1 << 20;
-        if magic != MAGIC || layout != LAYOUT || !small || slot_bytes < 64 || slot_bytes % 64 != 0 {
+        if magic != MAGIC
+            || layout != LAYOUT
+            || !small
+            || slots == 0
+            || slot_bytes < 64
+            || slot_bytes % 64 != 0
+        {
             return Err(OpenError::Layout);
         }
         let geometry = Geometry {

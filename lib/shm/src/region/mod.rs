@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::counters::{DropReason, Geometry, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Worker};
+use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
 
 pub use self::reader::{OpenError, TableReader};
 pub use self::table::SlotTable;
@@ -34,10 +34,11 @@ const GEOMETRY: usize = FIRST_SECTION + SECTIONS * SECTION_WORDS;
 
 /// Hash over the layout of every record and counter. Two builds with the same value read each other's regions.
 pub const LAYOUT_HASH: u64 = {
-    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 1");
+    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 2");
     hash = fnv1a(hash, Interface::LAYOUT);
     hash = fnv1a(hash, Address::LAYOUT);
     hash = fnv1a(hash, Route4::LAYOUT);
+    hash = fnv1a(hash, Route6::LAYOUT);
     hash = fnv1a(hash, Neighbor::LAYOUT);
     hash = fnv1a(hash, Worker::LAYOUT);
     hash = fnv1a(hash, Pool::LAYOUT);
@@ -66,6 +67,8 @@ pub struct Capacity {
     pub addresses: usize,
     /// IPv4 routes, those that the gateway makes for itself and its neighbours included.
     pub routes4: usize,
+    /// IPv6 routes, likewise.
+    pub routes6: usize,
     /// Neighbours of both families.
     pub neighbors: usize,
     /// Workers; the control thread is not one.
@@ -96,6 +99,7 @@ impl Capacity {
             slots(SectionId::Interfaces, Interface::WORDS + 1, self.interfaces),
             slots(SectionId::Addresses, Address::WORDS + 1, self.addresses),
             slots(SectionId::Routes4, Route4::WORDS + 1, self.routes4),
+            slots(SectionId::Routes6, Route6::WORDS + 1, self.routes6),
             slots(SectionId::Neighbors, Neighbor::WORDS + 1, self.neighbors),
             slots(SectionId::Workers, Worker::WORDS + 1, self.workers),
             slots(SectionId::Pools, Pool::WORDS + 1, self.pools),
@@ -104,17 +108,32 @@ impl Capacity {
     }
 }
 
-const SECTIONS: usize = 7;
+const SECTIONS: usize = 8;
 
 #[derive(Clone, Copy)]
 enum SectionId {
     Interfaces,
     Addresses,
     Routes4,
+    Routes6,
     Neighbors,
     Workers,
     Pools,
     Counters,
+}
+
+impl SectionId {
+    /// In the order of the header.
+    const ALL: [Self; SECTIONS] = [
+        Self::Interfaces,
+        Self::Addresses,
+        Self::Routes4,
+        Self::Routes6,
+        Self::Neighbors,
+        Self::Workers,
+        Self::Pools,
+        Self::Counters,
+    ];
 }
 
 struct Section {
@@ -139,6 +158,13 @@ struct Placed {
 }
 
 impl Placed {
+    /// Whether all of it is inside a region of so many words.
+    fn lies_within(&self, words: usize) -> bool {
+        let length = self.words_per_slot.checked_mul(self.slots);
+        let end = length.and_then(|length| length.checked_add(self.first_word));
+        end.is_some_and(|end| end <= words)
+    }
+
     fn slot<'a>(&self, words: &'a [AtomicU64], index: usize) -> Option<&'a [AtomicU64]> {
         if index >= self.slots {
             return None;

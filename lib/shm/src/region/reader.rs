@@ -6,11 +6,14 @@ use std::path::{Path, PathBuf};
 
 use zerocopy::IntoBytes;
 
-use super::{GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, MAX_RECORD_WORDS, READY, SectionId, Shared};
+use super::{
+    GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, MAX_RECORD_WORDS, Placed, READY, SECTIONS, SectionId,
+    Shared,
+};
 use crate::counters::{CounterView, Geometry};
 use crate::mapping::Mapping;
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Worker};
+use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
 use crate::slot::{self, Found};
 
 /// Why a region could not be read.
@@ -33,6 +36,12 @@ pub enum OpenError {
         /// The file.
         path: PathBuf,
     },
+    /// Sections that are not all inside the region, or not as long as what they hold.
+    #[error("the tables at {path} contradict themselves: end their primary and start it again")]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+    },
     /// Anything else that the kernel refused.
     #[error("cannot read the tables at {path}: {source}")]
     Io {
@@ -46,6 +55,8 @@ pub enum OpenError {
 /// A reader's side of the region.
 pub struct TableReader {
     shared: Shared,
+    /// By [`SectionId`], as they were when they were checked.
+    sections: [Placed; SECTIONS],
     geometry: Geometry,
 }
 
@@ -77,12 +88,25 @@ impl TableReader {
             });
         }
         let field = |index| usize::try_from(shared.word(GEOMETRY + index)).unwrap_or(0);
+        let sections = SectionId::ALL.map(|id| shared.placed(id));
+        let counters = sections[SectionId::Counters as usize];
         let geometry = Geometry {
-            first_word: shared.placed(SectionId::Counters).first_word,
+            first_word: counters.first_word,
             interfaces: field(0),
             writers: field(1),
         };
-        Ok(Self { shared, geometry })
+        let words = shared.words().len();
+        let whole = sections.iter().all(|placed| placed.lies_within(words));
+        if !whole || geometry.checked_cells() != Some(counters.slots) {
+            return Err(OpenError::Damaged {
+                path: path.to_path_buf(),
+            });
+        }
+        Ok(Self {
+            shared,
+            sections,
+            geometry,
+        })
     }
 
     /// The process that writes the region.
@@ -118,6 +142,11 @@ impl TableReader {
         self.copy_out(SectionId::Routes4)
     }
 
+    /// Copies out the IPv6 routes, in no order.
+    pub fn routes6(&self) -> Vec<(u32, Route6)> {
+        self.copy_out(SectionId::Routes6)
+    }
+
     /// Copies out the neighbours, in no order.
     pub fn neighbors(&self) -> Vec<(u32, Neighbor)> {
         self.copy_out(SectionId::Neighbors)
@@ -139,18 +168,19 @@ impl TableReader {
             ("interfaces", SectionId::Interfaces),
             ("addresses", SectionId::Addresses),
             ("routes4", SectionId::Routes4),
+            ("routes6", SectionId::Routes6),
             ("neighbors", SectionId::Neighbors),
         ]
         .into_iter()
         .map(|(name, id)| {
-            let placed = self.shared.placed(id);
+            let placed = self.sections[id as usize];
             (name, self.shared.word(placed.header + 3), placed.slots as u64)
         })
         .collect()
     }
 
     fn copy_out<T: Record>(&self, id: SectionId) -> Vec<(u32, T)> {
-        let placed = self.shared.placed(id);
+        let placed = self.sections[id as usize];
         if placed.words_per_slot != T::WORDS + 1 {
             return Vec::new();
         }

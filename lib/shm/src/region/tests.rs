@@ -11,6 +11,7 @@ const CAPACITY: Capacity = Capacity {
     interfaces: 4,
     addresses: 8,
     routes4: 100,
+    routes6: 100,
     neighbors: 10,
     workers: 2,
     pools: 2,
@@ -142,4 +143,25 @@ fn interfaces_keep_their_names() {
         .unwrap();
     let seen = TableReader::open(&path).unwrap().interfaces();
     assert_eq!(crate::records::from_text(&seen[0].1.name), "wan");
+}
+
+#[test]
+fn a_region_whose_sections_go_beyond_it_is_refused() {
+    let (directory, path, writer) = region();
+    writer.publish();
+    let good = std::fs::read(&path).unwrap();
+    // First word, words per slot, slots of the first section; interfaces and writers of the counters.
+    for word in [8, 9, 10, GEOMETRY, GEOMETRY + 1] {
+        for value in [u64::MAX, u64::MAX >> 1, 1 << 40] {
+            let mut bad = good.clone();
+            bad[word * 8..][..8].copy_from_slice(&value.to_ne_bytes());
+            let path = directory.path().join("bad.tables");
+            std::fs::write(&path, bad).unwrap();
+            let opened = TableReader::open(&path);
+            assert!(
+                matches!(opened, Err(OpenError::Damaged { .. })),
+                "word {word}, {value:#x}"
+            );
+        }
+    }
 }

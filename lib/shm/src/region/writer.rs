@@ -14,7 +14,7 @@ use super::{
 use crate::counters::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Worker};
+use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
 
 /// Why a region could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -187,6 +187,11 @@ impl TableWriter {
     /// The IPv4 routes, handed out once.
     pub fn routes4(&self) -> Option<SlotTable<Route4>> {
         self.table(SectionId::Routes4)
+    }
+
+    /// The IPv6 routes, handed out once.
+    pub fn routes6(&self) -> Option<SlotTable<Route6>> {
+        self.table(SectionId::Routes6)
     }
 
     /// The neighbours, handed out once.

@@ -1,5 +1,6 @@
 //! The whole file: what is taken, and what is said of what is wrong.
 
+mod ipv6;
 mod network;
 
 use proptest::prelude::*;
@@ -76,7 +77,7 @@ fn what_is_not_written_has_its_default() {
     assert_eq!(config.instance.file_prefix, "tg-blue");
     assert_eq!((config.instance.netns, config.instance.group), (None, None));
     assert_eq!((config.eal.memory_mb, config.eal.stock_tools), (256, false));
-    assert_eq!(config.limits.routes4, 100_000);
+    assert_eq!((config.limits.routes4, config.limits.routes6), (100_000, 50_000));
     assert_eq!(config.limits.tbl8_groups4, 26_024);
     assert!(config.limits.packet_buffers >= 4096);
     assert_eq!(
@@ -102,7 +103,7 @@ fn everything_that_is_written_is_taken() {
 instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
-limits = { routes4 = 5, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, attachments = 9 }
+limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, attachments = 9 }
 workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy" }
 [[interface]]
 name = "wan"
@@ -136,6 +137,7 @@ interface = "wan"
         config.limits,
         Limits {
             routes4: 5,
+            routes6: 4,
             tbl8_groups4: 6,
             neighbors: 7,
             addresses: 8,
@@ -150,7 +152,10 @@ interface = "wan"
     };
     assert_eq!(config.workers, workers);
     let targets: Vec<_> = config.routes.into_iter().map(|route| route.target).collect();
-    let via = RouteTarget::Via("192.0.2.1".parse().unwrap());
+    let via = RouteTarget::Via {
+        next_hop: "192.0.2.1".parse().unwrap(),
+        interface: None,
+    };
     assert_eq!(
         targets,
         [via, RouteTarget::Blackhole, RouteTarget::Interface("wan".into())]
@@ -190,13 +195,9 @@ fn bad_prefixes_say_what_is_right() {
     assert_added(
         &route("172.16.0.0/33"),
         "\"172.16",
-        &["'172.16.0.0/33'", "not an IPv4 prefix"],
+        &["'172.16.0.0/33'", "not an IP prefix"],
     );
-    assert_added(
-        &route("2001:db8::/32"),
-        "\"2001",
-        &["IPv6 is not in this build yet"],
-    );
+    assert_added(&route("2001:db8::7/32"), "\"2001", &["2001:db8::/32"]);
     let address = |address: &str| GOOD.replace("192.168.10.1/24", address);
     assert_problem(
         &address("192.168.10.1"),
@@ -207,11 +208,6 @@ fn bad_prefixes_say_what_is_right() {
         &address("192.168.10.0/24"),
         "\"192.168",
         &["subnet's own address"],
-    );
-    assert_problem(
-        &address("2001:db8::1/64"),
-        "\"2001",
-        &["IPv6 is not in this build yet"],
     );
 }
 
@@ -252,6 +248,11 @@ fn cpus_exist_and_are_used_once() {
 #[test]
 fn numbers_out_of_range_are_answered_with_the_range() {
     assert_added("[limits]\nroutes4 = 0", "0", &["routes4 = 0", "1 to 10000000"]);
+    assert_added(
+        "[limits]\nroutes6 = 1000001",
+        "1000001",
+        &["routes6", "1 to 1000000"],
+    );
     assert_added("[limits]\npacket_buffers = 100", "100", &["4096 to"]);
     assert_added(
         "[eal]\nmemory_mb = 99999999999",

@@ -1,5 +1,8 @@
 //! What sections say of each other: addresses, routes, neighbours.
 
+use std::net::Ipv4Addr;
+
+use ipnet::Ipv4Net;
 use proptest::prelude::*;
 
 use super::*;
@@ -70,14 +73,36 @@ fn a_next_hop_is_a_host_on_a_connected_subnet() {
     assert_added(
         &route("192.168.10.255"),
         "\"192.168.10.255\"",
-        &["broadcast address of 192.168.10.0/24"],
+        &["cannot be a host of 192.168.10.0/24 on wan", "broadcast address"],
     );
-    assert_added(
-        &route("10.0.1"),
-        "\"10.0.1\"",
-        &["'10.0.1' is not an IPv4 address"],
-    );
+    assert_added(&route("10.0.1"), "\"10.0.1\"", &["'10.0.1' is not an IP address"]);
     assert!(parse(&format!("{GOOD}{}", route("10.0.255.254"))).is_ok());
+}
+
+#[test]
+fn the_interface_beside_via_is_that_of_the_next_hop() {
+    let route = |interface: &str| {
+        format!("[[route]]\nprefix = \"default\"\nvia = \"192.168.10.2\"\ninterface = \"{interface}\"")
+    };
+    let config = parse(&format!("{GOOD}{}", route("wan"))).unwrap();
+    let expected = RouteTarget::Via {
+        next_hop: "192.168.10.2".parse().unwrap(),
+        interface: Some("wan".into()),
+    };
+    assert_eq!(config.routes[0].target, expected);
+    assert_added(
+        &route("lan"),
+        "\"192.168.10.2\"",
+        &["192.168.10.0/24", "on wan and not on lan"],
+    );
+    assert_added(&route("wam"), "\"wam\"", &["did you mean 'wan'?"]);
+}
+
+#[test]
+fn a_route_out_of_an_interface_needs_an_address_to_ask_from() {
+    let text = GOOD.replace("\"10.0.0.1/16\", \"10.0.0.2/16\"", "");
+    let text = format!("{text}[[route]]\nprefix = \"172.16.0.0/12\"\ninterface = \"lan\"\n");
+    assert_problem(&text, "\"lan\"", &["lan, which has no IPv4 address"]);
 }
 
 #[test]
@@ -127,7 +152,7 @@ fn a_neighbor_is_a_station_on_its_interface() {
     assert_added(
         &neighbor("10.0.0.1", mac, "lan"),
         "\"10.0.0.1",
-        &["gateway itself"],
+        &["gateway's own address on lan"],
     );
     assert_added(
         &neighbor("10.0.0.9", mac, "dmz"),
@@ -156,7 +181,11 @@ fn what_does_not_fit_into_the_limits_is_refused() {
         routes("172.16.0.0/12"),
         routes("172.17.0.0/16")
     );
-    assert_problem(&text, "\"172.17", &["2 routes", "room for 1"]);
+    assert_problem(
+        &text,
+        "\"172.17",
+        &["2 IPv4 routes", "room for 1", "raise routes4"],
+    );
 }
 
 proptest! {

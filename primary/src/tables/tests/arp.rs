@@ -1,6 +1,7 @@
 //! ARP as it comes in: what is answered, what is learnt, what is refused.
 
 use super::*;
+use std::net::Ipv4Addr;
 
 const US: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 
@@ -99,7 +100,7 @@ fn an_own_address_in_foreign_hands_is_reported_and_defended_once_in_ten_seconds(
     }
     let conflict = Action::Conflict {
         interface: LAN,
-        address: US,
+        address: US.into(),
         mac: host_mac(66),
     };
     let defence = Action::SendArp {

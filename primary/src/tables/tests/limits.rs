@@ -1,10 +1,16 @@
 //! What happens when something is full.
 
+use super::link6::*;
 use super::*;
 use control::message::ErrorCode;
+use std::net::Ipv4Addr;
+
+const HOST: &str = "2001:db8::7";
+const US: &str = "2001:db8::1";
 
 const FEW: Limits = Limits {
     routes4: 3,
+    routes6: 3,
     neighbors: 3,
     addresses: 2,
 };
@@ -152,7 +158,7 @@ fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
         .map(|index| {
             let network = Ipv4Addr::from(0x1400_0000 + (index << 8));
             Route {
-                prefix: Ipv4Net::new(network, 24).unwrap(),
+                prefix: IpNet::new(network.into(), 24).unwrap(),
                 ..route("0.0.0.0/0", "10.0.0.7")
             }
         })
@@ -172,7 +178,66 @@ fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
     );
     assert_eq!(gateway.tables.usage().routes4, ROUTES);
     assert_eq!(gateway.reader.routes4().len(), ROUTES + 4);
-    let prefixes: Vec<Ipv4Net> = all.iter().map(|route| route.prefix).collect();
+    let prefixes: Vec<IpNet> = all.iter().map(|route| route.prefix).collect();
     gateway.tables.routes_delete(&prefixes).unwrap();
     assert_eq!(gateway.tables.usage().fib_routes4, 4);
+}
+
+#[test]
+fn a_flood_of_questions_is_answered_and_takes_no_more_than_the_limit() {
+    const FLOOD: u32 = 1000;
+    let mut gateway = Gateway::with_addresses6();
+    gateway.resolve(LAN, HOST);
+    gateway.answer6(LAN, HOST, 7);
+    gateway.add("2001:db8:5::/48", "2001:db8::5").unwrap();
+    gateway.tables.take_actions();
+    for host in 0x1000..0x1000 + FLOOD {
+        let source = format!("2001:db8::{host:x}");
+        gateway.hear_question(LAN, &source, 9, US);
+        assert_eq!(gateway.sent_nd().len(), 1, "{source} was not answered");
+        gateway.reclaim();
+    }
+    let usage = gateway.tables.usage();
+    assert_eq!(usage.neighbors, ROOMY.neighbors);
+    assert_eq!(usage.adjacencies, FIXED + ROOMY.neighbors);
+    // Two connected, two local ones, the given one, and a neighbour's each.
+    assert_eq!(usage.fib_routes6, 5 + ROOMY.neighbors);
+    // The one that answered and the next hop stay, of the others the last ones.
+    assert_eq!(gateway.shown(HOST), Some((NeighborState::Reachable, host_mac(7))));
+    assert!(gateway.shown("2001:db8::5").is_some());
+    assert_eq!(gateway.shown("2001:db8::1000"), None);
+    assert_eq!(gateway.lookup("2001:db8::13e7"), forward(LAN, 9));
+}
+
+#[test]
+fn when_no_neighbor_may_go_who_asks_is_answered_and_the_refusal_told_once() {
+    let mut gateway = Gateway::with(
+        Limits {
+            neighbors: 1,
+            ..ROOMY
+        },
+        8,
+    );
+    gateway.address(LAN, "2001:db8::1/64").unwrap();
+    gateway.pass(10);
+    gateway.resolve(LAN, HOST);
+    gateway.answer6(LAN, HOST, 7);
+    gateway.tables.take_actions();
+    for last in [8, 9] {
+        gateway.hear_question(LAN, &format!("2001:db8::{last}"), last, US);
+    }
+    let actions = gateway.tables.take_actions();
+    assert!(
+        matches!(&actions[0], Action::NeighborRefused { address, .. } if *address == IpAddr::V6(six("2001:db8::8"))),
+        "{actions:?}"
+    );
+    assert_eq!(
+        actions[1..],
+        [
+            replies(LAN, US, host_mac(8), "2001:db8::8"),
+            replies(LAN, US, host_mac(9), "2001:db8::9")
+        ]
+    );
+    assert_eq!(gateway.lookup(HOST), forward(LAN, 7));
+    assert_eq!(gateway.lookup("2001:db8::8"), Adjacency::Glean { interface: LAN });
 }

@@ -1,27 +1,35 @@
-//! A gateway with two interfaces, driven by requests, ARP and virtual time.
+//! A gateway with two interfaces, driven by requests, ARP, neighbour discovery and virtual time.
 
 mod addresses;
 mod arp;
 mod limits;
+mod link6;
 mod model;
+mod nd;
 mod neighbors;
+mod own6;
 mod properties;
 mod routes;
+mod routes6;
+mod steps;
 
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use control::event::Event;
 use control::message::{ControlError, Route, RouteTarget};
-use fib::{Checkpoint, Fib4Reader, Fib4Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
-use ipnet::Ipv4Net;
+use fib::{
+    Checkpoint, Fib4Reader, Fib4Writer, Fib6Reader, Fib6Writer, GROUP_ENTRIES, NextHop, Quiescence,
+    TBL24_ENTRIES, words6,
+};
+use ipnet::IpNet;
 use packet::{Arp, MacAddress};
 use shm::records::{Interface, NeighborState, RouteProtocol, from_ip_field, text};
 use shm::{Capacity, TableReader, TableWriter};
 use zerocopy::FromZeros;
 
-use super::{Action, ArpVerdict, Limits, Tables};
+use super::{Action, ArpVerdict, Fibs, Limits, Tables};
 use crate::adjacency::{Adjacency, AdjacencyReader, AdjacencyWriter, WORDS};
 
 const LAN: u16 = 0;
@@ -35,7 +43,8 @@ type AdjacencyStorage = Vec<AtomicU64>;
 
 struct Gateway {
     tables: Tables<Storage, AdjacencyStorage>,
-    fib: Fib4Reader<Storage>,
+    fib4: Fib4Reader<Storage>,
+    fib6: Fib6Reader<AdjacencyStorage>,
     adjacencies: AdjacencyReader<AdjacencyStorage>,
     quiescence: Quiescence,
     worker: Checkpoint,
@@ -48,6 +57,7 @@ struct Gateway {
 /// Room for whatever a test does.
 const ROOMY: Limits = Limits {
     routes4: 1000,
+    routes6: 1000,
     neighbors: 100,
     addresses: 20,
 };
@@ -58,11 +68,18 @@ impl Gateway {
     }
 
     fn with(limits: Limits, tbl8_groups: usize) -> Self {
+        Self::of_mtu(limits, tbl8_groups, 1500)
+    }
+
+    fn of_mtu(limits: Limits, tbl8_groups: usize, mtu: u16) -> Self {
         let routes4 = limits.routes4 + 4 * limits.addresses;
+        let routes6 = limits.routes6 + 2 * limits.addresses;
         let capacity = Capacity {
             interfaces: 2,
-            addresses: limits.addresses,
+            // Each interface may have a link-local one of its own making.
+            addresses: limits.addresses + 2,
             routes4,
+            routes6,
             neighbors: limits.neighbors,
             workers: 1,
             pools: 1,
@@ -71,22 +88,32 @@ impl Gateway {
         let path = directory.path().join("test.tables");
         let region = TableWriter::create(&path, None, &capacity).unwrap();
         let tbl = |entries| (0..entries).map(|_| AtomicU32::new(0)).collect::<Storage>();
-        let fib = Fib4Writer::new(
+        let four = Fib4Writer::new(
             tbl(TBL24_ENTRIES),
             tbl(tbl8_groups * GROUP_ENTRIES),
             routes4 + limits.neighbors,
         )
         .unwrap();
+        let cells = |words| {
+            (0..words)
+                .map(|_| AtomicU64::new(0))
+                .collect::<AdjacencyStorage>()
+        };
+        let six = Fib6Writer::new(
+            cells(words6(routes6 + limits.neighbors)),
+            routes6 + limits.neighbors,
+        )
+        .unwrap();
         let slots = 1 + FIXED + 2 * limits.neighbors;
-        let adjacencies = AdjacencyWriter::new((0..slots * WORDS).map(|_| AtomicU64::new(0)).collect());
-        let mut tables = Tables::new(fib, adjacencies, &region, limits).unwrap();
+        let adjacencies = AdjacencyWriter::new(cells(slots * WORDS));
+        let mut tables = Tables::new(Fibs { four, six }, adjacencies, &region, limits).unwrap();
         region.publish();
         for (name, mac) in ["lan", "wan"].into_iter().zip(MACS) {
             let mac = mac.octets();
             let record = Interface {
                 name: text(name),
                 mac,
-                mtu: 1500,
+                mtu,
                 link_up: 1,
                 admin_up: 1,
                 ..Interface::new_zeroed()
@@ -95,7 +122,8 @@ impl Gateway {
         }
         let (quiescence, mut workers) = Quiescence::new(1);
         Self {
-            fib: tables.fib_reader(),
+            fib4: tables.fib4_reader(),
+            fib6: tables.fib6_reader(),
             adjacencies: tables.adjacency_reader(),
             tables,
             quiescence,
@@ -119,6 +147,11 @@ impl Gateway {
 
     fn address(&mut self, interface: u16, net: &str) -> Result<(), ControlError> {
         self.tables.address_add(interface, net.parse().unwrap(), self.now)
+    }
+
+    fn drop_address(&mut self, interface: u16, net: &str) -> Result<(), ControlError> {
+        self.tables
+            .address_delete(interface, net.parse().unwrap(), self.now)
     }
 
     fn add(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
@@ -147,12 +180,15 @@ impl Gateway {
     /// The host answers a request of the gateway.
     fn answer(&mut self, interface: u16, address: &str, last: u8) {
         let own = MACS[usize::from(interface)];
-        let target = self
+        let IpAddr::V4(target) = self
             .tables
             .subnet_of(address.parse().unwrap())
             .unwrap()
             .net
-            .addr();
+            .addr()
+        else {
+            panic!("{address} is not an IPv4 address");
+        };
         let reply = Arp::request(own, target, address.parse().unwrap()).reply(host_mac(last));
         assert_eq!(self.hear(interface, reply), ArpVerdict::Taken);
     }
@@ -169,14 +205,19 @@ impl Gateway {
 
     /// What a worker finds for a destination.
     fn lookup(&self, destination: &str) -> Adjacency {
-        self.adjacencies
-            .load(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()))
+        self.adjacencies.load(self.next_hop(destination))
+    }
+
+    fn next_hop(&self, destination: &str) -> NextHop {
+        match destination.parse().unwrap() {
+            IpAddr::V4(destination) => self.fib4.lookup(destination.into()),
+            IpAddr::V6(destination) => self.fib6.lookup(destination.into()),
+        }
     }
 
     /// A worker sends a packet there.
     fn use_route(&self, destination: &str) {
-        self.adjacencies
-            .mark_used(self.fib.lookup(destination.parse::<Ipv4Addr>().unwrap().into()));
+        self.adjacencies.mark_used(self.next_hop(destination));
     }
 
     /// All that was retired becomes free.
@@ -216,7 +257,7 @@ impl Gateway {
 
     /// What tools see of a neighbour.
     fn shown(&self, address: &str) -> Option<(NeighborState, MacAddress)> {
-        let address: Ipv4Addr = address.parse().unwrap();
+        let address: IpAddr = address.parse().unwrap();
         let records = self.reader.neighbors();
         let (_, record) = records
             .iter()
@@ -229,18 +270,32 @@ impl Gateway {
 
     /// What tools see of the routes, in order: prefix, kind, next hop, interface.
     fn shown_routes(&self) -> Vec<String> {
-        let mut routes = self.reader.routes4();
-        routes.sort_by_key(|(_, route)| (route.prefix, route.prefix_length));
+        let of4 = self.reader.routes4().into_iter().map(|(_, route)| {
+            let prefix = IpNet::new(route.network().into(), route.prefix_length).unwrap();
+            (
+                prefix,
+                route.kind,
+                route.gateway().map(IpAddr::V4),
+                route.interface,
+            )
+        });
+        let of6 = self.reader.routes6().into_iter().map(|(_, route)| {
+            let prefix = IpNet::new(route.network().into(), route.prefix_length).unwrap();
+            (
+                prefix,
+                route.kind,
+                route.gateway().map(IpAddr::V6),
+                route.interface,
+            )
+        });
+        let mut routes: Vec<_> = of4.chain(of6).collect();
+        routes.sort();
         routes
             .into_iter()
-            .map(|(_, route)| {
-                let kind = shm::records::RouteKind::from_raw(route.kind).unwrap();
-                let prefix = Ipv4Net::new(route.network(), route.prefix_length).unwrap();
-                let via = route
-                    .gateway()
-                    .map(|gateway| format!(" {gateway}"))
-                    .unwrap_or_default();
-                let interface = self.tables.interface_name(route.interface);
+            .map(|(prefix, kind, gateway, interface)| {
+                let kind = shm::records::RouteKind::from_raw(kind).unwrap();
+                let via = gateway.map(|gateway| format!(" {gateway}")).unwrap_or_default();
+                let interface = self.tables.interface_name(interface);
                 format!("{prefix} {kind}{via} {interface}").trim_end().to_owned()
             })
             .collect()
@@ -255,7 +310,17 @@ fn route(prefix: &str, target: &str) -> Route {
     let target = match target {
         "blackhole" => RouteTarget::Blackhole,
         name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
-        next_hop => RouteTarget::Via(next_hop.parse().unwrap()),
+        next_hop => {
+            let (next_hop, interface) = next_hop
+                .split_once('%')
+                .map_or((next_hop, None), |(next_hop, name)| {
+                    (next_hop, Some(name.to_owned()))
+                });
+            RouteTarget::Via {
+                next_hop: next_hop.parse().unwrap(),
+                interface,
+            }
+        }
     };
     Route {
         prefix: prefix.parse().unwrap(),

@@ -2,7 +2,6 @@
 
 use super::*;
 use control::message::ErrorCode;
-use std::net::IpAddr;
 
 fn request(target: &str) -> (u16, MacAddress, Arp) {
     (

@@ -1,145 +1,19 @@
-//! Packets in; dispositions and bytes out.
+//! IPv4 packets in; dispositions and bytes out.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+use std::sync::atomic::Ordering;
 
-use fib::{Fib4Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES};
+use control::message::PuntClass;
 use packet::ethernet::EthernetHeader;
 use packet::{Arp, EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, VlanTag};
 use proptest::prelude::*;
 use shm::DropReason;
 
-use super::*;
-use crate::adjacency::{AdjacencyWriter, WORDS};
+use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER};
+use crate::path::punt::{PuntMode, Punts};
+use crate::path::{BURST, Disposition};
 
-const GATEWAY: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
-const SENDER: MacAddress = MacAddress([2, 0, 0, 0, 1, 1]);
-const NEIGHBOR: MacAddress = MacAddress([2, 0, 0, 0, 2, 1]);
-const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
-const HOST_B: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 2);
-const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
-
-struct Bench {
-    path: Stages<Vec<AtomicU32>, Vec<AtomicU64>>,
-    adjacencies: AdjacencyWriter<Vec<AtomicU64>>,
-    to_b: NextHop,
-    up: Vec<Arc<AtomicBool>>,
-}
-
-impl Bench {
-    /// Two interfaces of MTU 1500; a route of each kind.
-    fn new() -> Self {
-        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
-        let mut fib = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
-        let mut adjacencies = AdjacencyWriter::new((0..64 * WORDS).map(|_| AtomicU64::new(0)).collect());
-        let mut to_b = NextHop::NONE;
-        for (prefix, adjacency, next_hop) in [
-            // No packet may come here: what was dropped before the lookup must not either.
-            (
-                "0.0.0.0/8",
-                Adjacency::Forward {
-                    interface: 1,
-                    mac: NEIGHBOR,
-                },
-                Ipv4Addr::UNSPECIFIED,
-            ),
-            (
-                "192.168.2.2/32",
-                Adjacency::Forward {
-                    interface: 1,
-                    mac: NEIGHBOR,
-                },
-                HOST_B,
-            ),
-            ("192.168.1.1/32", Adjacency::Local { interface: 0 }, OWN),
-            (
-                "192.168.1.0/24",
-                Adjacency::Glean { interface: 0 },
-                Ipv4Addr::UNSPECIFIED,
-            ),
-            ("192.168.1.255/32", Adjacency::Broadcast, Ipv4Addr::UNSPECIFIED),
-            (
-                "10.1.0.0/16",
-                Adjacency::Incomplete { interface: 1 },
-                Ipv4Addr::new(192, 168, 2, 9),
-            ),
-            (
-                "10.2.0.0/16",
-                Adjacency::Failed { interface: 1 },
-                Ipv4Addr::new(192, 168, 2, 8),
-            ),
-            ("10.3.0.0/16", Adjacency::Blackhole, Ipv4Addr::UNSPECIFIED),
-        ] {
-            let index = adjacencies.allocate(adjacency, next_hop.into()).unwrap();
-            fib.insert(prefix.parse().unwrap(), index).unwrap();
-            if next_hop == HOST_B {
-                to_b = index;
-            }
-        }
-        let up: Vec<_> = (0..2).map(|_| Arc::new(AtomicBool::new(true))).collect();
-        let interfaces = (0..2)
-            .map(|index| InterfaceView {
-                mac: GATEWAY[index],
-                mtu: 1500,
-                kernel_device: true,
-                up: up[index].clone(),
-            })
-            .collect();
-        Self {
-            path: Stages::new(interfaces, fib.reader(), adjacencies.reader(), Punts::OFF),
-            adjacencies,
-            to_b,
-            up,
-        }
-    }
-
-    /// The interface by which all packets of a burst leave whole, and what is noted of each.
-    fn burst(&self, mut packets: Vec<Vec<u8>>) -> (Option<u16>, Vec<Note>) {
-        let mut notes = NOTES;
-        let packets = packets.as_mut_slice();
-        let count = packets.len();
-        let burst = &mut Burst {
-            packets,
-            notes: &mut notes,
-        };
-        (self.path.run(0, burst), notes[..count].to_vec())
-    }
-
-    fn run(&self, packets: &mut [Vec<u8>]) -> Vec<Note> {
-        let mut notes = NOTES;
-        let count = packets.len();
-        let mut packets: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
-        self.path.run(
-            0,
-            &mut Burst {
-                packets: &mut packets,
-                notes: &mut notes,
-            },
-        );
-        notes[..count].to_vec()
-    }
-
-    /// What becomes of one packet that comes in by interface 0, and its bytes as they would leave.
-    fn one(&self, packet: Vec<u8>) -> (Disposition, Vec<u8>) {
-        let mut packets = [packet];
-        let note = self.run(&mut packets)[0];
-        let [packet] = packets;
-        (
-            note.disposition,
-            packet[usize::from(note.trim)..usize::from(note.length)].to_vec(),
-        )
-    }
-
-    fn dropped(&self, packet: Vec<u8>) -> DropReason {
-        match self.one(packet).0 {
-            Disposition::Drop(reason) => reason,
-            other => panic!("not dropped but {other:?}"),
-        }
-    }
-}
-
-fn from_a(destination: Ipv4Addr) -> packet::builder::Ipv4Builder {
+pub(super) fn from_a(destination: Ipv4Addr) -> packet::builder::Ipv4Builder {
     PacketBuilder::ethernet(GATEWAY[0], SENDER).ipv4(HOST_A, destination)
 }
 
@@ -258,20 +132,12 @@ fn a_packet_for_an_unknown_next_hop_waits_for_it() {
     let bench = Bench::new();
     let on_link = Ipv4Addr::new(192, 168, 1, 77);
     assert_eq!(
-        bench.one(from_a(on_link).udp(1, 2, b"")).0,
-        Disposition::Wait {
-            interface: 0,
-            next_hop: on_link,
-            destination: on_link
-        }
+        bench.waits(from_a(on_link).udp(1, 2, b"")),
+        (0, on_link.into(), on_link.into())
     );
     assert_eq!(
-        bench.one(from_a([10, 1, 2, 3].into()).udp(1, 2, b"")).0,
-        Disposition::Wait {
-            interface: 1,
-            next_hop: [192, 168, 2, 9].into(),
-            destination: [10, 1, 2, 3].into()
-        }
+        bench.waits(from_a([10, 1, 2, 3].into()).udp(1, 2, b"")),
+        (1, [192, 168, 2, 9].into(), [10, 1, 2, 3].into())
     );
 }
 
@@ -337,6 +203,13 @@ fn every_other_packet_is_dropped_for_its_reason() {
         (Ip4HeaderLength, with(&|packet| packet[14] = 0x44)),
         (Ip4TotalLength, with(&|packet| packet.truncate(14 + 25))),
         (Ip4Checksum, with(&|packet| packet[14 + 10] ^= 1)),
+        (Ip4Options, from_a(HOST_B).options(&[7, 200, 4, 0]).udp(1, 2, b"")),
+        (
+            Ip4SourceRoute,
+            from_a(OWN)
+                .options(&[131, 7, 4, 192, 168, 2, 2, 0])
+                .echo_request(1, 2, b""),
+        ),
         (Ip4MartianSource, source([127, 0, 0, 1])),
         (Ip4MartianSource, source([0, 0, 0, 0])),
         (Ip4MartianSource, source([224, 0, 0, 1])),
@@ -442,26 +315,10 @@ proptest! {
     }
 }
 
-/// The packet with an option of four bytes behind its IPv4 header.
-fn with_option(mut frame: Vec<u8>, option: [u8; 4]) -> Vec<u8> {
-    frame.splice(34..34, option);
-    frame[14] = 0x46;
-    let length = u16::from_be_bytes([frame[16], frame[17]]) + 4;
-    frame[16..18].copy_from_slice(&length.to_be_bytes());
-    frame[24..26].fill(0);
-    let sum: u32 = frame[14..38]
-        .chunks(2)
-        .map(|pair| u32::from(u16::from_be_bytes([pair[0], pair[1]])))
-        .sum();
-    let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
-    frame[24..26].copy_from_slice(&checksum.to_be_bytes());
-    frame
-}
-
 #[test]
 fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     let mut bench = Bench::new();
-    let alert = || with_option(from_a(HOST_B).udp(1, 2, b"rsvp"), [148, 4, 0, 0]);
+    let alert = || from_a(HOST_B).options(&[148, 4, 0, 0]).udp(1, 2, b"rsvp");
     let ike = |port| from_a(OWN).udp(500, port, b"ike");
     assert_eq!(
         bench.one(alert()).0,
@@ -470,13 +327,13 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     );
     assert_eq!(bench.dropped(ike(500)), DropReason::LocalUnhandled);
 
-    bench.path.punts = Punts::new(|_| punt::PuntMode::Tool);
+    bench.path.punts = Punts::new(|_| PuntMode::Tool);
     assert_eq!(bench.one(alert()).0, Disposition::Punt(PuntClass::RouterAlert));
     for port in [500, 4500] {
         assert_eq!(bench.one(ike(port)).0, Disposition::Punt(PuntClass::Ike));
     }
     // Other options, other ports, other addresses, and pings are nothing to a tool.
-    let no_alert = with_option(from_a(HOST_B).udp(1, 2, b"rsvp"), [1, 1, 1, 0]);
+    let no_alert = from_a(HOST_B).options(&[1, 1, 1, 0]).udp(1, 2, b"rsvp");
     assert_eq!(bench.one(no_alert).0, Disposition::Transmit(1));
     assert_eq!(bench.dropped(ike(501)), DropReason::LocalUnhandled);
     assert_eq!(
@@ -487,7 +344,7 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     let note = bench.path.run_one(0, &mut alert());
     assert_eq!(note.disposition, Disposition::Transmit(1));
 
-    bench.path.punts = Punts::new(|_| punt::PuntMode::Closed);
+    bench.path.punts = Punts::new(|_| PuntMode::Closed);
     assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
     assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);
 }

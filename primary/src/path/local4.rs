@@ -1,4 +1,4 @@
-//! Packets for the gateway itself: ICMP echo is answered in place, RFC 1122 section 3.2.2.6.
+//! IPv4 packets for the gateway itself: ICMP echo is answered in place, RFC 1122 section 3.2.2.6.
 //!
 //! The reply leaves by the port, tag and MAC address that the request came from: the sender can be reached there, and
 //! a lookup might choose a way that a filter on the way back does not know.
@@ -8,51 +8,51 @@ use packet::{Icmpv4, Ipv4, Protocol, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
-use super::{Disposition, InterfaceView, Note};
+use super::{Disposition, InterfaceView, Note, ip4_options};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
-const TTL: u8 = 64;
+pub(super) const TTL: u8 = 64;
 
-/// Answers a packet that came in by `ingress`, leaves it to a tool, or drops it.
+/// Answers a packet that came in by `interface`, leaves it to a tool, or drops it.
 pub(super) fn run(
-    interfaces: &[InterfaceView],
-    punts: &Punts,
+    interface: &InterfaceView,
     ingress: u16,
+    punts: &Punts,
     packet: &mut [u8],
     note: &mut Note,
 ) {
-    if punt::ike(punts, packet, note) {
-        return;
-    }
-    let Some(interface) = interfaces.get(usize::from(ingress)) else {
-        return note.drop(DropReason::InterfaceDown);
-    };
-    match answer(
-        interface,
-        packet,
-        usize::from(note.network),
-        usize::from(note.length),
-    ) {
-        Ok(()) => {
+    match answer(interface, punts, packet, note) {
+        Ok(true) => {
             note.disposition = Disposition::Transmit(ingress);
             note.echo_reply = true;
         }
+        // A tool's.
+        Ok(false) => {}
         Err(reason) => note.drop(reason),
     }
 }
 
+/// Whether the packet is a reply now; if not, a tool decides about it.
 fn answer(
     interface: &InterfaceView,
+    punts: &Punts,
     packet: &mut [u8],
-    network: usize,
-    end: usize,
-) -> Result<(), DropReason> {
+    note: &mut Note,
+) -> Result<bool, DropReason> {
     let sender = packet.get(6..12).and_then(|mac| mac.first_chunk::<6>()).copied();
     let sender = sender.ok_or(DropReason::EthernetTruncated)?;
-    let datagram = packet.get_mut(network..end).ok_or(DropReason::Ip4Truncated)?;
+    let datagram = packet
+        .get_mut(usize::from(note.network)..usize::from(note.length))
+        .ok_or(DropReason::Ip4Truncated)?;
     let header = Ipv4::parse(datagram).map_err(|_| DropReason::Ip4Truncated)?;
     if header.is_fragment() {
         return Err(DropReason::LocalFragment);
+    }
+    if !header.options().is_empty() && ip4_options::has_further_stations(datagram) {
+        return Err(DropReason::Ip4SourceRoute);
+    }
+    if header.protocol() == Protocol::UDP && punt::ike(punts, header.payload(), note) {
+        return Ok(false);
     }
     if header.protocol() != Protocol::ICMP {
         return Err(DropReason::LocalUnhandled);
@@ -73,5 +73,6 @@ fn answer(
         .ok_or(DropReason::Ip4Truncated)?;
     ipv4::swap_addresses(header);
     ipv4::set_ttl(header, TTL);
-    ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)
+    ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)?;
+    Ok(true)
 }

@@ -1,0 +1,189 @@
+//! What the sender of a dropped packet is told: ICMP errors, RFC 1812 section 4.3 and RFC 4443 section 3.
+//!
+//! ```text
+//!   dropped     │ Ethernet │ (tag) │ IP header … payload …           │
+//!   error   │ Ethernet │ IP │ ICMP │ IP header … as much as may be   │
+//! ```
+//!
+//! An error is written in front of what it quotes, so that nothing is copied. It goes back by the port and to the MAC
+//! address that the packet came from: the sender can be reached there, and no route need lead to it.
+
+use packet::ethernet::{self, EthernetHeader, VlanTags};
+use packet::icmp_error::{
+    HEADERS_LEN_V4, HEADERS_LEN_V6, Icmpv4Problem, Icmpv6Problem, emit_v4, emit_v6, may_answer_v4,
+    may_answer_v6, quote_len_v4, quote_len_v6,
+};
+use packet::{EtherType, Ipv4, Ipv6, Protocol, extension, icmpv6};
+use shm::DropReason;
+
+use super::{InterfaceView, local4, local6};
+
+/// The longest that stands in front of a quote.
+const MAX_HEADERS: usize = ethernet::HEADER_LEN + HEADERS_LEN_V6;
+
+/// An error instead of a packet.
+#[derive(Debug)]
+pub struct IcmpError {
+    headers: [u8; MAX_HEADERS],
+    len: usize,
+    /// Where in the frame the quote begins.
+    pub quote_at: usize,
+    /// How long it is.
+    pub quote_len: usize,
+}
+
+impl IcmpError {
+    /// What to write in front of the quote.
+    pub fn headers(&self) -> &[u8] {
+        self.headers.get(..self.len).unwrap_or_default()
+    }
+}
+
+/// Whether a packet that is dropped for this reason may be answered at all.
+#[inline]
+pub fn is_told(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::NoRoute
+            | DropReason::TtlExpired
+            | DropReason::TooBig
+            | DropReason::NeighborFailed
+            | DropReason::LocalUnhandled
+            | DropReason::Ip4Options
+            | DropReason::Ip4SourceRoute
+            | DropReason::Ip6Scope
+            | DropReason::Ip6Option
+            | DropReason::Ip6ExtensionHeader
+            | DropReason::Ip6RoutingHeader
+    )
+}
+
+/// Whether IPv6 packets that are dropped for this reason had arrived where they were sent to.
+fn was_for_us(reason: DropReason) -> bool {
+    matches!(
+        reason,
+        DropReason::LocalUnhandled
+            | DropReason::Ip6Option
+            | DropReason::Ip6ExtensionHeader
+            | DropReason::Ip6RoutingHeader
+    )
+}
+
+/// The error for a frame that came in by `interface` and was dropped, if its sender is to be told. `detail` is that of the
+/// packet's note.
+#[cold]
+pub fn error_for(
+    interface: &InterfaceView,
+    frame: &[u8],
+    reason: DropReason,
+    detail: u16,
+) -> Option<IcmpError> {
+    let (link, _) = EthernetHeader::parse(frame).ok()?;
+    if link.destination.is_multicast() && reason != DropReason::Ip6Option {
+        return None;
+    }
+    let quote_at = link.len();
+    let packet = frame.get(quote_at..)?;
+    let mut error = IcmpError {
+        headers: [0; MAX_HEADERS],
+        len: 0,
+        quote_at,
+        quote_len: 0,
+    };
+    let (place, rest) = error
+        .headers
+        .split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
+    let (ethertype, len) = match link.ethertype {
+        EtherType::IPV4 => {
+            let header = Ipv4::parse(packet).ok()?;
+            let problem = problem4(&header, reason, detail)?;
+            if !may_answer_v4(&header) {
+                return None;
+            }
+            let limit = usize::from(interface.mtu).saturating_sub(HEADERS_LEN_V4);
+            error.quote_len = quote_len_v4(usize::from(header.total_len())).min(limit);
+            let quote = packet.get(..error.quote_len)?;
+            let source = interface.sources.towards4(header.source())?;
+            let out = rest.first_chunk_mut::<HEADERS_LEN_V4>()?;
+            emit_v4(problem, source, header.source(), local4::TTL, quote, out);
+            (EtherType::IPV4, HEADERS_LEN_V4)
+        }
+        EtherType::IPV6 => {
+            let header = Ipv6::parse(packet).ok()?;
+            let problem = problem6(&header, reason, detail)?;
+            if !may_answer_v6(&header, problem) {
+                return None;
+            }
+            error.quote_len = quote_len_v6(header.total_len());
+            let quote = packet.get(..error.quote_len)?;
+            // RFC 4443 section 2.2 (a): who sent to an address of the gateway is answered from it.
+            let source = if was_for_us(reason) && !header.destination().is_multicast() {
+                header.destination()
+            } else {
+                interface.sources.towards6(header.source())?
+            };
+            let out = rest.first_chunk_mut::<HEADERS_LEN_V6>()?;
+            emit_v6(problem, source, header.source(), local6::HOP_LIMIT, quote, out);
+            (EtherType::IPV6, HEADERS_LEN_V6)
+        }
+        _ => return None,
+    };
+    let ethernet = EthernetHeader {
+        destination: link.source,
+        source: interface.mac,
+        tags: VlanTags::NONE,
+        ethertype,
+    };
+    ethernet.emit(place).ok()?;
+    error.len = ethernet::HEADER_LEN + len;
+    Some(error)
+}
+
+fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4Problem> {
+    Some(match reason {
+        DropReason::NoRoute => Icmpv4Problem::NetUnreachable,
+        DropReason::NeighborFailed => Icmpv4Problem::HostUnreachable,
+        DropReason::TtlExpired => Icmpv4Problem::TimeExceeded,
+        DropReason::TooBig if packet.dont_fragment() => Icmpv4Problem::FragmentationNeeded { mtu: detail },
+        DropReason::Ip4Options => Icmpv4Problem::ParameterProblem {
+            pointer: u8::try_from(detail).ok()?,
+        },
+        DropReason::Ip4SourceRoute => Icmpv4Problem::SourceRouteFailed,
+        // RFC 1122 section 3.2.2.1; TCP says it by itself.
+        DropReason::LocalUnhandled => match packet.protocol() {
+            Protocol::TCP | Protocol::ICMP => return None,
+            Protocol::UDP => Icmpv4Problem::PortUnreachable,
+            _ => Icmpv4Problem::ProtocolUnreachable,
+        },
+        _ => return None,
+    })
+}
+
+fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6Problem> {
+    // Offset 0 is the version, and nothing that is wrong there leads to an error.
+    let parameter = |code| {
+        let pointer = u32::from(detail);
+        (pointer != 0).then_some(Icmpv6Problem::ParameterProblem { code, pointer })
+    };
+    Some(match reason {
+        DropReason::NoRoute => Icmpv6Problem::NoRoute,
+        DropReason::NeighborFailed => Icmpv6Problem::AddressUnreachable,
+        DropReason::TtlExpired => Icmpv6Problem::HopLimitExceeded,
+        DropReason::TooBig => Icmpv6Problem::PacketTooBig {
+            mtu: u32::from(detail),
+        },
+        DropReason::Ip6Scope => Icmpv6Problem::BeyondScope,
+        DropReason::Ip6Option => return parameter(icmpv6::UNRECOGNIZED_OPTION),
+        DropReason::Ip6ExtensionHeader => return parameter(icmpv6::UNRECOGNIZED_NEXT_HEADER),
+        DropReason::Ip6RoutingHeader => return parameter(icmpv6::ERRONEOUS_HEADER_FIELD),
+        DropReason::LocalUnhandled => {
+            let udp = extension::upper_layer(packet).is_ok_and(|upper| upper.protocol == Protocol::UDP);
+            if udp {
+                Icmpv6Problem::PortUnreachable
+            } else {
+                return parameter(icmpv6::UNRECOGNIZED_NEXT_HEADER);
+            }
+        }
+        _ => return None,
+    })
+}

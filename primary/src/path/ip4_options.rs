@@ -1,0 +1,139 @@
+//! IPv4 options: well-formed or not (RFC 791 section 3.1, RFC 1812 section 5.2.4), router alert (RFC 2113), source routes.
+
+use control::message::PuntClass;
+use packet::{Ipv4, ipv4};
+use shm::DropReason;
+
+use super::Note;
+use super::punt::Punts;
+
+/// The router alert option: copied, class 0, number 20.
+const ROUTER_ALERT: u8 = 148;
+/// The end of the options, and an option of nothing, which have no length.
+const END: u8 = 0;
+const NO_OPERATION: u8 = 1;
+/// Loose and strict source and record route.
+const SOURCE_ROUTES: [u8; 2] = [131, 137];
+
+/// What the options of a packet ask of a router.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Found {
+    router_alert: bool,
+    /// A source route names further stations.
+    source_route: bool,
+}
+
+/// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
+#[cold]
+pub(super) fn run(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
+    match scan(packet) {
+        Err(pointer) => {
+            note.detail = pointer;
+            note.drop(DropReason::Ip4Options);
+            false
+        }
+        Ok(found) => !(found.router_alert && punts.apply(PuntClass::RouterAlert, note)),
+    }
+}
+
+/// Whether a packet that has arrived says that it is to go on elsewhere.
+#[cold]
+pub(super) fn has_further_stations(packet: &[u8]) -> bool {
+    scan(packet).is_ok_and(|found| found.source_route)
+}
+
+fn scan(packet: &[u8]) -> Result<Found, u16> {
+    // ip4_input has checked the header.
+    let options = Ipv4::parse(packet).map_or(&[][..], |header| header.options());
+    walk(options).map_err(|offset| (ipv4::HEADER_LEN + offset) as u16)
+}
+
+/// Walks the options; fails with the offset of the octet that is wrong.
+fn walk(options: &[u8]) -> Result<Found, usize> {
+    let mut found = Found::default();
+    let mut offset = 0;
+    while let Some(&kind) = options.get(offset) {
+        if kind == END {
+            break;
+        }
+        if kind == NO_OPERATION {
+            offset += 1;
+            continue;
+        }
+        // Without a length the type itself is wrong: nothing behind the header can be pointed at.
+        let length = usize::from(*options.get(offset + 1).ok_or(offset)?);
+        let option = options.get(offset..offset + length).filter(|_| length >= 2);
+        let option = option.ok_or(offset + 1)?;
+        match (kind, option) {
+            (ROUTER_ALERT, [_, _, _, _]) => found.router_alert = true,
+            (ROUTER_ALERT, _) => return Err(offset + 1),
+            // The pointer is one-based and points behind the stations once they are used up: RFC 791 section 3.1.
+            (kind, [_, _, pointer, ..]) if SOURCE_ROUTES.contains(&kind) => {
+                if *pointer < 4 {
+                    return Err(offset + 2);
+                }
+                found.source_route |= usize::from(*pointer) <= length;
+            }
+            (kind, _) if SOURCE_ROUTES.contains(&kind) => return Err(offset + 1),
+            _ => {}
+        }
+        offset += length;
+    }
+    Ok(found)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn the_router_alert_is_found_wherever_it_stands() {
+        for (options, found) in [
+            (&[148, 4, 0, 0][..], true),
+            (&[1, 1, 1, 148, 4, 0, 0, 0], true),
+            (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 5, 0], true),
+            (&[], false),
+            (&[0, 148, 4, 0], false),
+            (&[7, 4, 148, 4], false),
+        ] {
+            assert_eq!(
+                walk(options).map(|found| found.router_alert),
+                Ok(found),
+                "{options:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_is_pointed_at() {
+        for (options, pointer) in [
+            (&[148, 3, 0, 0][..], 1),
+            (&[148, 4, 0], 1),
+            (&[1, 148], 1),
+            (&[7, 0, 148, 4, 0, 0], 1),
+            (&[1, 7, 200, 148, 4, 0, 0], 2),
+            (&[7, 1, 0, 0], 1),
+            (&[131, 3, 0, 0], 2),
+            (&[131, 2, 0, 0], 1),
+        ] {
+            assert_eq!(walk(options), Err(pointer), "{options:?}");
+        }
+    }
+
+    #[test]
+    fn a_source_route_leads_on_until_its_pointer_is_behind_the_last_station() {
+        let route = |pointer| [131, 7, pointer, 10, 0, 0, 1, 0];
+        assert!(walk(&route(4)).unwrap().source_route);
+        assert!(!walk(&route(8)).unwrap().source_route);
+    }
+
+    proptest! {
+        #[test]
+        fn any_options_are_walked_to_an_end(options in prop::collection::vec(any::<u8>(), 0..40)) {
+            if let Err(pointer) = walk(&options) {
+                prop_assert!(pointer < options.len());
+            }
+        }
+    }
+}

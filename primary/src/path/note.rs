@@ -1,0 +1,146 @@
+//! What the stages note of a packet.
+
+use control::message::PuntClass;
+use fib::NextHop;
+use shm::DropReason;
+
+use super::BURST;
+
+/// What becomes of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Disposition {
+    /// Leaves by this interface, its link header written.
+    Transmit(u16),
+    /// Ends here.
+    Drop(DropReason),
+    /// Goes to the control thread: ARP.
+    Arp,
+    /// Goes to the control thread: a neighbour solicitation or advertisement.
+    Nd,
+    /// Goes to the tool that decides about its class.
+    Punt(PuntClass),
+    /// Stays until the next hop on this interface has answered.
+    Wait {
+        /// The interface.
+        interface: u16,
+        /// Names the next hop; one without an address stands for the packet's own destination.
+        adjacency: NextHop,
+    },
+}
+
+/// The family of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4.
+    Four,
+    /// IPv6.
+    Six,
+}
+
+/// What the stages note of a packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Note {
+    /// What becomes of it.
+    pub disposition: Disposition,
+    /// Bytes to take from its front before it leaves: a tag that it came with.
+    pub trim: u8,
+    /// Its length before that: what lies behind is link-layer padding.
+    pub length: u16,
+    /// Whether the gateway made it from an echo request.
+    pub echo_reply: bool,
+    /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell.
+    pub detail: u16,
+    /// Where its network header begins.
+    pub(super) network: u8,
+    /// Which header that is.
+    pub(super) family: Family,
+    /// Whether its frame was for everybody or a group.
+    pub(super) group_frame: bool,
+    /// Whether it may not leave the link that it came by: its source is link-local.
+    pub(super) link_local: bool,
+}
+
+impl Note {
+    pub(super) const NEW: Self = Self {
+        disposition: Disposition::Drop(DropReason::EthernetTruncated),
+        trim: 0,
+        length: 0,
+        echo_reply: false,
+        detail: 0,
+        network: 0,
+        family: Family::Four,
+        group_frame: false,
+        link_local: false,
+    };
+
+    /// For a packet of `length` bytes that is not to be changed.
+    pub fn of(disposition: Disposition, length: usize) -> Self {
+        Self {
+            disposition,
+            length: length as u16,
+            ..Self::NEW
+        }
+    }
+
+    pub(super) fn drop(&mut self, reason: DropReason) {
+        self.disposition = Disposition::Drop(reason);
+    }
+
+    /// Whether the packet leaves with all of the `length` bytes that it came with.
+    #[inline]
+    pub(super) fn leaves_whole(&self, length: usize) -> bool {
+        matches!(self.disposition, Disposition::Transmit(_))
+            && self.trim == 0
+            && usize::from(self.length) == length
+    }
+}
+
+/// Notes for a burst that has not begun.
+pub const NOTES: [Note; BURST] = [Note::NEW; BURST];
+
+/// The numbers of the packets in a burst that go on to the next stage.
+#[derive(Clone, Copy)]
+pub(super) struct Alive(u32);
+
+impl Alive {
+    pub(super) const NONE: Self = Self(0);
+
+    #[inline]
+    pub(super) fn insert(&mut self, number: usize) {
+        self.0 |= 1 << number;
+    }
+
+    #[inline]
+    pub(super) fn contains(self, number: usize) -> bool {
+        self.0 & 1 << number != 0
+    }
+
+    #[inline]
+    pub(super) fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Makes the next hops of all other packets none. They were looked up as well, which costs less than to sort them out.
+    #[inline]
+    pub(super) fn clear_others(self, next_hops: &mut [NextHop]) {
+        if self.0.count_ones() as usize == next_hops.len() {
+            return;
+        }
+        for (number, next_hop) in next_hops.iter_mut().enumerate() {
+            if !self.contains(number) {
+                *next_hop = NextHop::NONE;
+            }
+        }
+    }
+}
+
+const _: () = assert!(
+    BURST == u32::BITS as usize,
+    "a burst has a bit of `Alive` for each packet"
+);

@@ -1,0 +1,183 @@
+//! Packets in; dispositions and bytes out. A gateway with two interfaces and a route of each kind, in both families.
+
+mod errors;
+mod ip4;
+mod ip6;
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6};
+use ipnet::IpNet;
+use packet::MacAddress;
+use shm::DropReason;
+
+use super::*;
+use crate::adjacency::{AdjacencyWriter, WORDS};
+
+const GATEWAY: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
+const SENDER: MacAddress = MacAddress([2, 0, 0, 0, 1, 1]);
+const NEIGHBOR: MacAddress = MacAddress([2, 0, 0, 0, 2, 1]);
+const HOST_A: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
+const HOST_B: Ipv4Addr = Ipv4Addr::new(192, 168, 2, 2);
+const OWN: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+const HOST_A6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
+const HOST_B6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 2);
+const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
+const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
+/// Of the second interface.
+const MTU: u16 = 1400;
+
+struct Bench {
+    path: Stages<Vec<AtomicU32>, Vec<AtomicU64>>,
+    adjacencies: AdjacencyWriter<Vec<AtomicU64>>,
+    to_b: NextHop,
+    up: Vec<Arc<AtomicBool>>,
+}
+
+impl Bench {
+    /// Two interfaces, of MTU 1500 and 1400; a route of each kind.
+    fn new() -> Self {
+        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+        let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
+        let mut fib6 = Fib6Writer::new(words(words6(100)), 100).unwrap();
+        let mut adjacencies = AdjacencyWriter::new(words(64 * WORDS));
+        let mut to_b = NextHop::NONE;
+        let forward = Adjacency::Forward {
+            interface: 1,
+            mac: NEIGHBOR,
+        };
+        let (none4, none6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
+        let routes: [(&str, Adjacency, IpAddr); 15] = [
+            // No packet may come here: what was dropped before the lookup must not either.
+            ("0.0.0.0/8", forward, none4),
+            ("192.168.2.2/32", forward, HOST_B.into()),
+            ("192.168.1.1/32", Adjacency::Local { interface: 0 }, OWN.into()),
+            ("192.168.1.0/24", Adjacency::Glean { interface: 0 }, none4),
+            ("192.168.1.255/32", Adjacency::Broadcast, none4),
+            (
+                "10.1.0.0/16",
+                Adjacency::Incomplete { interface: 1 },
+                [192, 168, 2, 9].into(),
+            ),
+            (
+                "10.2.0.0/16",
+                Adjacency::Failed { interface: 1 },
+                [192, 168, 2, 8].into(),
+            ),
+            ("10.3.0.0/16", Adjacency::Blackhole, none4),
+            ("::/8", forward, none6),
+            ("2001:db8:2::2/128", forward, HOST_B6.into()),
+            (
+                "2001:db8:1::1/128",
+                Adjacency::Local { interface: 0 },
+                OWN6.into(),
+            ),
+            ("2001:db8:1::/64", Adjacency::Glean { interface: 0 }, none6),
+            (
+                "2001:db8:a1::/48",
+                Adjacency::Incomplete { interface: 1 },
+                "fe80::9".parse().unwrap(),
+            ),
+            (
+                "2001:db8:a2::/48",
+                Adjacency::Failed { interface: 1 },
+                "fe80::8".parse().unwrap(),
+            ),
+            ("2001:db8:a3::/48", Adjacency::Blackhole, none6),
+        ];
+        for (prefix, adjacency, next_hop) in routes {
+            let index = adjacencies.allocate(adjacency, next_hop).unwrap();
+            match prefix.parse().unwrap() {
+                IpNet::V4(prefix) => drop(fib4.insert(prefix, index).unwrap()),
+                IpNet::V6(prefix) => drop(fib6.insert(prefix, index).unwrap()),
+            }
+            if next_hop == HOST_B {
+                to_b = index;
+            }
+        }
+        let up: Vec<_> = (0..2).map(|_| Arc::new(AtomicBool::new(true))).collect();
+        let interfaces = (0..2)
+            .map(|index| InterfaceView {
+                mac: GATEWAY[index],
+                mtu: [1500, MTU][index],
+                kernel_device: true,
+                up: up[index].clone(),
+                sources: Arc::default(),
+            })
+            .collect::<Vec<_>>();
+        let own = ["192.168.1.1/24", "2001:db8:1::1/64"].map(|net| net.parse().unwrap());
+        interfaces[0]
+            .sources
+            .set(Some(LINK_LOCAL), own.into_iter(), [LINK_LOCAL, OWN6].into_iter());
+        Self {
+            path: Stages::new(
+                interfaces,
+                fib4.reader(),
+                fib6.reader(),
+                adjacencies.reader(),
+                Punts::OFF,
+            ),
+            adjacencies,
+            to_b,
+            up,
+        }
+    }
+
+    /// What a packet waits for: interface, next hop, its destination.
+    fn waits(&self, packet: Vec<u8>) -> (u16, IpAddr, IpAddr) {
+        let mut packets = [packet];
+        let note = self.run(&mut packets)[0];
+        let Disposition::Wait { interface, adjacency } = note.disposition else {
+            panic!("does not wait but {:?}", note.disposition);
+        };
+        let (next_hop, destination) = self.path.awaited(adjacency, &packets[0], &note).unwrap();
+        (interface, next_hop, destination)
+    }
+
+    /// The interface by which all packets of a burst leave whole, and what is noted of each.
+    fn burst(&self, mut packets: Vec<Vec<u8>>) -> (Option<u16>, Vec<Note>) {
+        let mut notes = NOTES;
+        let packets = packets.as_mut_slice();
+        let count = packets.len();
+        let burst = &mut Burst {
+            packets,
+            notes: &mut notes,
+        };
+        (self.path.run(0, burst), notes[..count].to_vec())
+    }
+
+    fn run(&self, packets: &mut [Vec<u8>]) -> Vec<Note> {
+        let mut notes = NOTES;
+        let count = packets.len();
+        let mut packets: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
+        self.path.run(
+            0,
+            &mut Burst {
+                packets: &mut packets,
+                notes: &mut notes,
+            },
+        );
+        notes[..count].to_vec()
+    }
+
+    /// What becomes of one packet that comes in by interface 0, and its bytes as they would leave.
+    fn one(&self, packet: Vec<u8>) -> (Disposition, Vec<u8>) {
+        let mut packets = [packet];
+        let note = self.run(&mut packets)[0];
+        let [packet] = packets;
+        (
+            note.disposition,
+            packet[usize::from(note.trim)..usize::from(note.length)].to_vec(),
+        )
+    }
+
+    fn dropped(&self, packet: Vec<u8>) -> DropReason {
+        match self.one(packet).0 {
+            Disposition::Drop(reason) => reason,
+            other => panic!("not dropped but {other:?}"),
+        }
+    }
+}

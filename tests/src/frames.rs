@@ -1,0 +1,131 @@
+//! Frames as they are on a link: made by scapy, and whatever comes in by one.
+//!
+//! The programs are Python's, in `tests/frames`: what reads and makes the packets here has no line in common with the
+//! gateway.
+
+use std::time::Duration;
+
+use crate::{Error, Namespace, Process};
+
+/// The one that Debian's scapy is installed for.
+const PYTHON: &str = "/usr/bin/python3";
+const SEND: &str = include_str!("../frames/send.py");
+const LISTEN: &str = include_str!("../frames/listen.py");
+/// Python starts in tenths of a second, scapy in one.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// What [`Namespace::send_frames`] sent.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Sent {
+    /// The frames, from the destination MAC address on.
+    pub frames: Vec<Vec<u8>>,
+    /// How long the sending took.
+    pub seconds: f64,
+}
+
+impl Namespace {
+    /// Sends frames out of `interface`, each given as an expression of scapy for a frame or a list of them.
+    ///
+    /// # Errors
+    /// scapy is not installed, or an expression is wrong.
+    pub fn send_frames(&self, interface: &str, expressions: &[String]) -> Result<Sent, Error> {
+        let mut words = vec![PYTHON, "-I", "-c", SEND, interface];
+        words.extend(expressions.iter().map(String::as_str));
+        let captured = self.run_within(LIMIT, "sends frames", &words)?.success()?;
+        let mut lines: Vec<_> = captured.stdout.lines().collect();
+        let seconds = lines.pop().and_then(|line| line.parse().ok());
+        let frames: Option<Vec<_>> = lines.into_iter().map(unhex).collect();
+        match (frames, seconds) {
+            (Some(frames), Some(seconds)) => Ok(Sent { frames, seconds }),
+            _ => Err(Error::Failed {
+                command: "send.py".to_owned(),
+                status: captured.status,
+                stderr: format!("its output cannot be read: {}", captured.stdout),
+            }),
+        }
+    }
+}
+
+/// Listens to all that comes in by a link.
+#[derive(Debug)]
+pub struct Listener(Process);
+
+impl Listener {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// Python is not installed, or there is no such link.
+    pub fn start(namespace: &Namespace, interface: &str) -> Result<Self, Error> {
+        let mut process = namespace
+            .process("listens on a link", PYTHON)
+            .args(["-I", "-c", LISTEN, interface])
+            .start()?;
+        process.wait_for_stderr("`ready`", LIMIT, |line| line == "ready")?;
+        Ok(Self(process))
+    }
+
+    /// Waits for a frame that satisfies `is_it`, or finds it among those that have come; `expected` says it in words.
+    ///
+    /// # Errors
+    /// None came within `limit`.
+    pub fn wait_for(
+        &mut self,
+        expected: &str,
+        limit: Duration,
+        is_it: impl Fn(&[u8]) -> bool,
+    ) -> Result<Vec<u8>, Error> {
+        let found = self.0.wait_for_stdout(expected, limit, |line| {
+            unhex(line).is_some_and(|frame| is_it(&frame))
+        });
+        found.map(|line| unhex(&line).unwrap_or_default())
+    }
+
+    /// The frames that have come so far, in their order.
+    pub fn frames(&self) -> Vec<Vec<u8>> {
+        self.0.stdout().lines().filter_map(unhex).collect()
+    }
+}
+
+/// The bytes of a line of hex; None for anything else, such as a line that is not complete.
+fn unhex(line: &str) -> Option<Vec<u8>> {
+    let digits = line.as_bytes();
+    let (pairs, []) = digits.as_chunks::<2>() else {
+        return None;
+    };
+    pairs
+        .iter()
+        .map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Privilege;
+
+    #[test]
+    fn what_scapy_sends_is_heard_at_the_other_end() {
+        let a = Namespace::create(Privilege::detect(), "a").unwrap();
+        let b = Namespace::create(Privilege::detect(), "b").unwrap();
+        a.connect("eth0", &b, "eth0").unwrap();
+        let mut listener = Listener::start(&b, "eth0").unwrap();
+        let expressions = [
+            "Ether(dst='02:00:00:00:00:99', src='02:00:00:00:00:98')/IP(src='192.0.2.1', dst='192.0.2.2')/UDP(sport=1, dport=2)/b'x'",
+            "[Ether(dst='02:00:00:00:00:99', src='02:00:00:00:00:98', type=0x88b5)/Raw(bytes([n])) for n in range(3)]",
+        ];
+        let sent = a.send_frames("eth0", &expressions.map(str::to_owned)).unwrap();
+        assert_eq!((sent.frames.len(), sent.frames[0].len()), (4, 14 + 20 + 8 + 1));
+        let last = listener
+            .wait_for("the last frame", LIMIT, |frame| frame.ends_with(&[0x88, 0xb5, 2]))
+            .unwrap();
+        assert_eq!(Some(&last), sent.frames.last());
+        assert_eq!(listener.frames(), sent.frames);
+    }
+
+    #[test]
+    fn hex_is_read_and_nothing_else() {
+        assert_eq!(unhex("00ffA1"), Some(vec![0, 0xff, 0xa1]));
+        assert_eq!(unhex("123"), None);
+        assert_eq!(unhex("0x"), None);
+    }
+}
