@@ -1,7 +1,10 @@
 //! Packets for people: a line each, or a JSON object.
 
+mod ip6;
 mod summary;
+mod upper;
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
@@ -114,6 +117,19 @@ fn timestamp(time_ns: u64) -> String {
 fn time_of_day(timestamp: &str) -> &str {
     let (_, time) = timestamp.split_once('T').unwrap_or(("", timestamp));
     time.trim_end_matches('Z')
+}
+
+/// The longest packet that a length field can speak of.
+const LONGEST: usize = 65_575;
+
+/// A packet of `length` bytes of which `captured` are the first. What the snapshot left out is made up as zeros, so that lengths
+/// fit; nothing of it is to be shown.
+fn whole(captured: &[u8], length: usize) -> Cow<'_, [u8]> {
+    let mut whole = Cow::Borrowed(captured);
+    if captured.len() < length {
+        whole.to_mut().resize(length.min(LONGEST).max(captured.len()), 0);
+    }
+    whole
 }
 
 #[cfg(test)]

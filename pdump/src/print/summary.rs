@@ -1,23 +1,11 @@
 //! What a packet is, in a line's worth of words.
 
-use std::borrow::Cow;
-use std::fmt::Display;
-use std::net::Ipv6Addr;
-
 use packet::arp::Operation;
-use packet::icmpv4::EchoKind;
 use packet::ipv4::Ipv4Error;
-use packet::tcp::TcpFlags;
-use packet::{Arp, EtherType, EthernetHeader, Icmpv4, Ipv4, Protocol, Tcp, Udp, icmpv4, ipv4, tcp, udp};
+use packet::{Arp, EtherType, EthernetHeader, Icmpv4, Ipv4, Protocol, icmpv4, ipv4};
 
-/// Bytes of an IPv6 header (RFC 8200 section 3).
-const IPV6_HEADER_LEN: usize = 40;
-
-/// The longest packet that a length field of IPv4 can speak of.
-const LONGEST: usize = 65_535;
-
-/// What becomes of a header that is not all there.
-const CUT: &str = "cut short";
+use super::upper::{self, CUT, sentence};
+use super::{ip6, whole};
 
 /// Describes a frame of which `frame` are the first bytes and that had `wire_length` bytes.
 pub fn summary(frame: &[u8], wire_length: u32) -> String {
@@ -32,7 +20,7 @@ pub fn summary(frame: &[u8], wire_length: u32) -> String {
     let payload_length = (wire_length as usize).saturating_sub(header.len());
     let told = match header.ethertype {
         EtherType::IPV4 => ipv4(payload, payload_length).map_err(|why| format!("ipv4 ({why})")),
-        EtherType::IPV6 => ipv6(payload).map_err(|why| format!("ipv6 ({why})")),
+        EtherType::IPV6 => ip6::told(payload, payload_length).map_err(|why| format!("ipv6 ({why})")),
         EtherType::ARP => arp(payload).map_err(|why| format!("arp ({why})")),
         EtherType::LLDP => Err("lldp".to_owned()),
         // Below 0x0600 it is a length (IEEE 802.3 section 3.2.6).
@@ -51,49 +39,20 @@ fn arp(payload: &[u8]) -> Result<String, String> {
     })
 }
 
-fn ipv6(payload: &[u8]) -> Result<String, String> {
-    let header = payload.first_chunk::<IPV6_HEADER_LEN>().ok_or(CUT)?;
-    if header[0] >> 4 != 6 {
-        return Err("the version of the header is not 6".to_owned());
-    }
-    let (_, addresses) = header.split_at(8);
-    let address = |bytes: &[u8]| bytes.first_chunk::<16>().map(|octets| Ipv6Addr::from(*octets));
-    let (source, destination) = addresses.split_at(16);
-    let (source, destination) = address(source).zip(address(destination)).ok_or(CUT)?;
-    Ok(format!("{source} > {destination}: {}", next_header(header[6])))
-}
-
-/// What follows an IPv6 header: as for IPv4, or what exists for IPv6 alone (RFC 8200 section 4).
-fn next_header(number: u8) -> Cow<'static, str> {
-    match number {
-        0 => "hop-by-hop options".into(),
-        43 => "routing header".into(),
-        44 => "fragment".into(),
-        58 => "icmp6".into(),
-        59 => "no next header".into(),
-        60 => "destination options".into(),
-        other => protocol(Protocol(other)).into(),
-    }
-}
-
 /// Describes a packet of which `captured` are the first bytes, and that had `length` bytes with padding.
 fn ipv4(captured: &[u8], length: usize) -> Result<String, String> {
     let header_length = captured.first().map_or(0, |first| usize::from(first & 0x0f) * 4);
     if captured.len() < header_length.max(ipv4::HEADER_LEN) {
         return Err(CUT.to_owned());
     }
-    // What the snapshot left out is made up as zeros, so that lengths fit. Nothing of it is shown.
-    let mut whole = Cow::Borrowed(captured);
-    if captured.len() < length {
-        whole.to_mut().resize(length.min(LONGEST).max(captured.len()), 0);
-    }
+    let whole = whole(captured, length);
     let packet = Ipv4::parse(&whole).map_err(|error| match error {
         Ipv4Error::Checksum => "header checksum wrong".to_owned(),
         other => sentence(other),
     })?;
     let addresses = (packet.source(), packet.destination());
     let plain = |what: String| format!("{} > {}: {what}", addresses.0, addresses.1);
-    let name = protocol(packet.protocol());
+    let name = upper::name(packet.protocol());
     if packet.is_fragment() {
         let more = if packet.more_fragments() { "+" } else { "" };
         return Ok(plain(format!(
@@ -103,52 +62,19 @@ fn ipv4(captured: &[u8], length: usize) -> Result<String, String> {
         )));
     }
     let there = captured.len() - packet.header_len();
-    let ports = |from: u16, to: u16, what: String| {
-        let (source, destination) = addresses;
-        format!("{source}.{from} > {destination}.{to}: {what}")
-    };
-    let needed = match packet.protocol() {
-        Protocol::ICMP => icmpv4::HEADER_LEN,
-        Protocol::UDP => udp::HEADER_LEN,
-        Protocol::TCP => tcp::HEADER_LEN,
-        _ => return Ok(plain(name)),
-    };
-    if there < needed {
-        return Ok(plain(format!("{name} ({CUT})")));
+    if packet.protocol() == Protocol::ICMP {
+        return Ok(plain(match Icmpv4::parse(packet.payload()) {
+            _ if there < icmpv4::HEADER_LEN => format!("{name} ({CUT})"),
+            Ok(message) => icmp(&message),
+            Err(error) => format!("{name} ({})", sentence(error)),
+        }));
     }
-    Ok(match packet.protocol() {
-        Protocol::ICMP => match Icmpv4::parse(packet.payload()) {
-            Ok(message) => plain(icmp(&message)),
-            Err(error) => plain(format!("{name} ({})", sentence(error))),
-        },
-        Protocol::UDP => match Udp::parse(packet.payload()) {
-            Ok(datagram) => ports(datagram.source_port(), datagram.destination_port(), name),
-            Err(error) => plain(format!("{name} ({})", sentence(error))),
-        },
-        _ => match Tcp::parse(packet.payload()) {
-            Ok(segment) => ports(
-                segment.source_port(),
-                segment.destination_port(),
-                format!(
-                    "{name} {}, seq {}, ack {}, win {}",
-                    flags(segment.flags()),
-                    segment.sequence(),
-                    segment.acknowledgment(),
-                    segment.window()
-                ),
-            ),
-            Err(error) => plain(format!("{name} ({})", sentence(error))),
-        },
-    })
+    Ok(upper::told(packet.protocol(), packet.payload(), there, addresses))
 }
 
 fn icmp(message: &Icmpv4<'_>) -> String {
     if let Some(echo) = message.echo() {
-        let kind = match echo.kind {
-            EchoKind::Request => "request",
-            EchoKind::Reply => "reply",
-        };
-        return format!("icmp echo {kind}, id {}, seq {}", echo.identifier, echo.sequence);
+        return format!("icmp {}", upper::echo(&echo));
     }
     // RFC 792; the codes detail these.
     let kind = match message.message_type() {
@@ -161,39 +87,11 @@ fn icmp(message: &Icmpv4<'_>) -> String {
     format!("icmp {kind}, code {}", message.code())
 }
 
-/// Flags as tcpdump writes them: `[S.]`.
-fn flags(flags: TcpFlags) -> String {
-    let letters = [
-        (TcpFlags::FIN, 'F'),
-        (TcpFlags::SYN, 'S'),
-        (TcpFlags::RST, 'R'),
-        (TcpFlags::PSH, 'P'),
-        (TcpFlags::ACK, '.'),
-    ];
-    let set = letters.into_iter().filter(|(flag, _)| flags.has(*flag));
-    let set: String = set.map(|(_, letter)| letter).collect();
-    format!("[{set}]")
-}
-
-/// The name of a protocol, or its number.
-fn protocol(protocol: Protocol) -> String {
-    let name = protocol.to_string();
-    if name.starts_with(|first: char| first.is_ascii_digit()) {
-        format!("protocol {name}")
-    } else {
-        name
-    }
-}
-
-fn sentence(error: impl Display) -> String {
-    error.to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use packet::builder::{EthernetBuilder, Ipv4Builder};
-    use packet::tcp::TcpHeader;
+    use packet::tcp::{TcpFlags, TcpHeader};
     use packet::{MacAddress, PacketBuilder, VlanTag};
     use proptest::prelude::*;
 
@@ -282,23 +180,6 @@ mod tests {
         assert_eq!(
             told(&frame),
             "vlan 100, vlan 7, 10.0.0.1.1 > 10.0.0.2.2: udp, length 50"
-        );
-    }
-
-    #[test]
-    fn ipv6_shows_addresses_and_what_follows() {
-        let mut header = [0; IPV6_HEADER_LEN];
-        header[0] = 0x60;
-        header[6] = 58;
-        header[8..24].copy_from_slice(&"fe80::1".parse::<Ipv6Addr>().unwrap().octets());
-        header[24..].copy_from_slice(&"ff02::1".parse::<Ipv6Addr>().unwrap().octets());
-        let frame = ethernet().payload(EtherType::IPV6, &header);
-        assert_eq!(told(&frame), "fe80::1 > ff02::1: icmp6, length 54");
-        let cut = ethernet().payload(EtherType::IPV6, &header[..39]);
-        assert!(
-            told(&cut).ends_with("ipv6 (cut short), length 53"),
-            "{}",
-            told(&cut)
         );
     }
 
