@@ -10,6 +10,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod error;
+mod fuzz;
 mod host;
 mod hugepages;
 mod kept;
@@ -37,6 +38,7 @@ use crate::progress::say;
                   cargo xtask demo --keep        leaves it up to play with\n  \
                   cargo xtask test               unit tests and whole-system tests\n  \
                   cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
+                  cargo xtask fuzz stages        packets that a fuzzer thinks up, through the stages of the primary\n  \
                   cargo xtask bench              packets per second, beside dpdk-testpmd"
 )]
 struct Arguments {
@@ -65,6 +67,14 @@ enum Task {
     },
     /// Measures how many packets a worker forwards, as a ratio to dpdk-testpmd.
     Bench,
+    /// Looks for inputs that upset whatever reads bytes from outside.
+    Fuzz {
+        /// Which target; all, if none is named.
+        target: Option<String>,
+        /// How long for each target, seconds.
+        #[arg(long, default_value_t = 60)]
+        seconds: u64,
+    },
     /// Checks format, clippy, dependencies and licences.
     Lint,
     /// Removes what a run has left; run by the other commands, as root.
@@ -83,6 +93,7 @@ fn main() -> ExitCode {
         Task::Demo { keep, .. } => demo::run(keep),
         Task::Test { soak, filter } => system_tests::run(soak, filter.as_deref()),
         Task::Bench => bench::run(),
+        Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Lint => lint::run(),
         Task::Sweep { run } => host::sweep_here(&run),
     });

@@ -1,0 +1,228 @@
+//! Whether what became of a packet is what may become of it: fate, reason, and every byte.
+
+use std::fmt::Write;
+use std::sync::atomic::{AtomicU32, AtomicU64};
+
+use primary::path::errors::is_told;
+use primary::path::{Disposition, Note, Stages};
+use shm::DropReason;
+
+use super::answer;
+use super::oracle::{Expected, Opinion, fold, pseudo, sum, u16_at};
+use super::topology::{INTERFACES, neighbor};
+
+/// What became of a packet, for the tally.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// It left by another interface, or the same.
+    Forwarded,
+    /// It went back as an echo reply.
+    EchoReply,
+    /// It was dropped for this reason, and no other would have been right.
+    Dropped(DropReason),
+    /// It was dropped for one of several faults.
+    DroppedForOneOfSeveral,
+    /// It was dropped for this reason, and its sender told.
+    Answered(DropReason),
+    /// It went to the control thread.
+    Control,
+    /// It waits for its next hop.
+    Waits,
+    /// A tool decides.
+    Punted,
+}
+
+type Path = Stages<Vec<AtomicU32>, Vec<AtomicU64>>;
+
+/// Panics if the packet fared as it may not.
+pub(super) fn check(
+    stages: &Path,
+    ingress: u16,
+    original: &[u8],
+    after: &[u8],
+    note: &Note,
+    opinion: &Opinion,
+) -> Seen {
+    let fails = |what: &str| -> ! {
+        let (fate, expected) = (note.disposition, opinion.expected);
+        panic!(
+            "{what}: came in by {ingress}, {fate:?}, but may be {expected:?}\n{}",
+            hex(original)
+        )
+    };
+    if !matches!(note.disposition, Disposition::Transmit(_)) && original != after {
+        fails("a packet that does not leave was changed");
+    }
+    match (note.disposition, opinion.expected) {
+        (Disposition::Drop(reason), Expected::Drop(reasons)) if reasons.contains(reason) => {
+            let error = stages.error_for(ingress, after, reason, note.detail);
+            let about = answer::About {
+                ingress: &INTERFACES[usize::from(ingress)],
+                frame: after,
+                opinion,
+                reason,
+            };
+            let told = error.is_some();
+            if told && !is_told(reason) {
+                fails("an answer for a reason that has none");
+            }
+            if let Err(wrong) = answer::check(&about, error.as_ref()) {
+                fails(&wrong);
+            }
+            match (told, reasons.is_certain()) {
+                (true, _) => Seen::Answered(reason),
+                (false, true) => Seen::Dropped(reason),
+                (false, false) => Seen::DroppedForOneOfSeveral,
+            }
+        }
+        (Disposition::Transmit(interface), Expected::Forward(expected)) if interface == expected => {
+            if note.echo_reply || !is_forwarded(original, after, note, interface, opinion) {
+                fails(&format!("forwarded wrongly, as\n{}", hex(after)));
+            }
+            Seen::Forwarded
+        }
+        (Disposition::Transmit(interface), Expected::EchoReply) if interface == ingress => {
+            let right = if opinion.six { is_reply6 } else { is_reply4 };
+            if !note.echo_reply || note.trim != 0 || !right(original, after, note, ingress, opinion) {
+                fails(&format!("answered wrongly, with\n{}", hex(after)));
+            }
+            Seen::EchoReply
+        }
+        (Disposition::Arp, Expected::Arp) | (Disposition::Nd, Expected::Nd) => Seen::Control,
+        (Disposition::Punt(class), Expected::Punt(expected)) if class == expected => Seen::Punted,
+        (Disposition::Wait { interface, adjacency }, Expected::Wait(expected, next_hop)) => {
+            let awaited = stages.awaited(adjacency, after, note);
+            if interface != expected || awaited.is_none_or(|(found, _)| found != next_hop) {
+                fails(&format!("waits for {awaited:?}"));
+            }
+            Seen::Waits
+        }
+        _ => fails("wrong fate"),
+    }
+}
+
+/// Panics if the stages say of a burst that all of it leaves whole, and this packet does not.
+pub(super) fn together(interface: Option<u16>, original: &[u8], note: &Note) {
+    if let Some(interface) = interface {
+        let whole = note.trim == 0 && usize::from(note.length) == original.len();
+        let leaves = note.disposition == Disposition::Transmit(interface);
+        assert!(
+            whole && leaves,
+            "not whole by {interface}: {note:?}\n{}",
+            hex(original)
+        );
+    }
+}
+
+/// The link header anew, TTL or hop limit less by one, all else as it was.
+fn is_forwarded(original: &[u8], after: &[u8], note: &Note, interface: u16, opinion: &Opinion) -> bool {
+    let sent = after.get(usize::from(note.trim)..usize::from(note.length));
+    let came = &original[opinion.network..opinion.end];
+    let Some((link, packet)) = sent.and_then(|sent| sent.split_first_chunk::<14>()) else {
+        return false;
+    };
+    let ethertype = if opinion.six { [0x86, 0xdd] } else { [0x08, 0x00] };
+    let right_link = link[..6] == neighbor(interface)
+        && link[6..12] == INTERFACES[usize::from(interface)].mac
+        && link[12..] == ethertype;
+    if !right_link || packet.len() != came.len() {
+        return false;
+    }
+    if opinion.six {
+        return packet[..7] == came[..7] && packet[7] == came[7] - 1 && packet[8..] == came[8..];
+    }
+    let header_len = usize::from(came[0] & 15) * 4;
+    packet[..8] == came[..8]
+        && packet[8] == came[8] - 1
+        && packet[9] == came[9]
+        && packet[12..] == came[12..]
+        && fold(sum(0, &packet[..header_len])) == 0xffff
+}
+
+/// The link header turned round, its tags as they were.
+fn is_returned(original: &[u8], after: &[u8], ingress: u16, network: usize) -> bool {
+    after[..6] == original[6..12]
+        && after[6..12] == INTERFACES[usize::from(ingress)].mac
+        && after[12..network] == original[12..network]
+}
+
+/// RFC 1122 section 3.2.2.6.
+fn is_reply4(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: &Opinion) -> bool {
+    let network = opinion.network;
+    let (came, reply) = (
+        &original[network..opinion.end],
+        &after[network..usize::from(note.length)],
+    );
+    let header_len = usize::from(came[0] & 15) * 4;
+    let (header, message) = reply.split_at(header_len.min(reply.len()));
+    reply.len() == came.len()
+        && is_returned(original, after, ingress, network)
+        && header[..8] == came[..8]
+        && (header[8], header[9]) == (64, 1)
+        && fold(sum(0, header)) == 0xffff
+        && header[12..16] == came[16..20]
+        && header[16..20] == came[12..16]
+        && header[20..] == came[20..header_len]
+        && message[..2] == [0, 0]
+        && fold(sum(0, message)) == 0xffff
+        && message[4..] == came[header_len + 4..]
+}
+
+/// RFC 4443 section 4.2: from the address that was asked, or from one of the interface's if that was a group.
+fn is_reply6(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: &Opinion) -> bool {
+    let network = opinion.network;
+    let (came, reply) = (
+        &original[network..opinion.end],
+        &after[network..usize::from(note.length)],
+    );
+    let Some((header, message)) = reply.split_first_chunk::<40>() else {
+        return false;
+    };
+    // The end of the packet, whatever headers stood before it.
+    let Some(request) = came.last_chunk_of(message.len()) else {
+        return false;
+    };
+    let (_, six, link_local) = INTERFACES[usize::from(ingress)].addresses;
+    let source = match (came[24], u16_at(came, 8) & 0xffc0 == 0xfe80) {
+        (0xff, true) => &link_local.octets()[..],
+        (0xff, false) => &six.octets(),
+        _ => &came[24..40],
+    };
+    let length = usize::from(u16_at(header, 4));
+    is_returned(original, after, ingress, network)
+        && header[..4] == [0x60, 0, 0, 0]
+        && length == message.len()
+        && header[6..8] == [58, 64]
+        && header[8..24] == *source
+        && header[24..] == came[8..24]
+        && message.len() >= 8
+        && message[..2] == [129, 0]
+        && fold(sum(pseudo(&header[8..], 58, length), message)) == 0xffff
+        && request[..2] == [128, 0]
+        && message[4..] == request[4..]
+}
+
+trait LastChunkOf {
+    /// The last bytes, as many as this.
+    fn last_chunk_of(&self, length: usize) -> Option<&[u8]>;
+}
+
+impl LastChunkOf for [u8] {
+    fn last_chunk_of(&self, length: usize) -> Option<&[u8]> {
+        self.get(self.len().checked_sub(length)?..)
+    }
+}
+
+/// Bytes for a message, 16 a line.
+fn hex(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (line, bytes) in bytes.chunks(16).enumerate() {
+        // Writing to a string does not fail.
+        let _ = write!(text, "  {:04x} ", line * 16);
+        for byte in bytes {
+            let _ = write!(text, " {byte:02x}");
+        }
+        text.push('\n');
+    }
+    text
+}

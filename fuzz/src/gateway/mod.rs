@@ -1,0 +1,158 @@
+//! The stages of the primary over a small network, and what must become of each packet there.
+//!
+//! ```text
+//!   frame ──┬─► Stages::run ─► note, bytes ──┐
+//!           └─► oracle ─► what is allowed ───┴─► check
+//! ```
+
+mod answer;
+mod check;
+pub mod oracle;
+pub mod packets;
+pub mod topology;
+
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
+
+use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6};
+use packet::MacAddress;
+use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
+use primary::path::punt::{PuntMode, Punts};
+use primary::path::{BURST, Burst, InterfaceView, NOTES, Note, Stages};
+use primary::sources::SourceAddresses;
+
+pub use self::check::Seen;
+use self::topology::{INTERFACES, ROUTES4, ROUTES6, Target};
+
+/// The stages and the network of [`topology`].
+pub struct Gateway {
+    /// By what becomes of packets that tools may decide about.
+    stages: [Stages<Vec<AtomicU32>, Vec<AtomicU64>>; 3],
+}
+
+/// Why there is no gateway: never, unless the tables have become smaller.
+#[derive(Debug, thiserror::Error)]
+pub enum TopologyError {
+    /// The IPv4 table refused a route.
+    #[error("the IPv4 table refuses the network of the test: {0}")]
+    Fib4(#[from] fib::FibError),
+    /// The IPv6 table refused a route.
+    #[error("the IPv6 table refuses the network of the test: {0}")]
+    Fib6(#[from] fib::Fib6Error),
+    /// A prefix that is none, or no adjacency left.
+    #[error("the network of the test has a prefix that is none, or too many adjacencies")]
+    Network,
+}
+
+impl Gateway {
+    /// A gateway.
+    pub fn new() -> Result<Self, TopologyError> {
+        let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
+        let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
+        let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100)?;
+        let mut fib6 = Fib6Writer::new(words(words6(100)), 100)?;
+        let mut adjacencies = AdjacencyWriter::new(words(64 * WORDS));
+        let mut adjacency = |target, unknown: IpAddr| -> Result<NextHop, TopologyError> {
+            let (adjacency, next_hop) = match target {
+                Target::Forward(interface) => {
+                    let mac = MacAddress(topology::neighbor(interface));
+                    (Adjacency::Forward { interface, mac }, None)
+                }
+                Target::Local => (Adjacency::Local { interface: 0 }, None),
+                Target::Glean(interface) => (Adjacency::Glean { interface }, None),
+                Target::Incomplete(interface) => (Adjacency::Incomplete { interface }, Some(unknown)),
+                Target::Failed(interface) => (Adjacency::Failed { interface }, Some(unknown)),
+                Target::Broadcast => (Adjacency::Broadcast, None),
+                Target::Blackhole => (Adjacency::Blackhole, None),
+            };
+            let next_hop = next_hop.unwrap_or(Ipv4Addr::UNSPECIFIED.into());
+            adjacencies
+                .allocate(adjacency, next_hop)
+                .ok_or(TopologyError::Network)
+        };
+        for (network, length, target) in ROUTES4 {
+            let next_hop = adjacency(*target, topology::UNKNOWN4.into())?;
+            let prefix = ipnet::Ipv4Net::new(*network, *length).map_err(|_| TopologyError::Network)?;
+            fib4.insert(prefix, next_hop)?;
+        }
+        for (network, length, target) in ROUTES6 {
+            let next_hop = adjacency(*target, topology::UNKNOWN6.into())?;
+            let prefix = ipnet::Ipv6Net::new(*network, *length).map_err(|_| TopologyError::Network)?;
+            fib6.insert(prefix, next_hop)?;
+        }
+        let interfaces: Vec<_> = INTERFACES.iter().map(view).collect();
+        let stages = |mode| {
+            Stages::new(
+                interfaces.clone(),
+                fib4.reader(),
+                fib6.reader(),
+                adjacencies.reader(),
+                Punts::new(|_| mode),
+            )
+        };
+        Ok(Self {
+            stages: [PuntMode::Off, PuntMode::Tool, PuntMode::Closed].map(stages),
+        })
+    }
+
+    /// Takes at most [`BURST`] frames that came in by `ingress` through the stages, and checks what became of each against
+    /// what may; panics where it may not. `originals` are the same frames, which stay as they are.
+    pub fn run(
+        &self,
+        ingress: u16,
+        punts: PuntMode,
+        frames: &mut [Vec<u8>],
+        originals: &[Vec<u8>],
+        mut seen: impl FnMut(Seen),
+    ) {
+        let stages = &self.stages[punts as usize];
+        let mut notes = NOTES;
+        let together = stages.run(
+            ingress,
+            &mut Burst {
+                packets: frames,
+                notes: &mut notes,
+            },
+        );
+        for ((frame, original), note) in frames.iter().zip(originals).zip(&notes) {
+            let opinion = oracle::opinion(ingress, original, punts);
+            seen(check::check(stages, ingress, original, frame, note, &opinion));
+            check::together(together, original, note);
+        }
+    }
+
+    /// Takes one frame through the stages as one that has been through them before, for which no tool is asked.
+    pub fn run_again(&self, ingress: u16, original: &[u8]) -> Note {
+        let mut frame = original.to_vec();
+        let stages = &self.stages[PuntMode::Off as usize];
+        let note = stages.run_one(ingress, &mut frame);
+        let opinion = oracle::opinion(ingress, original, PuntMode::Off);
+        check::check(stages, ingress, original, &frame, &note, &opinion);
+        note
+    }
+}
+
+/// The most frames of a burst.
+pub const MOST: usize = BURST;
+
+fn view(interface: &topology::Interface) -> InterfaceView {
+    let (four, six, link_local) = interface.addresses;
+    let sources = SourceAddresses::default();
+    let nets = [
+        ipnet::IpNet::new(four.into(), 24),
+        ipnet::IpNet::new(six.into(), 64),
+    ];
+    sources.set(
+        Some(link_local),
+        nets.into_iter().flatten(),
+        [six, link_local].into_iter(),
+    );
+    InterfaceView {
+        mac: MacAddress(interface.mac),
+        mtu: interface.mtu,
+        kernel_device: interface.kernel_device,
+        up: Arc::new(AtomicBool::new(interface.up)),
+        sources: Arc::new(sources),
+    }
+}

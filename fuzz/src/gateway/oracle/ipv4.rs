@@ -1,0 +1,160 @@
+//! IPv4, by RFC 791, RFC 1122 and RFC 1812.
+
+use std::net::Ipv4Addr;
+
+use control::message::PuntClass;
+use primary::path::punt::PuntMode;
+use shm::DropReason;
+
+use super::super::topology::{ROUTES4, Target, UNKNOWN4};
+use super::{Expected, Packet, Reasons, fold, is_ike, is_unfinished, routed, sum, u16_at};
+
+/// What may become of the packet, and its length; 0 if it is not one.
+pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
+    let bytes = packet.bytes;
+    let mut faults = Reasons::default();
+    let claims = if bytes.len() < 4 { 0 } else { u16_at(bytes, 2) };
+    let oversize = packet.ingress.kernel_device && claims > packet.ingress.mtu;
+    faults.add_if(oversize, DropReason::Oversize);
+    let header_len = match header(bytes, &mut faults) {
+        Some(length) => length,
+        None => return (Expected::Drop(faults), 0),
+    };
+    let length = usize::from(claims);
+    let bytes = &bytes[..length];
+    addresses(packet, bytes, header_len, &mut faults);
+    let options = options(&bytes[20..header_len]);
+    faults.add_if(options.is_none(), DropReason::Ip4Options);
+    if let Some(dropped) = faults.found() {
+        return (dropped, length);
+    }
+    let options = options.unwrap_or_default();
+    let punted = if options.router_alert {
+        packet.punted(PuntClass::RouterAlert)
+    } else {
+        None
+    };
+    let expected = punted.unwrap_or_else(|| {
+        let destination = Ipv4Addr::new(bytes[16], bytes[17], bytes[18], bytes[19]);
+        match lookup(destination) {
+            Some(Target::Local) => local(packet, bytes, header_len, &options),
+            target => routed(target, length, bytes[8], destination.into(), UNKNOWN4.into()),
+        }
+    });
+    (expected, length)
+}
+
+/// The header's length, unless there is a fault that makes all else meaningless: RFC 1812 section 5.2.2.
+fn header(bytes: &[u8], faults: &mut Reasons) -> Option<usize> {
+    if bytes.len() < 20 {
+        faults.add(DropReason::Ip4Truncated);
+        return None;
+    }
+    if bytes[0] >> 4 != 4 {
+        faults.add(DropReason::Ip4Version);
+        return None;
+    }
+    let header_len = usize::from(bytes[0] & 15) * 4;
+    let total = usize::from(u16_at(bytes, 2));
+    let is_short = header_len < 20;
+    faults.add_if(is_short, DropReason::Ip4HeaderLength);
+    let wrong_total = total > bytes.len() || total < header_len.max(20);
+    faults.add_if(wrong_total, DropReason::Ip4TotalLength);
+    let header = bytes.get(..header_len).filter(|_| !is_short);
+    let wrong_sum = header.is_some_and(|header| fold(sum(0, header)) != 0xffff);
+    faults.add_if(wrong_sum, DropReason::Ip4Checksum);
+    (!is_short && !wrong_total && !wrong_sum).then_some(header_len)
+}
+
+/// RFC 1812 sections 5.3.4 and 5.3.7, and checksums that were left to hardware.
+fn addresses(packet: &Packet<'_>, bytes: &[u8], header_len: usize, faults: &mut Reasons) {
+    let nobody = |first: u8| first == 0 || first == 127;
+    faults.add_if(
+        nobody(bytes[12]) || bytes[12] >= 224,
+        DropReason::Ip4MartianSource,
+    );
+    let to_all = bytes[16] & 0xf0 == 0xe0 || bytes[16..20] == [255; 4];
+    faults.add_if(to_all, DropReason::Ip4Multicast);
+    let reserved = bytes[16] >= 240 && !to_all;
+    faults.add_if(nobody(bytes[16]) || reserved, DropReason::Ip4MartianDestination);
+    faults.add_if(packet.group, DropReason::Ip4LinkBroadcast);
+    let is_fragment = u16_at(bytes, 6) & 0x3fff != 0;
+    let unfinished = packet.ingress.kernel_device
+        && !is_fragment
+        && is_unfinished(&bytes[12..20], bytes[9], &bytes[header_len..]);
+    faults.add_if(unfinished, DropReason::PartialChecksum);
+}
+
+#[derive(Default)]
+struct Options {
+    router_alert: bool,
+    /// A source route with stations left.
+    source_route: bool,
+}
+
+/// RFC 791 section 3.1; `None` if they are malformed.
+fn options(mut options: &[u8]) -> Option<Options> {
+    let mut found = Options::default();
+    loop {
+        match options {
+            [] | [0, ..] => return Some(found),
+            [1, rest @ ..] => options = rest,
+            [kind, length, ..] => {
+                let length = usize::from(*length);
+                if length < 2 || length > options.len() {
+                    return None;
+                }
+                match kind {
+                    // RFC 2113 section 2.1.
+                    148 if length == 4 => found.router_alert = true,
+                    148 => return None,
+                    131 | 137 if length < 3 || options[2] < 4 => return None,
+                    131 | 137 => found.source_route |= usize::from(options[2]) <= length,
+                    _ => {}
+                }
+                options = &options[length..];
+            }
+            [_] => return None,
+        }
+    }
+}
+
+/// A packet for the gateway itself: RFC 1122 sections 3.2.2 and 3.3.
+fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize, options: &Options) -> Expected {
+    let mut faults = Reasons::default();
+    faults.add_if(u16_at(bytes, 6) & 0x3fff != 0, DropReason::LocalFragment);
+    faults.add_if(options.source_route, DropReason::Ip4SourceRoute);
+    if let Some(dropped) = faults.found() {
+        return dropped;
+    }
+    let payload = &bytes[header_len..];
+    if packet.punts != PuntMode::Off
+        && is_ike(bytes[9], payload)
+        && let Some(punted) = packet.punted(PuntClass::Ike)
+    {
+        return punted;
+    }
+    let reason = if bytes[9] != 1 {
+        DropReason::LocalUnhandled
+    } else if payload.len() < 8 || fold(sum(0, payload)) != 0xffff {
+        DropReason::IcmpMalformed
+    } else if payload[..2] == [8, 0] {
+        return Expected::EchoReply;
+    } else {
+        DropReason::LocalUnhandled
+    };
+    Expected::Drop(Reasons::of(reason))
+}
+
+/// The longest prefix that matches, one by one.
+fn lookup(destination: Ipv4Addr) -> Option<Target> {
+    let matching = |(network, length, _): &&(Ipv4Addr, u8, Target)| {
+        let differ = network.to_bits() ^ destination.to_bits();
+        *length == 0 || differ >> (32 - u32::from(*length)) == 0
+    };
+    let longest = ROUTES4
+        .iter()
+        .filter(matching)
+        .max_by_key(|(_, length, _)| *length);
+    longest.map(|(_, _, target)| *target)
+}

@@ -1,0 +1,87 @@
+//! Frames of the control socket, and the description of an instance: whatever is understood comes back as it was when it
+//! is sent again.
+
+use std::fmt::Debug;
+
+use control::event::Event;
+use control::instance::{Description, InstanceName};
+use control::message::{Answer, Envelope, Reply, Request, Route, RouteTarget};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+/// Requests, answers and events as they are sent.
+pub fn seeds() -> Vec<Vec<u8>> {
+    let via = Route {
+        prefix: ipnet::Ipv4Net::default().into(),
+        target: RouteTarget::Via {
+            next_hop: [192, 168, 1, 2].into(),
+            interface: Some("wan".to_owned()),
+        },
+    };
+    let requests = [
+        Request::Hello {
+            version: control::VERSION.to_owned(),
+            layout_hash: shm::LAYOUT_HASH,
+            tool: "tollgate-ctl".to_owned(),
+        },
+        Request::RouteAdd {
+            routes: vec![via.clone(); 3],
+            replace: true,
+        },
+        Request::RouteDelete {
+            prefixes: vec![ipnet::Ipv6Net::default().into()],
+        },
+        Request::LinkSet {
+            interface: "wan".to_owned(),
+            up: true,
+        },
+        Request::LogSet {
+            module: None,
+            level: control::message::LogLevel::Debug,
+        },
+        Request::Subscribe {
+            server: "events/x".to_owned(),
+        },
+    ];
+    let answers: [Answer; 2] = [Ok(Reply::Done), Ok(Reply::Log([].into()))];
+    let encoded = |body: Result<Vec<u8>, postcard::Error>| body.ok();
+    let requests = requests.map(|body| encoded(postcard::to_stdvec(&Envelope { id: 7, body })));
+    let answers = answers.map(|body| encoded(postcard::to_stdvec(&Envelope { id: 7, body })));
+    let event = encoded(postcard::to_stdvec(&Event::RouteAdded { route: via }));
+    let description = br#"{"name":"blue","version":"0","pid":1,"start_time":2,"file_prefix":"tg-blue","netns":null,"config":"/c",
+        "huge_dir":"/h","tables":"/t","segment":"s","group":null,"stock_tools":false,
+        "devices":[{"interface":"wan","device":"net_null0","key":null}],"cpus":[{"cpu":1,"busy":false}]}"#;
+    let seeds = requests.into_iter().chain(answers).chain([event]).flatten();
+    seeds.chain([description.to_vec()]).collect()
+}
+
+/// Reads bytes as each kind of message.
+pub fn body(bytes: &[u8]) {
+    understood::<Envelope<Request>>(bytes);
+    understood::<Envelope<Answer>>(bytes);
+    if let Some(event) = understood::<Event>(bytes) {
+        let json = event.to_json();
+        assert!(
+            json.get("event").is_some_and(serde_json::Value::is_string),
+            "{json}"
+        );
+    }
+    if let Ok(text) = str::from_utf8(bytes) {
+        if let Ok(name) = text.parse::<InstanceName>() {
+            assert!(name.as_str() == text && !text.contains(['/', '.', '\0']));
+        }
+        if let Ok(description) = serde_json::from_str::<Description>(text) {
+            let again = serde_json::to_string(&description);
+            let again = again.ok().and_then(|text| serde_json::from_str(&text).ok());
+            assert_eq!(again, Some(description));
+        }
+    }
+}
+
+fn understood<T: Serialize + DeserializeOwned + PartialEq + Debug>(bytes: &[u8]) -> Option<T> {
+    let (message, _) = postcard::take_from_bytes::<T>(bytes).ok()?;
+    let again = postcard::to_stdvec(&message).ok();
+    let again = again.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+    assert_eq!(again.as_ref(), Some(&message));
+    Some(message)
+}
