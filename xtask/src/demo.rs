@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use ::tests::{Primary, Privilege, TwoHosts, Wait, interrupt, run as run_command};
+use ::tests::{Family, Primary, Privilege, TwoHosts, Wait, interrupt, run as run_command};
 
 use crate::{
     cargo,
@@ -12,7 +12,7 @@ use crate::{
     packages::{self, Needs},
     progress::{say, show, step},
     session,
-    summary::{Pings, Summary, iperf3_rate, sum},
+    summary::{Flow, Pings, Summary, iperf3_rate, sum},
 };
 
 /// What one primary with the default limits and its memory needs, in pages of 2 MB.
@@ -23,6 +23,7 @@ const TRAFFIC_LIMIT: Duration = Duration::from_secs(60);
 const TOPOLOGY: &str = "
 host-a  eth0 ─────────── a0  gateway  b0 ─────────── eth0  host-b
 192.168.1.2/24   192.168.1.1      192.168.2.1   192.168.2.2/24
+2001:db8:1::2/64 2001:db8:1::1    2001:db8:2::1 2001:db8:2::2/64
                      (tollgate-primary on net_af_packet)";
 
 /// What is up during the demo. Dropped from top to bottom.
@@ -61,7 +62,7 @@ impl Stage {
     fn set(privilege: Privilege) -> Result<Self, Error> {
         step!("two hosts and a gateway, in network namespaces of their own");
         show(TOPOLOGY);
-        let hosts = TwoHosts::create(privilege)?;
+        let hosts = TwoHosts::create_for(privilege, &Family::BOTH)?;
         step!("starting tollgate-primary in the gateway's namespace");
         let primary = hosts.primary("demo").start()?;
         say!("    instance {} says `ready`", primary.instance());
@@ -70,7 +71,7 @@ impl Stage {
 
     /// Sends traffic and shows the tables before and after.
     fn perform(&mut self) -> Result<Summary, Error> {
-        for table in ["link", "route", "neigh"] {
+        for table in ["link", "addr", "route", "neigh"] {
             self.show_table(table)?;
         }
         let seen = match self.traffic() {
@@ -85,8 +86,27 @@ impl Stage {
     }
 
     fn traffic(&self) -> Result<Summary, Error> {
-        step!("host-a pings host-b five times");
-        let words = ["ping", "-c", "5", "-i", "0.2", "-W", "2", TwoHosts::ADDRESS_B];
+        let mut flows = Vec::new();
+        for family in Family::BOTH {
+            flows.push(Flow {
+                family,
+                pings: self.ping(family)?,
+                rate: self.iperf3(family)?,
+            });
+        }
+        let captured = self.capture()?;
+        let links = self.primary.ctl_json(&["link", "show"])?;
+        Ok(Summary {
+            flows,
+            captured,
+            forwarded: sum(&links, "tx_packets").saturating_sub(sum(&links, "originated")),
+            dropped: sum(&self.primary.ctl_json(&["drop", "show"])?, "packets"),
+        })
+    }
+
+    fn ping(&self, family: Family) -> Result<Pings, Error> {
+        step!("host-a pings host-b five times by {family}");
+        let words = ["ping", "-c", "5", "-i", "0.2", "-W", "2", family.address_b()];
         let answer = self
             .hosts
             .host_a
@@ -100,20 +120,11 @@ impl Stage {
                 pings.received, pings.sent
             )));
         }
-        let rate = self.iperf3()?;
-        let captured = self.capture()?;
-        let links = self.primary.ctl_json(&["link", "show"])?;
-        Ok(Summary {
-            pings,
-            rate,
-            captured,
-            forwarded: sum(&links, "tx_packets").saturating_sub(sum(&links, "originated")),
-            dropped: sum(&self.primary.ctl_json(&["drop", "show"])?, "packets"),
-        })
+        Ok(pings)
     }
 
-    fn iperf3(&self) -> Result<f64, Error> {
-        step!("iperf3: TCP from host-a to host-b for five seconds");
+    fn iperf3(&self, family: Family) -> Result<f64, Error> {
+        step!("iperf3: TCP over {family} from host-a to host-b for three seconds");
         let mut server = self
             .hosts
             .host_b
@@ -126,9 +137,9 @@ impl Stage {
         let words = [
             "iperf3",
             "--client",
-            TwoHosts::ADDRESS_B,
+            family.address_b(),
             "--time",
-            "5",
+            "3",
             "--json",
             "--connect-timeout",
             "5000",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use ::tests::Family;
+
 use serde_json::Value;
 
 use crate::error::Error;
@@ -63,14 +65,20 @@ pub(crate) fn sum(value: &Value, key: &str) -> u64 {
     }
 }
 
-/// All that was seen.
-pub(crate) struct Summary {
+/// What was seen of one address family.
+pub(crate) struct Flow {
+    pub(crate) family: Family,
     pub(crate) pings: Pings,
     /// TCP, in bits per second.
     pub(crate) rate: f64,
+}
+
+/// All that was seen.
+pub(crate) struct Summary {
+    pub(crate) flows: Vec<Flow>,
     /// Packets in the capture: three pings and their answers, or tshark cannot read it.
     pub(crate) captured: u64,
-    /// Packets that the primary's ports sent, but for those that it made itself (ARP).
+    /// Packets that the primary's ports sent, but for those that it made itself (ARP, neighbour discovery).
     pub(crate) forwarded: u64,
     /// Packets dropped, as `ctl drop show` has them.
     pub(crate) dropped: u64,
@@ -79,11 +87,15 @@ pub(crate) struct Summary {
 impl Summary {
     /// An error if this is not what two hosts and a gateway must show.
     pub(crate) fn judge(&self) -> Result<(), Error> {
-        let Pings { sent, received, .. } = self.pings;
-        if received != sent {
-            return Err(Error::Unexpected(format!(
-                "{received} of {sent} pings were answered; all have to be"
-            )));
+        let mut answered = 0;
+        for Flow { family, pings, .. } in &self.flows {
+            let Pings { sent, received, .. } = pings;
+            if received != sent {
+                return Err(Error::Unexpected(format!(
+                    "{received} of {sent} pings by {family} were answered; all have to be"
+                )));
+            }
+            answered += u64::from(*received);
         }
         if self.captured != 6 {
             return Err(Error::Unexpected(format!(
@@ -92,7 +104,7 @@ impl Summary {
             )));
         }
         // Each ping and each answer crosses the primary once.
-        if self.forwarded < 2 * u64::from(received) {
+        if self.forwarded < 2 * answered {
             return Err(Error::Unexpected(format!(
                 "the primary's counters say {} packets forwarded, fewer than the pings alone; the packets went another way",
                 self.forwarded
@@ -104,13 +116,18 @@ impl Summary {
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Pings {
-            sent,
-            received,
-            average,
-        } = &self.pings;
-        writeln!(f, "ping        {received}/{sent} answered, {average} on average")?;
-        writeln!(f, "iperf3 TCP  {:.0} Mbit/s", self.rate / 1e6)?;
+        for Flow { family, pings, rate } in &self.flows {
+            let Pings {
+                sent,
+                received,
+                average,
+            } = pings;
+            writeln!(
+                f,
+                "{family}  {received}/{sent} pings answered, {average} on average; iperf3 TCP {:.0} Mbit/s",
+                rate / 1e6
+            )?;
+        }
         writeln!(
             f,
             "captured    {} packets of three pings, read by tshark",
@@ -143,9 +160,13 @@ mod tests {
             received,
             average: "0.2 ms".to_owned(),
         };
-        Summary {
+        let flow = Flow {
+            family: Family::Ip6,
             pings,
             rate: 1e9,
+        };
+        Summary {
+            flows: vec![flow],
             captured: 6,
             forwarded,
             dropped: 0,

@@ -8,6 +8,9 @@ use serde::Serialize;
 #[derive(Clone, Copy, Debug, Serialize)]
 pub(super) struct Round {
     pub(super) tollgate: f64,
+    /// With IPv6.
+    pub(super) tollgate6: f64,
+    pub(super) cycles_per_packet6: f64,
     /// Of the worker, while it moved packets.
     pub(super) cycles_per_packet: f64,
     /// The same while a capture is attached whose filter matches nothing.
@@ -72,11 +75,12 @@ impl Figures {
         Spread::of(self.rounds.iter().map(value))
     }
 
-    fn rows(&self) -> [(&'static str, Spread); 3] {
+    fn rows(&self) -> [(&'static str, Spread); 4] {
         [
             ("testpmd io", self.spread(|round| round.testpmd_io)),
             ("testpmd mac", self.spread(|round| round.testpmd_mac)),
             ("tollgate-primary", self.spread(|round| round.tollgate)),
+            ("with IPv6", self.spread(|round| round.tollgate6)),
         ]
     }
 
@@ -84,6 +88,12 @@ impl Figures {
     fn ratio(&self) -> f64 {
         let mac = self.spread(|round| round.testpmd_mac).median;
         self.spread(|round| round.tollgate).median / mac.max(1.0)
+    }
+
+    /// Our median with IPv6 by that with IPv4.
+    fn ratio6(&self) -> f64 {
+        let four = self.spread(|round| round.tollgate).median;
+        self.spread(|round| round.tollgate6).median / four.max(1.0)
     }
 
     /// What a capture that matches nothing costs, by what its filter takes by itself.
@@ -120,6 +130,13 @@ impl Figures {
             self.ratio(),
             cycles.median
         );
+        let six = self.spread(|round| round.cycles_per_packet6);
+        let _ = writeln!(
+            text,
+            "IPv6 / IPv4 = {:.3}, at {:.1} cycles per packet",
+            self.ratio6(),
+            six.median
+        );
         text + &self.captures() + &self.conditions()
     }
 
@@ -141,6 +158,15 @@ impl Figures {
             text,
             "\nCycles per packet of the worker: {:.1} ({:.1} .. {:.1}).\n",
             cycles.median, cycles.min, cycles.max
+        );
+        let six = self.spread(|round| round.cycles_per_packet6);
+        let _ = writeln!(
+            text,
+            "With IPv6 {:.3} of IPv4, at {:.1} cycles per packet ({:.1} .. {:.1}).\n",
+            self.ratio6(),
+            six.median,
+            six.min,
+            six.max
         );
         text + &self.captures() + "\n" + &self.conditions()
     }
@@ -169,8 +195,10 @@ impl Figures {
             .map(|(name, spread)| (name.to_owned(), serde_json::json!(spread)));
         let text = serde_json::json!({
             "ratio": self.ratio(),
+            "ratio_ipv6": self.ratio6(),
             "packets_per_second": serde_json::Map::from_iter(rows),
             "cycles_per_packet": self.spread(|round| round.cycles_per_packet),
+            "cycles_per_packet_ipv6": self.spread(|round| round.cycles_per_packet6),
             "cycles_captured": self.spread(|round| round.cycles_captured),
             "cycles_filter": self.spread(|round| round.cycles_filter),
             "capture_ratio": self.capture_ratio(),
@@ -195,7 +223,9 @@ mod tests {
     fn figures() -> Figures {
         let round = |tollgate: f64, testpmd_mac: f64| Round {
             tollgate,
+            tollgate6: tollgate / 2.0,
             cycles_per_packet: 80.0,
+            cycles_per_packet6: 160.0,
             cycles_captured: 95.0,
             cycles_filter: 12.0,
             testpmd_mac,
@@ -232,6 +262,8 @@ mod tests {
         for text in [figures().table(), figures().markdown()] {
             for expected in [
                 "30.00",
+                "15.00",
+                "0.500",
                 "40.00",
                 "0.750",
                 "64 bytes",

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   packets.pcap ─► net_pcap0, infinite_rx ─► one core: tollgate-primary, or testpmd ─► net_null0
-//!   64-byte IPv4, one packet for each of 10,000 routes
+//!   64 bytes, one packet for each of 10,000 routes; IPv4, and for the primary IPv6 as well
 //! ```
 //!
 //! A host's speed swings within minutes. So the programs take turns, several rounds of them, and only the ratio of medians
@@ -28,7 +28,7 @@ use crate::{
 };
 use cores::Cores;
 use figures::{Circumstances, Figures, Round};
-use traffic::Traffic;
+use traffic::{Family, Traffic};
 
 /// What the primary needs with the packet buffers of the pcap, in pages of 2 MB.
 const PAGES: u64 = 400;
@@ -48,14 +48,16 @@ pub(crate) fn run() -> Result<(), Error> {
     cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump"])?;
     let cores = Cores::choose()?;
     let folder = folder()?;
-    let traffic = Traffic::new();
-    traffic.write_pcap(&folder.join("packets.pcap"))?;
+    let traffic = [Family::Four, Family::Six].map(Traffic::new);
     let bench = Bench {
         privilege,
         cores,
         traffic,
         folder,
     };
+    for family in [Family::Four, Family::Six] {
+        bench.traffic(family).write_pcap(&bench.pcap(family))?;
+    }
     let host = Host::prepare(privilege, PAGES)?;
     // Told before the way back: what others do on the host meanwhile does not make it worth less.
     host.restore_after(bench.measure().and_then(|figures| bench.tell(&figures)))
@@ -65,8 +67,9 @@ pub(crate) fn run() -> Result<(), Error> {
 struct Bench {
     privilege: Privilege,
     cores: Cores,
-    traffic: Traffic,
-    /// Where the pcap is and the figures go.
+    /// By family.
+    traffic: [Traffic; 2],
+    /// Where the pcaps are and the figures go.
     folder: PathBuf,
 }
 
@@ -80,19 +83,24 @@ impl Bench {
         for number in 1..=ROUNDS {
             let mac = self.testpmd("mac")?;
             let [tollgate, captured] = self.tollgate()?;
+            let six = self.tollgate6()?;
             let filter = filter_cycles()?;
             let io = self.testpmd("io")?;
             say!(
                 "    round {number}: testpmd mac {:.2} Mpps, tollgate {:.2} Mpps at {:.1} cycles per packet, {:.1} with a capture \
-                 whose filter takes {filter:.1}, testpmd io {:.2} Mpps",
+                 whose filter takes {filter:.1}, IPv6 {:.2} Mpps at {:.1} cycles, testpmd io {:.2} Mpps",
                 mac / 1e6,
                 tollgate.rate / 1e6,
                 tollgate.cycles,
                 captured.cycles,
+                six.rate / 1e6,
+                six.cycles,
                 io / 1e6
             );
             rounds.push(Round {
                 tollgate: tollgate.rate,
+                tollgate6: six.rate,
+                cycles_per_packet6: six.cycles,
                 cycles_per_packet: tollgate.cycles,
                 cycles_captured: captured.cycles,
                 cycles_filter: filter,
@@ -123,12 +131,20 @@ impl Bench {
         Ok(())
     }
 
-    /// net_pcap on the packets of the bench.
-    fn source(&self) -> String {
-        format!(
-            "net_pcap0,rx_pcap={},infinite_rx=1",
-            self.folder.join("packets.pcap").display()
-        )
+    fn traffic(&self, family: Family) -> &Traffic {
+        &self.traffic[family as usize]
+    }
+
+    fn pcap(&self, family: Family) -> PathBuf {
+        self.folder.join(match family {
+            Family::Four => "packets.pcap",
+            Family::Six => "packets6.pcap",
+        })
+    }
+
+    /// net_pcap on packets of the bench.
+    fn source(&self, family: Family) -> String {
+        format!("net_pcap0,rx_pcap={},infinite_rx=1", self.pcap(family).display())
     }
 
     fn circumstances(&self) -> Result<Circumstances, Error> {
@@ -140,7 +156,7 @@ impl Bench {
             version: version.stdout.trim().to_owned(),
             cpu: figures::cpu_model(&cpus).unwrap_or("unknown").to_owned(),
             devices: format!("net_pcap (infinite_rx=1) to {SINK}"),
-            routes: self.traffic.routes(),
+            routes: self.traffic(Family::Four).routes(),
             frame_bytes: traffic::FRAME_BYTES,
             packet_buffers: PACKET_BUFFERS,
         })

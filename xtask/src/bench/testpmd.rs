@@ -4,6 +4,7 @@ use std::{thread, time::Duration, time::Instant};
 
 use ::tests::{Process, ProcessBuilder, RunId, interrupt};
 
+use super::traffic::Family;
 use super::{Bench, MEASURED, PACKET_BUFFERS, SINK, WARM_UP};
 use crate::error::Error;
 
@@ -49,7 +50,7 @@ impl Bench {
                 .args(["--file-prefix", &RunId::current().unique("testpmd")])
                 // No file in hugetlbfs: it ends by the signal and would leave it behind.
                 .args(["--no-pci", "--in-memory", "--no-telemetry"])
-                .args(["--vdev", &self.source(), "--vdev", SINK, "--"])
+                .args(["--vdev", &self.source(Family::Four), "--vdev", SINK, "--"])
                 .args(["--burst=32", "--nb-cores=1", "--stats-period=1"])
                 .arg(format!("--total-num-mbufs={PACKET_BUFFERS}"))
                 .arg(format!("--forward-mode={mode}"))

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use ::tests::{Interface, Primary};
 use serde_json::Value;
 
-use super::{Bench, MEASURED, PACKET_BUFFERS, SINK, WARM_UP, pause, traffic};
+use super::traffic::{self, Family};
+use super::{Bench, MEASURED, PACKET_BUFFERS, SINK, WARM_UP, pause};
 use crate::{error::Error, summary::sum};
 
 /// What a turn gave.
@@ -20,55 +21,78 @@ pub(super) struct Turn {
 const UNMATCHED: &str = "udp dst port 53";
 
 impl Bench {
-    /// Lets a primary forward and reads its counters before and after: by itself, then with a capture that matches nothing.
+    /// Lets a primary forward IPv4 and reads its counters before and after: by itself, then with a capture that matches nothing.
     pub(super) fn tollgate(&self) -> Result<[Turn; 2], Error> {
-        let mut builder = Primary::builder(self.privilege, "bench")
-            .interface(Interface::device("in", &self.source()).address(traffic::IN_ADDRESS))
-            .interface(Interface::device("out", SINK).address(traffic::OUT_ADDRESS))
+        self.with_primary(Family::Four, |primary| {
+            let alone = watch(primary)?;
+            Ok([alone, with_capture(primary)?])
+        })
+    }
+
+    /// The same for IPv6, without a capture.
+    pub(super) fn tollgate6(&self) -> Result<Turn, Error> {
+        self.with_primary(Family::Six, watch)
+    }
+
+    fn with_primary<T>(
+        &self,
+        family: Family,
+        measure: impl FnOnce(&Primary) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let traffic = self.traffic(family);
+        let ends = [
+            ("in", self.source(family), traffic::IN_ADDRESSES),
+            ("out", SINK.to_owned(), traffic::OUT_ADDRESSES),
+        ];
+        let mut builder = Primary::builder(self.privilege, "bench");
+        for (name, device, addresses) in ends {
+            let interface = Interface::device(name, &device);
+            builder = builder.interface(addresses.into_iter().fold(interface, Interface::address));
+        }
+        builder = builder
             .busy()
             .memory_mb(256)
             .toml(&format!("[limits]\npacket_buffers = {PACKET_BUFFERS}\n"));
-        for (address, mac) in self.traffic.neighbors() {
+        for (address, mac) in traffic.neighbors() {
             builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
         }
-        for route in &self.traffic.table {
+        for route in &traffic.table {
             builder = builder.route(&route.prefix.to_string(), &route.via.to_string());
         }
         let mut primary = builder.start()?;
-        let turns = self.turns(&primary);
+        let measured = measure(&primary);
         let ended = primary.terminate();
-        let turns = turns?;
+        let measured = measured?;
         ended?;
-        Ok(turns)
+        Ok(measured)
     }
+}
 
-    fn turns(&self, primary: &Primary) -> Result<[Turn; 2], Error> {
-        let alone = self.watch(primary)?;
-        let words = [
-            "-i",
-            "in",
-            "--direction",
-            "rx",
-            "-f",
-            UNMATCHED,
-            "-w",
-            "/dev/null",
-        ];
-        let mut pdump = primary.pdump(&words)?.start()?;
-        pdump.wait_for_stderr("that it captures", WARM_UP * 10, |line| {
-            line.starts_with("capturing")
-        })?;
-        let captured = self.watch(primary)?;
-        pdump.terminate()?;
-        Ok([alone, captured])
-    }
+fn with_capture(primary: &Primary) -> Result<Turn, Error> {
+    let words = [
+        "-i",
+        "in",
+        "--direction",
+        "rx",
+        "-f",
+        UNMATCHED,
+        "-w",
+        "/dev/null",
+    ];
+    let mut pdump = primary.pdump(&words)?.start()?;
+    pdump.wait_for_stderr("that it captures", WARM_UP * 10, |line| {
+        line.starts_with("capturing")
+    })?;
+    let captured = watch(primary)?;
+    pdump.terminate()?;
+    Ok(captured)
+}
 
-    fn watch(&self, primary: &Primary) -> Result<Turn, Error> {
-        pause(WARM_UP)?;
-        let before = Sample::take(primary)?;
-        pause(MEASURED)?;
-        Sample::take(primary)?.since(&before)
-    }
+fn watch(primary: &Primary) -> Result<Turn, Error> {
+    pause(WARM_UP)?;
+    let before = Sample::take(primary)?;
+    pause(MEASURED)?;
+    Sample::take(primary)?.since(&before)
 }
 
 /// The counters at a moment.
