@@ -47,11 +47,13 @@ fn attach(primary: &Primary, observe: bool) -> Punts {
     Punts::start(&directory(primary), "test", ike(observe)).unwrap()
 }
 
-/// Sends datagrams to the gateway's port 500 and gives what came back.
+/// Sends datagrams to the gateway's port 500 and gives what came back to the last. Each has a socket of its own: when nobody takes
+/// one, the gateway says that the port is unreachable, and a socket that is told so fails to send its next.
 fn ask(hosts: &TwoHosts, datagrams: u32) -> Captured {
+    let port = format!("/dev/udp/{}/500", TwoHosts::GATEWAY_A);
     let script = format!(
-        "exec 3<>/dev/udp/{}/500; for i in $(seq {datagrams}); do printf question >&3; done; timeout 1 head -c 8 <&3; true",
-        TwoHosts::GATEWAY_A
+        "for i in $(seq 2 {datagrams}); do printf question > {port}; done; exec 3<>{port}; printf question >&3; \
+         timeout 1 head -c 8 <&3; true"
     );
     hosts
         .host_a

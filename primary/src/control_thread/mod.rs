@@ -11,6 +11,7 @@ mod requests;
 mod signals;
 mod watch;
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -222,10 +223,10 @@ impl Control<'_> {
                     mac,
                 } => {
                     let name = self.tables.interface_name(interface);
-                    tracing::warn!(
-                        target: "arp",
+                    let sentence = format!(
                         "{name}: {mac} uses {address} as well, which is this gateway's: give one of them another address"
                     );
+                    warn_about(address, &sentence);
                 }
                 Action::NeighborRefused {
                     interface,
@@ -233,7 +234,10 @@ impl Control<'_> {
                     reason,
                 } => {
                     let name = self.tables.interface_name(interface);
-                    tracing::warn!(target: "arp", "{name}: packets for {address} cannot be sent: {reason}");
+                    warn_about(
+                        address,
+                        &format!("{name}: packets for {address} cannot be sent: {reason}"),
+                    );
                 }
             }
         }
@@ -288,5 +292,13 @@ impl Control<'_> {
                 differs.join(", ")
             );
         }
+    }
+}
+
+/// A warning in the log of the protocol that finds neighbours of the address's family.
+fn warn_about(address: IpAddr, sentence: &str) {
+    match address {
+        IpAddr::V4(_) => tracing::warn!(target: "arp", "{sentence}"),
+        IpAddr::V6(_) => tracing::warn!(target: "nd", "{sentence}"),
     }
 }
