@@ -184,11 +184,9 @@ fn the_mtu_of_a_path_is_discovered_and_used(family: Family) {
     let words = ["iperf3", "-c", to, "-n", "20M", "--json"];
     let report = host.run_within(LIMIT, "sends TCP", &words).unwrap();
     let report = report.success().unwrap().json().unwrap();
-    assert_eq!(
-        report["end"]["sum_sent"]["bytes"].as_u64(),
-        Some(20 << 20),
-        "{report}"
-    );
+    // It sends whole blocks, and may have begun one more.
+    let bytes = report["end"]["sum_sent"]["bytes"].as_u64().unwrap();
+    assert!(bytes >= 20 << 20, "{report}");
     assert!(knows_mtu());
     let counters = primary.counters_at_rest().unwrap();
     assert!(counters.dropped("too_big") > too_big, "{:?}", counters.drops());
