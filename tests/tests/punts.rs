@@ -61,6 +61,18 @@ fn ask(hosts: &TwoHosts, datagrams: u32) -> Captured {
         .unwrap()
 }
 
+/// Sends datagrams to the gateway's port 500 as fast as one socket does. For tests in which each has an end that nobody is told of.
+fn flood(hosts: &TwoHosts, datagrams: u32) -> Captured {
+    let script = format!(
+        "exec 3<>/dev/udp/{}/500; for i in $(seq {datagrams}); do printf question >&3; done; timeout 1 head -c 8 <&3; true",
+        TwoHosts::GATEWAY_A
+    );
+    hosts
+        .host_a
+        .run_within(LIMIT, "floods the gateway", &["bash", "-c", &script])
+        .unwrap()
+}
+
 /// The frame of an answer: addresses and ports the other way round, which no checksum minds.
 fn turned(question: &[u8]) -> Vec<u8> {
     let mut frame = question.to_vec();
@@ -277,7 +289,7 @@ fn one_tool_decides_others_watch_and_a_flood_is_policed() {
     );
 
     let load = thread::scope(|scope| {
-        let load = scope.spawn(|| ask(&hosts, 3000));
+        let load = scope.spawn(|| flood(&hosts, 3000));
         serve(&mut deciding, Duration::from_secs(2), |punts, punted, _, _| {
             punts.answer(punted, Answer::Drop);
         });
