@@ -76,7 +76,7 @@ fn read_file(path: &Path) -> Result<Vec<Route>, Failure> {
     parse_lines(&name, lines)
 }
 
-fn parse_lines(name: &str, lines: impl BufRead) -> Result<Vec<Route>, Failure> {
+pub(crate) fn parse_lines(name: &str, lines: impl BufRead) -> Result<Vec<Route>, Failure> {
     let mut routes = Vec::new();
     for (index, line) in lines.lines().enumerate() {
         let line = line.map_err(|error| {

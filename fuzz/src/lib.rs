@@ -4,8 +4,8 @@
 //!   wire      link, ipv4, ipv6, icmp_error    frames and packets, beside readings of their own
 //!   gateway   stages                          packets through the primary's stages, beside an oracle by the RFCs
 //!   filter    filter                          programs for captures, beside an interpreter
-//!   text      control, config, print          requests, configuration files, what is printed of a packet
-//!   shared    tables, attachment, verdicts    memory that another process writes
+//!   text      control, config, routes, print  requests, configuration files, files of routes, what is printed of a packet
+//!   shared    tables, discovery, attachment, verdicts   memory that another process writes
 //! ```
 //!
 //! A target is a function of bytes that panics where something is wrong. So the same function runs under libFuzzer
@@ -80,6 +80,11 @@ pub const TARGETS: &[Target] = &[
         seeds: text::config::seeds,
     },
     Target {
+        name: "routes",
+        body: text::routes::body,
+        seeds: text::routes::seeds,
+    },
+    Target {
         name: "print",
         body: text::print,
         seeds: || packets::frames(0),
@@ -87,6 +92,11 @@ pub const TARGETS: &[Target] = &[
     Target {
         name: "tables",
         body: shared::tables::body,
+        seeds: shared::patches,
+    },
+    Target {
+        name: "discovery",
+        body: shared::discovery::body,
         seeds: shared::patches,
     },
     Target {

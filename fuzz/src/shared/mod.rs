@@ -1,6 +1,7 @@
 //! Memory that another process writes. Input is what to change in memory that was right: an offset and eight bytes each.
 
 pub mod attachment;
+pub mod discovery;
 pub mod tables;
 pub mod verdicts;
 

@@ -2,6 +2,7 @@
 
 pub mod config;
 pub mod control;
+pub mod routes;
 
 use pdump::print::summary;
 

@@ -179,11 +179,15 @@ impl DiscoveryReader {
     pub fn read(name: &str) -> Option<Self> {
         // Not by the crate, which opens for writing: a reader needs no more than read permission.
         let descriptor = shm_open(name, OFlag::O_RDONLY, Mode::empty()).ok()?;
-        let file = File::from(descriptor);
+        Self::of(&File::from(descriptor))
+    }
+
+    /// Reads a page that is open already; `None` when it is none.
+    pub fn of(file: &File) -> Option<Self> {
         if file.metadata().ok()?.len() < PAGE as u64 {
             return None;
         }
-        let mapping = Mapping::readable(&file, PAGE).ok()?;
+        let mapping = Mapping::readable(file, PAGE).ok()?;
         let words = mapping.words();
         let load = |index: usize| words[index].load(Ordering::Acquire);
         if load(0) != MAGIC {

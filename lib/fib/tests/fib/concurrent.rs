@@ -1,23 +1,15 @@
 //! Readers beside a writer: every answer is one that was right at some moment of the lookup.
-//!
-//! The writer walks round a fixed circle of changes, so that the right answer of every probed address in every state
-//! is known beforehand. It says how many changes it has begun and how many it has finished; a reader notes the one
-//! after and the other before its lookups, and so knows which states its answers may come from.
 
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::thread;
-use std::time::{Duration, Instant};
-
+use crate::beside::{Reader, Writer, assert_answers};
 use crate::reference::{Reference, next_hop, prefix, writer};
-use fib::{Checkpoint, Fib4Reader, Fib4Writer, FibError, NextHop, Quiescence, Storage};
+use fib::{Fib4Reader, Fib4Writer, FibError, NextHop, Quiescence, Storage};
 use ipnet::Ipv4Net;
 
 /// tbl8 groups: three /24s hold longer prefixes at once, so that each group must come back soon.
 const GROUPS: usize = 6;
 
 /// Sets a route (`Some`) or removes it.
-type Change = (Ipv4Net, Option<NextHop>);
+type Change = crate::beside::Change<Ipv4Net>;
 
 /// From nothing through nested routes back to nothing. Each next hop belongs to one change of one prefix, so that an
 /// answer from elsewhere is noticed.
@@ -89,53 +81,41 @@ fn answers(circle: &[Change], probes: &[u32]) -> Vec<Vec<NextHop>> {
     rows
 }
 
-#[derive(Default)]
-struct Progress {
-    begun: AtomicU64,
-    finished: AtomicU64,
-    /// Lookups whose answer had to come from one of two states, or from one.
-    narrow: AtomicU64,
-    over: AtomicBool,
+impl<T: Storage> Reader<u32> for Fib4Reader<T> {
+    fn lookup(&self, address: u32) -> NextHop {
+        Fib4Reader::lookup(self, address)
+    }
+
+    fn lookup_burst(&self, addresses: &[u32], next_hops: &mut [NextHop]) {
+        Fib4Reader::lookup_burst(self, addresses, next_hops);
+    }
 }
 
-fn read<T: Storage>(
-    reader: &Fib4Reader<T>,
-    checkpoint: &mut Checkpoint,
-    progress: &Progress,
-    probes: &[u32],
-    answers: &[Vec<NextHop>],
-) {
-    let mut found = vec![NextHop::NONE; probes.len()];
-    let mut round = 0usize;
-    while !progress.over.load(Relaxed) {
-        round += 1;
-        // Few changes go by beside a single lookup, so it allows few answers; a long burst keeps groups in hand for long.
-        let size = [1, 32, 1, 512][round % 4];
-        let at = round * 7 % (probes.len() - size + 1);
-        let (addresses, found) = (&probes[at..at + size], &mut found[..size]);
-        let finished = progress.finished.load(Acquire);
-        if size == 1 {
-            found[0] = reader.lookup(addresses[0]);
-        } else {
-            reader.lookup_burst(addresses, found);
+impl<T: Storage> Writer<u32, Ipv4Net> for Fib4Writer<T> {
+    type Reader = Fib4Reader<T>;
+
+    fn reader(&self) -> Fib4Reader<T> {
+        Fib4Writer::reader(self)
+    }
+
+    fn insert(&mut self, prefix: Ipv4Net, next_hop: NextHop) -> bool {
+        match Fib4Writer::insert(self, prefix, next_hop) {
+            Ok(_) => true,
+            Err(FibError::Tbl8Exhausted { retired: 1.., .. }) => false,
+            Err(error) => panic!("{prefix}: {error}"),
         }
-        let begun = progress.begun.load(Acquire);
-        for (column, next_hop) in (at..).zip(&*found) {
-            let mut states = (finished..=begun).take(answers.len());
-            assert!(
-                states.any(|state| answers[state as usize % answers.len()][column] == *next_hop),
-                "{} gave {next_hop:?} between changes {finished} and {begun}",
-                std::net::Ipv4Addr::from(probes[column]),
-            );
-        }
-        if begun - finished <= 1 {
-            progress.narrow.fetch_add(size as u64, Relaxed);
-        }
-        if round.is_multiple_of(64) {
-            checkpoint.offline().online();
-        } else {
-            checkpoint.pass();
-        }
+    }
+
+    fn remove(&mut self, prefix: Ipv4Net) -> bool {
+        Fib4Writer::remove(self, prefix).is_some()
+    }
+
+    fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
+        Fib4Writer::reclaim(self, quiescence)
+    }
+
+    fn is_empty(&self) -> bool {
+        Fib4Writer::is_empty(self)
     }
 }
 
@@ -143,78 +123,5 @@ fn read<T: Storage>(
 fn every_answer_beside_changes_was_right_at_some_moment_of_the_lookup() {
     let (circle, probes) = (circle(), probes());
     let answers = answers(&circle, &probes);
-    let mut fib = writer(GROUPS, 100);
-    let (quiescence, checkpoints) = Quiescence::new(2);
-    let progress = Progress::default();
-    let mut changes = 0u64;
-    let mut reclaimed = 0;
-    thread::scope(|scope| {
-        for mut checkpoint in checkpoints {
-            let reader = fib.reader();
-            let (progress, probes, answers) = (&progress, &probes, &answers);
-            scope.spawn(move || {
-                // Whoever ends first, by a failed assertion too, ends all.
-                let _over = Over(&progress.over);
-                read(&reader, &mut checkpoint, progress, probes, answers);
-            });
-        }
-        let _over = Over(&progress.over);
-        let start = Instant::now();
-        let is_enough = |changes, reclaimed| {
-            changes >= 10_000 && reclaimed >= 1_000 && progress.narrow.load(Relaxed) >= 10_000
-        };
-        // A second, and as much longer as a busy machine needs to do something worth the name.
-        while start.elapsed() < Duration::from_secs(1)
-            || !is_enough(changes, reclaimed) && start.elapsed() < Duration::from_secs(60)
-        {
-            for (prefix, next_hop) in &circle {
-                progress.begun.store(changes + 1, Release);
-                match next_hop {
-                    Some(next_hop) => reclaimed += insert(&mut fib, *prefix, *next_hop, &quiescence),
-                    None => assert!(fib.remove(*prefix).is_some()),
-                }
-                changes += 1;
-                progress.finished.store(changes, Release);
-                reclaimed += fib.reclaim(&quiescence);
-            }
-            if progress.over.load(Relaxed) {
-                break;
-            }
-        }
-        assert!(
-            is_enough(changes, reclaimed),
-            "{changes} changes, {reclaimed} groups reused, {:?}",
-            progress.narrow
-        );
-    });
-    assert!(fib.is_empty());
-}
-
-/// Inserts, waiting for the readers to let go of a group if need be; gives the number of groups that came back.
-fn insert<T: Storage>(
-    fib: &mut Fib4Writer<T>,
-    prefix: Ipv4Net,
-    next_hop: NextHop,
-    quiescence: &Quiescence,
-) -> usize {
-    let mut reclaimed = 0;
-    loop {
-        match fib.insert(prefix, next_hop) {
-            Ok(_) => return reclaimed,
-            Err(FibError::Tbl8Exhausted { retired: 1.., .. }) => {
-                reclaimed += fib.reclaim(quiescence);
-                thread::yield_now();
-            }
-            Err(error) => panic!("{prefix}: {error}"),
-        }
-    }
-}
-
-/// Tells the others to end when it is dropped.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
+    assert_answers(writer(GROUPS, 100), &circle, &probes, &answers);
 }

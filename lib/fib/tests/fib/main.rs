@@ -6,6 +6,7 @@
     reason = "that is how a test fails"
 )]
 
+mod beside;
 mod concurrent;
 mod differential;
 mod limits;

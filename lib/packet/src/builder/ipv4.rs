@@ -102,28 +102,18 @@ impl Ipv4Builder {
     /// Ends with a UDP datagram.
     pub fn udp(self, source_port: u16, destination_port: u16, payload: &[u8]) -> Vec<u8> {
         let payload = self.fitting(udp::HEADER_LEN, payload);
-        let (source, destination) = (self.header.source, self.header.destination);
         let header = UdpHeader {
             source_port,
             destination_port,
         };
-        let mut datagram = emitted(udp::HEADER_LEN + payload.len(), |buffer| {
-            header.emit(source, destination, payload, buffer)
-        });
-        self.checksum
-            .replace(source, destination, Protocol::UDP, &mut datagram);
+        let datagram = self.checksum.udp(self.addresses(), header, payload);
         self.payload(Protocol::UDP, &datagram)
     }
 
     /// Ends with a TCP segment.
     pub fn tcp(self, header: &TcpHeader, payload: &[u8]) -> Vec<u8> {
         let payload = self.fitting(tcp::HEADER_LEN, payload);
-        let (source, destination) = (self.header.source, self.header.destination);
-        let mut segment = emitted(tcp::HEADER_LEN + payload.len(), |buffer| {
-            header.emit(source, destination, payload, buffer)
-        });
-        self.checksum
-            .replace(source, destination, Protocol::TCP, &mut segment);
+        let segment = self.checksum.tcp(self.addresses(), header, payload);
         self.payload(Protocol::TCP, &segment)
     }
 
@@ -174,6 +164,10 @@ impl Ipv4Builder {
             Some(ethernet) => ethernet.payload(EtherType::IPV4, &packet),
             None => packet,
         }
+    }
+
+    fn addresses(&self) -> (Ipv4Addr, Ipv4Addr) {
+        (self.header.source, self.header.destination)
     }
 
     fn echo(self, echo: Echo, data: &[u8]) -> Vec<u8> {

@@ -35,6 +35,8 @@ pub use ipv6::Ipv6Builder;
 
 use crate::checksum::{Address, Sum};
 use crate::ethernet::{MIN_FRAME_LEN, VlanTags};
+use crate::tcp::{self, TcpHeader};
+use crate::udp::{self, UdpHeader};
 use crate::{Arp, BufferTooShort, EtherType, EthernetHeader, MacAddress, Protocol, VlanTag, arp};
 
 /// Where packets begin.
@@ -129,6 +131,26 @@ enum TransportChecksum {
 }
 
 impl TransportChecksum {
+    /// A UDP datagram with this in its checksum field.
+    fn udp<A: Address>(self, addresses: (A, A), header: UdpHeader, payload: &[u8]) -> Vec<u8> {
+        let (source, destination) = addresses;
+        let mut datagram = emitted(udp::HEADER_LEN + payload.len(), |buffer| {
+            header.emit(source, destination, payload, buffer)
+        });
+        self.replace(source, destination, Protocol::UDP, &mut datagram);
+        datagram
+    }
+
+    /// A TCP segment, likewise.
+    fn tcp<A: Address>(self, addresses: (A, A), header: &TcpHeader, payload: &[u8]) -> Vec<u8> {
+        let (source, destination) = addresses;
+        let mut segment = emitted(tcp::HEADER_LEN + payload.len(), |buffer| {
+            header.emit(source, destination, payload, buffer)
+        });
+        self.replace(source, destination, Protocol::TCP, &mut segment);
+        segment
+    }
+
     /// Puts this into a segment of fewer than 65,536 bytes that has its right checksum.
     fn replace<A: Address>(self, source: A, destination: A, protocol: Protocol, segment: &mut [u8]) {
         let len = segment.len() as u16;

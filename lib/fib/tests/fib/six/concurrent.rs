@@ -1,17 +1,10 @@
 //! Readers beside a writer: every answer is one that was right at some moment of the lookup.
-//!
-//! The writer walks round a fixed circle of changes, so that the right answer of every probed address in every state
-//! is known beforehand. It says how many changes it has begun and how many it has finished; a reader notes the one
-//! after and the other before its lookups, and so knows which states its answers may come from.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicU64};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use super::reference::{Random, Reference, borders, next_hop, prefix, writer_of};
-use fib::{Checkpoint, Fib6Error, Fib6Reader, Fib6Writer, NextHop, Quiescence, Storage6};
+use crate::beside::{Reader, Writer, assert_answers};
+use fib::{Fib6Error, Fib6Reader, Fib6Writer, NextHop, Quiescence, Storage6};
 use ipnet::Ipv6Net;
 
 /// Little more than the nodes need at once, so that each unit must come back soon, and now and then there is no room
@@ -19,7 +12,7 @@ use ipnet::Ipv6Net;
 const UNITS: usize = 56;
 
 /// Sets a route (`Some`) or removes it.
-type Change = (Ipv6Net, Option<NextHop>);
+type Change = crate::beside::Change<Ipv6Net>;
 
 /// Prefixes in and beside each other that divide and join edges, share nodes, cut runs and cover nodes below. None is
 /// so short that most of the time would go into the root table.
@@ -98,53 +91,41 @@ fn answers(circle: &[Change], probes: &[u128]) -> Vec<Vec<NextHop>> {
     rows
 }
 
-#[derive(Default)]
-struct Progress {
-    begun: AtomicU64,
-    finished: AtomicU64,
-    /// Lookups whose answer had to come from one of two states, or from one.
-    narrow: AtomicU64,
-    over: AtomicBool,
+impl<T: Storage6> Reader<u128> for Fib6Reader<T> {
+    fn lookup(&self, address: u128) -> NextHop {
+        Fib6Reader::lookup(self, address)
+    }
+
+    fn lookup_burst(&self, addresses: &[u128], next_hops: &mut [NextHop]) {
+        Fib6Reader::lookup_burst(self, addresses, next_hops);
+    }
 }
 
-fn read<T: Storage6>(
-    reader: &Fib6Reader<T>,
-    checkpoint: &mut Checkpoint,
-    progress: &Progress,
-    probes: &[u128],
-    answers: &[Vec<NextHop>],
-) {
-    let mut found = vec![NextHop::NONE; probes.len()];
-    let mut round = 0usize;
-    while !progress.over.load(Relaxed) {
-        round += 1;
-        // Few changes go by beside a single lookup, so it allows few answers; a long burst keeps nodes for long.
-        let size = [1, 32, 1, 512][round % 4];
-        let at = round * 7 % (probes.len() - size + 1);
-        let (addresses, found) = (&probes[at..at + size], &mut found[..size]);
-        let finished = progress.finished.load(Acquire);
-        if size == 1 {
-            found[0] = reader.lookup(addresses[0]);
-        } else {
-            reader.lookup_burst(addresses, found);
+impl<T: Storage6> Writer<u128, Ipv6Net> for Fib6Writer<T> {
+    type Reader = Fib6Reader<T>;
+
+    fn reader(&self) -> Fib6Reader<T> {
+        Fib6Writer::reader(self)
+    }
+
+    fn insert(&mut self, prefix: Ipv6Net, next_hop: NextHop) -> bool {
+        match Fib6Writer::insert(self, prefix, next_hop) {
+            Ok(_) => true,
+            Err(Fib6Error::Exhausted { retired: 1.., .. }) => false,
+            Err(error) => panic!("{prefix}: {error}"),
         }
-        let begun = progress.begun.load(Acquire);
-        for (column, next_hop) in (at..).zip(&*found) {
-            let mut states = (finished..=begun).take(answers.len());
-            assert!(
-                states.any(|state| answers[state as usize % answers.len()][column] == *next_hop),
-                "{} gave {next_hop:?} between changes {finished} and {begun}",
-                std::net::Ipv6Addr::from(probes[column]),
-            );
-        }
-        if begun - finished <= 1 {
-            progress.narrow.fetch_add(size as u64, Relaxed);
-        }
-        if round.is_multiple_of(64) {
-            checkpoint.offline().online();
-        } else {
-            checkpoint.pass();
-        }
+    }
+
+    fn remove(&mut self, prefix: Ipv6Net) -> bool {
+        Fib6Writer::remove(self, prefix).is_some()
+    }
+
+    fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
+        Fib6Writer::reclaim(self, quiescence)
+    }
+
+    fn is_empty(&self) -> bool {
+        Fib6Writer::is_empty(self)
     }
 }
 
@@ -152,78 +133,5 @@ fn read<T: Storage6>(
 fn every_answer_beside_changes_was_right_at_some_moment_of_the_lookup() {
     let (circle, probes) = (circle(), probes());
     let answers = answers(&circle, &probes);
-    let mut fib = writer_of(UNITS, 100);
-    let (quiescence, checkpoints) = Quiescence::new(2);
-    let progress = Progress::default();
-    let mut changes = 0u64;
-    let mut reclaimed = 0;
-    thread::scope(|scope| {
-        for mut checkpoint in checkpoints {
-            let reader = fib.reader();
-            let (progress, probes, answers) = (&progress, &probes, &answers);
-            scope.spawn(move || {
-                // Whoever ends first, by a failed assertion too, ends all.
-                let _over = Over(&progress.over);
-                read(&reader, &mut checkpoint, progress, probes, answers);
-            });
-        }
-        let _over = Over(&progress.over);
-        let start = Instant::now();
-        let is_enough = |changes, reclaimed| {
-            changes >= 10_000 && reclaimed >= 1_000 && progress.narrow.load(Relaxed) >= 10_000
-        };
-        // A second, and as much longer as a busy machine needs to do something worth the name.
-        while start.elapsed() < Duration::from_secs(1)
-            || !is_enough(changes, reclaimed) && start.elapsed() < Duration::from_secs(60)
-        {
-            for (prefix, next_hop) in &circle {
-                progress.begun.store(changes + 1, Release);
-                match next_hop {
-                    Some(next_hop) => reclaimed += insert(&mut fib, *prefix, *next_hop, &quiescence),
-                    None => assert!(fib.remove(*prefix).is_some()),
-                }
-                changes += 1;
-                progress.finished.store(changes, Release);
-                reclaimed += fib.reclaim(&quiescence);
-            }
-            if progress.over.load(Relaxed) {
-                break;
-            }
-        }
-        assert!(
-            is_enough(changes, reclaimed),
-            "{changes} changes, {reclaimed} units reused, {:?}",
-            progress.narrow
-        );
-    });
-    assert!(fib.is_empty());
-}
-
-/// Inserts, waiting for the readers to let go of a node if need be; gives the number of units that came back.
-fn insert<T: Storage6>(
-    fib: &mut Fib6Writer<T>,
-    prefix: Ipv6Net,
-    next_hop: NextHop,
-    quiescence: &Quiescence,
-) -> usize {
-    let mut reclaimed = 0;
-    loop {
-        match fib.insert(prefix, next_hop) {
-            Ok(_) => return reclaimed,
-            Err(Fib6Error::Exhausted { retired: 1.., .. }) => {
-                reclaimed += fib.reclaim(quiescence);
-                thread::yield_now();
-            }
-            Err(error) => panic!("{prefix}: {error}"),
-        }
-    }
-}
-
-/// Tells the others to end when it is dropped.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Relaxed);
-    }
+    assert_answers(writer_of(UNITS, 100), &circle, &probes, &answers);
 }
