@@ -101,19 +101,6 @@ pub(super) fn check(
     }
 }
 
-/// Panics if the stages say of a burst that all of it leaves whole, and this packet does not.
-pub(super) fn together(interface: Option<u16>, original: &[u8], note: &Note) {
-    if let Some(interface) = interface {
-        let whole = note.trim == 0 && usize::from(note.length) == original.len();
-        let leaves = note.disposition == Disposition::Transmit(interface);
-        assert!(
-            whole && leaves,
-            "not whole by {interface}: {note:?}\n{}",
-            hex(original)
-        );
-    }
-}
-
 /// The link header anew, TTL or hop limit less by one, all else as it was.
 fn is_forwarded(original: &[u8], after: &[u8], note: &Note, interface: u16, opinion: &Opinion) -> bool {
     let sent = after.get(usize::from(note.trim)..usize::from(note.length));

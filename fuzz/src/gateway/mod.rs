@@ -19,7 +19,7 @@ use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6}
 use packet::MacAddress;
 use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
 use primary::path::punt::{PuntMode, Punts};
-use primary::path::{BURST, Burst, InterfaceView, NOTES, Note, Stages};
+use primary::path::{BURST, Burst, Disposition, InterfaceView, NOTES, Note, Stages};
 use primary::sources::SourceAddresses;
 
 pub use self::check::Seen;
@@ -115,10 +115,13 @@ impl Gateway {
                 notes: &mut notes,
             },
         );
-        for ((frame, original), note) in frames.iter().zip(originals).zip(&notes) {
+        for ((frame, original), note) in frames.iter().zip(originals).zip(&mut notes) {
+            if let Some(egress) = together {
+                // They leave as they are, and nothing is noted.
+                *note = Note::of(Disposition::Transmit(egress), original.len());
+            }
             let opinion = oracle::opinion(ingress, original, punts);
             seen(check::check(stages, ingress, original, frame, note, &opinion));
-            check::together(together, original, note);
         }
     }
 

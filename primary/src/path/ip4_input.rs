@@ -50,7 +50,8 @@ fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, 
         Ipv4Error::Checksum => DropReason::Ip4Checksum,
     })?;
     let (source, destination) = (u32::from(header.source()), u32::from(header.destination()));
-    if is_special(source) | is_special(destination) {
+    let first = |address: u32| (address >> 24) as u8;
+    if is_special(first(source)) | is_special(first(destination)) {
         return Err(special(source, destination));
     }
     if note.group_frame {
@@ -69,16 +70,15 @@ fn claimed_length(packet: &[u8]) -> u16 {
         .map_or(0, |bytes| u16::from_be_bytes([bytes[2], bytes[3]]))
 }
 
-/// 0/8 and 127/8 are nobody's on a wire; 224/3 is multicast, reserved or broadcast.
+/// By the first octet of an address: 0/8 and 127/8 are nobody's on a wire; 224/3 is multicast, reserved or broadcast.
 #[inline]
-fn is_special(address: u32) -> bool {
-    let first = (address >> 24) as u8;
+pub(super) fn is_special(first: u8) -> bool {
     (first.wrapping_sub(1) >= 223) | (first == 127)
 }
 
 #[cold]
 fn special(source: u32, destination: u32) -> DropReason {
-    if is_special(source) {
+    if is_special((source >> 24) as u8) {
         DropReason::Ip4MartianSource
     } else if destination == u32::MAX || destination >> 28 == 0b1110 {
         DropReason::Ip4Multicast

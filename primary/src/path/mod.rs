@@ -27,6 +27,7 @@ pub mod punt;
 mod rewrite;
 #[cfg(test)]
 mod tests;
+mod usual;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -41,6 +42,7 @@ use self::errors::IcmpError;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note};
 use self::punt::Punts;
+use self::usual::{Four, Six};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
@@ -105,7 +107,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 
     /// Takes a burst that came in by `ingress` through all stages: afterwards each packet's note says what becomes of
-    /// it. If they all leave by one interface and none has to be cut, that is the answer, and the notes need no look.
+    /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing.
     /// At most [`BURST`] packets are looked at.
     #[inline]
     pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
@@ -120,7 +122,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         };
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
+        if let Some(egress) = self.usual(interface, packets) {
+            return Some(egress);
+        }
         let mut destinations = [0; BURST];
+        let mut next_hops = [NextHop::NONE; BURST];
         let alive = input(
             interface,
             ingress,
@@ -129,7 +135,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             notes,
             &mut destinations[..count],
         );
-        let mut next_hops = [NextHop::NONE; BURST];
         if !alive.four.is_empty() {
             self.fib4
                 .lookup_burst(&destinations[..count], &mut next_hops[..count]);
@@ -140,6 +145,32 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
         let alive = alive.four.union(alive.six);
         self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
+    }
+
+    /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
+    #[inline(always)]
+    fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
+        let up = |egress| self.up(egress);
+        let view = self.adjacencies.view();
+        let mut next_hops = [NextHop::NONE; BURST];
+        let next_hops = next_hops.get_mut(..packets.len())?;
+        if packets.first_mut()?.as_mut().get(12) == Some(&0x08) {
+            let mut destinations = [0; BURST];
+            let found = usual::input::<Four, _, _>(interface, packets, &mut destinations);
+            if found.count < packets.len() {
+                return None;
+            }
+            self.fib4.lookup_burst(&destinations[..found.count], next_hops);
+            usual::output::<Four, _, _>(&found, view, up, packets, next_hops)
+        } else {
+            let mut destinations = [0; BURST];
+            let found = usual::input::<Six, _, _>(interface, packets, &mut destinations);
+            if found.count < packets.len() {
+                return None;
+            }
+            self.fib6.lookup_burst(&destinations[..found.count], next_hops);
+            usual::output::<Six, _, _>(&found, view, up, packets, next_hops)
+        }
     }
 
     /// Looks up the destinations of the IPv6 packets of a burst.
@@ -316,7 +347,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it, again or at all.
     pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
         let mut notes = NOTES;
-        self.run_with(
+        let length = packet.len();
+        let together = self.run_with(
             &Punts::OFF,
             ingress,
             &mut Burst {
@@ -324,7 +356,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 notes: &mut notes,
             },
         );
-        notes[0]
+        match together {
+            Some(egress) => Note::of(Disposition::Transmit(egress), length),
+            None => notes[0],
+        }
     }
 }
 

@@ -39,7 +39,7 @@ pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
 use crate::attachments::{Consumers, HandedBack, Taps};
-use crate::path::{BURST, Burst, NOTES, Stages};
+use crate::path::{BURST, Burst, Disposition, NOTES, Note, Stages};
 
 /// A worker asks the control thread to find a neighbour.
 #[derive(Clone, Copy, Debug, Default)]
@@ -127,6 +127,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut idle = Idle::new(self.idle);
         let mut tally = Tally::new();
         let mut batch = MbufBatch::<BURST>::new();
+        let mut notes = NOTES;
 
         let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
@@ -140,7 +141,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 let count = entry.queue.receive(&mut batch);
                 if count > 0 {
                     received += count;
-                    engine.burst(entry.interface, &mut batch, begin);
+                    engine.burst(entry.interface, &mut batch, &mut notes, begin);
                 }
             }
             moved += received;
@@ -189,9 +190,16 @@ struct Engine<F, A> {
 const HANDED_BACK: usize = 1024;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Takes a received burst through the stages and does what they note; the batch is empty afterwards.
+    /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before
+    /// does not matter.
     #[inline]
-    fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+    fn burst(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        notes: &mut [Note; BURST],
+        now: u64,
+    ) {
         let count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
@@ -203,12 +211,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
-        let mut notes = NOTES;
         let together = self.stages.run(
             ingress,
             &mut Burst {
                 packets: batch,
-                notes: &mut notes,
+                notes,
             },
         );
         match together {
@@ -219,10 +226,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 batch.clear();
             }
             _ => {
-                if segmented {
-                    dispatch::refuse_segmented(batch, &mut notes);
+                if let Some(egress) = together {
+                    for (mbuf, note) in batch.iter().zip(&mut *notes) {
+                        *note = Note::of(Disposition::Transmit(egress), mbuf.len());
+                    }
                 }
-                self.dispatch(ingress, batch, &notes, now);
+                if segmented {
+                    dispatch::refuse_segmented(batch, notes);
+                }
+                self.dispatch(ingress, batch, notes, now);
             }
         }
     }

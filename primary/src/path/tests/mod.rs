@@ -3,6 +3,7 @@
 mod errors;
 mod ip4;
 mod ip6;
+mod usual;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -37,8 +38,13 @@ struct Bench {
 }
 
 impl Bench {
-    /// Two interfaces, of MTU 1500 and 1400; a route of each kind.
+    /// Two kernel interfaces, of MTU 1500 and 1400; a route of each kind.
     fn new() -> Self {
+        Self::on(true)
+    }
+
+    /// The same on kernel interfaces or others.
+    fn on(kernel_device: bool) -> Self {
         let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
@@ -103,7 +109,7 @@ impl Bench {
             .map(|index| InterfaceView {
                 mac: GATEWAY[index],
                 mtu: [1500, MTU][index],
-                kernel_device: true,
+                kernel_device,
                 up: up[index].clone(),
                 sources: Arc::default(),
             })
@@ -149,17 +155,33 @@ impl Bench {
         (self.path.run(0, burst), notes[..count].to_vec())
     }
 
+    /// What becomes of each packet of a burst, and its bytes as they would leave.
+    fn fates(&self, mut packets: Vec<Vec<u8>>) -> Vec<(Disposition, Vec<u8>)> {
+        let notes = self.run(&mut packets);
+        let fate = |(packet, note): (Vec<u8>, Note)| {
+            let leaving = packet[usize::from(note.trim)..usize::from(note.length)].to_vec();
+            (note.disposition, leaving)
+        };
+        packets.into_iter().zip(notes).map(fate).collect()
+    }
+
     fn run(&self, packets: &mut [Vec<u8>]) -> Vec<Note> {
         let mut notes = NOTES;
         let count = packets.len();
         let mut packets: Vec<&mut [u8]> = packets.iter_mut().map(Vec::as_mut_slice).collect();
-        self.path.run(
+        let together = self.path.run(
             0,
             &mut Burst {
                 packets: &mut packets,
                 notes: &mut notes,
             },
         );
+        if let Some(egress) = together {
+            return packets
+                .iter()
+                .map(|packet| Note::of(Disposition::Transmit(egress), packet.len()))
+                .collect();
+        }
         notes[..count].to_vec()
     }
 

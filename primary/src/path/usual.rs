@@ -1,0 +1,190 @@
+//! The usual burst: packets of one family without options or extension headers, for us and from stations, untagged, whole, and
+//! on to neighbours by one interface.
+//!
+//! What [`ethernet`](super::ethernet), the input stages and [`rewrite`](super::rewrite) do one after the other and with a note, is
+//! done here for a whole burst of such packets with few branches and no notes. Whatever is not usual in the least goes
+//! through those stages, which alone say why a packet is dropped; nothing is changed before all of a burst is known to be
+//! usual. So what leaves is the same either way.
+
+use fib::NextHop;
+use packet::checksum::Sum;
+use packet::ethernet::HEADER_LEN;
+use packet::{MacAddress, Protocol, ipv4, ipv6};
+
+use super::ip4_input::is_special;
+use super::{BURST, InterfaceView};
+use crate::adjacency::View;
+
+/// The group bit of the source address, and all of the destination, in the first eight bytes of a frame.
+const ADDRESSED: u64 = 0x0001_ffff_ffff_ffff;
+
+/// What is usual in a family, by the bytes at the start of a frame.
+pub(super) trait Usual<const HEAD: usize> {
+    /// A destination as the lookup wants it.
+    type Destination: Copy;
+
+    /// Where a frame of `length` bytes goes that starts with `head`, if nothing about it is out of the ordinary but maybe its link
+    /// addresses.
+    fn destination(head: &[u8; HEAD], length: usize) -> Option<Self::Destination>;
+
+    /// Counts the TTL or hop limit down, which is above 1.
+    fn hop(head: &mut [u8; HEAD]);
+}
+
+/// IPv4, with the checks of RFC 1812 section 5.2.2.
+pub(super) struct Four;
+
+/// Bytes of Ethernet and IPv4 header.
+pub(super) const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
+
+impl Usual<HEAD4> for Four {
+    type Destination = u32;
+
+    #[inline(always)]
+    fn destination(head: &[u8; HEAD4], length: usize) -> Option<u32> {
+        // EtherType, version 4 and a header of five words.
+        const IPV4: u32 = u32::from_le_bytes([0x08, 0x00, 0x45, 0x00]);
+        let total_len = usize::from(u16::from_be_bytes([head[16], head[17]]));
+        let usual = (word(head, 12) & 0x00ff_ffff == IPV4)
+            & (total_len + HEADER_LEN == length)
+            & (head[22] > 1)
+            & !is_special(head[26])
+            & !is_special(head[30])
+            & Sum::ZERO.ipv4_header(header(head)).is_valid();
+        usual.then(|| u32::from_be(word(head, 30)))
+    }
+
+    #[inline(always)]
+    fn hop(head: &mut [u8; HEAD4]) {
+        if let Some(header) = head.last_chunk_mut() {
+            _ = ipv4::decrement_ttl(header);
+        }
+    }
+}
+
+/// IPv6, between addresses of 2000::/3.
+pub(super) struct Six;
+
+/// Bytes of Ethernet and IPv6 header.
+pub(super) const HEAD6: usize = HEADER_LEN + ipv6::HEADER_LEN;
+
+impl Usual<HEAD6> for Six {
+    type Destination = u128;
+
+    #[inline(always)]
+    fn destination(head: &[u8; HEAD6], length: usize) -> Option<u128> {
+        // EtherType and version 6.
+        const IPV6: u32 = u32::from_le_bytes([0x86, 0xdd, 0x60, 0x00]);
+        let payload_len = usize::from(u16::from_be_bytes([head[18], head[19]]));
+        let usual = (word(head, 12) & 0x00f0_ffff == IPV6)
+            & (payload_len + HEAD6 == length)
+            & (head[20] != Protocol::HOP_BY_HOP.0)
+            & (head[21] > 1)
+            & (head[22] >> 5 == 1)
+            & (head[38] >> 5 == 1);
+        let destination = || head.last_chunk().map(|bytes| u128::from_be_bytes(*bytes));
+        usual.then(destination).flatten()
+    }
+
+    #[inline(always)]
+    fn hop(head: &mut [u8; HEAD6]) {
+        head[21] -= 1;
+    }
+}
+
+/// The packets of a burst that were found usual, from its first on.
+pub(super) struct Found {
+    /// How many.
+    pub(super) count: usize,
+    /// Length of the longest frame.
+    longest: usize,
+}
+
+/// Finds the usual packets at the start of a burst that `interface` received, and where they go.
+#[inline(always)]
+pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+    interface: &InterfaceView,
+    packets: &mut [P],
+    destinations: &mut [U::Destination],
+) -> Found {
+    let mut found = Found { count: 0, longest: 0 };
+    if interface.kernel_device {
+        // What a kernel left to hardware must be looked for.
+        return found;
+    }
+    let own = in_frame(interface.mac);
+    for (packet, destination) in packets.iter_mut().zip(destinations) {
+        let packet = packet.as_mut();
+        let length = packet.len();
+        let Some(head) = packet.first_chunk() else { break };
+        if addresses(head) & ADDRESSED != own {
+            break;
+        }
+        let Some(goes_to) = U::destination(head, length) else {
+            break;
+        };
+        *destination = goes_to;
+        found.longest = found.longest.max(length);
+        found.count += 1;
+    }
+    found
+}
+
+/// Makes a burst of usual packets ready to leave, if all do by one interface; that interface.
+#[inline(always)]
+pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+    found: &Found,
+    adjacencies: View<'_>,
+    up: impl Fn(u16) -> Option<&'i InterfaceView>,
+    packets: &mut [P],
+    next_hops: &[NextHop],
+) -> Option<u16> {
+    let egress = adjacencies.egress(*next_hops.first()?)?;
+    let out = up(egress)?;
+    if found.longest > usize::from(out.mtu) + HEADER_LEN {
+        return None;
+    }
+    let mut macs = [0; BURST];
+    for (next_hop, mac) in next_hops.iter().zip(&mut macs) {
+        *mac = in_frame(adjacencies.by(egress, *next_hop)?);
+    }
+    let source = in_frame(out.mac);
+    let (first, second) = (source << 48, (source >> 16) as u32);
+    for (packet, mac) in packets.iter_mut().zip(macs) {
+        if let Some(head) = packet.as_mut().first_chunk_mut::<HEAD>() {
+            head[..8].copy_from_slice(&(mac | first).to_le_bytes());
+            head[8..12].copy_from_slice(&second.to_le_bytes());
+            U::hop(head);
+        }
+    }
+    Some(egress)
+}
+
+/// A MAC address as the first six bytes of a little-endian number.
+#[inline(always)]
+fn in_frame(mac: MacAddress) -> u64 {
+    let [a, b, c, d, e, f] = mac.octets();
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+/// The first eight bytes of a head, little-endian.
+#[inline(always)]
+fn addresses<const HEAD: usize>(head: &[u8; HEAD]) -> u64 {
+    head.first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
+/// Four bytes of a head, little-endian.
+#[inline(always)]
+fn word<const HEAD: usize>(head: &[u8; HEAD], at: usize) -> u32 {
+    // Constant at every call and within the head, so that no check is left.
+    head.get(at..)
+        .and_then(|rest| rest.first_chunk())
+        .map_or(0, |bytes| u32::from_le_bytes(*bytes))
+}
+
+/// The IPv4 header of a head.
+#[inline(always)]
+fn header(head: &[u8; HEAD4]) -> &[u8; ipv4::HEADER_LEN] {
+    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, header @ ..] = head;
+    header
+}
