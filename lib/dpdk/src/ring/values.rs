@@ -26,7 +26,14 @@ pub struct Consumer<T> {
 }
 
 /// A ring with one producer and one consumer that holds `capacity` values (up to 2^31 less one). `name` is unique
-/// among DPDK's memory objects, at most 28 bytes. The size of `T` is a multiple of 4, and so is its alignment.
+/// among DPDK's memory objects, at most 28 bytes. The size of `T` is a multiple of 4, and so is its alignment; for others this does not
+/// compile:
+///
+/// ```compile_fail,E0080
+/// # fn odd(eal: &dpdk::Eal) {
+/// let ends = dpdk::ring::spsc::<[u8; 3]>(eal, "odd", 8);
+/// # }
+/// ```
 pub fn spsc<T: Copy + Send + 'static>(
     eal: &Eal,
     name: &str,
