@@ -9,6 +9,7 @@ use packet::MacAddress;
 
 use super::address::{InterfaceAddress, NeighborAddress, Prefix};
 use super::document::{At, Section, suggestion};
+use super::vlan::RawVlan;
 use super::{Device, Interface, Neighbor};
 
 /// `[[interface]]` as far as it could be read.
@@ -17,6 +18,8 @@ pub(super) struct RawInterface {
     pub(super) device: Option<At<Device>>,
     pub(super) addresses: Vec<At<IpNet>>,
     pub(super) mtu: Option<At<u16>>,
+    /// What makes it a sub-interface, if it is one.
+    pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
     tx_descriptors: u16,
 }
@@ -36,8 +39,19 @@ impl RawInterface {
             good.then(|| text.map(str::to_owned))
         });
         section.missing("name", "\"wan\"");
-        let device = section.parsed("device");
-        section.missing("device", "\"net_af_packet0,iface=eth1\"");
+        let vlan = RawVlan::parse(&section);
+        let device: Option<At<Device>> = section.parsed("device");
+        match (&vlan, &device) {
+            (None, _) => section.missing("device", "\"net_af_packet0,iface=eth1\""),
+            (Some(vlan), Some(device)) => {
+                let sentence = format!(
+                    "a sub-interface has no device of its own, it is on '{}': remove link or device",
+                    vlan.link.value
+                );
+                section.document.report(device.place, sentence);
+            }
+            (Some(_), None) => {}
+        }
         let addresses = section.strings("addresses").unwrap_or_default();
         let addresses = addresses
             .iter()
@@ -46,18 +60,19 @@ impl RawInterface {
             .collect();
         // RFC 791 section 3.2: every network forwards packets of 68 bytes whole.
         let mtu = section.integer("mtu", 68..=9000);
-        let rx_descriptors = section
-            .integer("rx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
-        let tx_descriptors = section
-            .integer("tx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
+        let descriptors = |key| match &vlan {
+            // Unknown there, as it has no queues.
+            Some(_) => 0,
+            None => section.integer(key, 32..=32_768).map_or(1024, |at| at.value),
+        };
+        let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         section.finish();
         Self {
             name,
             device,
             addresses,
             mtu,
+            vlan,
             rx_descriptors,
             tx_descriptors,
         }
@@ -68,7 +83,7 @@ impl RawInterface {
         self.name.as_ref().map_or("?", |at| &at.value)
     }
 
-    /// The interface, when nothing was wrong with it.
+    /// The interface, when nothing was wrong with it and it is no sub-interface.
     pub(super) fn into_interface(self) -> Option<Interface> {
         Some(Interface {
             name: self.name?.value,

@@ -6,14 +6,13 @@
 //!   signals, timers ──────────────────►┘                       └─► tools: answers, events
 //! ```
 
+mod links;
 mod packets;
 mod requests;
 mod signals;
 mod watch;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use control::event::{Event, Subscribers};
@@ -28,18 +27,20 @@ use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
+pub use self::links::sub_interface_view;
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::attachments::Attachments;
 use crate::config::{Config, Overrides};
 use crate::log::Log;
+use crate::path::Interfaces;
 use crate::plan::Plan;
 use crate::ports::{KernelMtu, OpenPort};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
-use crate::worker::ResolveRequest;
 use crate::worker::doorbell::Sleeper;
+use crate::worker::{LinkControl, ResolveRequest};
 
 /// The rings by which a worker reaches the control thread.
 pub struct Punts {
@@ -57,8 +58,6 @@ pub struct PortState {
     pub port: RunningPort,
     /// The kernel interface behind it.
     pub netdev: Option<String>,
-    /// What workers look at: whether an operator has it up.
-    pub up: Arc<AtomicBool>,
     seen: Seen,
     /// Restores the kernel interface; after the port, which it outlives.
     _kernel_mtu: Option<KernelMtu>,
@@ -66,12 +65,11 @@ pub struct PortState {
 
 impl PortState {
     /// A port that was just started, and the name of its interface.
-    pub fn new(name: String, open: OpenPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
+    pub fn new(name: String, open: OpenPort, netdev: Option<String>) -> Self {
         Self {
             name,
             port: open.port,
             netdev,
-            up,
             seen: Seen::default(),
             _kernel_mtu: open.kernel_mtu,
         }
@@ -112,8 +110,12 @@ pub struct Control<'a> {
     pub signals: Signals,
     /// By interface index.
     pub ports: Vec<PortState>,
-    /// By DPDK port id.
+    /// By DPDK port id, and beyond those each sub-interface by its own index.
     pub interface_of_port: Vec<u16>,
+    /// Interfaces as workers see them.
+    pub interfaces: Interfaces,
+    /// By which each worker learns of sub-interfaces that come or go.
+    pub links: Vec<LinkControl>,
     /// The pool's place in the region.
     pub pool_table: SlotTable<records::Pool>,
     /// Its slot there.
@@ -133,6 +135,12 @@ impl Control<'_> {
     pub fn configure(&mut self) -> Result<(), ControlError> {
         let now = self.now();
         for (index, interface) in (0..).zip(&self.config.interfaces) {
+            for address in &interface.addresses {
+                self.tables.address_add(index, *address, now)?;
+            }
+        }
+        for interface in &self.config.sub_interfaces {
+            let index = self.tables.interface_index(&interface.name)?;
             for address in &interface.addresses {
                 self.tables.address_add(index, *address, now)?;
             }

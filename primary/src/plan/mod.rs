@@ -210,10 +210,11 @@ impl Plan {
         // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
         let fib_routes4 = routes4 + neighbors + 4 * addresses;
         let fib_routes6 = routes6 + neighbors + 2 * addresses;
+        let interfaces = config.interfaces.len() + limits.sub_interfaces as usize;
         let capacity = Capacity {
-            interfaces: config.interfaces.len(),
+            interfaces,
             // Each interface may have a link-local one of its own making.
-            addresses: addresses + config.interfaces.len(),
+            addresses: addresses + interfaces,
             routes4: fib_routes4,
             routes6: fib_routes6,
             neighbors,
@@ -221,7 +222,7 @@ impl Plan {
             pools: 1,
         };
         // As many again, for those that wait until all workers have passed.
-        let adjacencies = 2 * (neighbors + 2 * addresses + config.interfaces.len()) + 64;
+        let adjacencies = 2 * (neighbors + 2 * addresses + 2 * interfaces) + 64;
         let pool = PoolPlan {
             count: limits.packet_buffers,
             cache_size: CACHE_SIZE,

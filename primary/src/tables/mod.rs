@@ -19,6 +19,7 @@ mod candidates;
 mod explain;
 mod fibs;
 mod forwarding;
+mod interface_set;
 mod interfaces;
 mod nd;
 mod neighbor_set;
@@ -29,6 +30,7 @@ mod reachability;
 mod refusal;
 mod resolution;
 mod routes;
+mod sub_interfaces;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -45,11 +47,12 @@ use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
 pub use arp::ArpVerdict;
 use candidates::Candidates;
 pub use fibs::{FibRefusal, Fibs};
-use interfaces::Interface;
+use interface_set::InterfaceSet;
 use neighbor_set::NeighborSet;
 use own_address::OwnAddress;
 use publish::Published;
 pub use refusal::NeighborRefusal;
+pub use sub_interfaces::NewSubInterface;
 use timers::{Jitter, Timer, Timers};
 
 /// The shortest time between two reports of the same trouble: RFC 5227's `DEFEND_INTERVAL`.
@@ -162,7 +165,9 @@ pub struct Tables<F, A> {
     adjacencies: AdjacencyWriter<A>,
     published: Published,
     limits: Limits,
-    interfaces: Vec<Interface>,
+    interfaces: InterfaceSet,
+    /// Slots of those that workers may still know of.
+    deleted_interfaces: Vec<u32>,
     addresses: Vec<OwnAddress>,
     candidates: Candidates,
     neighbors: NeighborSet<IpAddr>,
@@ -196,7 +201,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             adjacencies,
             published,
             limits,
-            interfaces: Vec::new(),
+            interfaces: InterfaceSet::default(),
+            deleted_interfaces: Vec::new(),
             addresses: Vec::new(),
             candidates: Candidates::new(),
             neighbors: NeighborSet::new(),

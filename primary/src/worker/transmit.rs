@@ -48,7 +48,13 @@ impl Transmit {
         Self { interfaces, taps }
     }
 
-    /// Takes a packet for an interface, or gives it back when the device is behind or there is no such interface.
+    /// Whether an interface is that of a port, by which packets leave as they are.
+    #[inline]
+    pub(super) fn has(&self, interface: u16) -> bool {
+        usize::from(interface) < self.interfaces.len()
+    }
+
+    /// Takes a packet for the interface of a port, or gives it back when the device is behind or there is no such interface.
     #[inline]
     pub(super) fn push(&mut self, interface: u16, mbuf: Mbuf, counters: &CounterBlock) -> Result<(), Mbuf> {
         let Some(out) = self.interfaces.get_mut(usize::from(interface)) else {
