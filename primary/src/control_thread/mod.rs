@@ -177,10 +177,11 @@ impl Control<'_> {
             }
             if now >= next_beat {
                 self.page.beat();
+                self.watch_links(now);
                 next_beat = now + HEARTBEAT_PERIOD;
             }
             if now >= next_watch {
-                self.watch(now);
+                self.watch();
                 next_watch = now + watch::PERIOD;
             }
             // Comes round with every heartbeat at least, which is soon enough for what was retired.
@@ -235,6 +236,13 @@ impl Control<'_> {
                         "{name}: {mac} uses {address} as well, which is this gateway's: give one of them another address"
                     );
                     warn_about(address, &sentence);
+                }
+                Action::RoutesRefused { interface, routes } => {
+                    let name = self.tables.interface_name(interface);
+                    tracing::warn!(
+                        target: "route",
+                        "{name}: {routes} routes find no room since it is up again: raise tbl8_groups4, routes4 or routes6 in [limits]"
+                    );
                 }
                 Action::NeighborRefused {
                     interface,

@@ -8,7 +8,7 @@ use shm::records::{self, OffloadHint};
 
 use super::Control;
 
-/// How often links and counters are looked at.
+/// How often counters and pools are looked at. Links are with every heartbeat, as routes depend on them.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
 /// What was seen of an interface when it was last looked at.
@@ -19,17 +19,16 @@ pub(super) struct Seen {
 }
 
 impl Control<'_> {
-    /// Looks at everything once.
-    pub(super) fn watch(&mut self, now: Duration) {
-        self.watch_links(now);
+    /// Looks at everything else once.
+    pub(super) fn watch(&mut self) {
         self.watch_offloads();
         self.attachments.set_clocks();
         self.pool_record.in_use = self.pool.in_use();
         self.pool_table.update(self.pool_slot, &self.pool_record);
     }
 
-    /// Notices links that came or went.
-    fn watch_links(&mut self, now: Duration) {
+    /// Notices links that came or went, within the tenth of a second between two heartbeats.
+    pub(super) fn watch_links(&mut self, now: Duration) {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {

@@ -1,5 +1,5 @@
 //! Interfaces: their names, MAC addresses, and whether they are up. A down interface keeps its addresses, routes and
-//! neighbours; workers drop what would leave by it.
+//! neighbours; its routes do not count until it is up again.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
@@ -12,8 +12,8 @@ use fib::NextHop;
 use packet::MacAddress;
 use shm::records::{self, OffloadHint, from_text};
 
-use super::Tables;
 use super::refusal::{list, refuse};
+use super::{Action, Tables};
 use crate::adjacency::{self, Adjacency, MAX_INTERFACES};
 use crate::sources::SourceAddresses;
 
@@ -258,6 +258,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let was_up = before.admin_up != 0 && before.link_up != 0;
         if (before.admin_up, before.link_up) != (record.admin_up, record.link_up) {
             self.tell_link(index);
+        }
+        if is_up != was_up {
+            let refused = self.refresh_interface(index);
+            if refused > 0 {
+                self.actions.push(Action::RoutesRefused {
+                    interface: index,
+                    routes: refused,
+                });
+            }
         }
         if is_up && !was_up {
             self.announce_all(index, now);

@@ -94,6 +94,13 @@ pub enum Action {
         /// Who claims it.
         mac: MacAddress,
     },
+    /// Routes that should count again, since their interface is up, found no room in the FIB any more.
+    RoutesRefused {
+        /// The interface.
+        interface: u16,
+        /// How many.
+        routes: usize,
+    },
     /// A neighbour was needed for a packet and could not be had. At most one per ten seconds.
     NeighborRefused {
         /// The interface that it is on.

@@ -4,6 +4,7 @@ mod addresses;
 mod arp;
 mod limits;
 mod link6;
+mod link_state;
 mod model;
 mod nd;
 mod neighbors;
