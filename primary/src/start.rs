@@ -214,9 +214,13 @@ fn forward(
     let mut states = Vec::new();
     for (number, (port, record)) in open_ports.into_iter().zip(&records).enumerate() {
         let index = tables.add_interface(*record)?;
-        let id = usize::from(port.port.id().number());
-        interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
-        interface_of_port[id] = index;
+        // Packets of a bond carry the number of the member that they came by.
+        let ports = port.members.iter().map(|member| member.id());
+        for id in ports.chain([port.port.id()]) {
+            let id = usize::from(id.number());
+            interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
+            interface_of_port[id] = index;
+        }
         let kernel_device = port.is_kernel_device();
         let netdev = Some(records::from_text(&record.netdev)).filter(|name| !name.is_empty());
         views.push(InterfaceView {
@@ -225,13 +229,20 @@ fn forward(
             kernel_device,
             up: tables.up_flag(index).unwrap_or_default(),
             sources: tables.sources(index).unwrap_or_default(),
-            any_tpid: port.info.driver == "net_af_packet",
+            any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
             sub: None,
         });
         states.push(PortState::new(
             config.interfaces[number].name.clone(),
             port,
             netdev,
+            match &config.interfaces[number].bond {
+                None => Vec::new(),
+                Some(_) => config.interfaces[number]
+                    .kernel_interfaces()
+                    .map(str::to_owned)
+                    .collect(),
+            },
         ));
     }
     for interface in &config.sub_interfaces {

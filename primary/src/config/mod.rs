@@ -9,6 +9,7 @@
 //! ```
 
 mod address;
+mod bond;
 mod check;
 mod device;
 mod document;
@@ -31,6 +32,7 @@ use ipnet::IpNet;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
 
+pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
 pub use self::problem::{ConfigErrors, Problem};
 
@@ -176,6 +178,21 @@ pub struct Interface {
     pub rx_descriptors: u16,
     /// Length of each transmit queue.
     pub tx_descriptors: u16,
+    /// Of a bond: what is one in it.
+    pub bond: Option<Bond>,
+}
+
+impl Interface {
+    /// Its device, and those that are one in it if it is a bond.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        let members = self.bond.iter().flat_map(|bond| &bond.members);
+        std::iter::once(&self.device).chain(members)
+    }
+
+    /// The interfaces of the kernel that it sends and receives through.
+    pub fn kernel_interfaces(&self) -> impl Iterator<Item = &str> {
+        self.devices().filter_map(Device::kernel_interface)
+    }
 }
 
 /// `[[interface]]` on another one: a VLAN.

@@ -10,7 +10,7 @@ use packet::MacAddress;
 use super::address::{InterfaceAddress, NeighborAddress, Prefix};
 use super::document::{At, Section, suggestion};
 use super::vlan::RawVlan;
-use super::{Device, Interface, Neighbor};
+use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
 
 /// `[[interface]]` as far as it could be read.
 pub(super) struct RawInterface {
@@ -18,6 +18,8 @@ pub(super) struct RawInterface {
     pub(super) device: Option<At<Device>>,
     pub(super) addresses: Vec<At<IpNet>>,
     pub(super) mtu: Option<At<u16>>,
+    /// What is one in it, if it is a bond.
+    pub(super) bond: Option<(BondMode, Vec<At<Device>>)>,
     /// What makes it a sub-interface, if it is one.
     pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
@@ -52,6 +54,8 @@ impl RawInterface {
             }
             (Some(_), None) => {}
         }
+        let is_bond = device.as_ref().is_some_and(|at| at.value.is_bond());
+        let bond = bond::parse(&section, is_bond);
         let addresses = section.strings("addresses").unwrap_or_default();
         let addresses = addresses
             .iter()
@@ -72,6 +76,7 @@ impl RawInterface {
             device,
             addresses,
             mtu,
+            bond,
             vlan,
             rx_descriptors,
             tx_descriptors,
@@ -92,12 +97,18 @@ impl RawInterface {
             mtu: self.mtu.map_or(1500, |at| at.value),
             rx_descriptors: self.rx_descriptors,
             tx_descriptors: self.tx_descriptors,
+            bond: self.bond.map(|(mode, members)| Bond {
+                mode,
+                members: members.into_iter().map(|at| at.value).collect(),
+            }),
         })
     }
 
     /// Mbufs that its queues can hold when every worker has one in each direction.
     pub(super) fn descriptors(&self) -> u32 {
-        u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors)
+        // Those of each member of a bond.
+        let devices = self.bond.as_ref().map_or(1, |(_, members)| members.len()) as u32;
+        devices * (u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors))
     }
 }
 

@@ -20,7 +20,7 @@ use control::instance::InstanceLock;
 use control::message::{ControlError, ROUTES_PER_REQUEST};
 use control::server::Server;
 use dpdk::ring::{Consumer, MbufConsumer, MbufProducer};
-use dpdk::{Pool, RunningPort};
+use dpdk::{Pool, Port, RunningPort};
 use fib::Quiescence;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
@@ -58,19 +58,25 @@ pub struct PortState {
     pub port: RunningPort,
     /// The kernel interface behind it.
     pub netdev: Option<String>,
+    /// The kernel interfaces behind the members of a bond.
+    member_netdevs: Vec<String>,
     seen: Seen,
+    /// What is one in it, if it is a bond; after the port, which it outlives.
+    _members: Vec<Port>,
     /// Restores the kernel interface; after the port, which it outlives.
-    _kernel_mtu: Option<KernelMtu>,
+    _kernel_mtu: Vec<KernelMtu>,
 }
 
 impl PortState {
     /// A port that was just started, and the name of its interface.
-    pub fn new(name: String, open: OpenPort, netdev: Option<String>) -> Self {
+    pub fn new(name: String, open: OpenPort, netdev: Option<String>, member_netdevs: Vec<String>) -> Self {
         Self {
             name,
             port: open.port,
             netdev,
+            member_netdevs,
             seen: Seen::default(),
+            _members: open.members,
             _kernel_mtu: open.kernel_mtu,
         }
     }

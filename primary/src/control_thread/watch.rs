@@ -32,7 +32,8 @@ impl Control<'_> {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {
-                    let up = carries_packets(link.up, port.netdev.as_deref());
+                    let up = carries_packets(link.up, port.netdev.as_deref())
+                        && one_carries_packets(&port.member_netdevs);
                     self.tables
                         .set_link(interface, up, link.speed_mbps.unwrap_or(0), now);
                 }
@@ -94,6 +95,11 @@ pub fn carries_packets(driver: bool, netdev: Option<&str>) -> bool {
         std::fs::read_to_string(format!("/sys/class/net/{netdev}/carrier"))
             .is_ok_and(|carrier| carrier.trim() == "1")
     })
+}
+
+/// Whether one of the kernel interfaces behind the members of a bond carries packets, if there are any.
+fn one_carries_packets(netdevs: &[String]) -> bool {
+    netdevs.is_empty() || netdevs.iter().any(|netdev| carries_packets(true, Some(netdev)))
 }
 
 /// The record of the pool that packets lie in.

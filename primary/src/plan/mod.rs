@@ -344,7 +344,12 @@ fn parts(
     pool: &PoolPlan,
 ) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
-    let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES;
+    let bonds = config
+        .interfaces
+        .iter()
+        .filter_map(|interface| interface.bond.as_ref());
+    let members: usize = bonds.map(|bond| bond.members.len()).sum();
+    let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES + members * MEMBER_BYTES;
     [
         ("tbl24 of the route lookup", TBL24_ENTRIES * 4),
         ("its tbl8 groups", tbl8_groups * GROUP_ENTRIES * 4),
@@ -363,6 +368,8 @@ const DPDK_BYTES: usize = 8 << 20;
 const WORKER_BYTES: usize = 1 << 20;
 /// Queues and driver state of a port.
 const PORT_BYTES: usize = 1 << 20;
+/// Queues of a member of a bond, and the pool that DPDK makes for its LACP packets.
+const MEMBER_BYTES: usize = 8 << 20;
 
 /// Bytes in megabytes, rounded up.
 fn megabytes(bytes: usize) -> usize {
