@@ -232,3 +232,20 @@ fn mbuf_ring(eal: &Eal, name: &str) -> Result<(MbufProducer, ring::MbufConsumer)
         source,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_named_as_the_installed_dpdk_has_them() {
+        for (version, key) in [
+            ("DPDK 22.11.11", "slave"),
+            ("DPDK 23.07.0", "slave"),
+            ("DPDK 23.11.0", "member"),
+            ("DPDK 24.11.1", "member"),
+        ] {
+            assert_eq!(member_key(version), key, "{version}");
+        }
+    }
+}

@@ -1,5 +1,6 @@
 //! The whole file: what is taken, and what is said of what is wrong.
 
+mod bond;
 mod ipv6;
 mod network;
 mod vlan;
