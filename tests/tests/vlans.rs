@@ -121,8 +121,9 @@ fn packets_go_from_one_vlan_of_a_port_to_another_with_one_tag_and_with_two() {
             &"up".into()
         )
     );
-    // Addresses are preferred after a second, and what is sent for that is not what the test looks at.
+    // Addresses are preferred after a second and announced, and two seconds later once more.
     primary.wait_for_addresses().unwrap();
+    std::thread::sleep(Duration::from_secs(3));
     primary.counters_at_rest().unwrap();
 
     let mac = site.mac();

@@ -245,7 +245,7 @@ fn its_neighbors_are_its_own() {
     assert_eq!(interface, vlan);
     let heard = request.reply(host_mac(2));
     // On the port itself nobody has asked.
-    gateway.hear(WAN, heard.clone());
+    gateway.hear(WAN, heard);
     assert_eq!(
         gateway.lookup("10.100.0.2"),
         Adjacency::Incomplete { interface: vlan }
