@@ -201,13 +201,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before
     /// does not matter.
     #[inline]
-    fn burst(
-        &mut self,
-        ingress: u16,
-        batch: &mut MbufBatch<BURST>,
-        notes: &mut [Note; BURST],
-        now: u64,
-    ) {
+    fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
         let count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {

@@ -19,7 +19,10 @@ const AD200: VlanTag = tag(EtherType::SERVICE_VLAN, 200);
 const Q7: VlanTag = tag(EtherType::VLAN, 7);
 
 fn bench() -> Bench {
-    let mut bench = Bench::new();
+    with_sub_interfaces(Bench::new())
+}
+
+fn with_sub_interfaces(mut bench: Bench) -> Bench {
     for (index, port, parent, tags, own) in [
         (ONE, 0, 0, VlanTags::one(Q100), "192.168.1.1/24"),
         (TWO, 0, 5, VlanTags::two(AD200, Q7), "192.168.1.1/24"),
@@ -124,7 +127,13 @@ fn what_leaves_has_no_tag_of_where_it_came_from() {
 
 #[test]
 fn packets_of_one_burst_leave_by_a_sub_interface_and_by_its_port() {
-    let bench = bench();
+    // Usual bursts go their own way where no kernel interface feeds them.
+    for kernel_device in [true, false] {
+        one_burst(&with_sub_interfaces(Bench::on(kernel_device)));
+    }
+}
+
+fn one_burst(bench: &Bench) {
     bench.adjacencies.set(
         bench.to_b,
         Adjacency::Forward {
@@ -138,6 +147,15 @@ fn packets_of_one_burst_leave_by_a_sub_interface_and_by_its_port() {
     let six = PacketBuilder::ethernet(GATEWAY[0], SENDER)
         .ipv6(HOST_A6, HOST_B6)
         .udp(1, 2, b"payload");
+    for same in [vec![four.clone(); 3], vec![four.clone()]] {
+        let (together, notes) = bench.burst(same);
+        assert_eq!(together, None);
+        assert!(
+            notes
+                .iter()
+                .all(|note| note.disposition == Disposition::Transmit(OTHER))
+        );
+    }
     let (together, notes) = bench.burst(vec![four.clone(), six, four]);
     // By a sub-interface nothing leaves unseen: the tags are still to be written.
     assert_eq!(together, None);
