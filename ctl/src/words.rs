@@ -19,6 +19,11 @@ impl<'a> Words<'a> {
             .ok_or_else(|| format!("{what} is missing"))
     }
 
+    /// The next word, if there is one.
+    pub(crate) fn next_if_any(&mut self) -> Option<&'a str> {
+        self.0.next().map(String::as_str)
+    }
+
     /// The value after a keyword, for which there may be several words.
     pub(crate) fn after(&mut self, keywords: &[&str], what: &str) -> Result<&'a str, String> {
         let expected = format!("'{} {what}'", keywords[0]);

@@ -160,6 +160,8 @@ fn interfaces() -> Vec<InterfaceView> {
         kernel_device: false,
         up: Arc::new(AtomicBool::new(true)),
         sources: Arc::default(),
+        any_tpid: false,
+        sub: None,
     };
     OWN.map(interface).into()
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use dpdk::ring::{self, MbufProducer};
 use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxQueue};
 
-use crate::config::{Config, Interface};
+use crate::config::{BondMode, Config, Interface};
 use crate::worker::{Entry, Exit, Originated};
 
 /// Packets that a ring between two threads holds.
@@ -23,8 +23,14 @@ pub struct OpenPort {
     pub port: RunningPort,
     /// What it can do.
     pub info: PortInfo,
-    /// What the interface of the kernel behind it had before.
-    pub kernel_mtu: Option<KernelMtu>,
+    /// What is one in it, if it is a bond. After the port, which it outlives.
+    pub members: Vec<Port>,
+    /// The drivers that packets come by: its own, or those of the members of a bond.
+    pub drivers: Vec<String>,
+    /// What the interfaces of the kernel behind it had before.
+    pub kernel_mtu: Vec<KernelMtu>,
+    /// Whether it is a bond that speaks LACP.
+    lacp: bool,
     rx_queues: Vec<RxQueue>,
     tx_queues: Vec<TxQueue>,
 }
@@ -42,10 +48,9 @@ impl OpenPort {
 
     /// Whether a kernel interface feeds it: packets may come with work left to hardware that is not there.
     pub fn is_kernel_device(&self) -> bool {
-        matches!(
-            self.info.driver.as_str(),
-            "net_af_packet" | "net_af_xdp" | "net_tap"
-        )
+        self.drivers
+            .iter()
+            .any(|driver| matches!(driver.as_str(), "net_af_packet" | "net_af_xdp" | "net_tap"))
     }
 }
 
@@ -103,13 +108,33 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         device: interface.device.devargs().to_owned(),
         source,
     };
-    let kernel_mtu = interface.device.kernel_interface().and_then(KernelMtu::of);
-    let devargs = interface.device.devargs_with(interface.rx_descriptors);
+    let kernel_mtu = interface.kernel_interfaces().filter_map(KernelMtu::of).collect();
+    let mut devargs = interface.device.devargs_with(interface.rx_descriptors);
+    let mut members = Vec::new();
+    if let Some(bond) = &interface.bond {
+        devargs += &format!(",mode={}", bond.mode as u8);
+        for member in &bond.members {
+            let port = Port::probe(eal, &member.devargs_with(interface.rx_descriptors)).map_err(failed)?;
+            devargs += &format!(",{}={}", member_key(&eal.version()), port.name());
+            members.push(port);
+        }
+    }
     let port = Port::probe(eal, &devargs).map_err(failed)?;
     let info = port.info().map_err(failed)?;
+    let (mut rx_queues, mut tx_queues) = (info.max_rx_queues.min(workers), info.max_tx_queues.min(workers));
+    let mut drivers = Vec::new();
+    for member in &members {
+        let info = member.info().map_err(failed)?;
+        rx_queues = rx_queues.min(info.max_rx_queues);
+        tx_queues = tx_queues.min(info.max_tx_queues);
+        drivers.push(info.driver);
+    }
+    if members.is_empty() {
+        drivers.push(info.driver.clone());
+    }
     let config = PortConfig {
-        rx_queues: info.max_rx_queues.min(workers),
-        tx_queues: info.max_tx_queues.min(workers),
+        rx_queues,
+        tx_queues,
         rx_descriptors: interface.rx_descriptors,
         tx_descriptors: interface.tx_descriptors,
         mtu: interface.mtu,
@@ -118,13 +143,32 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     let started = port.configure(&config, pool).map_err(failed)?;
     // Neighbours ask for IPv6 addresses by groups.
     started.port.set_all_multicast(true).map_err(failed)?;
+    if interface.bond.is_some() {
+        // A bond passes frames to groups and to everybody on where all of its members can be told to receive them, which
+        // net_af_packet cannot; this it can. What is for other stations the workers drop.
+        started.port.set_promiscuous(true).map_err(failed)?;
+    }
     Ok(OpenPort {
         port: started.port,
+        lacp: interface
+            .bond
+            .as_ref()
+            .is_some_and(|bond| bond.mode == BondMode::Lacp),
+        members,
+        drivers,
         info,
         kernel_mtu,
         rx_queues: started.rx_queues,
         tx_queues: started.tx_queues,
     })
+}
+
+/// The argument of net_bonding that names a member: DPDK 23.11 gave it another name.
+fn member_key(version: &str) -> &'static str {
+    let number = version.trim_start_matches(|c: char| !c.is_ascii_digit());
+    let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
+    let release = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
+    if release < (23, 11) { "slave" } else { "member" }
 }
 
 /// What one worker has of all ports.
@@ -161,6 +205,7 @@ pub fn share_out(
             // The queue that this worker would have, were there enough.
             let wanted = (worker + workers - number % workers) % workers;
             let exit = match queues.get_mut(wanted).and_then(Option::take) {
+                Some(queue) if port.lacp => Exit::Lacp(queue),
                 Some(queue) => Exit::Queue(queue),
                 None => {
                     let owner = owner_of(wanted % queues.len().max(1));
@@ -186,4 +231,21 @@ fn mbuf_ring(eal: &Eal, name: &str) -> Result<(MbufProducer, ring::MbufConsumer)
         name: name.to_owned(),
         source,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_named_as_the_installed_dpdk_has_them() {
+        for (version, key) in [
+            ("DPDK 22.11.11", "slave"),
+            ("DPDK 23.07.0", "slave"),
+            ("DPDK 23.11.0", "member"),
+            ("DPDK 24.11.1", "member"),
+        ] {
+            assert_eq!(member_key(version), key, "{version}");
+        }
+    }
 }

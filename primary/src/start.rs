@@ -8,7 +8,7 @@ use control::event::Subscribers;
 use control::instance::{Description, InstanceLock, RunDir};
 use control::message::CaptureInterface;
 use control::server::Server;
-use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, ShutdownError, ring};
+use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, PortId, ShutdownError, ring};
 use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
@@ -21,11 +21,11 @@ use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
 use crate::log::Log;
 use crate::netns;
-use crate::path::{InterfaceView, Stages};
+use crate::path::{InterfaceView, Interfaces, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
-use crate::tables::{Fibs, Limits, Tables};
-use crate::worker::{Entry, Worker, doorbell};
+use crate::tables::{Fibs, Limits, NewSubInterface, Tables};
+use crate::worker::{Entry, Worker, doorbell, news};
 
 /// Everything that the command line and the configuration say.
 pub struct Start {
@@ -214,25 +214,53 @@ fn forward(
     let mut states = Vec::new();
     for (number, (port, record)) in open_ports.into_iter().zip(&records).enumerate() {
         let index = tables.add_interface(*record)?;
-        let id = usize::from(port.port.id().number());
-        interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
-        interface_of_port[id] = index;
-        let up = Arc::new(AtomicBool::new(true));
+        // Packets of a bond carry the number of the member that they came by.
+        let ports = port.members.iter().map(|member| member.id());
+        for id in ports.chain([port.port.id()]) {
+            let id = usize::from(id.number());
+            interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
+            interface_of_port[id] = index;
+        }
         let kernel_device = port.is_kernel_device();
         let netdev = Some(records::from_text(&record.netdev)).filter(|name| !name.is_empty());
         views.push(InterfaceView {
             mac: record.mac.into(),
             mtu: record.mtu,
             kernel_device,
-            up: up.clone(),
+            up: tables.up_flag(index).unwrap_or_default(),
             sources: tables.sources(index).unwrap_or_default(),
+            any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
+            sub: None,
         });
         states.push(PortState::new(
             config.interfaces[number].name.clone(),
             port,
             netdev,
-            up,
+            match &config.interfaces[number].bond {
+                None => Vec::new(),
+                Some(_) => config.interfaces[number]
+                    .kernel_interfaces()
+                    .map(str::to_owned)
+                    .collect(),
+            },
         ));
+    }
+    for interface in &config.sub_interfaces {
+        let index = tables.add_sub_interface(&NewSubInterface {
+            name: Some(interface.name.clone()),
+            link: interface.link.clone(),
+            protocol: interface.protocol,
+            id: interface.id,
+            mtu: Some(interface.mtu),
+        })?;
+        let view = control_thread::sub_interface_view(&tables, index, |port| views.get(port));
+        views.push(view.ok_or("a sub-interface has no port")?);
+    }
+    // What came in by a sub-interface is marked with a number beyond those of ports.
+    for index in 0..plan.capacity.interfaces as u16 {
+        let id = usize::from(PortId::beyond_ports(index).number());
+        interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
+        interface_of_port[id] = index;
     }
 
     let attachment_ports = (0..)
@@ -276,6 +304,7 @@ fn forward(
     let stop = Arc::new(AtomicBool::new(false));
     let mut worker_table = region.workers().ok_or("the worker table was taken")?;
     let mut ready = Vec::with_capacity(workers);
+    let mut links = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
     for (number, ((share, checkpoint), (taps, consumers))) in
         shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
@@ -287,6 +316,8 @@ fn forward(
             resolve: from_resolve,
         });
         worker_table.insert(&worker_record(config, plan, number, &share.entries));
+        let (link_control, link_news) = news();
+        links.push(link_control);
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
@@ -308,6 +339,7 @@ fn forward(
             idle: config.workers.idle,
             stop: stop.clone(),
             interface_of_port: interface_of_port.clone(),
+            links: link_news,
             taps,
             consumers,
             ports: port_ids.clone(),
@@ -338,6 +370,8 @@ fn forward(
         signals,
         ports: states,
         interface_of_port,
+        interfaces: Interfaces::new(views),
+        links,
         pool_table,
         pool_slot,
         pool_record,

@@ -30,6 +30,10 @@ pub struct InterfaceCounters {
     pub icmp_errors_policed: u64,
     /// Packets that wait for a neighbour.
     pub waiting: u64,
+    /// Received packets that went on to a sub-interface.
+    pub to_sub_interfaces: u64,
+    /// Packets to send that came from a sub-interface.
+    pub from_sub_interfaces: u64,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
 }
@@ -77,14 +81,14 @@ impl Counters {
 
     /// Packets that came into being: received or made here.
     pub fn came(&self) -> u64 {
-        self.sum(|interface| interface.rx_packets + interface.originated)
+        self.sum(|interface| interface.rx_packets + interface.originated + interface.from_sub_interfaces)
     }
 
     /// What became of them: sent, delivered, dropped, or still waiting.
     pub fn went(&self) -> u64 {
         self.sum(|interface| {
             let ended = interface.tx_packets + interface.delivered + interface.waiting;
-            ended + interface.drops.values().sum::<u64>()
+            ended + interface.to_sub_interfaces + interface.drops.values().sum::<u64>()
         })
     }
 }
@@ -127,8 +131,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"[
-      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"drops":{"no_route":4,"blackhole":0}},
-      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"drops":{"no_route":0}}
+      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"to_sub_interfaces":0,"from_sub_interfaces":0,"drops":{"no_route":4,"blackhole":0}},
+      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"to_sub_interfaces":0,"from_sub_interfaces":0,"drops":{"no_route":0}}
     ]"#;
 
     #[test]

@@ -281,6 +281,10 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
                 admin_up: 1,
                 offload_hint: hint as u8,
                 reserved: [0; 3],
+                parent: 0,
+                vlan_protocol: 0,
+                vlan_id: 0,
+                reserved2: 0,
             })
             .unwrap();
     }

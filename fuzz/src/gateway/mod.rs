@@ -157,5 +157,7 @@ fn view(interface: &topology::Interface) -> InterfaceView {
         kernel_device: interface.kernel_device,
         up: Arc::new(AtomicBool::new(interface.up)),
         sources: Arc::new(sources),
+        any_tpid: false,
+        sub: None,
     }
 }

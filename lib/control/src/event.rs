@@ -45,6 +45,11 @@ pub enum Event {
         /// Carries packets.
         link_up: bool,
     },
+    /// A sub-interface was deleted, and with it its addresses and routes.
+    LinkDeleted {
+        /// Name of the interface.
+        interface: String,
+    },
     /// A neighbour's state or MAC address changed.
     Neighbor {
         /// Name of the interface.

@@ -42,8 +42,8 @@ macro_rules! counter_enum {
 }
 
 counter_enum! {
-    /// What is counted of each interface. Received plus originated equals transmitted plus delivered plus all drops
-    /// plus what waits for a neighbour at the moment.
+    /// What is counted of each interface. Received plus originated plus from sub-interfaces equals transmitted plus delivered
+    /// plus to sub-interfaces plus all drops plus what waits for a neighbour at the moment.
     pub enum InterfaceCounter {
         /// Packets taken from the port.
         RxPackets => "rx_packets",
@@ -66,6 +66,10 @@ counter_enum! {
         IcmpErrorsPoliced => "icmp_errors_policed",
         /// Packets waiting for a neighbour's answer or with a tool now: goes up and down. Counted where they came in.
         Waiting => "waiting",
+        /// Received packets that belong to a sub-interface made on this one, where they count as received as well.
+        ToSubInterfaces => "to_sub_interfaces",
+        /// Packets of a sub-interface made on this one, where they count as sent as well.
+        FromSubInterfaces => "from_sub_interfaces",
     }
 }
 
@@ -276,6 +280,16 @@ impl CounterBlock {
     #[inline]
     pub fn drop(&self, interface: u16, reason: DropReason, count: u64) {
         self.bump(interface, InterfaceCounter::COUNT + reason as usize, count);
+    }
+
+    /// Sets all counters of an interface to zero: it is a new one.
+    pub fn clear(&self, interface: u16) {
+        if usize::from(interface) < self.interfaces {
+            let first = self.first_word + usize::from(interface) * INTERFACE_CELLS;
+            for cell in self.shared.words().iter().skip(first).take(INTERFACE_CELLS) {
+                cell.store(0, Ordering::Relaxed);
+            }
+        }
     }
 
     /// Sets a counter of this writer as worker.

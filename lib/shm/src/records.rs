@@ -142,7 +142,7 @@ raw_enum! {
 }
 
 record! {
-    /// A port with an IP side.
+    /// A port with an IP side, or a sub-interface of one.
     pub struct Interface {
         /// Name from the configuration, zero-padded.
         pub name: [u8; 16],
@@ -172,6 +172,14 @@ record! {
         pub offload_hint: u8,
         /// Zero.
         pub reserved: [u8; 3],
+        /// Of a sub-interface: index of the interface that it was made on.
+        pub parent: u16,
+        /// Of a sub-interface: EtherType of its tag.
+        pub vlan_protocol: u16,
+        /// VLAN identifier of a sub-interface; 0 for the interface of a port.
+        pub vlan_id: u16,
+        /// Zero.
+        pub reserved2: u16,
     }
 }
 

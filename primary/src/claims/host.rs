@@ -9,7 +9,7 @@ use nix::ifaddrs::getifaddrs;
 
 use super::ClaimError;
 use super::sockets::{connections, default_routes4, default_routes6, interfaces6, ssh_ports};
-use crate::config::{Config, Interface};
+use crate::config::{Config, Device, Interface};
 
 /// Where sysfs has PCI devices and interfaces.
 const PCI: &str = "/sys/bus/pci/devices";
@@ -26,10 +26,11 @@ struct Need {
 /// namespace is entered: the kernel's interface of such a device is in the host's.
 pub fn guard_pci(config: &Config, take_over: bool) -> Result<(), ClaimError> {
     let mut devices = Vec::new();
-    for interface in &config.interfaces {
-        let Some(address) = interface.device.pci() else {
-            continue;
-        };
+    let each = config.interfaces.iter().flat_map(|interface| {
+        let addresses = interface.devices().filter_map(Device::pci);
+        addresses.map(move |address| (interface, address))
+    });
+    for (interface, address) in each {
         let device = Path::new(PCI).join(address.to_string());
         if !device.exists() {
             return Err(ClaimError::NoPciDevice {
@@ -48,10 +49,11 @@ pub fn guard_pci(config: &Config, take_over: bool) -> Result<(), ClaimError> {
 /// unless `take_over`. Called after the network namespace is entered.
 pub fn guard_interfaces(config: &Config, take_over: bool) -> Result<(), ClaimError> {
     let mut devices = Vec::new();
-    for interface in &config.interfaces {
-        let Some(kernel) = interface.device.kernel_interface() else {
-            continue;
-        };
+    let each = config.interfaces.iter().flat_map(|interface| {
+        let kernels = interface.kernel_interfaces();
+        kernels.map(move |kernel| (interface, kernel))
+    });
+    for (interface, kernel) in each {
         // An index is asked for in the current namespace, whichever /sys is mounted.
         if nix::net::if_::if_nametoindex(kernel).is_err() {
             let namespace = config.instance.netns.as_ref();
@@ -183,9 +185,9 @@ pub fn warn_of_kernel_ipv6(config: &Config) {
     let with_ipv6 = interfaces6(&text);
     for interface in &config.interfaces {
         let ours = interface.addresses.iter().any(|address| address.addr().is_ipv6());
-        if let Some(kernel) = interface.device.kernel_interface()
-            && ours
-            && with_ipv6.contains(&kernel)
+        for kernel in interface
+            .kernel_interfaces()
+            .filter(|kernel| ours && with_ipv6.contains(kernel))
         {
             tracing::warn!(
                 target: "port",

@@ -139,12 +139,15 @@ pub fn device_key(device: &Device, netns_inode: u64) -> Option<String> {
 
 /// The devices of a configuration as claims, for the namespace that this process is in.
 pub fn devices(config: &Config, netns_inode: u64) -> Vec<DeviceClaim> {
-    let claim = |interface: &crate::config::Interface| DeviceClaim {
-        interface: interface.name.clone(),
-        device: interface.device.devargs().to_owned(),
-        key: device_key(&interface.device, netns_inode),
-    };
-    config.interfaces.iter().map(claim).collect()
+    let mut claims = Vec::new();
+    for interface in &config.interfaces {
+        claims.extend(interface.devices().map(|device| DeviceClaim {
+            interface: interface.name.clone(),
+            device: device.devargs().to_owned(),
+            key: device_key(device, netns_inode),
+        }));
+    }
+    claims
 }
 
 /// The CPUs of a configuration's workers as claims.

@@ -350,23 +350,23 @@ pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterfa
                 format!("there is an interface '{name}' already ({first}): give this one another name"),
             );
         }
-        let Some(At { place, value: device }) = &raw.device else {
-            continue;
-        };
-        let mut keys = vec![device.pci().map_or_else(
-            || format!("device {}", device.name()),
-            |pci| format!("PCI device {pci}"),
-        )];
-        keys.extend(
-            device
-                .kernel_interface()
-                .map(|interface| format!("kernel interface {interface}")),
-        );
-        for key in keys {
-            if let Some((other, first)) = devices.insert(key.clone(), (name, *place)) {
-                let sentence = format!("the {key} is '{other}' already ({first}): give '{name}' another");
-                document.report(*place, sentence);
-                break;
+        let members = raw.bond.iter().flat_map(|(_, members)| members);
+        for At { place, value: device } in raw.device.iter().chain(members) {
+            let mut keys = vec![device.pci().map_or_else(
+                || format!("device {}", device.name()),
+                |pci| format!("PCI device {pci}"),
+            )];
+            keys.extend(
+                device
+                    .kernel_interface()
+                    .map(|interface| format!("kernel interface {interface}")),
+            );
+            for key in keys {
+                if let Some((other, first)) = devices.insert(key.clone(), (name, *place)) {
+                    let sentence = format!("the {key} is '{other}' already ({first}): give '{name}' another");
+                    document.report(*place, sentence);
+                    break;
+                }
             }
         }
     }

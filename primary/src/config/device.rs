@@ -25,6 +25,11 @@ impl Device {
         self.pci
     }
 
+    /// Whether it is made of other devices.
+    pub fn is_bond(&self) -> bool {
+        virtual_device(&self.devargs).is_some_and(|device| is_driver(device, "bonding"))
+    }
+
     /// The interface of the kernel that the device sends and receives through.
     pub fn kernel_interface(&self) -> Option<&str> {
         self.kernel_interface.as_deref()

@@ -9,6 +9,7 @@
 //! ```
 
 mod address;
+mod bond;
 mod check;
 mod device;
 mod document;
@@ -19,17 +20,19 @@ mod problem;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod vlan;
 
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use control::instance::InstanceName;
-use control::message::{PuntClass, Route};
+use control::message::{PuntClass, Route, VlanProtocol};
 use ipnet::IpNet;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
 
+pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
 pub use self::problem::{ConfigErrors, Problem};
 
@@ -59,8 +62,10 @@ pub struct Config {
     pub punts: [ClassPolicy; PuntClass::COUNT],
     /// `[workers]`.
     pub workers: Workers,
-    /// `[[interface]]`, in the order of the file: the index is that of the port's interface.
+    /// `[[interface]]` with a device, in the order of the file: the index is that of the port's interface.
     pub interfaces: Vec<Interface>,
+    /// `[[interface]]` on another one, each after that.
+    pub sub_interfaces: Vec<SubInterface>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
     /// `[[neighbor]]`.
@@ -125,6 +130,8 @@ pub struct Limits {
     pub packet_buffers: u32,
     /// Tools attached at a time that take packets: captures.
     pub attachments: u32,
+    /// Sub-interfaces, those made at run time included.
+    pub sub_interfaces: u32,
 }
 
 impl Limits {
@@ -134,6 +141,9 @@ impl Limits {
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
     const DEFAULT_ATTACHMENTS: u32 = 4;
+    const DEFAULT_SUB_INTERFACES: u32 = 64;
+    /// With the ports, of which DPDK has 32, an adjacency can name them all.
+    const MAX_SUB_INTERFACES: u32 = 4000;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {
@@ -168,6 +178,38 @@ pub struct Interface {
     pub rx_descriptors: u16,
     /// Length of each transmit queue.
     pub tx_descriptors: u16,
+    /// Of a bond: what is one in it.
+    pub bond: Option<Bond>,
+}
+
+impl Interface {
+    /// Its device, and those that are one in it if it is a bond.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        let members = self.bond.iter().flat_map(|bond| &bond.members);
+        std::iter::once(&self.device).chain(members)
+    }
+
+    /// The interfaces of the kernel that it sends and receives through.
+    pub fn kernel_interfaces(&self) -> impl Iterator<Item = &str> {
+        self.devices().filter_map(Device::kernel_interface)
+    }
+}
+
+/// `[[interface]]` on another one: a VLAN.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SubInterface {
+    /// Its name.
+    pub name: String,
+    /// Name of the interface that it is on.
+    pub link: String,
+    /// Whose tags its frames have.
+    pub protocol: VlanProtocol,
+    /// VLAN identifier, 1 to 4094.
+    pub id: u16,
+    /// The longest IP packet in bytes, at most that of `link`.
+    pub mtu: u16,
+    /// Its addresses, as those of [`Interface`].
+    pub addresses: Vec<IpNet>,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.
@@ -244,6 +286,7 @@ impl Config {
         root.finish();
 
         check::check_interfaces(document, &interfaces);
+        let sub_interfaces = vlan::sub_interfaces(document, &interfaces, limits.sub_interfaces);
         let network = Network::of(&interfaces);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
@@ -260,6 +303,7 @@ impl Config {
                 .into_iter()
                 .filter_map(RawInterface::into_interface)
                 .collect(),
+            sub_interfaces,
             routes: routes.into_iter().filter_map(RawRoute::into_route).collect(),
             neighbors: neighbors
                 .into_iter()
@@ -278,7 +322,10 @@ impl Config {
             ("[limits]", self.limits != new.limits),
             ("[[punt]]", self.punts != new.punts),
             ("[workers]", self.workers != new.workers),
-            ("[[interface]]", self.interfaces != new.interfaces),
+            (
+                "[[interface]]",
+                self.interfaces != new.interfaces || self.sub_interfaces != new.sub_interfaces,
+            ),
             ("[[route]]", self.routes != new.routes),
             ("[[neighbor]]", self.neighbors != new.neighbors),
         ]

@@ -9,7 +9,8 @@ use packet::MacAddress;
 
 use super::address::{InterfaceAddress, NeighborAddress, Prefix};
 use super::document::{At, Section, suggestion};
-use super::{Device, Interface, Neighbor};
+use super::vlan::RawVlan;
+use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
 
 /// `[[interface]]` as far as it could be read.
 pub(super) struct RawInterface {
@@ -17,6 +18,10 @@ pub(super) struct RawInterface {
     pub(super) device: Option<At<Device>>,
     pub(super) addresses: Vec<At<IpNet>>,
     pub(super) mtu: Option<At<u16>>,
+    /// What is one in it, if it is a bond.
+    pub(super) bond: Option<(BondMode, Vec<At<Device>>)>,
+    /// What makes it a sub-interface, if it is one.
+    pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
     tx_descriptors: u16,
 }
@@ -36,8 +41,21 @@ impl RawInterface {
             good.then(|| text.map(str::to_owned))
         });
         section.missing("name", "\"wan\"");
-        let device = section.parsed("device");
-        section.missing("device", "\"net_af_packet0,iface=eth1\"");
+        let vlan = RawVlan::parse(&section);
+        let device: Option<At<Device>> = section.parsed("device");
+        match (&vlan, &device) {
+            (None, _) => section.missing("device", "\"net_af_packet0,iface=eth1\""),
+            (Some(vlan), Some(device)) => {
+                let sentence = format!(
+                    "a sub-interface has no device of its own, it is on '{}': remove link or device",
+                    vlan.link.value
+                );
+                section.document.report(device.place, sentence);
+            }
+            (Some(_), None) => {}
+        }
+        let is_bond = device.as_ref().is_some_and(|at| at.value.is_bond());
+        let bond = bond::parse(&section, is_bond);
         let addresses = section.strings("addresses").unwrap_or_default();
         let addresses = addresses
             .iter()
@@ -46,18 +64,20 @@ impl RawInterface {
             .collect();
         // RFC 791 section 3.2: every network forwards packets of 68 bytes whole.
         let mtu = section.integer("mtu", 68..=9000);
-        let rx_descriptors = section
-            .integer("rx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
-        let tx_descriptors = section
-            .integer("tx_descriptors", 32..=32_768)
-            .map_or(1024, |at| at.value);
+        let descriptors = |key| match &vlan {
+            // Unknown there, as it has no queues.
+            Some(_) => 0,
+            None => section.integer(key, 32..=32_768).map_or(1024, |at| at.value),
+        };
+        let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         section.finish();
         Self {
             name,
             device,
             addresses,
             mtu,
+            bond,
+            vlan,
             rx_descriptors,
             tx_descriptors,
         }
@@ -68,7 +88,7 @@ impl RawInterface {
         self.name.as_ref().map_or("?", |at| &at.value)
     }
 
-    /// The interface, when nothing was wrong with it.
+    /// The interface, when nothing was wrong with it and it is no sub-interface.
     pub(super) fn into_interface(self) -> Option<Interface> {
         Some(Interface {
             name: self.name?.value,
@@ -77,12 +97,18 @@ impl RawInterface {
             mtu: self.mtu.map_or(1500, |at| at.value),
             rx_descriptors: self.rx_descriptors,
             tx_descriptors: self.tx_descriptors,
+            bond: self.bond.map(|(mode, members)| Bond {
+                mode,
+                members: members.into_iter().map(|at| at.value).collect(),
+            }),
         })
     }
 
     /// Mbufs that its queues can hold when every worker has one in each direction.
     pub(super) fn descriptors(&self) -> u32 {
-        u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors)
+        // Those of each member of a bond.
+        let devices = self.bond.as_ref().map_or(1, |(_, members)| members.len()) as u32;
+        devices * (u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors))
     }
 }
 

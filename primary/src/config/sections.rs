@@ -119,6 +119,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         attachments: section
             .integer("attachments", 0..=64)
             .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value),
+        sub_interfaces: section
+            .integer("sub_interfaces", 0..=Limits::MAX_SUB_INTERFACES)
+            .map_or(Limits::DEFAULT_SUB_INTERFACES, |at| at.value),
     };
     section.finish();
     limits

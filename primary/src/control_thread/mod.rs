@@ -6,14 +6,13 @@
 //!   signals, timers ──────────────────►┘                       └─► tools: answers, events
 //! ```
 
+mod links;
 mod packets;
 mod requests;
 mod signals;
 mod watch;
 
 use std::net::IpAddr;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use control::event::{Event, Subscribers};
@@ -21,25 +20,27 @@ use control::instance::InstanceLock;
 use control::message::{ControlError, ROUTES_PER_REQUEST};
 use control::server::Server;
 use dpdk::ring::{Consumer, MbufConsumer, MbufProducer};
-use dpdk::{Pool, RunningPort};
+use dpdk::{Pool, Port, RunningPort};
 use fib::Quiescence;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
+pub use self::links::sub_interface_view;
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::attachments::Attachments;
 use crate::config::{Config, Overrides};
 use crate::log::Log;
+use crate::path::Interfaces;
 use crate::plan::Plan;
 use crate::ports::{KernelMtu, OpenPort};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
-use crate::worker::ResolveRequest;
 use crate::worker::doorbell::Sleeper;
+use crate::worker::{LinkControl, ResolveRequest};
 
 /// The rings by which a worker reaches the control thread.
 pub struct Punts {
@@ -57,22 +58,25 @@ pub struct PortState {
     pub port: RunningPort,
     /// The kernel interface behind it.
     pub netdev: Option<String>,
-    /// What workers look at: whether an operator has it up.
-    pub up: Arc<AtomicBool>,
+    /// The kernel interfaces behind the members of a bond.
+    member_netdevs: Vec<String>,
     seen: Seen,
+    /// What is one in it, if it is a bond; after the port, which it outlives.
+    _members: Vec<Port>,
     /// Restores the kernel interface; after the port, which it outlives.
-    _kernel_mtu: Option<KernelMtu>,
+    _kernel_mtu: Vec<KernelMtu>,
 }
 
 impl PortState {
     /// A port that was just started, and the name of its interface.
-    pub fn new(name: String, open: OpenPort, netdev: Option<String>, up: Arc<AtomicBool>) -> Self {
+    pub fn new(name: String, open: OpenPort, netdev: Option<String>, member_netdevs: Vec<String>) -> Self {
         Self {
             name,
             port: open.port,
             netdev,
-            up,
+            member_netdevs,
             seen: Seen::default(),
+            _members: open.members,
             _kernel_mtu: open.kernel_mtu,
         }
     }
@@ -112,8 +116,12 @@ pub struct Control<'a> {
     pub signals: Signals,
     /// By interface index.
     pub ports: Vec<PortState>,
-    /// By DPDK port id.
+    /// By DPDK port id, and beyond those each sub-interface by its own index.
     pub interface_of_port: Vec<u16>,
+    /// Interfaces as workers see them.
+    pub interfaces: Interfaces,
+    /// By which each worker learns of sub-interfaces that come or go.
+    pub links: Vec<LinkControl>,
     /// The pool's place in the region.
     pub pool_table: SlotTable<records::Pool>,
     /// Its slot there.
@@ -133,6 +141,12 @@ impl Control<'_> {
     pub fn configure(&mut self) -> Result<(), ControlError> {
         let now = self.now();
         for (index, interface) in (0..).zip(&self.config.interfaces) {
+            for address in &interface.addresses {
+                self.tables.address_add(index, *address, now)?;
+            }
+        }
+        for interface in &self.config.sub_interfaces {
+            let index = self.tables.interface_index(&interface.name)?;
             for address in &interface.addresses {
                 self.tables.address_add(index, *address, now)?;
             }
@@ -169,10 +183,11 @@ impl Control<'_> {
             }
             if now >= next_beat {
                 self.page.beat();
+                self.watch_links(now);
                 next_beat = now + HEARTBEAT_PERIOD;
             }
             if now >= next_watch {
-                self.watch(now);
+                self.watch();
                 next_watch = now + watch::PERIOD;
             }
             // Comes round with every heartbeat at least, which is soon enough for what was retired.
@@ -227,6 +242,13 @@ impl Control<'_> {
                         "{name}: {mac} uses {address} as well, which is this gateway's: give one of them another address"
                     );
                     warn_about(address, &sentence);
+                }
+                Action::RoutesRefused { interface, routes } => {
+                    let name = self.tables.interface_name(interface);
+                    tracing::warn!(
+                        target: "route",
+                        "{name}: {routes} routes find no room since it is up again: raise tbl8_groups4, routes4 or routes6 in [limits]"
+                    );
                 }
                 Action::NeighborRefused {
                     interface,

@@ -13,6 +13,7 @@ use shm::{DropReason, InterfaceCounter};
 
 use super::Control;
 use crate::tables::ArpVerdict;
+use crate::worker::{count_sent, tag};
 
 /// Packets that are taken from one worker before the others have their turn.
 const TURN: usize = 8;
@@ -128,7 +129,8 @@ impl Control<'_> {
     }
 
     fn send(&mut self, interface: u16, frame: Option<&[u8]>) {
-        let Some(ring) = self.send.get_mut(usize::from(interface)) else {
+        let port = self.interfaces.port_of(interface);
+        let Some(ring) = self.send.get_mut(usize::from(port)) else {
             return;
         };
         self.counters.add(interface, InterfaceCounter::Originated, 1);
@@ -136,11 +138,17 @@ impl Control<'_> {
         let filled = frame.and_then(|frame| {
             let mut mbuf = self.pool.alloc()?;
             mbuf.append(frame).ok()?;
+            if port != interface {
+                tag(&self.interfaces, interface, &mut mbuf)?;
+            }
             batch.push(mbuf).ok()
         });
         let reason = match filled {
             None => DropReason::NoBuffer,
-            Some(()) if ring.enqueue(&mut batch) == 1 => return,
+            Some(()) if ring.enqueue(&mut batch) == 1 => {
+                let bytes = frame.map_or(0, <[u8]>::len);
+                return count_sent(&self.interfaces, interface, bytes, &self.counters);
+            }
             Some(()) => DropReason::TxFull,
         };
         self.counters.drop(interface, reason, 1);

@@ -1,6 +1,5 @@
 //! Requests of tools, each answered at once.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use control::message::{Answer, ControlError, ErrorCode, MemoryUse, Reply, Request};
@@ -10,6 +9,7 @@ use shm::records::RouteProtocol;
 use super::Control;
 use crate::adjacency;
 use crate::plan::ATTACHMENT_BYTES;
+use crate::tables::NewSubInterface;
 
 impl Control<'_> {
     /// Serves the control socket; returns whether a client has more to ask.
@@ -107,6 +107,20 @@ impl Control<'_> {
                 Ok(Reply::Done)
             }
             Request::LinkSet { interface, up } => self.link_set(&interface, up, now),
+            Request::LinkAdd {
+                name,
+                link,
+                protocol,
+                id,
+                mtu,
+            } => self.link_add(&NewSubInterface {
+                name,
+                link,
+                protocol,
+                id,
+                mtu,
+            }),
+            Request::LinkDelete { interface } => self.link_delete(&interface, now),
             Request::LogShow => Ok(Reply::Log(self.log.levels())),
             Request::LogSet { module, level } => {
                 let set = self.log.set(module.as_deref(), level);
@@ -124,9 +138,6 @@ impl Control<'_> {
 
     fn link_set(&mut self, interface: &str, up: bool, now: Duration) -> Answer {
         let index = self.tables.interface_index(interface)?;
-        if let Some(port) = self.ports.get(usize::from(index)) {
-            port.up.store(up, Ordering::Relaxed);
-        }
         self.tables.set_admin(index, up, now);
         Ok(Reply::Done)
     }

@@ -8,7 +8,7 @@ use shm::records::{self, OffloadHint};
 
 use super::Control;
 
-/// How often links and counters are looked at.
+/// How often counters and pools are looked at. Links are with every heartbeat, as routes depend on them.
 pub(super) const PERIOD: Duration = Duration::from_secs(1);
 
 /// What was seen of an interface when it was last looked at.
@@ -19,21 +19,21 @@ pub(super) struct Seen {
 }
 
 impl Control<'_> {
-    /// Looks at everything once.
-    pub(super) fn watch(&mut self, now: Duration) {
-        self.watch_links(now);
+    /// Looks at everything else once.
+    pub(super) fn watch(&mut self) {
         self.watch_offloads();
         self.attachments.set_clocks();
         self.pool_record.in_use = self.pool.in_use();
         self.pool_table.update(self.pool_slot, &self.pool_record);
     }
 
-    /// Notices links that came or went.
-    fn watch_links(&mut self, now: Duration) {
+    /// Notices links that came or went, within the tenth of a second between two heartbeats.
+    pub(super) fn watch_links(&mut self, now: Duration) {
         for (interface, port) in (0..).zip(&self.ports) {
             match port.port.link() {
                 Ok(link) => {
-                    let up = carries_packets(link.up, port.netdev.as_deref());
+                    let up = carries_packets(link.up, port.netdev.as_deref())
+                        && one_carries_packets(&port.member_netdevs);
                     self.tables
                         .set_link(interface, up, link.speed_mbps.unwrap_or(0), now);
                 }
@@ -95,6 +95,11 @@ pub fn carries_packets(driver: bool, netdev: Option<&str>) -> bool {
         std::fs::read_to_string(format!("/sys/class/net/{netdev}/carrier"))
             .is_ok_and(|carrier| carrier.trim() == "1")
     })
+}
+
+/// Whether one of the kernel interfaces behind the members of a bond carries packets, if there are any.
+fn one_carries_packets(netdevs: &[String]) -> bool {
+    netdevs.is_empty() || netdevs.iter().any(|netdev| carries_packets(true, Some(netdev)))
 }
 
 /// The record of the pool that packets lie in.

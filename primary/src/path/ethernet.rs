@@ -1,13 +1,15 @@
 //! Ethernet and 802.1Q: whose frame it is and what it carries.
 //!
 //! A priority tag (VLAN 0, IEEE 802.1Q section 6.8) is no VLAN: such a frame belongs to the interface itself. Frames of
-//! other VLANs have no interface to belong to.
+//! other VLANs belong to a sub-interface, see [`super::vlan`].
+
+use std::num::NonZeroU16;
 
 use packet::EtherType;
 use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use shm::DropReason;
 
-use super::{Disposition, Family, InterfaceView, Note};
+use super::{Disposition, Family, InterfaceView, Interfaces, Note};
 
 /// Whether this is the usual frame: ours, untagged, IPv4, from a station. The others go through [`run`].
 #[inline]
@@ -31,27 +33,40 @@ pub(super) fn is_usual6(interface: &InterfaceView, packet: &[u8]) -> bool {
     })
 }
 
-/// Notes where the frame's network header begins; whether the frame goes on as an IP packet.
-pub(super) fn run(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> bool {
+/// Notes where the frame's network header begins and which sub-interface it belongs to; the interface that it came in by,
+/// if it goes on as an IP packet.
+pub(super) fn run<'a>(
+    interfaces: &'a Interfaces,
+    interface: &'a InterfaceView,
+    ingress: u16,
+    packet: &[u8],
+    note: &mut Note,
+) -> Option<&'a InterfaceView> {
     *note = Note {
         length: packet.len() as u16,
         ..Note::NEW
     };
-    match classify(interface, packet, note) {
-        Ok(EtherType::IPV4) => return true,
-        Ok(EtherType::IPV6) => {
+    match classify(interfaces, interface, ingress, packet, note) {
+        Ok((EtherType::IPV4, interface)) => return Some(interface),
+        Ok((EtherType::IPV6, interface)) => {
             note.family = Family::Six;
-            return true;
+            return Some(interface);
         }
-        Ok(EtherType::ARP) => note.disposition = Disposition::Arp,
+        Ok((EtherType::ARP, _)) => note.disposition = Disposition::Arp,
         Ok(_) => note.drop(DropReason::UnknownEthertype),
         Err(reason) => note.drop(reason),
     }
-    false
+    None
 }
 
-/// What a frame carries that is for us.
-fn classify(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Result<EtherType, DropReason> {
+/// What a frame carries that is for us, and the interface that it came in by.
+fn classify<'a>(
+    interfaces: &'a Interfaces,
+    interface: &'a InterfaceView,
+    ingress: u16,
+    packet: &[u8],
+    note: &mut Note,
+) -> Result<(EtherType, &'a InterfaceView), DropReason> {
     let (header, _payload) = EthernetHeader::parse(packet).map_err(|_| DropReason::EthernetTruncated)?;
     let group = header.destination.is_multicast();
     if !group && header.destination != interface.mac {
@@ -63,11 +78,16 @@ fn classify(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Result
     if header.ethertype.is_tag() {
         return Err(DropReason::VlanDepth);
     }
-    if header.tags.iter().any(|tag| tag.vid() != 0) {
-        return Err(DropReason::UnknownVlan);
-    }
     // 14, 18 or 22.
     note.network = header.len() as u8;
     note.group_frame = group;
-    Ok(header.ethertype)
+    let index = interfaces
+        .by_tags(ingress, &header.tags)
+        .ok_or(DropReason::UnknownVlan)?;
+    if index == ingress {
+        return Ok((header.ethertype, interface));
+    }
+    note.sub = NonZeroU16::new(index);
+    let interface = interfaces.get(usize::from(index)).filter(|sub| sub.is_up());
+    Ok((header.ethertype, interface.ok_or(DropReason::InterfaceDown)?))
 }

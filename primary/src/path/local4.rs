@@ -8,7 +8,7 @@ use packet::{Icmpv4, Ipv4, Protocol, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
-use super::{Disposition, InterfaceView, Note, ip4_options};
+use super::{Disposition, InterfaceView, Note, ip4_options, vlan};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
 pub(super) const TTL: u8 = 64;
@@ -25,6 +25,9 @@ pub(super) fn run(
         Ok(true) => {
             note.disposition = Disposition::Transmit(ingress);
             note.echo_reply = true;
+            if interface.sub.is_some() {
+                vlan::untag(packet, note);
+            }
         }
         // A tool's.
         Ok(false) => {}

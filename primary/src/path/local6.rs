@@ -9,7 +9,7 @@ use packet::{Icmpv6, Ipv6, Protocol, ethernet, ipv6};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
-use super::{Disposition, InterfaceView, Note};
+use super::{Disposition, InterfaceView, Note, vlan};
 
 /// Hop limit of packets that the gateway makes itself.
 pub(super) const HOP_LIMIT: u8 = 64;
@@ -26,6 +26,9 @@ pub(super) fn run(
         Ok(Taken::Reply) => {
             note.disposition = Disposition::Transmit(ingress);
             note.echo_reply = true;
+            if interface.sub.is_some() {
+                vlan::untag(packet, note);
+            }
         }
         Ok(Taken::Nd) => note.disposition = Disposition::Nd,
         Ok(Taken::Tool) => {}

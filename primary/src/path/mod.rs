@@ -28,6 +28,7 @@ mod rewrite;
 #[cfg(test)]
 mod tests;
 mod usual;
+mod vlan;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -43,6 +44,7 @@ use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note};
 use self::punt::Punts;
 use self::usual::{Four, Six};
+pub use self::vlan::{Interfaces, SubInterface, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
@@ -62,6 +64,11 @@ pub struct InterfaceView {
     pub up: Arc<AtomicBool>,
     /// Its addresses.
     pub sources: Arc<SourceAddresses>,
+    /// Whether the device loses by which EtherType the outermost tag came, and says 0x8100 whatever it was: net_af_packet,
+    /// since the kernel takes that tag off and the driver puts it back.
+    pub any_tpid: bool,
+    /// What it is of a port, unless it is the port's own.
+    pub sub: Option<SubInterface>,
 }
 
 impl InterfaceView {
@@ -80,7 +87,8 @@ pub struct Burst<'b, P> {
 
 /// The stages of a worker and what they look up.
 pub struct Stages<F, A> {
-    interfaces: Vec<InterfaceView>,
+    /// Replaced by the worker when sub-interfaces come or go.
+    pub interfaces: Interfaces,
     fib4: Fib4Reader<F>,
     fib6: Fib6Reader<A>,
     adjacencies: AdjacencyReader<A>,
@@ -98,7 +106,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         punts: Punts,
     ) -> Self {
         Self {
-            interfaces,
+            interfaces: Interfaces::new(interfaces),
             fib4,
             fib6,
             adjacencies,
@@ -128,6 +136,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let mut destinations = [0; BURST];
         let mut next_hops = [NextHop::NONE; BURST];
         let alive = input(
+            &self.interfaces,
             interface,
             ingress,
             punts,
@@ -150,7 +159,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
     fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
-        let up = |egress| self.up(egress);
+        // What leaves by a sub-interface is still to be tagged.
+        let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
         let next_hops = next_hops.get_mut(..packets.len())?;
@@ -219,6 +229,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             .first()
             .and_then(|next_hop| adjacencies.egress(*next_hop));
         let common = common.and_then(|egress| Some((egress, self.up(egress)?)));
+        let common = common.filter(|(_, out)| out.sub.is_none());
         let mut whole = 0;
         for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
             let packet = packet.as_mut();
@@ -261,11 +272,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 self.adjacencies.mark_used(next_hop);
                 self.forward(interface, mac, packet, note);
             }
-            Adjacency::Local { .. } => match (self.up(ingress), note.family) {
-                (None, _) => note.drop(DropReason::InterfaceDown),
-                (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
-                (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
-            },
+            Adjacency::Local { .. } => {
+                let ingress = note.ingress(ingress);
+                match (self.up(ingress), note.family) {
+                    (None, _) => note.drop(DropReason::InterfaceDown),
+                    (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
+                    (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
+                }
+            }
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
     }
@@ -372,6 +386,7 @@ struct Found {
 /// What comes before the lookup: which packets go on, and to where those of IPv4.
 #[inline(never)]
 fn input<P: AsMut<[u8]>>(
+    interfaces: &Interfaces,
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
@@ -406,7 +421,7 @@ fn input<P: AsMut<[u8]>>(
                 };
                 ip6_input::run(interface, ingress, punts, packet, note)
             } else {
-                unusual(interface, ingress, punts, packet, note, destination)
+                unusual(interfaces, interface, ingress, punts, packet, note, destination)
             };
             if goes_on {
                 match note.family {
@@ -422,6 +437,7 @@ fn input<P: AsMut<[u8]>>(
 /// For frames that are tagged, for everybody or a group, of another EtherType, or not for us; whether they go on.
 #[inline(never)]
 fn unusual(
+    interfaces: &Interfaces,
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
@@ -429,9 +445,10 @@ fn unusual(
     note: &mut Note,
     destination: &mut u32,
 ) -> bool {
-    if !ethernet::run(interface, packet, note) {
+    let Some(interface) = ethernet::run(interfaces, interface, ingress, packet, note) else {
         return false;
-    }
+    };
+    let ingress = note.ingress(ingress);
     match note.family {
         Family::Four => {
             let found = ip4_input::run(interface, punts, packet, usize::from(note.network), note);

@@ -1,5 +1,7 @@
 //! What the stages note of a packet.
 
+use std::num::NonZeroU16;
+
 use control::message::PuntClass;
 use fib::NextHop;
 use shm::DropReason;
@@ -59,6 +61,8 @@ pub struct Note {
     pub(super) group_frame: bool,
     /// Whether it may not leave the link that it came by: its source is link-local.
     pub(super) link_local: bool,
+    /// The sub-interface that it came in by: 0 is always a port's interface.
+    pub(super) sub: Option<NonZeroU16>,
 }
 
 impl Note {
@@ -72,6 +76,7 @@ impl Note {
         family: Family::Four,
         group_frame: false,
         link_local: false,
+        sub: None,
     };
 
     /// For a packet of `length` bytes that is not to be changed.
@@ -81,6 +86,18 @@ impl Note {
             length: length as u16,
             ..Self::NEW
         }
+    }
+
+    /// The interface that it came in by, if that is not the interface of its port.
+    #[inline]
+    pub fn sub_interface(&self) -> Option<u16> {
+        self.sub.map(NonZeroU16::get)
+    }
+
+    /// The interface that it came in by, if it did so by the port of interface `port`.
+    #[inline]
+    pub(super) fn ingress(&self, port: u16) -> u16 {
+        self.sub_interface().unwrap_or(port)
     }
 
     pub(super) fn drop(&mut self, reason: DropReason) {

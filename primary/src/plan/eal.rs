@@ -1,7 +1,7 @@
 //! EAL's arguments: everything that follows from the configuration, then what the operator adds.
 
-use crate::config::Config;
 use crate::config::machine::format_list;
+use crate::config::{Config, Interface};
 
 use super::Plan;
 
@@ -58,13 +58,9 @@ pub(super) fn args(config: &Config, plan: &Plan, nodes: &[u8]) -> Vec<String> {
     let devices: Vec<_> = config
         .interfaces
         .iter()
-        .filter(|interface| interface.device.pci().is_some())
-        .map(|interface| {
-            format!(
-                "--allow={}",
-                interface.device.devargs().trim_start_matches("pci:")
-            )
-        })
+        .flat_map(Interface::devices)
+        .filter(|device| device.pci().is_some())
+        .map(|device| format!("--allow={}", device.devargs().trim_start_matches("pci:")))
         .collect();
     if devices.is_empty() {
         args.push("--no-pci".to_owned());

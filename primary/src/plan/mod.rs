@@ -210,10 +210,11 @@ impl Plan {
         // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
         let fib_routes4 = routes4 + neighbors + 4 * addresses;
         let fib_routes6 = routes6 + neighbors + 2 * addresses;
+        let interfaces = config.interfaces.len() + limits.sub_interfaces as usize;
         let capacity = Capacity {
-            interfaces: config.interfaces.len(),
+            interfaces,
             // Each interface may have a link-local one of its own making.
-            addresses: addresses + config.interfaces.len(),
+            addresses: addresses + interfaces,
             routes4: fib_routes4,
             routes6: fib_routes6,
             neighbors,
@@ -221,7 +222,7 @@ impl Plan {
             pools: 1,
         };
         // As many again, for those that wait until all workers have passed.
-        let adjacencies = 2 * (neighbors + 2 * addresses + config.interfaces.len()) + 64;
+        let adjacencies = 2 * (neighbors + 2 * addresses + 2 * interfaces) + 64;
         let pool = PoolPlan {
             count: limits.packet_buffers,
             cache_size: CACHE_SIZE,
@@ -343,7 +344,12 @@ fn parts(
     pool: &PoolPlan,
 ) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
-    let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES;
+    let bonds = config
+        .interfaces
+        .iter()
+        .filter_map(|interface| interface.bond.as_ref());
+    let members: usize = bonds.map(|bond| bond.members.len()).sum();
+    let own = DPDK_BYTES + workers * WORKER_BYTES + ports * PORT_BYTES + members * MEMBER_BYTES;
     [
         ("tbl24 of the route lookup", TBL24_ENTRIES * 4),
         ("its tbl8 groups", tbl8_groups * GROUP_ENTRIES * 4),
@@ -362,6 +368,8 @@ const DPDK_BYTES: usize = 8 << 20;
 const WORKER_BYTES: usize = 1 << 20;
 /// Queues and driver state of a port.
 const PORT_BYTES: usize = 1 << 20;
+/// Queues of a member of a bond, and the pool that DPDK makes for its LACP packets.
+const MEMBER_BYTES: usize = 8 << 20;
 
 /// Bytes in megabytes, rounded up.
 fn megabytes(bytes: usize) -> usize {

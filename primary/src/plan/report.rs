@@ -34,14 +34,16 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}",
+                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}, \
+                 sub_interfaces {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
                 limits.neighbors,
                 limits.addresses,
                 limits.packet_buffers,
-                limits.attachments
+                limits.attachments,
+                limits.sub_interfaces
             ),
         );
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {
@@ -82,6 +84,20 @@ impl Plan {
                 format!(
                     "{}: {}, mtu {}, {addresses}",
                     interface.name, interface.device, interface.mtu
+                ),
+            );
+        }
+        for vlan in &config.sub_interfaces {
+            line(
+                "sub-interface",
+                format!(
+                    "{}: {} id {} on {}, mtu {}, addresses: {}",
+                    vlan.name,
+                    vlan.protocol.name(),
+                    vlan.id,
+                    vlan.link,
+                    vlan.mtu,
+                    vlan.addresses.len()
                 ),
             );
         }

@@ -118,15 +118,18 @@ fn memory_is_on_the_nodes_of_the_workers() {
 
 #[test]
 fn tables_have_room_for_what_addresses_and_neighbours_make() {
-    let plan = plan("limits = { routes4 = 1000, routes6 = 500, neighbors = 100, addresses = 10 }").unwrap();
+    let plan = plan(
+        "limits = { routes4 = 1000, routes6 = 500, neighbors = 100, addresses = 10, sub_interfaces = 3 }",
+    )
+    .unwrap();
     assert_eq!(plan.fib_routes4, 1000 + 100 + 40);
     assert_eq!(plan.capacity.routes4, plan.fib_routes4);
     // An IPv6 address makes a local and a connected route, and its interface a link-local address.
     assert_eq!(plan.fib_routes6, 500 + 100 + 20);
     assert_eq!(plan.capacity.routes6, plan.fib_routes6);
     assert_eq!(plan.fib6_words, fib::words6(plan.fib_routes6));
-    assert_eq!(plan.capacity.addresses, 10 + 2);
-    assert_eq!((plan.capacity.interfaces, plan.capacity.workers), (2, 1));
+    assert_eq!(plan.capacity.addresses, 10 + 5);
+    assert_eq!((plan.capacity.interfaces, plan.capacity.workers), (5, 1));
     // Each neighbour, and for each address its local and its connected route.
     assert!(plan.adjacencies >= 100 + 2 * 10 + 4);
     assert_eq!(plan.tbl8_groups, 1000 / 4 + 1024);

@@ -167,7 +167,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .iter()
                 .filter(|own| own.is_preferred() && !own.is_link_local())
         };
-        for (index, interface) in (0..).zip(&self.interfaces) {
+        for (index, interface) in self.interfaces.indexed() {
             let of = |own: bool| {
                 in_use()
                     .filter(move |address| (address.interface == index) == own)

@@ -135,13 +135,20 @@ impl Candidates {
         }
     }
 
-    /// The route that counts for exactly this prefix.
-    pub(super) fn best(&self, prefix: IpNet) -> Option<Candidate> {
-        self.own(prefix).or_else(|| self.given(prefix))
+    /// The route that counts for exactly this prefix, of those whose target `counts`.
+    pub(super) fn best(&self, prefix: IpNet, counts: impl Fn(Target) -> bool) -> Option<Candidate> {
+        let counts = |route: &Candidate| counts(route.target);
+        self.own(prefix)
+            .filter(counts)
+            .or_else(|| self.given(prefix).filter(counts))
     }
 
-    /// The route of the longest prefix that holds `address`.
-    pub(super) fn longest(&self, address: IpAddr) -> Option<(IpNet, Candidate)> {
+    /// The route of the longest prefix that holds `address`, of those whose target `counts`.
+    pub(super) fn longest(
+        &self,
+        address: IpAddr,
+        counts: impl Fn(Target) -> bool,
+    ) -> Option<(IpNet, Candidate)> {
         let lengths: &[usize] = match address {
             IpAddr::V4(_) => &self.lengths4,
             IpAddr::V6(_) => &self.lengths6,
@@ -153,8 +160,14 @@ impl Candidates {
             .filter(|(count, _)| **count > 0)
             .find_map(|(_, length)| {
                 let prefix = IpNet::new(address, length).ok()?.trunc();
-                Some((prefix, self.best(prefix)?))
+                Some((prefix, self.best(prefix, &counts)?))
             })
+    }
+
+    /// The prefixes of own routes whose target is so.
+    pub(super) fn own_where(&self, mut wanted: impl FnMut(Target) -> bool) -> Vec<IpNet> {
+        let found = self.own.iter().filter(|(_, route)| wanted(route.target));
+        found.map(|(prefix, _)| *prefix).collect()
     }
 
     /// The given routes whose target is so, in order.
@@ -215,7 +228,10 @@ mod tests {
         };
         candidates.set_given(prefix, route(Target::Blackhole));
         candidates.set_own(prefix, route(Target::Glean(1)));
-        let found = |candidates: &Candidates| candidates.longest(address).map(|(_, route)| route.target);
+        let found = |candidates: &Candidates| {
+            let longest = candidates.longest(address, |_| true);
+            longest.map(|(_, route)| route.target)
+        };
         assert_eq!(found(&candidates), Some(Target::Glean(1)));
         candidates.set_own(prefix, None);
         assert_eq!(found(&candidates), Some(Target::Blackhole));

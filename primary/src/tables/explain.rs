@@ -15,7 +15,7 @@ use crate::adjacency::{self, Adjacency};
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Looks `destination` up as a worker would, and says what it found and what a packet would meet.
     pub fn route_get(&self, destination: IpAddr) -> RouteExplanation {
-        let route = self.candidates.longest(destination);
+        let route = self.longest(destination);
         let neighbor = route
             .and_then(|(_, route)| self.neighbor_towards(route.target, destination))
             .and_then(|id| self.neighbors.get(id));
@@ -52,22 +52,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let adjacency = self.adjacencies.get(self.fib.lookup(destination));
         let next_hop = neighbor.map_or(destination, |neighbor| neighbor.address);
         let name = |interface: u16| self.interface_name(interface);
-        let down = |interface: u16| {
-            let is_up = self
-                .interfaces
-                .get(usize::from(interface))
-                .is_some_and(|interface| interface.is_up());
-            if is_up {
-                ""
-            } else {
-                ", but the interface is down: packets are dropped"
-            }
-        };
         match adjacency {
             _ if is_link_local(destination) => {
                 "a link-local address: packets for it never leave the link that they are on".to_owned()
             }
-            Adjacency::NoRoute => "no route leads there: packets are dropped".to_owned(),
+            Adjacency::NoRoute => match self.candidates.longest(destination, |_| true) {
+                None => "no route leads there: packets are dropped".to_owned(),
+                Some((prefix, _)) => {
+                    format!(
+                        "the interface of the route to {prefix} is down, and no other leads there: packets are dropped"
+                    )
+                }
+            },
             Adjacency::Blackhole => "the route is a blackhole: packets are dropped".to_owned(),
             Adjacency::Local { interface } => {
                 format!("an address of the gateway itself, on {}", name(interface))
@@ -79,21 +75,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 format!("the network or broadcast address of a subnet of {interface}: packets are dropped")
             }
             Adjacency::Glean { interface } => format!(
-                "on the link of {}: the first packet waits while {destination} is asked for its MAC address{}",
-                name(interface),
-                down(interface)
+                "on the link of {}: the first packet waits while {destination} is asked for its MAC address",
+                name(interface)
             ),
             Adjacency::Incomplete { interface } => {
                 format!(
-                    "packets wait until {next_hop} on {} has told its MAC address{}",
-                    name(interface),
-                    down(interface)
+                    "packets wait until {next_hop} on {} has told its MAC address",
+                    name(interface)
                 )
             }
             Adjacency::Failed { interface } => format!(
-                "{next_hop} on {} does not answer: packets are dropped until it is asked again{}",
-                name(interface),
-                down(interface)
+                "{next_hop} on {} does not answer: packets are dropped until it is asked again",
+                name(interface)
             ),
             Adjacency::Forward { interface, mac } => {
                 let probing = neighbor.is_some_and(|neighbor| neighbor.shown == NeighborState::Probe);
@@ -103,9 +96,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     ""
                 };
                 format!(
-                    "packets leave by {} to {next_hop} at {mac}{doubt}{}",
-                    name(interface),
-                    down(interface)
+                    "packets leave by {} to {next_hop} at {mac}{doubt}",
+                    name(interface)
                 )
             }
         }

@@ -6,6 +6,9 @@
 //! A neighbour's host route counts only where the route of its address leads to its link anyway: neither ARP nor neighbour
 //! discovery must pull an address out of a route that an operator has put over part of a subnet.
 //!
+//! A route counts only while the interface that it leads out of is up: set up, with a carrier. Until then packets go the way
+//! of the next one. The gateway's own addresses answer all the same.
+//!
 //! Link-local addresses are on every link and so in no FIB: packets for them never leave theirs.
 
 use std::net::IpAddr;
@@ -14,8 +17,9 @@ use fib::NextHop;
 use ipnet::IpNet;
 
 use super::Tables;
-use super::candidates::Target;
+use super::candidates::{Candidate, Target};
 use super::fibs::FibRefusal;
+use super::interfaces::Interface;
 use super::neighbor_set::NeighborId;
 use super::own_address::OwnAddress;
 use crate::adjacency;
@@ -24,7 +28,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Brings the FIB in line with the routes for `prefix`, and with the neighbours in it. Fails only where something
     /// is to be added.
     pub(super) fn refresh(&mut self, prefix: IpNet) -> Result<(), FibRefusal> {
-        if self.candidates.best(prefix).is_some() {
+        if self.best(prefix).is_some() {
             self.refresh_entry(prefix)?;
             self.refresh_hosts(prefix);
             Ok(())
@@ -68,12 +72,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     fn wanted_entry(&self, prefix: IpNet) -> Option<NextHop> {
         if prefix.prefix_len() < prefix.max_prefix_len() {
-            return self
-                .candidates
-                .best(prefix)
-                .and_then(|route| self.next_hop(route.target));
+            return self.best(prefix).and_then(|route| self.next_hop(route.target));
         }
-        let (covering, route) = self.candidates.longest(prefix.addr())?;
+        let (covering, route) = self.longest(prefix.addr())?;
         if let Target::Glean(interface) = route.target
             && !is_link_local(prefix.addr())
             && let Some(id) = self.neighbors.find(interface, prefix.addr())
@@ -85,6 +86,48 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         } else {
             None
         }
+    }
+
+    /// The route in service for exactly this prefix.
+    fn best(&self, prefix: IpNet) -> Option<Candidate> {
+        self.candidates.best(prefix, |target| self.in_service(target))
+    }
+
+    /// The route in service of the longest prefix that holds `address`.
+    pub(super) fn longest(&self, address: IpAddr) -> Option<(IpNet, Candidate)> {
+        self.candidates.longest(address, |target| self.in_service(target))
+    }
+
+    /// Whether routes that lead there count.
+    pub(super) fn in_service(&self, target: Target) -> bool {
+        match target {
+            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => true,
+            Target::Glean(_) | Target::Via(_) => self
+                .leaves_by(target)
+                .and_then(|interface| self.interfaces.get(usize::from(interface)))
+                .is_some_and(Interface::is_up),
+        }
+    }
+
+    /// The interface that packets leave by which go there.
+    fn leaves_by(&self, target: Target) -> Option<u16> {
+        match target {
+            Target::Glean(interface) => Some(interface),
+            Target::Via(id) => Some(self.neighbors.get(id)?.interface),
+            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
+        }
+    }
+
+    /// Takes the routes that lead out of an interface into service or out of it, as it is up or not. Gives how many found no room
+    /// in the FIB.
+    pub(super) fn refresh_interface(&mut self, interface: u16) -> usize {
+        let by_it = |target| self.leaves_by(target) == Some(interface);
+        let mut prefixes = self.candidates.own_where(by_it);
+        prefixes.extend(self.candidates.given_where(|_, target| by_it(target)));
+        let refused = prefixes
+            .into_iter()
+            .filter(|prefix| self.refresh(*prefix).is_err());
+        refused.count()
     }
 
     fn next_hop(&self, target: Target) -> Option<NextHop> {
@@ -120,7 +163,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Whether packets for `address` leave by `interface` to the destination itself.
     pub(super) fn leads_to_link(&self, interface: u16, address: IpAddr) -> bool {
         self.candidates
-            .longest(address)
+            .longest(address, |_| true)
             .is_some_and(|(_, route)| route.target == Target::Glean(interface))
     }
 

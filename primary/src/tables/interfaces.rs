@@ -1,8 +1,9 @@
 //! Interfaces: their names, MAC addresses, and whether they are up. A down interface keeps its addresses, routes and
-//! neighbours; workers drop what would leave by it.
+//! neighbours; its routes do not count until it is up again.
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use control::event::Event;
@@ -11,12 +12,12 @@ use fib::NextHop;
 use packet::MacAddress;
 use shm::records::{self, OffloadHint, from_text};
 
-use super::Tables;
 use super::refusal::{list, refuse};
+use super::{Action, Tables};
 use crate::adjacency::{self, Adjacency, MAX_INTERFACES};
 use crate::sources::SourceAddresses;
 
-/// A port with an IP side.
+/// A port with an IP side, or a sub-interface of one.
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) mac: MacAddress,
@@ -28,12 +29,25 @@ pub(super) struct Interface {
     pub(super) glean: NextHop,
     /// What workers see of its addresses.
     pub(super) sources: Arc<SourceAddresses>,
+    /// What workers look at: whether it is set up, and what it was made on is.
+    up: Arc<AtomicBool>,
 }
 
 impl Interface {
-    /// Whether the operator has it up. The word of a link that comes up is late, so nothing waits for that to be sent.
+    /// Whether the operator has it up, and what it was made on. The word of a link that comes up is late, so nothing waits for
+    /// that to be sent.
     pub(super) fn is_admin_up(&self) -> bool {
-        self.record.admin_up != 0
+        self.up.load(Ordering::Relaxed)
+    }
+
+    /// What tools see of it.
+    pub(super) fn record(&self) -> &records::Interface {
+        &self.record
+    }
+
+    /// Of its record.
+    pub(super) fn slot(&self) -> u32 {
+        self.slot
     }
 
     /// Longest IP packet, bytes.
@@ -48,8 +62,8 @@ impl Interface {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Adds an interface; gives its index, which counts from 0 in the order of adding. Name, MAC address and state are
-    /// those of the record.
+    /// Adds an interface; gives its index, which is that of its record. As long as none is deleted, they count from 0 in the
+    /// order of adding. Name, MAC address and state are those of the record.
     pub fn add_interface(&mut self, record: records::Interface) -> Result<u16, ControlError> {
         let name = from_text(&record.name);
         if self.interfaces.iter().any(|interface| interface.name == name) {
@@ -61,24 +75,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let full = || {
             refuse(
                 ErrorCode::LimitReached,
-                format!("there is no room for the interface '{name}'"),
+                format!("there is no room for the interface '{name}': raise sub_interfaces in [limits]"),
             )
         };
-        let index = u16::try_from(self.interfaces.len()).map_err(|_| full())?;
-        if usize::from(index) >= MAX_INTERFACES {
-            return Err(full());
-        }
+        let slot = self.published.interfaces.insert(&record).ok_or_else(full)?;
+        let interface = u16::try_from(slot).unwrap_or(u16::MAX);
         let mut fixed = |adjacency| {
             self.adjacencies
                 .allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
-                .ok_or_else(full)
+                .filter(|_| usize::from(interface) < MAX_INTERFACES)
         };
-        let local = fixed(Adjacency::Local { interface: index })?;
-        let glean = fixed(Adjacency::Glean { interface: index })?;
-        let slot = self.published.interfaces.insert(&record).ok_or_else(full)?;
+        let (local, glean) = (
+            fixed(Adjacency::Local { interface }),
+            fixed(Adjacency::Glean { interface }),
+        );
+        let (Some(local), Some(glean)) = (local, glean) else {
+            self.published.interfaces.remove(slot);
+            return Err(full());
+        };
         let mac = MacAddress(record.mac);
         self.jitter.stir(mac);
-        self.interfaces.push(Interface {
+        let added = Interface {
             name,
             mac,
             record,
@@ -86,8 +103,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             local,
             glean,
             sources: Arc::default(),
-        });
-        Ok(index)
+            up: Arc::new(AtomicBool::new(record.admin_up != 0)),
+        };
+        self.interfaces.insert(interface, added);
+        Ok(interface)
     }
 
     /// Notes whether the interface carries packets, and at how many megabit per second (0: unknown). Gives whether
@@ -111,8 +130,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// The index of the interface of this name.
     pub fn interface_index(&self, name: &str) -> Result<u16, ControlError> {
-        match (0..)
-            .zip(&self.interfaces)
+        match self
+            .interfaces
+            .indexed()
             .find(|(_, interface)| interface.name == name)
         {
             Some((index, _)) => Ok(index),
@@ -145,6 +165,47 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.interfaces
             .get(usize::from(interface))
             .map(|interface| interface.sources.clone())
+    }
+
+    /// A worker's view of whether an interface is up.
+    pub fn up_flag(&self, interface: u16) -> Option<Arc<AtomicBool>> {
+        self.interfaces
+            .get(usize::from(interface))
+            .map(|interface| interface.up.clone())
+    }
+
+    /// Longest IP packet of an interface, bytes.
+    pub fn interface_mtu(&self, interface: u16) -> Option<u16> {
+        self.interfaces.get(usize::from(interface)).map(Interface::mtu)
+    }
+
+    /// Brings what workers see of whether an interface is up, and those made on it, in line with its record and with what it
+    /// was made on.
+    pub(super) fn refresh_up(&self, interface: u16) {
+        let below = self.sub_interface(interface).map(|sub| sub.parent);
+        let below = below.and_then(|parent| self.interfaces.get(usize::from(parent)));
+        let carried = below.is_none_or(Interface::is_admin_up);
+        if let Some(interface) = self.interfaces.get(usize::from(interface)) {
+            let up = interface.record.admin_up != 0 && carried;
+            interface.up.store(up, Ordering::Relaxed);
+        }
+        let above: Vec<u16> = self.children(interface).map(|(child, _)| child).collect();
+        for child in above {
+            self.refresh_up(child);
+        }
+    }
+
+    /// Tells of an interface's state.
+    pub(super) fn tell_link(&mut self, interface: u16) {
+        let Some(interface) = self.interfaces.get(usize::from(interface)) else {
+            return;
+        };
+        let event = Event::Link {
+            interface: interface.name.clone(),
+            admin_up: interface.record.admin_up != 0,
+            link_up: interface.record.link_up != 0,
+        };
+        self.tell(event);
     }
 
     /// Fails unless there is an interface of that index.
@@ -189,23 +250,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if !self.change_record(index, change) {
             return false;
         }
+        self.refresh_up(index);
         let Some(interface) = self.interfaces.get(usize::from(index)) else {
             return false;
         };
-        let record = interface.record;
-        let came_up = interface.is_up() && (before.admin_up == 0 || before.link_up == 0);
+        let (record, is_up) = (interface.record, interface.is_up());
+        let was_up = before.admin_up != 0 && before.link_up != 0;
         if (before.admin_up, before.link_up) != (record.admin_up, record.link_up) {
-            let (admin_up, link_up) = (record.admin_up != 0, record.link_up != 0);
-            let interface = interface.name.clone();
-            self.tell(Event::Link {
-                interface,
-                admin_up,
-                link_up,
-            });
+            self.tell_link(index);
         }
-        if came_up {
+        if is_up != was_up {
+            let refused = self.refresh_interface(index);
+            if refused > 0 {
+                self.actions.push(Action::RoutesRefused {
+                    interface: index,
+                    routes: refused,
+                });
+            }
+        }
+        if is_up && !was_up {
             self.announce_all(index, now);
             self.link_returned(index, now);
+        }
+        let above: Vec<u16> = self.children(index).map(|(child, _)| child).collect();
+        for child in above {
+            self.set_link(child, is_up, record.speed_mbps, now);
         }
         true
     }

@@ -19,6 +19,7 @@ mod candidates;
 mod explain;
 mod fibs;
 mod forwarding;
+mod interface_set;
 mod interfaces;
 mod nd;
 mod neighbor_set;
@@ -29,6 +30,7 @@ mod reachability;
 mod refusal;
 mod resolution;
 mod routes;
+mod sub_interfaces;
 #[cfg(test)]
 mod tests;
 mod timers;
@@ -45,11 +47,12 @@ use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
 pub use arp::ArpVerdict;
 use candidates::Candidates;
 pub use fibs::{FibRefusal, Fibs};
-use interfaces::Interface;
+use interface_set::InterfaceSet;
 use neighbor_set::NeighborSet;
 use own_address::OwnAddress;
 use publish::Published;
 pub use refusal::NeighborRefusal;
+pub use sub_interfaces::NewSubInterface;
 use timers::{Jitter, Timer, Timers};
 
 /// The shortest time between two reports of the same trouble: RFC 5227's `DEFEND_INTERVAL`.
@@ -90,6 +93,13 @@ pub enum Action {
         address: IpAddr,
         /// Who claims it.
         mac: MacAddress,
+    },
+    /// Routes that should count again, since their interface is up, found no room in the FIB any more.
+    RoutesRefused {
+        /// The interface.
+        interface: u16,
+        /// How many.
+        routes: usize,
     },
     /// A neighbour was needed for a packet and could not be had. At most one per ten seconds.
     NeighborRefused {
@@ -162,7 +172,9 @@ pub struct Tables<F, A> {
     adjacencies: AdjacencyWriter<A>,
     published: Published,
     limits: Limits,
-    interfaces: Vec<Interface>,
+    interfaces: InterfaceSet,
+    /// Slots of those that workers may still know of.
+    deleted_interfaces: Vec<u32>,
     addresses: Vec<OwnAddress>,
     candidates: Candidates,
     neighbors: NeighborSet<IpAddr>,
@@ -196,7 +208,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             adjacencies,
             published,
             limits,
-            interfaces: Vec::new(),
+            interfaces: InterfaceSet::default(),
+            deleted_interfaces: Vec::new(),
             addresses: Vec::new(),
             candidates: Candidates::new(),
             neighbors: NeighborSet::new(),

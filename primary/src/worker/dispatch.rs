@@ -3,8 +3,8 @@
 use dpdk::{Mbuf, MbufBatch};
 use shm::{DropReason, InterfaceCounter};
 
-use super::Engine;
 use super::waiting::Awaited;
+use super::{Engine, ingress_of};
 use crate::adjacency;
 use crate::path::{BURST, Disposition, Note, errors};
 
@@ -29,7 +29,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();
         let mut waited = false;
-        for (mbuf, note) in batch.drain().zip(notes) {
+        for (mut mbuf, note) in batch.drain().zip(notes) {
+            let mut ingress = ingress;
+            if let Some(sub_interface) = note.sub_interface() {
+                self.received_tagged(sub_interface, &mut mbuf);
+                ingress = sub_interface;
+            }
             let result = match note.disposition {
                 Disposition::Drop(reason) => Err((mbuf, reason)),
                 Disposition::Arp if !self.policers.arp.admit(ingress, now) => {
@@ -62,7 +67,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         if !discovery.is_empty() {
-            self.punt(ingress, &mut discovery);
+            self.punt(&mut discovery);
         }
     }
 
@@ -100,8 +105,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));
         }
-        self.transmit
-            .push(interface, mbuf, &self.counters)
+        self.send(interface, mbuf)
             .map_err(|mbuf| (mbuf, DropReason::TxFull))?;
         if note.echo_reply {
             self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
@@ -110,12 +114,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>) {
-        let taken = self.discovery.enqueue(discovery);
-        self.counters
-            .add(ingress, InterfaceCounter::Delivered, taken as u64);
-        self.counters
-            .drop(ingress, DropReason::PuntRingFull, discovery.len() as u64);
+    fn punt(&mut self, discovery: &mut MbufBatch<BURST>) {
+        // The packets of a burst may be of several interfaces, and those that are taken are gone.
+        let ingress = |mbuf: &Mbuf| ingress_of(&self.interface_of_port, mbuf).unwrap_or_default();
+        for mbuf in discovery.iter() {
+            self.counters.add(ingress(mbuf), InterfaceCounter::Delivered, 1);
+        }
+        self.discovery.enqueue(discovery);
+        for mbuf in discovery.iter() {
+            self.counters.sub(ingress(mbuf), InterfaceCounter::Delivered, 1);
+            self.counters.drop(ingress(mbuf), DropReason::PuntRingFull, 1);
+        }
         self.doorbell.ring();
     }
 }

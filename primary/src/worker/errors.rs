@@ -25,7 +25,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::Originated, 1);
         let reason = match in_front(mbuf, &error) {
             None => DropReason::NoBuffer,
-            Some(mbuf) => match self.transmit.push(ingress, mbuf, &self.counters) {
+            Some(mbuf) => match self.send(ingress, mbuf) {
                 Ok(()) => return,
                 Err(_mbuf) => DropReason::TxFull,
             },

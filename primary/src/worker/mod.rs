@@ -14,9 +14,11 @@ mod dispatch;
 pub mod doorbell;
 mod errors;
 mod idle;
+mod links;
 mod policer;
 mod tools;
 mod transmit;
+mod vlan;
 mod waiting;
 
 use std::sync::Arc;
@@ -31,10 +33,12 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
 use self::doorbell::Doorbell;
 use self::idle::Idle;
+pub use self::links::{LinkControl, LinkNews, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
+pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
@@ -91,8 +95,10 @@ pub struct Worker<F, A> {
     pub idle: IdlePolicy,
     /// Set when the primary ends.
     pub stop: Arc<AtomicBool>,
-    /// Interface by DPDK port id.
+    /// Interface by DPDK port id, and beyond those each sub-interface by its own index.
     pub interface_of_port: Vec<u16>,
+    /// Sub-interfaces that come and go.
+    pub links: LinkNews,
     /// Its part in captures.
     pub taps: Taps,
     /// Its part in tools that decide about packets.
@@ -123,6 +129,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         };
         let mut entries = self.entries;
         let mut originated = self.originated;
+        let mut links = self.links;
         let mut checkpoint = self.checkpoint;
         let mut idle = Idle::new(self.idle);
         let mut tally = Tally::new();
@@ -132,6 +139,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
             checkpoint.pass();
+            links.take(&mut engine.stages.interfaces, &engine.counters);
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }

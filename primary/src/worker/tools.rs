@@ -8,6 +8,7 @@ use shm::{DropReason, InterfaceCounter};
 
 use super::Engine;
 use super::dispatch::Refused;
+use super::vlan::mark;
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
@@ -92,7 +93,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (mbuf, interface, stage)
             }
             HandedBack::Send(stage, interface, length) => {
-                let Some(port) = self.ports.get(usize::from(interface)).copied() else {
+                let port = self.stages.interfaces.port_of(interface);
+                let Some(port) = self.ports.get(usize::from(port)).copied() else {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
                     return self.counters.drop(0, DropReason::PuntInterface, 1);
@@ -100,6 +102,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 let mbuf = self.pool.alloc().and_then(|mut mbuf| {
                     mbuf.set_port(port);
+                    if self.stages.interfaces.sub_interface(interface).is_some() {
+                        mark(interface, &mut mbuf);
+                    }
                     mbuf.append(self.consumers.bytes(length)).ok().map(|()| mbuf)
                 });
                 match mbuf {
@@ -121,11 +126,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let note = match stage {
-            Stage::Input if usize::from(interface) >= self.ports.len() => {
+            Stage::Input if self.stages.interfaces.get(usize::from(interface)).is_none() => {
                 Note::of(Disposition::Drop(DropReason::PuntInterface), mbuf.len())
             }
             // Asks no tool again: that is the mark against loops.
-            Stage::Input => self.stages.run_one(interface, mbuf.data_mut()),
+            // A frame of a sub-interface has its tags.
+            Stage::Input => {
+                let port = self.stages.interfaces.port_of(interface);
+                self.stages.run_one(port, mbuf.data_mut())
+            }
             Stage::Output => {
                 let refusal = self.stages.refusal(interface, mbuf.len());
                 let disposition = refusal.map_or(Disposition::Transmit(interface), Disposition::Drop);

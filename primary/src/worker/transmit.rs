@@ -18,6 +18,9 @@ const BATCH: usize = 64;
 pub enum Exit {
     /// By a transmit queue of this worker.
     Queue(TxQueue),
+    /// By a transmit queue of this worker that is asked each round whether there is something to send or not: the bond
+    /// sends its LACP packets then, and must ten times a second.
+    Lacp(TxQueue),
     /// By a transmit queue of another worker, who takes them from this ring.
     HandOver(MbufProducer),
 }
@@ -48,7 +51,13 @@ impl Transmit {
         Self { interfaces, taps }
     }
 
-    /// Takes a packet for an interface, or gives it back when the device is behind or there is no such interface.
+    /// Whether an interface is that of a port, by which packets leave as they are.
+    #[inline]
+    pub(super) fn has(&self, interface: u16) -> bool {
+        usize::from(interface) < self.interfaces.len()
+    }
+
+    /// Takes a packet for the interface of a port, or gives it back when the device is behind or there is no such interface.
     #[inline]
     pub(super) fn push(&mut self, interface: u16, mbuf: Mbuf, counters: &CounterBlock) -> Result<(), Mbuf> {
         let Some(out) = self.interfaces.get_mut(usize::from(interface)) else {
@@ -95,7 +104,7 @@ impl Transmit {
     #[inline]
     pub(super) fn flush(&mut self, counters: &CounterBlock) {
         for (interface, out) in (0..).zip(&mut self.interfaces) {
-            if !out.batch.is_empty() {
+            if !out.batch.is_empty() || matches!(out.exit, Exit::Lacp(_)) {
                 out.flush(interface, counters, &mut self.taps);
             }
         }
@@ -113,7 +122,7 @@ impl Interface {
     #[inline]
     fn flush(&mut self, interface: u16, counters: &CounterBlock, taps: &mut Taps) {
         match &mut self.exit {
-            Exit::Queue(queue) => {
+            Exit::Queue(queue) | Exit::Lacp(queue) => {
                 taps.observe(
                     interface,
                     Way::Tx,

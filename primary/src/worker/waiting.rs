@@ -139,7 +139,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
                 continue;
             }
-            let note = self.stages.run_one(ingress, mbuf.data_mut());
+            let port = self.stages.interfaces.port_of(ingress);
+            let note = self.stages.run_one(port, mbuf.data_mut());
             if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
                 self.refuse(ingress, mbuf, reason, note.detail, now);
             }

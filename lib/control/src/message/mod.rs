@@ -92,6 +92,24 @@ pub enum Request {
         /// Up or down.
         up: bool,
     },
+    /// Make a sub-interface.
+    LinkAdd {
+        /// Its name; by default that of `link`, a dot and `id`.
+        name: Option<String>,
+        /// The interface to make it on.
+        link: String,
+        /// The EtherType of its tag.
+        protocol: VlanProtocol,
+        /// Its VLAN identifier, 1 to 4094.
+        id: u16,
+        /// Longest IP packet; that of `link` by default, and at most.
+        mtu: Option<u16>,
+    },
+    /// Delete a sub-interface, with its addresses and routes and the sub-interfaces made on it.
+    LinkDelete {
+        /// Name of the interface.
+        interface: String,
+    },
     /// What the log levels are.
     LogShow,
     /// Set the level of a module, or of all that have none of their own when `module` is `None`.
@@ -149,6 +167,48 @@ pub enum Reply {
     PuntStarted(CaptureStarted),
     /// To [`Request::PuntShow`].
     Punts(Vec<PuntInfo>),
+}
+
+/// Whose tags the frames of a sub-interface have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum VlanProtocol {
+    /// IEEE 802.1Q customer tags, EtherType 0x8100.
+    Dot1q,
+    /// IEEE 802.1ad service tags, EtherType 0x88a8.
+    Dot1ad,
+}
+
+impl VlanProtocol {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Dot1q, Self::Dot1ad];
+
+    /// The name as configuration and command line have it, and `ip link`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Dot1q => "802.1q",
+            Self::Dot1ad => "802.1ad",
+        }
+    }
+
+    /// By the EtherType of its tags.
+    pub fn of_ethertype(ethertype: u16) -> Option<Self> {
+        match ethertype {
+            0x8100 => Some(Self::Dot1q),
+            0x88a8 => Some(Self::Dot1ad),
+            _ => None,
+        }
+    }
+}
+
+impl std::str::FromStr for VlanProtocol {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|protocol| protocol.name().eq_ignore_ascii_case(text))
+            .ok_or_else(|| format!("'{text}' is no protocol of VLANs: use 802.1q or 802.1ad"))
+    }
 }
 
 /// A route to add.

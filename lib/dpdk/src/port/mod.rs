@@ -33,6 +33,12 @@ impl PortId {
         self.0
     }
 
+    /// The `index`th of the numbers that no port has, all being beyond those of ports: for packets that came in by something
+    /// of the program's own. `index` is less than 0xff00.
+    pub const fn beyond_ports(index: u16) -> Self {
+        Self(dpdk_sys::RTE_MAX_ETHPORTS as u16 + index)
+    }
+
     /// None for the number that stands for no port.
     #[inline]
     pub(crate) fn from_raw(port: u16) -> Option<Self> {

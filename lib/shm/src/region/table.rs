@@ -55,6 +55,13 @@ impl<T: Record> SlotTable<T> {
         }
     }
 
+    /// Empties the slot, and keeps it from being used again until it is [removed](Self::remove).
+    pub fn hide(&mut self, slot: u32) {
+        if let Some(cells) = self.placed.slot(self.shared.words(), slot as usize) {
+            slot::write(cells, None);
+        }
+    }
+
     /// Empties the slot.
     pub fn remove(&mut self, slot: u32) {
         if let Some(cells) = self.placed.slot(self.shared.words(), slot as usize) {

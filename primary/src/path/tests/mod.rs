@@ -4,6 +4,7 @@ mod errors;
 mod ip4;
 mod ip6;
 mod usual;
+mod vlan;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -112,6 +113,8 @@ impl Bench {
                 kernel_device,
                 up: up[index].clone(),
                 sources: Arc::default(),
+                any_tpid: false,
+                sub: None,
             })
             .collect::<Vec<_>>();
         let own = ["192.168.1.1/24", "2001:db8:1::1/64"].map(|net| net.parse().unwrap());

@@ -4,6 +4,7 @@ mod addresses;
 mod arp;
 mod limits;
 mod link6;
+mod link_state;
 mod model;
 mod nd;
 mod neighbors;
@@ -12,6 +13,7 @@ mod properties;
 mod routes;
 mod routes6;
 mod steps;
+mod sub_interfaces;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -75,9 +77,9 @@ impl Gateway {
         let routes4 = limits.routes4 + 4 * limits.addresses;
         let routes6 = limits.routes6 + 2 * limits.addresses;
         let capacity = Capacity {
-            interfaces: 2,
+            interfaces: 4,
             // Each interface may have a link-local one of its own making.
-            addresses: limits.addresses + 2,
+            addresses: limits.addresses + 4,
             routes4,
             routes6,
             neighbors: limits.neighbors,

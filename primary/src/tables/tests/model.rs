@@ -14,6 +14,8 @@ pub(super) struct Model {
     /// Those that were given.
     pub(super) addresses: Vec<(u16, IpNet)>,
     pub(super) routes: BTreeMap<IpNet, RouteTarget>,
+    /// Interfaces without a carrier.
+    pub(super) down: BTreeSet<u16>,
 }
 
 /// How far duplicate address detection got with the addresses, as tools see it.
@@ -105,6 +107,16 @@ impl Model {
         })
     }
 
+    /// Whether packets can go there: the interface that they would leave by is up.
+    fn counts(&self, way: Way) -> bool {
+        match way {
+            Way::Neighbor(interface, _) | Way::Plain(Adjacency::Glean { interface }) => {
+                !self.down.contains(&interface)
+            }
+            Way::Plain(_) => true,
+        }
+    }
+
     pub(super) fn way(
         &self,
         destination: IpAddr,
@@ -119,7 +131,9 @@ impl Model {
             .collect();
         let found = lengths.into_iter().rev().find_map(|length| {
             let prefix = IpNet::new(destination, length).ok()?.trunc();
-            self.own(prefix, states).or_else(|| self.given(prefix))
+            let counts = |way: &Way| self.counts(*way);
+            let own = self.own(prefix, states).filter(counts);
+            own.or_else(|| self.given(prefix).filter(counts))
         });
         match found {
             Some(Way::Plain(Adjacency::Glean { interface }))

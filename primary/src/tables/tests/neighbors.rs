@@ -240,7 +240,8 @@ fn a_failed_neighbor_is_asked_at_once_when_the_link_returns() {
     gateway.resolve(LAN, "10.0.0.7");
     gateway.tables.set_link(LAN, false, 0, gateway.now);
     gateway.pass(3);
-    assert_eq!(gateway.lookup("10.0.0.7"), Adjacency::Failed { interface: LAN });
+    assert_eq!(gateway.shown("10.0.0.7").unwrap().0, NeighborState::Failed);
+    assert_eq!(gateway.lookup("10.0.0.7"), Adjacency::NoRoute);
     gateway.tables.set_link(LAN, true, 0, gateway.now);
     assert_eq!(
         gateway.lookup("10.0.0.7"),

@@ -1,0 +1,86 @@
+//! Sub-interfaces come and go at run time.
+
+use std::time::{Duration, Instant};
+
+use control::message::{Answer, ControlError, ErrorCode, Reply};
+
+use super::Control;
+use crate::path::InterfaceView;
+use crate::start::{AdjacencyStorage, FibStorage};
+use crate::tables::{NewSubInterface, Tables};
+
+/// How long workers have to let go of a deleted interface before another can take its place. They sleep for less than a
+/// millisecond.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+impl Control<'_> {
+    pub(super) fn link_add(&mut self, new: &NewSubInterface) -> Answer {
+        self.let_go()?;
+        // What the last request took out of use may be needed now.
+        self.tables.reclaim(&self.quiescence);
+        let index = self.tables.add_sub_interface(new)?;
+        let Some(view) = sub_interface_view(&self.tables, index, |port| self.interfaces.get(port)) else {
+            return Err(ControlError::new(ErrorCode::Failed, "the interface has no port"));
+        };
+        self.interfaces.set(index, view);
+        self.counters.clear(index);
+        self.tell_workers(Some(index));
+        Ok(Reply::Done)
+    }
+
+    pub(super) fn link_delete(&mut self, name: &str, now: Duration) -> Answer {
+        self.let_go()?;
+        for index in self.tables.delete_sub_interface(name, now)? {
+            // What it still has to say, such as that its addresses are gone, is said before its tags are.
+            self.perform();
+            self.interfaces.remove(index);
+        }
+        self.tell_workers(None);
+        Ok(Reply::Done)
+    }
+
+    /// Makes the indices of deleted interfaces free, once all workers have taken all changes.
+    fn let_go(&mut self) -> Result<(), ControlError> {
+        let until = Instant::now() + PATIENCE;
+        loop {
+            let under_way: usize = self.links.iter_mut().map(|worker| worker.collect()).sum();
+            if under_way == 0 {
+                self.tables.free_indices();
+                return Ok(());
+            }
+            if Instant::now() >= until {
+                let room = self.links.iter_mut().all(|worker| worker.has_room());
+                if room && !self.tables.has_deleted_interfaces() {
+                    return Ok(());
+                }
+                return Err(ControlError::new(
+                    ErrorCode::Failed,
+                    "a worker has not taken the last change of interfaces yet: try again in a moment",
+                ));
+            }
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    fn tell_workers(&mut self, new: Option<u16>) {
+        for worker in &mut self.links {
+            worker.tell(self.interfaces.clone(), new);
+        }
+    }
+}
+
+/// A worker's view of a sub-interface, on ports whose views `port` knows.
+pub fn sub_interface_view<'v>(
+    tables: &Tables<FibStorage, AdjacencyStorage>,
+    index: u16,
+    port: impl FnOnce(usize) -> Option<&'v InterfaceView>,
+) -> Option<InterfaceView> {
+    let sub = tables.sub_interface(index)?;
+    Some(InterfaceView {
+        mtu: tables.interface_mtu(index)?,
+        up: tables.up_flag(index)?,
+        sources: tables.sources(index)?,
+        sub: Some(sub),
+        ..port(usize::from(sub.port))?.clone()
+    })
+}

@@ -1,0 +1,156 @@
+//! Sub-interfaces: which of them a tagged frame belongs to, IEEE 802.1Q clauses 6.9 and 9.
+//!
+//! ```text
+//!   port wan ─┬─ untagged, VLAN 0 ────────► wan
+//!             ├─ 802.1Q 100 ──────────────► wan.100
+//!             └─ 802.1ad 200, 802.1Q 7 ───► wan.200.7, a sub-interface of wan.200
+//! ```
+//!
+//! Tags of VLAN 0 carry a priority only and are passed over, wherever they stand. What leaves by a sub-interface is
+//! untagged until [`crate::worker`] hands it to the port.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use packet::EtherType;
+use packet::ethernet::{HEADER_LEN, VlanTag, VlanTags};
+
+use super::{InterfaceView, Note};
+
+/// What makes an interface a sub-interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SubInterface {
+    /// Index of the port's interface, by which its frames come and go.
+    pub port: u16,
+    /// Index of the interface that it was made on: the port's, or another sub-interface.
+    pub parent: u16,
+    /// The tags of its frames, outermost first.
+    pub tags: VlanTags,
+}
+
+/// All interfaces by index, and the sub-interfaces by their tags.
+#[derive(Clone, Debug, Default)]
+pub struct Interfaces {
+    views: Vec<InterfaceView>,
+    /// Sorted.
+    by_tags: Vec<(Key, u16)>,
+}
+
+/// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
+type Key = (u16, [(u16, u16); 2]);
+
+/// The key of frames with these tags; `None` where no tag names a VLAN.
+fn key(port: u16, tags: &VlanTags) -> Option<Key> {
+    let mut named = tags
+        .iter()
+        .filter(|tag| tag.vid() != 0)
+        .map(|tag| (tag.tpid.0, tag.vid()));
+    let outer = named.next()?;
+    Some((port, [outer, named.next().unwrap_or_default()]))
+}
+
+impl Interfaces {
+    /// These interfaces.
+    pub fn new(views: Vec<InterfaceView>) -> Self {
+        let mut interfaces = Self {
+            views,
+            by_tags: Vec::new(),
+        };
+        interfaces.sort();
+        interfaces
+    }
+
+    /// Puts an interface at an index, over what was there. Between the last index and this one there must be none.
+    pub fn set(&mut self, index: u16, view: InterfaceView) {
+        match self.views.get_mut(usize::from(index)) {
+            Some(place) => *place = view,
+            None => self.views.push(view),
+        }
+        self.sort();
+    }
+
+    /// Takes a sub-interface out: no frame belongs to it any more, and none leaves by it.
+    pub fn remove(&mut self, index: u16) {
+        self.by_tags.retain(|(_, there)| *there != index);
+        if let Some(view) = self.views.get_mut(usize::from(index)) {
+            // It still says which port its last packets came by.
+            view.up = Arc::new(AtomicBool::new(false));
+        }
+    }
+
+    fn sort(&mut self) {
+        let keys = (0..).zip(&self.views).filter_map(|(index, view)| {
+            let sub = view.sub?;
+            Some((key(sub.port, &sub.tags)?, index))
+        });
+        self.by_tags = keys.collect();
+        self.by_tags.sort_unstable();
+    }
+
+    /// An interface.
+    #[inline]
+    pub fn get(&self, index: usize) -> Option<&InterfaceView> {
+        self.views.get(index)
+    }
+
+    /// Why an interface is a sub-interface, if it is one.
+    pub fn sub_interface(&self, index: u16) -> Option<SubInterface> {
+        self.views.get(usize::from(index))?.sub
+    }
+
+    /// The interface of the port that frames of an interface come and go by: its own, where it is a port's.
+    pub fn port_of(&self, index: u16) -> u16 {
+        self.sub_interface(index).map_or(index, |sub| sub.port)
+    }
+
+    /// The sub-interface, and the interface it was made on, and so on to that of the port, which is left out.
+    pub fn chain(&self, index: u16) -> impl Iterator<Item = (u16, SubInterface)> + '_ {
+        let link = |index| Some((index, self.sub_interface(index)?));
+        std::iter::successors(link(index), move |(_, sub)| link(sub.parent))
+    }
+
+    /// The interface that frames with such tags belong to which came in by the port of interface `port`; `None` when
+    /// there is none.
+    pub(super) fn by_tags(&self, port: u16, tags: &VlanTags) -> Option<u16> {
+        let Some(key) = key(port, tags) else {
+            return Some(port);
+        };
+        let find = |key: Key| {
+            let place = self.by_tags.binary_search_by_key(&key, |(key, _)| *key).ok()?;
+            Some(self.by_tags.get(place)?.1)
+        };
+        find(key).or_else(|| {
+            if !self.get(usize::from(port))?.any_tpid {
+                return None;
+            }
+            let (port, [(_, outer), inner]) = key;
+            find((port, [(EtherType::SERVICE_VLAN.0, outer), inner]))
+        })
+    }
+}
+
+/// Takes the tags off a frame that is answered with its own bytes: they are written anew.
+pub(super) fn untag(packet: &mut [u8], note: &mut Note) {
+    let trim = usize::from(note.network).saturating_sub(HEADER_LEN);
+    if packet.len() >= HEADER_LEN + trim {
+        packet.copy_within(..HEADER_LEN - 2, trim);
+        note.trim = trim as u8;
+    }
+}
+
+/// Writes tags behind the MAC addresses of a frame that begins with as many free bytes as they take.
+pub fn write_tags(frame: &mut [u8], tags: &VlanTags) {
+    let length = tags.count() * packet::ethernet::TAG_LEN;
+    let addresses = HEADER_LEN - 2;
+    if frame.len() < addresses + length {
+        return;
+    }
+    frame.copy_within(length..length + addresses, 0);
+    let bytes = tags
+        .iter()
+        .flat_map(|VlanTag { tpid, tci }| [tpid.0, tci])
+        .flat_map(u16::to_be_bytes);
+    for (to, from) in frame.iter_mut().skip(addresses).zip(bytes) {
+        *to = from;
+    }
+}

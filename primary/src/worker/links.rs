@@ -1,0 +1,128 @@
+//! How workers learn of sub-interfaces that come or go: each gets all interfaces anew and hands the old ones back, so that
+//! it neither allocates nor frees.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+
+use shm::CounterBlock;
+
+use crate::path::Interfaces;
+
+/// Changes that a worker has not taken yet, at most.
+const DEPTH: usize = 64;
+
+struct Change {
+    interfaces: Interfaces,
+    /// The sub-interface that is new: another may have had its place, and its counts.
+    new: Option<u16>,
+}
+
+/// A worker's end.
+pub struct LinkNews {
+    changes: Receiver<Change>,
+    mail: Arc<AtomicBool>,
+    taken: SyncSender<Change>,
+}
+
+/// The control thread's end.
+pub struct LinkControl {
+    changes: SyncSender<Change>,
+    mail: Arc<AtomicBool>,
+    taken: Receiver<Change>,
+    /// Changes that were not handed back yet.
+    under_way: usize,
+}
+
+/// Both ends.
+pub fn news() -> (LinkControl, LinkNews) {
+    let (changes, told) = sync_channel(DEPTH);
+    let (hand_back, taken) = sync_channel(DEPTH);
+    let mail = Arc::new(AtomicBool::new(false));
+    let worker = LinkNews {
+        changes: told,
+        mail: mail.clone(),
+        taken: hand_back,
+    };
+    let control = LinkControl {
+        changes,
+        mail,
+        taken,
+        under_way: 0,
+    };
+    (control, worker)
+}
+
+impl LinkControl {
+    /// Gives the worker these interfaces, of which one may be new. To be called only when [`has_room`](Self::has_room).
+    pub fn tell(&mut self, interfaces: Interfaces, new: Option<u16>) {
+        if self.changes.try_send(Change { interfaces, new }).is_ok() {
+            self.under_way += 1;
+            self.mail.store(true, Ordering::Release);
+        }
+    }
+
+    /// Frees what the worker handed back; gives the number of changes that it still has to take.
+    pub fn collect(&mut self) -> usize {
+        self.under_way -= self.taken.try_iter().count().min(self.under_way);
+        self.under_way
+    }
+
+    /// Whether the worker can be told of one more change.
+    pub fn has_room(&mut self) -> bool {
+        self.collect() < DEPTH
+    }
+}
+
+impl LinkNews {
+    /// Takes what changed, if anything did.
+    #[inline]
+    pub(super) fn take(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) {
+        if self.mail.load(Ordering::Relaxed) {
+            self.take_changes(interfaces, counters);
+        }
+    }
+
+    #[cold]
+    fn take_changes(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) {
+        self.mail.store(false, Ordering::Relaxed);
+        // What was sent before the mark is seen with it; what comes later brings a mark of its own.
+        std::sync::atomic::fence(Ordering::SeqCst);
+        while let Ok(mut change) = self.changes.try_recv() {
+            std::mem::swap(interfaces, &mut change.interfaces);
+            if let Some(new) = change.new {
+                counters.clear(new);
+            }
+            // There is room for as many as can be under way.
+            let _ = self.taken.try_send(change);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_is_under_way_until_the_worker_has_taken_it() {
+        let (mut control, worker) = news();
+        assert!(control.has_room());
+        control.tell(Interfaces::default(), None);
+        assert_eq!(control.collect(), 1);
+        assert!(worker.mail.load(Ordering::Relaxed));
+        worker.taken.send(worker.changes.recv().unwrap()).unwrap();
+        assert_eq!(control.collect(), 0);
+    }
+
+    #[test]
+    fn a_worker_that_takes_nothing_is_told_only_so_much() {
+        let (mut control, worker) = news();
+        let told = (0..).take_while(|_| {
+            let room = control.has_room();
+            control.tell(Interfaces::default(), None);
+            room
+        });
+        assert_eq!(told.count(), DEPTH);
+        assert_eq!(worker.changes.try_iter().count(), DEPTH);
+    }
+}

@@ -1,0 +1,70 @@
+//! Packets of sub-interfaces: they come and go by a port, in frames with tags.
+//!
+//! They count on the port and on the sub-interface: `to_sub_interfaces` and `from_sub_interfaces` say how many of the
+//! port's went on to one or came from one, so that what came and what went still balance.
+
+use dpdk::{Mbuf, PortId};
+use shm::{CounterBlock, InterfaceCounter};
+
+use super::Engine;
+use crate::adjacency;
+use crate::path::{Interfaces, write_tags};
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Takes a packet for an interface, or gives it back when its device is behind or there is no such interface.
+    #[inline]
+    pub(super) fn send(&mut self, interface: u16, mbuf: Mbuf) -> Result<(), Mbuf> {
+        if self.transmit.has(interface) {
+            self.transmit.push(interface, mbuf, &self.counters)
+        } else {
+            self.send_tagged(interface, mbuf)
+        }
+    }
+
+    #[cold]
+    fn send_tagged(&mut self, interface: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
+        let bytes = mbuf.len();
+        let Some(port) = tag(&self.stages.interfaces, interface, &mut mbuf) else {
+            return Err(mbuf);
+        };
+        self.transmit.push(port, mbuf, &self.counters)?;
+        count_sent(&self.stages.interfaces, interface, bytes, &self.counters);
+        Ok(())
+    }
+
+    /// Notes that a received packet is one of a sub-interface.
+    #[cold]
+    pub(super) fn received_tagged(&mut self, interface: u16, mbuf: &mut Mbuf) {
+        mark(interface, mbuf);
+        for (index, sub) in self.stages.interfaces.chain(interface) {
+            self.counters.add(index, InterfaceCounter::RxPackets, 1);
+            self.counters
+                .add(index, InterfaceCounter::RxBytes, mbuf.len() as u64);
+            self.counters
+                .add(sub.parent, InterfaceCounter::ToSubInterfaces, 1);
+        }
+    }
+}
+
+/// Has the packet say that it came in by a sub-interface.
+pub(super) fn mark(interface: u16, mbuf: &mut Mbuf) {
+    mbuf.set_port(PortId::beyond_ports(interface));
+}
+
+/// Puts the tags of a sub-interface into a frame that has none; gives the interface of the port that it leaves by.
+/// `None`, and the frame as it was, where there is no such sub-interface or no room in front of the frame.
+pub fn tag(interfaces: &Interfaces, interface: u16, mbuf: &mut Mbuf) -> Option<u16> {
+    let sub = interfaces.sub_interface(interface)?;
+    mbuf.prepend(sub.tags.count() * packet::ethernet::TAG_LEN).ok()?;
+    write_tags(mbuf.data_mut(), &sub.tags);
+    Some(sub.port)
+}
+
+/// Counts a packet of `bytes`, without its tags, that left by a sub-interface.
+pub fn count_sent(interfaces: &Interfaces, interface: u16, bytes: usize, counters: &CounterBlock) {
+    for (index, sub) in interfaces.chain(interface) {
+        counters.add(index, InterfaceCounter::TxPackets, 1);
+        counters.add(index, InterfaceCounter::TxBytes, bytes as u64);
+        counters.add(sub.parent, InterfaceCounter::FromSubInterfaces, 1);
+    }
+}
