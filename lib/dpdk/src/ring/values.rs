@@ -30,9 +30,8 @@ pub struct Consumer<T> {
 /// compile:
 ///
 /// ```compile_fail,E0080
-/// # fn odd(eal: &dpdk::Eal) {
-/// let ends = dpdk::ring::spsc::<[u8; 3]>(eal, "odd", 8);
-/// # }
+/// let eal = dpdk::Eal::init::<&str>(&[]).unwrap();
+/// let ends = dpdk::ring::spsc::<[u8; 3]>(&eal, "odd", 8);
 /// ```
 pub fn spsc<T: Copy + Send + 'static>(
     eal: &Eal,
