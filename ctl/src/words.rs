@@ -19,6 +19,11 @@ impl<'a> Words<'a> {
             .ok_or_else(|| format!("{what} is missing"))
     }
 
+    /// The next word, if there is one.
+    pub(crate) fn next_if_any(&mut self) -> Option<&'a str> {
+        self.0.next().map(String::as_str)
+    }
+
     /// The value after a keyword, for which there may be several words.
     pub(crate) fn after(&mut self, keywords: &[&str], what: &str) -> Result<&'a str, String> {
         let expected = format!("'{} {what}'", keywords[0]);
@@ -32,14 +37,6 @@ impl<'a> Words<'a> {
     /// The interface after `dev`.
     pub(crate) fn device(&mut self) -> Result<String, String> {
         self.after(&["dev", "interface"], "IFACE").map(str::to_owned)
-    }
-
-    /// The interface after `dev`, unless nothing follows.
-    pub(crate) fn device_if_any(&mut self) -> Result<Option<String>, String> {
-        if self.0.as_slice().is_empty() {
-            return Ok(None);
-        }
-        self.device().map(Some)
     }
 
     /// Nothing may follow.

@@ -16,6 +16,7 @@ mod eal_args;
 pub mod machine;
 mod network;
 mod problem;
+mod route;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -37,7 +38,8 @@ use self::check::Network;
 pub(crate) use self::document::suggestion;
 use self::document::{At, Document, Section};
 use self::machine::Machine;
-use self::network::{RawInterface, RawNeighbor, RawRoute};
+use self::network::{RawInterface, RawNeighbor};
+use self::route::RawRoute;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::{netns, plan};
@@ -125,6 +127,8 @@ pub struct Limits {
     pub packet_buffers: u32,
     /// Tools attached at a time that take packets: captures.
     pub attachments: u32,
+    /// Groups of next hops that routes share.
+    pub groups: u32,
 }
 
 impl Limits {
@@ -134,6 +138,8 @@ impl Limits {
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
     const DEFAULT_ATTACHMENTS: u32 = 4;
+    /// Unless `groups` says otherwise.
+    pub const DEFAULT_GROUPS: u32 = 256;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {

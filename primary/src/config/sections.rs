@@ -119,6 +119,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         attachments: section
             .integer("attachments", 0..=64)
             .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value),
+        groups: section
+            .integer("groups", 1..=1_000_000)
+            .map_or(Limits::DEFAULT_GROUPS, |at| at.value),
     };
     section.finish();
     limits

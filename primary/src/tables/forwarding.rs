@@ -16,7 +16,6 @@ use ipnet::IpNet;
 use super::Tables;
 use super::candidates::Target;
 use super::fibs::FibRefusal;
-use super::neighbor_set::NeighborId;
 use super::own_address::OwnAddress;
 use crate::adjacency;
 
@@ -93,6 +92,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Target::Glean(interface) => self.interfaces.get(usize::from(interface))?.glean,
             Target::Broadcast(_) => self.broadcast,
             Target::Blackhole => self.blackhole,
+            Target::Unreachable => self.unreachable,
+            Target::Prohibit => self.prohibit,
+            Target::Group(id) => self.groups.get(id)?.next_hop,
             Target::Via(id) => self.neighbors.get(id)?.adjacency,
         })
     }
@@ -122,15 +124,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.candidates
             .longest(address)
             .is_some_and(|(_, route)| route.target == Target::Glean(interface))
-    }
-
-    /// The neighbour that packets for `address` go to by the route of `target`.
-    pub(super) fn neighbor_towards(&self, target: Target, address: IpAddr) -> Option<NeighborId> {
-        match target {
-            Target::Via(id) => Some(id),
-            Target::Glean(interface) => self.neighbors.find(interface, address),
-            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
-        }
     }
 }
 

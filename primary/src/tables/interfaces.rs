@@ -78,6 +78,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let slot = self.published.interfaces.insert(&record).ok_or_else(full)?;
         let mac = MacAddress(record.mac);
         self.jitter.stir(mac);
+        if self.seed == 0 {
+            // Of the gateway, and the same whenever it starts.
+            self.seed = (mac.to_bits() ^ mac.to_bits() >> 24) as u32 | 1;
+        }
         self.interfaces.push(Interface {
             name,
             mac,
@@ -193,7 +197,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return false;
         };
         let record = interface.record;
-        let came_up = interface.is_up() && (before.admin_up == 0 || before.link_up == 0);
+        let was_up = before.admin_up != 0 && before.link_up != 0;
+        let (came_up, went_down) = (interface.is_up() && !was_up, !interface.is_up() && was_up);
         if (before.admin_up, before.link_up) != (record.admin_up, record.link_up) {
             let (admin_up, link_up) = (record.admin_up != 0, record.link_up != 0);
             let interface = interface.name.clone();
@@ -202,6 +207,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 admin_up,
                 link_up,
             });
+        }
+        if came_up || went_down {
+            self.interface_service_changed();
         }
         if came_up {
             self.announce_all(index, now);
