@@ -27,6 +27,10 @@ mod punt;
 mod rates;
 mod route;
 mod route_add;
+mod route_file;
+mod route_get;
+mod route_load;
+mod route_words;
 mod session;
 mod shell;
 mod table;
@@ -71,7 +75,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     }
 }
 
-/// The routes in the text of a file for `route add --file`, or the sentence that says what is wrong in which line of `name`.
+/// The routes in the text of a file for `route load`, or the sentence that says what is wrong in which line of `name`.
 pub fn parse_routes(name: &str, text: &[u8]) -> Result<Vec<control::message::Route>, String> {
-    route_add::parse_lines(name, text).map_err(|failure| failure.to_string())
+    let as_written = |name: &str| Some(name.to_owned());
+    let contents = route_file::parse(name, text, None, &as_written).and_then(route_file::Contents::whole);
+    match contents {
+        Ok(contents) => Ok(contents.routes),
+        Err(failure) => Err(failure.to_string()),
+    }
 }

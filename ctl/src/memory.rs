@@ -74,6 +74,7 @@ fn table_usage(tables: &Tables) -> impl Iterator<Item = Memory> {
             "routes4" => tables.reader.routes4().len(),
             "routes6" => tables.reader.routes6().len(),
             "neighbors" => tables.reader.neighbors().len(),
+            "next_hops" => tables.reader.next_hops().len(),
             _ => usize::try_from(ever).unwrap_or(usize::MAX),
         };
         Memory {

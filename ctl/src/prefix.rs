@@ -31,7 +31,7 @@ impl Family {
 }
 
 /// The options that choose a family, spelt as those of `ip`.
-#[derive(Clone, Copy, Debug, Args)]
+#[derive(Clone, Copy, Debug, Default, Args)]
 pub(crate) struct FamilyArguments {
     /// Only IPv4
     #[arg(short = '4', long, conflicts_with = "ipv6")]

@@ -39,14 +39,6 @@ impl<'a> Words<'a> {
         self.after(&["dev", "interface"], "IFACE").map(str::to_owned)
     }
 
-    /// The interface after `dev`, unless nothing follows.
-    pub(crate) fn device_if_any(&mut self) -> Result<Option<String>, String> {
-        if self.0.as_slice().is_empty() {
-            return Ok(None);
-        }
-        self.device().map(Some)
-    }
-
     /// Nothing may follow.
     pub(crate) fn end(mut self) -> Result<(), String> {
         self.0

@@ -6,7 +6,9 @@
 //!   word 2,3 next hop, IPv4-mapped; written before the adjacency is published and never after
 //! ```
 //!
-//! Index 0 is "no route". Slots are reused only after every worker has passed a quiescent point.
+//! Index 0 is "no route". Behind the adjacencies lie the groups of those that share a route: [`groups`]. Slots are reused only after every worker has passed a quiescent point.
+
+mod groups;
 
 use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
@@ -14,6 +16,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use fib::{NextHop, Quiescence, Retired};
 use packet::MacAddress;
+
+use self::groups::GroupSlots;
+pub use self::groups::{BUCKETS, GROUP_WORDS, Group, any_group};
 
 /// Words per adjacency.
 pub const WORDS: usize = 4;
@@ -63,6 +68,10 @@ pub enum Adjacency {
         /// Where the frame goes.
         mac: MacAddress,
     },
+    /// A route says that nobody is there.
+    Unreachable,
+    /// A route says that it is not allowed.
+    Prohibit,
 }
 
 impl Adjacency {
@@ -80,6 +89,8 @@ impl Adjacency {
                 interface,
                 mac: MacAddress::from_bits(word),
             },
+            8 => Self::Unreachable,
+            9 => Self::Prohibit,
             _ => Self::NoRoute,
         }
     }
@@ -96,6 +107,8 @@ impl Adjacency {
             Self::Incomplete { interface } => word(5, interface, 0),
             Self::Failed { interface } => word(6, interface, 0),
             Self::Forward { interface, mac } => word(FORWARD, interface, mac.to_bits()),
+            Self::Unreachable => word(8, 0, 0),
+            Self::Prohibit => word(9, 0, 0),
         }
     }
 }
@@ -103,12 +116,15 @@ impl Adjacency {
 /// The workers' view.
 pub struct AdjacencyReader<S> {
     words: Arc<S>,
+    /// The first word of the groups.
+    groups: usize,
 }
 
 impl<S> Clone for AdjacencyReader<S> {
     fn clone(&self) -> Self {
         Self {
             words: self.words.clone(),
+            groups: self.groups,
         }
     }
 }
@@ -153,7 +169,9 @@ impl<S: Storage> AdjacencyReader<S> {
     /// All of them, for a burst.
     #[inline]
     pub fn view(&self) -> View<'_> {
-        View { words: &self.words }
+        View {
+            words: self.words.get(..self.groups).unwrap_or_default(),
+        }
     }
 
     /// What the next hop stands for now.
@@ -165,6 +183,12 @@ impl<S: Storage> AdjacencyReader<S> {
             .map_or(Adjacency::NoRoute, |word| {
                 Adjacency::from_word(word.load(Ordering::Acquire))
             })
+    }
+
+    /// The group that the next hop names, unless it is an adjacency.
+    #[inline]
+    pub fn group(&self, next_hop: NextHop) -> Option<Group<'_>> {
+        Group::of(&self.words, self.groups, next_hop)
     }
 
     /// Notes that packets go there.
@@ -194,12 +218,21 @@ pub struct AdjacencyWriter<S> {
     free: Vec<NextHop>,
     next: u32,
     retired: Retired<NextHop>,
+    groups: GroupSlots,
 }
 
 impl<S: Storage> AdjacencyWriter<S> {
-    /// Adjacencies in `storage`, [`WORDS`] words each. All of it must be zero.
+    /// Adjacencies in `storage`, [`WORDS`] words each, and none of it for groups. All of it must be zero.
     pub fn new(storage: S) -> Self {
+        Self::with_groups(storage, 0)
+    }
+
+    /// The same with the last words for so many groups, [`GROUP_WORDS`] each.
+    pub fn with_groups(storage: S, groups: usize) -> Self {
+        let words = storage.len();
+        let first = words.saturating_sub(groups * GROUP_WORDS);
         Self {
+            groups: GroupSlots::new(first..words),
             words: Arc::new(storage),
             free: Vec::new(),
             next: 1,
@@ -211,6 +244,7 @@ impl<S: Storage> AdjacencyWriter<S> {
     pub fn reader(&self) -> AdjacencyReader<S> {
         AdjacencyReader {
             words: self.words.clone(),
+            groups: self.groups.first_word(),
         }
     }
 
@@ -266,7 +300,29 @@ impl<S: Storage> AdjacencyWriter<S> {
     /// Frees what was retired before all workers passed.
     pub fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
         let free = &mut self.free;
-        self.retired.reclaim(quiescence, |index| free.push(index))
+        let adjacencies = self.retired.reclaim(quiescence, |index| free.push(index));
+        adjacencies + self.groups.reclaim(quiescence)
+    }
+
+    /// A new group that leads nowhere yet, or `None` when all are in use.
+    pub fn allocate_group(&mut self) -> Option<NextHop> {
+        self.groups.allocate()
+    }
+
+    /// Sets the adjacencies of a group by bucket, a power of two of them and always the same, the MTU of its routes, and
+    /// the seed of its flows' hash. Each flow finds where it led before, or where it leads now.
+    pub fn set_group(&self, group: NextHop, seed: u32, mtu: u16, buckets: &[NextHop]) {
+        self.groups.set(&self.words, group, seed, mtu, buckets);
+    }
+
+    /// Gives a group back that no route leads to any more. It becomes free once workers have passed.
+    pub fn retire_group(&mut self, group: NextHop) {
+        self.groups.retire(group);
+    }
+
+    /// Groups in use, retired ones included.
+    pub fn groups_in_use(&self) -> usize {
+        self.groups.in_use()
     }
 
     /// Adjacencies in use, retired ones included.
@@ -276,7 +332,7 @@ impl<S: Storage> AdjacencyWriter<S> {
 
     /// How many there can be.
     pub fn capacity(&self) -> usize {
-        self.words.len() / WORDS
+        self.groups.first_word() / WORDS
     }
 }
 
@@ -303,6 +359,8 @@ mod tests {
                 interface,
                 mac: MacAddress([0xfe, 0xff, 0, 1, 2, 3]),
             },
+            Adjacency::Unreachable,
+            Adjacency::Prohibit,
         ] {
             assert_eq!(Adjacency::from_word(adjacency.to_word()), adjacency);
         }
@@ -324,6 +382,53 @@ mod tests {
         writer.reclaim(&quiescence);
         assert_eq!(writer.allocate(Adjacency::Blackhole, next_hop), Some(first));
         assert_eq!(writer.reader().next_hop(first), next_hop);
+    }
+
+    #[test]
+    fn a_group_leads_each_hash_to_the_adjacency_of_its_bucket() {
+        let storage: Vec<_> = (0..4 * WORDS + 2 * GROUP_WORDS)
+            .map(|_| AtomicU64::new(0))
+            .collect();
+        let mut writer = AdjacencyWriter::with_groups(storage, 2);
+        assert_eq!(writer.capacity(), 4);
+        let adjacencies = [1, 2, 3].map(|index| NextHop::new(index).unwrap());
+        let (alone, shared) = (writer.allocate_group().unwrap(), writer.allocate_group().unwrap());
+        assert_eq!(writer.allocate_group(), None);
+        let buckets: Vec<_> = adjacencies.iter().copied().cycle().take(BUCKETS).collect();
+        writer.set_group(alone, 7, 1300, &adjacencies[..1]);
+        writer.set_group(shared, 9, u16::MAX, &buckets);
+        let reader = writer.reader();
+        let group = reader.group(alone).unwrap();
+        assert_eq!((group.adjacency(|_| 55), group.mtu()), (adjacencies[0], 1300));
+        let group = reader.group(shared).unwrap();
+        assert!(group.buckets().eq(buckets.iter().copied()));
+        for (bucket, adjacency) in buckets.iter().enumerate() {
+            let found = group.adjacency(|seed| {
+                assert_eq!(seed, 9);
+                bucket as u32 + 0x5600
+            });
+            assert_eq!(found, *adjacency);
+        }
+        assert!(any_group(&[adjacencies[0], shared]) && !any_group(&adjacencies));
+        assert!(reader.group(adjacencies[0]).is_none());
+        // A group is no adjacency, whoever takes it for one.
+        assert_eq!(reader.load(shared), Adjacency::NoRoute);
+        assert_eq!(reader.view().egress(shared), None);
+    }
+
+    #[test]
+    fn a_retired_group_is_reused_only_after_workers_passed() {
+        let (quiescence, mut checkpoints) = Quiescence::new(1);
+        let storage: Vec<_> = (0..GROUP_WORDS).map(|_| AtomicU64::new(0)).collect();
+        let mut writer = AdjacencyWriter::with_groups(storage, 1);
+        let group = writer.allocate_group().unwrap();
+        writer.retire_group(group);
+        writer.reclaim(&quiescence);
+        writer.reclaim(&quiescence);
+        assert_eq!((writer.allocate_group(), writer.groups_in_use()), (None, 1));
+        checkpoints[0].pass();
+        writer.reclaim(&quiescence);
+        assert_eq!(writer.allocate_group(), Some(group));
     }
 
     #[test]

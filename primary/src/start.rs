@@ -191,16 +191,15 @@ fn forward(
         HugeSlice::<AtomicU64>::new(eal, plan.fib6_words, node)?,
         plan.fib_routes6,
     )?;
-    let adjacencies = AdjacencyWriter::new(HugeSlice::<AtomicU64>::new(
-        eal,
-        plan.adjacencies * adjacency::WORDS,
-        node,
-    )?);
+    let words = plan.adjacencies * adjacency::WORDS + plan.groups * adjacency::GROUP_WORDS;
+    let adjacencies =
+        AdjacencyWriter::with_groups(HugeSlice::<AtomicU64>::new(eal, words, node)?, plan.groups);
     let limits = Limits {
         routes4: config.limits.routes4 as usize,
         routes6: config.limits.routes6 as usize,
         neighbors: config.limits.neighbors as usize,
         addresses: config.limits.addresses as usize,
+        groups: config.limits.groups as usize,
     };
     let fibs = Fibs {
         four: fib4,

@@ -310,20 +310,18 @@ fn an_interface_that_is_set_down_forwards_nothing_until_it_is_up_again() {
 /// Adds and deletes a thousand routes, which are two thousand events.
 fn stir_routes(client: &mut Client) {
     let routes: Vec<Route> = (0..1000_u32)
-        .map(|number| Route {
-            prefix: format!("10.{}.{}.0/24", number / 250, number % 250)
-                .parse()
-                .unwrap(),
-            target: RouteTarget::Blackhole,
+        .map(|number| {
+            let prefix = format!("10.{}.{}.0/24", number / 250, number % 250);
+            Route::new(prefix.parse().unwrap(), RouteTarget::Blackhole)
         })
         .collect();
-    let prefixes = routes.iter().map(|route| route.prefix).collect();
+    let keys = routes.iter().map(|route| route.prefix.into()).collect();
     for request in [
         Request::RouteAdd {
             routes,
             replace: false,
         },
-        Request::RouteDelete { prefixes },
+        Request::RouteDelete { routes: keys },
     ] {
         assert_eq!(client.call(request).unwrap(), Reply::Done);
     }

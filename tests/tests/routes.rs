@@ -2,6 +2,7 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::panic,
     reason = "a test ends where something is not as expected"
 )]
 
@@ -14,7 +15,7 @@ use std::{
 use control::{
     client::Client,
     instance::RunDir,
-    message::{Request, Route, RouteTarget},
+    message::{Request, Route, RouteTarget, WeightedNextHop},
 };
 use nix::sys::signal::Signal;
 use tests::{
@@ -125,16 +126,29 @@ fn client(primary: &Primary) -> Client {
 }
 
 fn route(prefix: &str, via: &str) -> Route {
-    Route {
-        prefix: prefix.parse().unwrap(),
-        target: RouteTarget::Via {
-            next_hop: via.parse().unwrap(),
-            interface: None,
-        },
-    }
+    let target = RouteTarget::Via {
+        next_hop: via.parse().unwrap(),
+        interface: None,
+    };
+    Route::new(prefix.parse().unwrap(), target)
 }
 
-/// Routes around the host behind host-b, by way of host-c, and over it, by way of host-b's addresses.
+/// The same with a second next hop.
+fn shared(route: &Route, second: &str) -> Route {
+    let one = |next_hop, weight| WeightedNextHop {
+        next_hop,
+        interface: None,
+        weight,
+    };
+    let RouteTarget::Via { next_hop, .. } = route.target else {
+        panic!("{route:?} has no next hop to share with");
+    };
+    let target = RouteTarget::Multipath(vec![one(next_hop, 1), one(second.parse().unwrap(), 2)]);
+    Route::new(route.prefix, target)
+}
+
+/// Routes around the host behind host-b, by way of host-c, and over it, by way of host-b's addresses; every other one has
+/// several next hops, of host-b alone where it is over the host.
 fn around(family: Family) -> Vec<Route> {
     let Addresses { second_b, c, .. } = Addresses::of(family);
     let b = family.address_b();
@@ -167,9 +181,13 @@ fn around(family: Family) -> Vec<Route> {
         ("2001:db8:9::/49", second_b),
     ];
     let routes = family.choose(ip4, ip6);
-    routes
-        .into_iter()
-        .map(|(prefix, via)| route(prefix, via))
+    let alone = routes.into_iter().map(|(prefix, via)| (route(prefix, via), via));
+    alone
+        .flat_map(|(alone, via)| {
+            let second = if via == b { second_b } else { b };
+            let shared = shared(&alone, second);
+            [alone, shared]
+        })
         .collect()
 }
 
@@ -216,7 +234,7 @@ fn no_ping_is_lost_or_misrouted_while_routes_come_and_go() {
             .iter()
             .map(|around| around[round % around.len()].clone())
             .collect();
-        let prefixes = routes.iter().map(|route| route.prefix).collect();
+        let keys = routes.iter().map(|route| route.prefix.into()).collect();
         let add = Request::RouteAdd {
             routes,
             replace: false,
@@ -224,7 +242,7 @@ fn no_ping_is_lost_or_misrouted_while_routes_come_and_go() {
         client.call(add).unwrap();
         let half = Duration::from_millis(25);
         thread::sleep((began + half * (2 * round as u32 + 1)).saturating_duration_since(Instant::now()));
-        client.call(Request::RouteDelete { prefixes }).unwrap();
+        client.call(Request::RouteDelete { routes: keys }).unwrap();
         thread::sleep((began + half * (2 * round as u32 + 2)).saturating_duration_since(Instant::now()));
     }
     let took = began.elapsed().as_secs_f64();
@@ -371,7 +389,7 @@ fn a_full_table_of_routes_is_read_without_the_primary(family: Family) {
         .unwrap();
     let file = folder.path().join("routes.txt");
     std::fs::write(&file, many_routes(family, most)).unwrap();
-    let (took, _) = timed(&primary, &["route", "add", "--file", file.to_str().unwrap()]);
+    let (took, _) = timed(&primary, &["route", "load", file.to_str().unwrap()]);
     assert!(took < Duration::from_secs(20), "loading took {took:?}");
     let (address, prefix) = family.choose(("20.0.1.77", "20.0.1.0/24"), ("2a20:0:1::77", "2a20:0:1::/48"));
     let first = primary.ctl_json(&["route", "get", address]).unwrap();
@@ -388,7 +406,7 @@ fn a_full_table_of_routes_is_read_without_the_primary(family: Family) {
 
     let routes = shown.unwrap().json().unwrap();
     let learnt = routes.as_array().unwrap().iter();
-    let learnt = learnt.filter(|route| route["protocol"] == "control").count();
+    let learnt = learnt.filter(|route| route["protocol"] == "boot").count();
     assert_eq!(learnt, most as usize);
     let took = median(times);
     assert!(

@@ -154,14 +154,19 @@ fn serve(
 
 fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceDir) -> Answer {
     match request {
-        Request::RouteGet { destination } => Ok(Reply::Route(Box::new(RouteExplanation {
-            destination,
+        Request::RouteGet { flow } => Ok(Reply::Route(Box::new(RouteExplanation {
+            destination: flow.destination,
             prefix: Some("10.1.0.0/16".parse().unwrap()),
             kind: Some("via".into()),
             next_hop: Some([192, 168, 10, 2].into()),
             interface: Some("wan".into()),
             neighbor_state: Some("reachable".into()),
             mac: Some([2, 0, 0, 0, 0x10, 2].into()),
+            protocol: Some("static".into()),
+            metric: Some(0),
+            source: None,
+            mtu: Some(1500),
+            next_hops: Some((2, 1)),
             outcome: "packets leave by wan".into(),
         }))),
         Request::LogShow => Ok(Reply::Log(BTreeMap::from([
@@ -208,6 +213,14 @@ fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceD
         {
             Err(ControlError::new(ErrorCode::Exists, "10.66.0.0/16 exists"))
         }
+        // 10.67.0.0/16 stands for a route that cannot be.
+        Request::RouteAdd { routes, .. }
+            if routes
+                .iter()
+                .any(|route| route.prefix.to_string() == "10.67.0.0/16") =>
+        {
+            Err(ControlError::new(ErrorCode::Invalid, "10.67.0.0/16 cannot be"))
+        }
         _ => Ok(Reply::Done),
     }
 }
@@ -242,8 +255,11 @@ const NO_ROUTE: Route4 = Route4 {
     interface: NO_INTERFACE,
     prefix_length: 0,
     kind: RouteKind::Blackhole as u8,
-    protocol: RouteProtocol::Static as u8,
-    reserved: [0; 3],
+    protocol: RouteProtocol::STATIC.0,
+    active: 1,
+    mtu: 0,
+    metric: 0,
+    source: [0; 4],
 };
 
 fn fill_tables(path: &Path, routes: u32) -> TableWriter {
@@ -253,6 +269,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
         routes4: routes as usize + 8,
         routes6: 8,
         neighbors: 8,
+        next_hops: 8,
         workers: 1,
         pools: 1,
     };
@@ -321,7 +338,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
             })
             .unwrap();
     }
-    let kernel = RouteProtocol::Kernel as u8;
+    let kernel = RouteProtocol::KERNEL.0;
     // Not in the order in which they are shown.
     for route in [
         Route4 {
@@ -399,9 +416,9 @@ fn fill_routes6(tables: &TableWriter) {
         ("::", 0, RouteKind::Via, "fe80::2"),
     ] {
         let protocol = if kind == RouteKind::Via {
-            RouteProtocol::Static
+            RouteProtocol::STATIC
         } else {
-            RouteProtocol::Kernel
+            RouteProtocol::KERNEL
         };
         routes
             .insert(&Route6 {
@@ -410,8 +427,12 @@ fn fill_routes6(tables: &TableWriter) {
                 interface: 0,
                 prefix_length,
                 kind: kind as u8,
-                protocol: protocol as u8,
-                reserved: [0; 3],
+                protocol: protocol.0,
+                active: 1,
+                mtu: 0,
+                metric: 0,
+                source: [0; 16],
+                reserved: [0; 4],
             })
             .unwrap();
     }

@@ -85,7 +85,7 @@ fn links_have_packets_and_name_the_ethtool_command() {
 #[test]
 fn routes_are_sorted_and_none_is_hidden() {
     with_primary(|primary, show| {
-        let route = |prefix: &str, kind: &str, via: Option<&str>, interface: Option<&str>, protocol: &str| json!({ "prefix": prefix, "kind": kind, "via": via, "interface": interface, "protocol": protocol });
+        let route = |prefix: &str, kind: &str, via: Option<&str>, interface: Option<&str>, protocol: &str| json!({ "prefix": prefix, "kind": kind, "via": via, "interface": interface, "protocol": protocol, "metric": 0, "active": true });
         let routes = [
             route("10.0.0.0/8", "blackhole", None, None, "static"),
             route("10.1.0.0/16", "via", Some("192.168.10.2"), Some("wan"), "static"),
@@ -102,14 +102,14 @@ fn routes_are_sorted_and_none_is_hidden() {
         assert_eq!(show("route show -6 default"), routes[4..5]);
         assert_eq!(show("route show 2001:DB8:10:0::1"), routes[6..]);
         let expected = "\
-PREFIX              KIND       VIA           DEV  PROTO
-10.0.0.0/8          blackhole  -             -    static
-10.1.0.0/16         via        192.168.10.2  wan  static
-192.168.10.0/24     connected  -             wan  kernel
-192.168.10.1/32     local      -             wan  kernel
-::/0                via        fe80::2       wan  static
-2001:db8:10::/64    connected  -             wan  kernel
-2001:db8:10::1/128  local      -             wan  kernel
+PREFIX              KIND       VIA           DEV  PROTO   METRIC  REMARKS
+10.0.0.0/8          blackhole  -             -    static       0  -
+10.1.0.0/16         via        192.168.10.2  wan  static       0  -
+192.168.10.0/24     connected  -             wan  kernel       0  -
+192.168.10.1/32     local      -             wan  kernel       0  -
+::/0                via        fe80::2       wan  static       0  -
+2001:db8:10::/64    connected  -             wan  kernel       0  -
+2001:db8:10::1/128  local      -             wan  kernel       0  -
 ";
         assert_eq!(run(&primary.run_dir, "route show").good(), expected);
     });
@@ -216,7 +216,8 @@ fn a_lookup_is_explained() {
         assert_eq!(explained[0]["outcome"], "packets leave by wan");
         assert_eq!(show("route get 2001:DB8:1::3")[0]["destination"], "2001:db8:1::3");
         let table = run(&primary.run_dir, "route get 10.1.2.3").good();
-        assert!(table.ends_with("\npackets leave by wan\n"), "{table}");
+        let note = "\npackets leave by wan; the route has 2 next hops, 1 of them in service, and this is the flow's\n";
+        assert!(table.ends_with(note), "{table}");
     });
 }
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::sync::OnceLock;
 
-use shm::records::{Address, Interface, Neighbor, Route4, Route6};
+use shm::records::{Address, Interface, Neighbor, NextHop, Route4, Route6};
 use shm::{Capacity, InterfaceCounter, TableReader, TableWriter};
 use tempfile::{NamedTempFile, TempDir};
 use zerocopy::FromZeros;
@@ -17,6 +17,7 @@ const CAPACITY: Capacity = Capacity {
     routes4: 3,
     routes6: 2,
     neighbors: 2,
+    next_hops: 2,
     workers: 1,
     pools: 1,
 };
@@ -41,6 +42,7 @@ pub fn body(bytes: &[u8]) {
     };
     assert!(reader.interfaces().len() <= memory.len() && reader.addresses().len() <= memory.len());
     let _ = (reader.routes4(), reader.routes6(), reader.neighbors());
+    let _ = reader.next_hops();
     let _ = (reader.workers(), reader.pools(), reader.usage(), reader.writer());
     assert_eq!(reader.bytes(), memory.len() as u64);
     let counters = reader.counters();
@@ -57,6 +59,7 @@ fn region() -> Option<Vec<u8>> {
     writer.routes4()?.insert(&Route4::new_zeroed())?;
     writer.routes6()?.insert(&Route6::new_zeroed())?;
     writer.neighbors()?.insert(&Neighbor::new_zeroed())?;
+    writer.next_hops()?.insert(&NextHop::new_zeroed())?;
     writer.publish();
     fs::read(&path).ok()
 }

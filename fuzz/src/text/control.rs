@@ -11,12 +11,14 @@ use serde::de::DeserializeOwned;
 
 /// Requests, answers and events as they are sent.
 pub fn seeds() -> Vec<Vec<u8>> {
+    let target = RouteTarget::Via {
+        next_hop: [192, 168, 1, 2].into(),
+        interface: Some("wan".to_owned()),
+    };
     let via = Route {
-        prefix: ipnet::Ipv4Net::default().into(),
-        target: RouteTarget::Via {
-            next_hop: [192, 168, 1, 2].into(),
-            interface: Some("wan".to_owned()),
-        },
+        metric: Some(7),
+        mtu: Some(1400),
+        ..Route::new(ipnet::Ipv4Net::default().into(), target)
     };
     let requests = [
         Request::Hello {
@@ -29,7 +31,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
             replace: true,
         },
         Request::RouteDelete {
-            prefixes: vec![ipnet::Ipv6Net::default().into()],
+            routes: vec![ipnet::IpNet::V6(ipnet::Ipv6Net::default()).into()],
         },
         Request::LinkSet {
             interface: "wan".to_owned(),

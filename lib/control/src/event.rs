@@ -70,6 +70,8 @@ pub enum Event {
     RouteDeleted {
         /// Its prefix.
         prefix: ipnet::IpNet,
+        /// Its metric.
+        metric: u32,
     },
     /// An address came or went.
     Address {

@@ -9,7 +9,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use shm::attachment::handover;
 
 /// The longest message, in bytes.
-pub const MAX_FRAME: usize = 64 * 1024;
+pub const MAX_FRAME: usize = 128 * 1024;
 
 /// What a non-blocking receive gave.
 #[derive(Debug)]

@@ -189,6 +189,10 @@ counter_enum! {
         NoBuffer => "no_buffer",
         /// The gateway was stopping.
         Stopping => "stopping",
+        /// The route says unreachable.
+        Unreachable => "unreachable",
+        /// The route says prohibit.
+        Prohibited => "prohibited",
     }
 }
 

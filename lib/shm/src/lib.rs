@@ -20,6 +20,7 @@ pub mod counters;
 pub mod discovery;
 mod mapping;
 pub mod process;
+mod protocol;
 pub mod records;
 mod region;
 mod slot;

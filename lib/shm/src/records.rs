@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+pub use crate::protocol::RouteProtocol;
+
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
 /// A record that can lie in a slot: plain bytes, a multiple of eight of them.
@@ -72,18 +74,12 @@ raw_enum! {
         Blackhole = 4 => "blackhole",
         /// A connected subnet's broadcast or network address: never forwarded, RFC 2644.
         Broadcast = 5 => "broadcast",
-    }
-}
-
-raw_enum! {
-    /// Who made a route.
-    pub enum RouteProtocol {
-        /// The gateway itself, for an address of its own.
-        Kernel = 1 => "kernel",
-        /// The configuration file.
-        Static = 2 => "static",
-        /// An operator or program, at run time.
-        Control = 3 => "control",
+        /// To several neighbours, each flow to one of them.
+        Multipath = 6 => "multipath",
+        /// Dropped, and the sender is told that nobody is there.
+        Unreachable = 7 => "unreachable",
+        /// Dropped, and the sender is told that it is not allowed.
+        Prohibit = 8 => "prohibit",
     }
 }
 
@@ -204,7 +200,8 @@ record! {
     pub struct Route4 {
         /// Network address, network byte order.
         pub prefix: [u8; 4],
-        /// Next hop, network byte order; zero where the kind has none.
+        /// Next hop, network byte order; the number of the group, big-endian, where there are several; zero where the kind has
+        /// none.
         pub next_hop: [u8; 4],
         /// Index of the interface it leaves by; `u16::MAX` where the kind has none.
         pub interface: u16,
@@ -214,8 +211,14 @@ record! {
         pub kind: u8,
         /// A [`RouteProtocol`].
         pub protocol: u8,
-        /// Zero.
-        pub reserved: [u8; 3],
+        /// 1 when packets go by it; 0 while another one to the prefix is in its place.
+        pub active: u8,
+        /// The longest packet that it takes, bytes; 0 where only the interface's MTU counts.
+        pub mtu: u16,
+        /// Its metric: of the routes to a prefix, the usable one with the lowest counts.
+        pub metric: u32,
+        /// Source of the gateway's own packets by this route; zero where none is set.
+        pub source: [u8; 4],
     }
 }
 
@@ -224,7 +227,7 @@ record! {
     pub struct Route6 {
         /// Network address.
         pub prefix: [u8; 16],
-        /// Next hop; zero where the kind has none.
+        /// Next hop; the number of the group, big-endian, in the first four where there are several; zero where the kind has none.
         pub next_hop: [u8; 16],
         /// Index of the interface it leaves by; `u16::MAX` where the kind has none.
         pub interface: u16,
@@ -234,8 +237,38 @@ record! {
         pub kind: u8,
         /// A [`RouteProtocol`].
         pub protocol: u8,
+        /// 1 when packets go by it; 0 while another one to the prefix is in its place.
+        pub active: u8,
+        /// The longest packet that it takes, bytes; 0 where only the interface's MTU counts.
+        pub mtu: u16,
+        /// Its metric: of the routes to a prefix, the usable one with the lowest counts.
+        pub metric: u32,
+        /// Source of the gateway's own packets by this route; zero where none is set.
+        pub source: [u8; 16],
         /// Zero.
-        pub reserved: [u8; 3],
+        pub reserved: [u8; 4],
+    }
+}
+
+record! {
+    /// One of several next hops that routes share.
+    pub struct NextHop {
+        /// IPv4 addresses are IPv4-mapped.
+        pub address: [u8; 16],
+        /// Number of the group; never that of an earlier one.
+        pub group: u32,
+        /// Index of the interface that it is on.
+        pub interface: u16,
+        /// Its share of the flows, beside the weights of the others: 1 to 256.
+        pub weight: u16,
+        /// 1 when it gets its share; 0 while it does not answer or its interface is down.
+        pub in_service: u8,
+        /// Its place in the group, from 0.
+        pub place: u8,
+        /// How many of the group's buckets lead to it now.
+        pub buckets: u16,
+        /// Zero.
+        pub reserved: [u8; 4],
     }
 }
 
@@ -341,6 +374,11 @@ impl Route4 {
     pub fn gateway(&self) -> Option<Ipv4Addr> {
         (self.kind == RouteKind::Via as u8).then(|| Ipv4Addr::from(self.next_hop))
     }
+
+    /// The number of its next hops' group, where there are several.
+    pub fn group(&self) -> Option<u32> {
+        (self.kind == RouteKind::Multipath as u8).then(|| u32::from_be_bytes(self.next_hop))
+    }
 }
 
 impl Route6 {
@@ -352,6 +390,12 @@ impl Route6 {
     /// The next hop, where the kind has one.
     pub fn gateway(&self) -> Option<Ipv6Addr> {
         (self.kind == RouteKind::Via as u8).then(|| Ipv6Addr::from(self.next_hop))
+    }
+
+    /// The number of its next hops' group, where there are several.
+    pub fn group(&self) -> Option<u32> {
+        let number = self.next_hop.first_chunk()?;
+        (self.kind == RouteKind::Multipath as u8).then(|| u32::from_be_bytes(*number))
     }
 }
 

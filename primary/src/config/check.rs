@@ -10,8 +10,9 @@ use ipnet::IpNet;
 use super::Limits;
 use super::address::{is_link_local, not_a_host_of};
 use super::document::{At, Document};
-use super::network::{RawInterface, RawNeighbor, RawRoute, no_such_interface};
+use super::network::{RawInterface, RawNeighbor, no_such_interface};
 use super::problem::Place;
+use super::route::{RawNextHop, RawRoute};
 
 /// The MTU that every link of IPv6 has (RFC 8200 section 5).
 const MIN_MTU6: u16 = 1280;
@@ -172,12 +173,12 @@ impl<'a> Network<'a> {
                 document.report(first.place, sentence);
             }
         }
-        let mut seen: HashMap<IpNet, Place> = HashMap::new();
-        for prefix in prefixes() {
-            self.check_destination(document, prefix);
-            if let Some(first) = seen.insert(prefix.value, prefix.place) {
+        let mut seen: HashMap<(IpNet, u32), Place> = HashMap::new();
+        for (prefix, metric) in routes.iter().filter_map(RawRoute::key) {
+            self.check_destination(document, &prefix);
+            if let Some(first) = seen.insert((prefix.value, metric), prefix.place) {
                 let sentence = format!(
-                    "there is a route to {} already ({first}): remove one",
+                    "there is a route to {} already ({first}): remove one, or give them different metrics",
                     prefix.value
                 );
                 document.report(prefix.place, sentence);
@@ -203,41 +204,68 @@ impl<'a> Network<'a> {
         }
     }
 
-    /// Where a route leads.
+    /// Where a route leads, and what it says of that.
     fn check_target(&self, document: &Document<'_>, raw: &RawRoute) {
-        let interface = raw.interface.as_ref();
+        let prefix = raw.prefix.as_ref().map(|at| at.value);
+        for next_hop in &raw.next_hops {
+            self.check_next_hop(document, prefix, next_hop);
+        }
+        if let Some(at) = &raw.interface
+            && self.check_interface(document, at)
+            // Who is there is asked from an address.
+            && let Some(prefix) = prefix
+            && !self.families.contains(&(&at.value, family(prefix.addr())))
+        {
+            let sentence = format!(
+                "the route to {prefix} leads out of {0}, which has no {1} address: give {0} one",
+                at.value,
+                family(prefix.addr())
+            );
+            document.report(at.place, sentence);
+        }
+        if let Some(at) = &raw.source
+            && !self.owned.iter().any(|owned| owned.address.addr() == at.value)
+        {
+            let sentence = format!("src = '{}' is no address of an [[interface]]: name one", at.value);
+            document.report(at.place, sentence);
+        }
+        let (Some(at), Some(prefix)) = (&raw.mtu, prefix) else {
+            return;
+        };
+        if raw.next_hops.is_empty() {
+            let why = if raw.leads_somewhere() {
+                "leads out of an interface, whose mtu counts"
+            } else {
+                "leads nowhere"
+            };
+            document.report(at.place, format!("the route to {prefix} {why}: remove its mtu"));
+        } else if prefix.addr().is_ipv6() && at.value < MIN_MTU6 {
+            let sentence = format!(
+                "mtu = {} is too short for IPv6: give it at least {MIN_MTU6}",
+                at.value
+            );
+            document.report(at.place, sentence);
+        }
+    }
+
+    fn check_next_hop(&self, document: &Document<'_>, prefix: Option<IpNet>, next_hop: &RawNextHop) {
+        let interface = next_hop.interface.as_ref();
         if interface.is_some_and(|at| !self.check_interface(document, at)) {
             return;
         }
-        let prefix = raw.prefix.as_ref().map(|at| at.value);
-        match (&raw.via, interface) {
-            (Some(via), _) => {
-                let sentence = match prefix {
-                    Some(prefix) if family(prefix.addr()) != family(via.value) => Some(format!(
-                        "the next hop {} is not of the family of {prefix}: name an {} address",
-                        via.value,
-                        family(prefix.addr())
-                    )),
-                    _ => self.host_fault("next hop", via.value, interface.map(|at| at.value.as_str())),
-                };
-                if let Some(sentence) = sentence {
-                    document.report(via.place, sentence);
-                }
-            }
-            // Who is there is asked from an address.
-            (None, Some(at)) => {
-                if let Some(prefix) = prefix
-                    && !self.families.contains(&(&at.value, family(prefix.addr())))
-                {
-                    let sentence = format!(
-                        "the route to {prefix} leads out of {0}, which has no {1} address: give {0} one",
-                        at.value,
-                        family(prefix.addr())
-                    );
-                    document.report(at.place, sentence);
-                }
-            }
-            (None, None) => {}
+        let At {
+            place,
+            value: address,
+        } = next_hop.address;
+        let sentence = match prefix {
+            Some(prefix) if family(prefix.addr()) != family(address) => Some(format!(
+                "the next hop {address} is not of the family of {prefix}: name an {} address",
+                family(prefix.addr())
+            )),
+            _ => self.host_fault("next hop", address, interface.map(|at| at.value.as_str())),
+        };
+        if let Some(sentence) = sentence {
+            document.report(place, sentence);
         }
     }
 

@@ -194,6 +194,23 @@ impl<'d> Section<'d> {
         }
     }
 
+    /// The tables in the list at `key`, in order, or `None` where there is no such list.
+    pub(super) fn tables(&self, key: &'static str, example: &str) -> Option<Vec<Section<'d>>> {
+        let (place, value) = self.value(key)?;
+        let items = value
+            .as_array()
+            .filter(|items| items.iter().all(|item| item.get_ref().is_table()));
+        let Some(items) = items else {
+            self.wrong_type(place, key, &format!("a list of tables: write {example}"), value);
+            return None;
+        };
+        let section = |item: &'d Spanned<DeValue<'d>>| {
+            let place = self.document.place(item.span().start);
+            Section::new(self.document, key, place, item.get_ref().as_table())
+        };
+        Some(items.iter().map(section).collect())
+    }
+
     /// The text at `key`.
     pub(super) fn string(&self, key: &'static str) -> Option<At<&'d str>> {
         let (place, value) = self.value(key)?;

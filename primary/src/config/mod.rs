@@ -17,6 +17,7 @@ mod eal_args;
 pub mod machine;
 mod network;
 mod problem;
+mod route;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -40,7 +41,8 @@ use self::check::Network;
 pub(crate) use self::document::suggestion;
 use self::document::{At, Document, Section};
 use self::machine::Machine;
-use self::network::{RawInterface, RawNeighbor, RawRoute};
+use self::network::{RawInterface, RawNeighbor};
+use self::route::RawRoute;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::{netns, plan};
@@ -132,6 +134,8 @@ pub struct Limits {
     pub attachments: u32,
     /// Sub-interfaces, those made at run time included.
     pub sub_interfaces: u32,
+    /// Groups of next hops that routes share.
+    pub groups: u32,
 }
 
 impl Limits {
@@ -144,6 +148,8 @@ impl Limits {
     const DEFAULT_SUB_INTERFACES: u32 = 64;
     /// With the ports, of which DPDK has 32, an adjacency can name them all.
     const MAX_SUB_INTERFACES: u32 = 4000;
+    /// Unless `groups` says otherwise.
+    pub const DEFAULT_GROUPS: u32 = 256;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {

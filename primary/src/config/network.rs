@@ -1,13 +1,14 @@
-//! The sections of the network, `[[interface]]`, `[[route]]` and `[[neighbor]]`, each parsed by itself: keys, types, ranges.
+//! The sections of the network, `[[interface]]` and `[[neighbor]]`, each parsed by itself: keys, types, ranges. Routes are in
+//! [`super::route`].
+//!
 //! What one section says of another is looked at in [`super::check`].
 
 use std::net::IpAddr;
 
-use control::message::{Route, RouteTarget};
 use ipnet::IpNet;
 use packet::MacAddress;
 
-use super::address::{InterfaceAddress, NeighborAddress, Prefix};
+use super::address::{InterfaceAddress, NeighborAddress};
 use super::document::{At, Section, suggestion};
 use super::vlan::RawVlan;
 use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
@@ -109,84 +110,6 @@ impl RawInterface {
         // Those of each member of a bond.
         let devices = self.bond.as_ref().map_or(1, |(_, members)| members.len()) as u32;
         devices * (u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors))
-    }
-}
-
-/// `[[route]]` as far as it could be read.
-pub(super) struct RawRoute {
-    pub(super) prefix: Option<At<IpNet>>,
-    pub(super) via: Option<At<IpAddr>>,
-    /// That of the next hop where there is one, and else what the route leads to.
-    pub(super) interface: Option<At<String>>,
-}
-
-impl RawRoute {
-    pub(super) fn parse(section: Section<'_>) -> Self {
-        let prefix = section.parsed::<Prefix>("prefix");
-        section.missing("prefix", "\"192.168.3.0/24\"");
-        let via_text = section.string("via");
-        let via = via_text
-            .as_ref()
-            .and_then(|text| section.parse::<NeighborAddress>(text))
-            .map(|at| at.map(|via| via.0));
-        let next_hop = via.as_ref().map(|at| at.value);
-        // Of which family the default is cannot be said when the next hop cannot be read.
-        let prefix = prefix
-            .filter(|at| via_text.is_none() || via.is_some() || at.value != Prefix::Default)
-            .map(|at| at.map(|prefix| prefix.of_route(next_hop)));
-        let interface = section.string("interface").map(|at| at.map(str::to_owned));
-        let blackhole = section.boolean("blackhole");
-        let tunnel = section.string("tunnel");
-        if let Some(tunnel) = &tunnel {
-            section.document.report(
-                tunnel.place,
-                "tunnels are not in this build yet: remove this route",
-            );
-        }
-        if let Some(at) = blackhole.as_ref().filter(|at| !at.value) {
-            section
-                .document
-                .report(at.place, "blackhole = false says nothing: remove it");
-        }
-        let named = [
-            via_text.is_some() || interface.is_some(),
-            blackhole.is_some(),
-            tunnel.is_some(),
-        ];
-        if named.iter().filter(|there| **there).count() != 1 {
-            let which = prefix.as_ref().map_or_else(
-                || "this route".to_owned(),
-                |at| format!("the route to {}", at.value),
-            );
-            let sentence =
-                format!("{which} must lead to one thing: give it one of via, interface, blackhole = true");
-            section
-                .document
-                .report(prefix.as_ref().map_or(section.place, |at| at.place), sentence);
-        }
-        section.finish();
-        Self {
-            prefix,
-            via,
-            interface,
-        }
-    }
-
-    /// The route, when nothing was wrong with it.
-    pub(super) fn into_route(self) -> Option<Route> {
-        let interface = self.interface.map(|at| at.value);
-        let target = match (self.via, interface) {
-            (Some(next_hop), interface) => RouteTarget::Via {
-                next_hop: next_hop.value,
-                interface,
-            },
-            (None, Some(interface)) => RouteTarget::Interface(interface),
-            (None, None) => RouteTarget::Blackhole,
-        };
-        Some(Route {
-            prefix: self.prefix?.value,
-            target,
-        })
     }
 }
 

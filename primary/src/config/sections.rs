@@ -122,6 +122,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         sub_interfaces: section
             .integer("sub_interfaces", 0..=Limits::MAX_SUB_INTERFACES)
             .map_or(Limits::DEFAULT_SUB_INTERFACES, |at| at.value),
+        groups: section
+            .integer("groups", 1..=1_000_000)
+            .map_or(Limits::DEFAULT_GROUPS, |at| at.value),
     };
     section.finish();
     limits

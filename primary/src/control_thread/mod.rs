@@ -154,7 +154,7 @@ impl Control<'_> {
         self.perform();
         for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
             self.tables
-                .routes_add(routes, false, RouteProtocol::Static, now)?;
+                .routes_add(routes, false, RouteProtocol::STATIC, now)?;
             self.tables.reclaim(&self.quiescence);
             // One event per route, and nobody who could have subscribed yet.
             drop(self.tables.take_actions());

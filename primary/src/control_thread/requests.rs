@@ -72,16 +72,14 @@ impl Control<'_> {
                 // What the last request took out of use may be needed now.
                 self.tables.reclaim(&self.quiescence);
                 self.tables
-                    .routes_add(&routes, replace, RouteProtocol::Control, now)?;
+                    .routes_add(&routes, replace, RouteProtocol::BOOT, now)?;
                 Ok(Reply::Done)
             }
-            Request::RouteDelete { prefixes } => {
-                self.tables.routes_delete(&prefixes)?;
+            Request::RouteDelete { routes } => {
+                self.tables.routes_delete(&routes)?;
                 Ok(Reply::Done)
             }
-            Request::RouteGet { destination } => {
-                Ok(Reply::Route(Box::new(self.tables.route_get(destination))))
-            }
+            Request::RouteGet { flow } => Ok(Reply::Route(Box::new(self.tables.route_get(&flow)))),
             Request::AddressAdd { interface, address } => {
                 let interface = self.tables.interface_index(&interface)?;
                 self.tables.address_add(interface, address, now)?;
@@ -172,6 +170,11 @@ impl Control<'_> {
                 "adjacencies",
                 self.plan.adjacencies * adjacency::WORDS * 8,
                 Some((usage.adjacencies, self.plan.adjacencies, "adjacencies")),
+            ),
+            used(
+                "groups",
+                self.plan.groups * adjacency::GROUP_WORDS * 8,
+                Some((usage.groups, self.plan.groups, "groups")),
             ),
             used(
                 "pool_packets",

@@ -55,6 +55,8 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
             | DropReason::Ip6RoutingHeader
+            | DropReason::Unreachable
+            | DropReason::Prohibited
     )
 }
 
@@ -142,7 +144,8 @@ pub fn error_for(
 fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4Problem> {
     Some(match reason {
         DropReason::NoRoute => Icmpv4Problem::NetUnreachable,
-        DropReason::NeighborFailed => Icmpv4Problem::HostUnreachable,
+        DropReason::NeighborFailed | DropReason::Unreachable => Icmpv4Problem::HostUnreachable,
+        DropReason::Prohibited => Icmpv4Problem::CommunicationProhibited,
         DropReason::TtlExpired => Icmpv4Problem::TimeExceeded,
         DropReason::TooBig if packet.dont_fragment() => Icmpv4Problem::FragmentationNeeded { mtu: detail },
         DropReason::Ip4Options => Icmpv4Problem::ParameterProblem {
@@ -166,7 +169,8 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
         (pointer != 0).then_some(Icmpv6Problem::ParameterProblem { code, pointer })
     };
     Some(match reason {
-        DropReason::NoRoute => Icmpv6Problem::NoRoute,
+        DropReason::NoRoute | DropReason::Unreachable => Icmpv6Problem::NoRoute,
+        DropReason::Prohibited => Icmpv6Problem::AdministrativelyProhibited,
         DropReason::NeighborFailed => Icmpv6Problem::AddressUnreachable,
         DropReason::TtlExpired => Icmpv6Problem::HopLimitExceeded,
         DropReason::TooBig => Icmpv6Problem::PacketTooBig {

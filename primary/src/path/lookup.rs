@@ -22,6 +22,8 @@ pub(super) fn unforwardable(adjacency: Adjacency, next_hop: NextHop, packet: &[u
         },
         Adjacency::NoRoute => Disposition::Drop(DropReason::NoRoute),
         Adjacency::Blackhole => Disposition::Drop(DropReason::Blackhole),
+        Adjacency::Unreachable => Disposition::Drop(DropReason::Unreachable),
+        Adjacency::Prohibit => Disposition::Drop(DropReason::Prohibited),
         Adjacency::Broadcast => Disposition::Drop(DropReason::Ip4DirectedBroadcast),
         Adjacency::Failed { .. } => Disposition::Drop(DropReason::NeighborFailed),
         // The caller has sent these elsewhere.

@@ -9,6 +9,9 @@
 //!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
 //! ```
 //!
+//! A route with several next hops, or with an MTU of its own, leads to a group: between lookup and rewrite, [`multipath`] puts
+//! an adjacency in its place. A burst without one passes that by.
+//!
 //! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443.
 //!
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
@@ -22,6 +25,7 @@ mod ip6_input;
 mod local4;
 mod local6;
 mod lookup;
+mod multipath;
 mod note;
 pub mod punt;
 mod rewrite;
@@ -152,8 +156,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         if !alive.six.is_empty() {
             self.lookup6(packets, notes, alive.six, &mut next_hops[..count]);
         }
-        let alive = alive.four.union(alive.six);
-        self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
+        let mut alive = alive.four.union(alive.six);
+        let next_hops = &mut next_hops[..count];
+        if adjacency::any_group(next_hops) {
+            self.choose_members(packets, notes, &mut alive, next_hops);
+        }
+        self.output(ingress, punts, packets, notes, next_hops, alive)
     }
 
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
@@ -320,14 +328,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         Some((next_hop, destination))
     }
 
-    /// Whether a packet for `destination` would still have to wait for its next hop.
-    pub fn must_wait(&self, destination: IpAddr) -> bool {
+    /// Whether a packet for `destination` that waits for the neighbour `awaited` on `interface` would still have to.
+    pub fn must_wait(&self, destination: IpAddr, interface: u16, awaited: IpAddr) -> bool {
         let next_hop = match destination {
             IpAddr::V4(destination) => self.fib4.lookup(destination.into()),
             IpAddr::V6(destination) => self.fib6.lookup(destination.into()),
         };
-        let adjacency = self.adjacencies.load(next_hop);
-        matches!(adjacency, Adjacency::Glean { .. } | Adjacency::Incomplete { .. })
+        self.leads_to_unknown(next_hop, interface, awaited)
     }
 
     /// Why a frame of `length` bytes cannot leave by an interface as it is, if it cannot.

@@ -128,6 +128,10 @@ impl Alive {
         self.0 |= 1 << number;
     }
 
+    pub(super) fn remove(&mut self, number: usize) {
+        self.0 &= !(1 << number);
+    }
+
     #[inline]
     pub(super) fn contains(self, number: usize) -> bool {
         self.0 & 1 << number != 0

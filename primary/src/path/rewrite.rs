@@ -20,11 +20,7 @@ pub(super) fn run(
         .split_first_chunk_mut::<HEADER_LEN>()
         .ok_or(DropReason::EthernetTruncated)?;
     if note.length - u16::from(note.network) > out.mtu {
-        if has_expired(note.family, rest) {
-            return Err(DropReason::TtlExpired);
-        }
-        note.detail = out.mtu;
-        return Err(DropReason::TooBig);
+        return Err(too_long(out.mtu, rest, note));
     }
     match note.family {
         Family::Four => {
@@ -43,6 +39,16 @@ pub(super) fn run(
     link[..6].copy_from_slice(&destination.octets());
     link[6..12].copy_from_slice(&out.mac.octets());
     Ok(())
+}
+
+/// What becomes of a packet, from its IP header on, that is longer than `mtu`.
+#[cold]
+pub(super) fn too_long(mtu: u16, packet: &[u8], note: &mut Note) -> DropReason {
+    if has_expired(note.family, packet) {
+        return DropReason::TtlExpired;
+    }
+    note.detail = mtu;
+    DropReason::TooBig
 }
 
 /// Whether a packet whose header this is may go no further. That is asked before its length and before its next hop's MAC

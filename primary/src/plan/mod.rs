@@ -26,6 +26,8 @@ use crate::worker::MOST_WAITING;
 use self::hugepages::Mount;
 pub use self::hugepages::check_hugepages;
 
+/// Next hops that tools can be shown for each group, one with another.
+const NEXT_HOPS_PER_GROUP: usize = 8;
 /// Mbufs that each lcore keeps at hand.
 const CACHE_SIZE: u32 = 256;
 /// Mbufs that a worker has in bursts, in transmit batches and in rings to others.
@@ -65,6 +67,8 @@ pub struct Plan {
     pub tbl8_groups: usize,
     /// Adjacencies, of [`adjacency::WORDS`] words each.
     pub adjacencies: usize,
+    /// Groups of next hops, of [`adjacency::GROUP_WORDS`] words each.
+    pub groups: usize,
     /// The one pool of packets.
     pub pool: PoolPlan,
     /// Megabytes of EAL's memory on each of its nodes: memory_mb in whole hugepages.
@@ -218,11 +222,13 @@ impl Plan {
             routes4: fib_routes4,
             routes6: fib_routes6,
             neighbors,
+            next_hops: limits.groups as usize * NEXT_HOPS_PER_GROUP,
             workers: workers.len(),
             pools: 1,
         };
         // As many again, for those that wait until all workers have passed.
         let adjacencies = 2 * (neighbors + 2 * addresses + 2 * interfaces) + 64;
+        let groups = 2 * limits.groups as usize;
         let pool = PoolPlan {
             count: limits.packet_buffers,
             cache_size: CACHE_SIZE,
@@ -230,7 +236,7 @@ impl Plan {
         };
         let tbl8_groups = limits.tbl8_groups4 as usize;
         let fib6_words = fib::words6(fib_routes6);
-        let parts = parts(config, tbl8_groups, fib6_words, adjacencies, &pool);
+        let parts = parts(config, tbl8_groups, fib6_words, adjacencies, groups, &pool);
 
         let mut memory_nodes: Vec<u8> = workers
             .iter()
@@ -252,6 +258,7 @@ impl Plan {
             fib6_words,
             tbl8_groups,
             adjacencies,
+            groups,
             pool,
             memory_mb: u32::try_from(pages * (huge_page_size >> 20)).unwrap_or(u32::MAX),
             table_region_bytes: capacity.bytes(huge_page_size),
@@ -341,6 +348,7 @@ fn parts(
     tbl8_groups: usize,
     fib6_words: usize,
     adjacencies: usize,
+    groups: usize,
     pool: &PoolPlan,
 ) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
@@ -355,6 +363,7 @@ fn parts(
         ("its tbl8 groups", tbl8_groups * GROUP_ENTRIES * 4),
         ("trie of IPv6 routes", fib6_words * 8),
         ("adjacencies", adjacencies * adjacency::WORDS * 8),
+        ("groups of next hops", groups * adjacency::GROUP_WORDS * 8),
         ("packet buffers", pool.bytes()),
         ("rings, queues and DPDK itself", own),
     ]

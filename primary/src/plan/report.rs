@@ -35,7 +35,7 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}, \
-                 sub_interfaces {}",
+                 sub_interfaces {}, groups {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
@@ -43,7 +43,8 @@ impl Plan {
                 limits.addresses,
                 limits.packet_buffers,
                 limits.attachments,
-                limits.sub_interfaces
+                limits.sub_interfaces,
+                limits.groups
             ),
         );
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {

@@ -15,6 +15,7 @@ use packet::ipv6;
 use shm::records::{AddressState, RouteProtocol};
 
 use super::Tables;
+use super::attributes::AttributesId;
 use super::candidates::{Candidate, Target};
 use super::forwarding::is_link_local;
 use super::own_address::{LINK_LOCAL, OwnAddress};
@@ -260,7 +261,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         let mut route = Candidate {
             target,
-            protocol: RouteProtocol::Kernel,
+            protocol: RouteProtocol::KERNEL,
+            attributes: AttributesId::NONE,
             slot: 0,
         };
         let record = self.route_record(prefix, &route);
@@ -317,15 +319,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         let next_hops: BTreeSet<_> = neighbors.iter().copied().filter(|id| is_next_hop(*id)).collect();
         if was_last || !next_hops.is_empty() {
-            let stranded = self.candidates.given_where(|prefix, target| match target {
-                Target::Via(id) => next_hops.contains(&id),
+            let stranded = self.candidates.given_where(|prefix, route| match route.target {
                 Target::Glean(out) => was_last && out == interface && prefix.addr().is_ipv4() == family,
-                _ => false,
+                target => next_hops.iter().any(|id| self.names(target, *id)),
             });
-            for prefix in stranded {
-                self.withdraw(prefix);
+            for (prefix, route) in stranded {
+                self.withdraw(prefix, route);
             }
         }
+        self.withdraw_from(gone.net.addr());
         for id in neighbors {
             let stranded = self
                 .neighbors
@@ -334,6 +336,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             if stranded {
                 self.remove_neighbor(id);
             }
+        }
+    }
+
+    /// Takes out the routes whose source the gateway has no more.
+    fn withdraw_from(&mut self, gone: IpAddr) {
+        if self.addresses.iter().any(|own| own.net.addr() == gone) || !self.attributes.has_source(gone) {
+            return;
+        }
+        let from_it = self
+            .candidates
+            .given_where(|_, route| self.attributes.get(route.attributes).source == Some(gone));
+        for (prefix, route) in from_it {
+            self.withdraw(prefix, route);
         }
     }
 }

@@ -6,15 +6,19 @@
 //!   host     a neighbour's /32: not here but derived, see `forwarding`      last
 //! ```
 //!
+//! Of several given routes to a prefix, with different metrics, one counts, see `service`; the others are set aside.
+//!
 //! A given IPv4 route takes 24 bytes in the map, so that a million of them take about 50 MB beside the FIB's own. Hence
 //! a map for each family.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use shm::records::{RouteKind, RouteProtocol};
+use shm::records::RouteProtocol;
 
+use super::attributes::AttributesId;
+use super::groups::GroupId;
 use super::neighbor_set::NeighborId;
 
 /// Where a route leads.
@@ -28,8 +32,14 @@ pub(super) enum Target {
     Glean(u16),
     /// To this neighbour.
     Via(NeighborId),
+    /// To the neighbours of this group.
+    Group(GroupId),
     /// Nowhere.
     Blackhole,
+    /// Nowhere, and the sender is told that nobody is there.
+    Unreachable,
+    /// Nowhere, and the sender is told that it is not allowed.
+    Prohibit,
 }
 
 impl Target {
@@ -37,17 +47,7 @@ impl Target {
     pub(super) fn interface(self) -> Option<u16> {
         match self {
             Self::Local(interface) | Self::Broadcast(interface) | Self::Glean(interface) => Some(interface),
-            Self::Via(_) | Self::Blackhole => None,
-        }
-    }
-
-    pub(super) fn kind(self) -> RouteKind {
-        match self {
-            Self::Local(_) => RouteKind::Local,
-            Self::Broadcast(_) => RouteKind::Broadcast,
-            Self::Glean(_) => RouteKind::Connected,
-            Self::Via(_) => RouteKind::Via,
-            Self::Blackhole => RouteKind::Blackhole,
+            Self::Via(_) | Self::Group(_) | Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
         }
     }
 }
@@ -57,7 +57,8 @@ impl Target {
 pub(super) struct Candidate {
     pub(super) target: Target,
     pub(super) protocol: RouteProtocol,
-    /// Of its record.
+    pub(super) attributes: AttributesId,
+    /// Of its record: tells it from all others of its family.
     pub(super) slot: u32,
 }
 
@@ -67,6 +68,9 @@ pub(super) struct Candidates {
     own_len4: usize,
     given4: HashMap<Ipv4Net, Candidate>,
     given6: HashMap<Ipv6Net, Candidate>,
+    /// Given routes beside the one that counts. No list is empty.
+    aside: BTreeMap<IpNet, Vec<Candidate>>,
+    aside_len: [usize; 2],
     /// Routes of each prefix length, so that a longest match asks only for lengths that there are.
     lengths4: [usize; 33],
     lengths6: [usize; 129],
@@ -79,6 +83,8 @@ impl Candidates {
             own_len4: 0,
             given4: HashMap::new(),
             given6: HashMap::new(),
+            aside: BTreeMap::new(),
+            aside_len: [0; 2],
             lengths4: [0; 33],
             lengths6: [0; 129],
         }
@@ -88,6 +94,7 @@ impl Candidates {
         self.own.get(&prefix).copied()
     }
 
+    /// The given route that counts.
     pub(super) fn given(&self, prefix: IpNet) -> Option<Candidate> {
         match prefix {
             IpNet::V4(prefix) => self.given4.get(&prefix).copied(),
@@ -102,7 +109,90 @@ impl Candidates {
 
     /// Given routes of IPv4 and of IPv6.
     pub(super) fn given_len(&self) -> [usize; 2] {
-        [self.given4.len(), self.given6.len()]
+        let [aside4, aside6] = self.aside_len;
+        [self.given4.len() + aside4, self.given6.len() + aside6]
+    }
+
+    /// All given routes to a prefix, first the one that counts.
+    pub(super) fn given_each(&self, prefix: IpNet) -> impl Iterator<Item = Candidate> {
+        // Mostly there are none at all.
+        let aside = (!self.aside.is_empty())
+            .then(|| self.aside.get(&prefix))
+            .flatten();
+        self.given(prefix)
+            .into_iter()
+            .chain(aside.into_iter().flatten().copied())
+    }
+
+    /// Whether there are several given routes to the prefix.
+    pub(super) fn is_contested(&self, prefix: IpNet) -> bool {
+        self.aside.contains_key(&prefix)
+    }
+
+    /// The prefixes to which there are several given routes.
+    pub(super) fn contested(&self) -> impl Iterator<Item = IpNet> {
+        self.aside.keys().copied()
+    }
+
+    /// Adds a given route. It counts if it is the first.
+    pub(super) fn add_given(&mut self, prefix: IpNet, route: Candidate) {
+        if self.given(prefix).is_none() {
+            self.set_given(prefix, Some(route));
+        } else {
+            self.aside.entry(prefix).or_default().push(route);
+            self.aside_len[family(prefix)] += 1;
+        }
+    }
+
+    /// Puts a given route in the place of another.
+    pub(super) fn replace_given(&mut self, prefix: IpNet, before: Candidate, after: Candidate) {
+        if self
+            .given(prefix)
+            .is_some_and(|active| active.slot == before.slot)
+        {
+            self.set_given(prefix, Some(after));
+        } else if let Some(place) = self
+            .aside
+            .get_mut(&prefix)
+            .and_then(|routes| routes.iter_mut().find(|route| route.slot == before.slot))
+        {
+            *place = after;
+        }
+    }
+
+    /// Takes a given route out. If it counted and there are others, one of those does now.
+    pub(super) fn remove_given(&mut self, prefix: IpNet, route: Candidate) {
+        if self.given(prefix).is_some_and(|active| active.slot == route.slot) {
+            let next = self.aside.get(&prefix).and_then(|routes| routes.first().copied());
+            self.set_given(prefix, next);
+            if let Some(next) = next {
+                self.take_aside(prefix, next);
+            }
+        } else {
+            self.take_aside(prefix, route);
+        }
+    }
+
+    /// Makes a given route that was set aside the one that counts.
+    pub(super) fn promote(&mut self, prefix: IpNet, route: Candidate) {
+        let active = self.given(prefix);
+        self.take_aside(prefix, route);
+        self.set_given(prefix, Some(route));
+        if let Some(active) = active {
+            self.add_given(prefix, active);
+        }
+    }
+
+    fn take_aside(&mut self, prefix: IpNet, route: Candidate) {
+        let Some(routes) = self.aside.get_mut(&prefix) else {
+            return;
+        };
+        let before = routes.len();
+        routes.retain(|other| other.slot != route.slot);
+        self.aside_len[family(prefix)] -= before - routes.len();
+        if routes.is_empty() {
+            self.aside.remove(&prefix);
+        }
     }
 
     /// Sets or, with `None`, removes the own route; gives the one before.
@@ -115,14 +205,13 @@ impl Candidates {
         before
     }
 
-    /// Sets or, with `None`, removes the given route; gives the one before.
-    pub(super) fn set_given(&mut self, prefix: IpNet, candidate: Option<Candidate>) -> Option<Candidate> {
+    /// Sets or, with `None`, removes the given route that counts.
+    fn set_given(&mut self, prefix: IpNet, candidate: Option<Candidate>) {
         let before = match prefix {
             IpNet::V4(prefix) => set(&mut self.given4, prefix, candidate),
             IpNet::V6(prefix) => set(&mut self.given6, prefix, candidate),
         };
         self.count(prefix, before.is_some(), candidate.is_some());
-        before
     }
 
     fn count(&mut self, prefix: IpNet, before: bool, after: bool) {
@@ -170,24 +259,33 @@ impl Candidates {
         found.map(|(prefix, _)| *prefix).collect()
     }
 
-    /// The given routes whose target is so, in order.
-    pub(super) fn given_where(&self, mut wanted: impl FnMut(IpNet, Target) -> bool) -> Vec<IpNet> {
+    /// The given routes that are so, by prefix.
+    pub(super) fn given_where(
+        &self,
+        mut wanted: impl FnMut(IpNet, &Candidate) -> bool,
+    ) -> Vec<(IpNet, Candidate)> {
         let of4 = self
             .given4
             .iter()
-            .map(|(prefix, route)| (IpNet::V4(*prefix), route));
+            .map(|(prefix, route)| (IpNet::V4(*prefix), *route));
         let of6 = self
             .given6
             .iter()
-            .map(|(prefix, route)| (IpNet::V6(*prefix), route));
-        let mut found: Vec<_> = of4
-            .chain(of6)
-            .filter(|(prefix, route)| wanted(*prefix, route.target))
-            .map(|(prefix, _)| prefix)
-            .collect();
-        found.sort_unstable();
+            .map(|(prefix, route)| (IpNet::V6(*prefix), *route));
+        let aside = self
+            .aside
+            .iter()
+            .flat_map(|(prefix, routes)| routes.iter().map(|route| (*prefix, *route)));
+        let all = of4.chain(of6).chain(aside);
+        let mut found: Vec<_> = all.filter(|(prefix, route)| wanted(*prefix, route)).collect();
+        found.sort_unstable_by_key(|(prefix, route)| (*prefix, route.slot));
         found
     }
+}
+
+/// The place of a prefix's family in a pair.
+fn family(prefix: IpNet) -> usize {
+    usize::from(prefix.addr().is_ipv6())
 }
 
 fn set<K: Eq + std::hash::Hash>(
@@ -211,6 +309,39 @@ mod tests {
     }
 
     #[test]
+    fn of_several_given_routes_one_counts_and_the_others_wait() {
+        let prefix: IpNet = "10.0.0.0/24".parse().unwrap();
+        let route = |slot| Candidate {
+            target: Target::Blackhole,
+            protocol: RouteProtocol::STATIC,
+            attributes: AttributesId::NONE,
+            slot,
+        };
+        let mut candidates = Candidates::new();
+        for slot in 1..=3 {
+            candidates.add_given(prefix, route(slot));
+        }
+        let slots = |candidates: &Candidates| -> Vec<u32> {
+            candidates.given_each(prefix).map(|route| route.slot).collect()
+        };
+        assert_eq!(
+            (slots(&candidates), candidates.given_len()),
+            (vec![1, 2, 3], [3, 0])
+        );
+        candidates.promote(prefix, route(3));
+        assert_eq!(slots(&candidates), [3, 2, 1]);
+        candidates.remove_given(prefix, route(3));
+        assert_eq!(slots(&candidates), [2, 1]);
+        candidates.remove_given(prefix, route(1));
+        assert_eq!(
+            (slots(&candidates), candidates.is_contested(prefix)),
+            (vec![2], false)
+        );
+        candidates.remove_given(prefix, route(2));
+        assert_eq!((candidates.given_len(), candidates.lengths4), ([0, 0], [0; 33]));
+    }
+
+    #[test]
     fn an_own_route_hides_a_given_one_and_shows_it_again() {
         for (prefix, address) in [("10.0.0.0/24", "10.0.0.7"), ("2001:db8::/64", "2001:db8::7")] {
             hides_and_shows(prefix.parse().unwrap(), address.parse().unwrap());
@@ -222,7 +353,8 @@ mod tests {
         let route = |target| {
             Some(Candidate {
                 target,
-                protocol: RouteProtocol::Static,
+                protocol: RouteProtocol::STATIC,
+                attributes: AttributesId::NONE,
                 slot: 0,
             })
         };

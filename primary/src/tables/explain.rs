@@ -2,27 +2,30 @@
 
 use std::net::IpAddr;
 
-use control::message::RouteExplanation;
+use control::message::{Flow, RouteExplanation};
+use fib::NextHop;
 use ipnet::IpNet;
 use shm::records::NeighborState;
 
 use super::Tables;
 use super::candidates::{Candidate, Target};
 use super::forwarding::is_link_local;
-use super::neighbor_set::Neighbor;
+use super::neighbor_set::{Neighbor, NeighborId};
 use crate::adjacency::{self, Adjacency};
+use crate::flow;
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Looks `destination` up as a worker would, and says what it found and what a packet would meet.
-    pub fn route_get(&self, destination: IpAddr) -> RouteExplanation {
+    /// Looks the destination of a flow up as a worker would, and says what it found and what a packet would meet.
+    pub fn route_get(&self, flow: &Flow) -> RouteExplanation {
+        let destination = flow.destination;
         let route = self.longest(destination);
         let neighbor = route
-            .and_then(|(_, route)| self.neighbor_towards(route.target, destination))
+            .and_then(|(_, route)| self.neighbor_towards(route.target, flow))
             .and_then(|id| self.neighbors.get(id));
         let next_hop = route.and_then(|(_, route)| match route.target {
-            Target::Via(_) => neighbor.map(|neighbor| neighbor.address),
+            Target::Via(_) | Target::Group(_) => neighbor.map(|neighbor| neighbor.address),
             Target::Glean(_) => Some(destination),
-            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
+            _ => None,
         });
         let interface = route.and_then(|(_, route)| {
             route
@@ -30,26 +33,75 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .interface()
                 .or_else(|| neighbor.map(|neighbor| neighbor.interface))
         });
+        let attributes = route.map(|(_, route)| self.attributes.get(route.attributes));
+        let link_mtu =
+            interface.and_then(|interface| Some(self.interfaces.get(usize::from(interface))?.mtu()));
+        let route_mtu = attributes.and_then(|attributes| attributes.mtu);
         RouteExplanation {
             destination,
             prefix: route.map(|(prefix, _)| prefix),
-            kind: route.map(|(_, route)| route.target.kind().name().to_owned()),
+            kind: route.map(|(_, route)| self.kind(route.target).name().to_owned()),
             next_hop,
             interface: interface.map(|interface| self.interface_name(interface).to_owned()),
             neighbor_state: neighbor.map(|neighbor| neighbor.shown.name().to_owned()),
             mac: neighbor.and_then(|neighbor| neighbor.mac),
-            outcome: self.outcome(destination, route, neighbor),
+            protocol: route.map(|(_, route)| route.protocol.to_string()),
+            metric: attributes.map(|attributes| attributes.metric),
+            source: attributes.and_then(|attributes| attributes.source),
+            mtu: link_mtu.map(|link| route_mtu.map_or(link, |route| route.min(link))),
+            next_hops: route.and_then(|(_, route)| self.service_of(route.target)),
+            outcome: self.outcome(flow, route, neighbor),
+        }
+    }
+
+    /// How many next hops there are and how many are in service, where there are several.
+    fn service_of(&self, target: Target) -> Option<(u16, u16)> {
+        let Target::Group(id) = target else {
+            return None;
+        };
+        let members = &self.groups.get(id)?.members;
+        let serving = members.iter().filter(|member| self.in_service(member.id)).count();
+        // No more than 32.
+        (members.len() > 1).then_some((members.len() as u16, serving as u16))
+    }
+
+    /// What workers find for a flow, its place in a group of next hops included.
+    fn adjacency_towards(&self, flow: &Flow) -> NextHop {
+        let next_hop = self.fib.lookup(flow.destination);
+        let reader = self.adjacencies.reader();
+        reader
+            .group(next_hop)
+            .map_or(next_hop, |group| group.adjacency(|seed| flow::hash(seed, flow)))
+    }
+
+    /// The neighbour that packets of a flow go to by the route of `target`.
+    fn neighbor_towards(&self, target: Target, flow: &Flow) -> Option<NeighborId> {
+        match target {
+            Target::Glean(interface) => self.neighbors.find(interface, flow.destination),
+            Target::Group(id) => {
+                let adjacency = self.adjacency_towards(flow);
+                let members = &self.groups.get(id)?.members;
+                let is_it = |id: NeighborId| {
+                    self.neighbors
+                        .get(id)
+                        .is_some_and(|neighbor| neighbor.adjacency == adjacency)
+                };
+                members.iter().map(|member| member.id).find(|id| is_it(*id))
+            }
+            Target::Via(id) => Some(id),
+            _ => None,
         }
     }
 
     fn outcome(
         &self,
-        destination: IpAddr,
+        flow: &Flow,
         route: Option<(IpNet, Candidate)>,
         neighbor: Option<&Neighbor<IpAddr>>,
     ) -> String {
+        let destination = flow.destination;
         // What the workers go by, whatever the tables beside it say.
-        let adjacency = self.adjacencies.get(self.fib.lookup(destination));
+        let adjacency = self.adjacencies.get(self.adjacency_towards(flow));
         let next_hop = neighbor.map_or(destination, |neighbor| neighbor.address);
         let name = |interface: u16| self.interface_name(interface);
         match adjacency {
@@ -65,6 +117,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 }
             },
             Adjacency::Blackhole => "the route is a blackhole: packets are dropped".to_owned(),
+            Adjacency::Unreachable => {
+                "the route says unreachable: packets are dropped, and their senders told so".to_owned()
+            }
+            Adjacency::Prohibit => {
+                "the route says prohibit: packets are dropped, and their senders told so".to_owned()
+            }
             Adjacency::Local { interface } => {
                 format!("an address of the gateway itself, on {}", name(interface))
             }

@@ -19,8 +19,6 @@ use ipnet::IpNet;
 use super::Tables;
 use super::candidates::{Candidate, Target};
 use super::fibs::FibRefusal;
-use super::interfaces::Interface;
-use super::neighbor_set::NeighborId;
 use super::own_address::OwnAddress;
 use crate::adjacency;
 
@@ -88,42 +86,48 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
-    /// The route in service for exactly this prefix.
+    /// The route that counts for exactly this prefix.
     fn best(&self, prefix: IpNet) -> Option<Candidate> {
-        self.candidates.best(prefix, |target| self.in_service(target))
+        self.candidates.best(prefix, |target| self.counts(target))
     }
 
-    /// The route in service of the longest prefix that holds `address`.
+    /// The route that counts of the longest prefix that holds `address`.
     pub(super) fn longest(&self, address: IpAddr) -> Option<(IpNet, Candidate)> {
-        self.candidates.longest(address, |target| self.in_service(target))
+        self.candidates.longest(address, |target| self.counts(target))
     }
 
-    /// Whether routes that lead there count.
-    pub(super) fn in_service(&self, target: Target) -> bool {
-        match target {
-            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => true,
-            Target::Glean(_) | Target::Via(_) => self
-                .leaves_by(target)
-                .and_then(|interface| self.interfaces.get(usize::from(interface)))
-                .is_some_and(Interface::is_up),
-        }
+    /// Whether routes that lead there count: an interface that packets would leave by is up.
+    pub(super) fn counts(&self, target: Target) -> bool {
+        let mut interfaces = self.leaves_by(target).peekable();
+        interfaces.peek().is_none() || interfaces.any(|interface| self.interface_usable(interface))
     }
 
-    /// The interface that packets leave by which go there.
-    fn leaves_by(&self, target: Target) -> Option<u16> {
-        match target {
-            Target::Glean(interface) => Some(interface),
-            Target::Via(id) => Some(self.neighbors.get(id)?.interface),
-            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
-        }
+    /// The interfaces that packets leave by which go there.
+    fn leaves_by(&self, target: Target) -> impl Iterator<Item = u16> {
+        let (glean, via) = match target {
+            Target::Glean(interface) => (Some(interface), None),
+            Target::Via(id) => (None, Some(id)),
+            _ => (None, None),
+        };
+        let group = match target {
+            Target::Group(id) => self.groups.get(id),
+            _ => None,
+        };
+        let members = group
+            .into_iter()
+            .flat_map(|group| group.members.iter().map(|member| member.id));
+        let neighbors = via.into_iter().chain(members);
+        let interfaces = neighbors.filter_map(|id| Some(self.neighbors.get(id)?.interface));
+        glean.into_iter().chain(interfaces)
     }
 
     /// Takes the routes that lead out of an interface into service or out of it, as it is up or not. Gives how many found no room
     /// in the FIB.
     pub(super) fn refresh_interface(&mut self, interface: u16) -> usize {
-        let by_it = |target| self.leaves_by(target) == Some(interface);
+        let by_it = |target| self.leaves_by(target).any(|by| by == interface);
         let mut prefixes = self.candidates.own_where(by_it);
-        prefixes.extend(self.candidates.given_where(|_, target| by_it(target)));
+        let given = self.candidates.given_where(|_, route| by_it(route.target));
+        prefixes.extend(given.into_iter().map(|(prefix, _)| prefix));
         let refused = prefixes
             .into_iter()
             .filter(|prefix| self.refresh(*prefix).is_err());
@@ -136,6 +140,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Target::Glean(interface) => self.interfaces.get(usize::from(interface))?.glean,
             Target::Broadcast(_) => self.broadcast,
             Target::Blackhole => self.blackhole,
+            Target::Unreachable => self.unreachable,
+            Target::Prohibit => self.prohibit,
+            Target::Group(id) => self.groups.get(id)?.next_hop,
             Target::Via(id) => self.neighbors.get(id)?.adjacency,
         })
     }
@@ -165,15 +172,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.candidates
             .longest(address, |_| true)
             .is_some_and(|(_, route)| route.target == Target::Glean(interface))
-    }
-
-    /// The neighbour that packets for `address` go to by the route of `target`.
-    pub(super) fn neighbor_towards(&self, target: Target, address: IpAddr) -> Option<NeighborId> {
-        match target {
-            Target::Via(id) => Some(id),
-            Target::Glean(interface) => self.neighbors.find(interface, address),
-            Target::Local(_) | Target::Broadcast(_) | Target::Blackhole => None,
-        }
     }
 }
 

@@ -95,6 +95,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         let mac = MacAddress(record.mac);
         self.jitter.stir(mac);
+        if self.seed == 0 {
+            // Of the gateway, and the same whenever it starts.
+            self.seed = (mac.to_bits() ^ mac.to_bits() >> 24) as u32 | 1;
+        }
         let added = Interface {
             name,
             mac,
@@ -260,6 +264,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             self.tell_link(index);
         }
         if is_up != was_up {
+            // Metrics and groups first: what they choose then comes into service or leaves it.
+            self.interface_service_changed();
             let refused = self.refresh_interface(index);
             if refused > 0 {
                 self.actions.push(Action::RoutesRefused {

@@ -15,10 +15,13 @@ mod address_rules;
 mod addresses;
 mod announce;
 mod arp;
+mod attributes;
+mod buckets;
 mod candidates;
 mod explain;
 mod fibs;
 mod forwarding;
+mod groups;
 mod interface_set;
 mod interfaces;
 mod nd;
@@ -29,7 +32,9 @@ mod publish;
 mod reachability;
 mod refusal;
 mod resolution;
+mod route_plan;
 mod routes;
+mod service;
 mod sub_interfaces;
 #[cfg(test)]
 mod tests;
@@ -45,8 +50,10 @@ use packet::{Arp, MacAddress};
 
 use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
 pub use arp::ArpVerdict;
+use attributes::AttributeSets;
 use candidates::Candidates;
 pub use fibs::{FibRefusal, Fibs};
+use groups::GroupSet;
 use interface_set::InterfaceSet;
 use neighbor_set::NeighborSet;
 use own_address::OwnAddress;
@@ -123,6 +130,8 @@ pub struct Limits {
     pub neighbors: usize,
     /// Addresses of the gateway, those left out that it makes itself.
     pub addresses: usize,
+    /// Groups of next hops that routes share.
+    pub groups: usize,
 }
 
 /// How much is in the tables.
@@ -148,6 +157,8 @@ pub struct Usage {
     pub addresses: usize,
     /// Adjacencies, those that wait for workers included.
     pub adjacencies: usize,
+    /// Groups of next hops, those that wait for workers included.
+    pub groups: usize,
     /// Groups of 256 addresses that are free for prefixes longer than 24 bits.
     pub tbl8_groups_free: usize,
 }
@@ -177,12 +188,18 @@ pub struct Tables<F, A> {
     deleted_interfaces: Vec<u32>,
     addresses: Vec<OwnAddress>,
     candidates: Candidates,
+    attributes: AttributeSets,
+    groups: GroupSet,
+    /// Of the hash by which flows choose among next hops.
+    seed: u32,
     neighbors: NeighborSet<IpAddr>,
     timers: Timers,
     jitter: Jitter,
     actions: Vec<Action>,
     refusal_reported: Option<Duration>,
     blackhole: NextHop,
+    unreachable: NextHop,
+    prohibit: NextHop,
     broadcast: NextHop,
 }
 
@@ -203,6 +220,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .ok_or(TablesError::Adjacencies { capacity })
         };
         let (blackhole, broadcast) = (fixed(Adjacency::Blackhole)?, fixed(Adjacency::Broadcast)?);
+        let (unreachable, prohibit) = (fixed(Adjacency::Unreachable)?, fixed(Adjacency::Prohibit)?);
         Ok(Self {
             fib,
             adjacencies,
@@ -212,12 +230,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             deleted_interfaces: Vec::new(),
             addresses: Vec::new(),
             candidates: Candidates::new(),
+            attributes: AttributeSets::new(),
+            groups: GroupSet::new(),
+            seed: 0,
             neighbors: NeighborSet::new(),
             timers: Timers::new(),
             jitter: Jitter::new(),
             actions: Vec::new(),
             refusal_reported: None,
             blackhole,
+            unreachable,
+            prohibit,
             broadcast,
         })
     }
@@ -280,6 +303,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             neighbors: self.neighbors.len(),
             addresses: self.addresses.len(),
             adjacencies: self.adjacencies.in_use(),
+            groups: self.adjacencies.groups_in_use(),
             tbl8_groups_free: self.fib.four.free_groups(),
         }
     }

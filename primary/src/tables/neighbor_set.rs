@@ -12,7 +12,7 @@ use super::reachability::Reachability;
 use crate::adjacency::Adjacency;
 
 /// Number of a neighbour. It may name another one once the neighbour is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct NeighborId(u32);
 
 /// A host on a link.
@@ -24,8 +24,10 @@ pub(super) struct Neighbor<I> {
     pub(super) mac: Option<MacAddress>,
     pub(super) reachability: Reachability,
     pub(super) adjacency: NextHop,
-    /// Routes whose next hop it is.
+    /// Routes whose next hop it is, a group of next hops that has it counting as one.
     pub(super) routes: u32,
+    /// Whether packets that may go elsewhere go to it: not from when it failed until it is known again.
+    pub(super) serves: bool,
     /// Of its record.
     pub(super) slot: u32,
     /// When the state that tools see last changed.
@@ -50,6 +52,7 @@ impl<I> Neighbor<I> {
             reachability: Reachability::IDLE,
             adjacency,
             routes: 0,
+            serves: true,
             slot: 0,
             changed: now,
             shown: Reachability::IDLE.state(),

@@ -104,7 +104,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.published
             .neighbors
             .update(neighbor.slot, &neighbor_record(neighbor));
+        let serves = neighbor.reachability.serves(neighbor.serves);
+        // No route has to be looked through for one that none names.
+        let service_changed =
+            std::mem::replace(&mut neighbor.serves, serves) != serves && neighbor.routes > 0;
         self.neighbors.weigh(id);
+        if service_changed {
+            self.neighbor_service_changed(id);
+        }
     }
 
     /// One more route names the neighbour.

@@ -1,14 +1,14 @@
 //! Records for those who read the tables over shared memory.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use ipnet::IpNet;
 use shm::SlotTable;
-use shm::records::{self, NO_INTERFACE, Route4, Route6, ip_field};
+use shm::records::{self, NO_INTERFACE, Route4, Route6, RouteKind, ip_field};
 
 use super::Tables;
 use super::candidates::{Candidate, Target};
-use super::neighbor_set::Neighbor;
+use super::neighbor_set::{Neighbor, NeighborId};
 use super::own_address::OwnAddress;
 use crate::adjacency;
 
@@ -19,6 +19,7 @@ pub(super) struct Published {
     routes4: SlotTable<Route4>,
     routes6: SlotTable<Route6>,
     pub(super) neighbors: SlotTable<records::Neighbor>,
+    pub(super) next_hops: SlotTable<records::NextHop>,
 }
 
 impl Published {
@@ -30,6 +31,7 @@ impl Published {
             routes4: region.routes4()?,
             routes6: region.routes6()?,
             neighbors: region.neighbors()?,
+            next_hops: region.next_hops()?,
         })
     }
 
@@ -88,42 +90,100 @@ pub(super) fn neighbor_record(neighbor: &Neighbor<IpAddr>) -> records::Neighbor 
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    pub(super) fn route_record(&self, prefix: IpNet, route: &Candidate) -> RouteRecord {
-        let (next_hop, interface) = match route.target {
-            Target::Local(interface) | Target::Broadcast(interface) | Target::Glean(interface) => {
-                (None, interface)
+    /// Shows a route as it is now.
+    pub(super) fn publish_route(&mut self, prefix: IpNet, route: &Candidate) {
+        let record = self.route_record(prefix, route);
+        self.published.update_route(route.slot, &record);
+    }
+
+    /// What `route show` and `route get` call it.
+    pub(super) fn kind(&self, target: Target) -> RouteKind {
+        match target {
+            Target::Local(_) => RouteKind::Local,
+            Target::Broadcast(_) => RouteKind::Broadcast,
+            Target::Glean(_) => RouteKind::Connected,
+            Target::Group(id) if self.groups.get(id).is_some_and(|group| group.members.len() > 1) => {
+                RouteKind::Multipath
             }
-            Target::Via(id) => self.neighbors.get(id).map_or((None, NO_INTERFACE), |neighbor| {
-                (Some(neighbor.address), neighbor.interface)
-            }),
-            Target::Blackhole => (None, NO_INTERFACE),
+            Target::Via(_) | Target::Group(_) => RouteKind::Via,
+            Target::Blackhole => RouteKind::Blackhole,
+            Target::Unreachable => RouteKind::Unreachable,
+            Target::Prohibit => RouteKind::Prohibit,
+        }
+    }
+
+    /// The neighbour, where there is one and not several.
+    pub(super) fn only_neighbor(&self, target: Target) -> Option<NeighborId> {
+        match target {
+            Target::Via(id) => Some(id),
+            Target::Group(id) => match self.groups.get(id)?.members.as_slice() {
+                [member] => Some(member.id),
+                _ => None,
+            },
+            _ => None,
+        }
+    }
+
+    pub(super) fn route_record(&self, prefix: IpNet, route: &Candidate) -> RouteRecord {
+        let neighbor = self
+            .only_neighbor(route.target)
+            .and_then(|id| self.neighbors.get(id));
+        let interface = route
+            .target
+            .interface()
+            .or(neighbor.map(|neighbor| neighbor.interface))
+            .unwrap_or(NO_INTERFACE);
+        let next_hop = neighbor.map(|neighbor| neighbor.address);
+        let group = match route.target {
+            Target::Group(id) => self.groups.get(id).map_or(0, |group| group.number),
+            _ => 0,
         };
-        let (prefix_length, kind) = (prefix.prefix_len(), route.target.kind() as u8);
-        let protocol = route.protocol as u8;
+        let attributes = self.attributes.get(route.attributes);
+        let (prefix_length, kind) = (prefix.prefix_len(), self.kind(route.target) as u8);
+        let protocol = route.protocol.0;
+        let is_set_aside = self
+            .candidates
+            .given(prefix)
+            .is_some_and(|active| active.slot != route.slot && self.candidates.is_contested(prefix));
+        let (active, mtu) = (u8::from(!is_set_aside), attributes.mtu.unwrap_or(0));
+        let metric = attributes.metric;
         match prefix {
             IpNet::V4(prefix) => RouteRecord::Four(Route4 {
                 prefix: prefix.addr().octets(),
                 next_hop: match next_hop {
                     Some(IpAddr::V4(next_hop)) => next_hop.octets(),
-                    _ => Ipv4Addr::UNSPECIFIED.octets(),
+                    _ => group.to_be_bytes(),
                 },
                 interface,
                 prefix_length,
                 kind,
                 protocol,
-                reserved: [0; 3],
+                active,
+                mtu,
+                metric,
+                source: match attributes.source {
+                    Some(IpAddr::V4(source)) => source.octets(),
+                    _ => [0; 4],
+                },
             }),
             IpNet::V6(prefix) => RouteRecord::Six(Route6 {
                 prefix: prefix.addr().octets(),
                 next_hop: match next_hop {
                     Some(IpAddr::V6(next_hop)) => next_hop.octets(),
-                    _ => Ipv6Addr::UNSPECIFIED.octets(),
+                    _ => (u128::from(group) << 96).to_be_bytes(),
                 },
                 interface,
                 prefix_length,
                 kind,
                 protocol,
-                reserved: [0; 3],
+                active,
+                mtu,
+                metric,
+                source: match attributes.source {
+                    Some(IpAddr::V6(source)) => source.octets(),
+                    _ => [0; 16],
+                },
+                reserved: [0; 4],
             }),
         }
     }

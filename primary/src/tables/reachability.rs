@@ -109,6 +109,20 @@ impl Reachability {
         self.state == State::Failed { holding: true }
     }
 
+    /// It failed, and the next packet that needs it has it asked.
+    pub(super) fn may_be_asked(&self) -> bool {
+        self.state == State::Failed { holding: false }
+    }
+
+    /// Whether it serves as a next hop, given whether it did: not after it failed, until it is known again.
+    pub(super) fn serves(&self, before: bool) -> bool {
+        match self.state {
+            State::Failed { .. } => false,
+            State::Incomplete { .. } => before,
+            _ => true,
+        }
+    }
+
     /// The state that tools see.
     pub(super) fn state(&self) -> NeighborState {
         match self.state {

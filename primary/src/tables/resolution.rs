@@ -45,9 +45,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let used = self.adjacencies.take_used(neighbor.adjacency);
         let step = neighbor.reachability.due(now, used, neighbor.routes > 0);
         self.take_step(id, step, now);
+        if self.asks_itself(id) {
+            self.ask_itself(id, now);
+        }
     }
 
-    fn take_step(&mut self, id: NeighborId, step: Step, now: Duration) {
+    pub(super) fn take_step(&mut self, id: NeighborId, step: Step, now: Duration) {
         if step == Step::Forget {
             return self.remove_neighbor(id);
         }
@@ -92,6 +95,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             {
                 neighbor.reachability.link_returned(now);
                 self.settle(id, now);
+                if self.asks_itself(id) {
+                    self.ask_itself(id, now);
+                }
             }
         }
     }

@@ -1,30 +1,23 @@
 //! Routes of configuration and operators, many at a time, all or none.
 //!
-//! A request is checked in whole first; what only shows when it is carried out (no tbl8 group, no room for a next hop)
-//! puts everything back as it was.
+//! A request is checked in whole first, see `route_plan`; what only shows when it is carried out (no tbl8 group, no room
+//! for a next hop) puts everything back as it was.
 
 use std::net::IpAddr;
 use std::time::Duration;
 
 use control::event::Event;
-use control::message::{ControlError, ErrorCode, Route, RouteTarget};
+use control::message::{ControlError, ErrorCode, Route, RouteKey, default_metric};
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
 use super::Tables;
+use super::attributes::{AttributeSets, Attributes};
 use super::candidates::{Candidate, Target};
-use super::forwarding::is_link_local;
 use super::neighbor_set::NeighborId;
 use super::refusal::{fib_refusal, refuse};
+use super::route_plan::{Planned, check_host_bits};
 use crate::adjacency;
-
-/// A checked target. The next hop need not be known as a neighbour yet.
-#[derive(Clone, Copy)]
-enum Planned {
-    Via { interface: u16, next_hop: IpAddr },
-    Glean(u16),
-    Blackhole,
-}
 
 /// A route that was set, and what was there before.
 struct Done {
@@ -34,7 +27,8 @@ struct Done {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Adds routes, all or none. With `replace`, one that exists is changed and otherwise refused.
+    /// Adds routes, all or none. With `replace`, one that exists, to the same prefix and with the same metric, is changed and
+    /// otherwise refused. `protocol` is that of routes that name none.
     pub fn routes_add(
         &mut self,
         routes: &[Route],
@@ -42,7 +36,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         protocol: RouteProtocol,
         now: Duration,
     ) -> Result<(), ControlError> {
-        each_once(routes.iter().map(|route| route.prefix))?;
+        each_once(routes.iter().map(|route| (route.prefix, route.metric())))?;
         let planned = routes
             .iter()
             .map(|route| self.plan(route, replace))
@@ -50,7 +44,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.check_room_for(routes)?;
         let mut journal = Vec::with_capacity(routes.len());
         for (route, planned) in routes.iter().zip(planned) {
-            match self.install(route.prefix, planned, protocol, now) {
+            match self.install(route, planned, protocol, now) {
                 Ok(done) => journal.push(done),
                 Err(error) => {
                     // Backwards, so that each finds what it found before.
@@ -60,45 +54,76 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
         }
         for (done, route) in journal.into_iter().zip(routes) {
-            if let Some(Candidate {
-                target: Target::Via(id),
-                ..
-            }) = done.before
-            {
-                self.release(id);
+            if let Some(before) = done.before {
+                self.release_target(before.target);
+                self.attributes.release(before.attributes);
             }
             self.tell(Event::RouteAdded { route: route.clone() });
         }
         Ok(())
     }
 
-    /// Deletes routes, all or none.
-    pub fn routes_delete(&mut self, prefixes: &[IpNet]) -> Result<(), ControlError> {
-        each_once(prefixes.iter().copied())?;
-        for prefix in prefixes {
-            check_host_bits(*prefix)?;
-            if self.candidates.given(*prefix).is_none() {
-                return Err(self.no_such_route(*prefix));
+    /// Deletes routes, all or none: of those that a key matches, the one with the lowest metric.
+    pub fn routes_delete(&mut self, keys: &[RouteKey]) -> Result<(), ControlError> {
+        let mut found: Vec<(IpNet, Candidate)> = Vec::with_capacity(keys.len());
+        for key in keys {
+            check_host_bits(key.prefix)?;
+            let matching = self
+                .candidates
+                .given_each(key.prefix)
+                .filter(|route| key.metric.is_none_or(|metric| metric == self.metric(route)))
+                .filter(|route| {
+                    key.next_hop
+                        .is_none_or(|next_hop| self.leads_by(route.target, next_hop))
+                });
+            match matching.min_by_key(|route| self.metric(route)) {
+                Some(route) => found.push((key.prefix, route)),
+                None => return Err(self.no_such_route(key)),
             }
         }
-        for prefix in prefixes {
-            self.withdraw(*prefix);
+        each_once(found.iter().map(|(prefix, route)| (*prefix, self.metric(route))))?;
+        for (prefix, route) in found {
+            self.withdraw(prefix, route);
         }
         Ok(())
     }
 
-    /// Takes a given route out of everything, and its next hop with it where nothing is known of that.
-    pub(super) fn withdraw(&mut self, prefix: IpNet) {
-        let Some(route) = self.candidates.set_given(prefix, None) else {
-            return;
+    /// Whether one of the next hops is this one.
+    fn leads_by(&self, target: Target, next_hop: IpAddr) -> bool {
+        let is_it = |id: NeighborId| {
+            self.neighbors
+                .get(id)
+                .is_some_and(|neighbor| neighbor.address == next_hop)
         };
+        match target {
+            Target::Via(id) => is_it(id),
+            Target::Group(id) => self
+                .groups
+                .get(id)
+                .is_some_and(|group| group.members.iter().any(|member| is_it(member.id))),
+            _ => false,
+        }
+    }
+
+    /// Takes a given route out of everything, and its next hops with it where nothing is known of those.
+    pub(super) fn withdraw(&mut self, prefix: IpNet, route: Candidate) {
+        let metric = self.metric(&route);
+        self.take_given(prefix, &route);
+        self.published.remove_route(prefix, route.slot);
+        self.tell(Event::RouteDeleted { prefix, metric });
+        self.release_target(route.target);
+        self.attributes.release(route.attributes);
+    }
+
+    /// Takes a given route out of the routes and the FIB.
+    fn take_given(&mut self, prefix: IpNet, route: &Candidate) {
+        self.candidates.remove_given(prefix, *route);
+        self.choose_route(prefix);
+        if let Some(active) = self.candidates.given(prefix) {
+            self.publish_route(prefix, &active);
+        }
         // Cannot fail: whatever takes its place is in the FIB's place already.
         let _ = self.refresh(prefix);
-        self.published.remove_route(prefix, route.slot);
-        self.tell(Event::RouteDeleted { prefix });
-        if let Target::Via(id) = route.target {
-            self.release(id);
-        }
     }
 
     /// Takes out the given routes by way of a neighbour.
@@ -106,10 +131,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if self.neighbors.get(id).is_none_or(|neighbor| neighbor.routes == 0) {
             return;
         }
-        let by_it = self.candidates.given_where(|_, target| target == Target::Via(id));
-        for prefix in by_it {
-            self.withdraw(prefix);
+        let by_it = self
+            .candidates
+            .given_where(|_, route| self.names(route.target, id));
+        for (prefix, route) in by_it {
+            self.withdraw(prefix, route);
         }
+    }
+
+    /// Its metric: of the routes to a prefix, the usable one with the lowest counts.
+    pub(super) fn metric(&self, route: &Candidate) -> u32 {
+        self.attributes.get(route.attributes).metric
+    }
+
+    /// The given route to a prefix that has this metric.
+    pub(super) fn given_of_metric(&self, prefix: IpNet, metric: u32) -> Option<Candidate> {
+        self.candidates
+            .given_each(prefix)
+            .find(|route| self.metric(route) == metric)
     }
 
     fn check_room_for(&self, routes: &[Route]) -> Result<(), ControlError> {
@@ -121,7 +160,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             let new = routes
                 .iter()
                 .filter(|route| route.prefix.addr().is_ipv4() == of4)
-                .filter(|route| self.candidates.given(route.prefix).is_none())
+                .filter(|route| self.given_of_metric(route.prefix, route.metric()).is_none())
                 .count();
             if there + new > limit {
                 let sentence = format!(
@@ -133,145 +172,51 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         Ok(())
     }
 
-    fn plan(&self, route: &Route, replace: bool) -> Result<Planned, ControlError> {
-        let prefix = route.prefix;
-        check_host_bits(prefix)?;
-        check_forwardable(prefix)?;
-        if let Some(own) = self.candidates.own(prefix) {
-            return Err(refuse(
-                ErrorCode::Exists,
-                self.own_route_sentence(prefix, own.target),
-            ));
-        }
-        if !replace && self.candidates.given(prefix).is_some() {
-            let sentence = format!("there is a route to {prefix} already: to change it, replace it");
-            return Err(refuse(ErrorCode::Exists, sentence));
-        }
-        match &route.target {
-            RouteTarget::Via { next_hop, interface } => {
-                self.plan_via(prefix, *next_hop, interface.as_deref())
-            }
-            RouteTarget::Interface(name) => {
-                let interface = self.interface_index(name)?;
-                // Neighbours must be asked from an address.
-                let family = prefix.addr().is_ipv4();
-                if !self
-                    .addresses
-                    .iter()
-                    .any(|own| own.interface == interface && own.net.addr().is_ipv4() == family)
-                {
-                    let sentence = format!(
-                        "the route to {prefix} leaves by {name}, which has no {} address: add one first",
-                        if family { "IPv4" } else { "IPv6" }
-                    );
-                    return Err(refuse(ErrorCode::Invalid, sentence));
-                }
-                Ok(Planned::Glean(interface))
-            }
-            RouteTarget::Blackhole => Ok(Planned::Blackhole),
-        }
-    }
-
-    fn plan_via(&self, prefix: IpNet, next_hop: IpAddr, on: Option<&str>) -> Result<Planned, ControlError> {
-        let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
-        if prefix.addr().is_ipv4() != next_hop.is_ipv4() {
-            return invalid(format!(
-                "the next hop {next_hop} of {prefix} is of the other address family: name one of its own"
-            ));
-        }
-        let on = on.map(|name| self.interface_index(name)).transpose()?;
-        if is_link_local(next_hop) {
-            return self.plan_via_link_local(prefix, next_hop, on);
-        }
-        if let Some(own) = self.addresses.iter().find(|own| own.net.addr() == next_hop) {
-            return invalid(format!(
-                "the next hop {next_hop} of {prefix} is the gateway's own address on {}: name the other router's",
-                self.interface_name(own.interface)
-            ));
-        }
-        match self.subnet_of(next_hop) {
-            None => invalid(format!(
-                "the next hop {next_hop} of {prefix} is on no connected subnet: there are {}",
-                self.subnets()
-            )),
-            Some(own) if !own.is_host(next_hop) => invalid(format!(
-                "the next hop {next_hop} of {prefix} is the network, anycast or broadcast address of {}: name a host's",
-                own.net.trunc()
-            )),
-            Some(own) if on.is_some_and(|on| on != own.interface) => invalid(format!(
-                "the next hop {next_hop} of {prefix} is on {}, by {}: leave the interface out, or name that one",
-                self.interface_name(own.interface),
-                own.net.trunc()
-            )),
-            Some(own) => Ok(Planned::Via {
-                interface: own.interface,
-                next_hop,
-            }),
-        }
-    }
-
-    /// Every link has its own fe80::/64, so that only the interface tells which is meant.
-    fn plan_via_link_local(
-        &self,
-        prefix: IpNet,
-        next_hop: IpAddr,
-        on: Option<u16>,
-    ) -> Result<Planned, ControlError> {
-        let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
-        let Some(interface) = on else {
-            return invalid(format!(
-                "the next hop {next_hop} of {prefix} is link-local, which is on every link: name the interface as well"
-            ));
-        };
-        let name = self.interface_name(interface);
-        match self.link_local(interface) {
-            None => invalid(format!(
-                "the next hop {next_hop} of {prefix} is link-local, and {name} has no IPv6 address: add one first"
-            )),
-            Some(own) if own.net.addr() == next_hop => invalid(format!(
-                "the next hop {next_hop} of {prefix} is the gateway's own address on {name}: name the other router's"
-            )),
-            Some(_) => Ok(Planned::Via { interface, next_hop }),
-        }
-    }
-
-    /// Sets one route. The next hop of the one before stays held.
+    /// Sets one route. The next hops of the one before stay held.
     fn install(
         &mut self,
-        prefix: IpNet,
+        route: &Route,
         planned: Planned,
         protocol: RouteProtocol,
         now: Duration,
     ) -> Result<Done, ControlError> {
-        let target = match planned {
-            Planned::Blackhole => Target::Blackhole,
-            Planned::Glean(interface) => Target::Glean(interface),
-            Planned::Via { interface, next_hop } => {
-                let id = self.find_or_create(interface, next_hop, now)?;
-                self.hold(id);
-                Target::Via(id)
-            }
+        let (prefix, metric) = (route.prefix, route.metric());
+        let before = self.given_of_metric(prefix, metric);
+        let target = self.hold_target(planned, now)?;
+        let attributes = Attributes {
+            metric,
+            source: route.source,
+            mtu: route.mtu,
         };
-        let before = self.candidates.given(prefix);
+        let Some(attributes) = self.attributes.hold(attributes) else {
+            self.release_target(target);
+            return Err(too_many_sets(prefix));
+        };
         let mut after = Candidate {
             target,
-            protocol,
+            protocol: route.protocol.map_or(protocol, RouteProtocol),
+            attributes,
             slot: 0,
         };
-        let record = self.route_record(prefix, &after);
         let slot = match before {
             Some(before) => Some(before.slot),
-            None => self.published.insert_route(&record),
+            None => {
+                let record = self.route_record(prefix, &after);
+                self.published.insert_route(&record)
+            }
         };
         let Some(slot) = slot else {
-            if let Target::Via(id) = target {
-                self.release(id);
-            }
+            self.release_target(target);
+            self.attributes.release(attributes);
             return Err(self.no_room_for(prefix));
         };
         after.slot = slot;
-        self.published.update_route(slot, &record);
-        self.candidates.set_given(prefix, Some(after));
+        match before {
+            Some(before) => self.candidates.replace_given(prefix, before, after),
+            None => self.candidates.add_given(prefix, after),
+        }
+        self.choose_route(prefix);
+        self.publish_route(prefix, &after);
         let done = Done {
             prefix,
             before,
@@ -286,26 +231,47 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
-    fn undo(
-        &mut self,
-        Done {
-            prefix,
-            before,
-            after,
-        }: Done,
-    ) {
-        self.candidates.set_given(prefix, before);
-        match before {
+    fn undo(&mut self, done: Done) {
+        let (prefix, after) = (done.prefix, done.after);
+        match done.before {
             Some(before) => {
-                let record = self.route_record(prefix, &before);
-                self.published.update_route(before.slot, &record);
+                self.candidates.replace_given(prefix, after, before);
+                self.choose_route(prefix);
+                self.publish_route(prefix, &before);
+                // Cannot fail: what was in the FIB a moment ago still has its place there.
+                let _ = self.refresh(prefix);
             }
-            None => self.published.remove_route(prefix, after.slot),
+            None => {
+                self.take_given(prefix, &after);
+                self.published.remove_route(prefix, after.slot);
+            }
         }
-        // Cannot fail: what was in the FIB a moment ago still has its place there.
-        let _ = self.refresh(prefix);
-        if let Target::Via(id) = after.target {
-            self.release(id);
+        self.release_target(after.target);
+        self.attributes.release(after.attributes);
+    }
+
+    /// What a checked target stands for; one more route holds it.
+    fn hold_target(&mut self, planned: Planned, now: Duration) -> Result<Target, ControlError> {
+        Ok(match planned {
+            Planned::Blackhole => Target::Blackhole,
+            Planned::Unreachable => Target::Unreachable,
+            Planned::Prohibit => Target::Prohibit,
+            Planned::Glean(interface) => Target::Glean(interface),
+            Planned::Via(member) => {
+                let id = self.find_or_create(member.interface, member.next_hop, now)?;
+                self.hold(id);
+                Target::Via(id)
+            }
+            Planned::Group(members, mtu) => Target::Group(self.hold_group(&members, mtu, now)?),
+        })
+    }
+
+    /// One route less holds it.
+    fn release_target(&mut self, target: Target) {
+        match target {
+            Target::Via(id) => self.release(id),
+            Target::Group(id) => self.release_group(id),
+            _ => {}
         }
     }
 
@@ -319,18 +285,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         refuse(ErrorCode::LimitReached, sentence)
     }
 
-    fn no_such_route(&self, prefix: IpNet) -> ControlError {
-        match self.candidates.own(prefix) {
-            Some(own) => refuse(ErrorCode::Invalid, self.own_route_sentence(prefix, own.target)),
-            None => refuse(ErrorCode::NotFound, format!("there is no route to {prefix}")),
+    fn no_such_route(&self, key: &RouteKey) -> ControlError {
+        let prefix = key.prefix;
+        if self.candidates.given(prefix).is_none()
+            && let Some(own) = self.candidates.own(prefix)
+        {
+            return refuse(ErrorCode::Invalid, self.own_route_sentence(prefix, own.target));
         }
+        let metric = key
+            .metric
+            .map_or(String::new(), |metric| format!(" with metric {metric}"));
+        let via = key
+            .next_hop
+            .map_or(String::new(), |next_hop| format!(" via {next_hop}"));
+        refuse(
+            ErrorCode::NotFound,
+            format!("there is no route to {prefix}{via}{metric}"),
+        )
     }
 
-    fn own_route_sentence(&self, prefix: IpNet, target: Target) -> String {
+    pub(super) fn own_route_sentence(&self, prefix: IpNet, target: Target) -> String {
         let what = match target {
             Target::Local(_) => "the gateway's own address",
             Target::Broadcast(_) => "the network or broadcast address of a subnet",
-            Target::Glean(_) | Target::Via(_) | Target::Blackhole => "the connected subnet",
+            _ => "the connected subnet",
         };
         let on = target
             .interface()
@@ -339,44 +317,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 }
 
-/// Fails when a prefix has bits beyond its length.
-fn check_host_bits(prefix: IpNet) -> Result<(), ControlError> {
-    if prefix == prefix.trunc() {
-        return Ok(());
-    }
-    let sentence = format!("{prefix} has host bits set; did you mean {}?", prefix.trunc());
-    Err(refuse(ErrorCode::Invalid, sentence))
+fn too_many_sets(prefix: IpNet) -> ControlError {
+    let sentence = format!(
+        "the route to {prefix} would be the {}th with a combination of metric, src and mtu of its own: give it one that \
+         another route has",
+        AttributeSets::MOST
+    );
+    refuse(ErrorCode::LimitReached, sentence)
 }
 
-/// Fails when no packet for the prefix is ever forwarded, whatever the routes.
-fn check_forwardable(prefix: IpNet) -> Result<(), ControlError> {
-    let IpNet::V6(net) = prefix else {
-        return Ok(());
-    };
-    let reason = if net.addr().is_multicast() {
-        "multicast, which is not forwarded"
-    } else if net.prefix_len() >= 10 && net.addr().is_unicast_link_local() {
-        "link-local, which never leaves its link"
-    } else if prefix == IpNet::from(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)) {
-        "the loopback address, which never leaves its host"
-    } else {
-        return Ok(());
-    };
-    Err(refuse(
-        ErrorCode::Invalid,
-        format!("{prefix} is {reason}: leave the route out"),
-    ))
-}
-
-/// Fails when one request names a prefix twice.
-fn each_once(prefixes: impl Iterator<Item = IpNet>) -> Result<(), ControlError> {
-    let mut sorted: Vec<IpNet> = prefixes.collect();
+/// Fails when one request names a route twice.
+fn each_once(routes: impl Iterator<Item = (IpNet, u32)>) -> Result<(), ControlError> {
+    let mut sorted: Vec<(IpNet, u32)> = routes.collect();
     sorted.sort_unstable();
-    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        None => Ok(()),
-        Some(pair) => {
-            let sentence = format!("{} is named twice in one request: name it once", pair[0]);
-            Err(refuse(ErrorCode::Invalid, sentence))
-        }
-    }
+    let Some(pair) = sorted.windows(2).find(|pair| pair[0] == pair[1]) else {
+        return Ok(());
+    };
+    let (prefix, metric) = pair[0];
+    let with = if metric == default_metric(prefix) {
+        String::new()
+    } else {
+        format!(" with metric {metric}")
+    };
+    let sentence = format!("{prefix}{with} is named twice in one request: name it once");
+    Err(refuse(ErrorCode::Invalid, sentence))
 }

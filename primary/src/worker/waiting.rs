@@ -112,7 +112,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut index = 0;
         while let Some(queue) = self.waiting.queues.get_mut(index) {
             let seconds = now.wrapping_sub(queue.since) / self.waiting.tsc_hz;
-            let must_wait = self.stages.must_wait(queue.awaited.destination);
+            let Awaited {
+                interface,
+                next_hop,
+                destination,
+            } = queue.awaited;
+            let must_wait = self.stages.must_wait(destination, interface, next_hop);
             if must_wait && seconds < PATIENCE_SECONDS {
                 if now.wrapping_sub(queue.asked) / self.waiting.tsc_hz >= ASK_AGAIN_SECONDS {
                     queue.asked = now;

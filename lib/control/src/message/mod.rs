@@ -4,8 +4,10 @@
 //! with [`ErrorCode::VersionMismatch`] and closes it.
 
 mod attachments;
+mod routes;
 
 pub use attachments::*;
+pub use routes::*;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -13,9 +15,6 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use packet::MacAddress;
 use serde::{Deserialize, Serialize};
-
-/// The most routes that one request may carry: it must fit into [`crate::client::MAX_FRAME`] bytes.
-pub const ROUTES_PER_REQUEST: usize = 1000;
 
 /// One message in either direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -40,7 +39,7 @@ pub enum Request {
     },
     /// Add routes, all or none. With `replace`, a route that exists is changed instead of refused.
     RouteAdd {
-        /// At most [`ROUTES_PER_REQUEST`].
+        /// At most [`ROUTES_PER_REQUEST`], by [`Route::size`].
         routes: Vec<Route>,
         /// Change what exists.
         replace: bool,
@@ -48,12 +47,12 @@ pub enum Request {
     /// Delete routes, all or none.
     RouteDelete {
         /// At most [`ROUTES_PER_REQUEST`].
-        prefixes: Vec<IpNet>,
+        routes: Vec<RouteKey>,
     },
     /// Look an address up as a worker would and say why it goes where it goes.
     RouteGet {
-        /// The destination.
-        destination: IpAddr,
+        /// The packet that is asked for.
+        flow: Flow,
     },
     /// Give an interface an address.
     AddressAdd {
@@ -211,52 +210,6 @@ impl std::str::FromStr for VlanProtocol {
     }
 }
 
-/// A route to add.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Route {
-    /// Without host bits.
-    pub prefix: IpNet,
-    /// Where it leads.
-    pub target: RouteTarget,
-}
-
-/// Where a route leads.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub enum RouteTarget {
-    /// To a neighbour on a connected subnet.
-    Via {
-        /// The neighbour's address, of the prefix's family.
-        next_hop: IpAddr,
-        /// Name of the interface that it is on: needed for link-local addresses, which are on every link.
-        interface: Option<String>,
-    },
-    /// Out of an interface, every destination being a neighbour there.
-    Interface(String),
-    /// Nowhere.
-    Blackhole,
-}
-
-/// Why a destination goes where it goes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct RouteExplanation {
-    /// The destination that was asked for.
-    pub destination: IpAddr,
-    /// The longest prefix that matches; `None` when there is no route.
-    pub prefix: Option<IpNet>,
-    /// Kind of the route as `route show` names it.
-    pub kind: Option<String>,
-    /// The next hop: the gateway, or the destination itself on a connected subnet.
-    pub next_hop: Option<IpAddr>,
-    /// The interface it leaves by.
-    pub interface: Option<String>,
-    /// State of the neighbour that is the next hop, as `neigh show` names it.
-    pub neighbor_state: Option<String>,
-    /// MAC address that packets are sent to.
-    pub mac: Option<MacAddress>,
-    /// What becomes of a packet, in a sentence.
-    pub outcome: String,
-}
-
 /// How a part of the primary uses memory.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MemoryUse {
@@ -410,27 +363,6 @@ impl ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_largest_request_fits_into_a_frame() {
-        let route = Route {
-            prefix: IpNet::V6(ipnet::Ipv6Net::new(std::net::Ipv6Addr::from_bits(u128::MAX), 128).unwrap()),
-            target: RouteTarget::Via {
-                next_hop: std::net::Ipv6Addr::LOCALHOST.into(),
-                interface: Some("a-name-of-fifte".into()),
-            },
-        };
-        let request = Request::RouteAdd {
-            routes: vec![route; ROUTES_PER_REQUEST],
-            replace: true,
-        };
-        let frame = postcard::to_stdvec(&Envelope {
-            id: u32::MAX,
-            body: request,
-        })
-        .unwrap();
-        assert!(frame.len() <= crate::client::MAX_FRAME, "{}", frame.len());
-    }
 
     #[test]
     fn codes_are_the_same_in_json_and_by_name() {

@@ -17,7 +17,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::counters::{DropReason, Geometry, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
+use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
 
 pub use self::reader::{OpenError, TableReader};
 pub use self::table::SlotTable;
@@ -34,12 +34,13 @@ const GEOMETRY: usize = FIRST_SECTION + SECTIONS * SECTION_WORDS;
 
 /// Hash over the layout of every record and counter. Two builds with the same value read each other's regions.
 pub const LAYOUT_HASH: u64 = {
-    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 2");
+    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 3");
     hash = fnv1a(hash, Interface::LAYOUT);
     hash = fnv1a(hash, Address::LAYOUT);
     hash = fnv1a(hash, Route4::LAYOUT);
     hash = fnv1a(hash, Route6::LAYOUT);
     hash = fnv1a(hash, Neighbor::LAYOUT);
+    hash = fnv1a(hash, NextHop::LAYOUT);
     hash = fnv1a(hash, Worker::LAYOUT);
     hash = fnv1a(hash, Pool::LAYOUT);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
@@ -71,6 +72,8 @@ pub struct Capacity {
     pub routes6: usize,
     /// Neighbours of both families.
     pub neighbors: usize,
+    /// Next hops of routes that have several, of both families.
+    pub next_hops: usize,
     /// Workers; the control thread is not one.
     pub workers: usize,
     /// Memory pools.
@@ -104,11 +107,12 @@ impl Capacity {
             slots(SectionId::Workers, Worker::WORDS + 1, self.workers),
             slots(SectionId::Pools, Pool::WORDS + 1, self.pools),
             slots(SectionId::Counters, 1, geometry.cells()),
+            slots(SectionId::NextHops, NextHop::WORDS + 1, self.next_hops),
         ]
     }
 }
 
-const SECTIONS: usize = 8;
+const SECTIONS: usize = 9;
 
 #[derive(Clone, Copy)]
 enum SectionId {
@@ -120,6 +124,7 @@ enum SectionId {
     Workers,
     Pools,
     Counters,
+    NextHops,
 }
 
 impl SectionId {
@@ -133,6 +138,7 @@ impl SectionId {
         Self::Workers,
         Self::Pools,
         Self::Counters,
+        Self::NextHops,
     ];
 }
 

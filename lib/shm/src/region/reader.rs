@@ -13,7 +13,7 @@ use super::{
 use crate::counters::{CounterView, Geometry};
 use crate::mapping::Mapping;
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
+use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
 use crate::slot::{self, Found};
 
 /// Why a region could not be read.
@@ -152,6 +152,11 @@ impl TableReader {
         self.copy_out(SectionId::Neighbors)
     }
 
+    /// Copies out the next hops that routes share, in no order.
+    pub fn next_hops(&self) -> Vec<(u32, NextHop)> {
+        self.copy_out(SectionId::NextHops)
+    }
+
     /// Copies out the workers.
     pub fn workers(&self) -> Vec<(u32, Worker)> {
         self.copy_out(SectionId::Workers)
@@ -170,6 +175,7 @@ impl TableReader {
             ("routes4", SectionId::Routes4),
             ("routes6", SectionId::Routes6),
             ("neighbors", SectionId::Neighbors),
+            ("next_hops", SectionId::NextHops),
         ]
         .into_iter()
         .map(|(name, id)| {

@@ -13,6 +13,7 @@ const CAPACITY: Capacity = Capacity {
     routes4: 100,
     routes6: 100,
     neighbors: 10,
+    next_hops: 4,
     workers: 2,
     pools: 2,
 };

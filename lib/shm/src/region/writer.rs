@@ -14,7 +14,7 @@ use super::{
 use crate::counters::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, Pool, Record, Route4, Route6, Worker};
+use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
 
 /// Why a region could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -197,6 +197,11 @@ impl TableWriter {
     /// The neighbours, handed out once.
     pub fn neighbors(&self) -> Option<SlotTable<Neighbor>> {
         self.table(SectionId::Neighbors)
+    }
+
+    /// The next hops that routes share, handed out once.
+    pub fn next_hops(&self) -> Option<SlotTable<NextHop>> {
+        self.table(SectionId::NextHops)
     }
 
     /// The workers, handed out once.

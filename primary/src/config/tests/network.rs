@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use control::message::{Route, WeightedNextHop};
 use ipnet::Ipv4Net;
 use proptest::prelude::*;
 
@@ -106,13 +107,86 @@ fn a_route_out_of_an_interface_needs_an_address_to_ask_from() {
 }
 
 #[test]
+fn a_route_has_attributes_and_several_next_hops_as_in_ip() {
+    let text = "[[route]]\nprefix = \"172.16.0.0/12\"\nmetric = 7\nmtu = 1400\nproto = \"bird\"\nsrc = \"10.0.0.1\"\n\
+                nexthops = [{ via = \"192.168.10.2\", weight = 3 }, { via = \"192.168.10.3\", interface = \"wan\" }]\n\
+                [[route]]\nprefix = \"172.16.0.0/12\"\nunreachable = true\n[[route]]\nprefix = \"172.32.0.0/16\"\nprohibit = true\n";
+    let config = parse(&format!("{GOOD}{text}")).unwrap();
+    let one = |next_hop: &str, interface: Option<&str>, weight| WeightedNextHop {
+        next_hop: next_hop.parse().unwrap(),
+        interface: interface.map(str::to_owned),
+        weight,
+    };
+    let expected = Route {
+        metric: Some(7),
+        source: Some("10.0.0.1".parse().unwrap()),
+        mtu: Some(1400),
+        protocol: Some(12),
+        ..Route::new(
+            "172.16.0.0/12".parse().unwrap(),
+            RouteTarget::Multipath(vec![
+                one("192.168.10.2", None, 3),
+                one("192.168.10.3", Some("wan"), 1),
+            ]),
+        )
+    };
+    let [.., first, second, third] = config.routes.as_slice() else {
+        panic!("{:?}", config.routes);
+    };
+    assert_eq!(*first, expected);
+    assert_eq!(
+        (&second.target, &third.target),
+        (&RouteTarget::Unreachable, &RouteTarget::Prohibit)
+    );
+}
+
+#[test]
+fn what_is_wrong_with_attributes_and_next_hops_is_named() {
+    let route = |rest: &str| format!("[[route]]\nprefix = \"172.16.0.0/12\"\n{rest}");
+    let via = |rest: &str| route(&format!("via = \"192.168.10.2\"\n{rest}"));
+    for (text, at, says) in [
+        (
+            via("src = \"192.168.10.9\""),
+            "\"192.168.10.9\"",
+            "no address of an [[interface]]",
+        ),
+        (via("proto = \"birb\""), "\"birb\"", "no routing protocol"),
+        (via("mtu = 60"), "60", "out of range"),
+        (
+            route("interface = \"lan\"\nmtu = 1400"),
+            "1400",
+            "whose mtu counts",
+        ),
+        (
+            route("nexthops = [{ via = \"192.168.10.2\", weight = 0 }]"),
+            "0 }",
+            "out of range",
+        ),
+        (route("nexthops = [{ weight = 7 }]"), "{ weight", "has no via"),
+        (
+            route("nexthops = [{ via = \"10.77.0.1\" }]"),
+            "\"10.77",
+            "on no connected subnet",
+        ),
+        (route("nexthops = []"), "[[route]]", "0 nexthops"),
+        (via("nexthops = 3"), "3", "a list of tables"),
+    ] {
+        assert_added(&text, at, &[says]);
+    }
+}
+
+#[test]
 fn a_route_leads_to_one_thing() {
     let route = |rest: &str| format!("[[route]]\nprefix = \"172.16.0.0/12\"\n{rest}");
-    assert_added(&route(""), "\"172", &["one of via, interface, blackhole"]);
+    assert_added(
+        &route(""),
+        "\"172",
+        &["one of via, nexthops, interface, blackhole"],
+    );
     assert_added(
         &route("via = \"10.0.0.9\"\nblackhole = true"),
         "\"172",
-        &["one of via, interface, blackhole"],
+        &["one of via, nexthops, interface, blackhole"],
     );
     assert_added(
         &route("tunnel = \"ipsec0\""),

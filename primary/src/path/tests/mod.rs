@@ -3,6 +3,7 @@
 mod errors;
 mod ip4;
 mod ip6;
+mod multipath;
 mod usual;
 mod vlan;
 
@@ -16,7 +17,7 @@ use packet::MacAddress;
 use shm::DropReason;
 
 use super::*;
-use crate::adjacency::{AdjacencyWriter, WORDS};
+use crate::adjacency::{AdjacencyWriter, BUCKETS, GROUP_WORDS, WORDS};
 
 const GATEWAY: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
 const SENDER: MacAddress = MacAddress([2, 0, 0, 0, 1, 1]);
@@ -35,6 +36,9 @@ struct Bench {
     path: Stages<Vec<AtomicU32>, Vec<AtomicU64>>,
     adjacencies: AdjacencyWriter<Vec<AtomicU64>>,
     to_b: NextHop,
+    /// A group, and the adjacencies that share it.
+    shared: NextHop,
+    members: [NextHop; 3],
     up: Vec<Arc<AtomicBool>>,
 }
 
@@ -50,14 +54,14 @@ impl Bench {
         let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
         let mut fib6 = Fib6Writer::new(words(words6(100)), 100).unwrap();
-        let mut adjacencies = AdjacencyWriter::new(words(64 * WORDS));
+        let mut adjacencies = AdjacencyWriter::with_groups(words(64 * WORDS + 4 * GROUP_WORDS), 4);
         let mut to_b = NextHop::NONE;
         let forward = Adjacency::Forward {
             interface: 1,
             mac: NEIGHBOR,
         };
         let (none4, none6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-        let routes: [(&str, Adjacency, IpAddr); 15] = [
+        let routes: [(&str, Adjacency, IpAddr); 19] = [
             // No packet may come here: what was dropped before the lookup must not either.
             ("0.0.0.0/8", forward, none4),
             ("192.168.2.2/32", forward, HOST_B.into()),
@@ -94,6 +98,10 @@ impl Bench {
                 "fe80::8".parse().unwrap(),
             ),
             ("2001:db8:a3::/48", Adjacency::Blackhole, none6),
+            ("10.4.0.0/16", Adjacency::Unreachable, none4),
+            ("10.5.0.0/16", Adjacency::Prohibit, none4),
+            ("2001:db8:a4::/48", Adjacency::Unreachable, none6),
+            ("2001:db8:a5::/48", Adjacency::Prohibit, none6),
         ];
         for (prefix, adjacency, next_hop) in routes {
             let index = adjacencies.allocate(adjacency, next_hop).unwrap();
@@ -104,6 +112,25 @@ impl Bench {
             if next_hop == HOST_B {
                 to_b = index;
             }
+        }
+        let members = [0x11, 0x12, 0x13].map(|last| {
+            let mac = MacAddress([2, 0, 0, 0, 2, last]);
+            let forward = Adjacency::Forward { interface: 1, mac };
+            adjacencies
+                .allocate(forward, [192, 168, 2, last + 0x3c].into())
+                .unwrap()
+        });
+        let buckets: Vec<_> = members.into_iter().cycle().take(BUCKETS).collect();
+        let shared = adjacencies.allocate_group().unwrap();
+        adjacencies.set_group(shared, 5, u16::MAX, &buckets);
+        let short = adjacencies.allocate_group().unwrap();
+        adjacencies.set_group(short, 5, 1300, &members[..1]);
+        for (prefix, prefix6, group) in [
+            ("10.9.0.0/16", "2001:db8:b0::/48", shared),
+            ("10.8.0.0/16", "2001:db8:b8::/48", short),
+        ] {
+            fib4.insert(prefix.parse().unwrap(), group).unwrap();
+            fib6.insert(prefix6.parse().unwrap(), group).unwrap();
         }
         let up: Vec<_> = (0..2).map(|_| Arc::new(AtomicBool::new(true))).collect();
         let interfaces = (0..2)
@@ -131,6 +158,8 @@ impl Bench {
             ),
             adjacencies,
             to_b,
+            shared,
+            members,
             up,
         }
     }

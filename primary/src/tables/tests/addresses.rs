@@ -160,7 +160,7 @@ fn with_an_address_go_the_neighbors_and_routes_that_need_it() {
     let deleted: Vec<String> = events
         .iter()
         .filter_map(|event| match event {
-            Event::RouteDeleted { prefix } => Some(prefix.to_string()),
+            Event::RouteDeleted { prefix, .. } => Some(prefix.to_string()),
             Event::Neighbor { address, state, .. } if state == "deleted" => Some(address.to_string()),
             _ => None,
         })

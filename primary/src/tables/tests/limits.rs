@@ -13,6 +13,7 @@ const FEW: Limits = Limits {
     routes6: 3,
     neighbors: 3,
     addresses: 2,
+    groups: 16,
 };
 
 fn few(tbl8_groups: usize) -> Gateway {
@@ -30,14 +31,14 @@ fn more_routes_than_the_limit_are_refused_in_whole() {
     let routes = ["172.17.0.0/16", "172.18.0.0/16", "172.19.0.0/16"].map(|prefix| route(prefix, "blackhole"));
     let error = gateway
         .tables
-        .routes_add(&routes, false, RouteProtocol::Control, gateway.now)
+        .routes_add(&routes, false, RouteProtocol::BOOT, gateway.now)
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::LimitReached);
     assert!(error.message.contains("routes4"), "{error}");
     assert_eq!(gateway.tables.usage().routes4, 1);
     gateway
         .tables
-        .routes_add(&routes[..2], false, RouteProtocol::Control, gateway.now)
+        .routes_add(&routes[..2], false, RouteProtocol::BOOT, gateway.now)
         .unwrap();
     gateway.replace("172.16.0.0/16", "10.0.0.7").unwrap();
 }
@@ -112,7 +113,7 @@ fn a_request_without_a_tbl8_group_changes_nothing_and_says_what_to_do() {
     let add = |gateway: &mut Gateway| {
         gateway
             .tables
-            .routes_add(&routes, true, RouteProtocol::Control, gateway.now)
+            .routes_add(&routes, true, RouteProtocol::BOOT, gateway.now)
     };
     let error = add(&mut gateway).unwrap_err();
     assert_eq!(error.code, ErrorCode::LimitReached);
@@ -167,7 +168,7 @@ fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
     for routes in all.chunks(1000) {
         gateway
             .tables
-            .routes_add(routes, false, RouteProtocol::Static, gateway.now)
+            .routes_add(routes, false, RouteProtocol::STATIC, gateway.now)
             .unwrap();
         gateway.tables.take_actions();
     }
@@ -178,8 +179,8 @@ fn a_hundred_thousand_routes_come_and_go_in_requests_of_a_thousand() {
     );
     assert_eq!(gateway.tables.usage().routes4, ROUTES);
     assert_eq!(gateway.reader.routes4().len(), ROUTES + 4);
-    let prefixes: Vec<IpNet> = all.iter().map(|route| route.prefix).collect();
-    gateway.tables.routes_delete(&prefixes).unwrap();
+    let keys: Vec<_> = all.iter().map(|route| route.prefix.into()).collect();
+    gateway.tables.routes_delete(&keys).unwrap();
     assert_eq!(gateway.tables.usage().fib_routes4, 4);
 }
 

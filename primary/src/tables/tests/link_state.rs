@@ -78,7 +78,9 @@ fn without_another_way_there_is_none_and_the_explanation_says_why() {
     gateway.tables.set_link(WAN, false, 0, gateway.now);
     for address in ["172.16.0.1", "192.0.2.9", "2001:db8:ffff::1", "2001:db8:2::9"] {
         assert_eq!(gateway.lookup(address), Adjacency::NoRoute, "{address}");
-        let explained = gateway.tables.route_get(address.parse().unwrap());
+        let explained = gateway
+            .tables
+            .route_get(&control::message::Flow::to(address.parse().unwrap()));
         assert_eq!(explained.prefix, None);
         assert!(explained.outcome.contains("is down"), "{}", explained.outcome);
     }

@@ -5,7 +5,9 @@ mod arp;
 mod limits;
 mod link6;
 mod link_state;
+mod metrics;
 mod model;
+mod multipath;
 mod nd;
 mod neighbors;
 mod own6;
@@ -20,7 +22,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64};
 use std::time::Duration;
 
 use control::event::Event;
-use control::message::{ControlError, Route, RouteTarget};
+use control::message::{ControlError, Flow, Route, RouteKey, RouteTarget, WeightedNextHop};
 use fib::{
     Checkpoint, Fib4Reader, Fib4Writer, Fib6Reader, Fib6Writer, GROUP_ENTRIES, NextHop, Quiescence,
     TBL24_ENTRIES, words6,
@@ -32,13 +34,14 @@ use shm::{Capacity, TableReader, TableWriter};
 use zerocopy::FromZeros;
 
 use super::{Action, ArpVerdict, Fibs, Limits, Tables};
-use crate::adjacency::{Adjacency, AdjacencyReader, AdjacencyWriter, WORDS};
+use crate::adjacency::{Adjacency, AdjacencyReader, AdjacencyWriter, GROUP_WORDS, WORDS};
+use crate::flow;
 
 const LAN: u16 = 0;
 const WAN: u16 = 1;
 const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
-/// The adjacencies that are always there: blackhole, broadcast, and two per interface.
-const FIXED: usize = 2 + 2 * MACS.len();
+/// The adjacencies that are always there: blackhole and its like, broadcast, and two per interface.
+const FIXED: usize = 4 + 2 * MACS.len();
 
 type Storage = Vec<AtomicU32>;
 type AdjacencyStorage = Vec<AtomicU64>;
@@ -62,6 +65,7 @@ const ROOMY: Limits = Limits {
     routes6: 1000,
     neighbors: 100,
     addresses: 20,
+    groups: 16,
 };
 
 impl Gateway {
@@ -83,6 +87,7 @@ impl Gateway {
             routes4,
             routes6,
             neighbors: limits.neighbors,
+            next_hops: 8 * limits.groups,
             workers: 1,
             pools: 1,
         };
@@ -107,7 +112,10 @@ impl Gateway {
         )
         .unwrap();
         let slots = 1 + FIXED + 2 * limits.neighbors;
-        let adjacencies = AdjacencyWriter::new(cells(slots * WORDS));
+        let adjacencies = AdjacencyWriter::with_groups(
+            cells(slots * WORDS + 2 * limits.groups * GROUP_WORDS),
+            2 * limits.groups,
+        );
         let mut tables = Tables::new(Fibs { four, six }, adjacencies, &region, limits).unwrap();
         region.publish();
         for (name, mac) in ["lan", "wan"].into_iter().zip(MACS) {
@@ -158,16 +166,17 @@ impl Gateway {
 
     fn add(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
         self.tables
-            .routes_add(&[route(prefix, target)], false, RouteProtocol::Control, self.now)
+            .routes_add(&[route(prefix, target)], false, RouteProtocol::BOOT, self.now)
     }
 
     fn replace(&mut self, prefix: &str, target: &str) -> Result<(), ControlError> {
         self.tables
-            .routes_add(&[route(prefix, target)], true, RouteProtocol::Control, self.now)
+            .routes_add(&[route(prefix, target)], true, RouteProtocol::BOOT, self.now)
     }
 
     fn delete(&mut self, prefix: &str) -> Result<(), ControlError> {
-        self.tables.routes_delete(&[prefix.parse().unwrap()])
+        let prefix: IpNet = prefix.parse().unwrap();
+        self.tables.routes_delete(&[prefix.into()])
     }
 
     fn resolve(&mut self, interface: u16, address: &str) {
@@ -210,7 +219,16 @@ impl Gateway {
         self.adjacencies.load(self.next_hop(destination))
     }
 
+    /// The adjacency of a destination; of a group's, that of packets of which nothing else is known.
     fn next_hop(&self, destination: &str) -> NextHop {
+        let found = self.entry(destination);
+        self.adjacencies.group(found).map_or(found, |group| {
+            group.adjacency(|seed| flow::hash(seed, &Flow::to(destination.parse().unwrap())))
+        })
+    }
+
+    /// What the FIB says.
+    fn entry(&self, destination: &str) -> NextHop {
         match destination.parse().unwrap() {
             IpAddr::V4(destination) => self.fib4.lookup(destination.into()),
             IpAddr::V6(destination) => self.fib6.lookup(destination.into()),
@@ -308,26 +326,46 @@ fn host_mac(last: u8) -> MacAddress {
     MacAddress([2, 0, 0, 1, 0, last])
 }
 
-fn route(prefix: &str, target: &str) -> Route {
-    let target = match target {
-        "blackhole" => RouteTarget::Blackhole,
-        name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
-        next_hop => {
-            let (next_hop, interface) = next_hop
-                .split_once('%')
-                .map_or((next_hop, None), |(next_hop, name)| {
-                    (next_hop, Some(name.to_owned()))
-                });
-            RouteTarget::Via {
-                next_hop: next_hop.parse().unwrap(),
-                interface,
-            }
+/// A route as operators write it, but for the words before its target: next hops have commas between them, `%` before their
+/// interface and `*` before their weight. Behind them may stand `metric`, `mtu`, `src` and `proto`.
+fn route(prefix: &str, text: &str) -> Route {
+    let (target, attributes) = text.split_once(' ').unwrap_or((text, ""));
+    let via = |text: &str| {
+        let (text, weight) = text.split_once('*').unwrap_or((text, "1"));
+        let (next_hop, interface) = text
+            .split_once('%')
+            .map_or((text, None), |(next_hop, name)| (next_hop, Some(name.to_owned())));
+        WeightedNextHop {
+            next_hop: next_hop.parse().unwrap(),
+            interface,
+            weight: weight.parse().unwrap(),
         }
     };
-    Route {
-        prefix: prefix.parse().unwrap(),
-        target,
+    let target = match target {
+        "blackhole" => RouteTarget::Blackhole,
+        "unreachable" => RouteTarget::Unreachable,
+        "prohibit" => RouteTarget::Prohibit,
+        name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
+        several if several.contains(',') => RouteTarget::Multipath(several.split(',').map(via).collect()),
+        one => {
+            let WeightedNextHop {
+                next_hop, interface, ..
+            } = via(one);
+            RouteTarget::Via { next_hop, interface }
+        }
+    };
+    let mut route = Route::new(prefix.parse().unwrap(), target);
+    let words: Vec<_> = attributes.split_whitespace().collect();
+    for pair in words.chunks(2) {
+        match pair[0] {
+            "metric" => route.metric = Some(pair[1].parse().unwrap()),
+            "mtu" => route.mtu = Some(pair[1].parse().unwrap()),
+            "src" => route.source = Some(pair[1].parse().unwrap()),
+            "proto" => route.protocol = Some(pair[1].parse::<RouteProtocol>().unwrap().0),
+            other => panic!("{other} of a route"),
+        }
     }
+    route
 }
 
 fn forward(interface: u16, last: u8) -> Adjacency {

@@ -9,8 +9,8 @@ use proptest::test_runner::{Config, TestCaseResult, TestRunner};
 use shm::records::{AddressState, from_text};
 
 use super::link6::six;
-use super::model::{Model, States, Way};
-use super::steps::{HOSTS4, HOSTS6, SUBNETS, Step, host, step};
+use super::model::{Model, States, Way, World};
+use super::steps::{HOSTS4, HOSTS6, Pair, SUBNETS, Step, host, step};
 use super::*;
 use crate::tables::candidates::Target;
 use crate::tables::forwarding::is_link_local;
@@ -51,15 +51,16 @@ impl Gateway {
                 let accepts = model.accepts(&routes, *replace, &self.states());
                 let result = self
                     .tables
-                    .routes_add(&routes, *replace, RouteProtocol::Control, self.now);
+                    .routes_add(&routes, *replace, RouteProtocol::BOOT, self.now);
                 let full = result
                     .as_ref()
                     .is_err_and(|error| error.code == control::message::ErrorCode::LimitReached);
                 prop_assert_eq!(result.is_ok() || full, accepts, "{:?}", result);
                 if result.is_ok() {
+                    let routes = routes.into_iter();
                     model
                         .routes
-                        .extend(routes.into_iter().map(|route| (route.prefix, route.target)));
+                        .extend(routes.map(|route| ((route.prefix, route.metric()), route)));
                 } else {
                     // Neighbours that had to make room may have gone.
                     let after = self.tables.usage();
@@ -68,12 +69,17 @@ impl Gateway {
                 }
             }
             Step::RoutesDelete(pairs) => {
-                let prefixes: Vec<IpNet> = pairs.iter().map(|pair| pair.prefix.parse().unwrap()).collect();
-                let once = prefixes.windows(2).all(|pair| pair[0] != pair[1]);
-                let known = once && prefixes.iter().all(|prefix| model.routes.contains_key(prefix));
-                prop_assert_eq!(self.tables.routes_delete(&prefixes).is_ok(), known);
+                let key = |pair: &Pair| RouteKey {
+                    metric: route(pair.prefix, pair.target).metric,
+                    ..pair.prefix.parse::<IpNet>().unwrap().into()
+                };
+                let keys: Vec<RouteKey> = pairs.iter().map(key).collect();
+                let found: Vec<_> = keys.iter().filter_map(|key| model.find(key)).collect();
+                let once: BTreeSet<_> = found.iter().collect();
+                let known = once.len() == keys.len();
+                prop_assert_eq!(self.tables.routes_delete(&keys).is_ok(), known);
                 if known {
-                    model.routes.retain(|prefix, _| !prefixes.contains(prefix));
+                    model.routes.retain(|key, _| !found.contains(key));
                 }
             }
             Step::Resolve(interface, index) => self.resolve(*interface, host(*index)),
@@ -113,11 +119,6 @@ impl Gateway {
             Step::Use(index) => self.use_route(host(*index)),
             Step::Link(interface, up) => {
                 self.tables.set_link(*interface, *up, 0, self.now);
-                if *up {
-                    model.down.remove(interface);
-                } else {
-                    model.down.insert(*interface);
-                }
             }
             Step::Pass(seconds) => self.pass(*seconds),
             Step::Reclaim => self.reclaim(),
@@ -141,6 +142,11 @@ impl Gateway {
                 address
             );
         }
+        let is_up = |interface: u16| self.reader.interfaces()[usize::from(interface)].1.link_up != 0;
+        let serves = |interface, address| {
+            let id = self.tables.neighbors.find(interface, address);
+            is_up(interface) && id.is_some_and(|id| self.tables.neighbors.get(id).unwrap().serves)
+        };
         let mut shown = self.shown_routes();
         shown.sort();
         prop_assert_eq!(shown, model.listing(&states));
@@ -149,7 +155,14 @@ impl Gateway {
             let found = self.lookup(text);
             let destination: IpAddr = text.parse().unwrap();
             let is_neighbor = |interface, address| neighbors.contains_key(&(interface, address));
-            match model.way(destination, &states, is_neighbor) {
+            let world = World {
+                states: &states,
+                is_neighbor: &is_neighbor,
+                serves: &serves,
+                is_up: &is_up,
+            };
+            match model.way(destination, &world) {
+                Way::Neighbors(next_hops, mtu) => self.check_group(text, &next_hops, mtu)?,
                 Way::Plain(adjacency) => prop_assert_eq!(found, adjacency, "{}", destination),
                 Way::Neighbor(interface, address)
                     if starved && address.is_ipv4() && found == (Adjacency::Glean { interface }) => {}
@@ -177,9 +190,29 @@ impl Gateway {
                     prop_assert_eq!(self.adjacencies.next_hop(self.next_hop(text)), address);
                 }
             }
-            let explained = self.tables.route_get(destination);
+            let explained = self.tables.route_get(&Flow::to(destination));
             prop_assert_eq!(explained.prefix.is_none(), found == Adjacency::NoRoute);
         }
+        Ok(())
+    }
+
+    /// The route leads to these neighbours and no others.
+    fn check_group(&self, destination: &str, next_hops: &[(u16, IpAddr)], mtu: u16) -> TestCaseResult {
+        let Some(group) = self.adjacencies.group(self.entry(destination)) else {
+            return Err(TestCaseError::fail(format!("{destination} leads to no group")));
+        };
+        prop_assert_eq!(group.mtu(), mtu);
+        let expected: BTreeSet<NextHop> = next_hops
+            .iter()
+            .map(|(interface, address)| {
+                let id = self.tables.neighbors.find(*interface, *address).unwrap();
+                self.tables.neighbors.get(id).unwrap().adjacency
+            })
+            .collect();
+        prop_assert_eq!(group.buckets().collect::<BTreeSet<_>>(), expected);
+        let explained = self.tables.route_get(&Flow::to(destination.parse().unwrap()));
+        let adjacency = self.next_hop(destination);
+        prop_assert_eq!(explained.next_hop, Some(self.adjacencies.next_hop(adjacency)));
         Ok(())
     }
 
@@ -190,7 +223,7 @@ impl Gateway {
         let given4 = model
             .routes
             .keys()
-            .filter(|prefix| prefix.addr().is_ipv4())
+            .filter(|(prefix, _)| prefix.addr().is_ipv4())
             .count();
         prop_assert_eq!(
             [usage.routes4, usage.routes6],
@@ -213,8 +246,14 @@ impl Gateway {
             let neighbor = tables.neighbors.get(id).unwrap();
             let named = tables
                 .candidates
-                .given_where(|_, target| target == Target::Via(id))
+                .given_where(|_, route| route.target == Target::Via(id))
                 .len();
+            let named = named + tables.groups.all().filter(|(_, group)| group.has(id)).count();
+            match neighbor.shown {
+                NeighborState::Failed => prop_assert!(!neighbor.serves),
+                NeighborState::Incomplete => {}
+                _ => prop_assert!(neighbor.serves),
+            }
             prop_assert_eq!(neighbor.routes as usize, named, "{}", neighbor.address);
             prop_assert_eq!(neighbor.timer, neighbor.reachability.deadline());
             prop_assert!(
@@ -229,6 +268,27 @@ impl Gateway {
             let idle = neighbor.reachability.is_idle();
             prop_assert!(!idle || neighbor.routes > 0, "nobody needs {}", neighbor.address);
         }
+        let sets: BTreeSet<_> = model
+            .routes
+            .values()
+            .map(|route| (route.metric(), route.mtu, route.source))
+            .filter(|set| *set != (0, None, None))
+            .collect();
+        prop_assert_eq!(tables.attributes.len(), sets.len());
+        let held: BTreeSet<_> = tables
+            .candidates
+            .given_where(|_, route| matches!(route.target, Target::Group(_)))
+            .into_iter()
+            .map(|(_, route)| format!("{:?}", route.target))
+            .collect();
+        prop_assert_eq!(tables.groups.len(), held.len());
+        let members: usize = tables
+            .groups
+            .all()
+            .map(|(_, group)| group.members.len())
+            .filter(|members| *members > 1)
+            .sum();
+        prop_assert_eq!(self.reader.next_hops().len(), members);
         prop_assert!(tables.usage().adjacencies >= FIXED + tables.neighbors.len());
         Ok(())
     }
@@ -267,15 +327,21 @@ impl Gateway {
 
     /// Deletes all there is; afterwards there is nothing.
     fn clear(&mut self, model: &mut Model) -> TestCaseResult {
-        let prefixes: Vec<_> = std::mem::take(&mut model.routes).into_keys().collect();
-        self.tables.routes_delete(&prefixes).unwrap();
+        let keys: Vec<_> = std::mem::take(&mut model.routes)
+            .into_keys()
+            .map(|(prefix, metric)| RouteKey {
+                metric: Some(metric),
+                ..prefix.into()
+            })
+            .collect();
+        self.tables.routes_delete(&keys).unwrap();
         for (interface, net) in model.addresses.drain(..) {
             self.tables.address_delete(interface, net, self.now).unwrap();
         }
         self.reclaim();
         self.pass(10);
         let usage = self.tables.usage();
-        prop_assert_eq!(usage.adjacencies, FIXED);
+        prop_assert_eq!((usage.adjacencies, usage.groups), (FIXED, 0));
         prop_assert_eq!(
             (
                 usage.fib_routes4,
@@ -349,6 +415,7 @@ fn every_history_does_so_with_few_neighbors_routes_and_addresses() {
             routes6: 4,
             neighbors: 3,
             addresses: 3,
+            groups: 16,
         },
         64,
         false,

@@ -129,7 +129,7 @@ fn a_request_with_one_wrong_route_changes_nothing() {
     ];
     gateway
         .tables
-        .routes_add(&routes, true, RouteProtocol::Control, gateway.now)
+        .routes_add(&routes, true, RouteProtocol::BOOT, gateway.now)
         .unwrap_err();
     let twice = [
         route("172.20.0.0/16", "blackhole"),
@@ -137,9 +137,9 @@ fn a_request_with_one_wrong_route_changes_nothing() {
     ];
     gateway
         .tables
-        .routes_add(&twice, true, RouteProtocol::Control, gateway.now)
+        .routes_add(&twice, true, RouteProtocol::BOOT, gateway.now)
         .unwrap_err();
-    let prefixes = ["172.16.0.0/16", "9.0.0.0/8"].map(|prefix| prefix.parse().unwrap());
+    let prefixes = ["172.16.0.0/16", "9.0.0.0/8"].map(|prefix| prefix.parse::<IpNet>().unwrap().into());
     gateway.tables.routes_delete(&prefixes).unwrap_err();
     assert_eq!(gateway.shown_routes(), before);
     assert_eq!(
@@ -218,7 +218,7 @@ fn events_tell_of_routes_by_request() {
             Event::RouteAdded {
                 route: route("172.16.0.0/16", "10.0.0.7")
             },
-            Event::RouteDeleted { prefix }
+            Event::RouteDeleted { prefix, metric: 0 }
         ]
     );
 }
@@ -227,7 +227,8 @@ fn events_tell_of_routes_by_request() {
 fn a_lookup_is_explained() {
     let mut gateway = Gateway::with_addresses();
     gateway.add("172.16.0.0/16", "10.0.0.7").unwrap();
-    let explain = |gateway: &Gateway, address: &str| gateway.tables.route_get(address.parse().unwrap());
+    let explain =
+        |gateway: &Gateway, address: &str| gateway.tables.route_get(&Flow::to(address.parse().unwrap()));
 
     let waiting = explain(&gateway, "172.16.1.1");
     assert_eq!(waiting.prefix, Some("172.16.0.0/16".parse().unwrap()));

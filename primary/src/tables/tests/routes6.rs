@@ -215,7 +215,7 @@ fn the_limits_of_the_families_are_their_own() {
     let add = |gateway: &mut Gateway| {
         gateway
             .tables
-            .routes_add(&both, false, RouteProtocol::Control, gateway.now)
+            .routes_add(&both, false, RouteProtocol::BOOT, gateway.now)
     };
     assert_eq!(add(&mut gateway).unwrap_err().code, ErrorCode::LimitReached);
     assert_eq!(gateway.lookup("172.16.0.1"), Adjacency::NoRoute);
@@ -243,10 +243,11 @@ fn a_request_with_one_wrong_route_changes_nothing() {
     for routes in [&wrong[..], &twice[..]] {
         gateway
             .tables
-            .routes_add(routes, true, RouteProtocol::Control, gateway.now)
+            .routes_add(routes, true, RouteProtocol::BOOT, gateway.now)
             .unwrap_err();
     }
-    let prefixes = ["2001:db8:5::/48", "2001:db8:6::/48"].map(|prefix| prefix.parse().unwrap());
+    let prefixes =
+        ["2001:db8:5::/48", "2001:db8:6::/48"].map(|prefix| prefix.parse::<IpNet>().unwrap().into());
     gateway.tables.routes_delete(&prefixes).unwrap_err();
     assert_eq!(gateway.shown_routes(), before);
     assert_eq!(
@@ -274,7 +275,7 @@ fn a_request_without_room_for_a_next_hop_puts_everything_back() {
     ];
     let error = gateway
         .tables
-        .routes_add(&routes, true, RouteProtocol::Control, gateway.now)
+        .routes_add(&routes, true, RouteProtocol::BOOT, gateway.now)
         .unwrap_err();
     assert_eq!(error.code, ErrorCode::LimitReached);
     assert_eq!(gateway.shown_routes(), before);
@@ -359,7 +360,7 @@ fn with_an_address_go_the_neighbors_and_routes_that_need_it() {
         events
             .iter()
             .filter_map(|event| match event {
-                Event::RouteDeleted { prefix } => Some(prefix.to_string()),
+                Event::RouteDeleted { prefix, .. } => Some(prefix.to_string()),
                 Event::Neighbor { address, state, .. } if state == "deleted" => Some(address.to_string()),
                 _ => None,
             })
@@ -405,7 +406,9 @@ fn a_lookup_is_explained() {
     gateway.add("2001:db8:5::/48", "fe80::7%lan").unwrap();
     gateway.resolve(LAN, "fe80::7");
     gateway.answer6(LAN, "fe80::7", 7);
-    let explained = gateway.tables.route_get("2001:db8:5::1".parse().unwrap());
+    let explained = gateway
+        .tables
+        .route_get(&Flow::to("2001:db8:5::1".parse().unwrap()));
     assert_eq!(explained.prefix, Some("2001:db8:5::/48".parse().unwrap()));
     assert_eq!(explained.next_hop, Some("fe80::7".parse().unwrap()));
     assert_eq!(explained.interface.as_deref(), Some("lan"));
@@ -417,7 +420,10 @@ fn a_lookup_is_explained() {
         ("fe80::7", "never leave the link"),
         ("2606::1", "no route"),
     ] {
-        let outcome = gateway.tables.route_get(address.parse().unwrap()).outcome;
+        let outcome = gateway
+            .tables
+            .route_get(&Flow::to(address.parse().unwrap()))
+            .outcome;
         assert!(outcome.contains(says), "{address}: {outcome}");
     }
 }
