@@ -185,6 +185,8 @@ counter_enum! {
         NoBuffer => "no_buffer",
         /// The gateway was stopping.
         Stopping => "stopping",
+        /// UDP for an address of the gateway whose length or checksum is wrong; RFC 1122 section 4.1.3.4.
+        UdpMalformed => "udp_malformed",
     }
 }
 

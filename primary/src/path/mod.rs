@@ -18,6 +18,7 @@ pub mod errors;
 mod ethernet;
 mod ip4_input;
 mod ip4_options;
+mod ip4_record;
 mod ip6_input;
 mod local4;
 mod local6;
@@ -29,7 +30,7 @@ mod rewrite;
 mod tests;
 mod usual;
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -225,7 +226,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             if let Some((egress, out)) = common
                 && let Some(mac) = adjacencies.by(egress, *next_hop)
                 && usize::from(note.network) == HEADER_LEN
-                && !note.link_local
+                && !note.careful
             {
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
@@ -253,19 +254,33 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     ) {
         match self.adjacencies.load(next_hop) {
             Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
-                if note.link_local =>
+                if note.careful && note.family == Family::Six =>
             {
-                note.drop(DropReason::Ip6Scope);
+                // RFC 4443 section 3.3 leaves no choice about the hop limit.
+                let header = packet.get(usize::from(note.network)..).unwrap_or_default();
+                let expired = rewrite::has_expired(note.family, header);
+                note.drop(if expired {
+                    DropReason::TtlExpired
+                } else {
+                    DropReason::Ip6Scope
+                });
             }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
                 self.forward(interface, mac, packet, note);
             }
-            Adjacency::Local { .. } => match (self.up(ingress), note.family) {
-                (None, _) => note.drop(DropReason::InterfaceDown),
-                (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
-                (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
-            },
+            Adjacency::Local { .. } => {
+                let own_source =
+                    self.is_from_here(packet.get(usize::from(note.network)..).unwrap_or_default());
+                match (self.up(ingress), note.family) {
+                    (None, _) => note.drop(DropReason::InterfaceDown),
+                    (Some(_), Family::Four) if own_source => note.drop(DropReason::Ip4MartianSource),
+                    (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
+                    (Some(interface), Family::Six) => {
+                        local6::run(interface, ingress, punts, packet, note, own_source);
+                    }
+                }
+            }
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
     }
@@ -275,11 +290,54 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         // The new link header ends where the network header begins; a tag that was there goes.
         note.trim = note.network.saturating_sub(HEADER_LEN as u8);
         let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
-        note.disposition = match self.up(egress).map(|out| rewrite::run(out, mac, packet, note)) {
-            Some(Ok(())) => Disposition::Transmit(egress),
-            Some(Err(reason)) => Disposition::Drop(reason),
-            None => Disposition::Drop(DropReason::InterfaceDown),
+        let Some(out) = self.up(egress) else {
+            note.drop(DropReason::InterfaceDown);
+            return;
         };
+        note.disposition = match rewrite::run(out, mac, packet, note) {
+            Ok(()) => {
+                if note.careful {
+                    self.record(out, packet);
+                }
+                Disposition::Transmit(egress)
+            }
+            Err(reason) => Disposition::Drop(reason),
+        };
+    }
+
+    /// Writes into an IPv4 packet that leaves by `out` what its options ask of a router.
+    #[cold]
+    fn record(&self, out: &InterfaceView, packet: &mut [u8]) {
+        let Some((_, datagram)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
+            return;
+        };
+        let Some(address) = Ipv4::parse(datagram)
+            .ok()
+            .and_then(|header| out.sources.towards4(header.destination()))
+        else {
+            return;
+        };
+        let is_own = |address: Ipv4Addr| {
+            let next_hop = self.fib4.lookup(address.into());
+            matches!(self.adjacencies.load(next_hop), Adjacency::Local { .. })
+        };
+        ip4_record::record(datagram, address, is_own);
+    }
+
+    /// Whether a packet says that it comes from an address of the gateway, or, in IPv4, from everybody on one of its links. Asked
+    /// where it would be answered; on its way through, RFC 1812 section 5.3.8 leaves sources to whoever wants to filter them.
+    #[cold]
+    fn is_from_here(&self, packet: &[u8]) -> bool {
+        let next_hop = match packet.first().map(|first| first >> 4) {
+            Some(4) => Ipv4::parse(packet)
+                .map(|header| self.fib4.lookup(header.source().into()))
+                .ok(),
+            _ => Ipv6::parse(packet)
+                .map(|header| self.fib6.lookup(header.source().into()))
+                .ok(),
+        };
+        let adjacency = next_hop.map(|next_hop| self.adjacencies.load(next_hop));
+        matches!(adjacency, Some(Adjacency::Local { .. } | Adjacency::Broadcast))
     }
 
     /// An interface that is up.
@@ -340,7 +398,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         reason: DropReason,
         detail: u16,
     ) -> Option<IcmpError> {
-        errors::error_for(self.up(ingress)?, frame, reason, detail)
+        let error = errors::error_for(self.up(ingress)?, frame, reason, detail)?;
+        let about = frame.get(error.quote_at..).unwrap_or_default();
+        (!self.is_from_here(about)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about

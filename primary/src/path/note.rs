@@ -57,8 +57,9 @@ pub struct Note {
     pub(super) family: Family,
     /// Whether its frame was for everybody or a group.
     pub(super) group_frame: bool,
-    /// Whether it may not leave the link that it came by: its source is link-local.
-    pub(super) link_local: bool,
+    /// Whether its way out takes a second look. An IPv6 packet with a link-local source may not leave its link; into an IPv4
+    /// packet the gateway has to write, as its options ask.
+    pub(super) careful: bool,
 }
 
 impl Note {
@@ -71,7 +72,7 @@ impl Note {
         network: 0,
         family: Family::Four,
         group_frame: false,
-        link_local: false,
+        careful: false,
     };
 
     /// For a packet of `length` bytes that is not to be changed.

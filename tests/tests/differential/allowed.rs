@@ -23,7 +23,10 @@ impl Allowed {
     /// It has no table, or one that is not as it should be.
     pub(crate) fn read() -> Self {
         let allowed = Self::parse(DOCUMENT);
-        assert!(!allowed.0.is_empty(), "docs/differences-from-linux.md has no table");
+        assert!(
+            !allowed.0.is_empty(),
+            "docs/differences-from-linux.md has no table"
+        );
         allowed
     }
 
@@ -64,7 +67,8 @@ fn entries(row: &str) -> Vec<Entry> {
         ["RFC ", "IEEE "].iter().any(|source| why.contains(source)),
         "no standard says why: {row}"
     );
-    let pairs = quoted(stimuli).flat_map(|stimuli| quoted(difference).map(move |difference| (stimuli, difference)));
+    let pairs =
+        quoted(stimuli).flat_map(|stimuli| quoted(difference).map(move |difference| (stimuli, difference)));
     let made: Vec<_> = pairs
         .map(|(stimuli, difference)| Entry {
             stimuli: stimuli.to_owned(),
@@ -109,7 +113,9 @@ fn a_star_stands_for_any_characters() {
 
 #[test]
 fn an_entry_that_nothing_needs_is_stale() {
-    let document = format!("text\n{HEADING}\n|---|---|---|\n| `a/*`, `b` | `df` | RFC 1 |\n\n| `c` | `x` | no table |\n");
+    let document = format!(
+        "text\n{HEADING}\n|---|---|---|\n| `a/*`, `b` | `df` | RFC 1 |\n\n| `c` | `x` | no table |\n"
+    );
     let allowed = Allowed::parse(&document);
     assert!(allowed.allows("a/1", "df") && !allowed.allows("a/1", "tos") && !allowed.allows("c", "x"));
     assert_eq!(allowed.stale(), ["b: df"]);

@@ -44,7 +44,11 @@ impl Exchanged {
             found.extend(names.into_iter().map(str::to_owned));
         }
         for (name, side) in [("linux", &linux), ("tollgate", &tollgate)] {
-            found.extend(side.iter().map(kind).map(|(link, what)| format!("{name}: {what} on {link}")));
+            found.extend(
+                side.iter()
+                    .map(kind)
+                    .map(|(link, what)| format!("{name}: {what} on {link}")),
+            );
         }
         found
     }

@@ -21,7 +21,13 @@ impl<'a> Frame<'a> {
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
         let mut at = ETHERNET - 2;
         let mut tags = 0;
-        let ethertype = |at: usize| bytes.get(at..).and_then(<[u8]>::first_chunk).copied().unwrap_or_default();
+        let ethertype = |at: usize| {
+            bytes
+                .get(at..)
+                .and_then(<[u8]>::first_chunk)
+                .copied()
+                .unwrap_or_default()
+        };
         while TAGS.contains(&ethertype(at)) {
             (at, tags) = (at + 4, tags + 1);
         }
@@ -48,7 +54,11 @@ impl<'a> Frame<'a> {
             (IPV4 | IPV6, _) if self.addresses() == sent.addresses() => "forwarded".to_owned(),
             (ARP, [_, _, _, _, _, _, _, operation, ..]) => format!("arp {operation}"),
             (IPV4 | IPV6, _) => {
-                let protocol = if self.ethertype == IPV4 { self.packet.get(9) } else { self.packet.get(6) };
+                let protocol = if self.ethertype == IPV4 {
+                    self.packet.get(9)
+                } else {
+                    self.packet.get(6)
+                };
                 match (protocol, self.payload()) {
                     (Some(1), [icmp_type, code, ..]) => format!("icmp {icmp_type}/{code}"),
                     (Some(58), [icmp_type, code, ..]) => format!("icmp6 {icmp_type}/{code}"),
@@ -58,7 +68,11 @@ impl<'a> Frame<'a> {
             }
             _ => "unknown".to_owned(),
         };
-        if self.tags == 0 { name } else { format!("{name} with {} tags", self.tags) }
+        if self.tags == 0 {
+            name
+        } else {
+            format!("{name} with {} tags", self.tags)
+        }
     }
 
     fn header_len(&self) -> usize {
@@ -77,7 +91,9 @@ impl<'a> Frame<'a> {
     }
 
     fn range(&self, range: Range<usize>) -> &'a [u8] {
-        self.packet.get(range.start..range.end.min(self.packet.len())).unwrap_or_default()
+        self.packet
+            .get(range.start..range.end.min(self.packet.len()))
+            .unwrap_or_default()
     }
 
     /// The parts that are compared, by name. Lengths and checksums follow from them: [`Self::is_sound`] looks at those.
@@ -101,7 +117,11 @@ impl<'a> Frame<'a> {
                 let flags = self.packet.get(6).map_or(0, |byte| byte & 0xe0);
                 add("df", &[flags & 0x40]);
                 add("flags", &[flags & 0xa0]);
-                let offset = self.range(6..8).iter().fold(0, |all, byte| all << 8 | u16::from(*byte)) & 0x1fff;
+                let offset = self
+                    .range(6..8)
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | u16::from(*byte))
+                    & 0x1fff;
                 add("offset", &offset.to_be_bytes());
                 add("ttl", self.range(8..9));
                 add("protocol", self.range(9..10));
@@ -137,7 +157,9 @@ impl<'a> Frame<'a> {
 
     fn is_error(&self) -> bool {
         match (self.ethertype, self.payload().first()) {
-            (IPV4, Some(icmp_type)) => self.packet.get(9) == Some(&1) && matches!(icmp_type, 3 | 4 | 5 | 11 | 12),
+            (IPV4, Some(icmp_type)) => {
+                self.packet.get(9) == Some(&1) && matches!(icmp_type, 3 | 4 | 5 | 11 | 12)
+            }
             (IPV6, Some(icmp_type)) => self.packet.get(6) == Some(&58) && *icmp_type < 128,
             _ => false,
         }
@@ -169,7 +191,9 @@ impl<'a> Frame<'a> {
 /// The names of the parts in which two frames differ.
 pub(crate) fn differences(one: &Frame<'_>, other: &Frame<'_>, sent: &Frame<'_>) -> Vec<&'static str> {
     let pairs = one.parts(sent).into_iter().zip(other.parts(sent));
-    let names = pairs.filter(|(one, other)| one.1 != other.1).map(|(one, _)| one.0);
+    let names = pairs
+        .filter(|(one, other)| one.1 != other.1)
+        .map(|(one, _)| one.0);
     names.collect()
 }
 

@@ -54,14 +54,24 @@ fn what_comes_out_is_what_linux_sends_but_for_the_listed_differences() {
         }
         for difference in exchanged.differences() {
             if !allowed.allows(&exchanged.key, &difference) {
-                unlisted.entry(difference).or_default().push(exchanged.key.clone());
+                unlisted
+                    .entry(difference)
+                    .or_default()
+                    .push(exchanged.key.clone());
             }
         }
     }
     println!("{stimuli} stimuli, {answered} with output");
-    assert!(unlisted.is_empty(), "differences that are not listed:\n{}", report(&unlisted));
+    assert!(
+        unlisted.is_empty(),
+        "differences that are not listed:\n{}",
+        report(&unlisted)
+    );
     if only.is_empty() {
-        assert!(stimuli > 10_000 && answered > stimuli / 2, "{answered} of {stimuli}");
+        assert!(
+            stimuli > 10_000 && answered > stimuli / 2,
+            "{answered} of {stimuli}"
+        );
         assert_eq!(allowed.stale(), [""; 0], "listed, but not different");
     }
     topology.primary.counters_at_rest().unwrap().assert_balanced();

@@ -33,6 +33,8 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv4/conf/default/accept_source_route", "0"),
     ("net/ipv4/conf/all/arp_ignore", "1"),
     ("net/ipv4/conf/default/arp_ignore", "1"),
+    ("net/ipv4/conf/all/arp_announce", "2"),
+    ("net/ipv4/conf/default/arp_announce", "2"),
     ("net/ipv4/icmp_ratelimit", "0"),
     ("net/ipv4/icmp_ratemask", "0"),
     ("net/ipv4/ipfrag_time", "600"),
@@ -87,7 +89,9 @@ impl Topology {
     pub(crate) fn exchange(&self, prefixes: &[String]) -> Captured {
         let mut words = vec!["/usr/bin/python3", "-B", EXCHANGE];
         words.extend(prefixes.iter().map(String::as_str));
-        let captured = self.outside.run_within(LIMIT, "sends stimuli to two routers", &words);
+        let captured = self
+            .outside
+            .run_within(LIMIT, "sends stimuli to two routers", &words);
         captured.unwrap().success().unwrap()
     }
 }
@@ -137,7 +141,18 @@ fn set_up_linux(linux: &Namespace) {
             linux.add_address(&port, &address).unwrap();
         }
         for (address, mac) in neighbours(link) {
-            ip(&["ip", "neigh", "replace", &address, "lladdr", &mac, "dev", &port, "nud", "permanent"]);
+            ip(&[
+                "ip",
+                "neigh",
+                "replace",
+                &address,
+                "lladdr",
+                &mac,
+                "dev",
+                &port,
+                "nud",
+                "permanent",
+            ]);
         }
     }
     for (prefix, via) in (0..LINKS).flat_map(routes) {

@@ -140,8 +140,9 @@ class Exchange:
         arp_request = frame[12:14] == QUESTION and frame[20:22] == b"\x00\x01"
         is_icmp6 = frame[12:14] == b"\x86\xdd" and frame[20:21] == b"\x3a"
         if is_icmp6 and frame[54:55] == b"\x87" or arp_request:
-            known = (side, link, frame) in self.asked
-            self.asked.add((side, link, frame))
+            wanted = (side, link, frame[38:42] if arp_request else frame[62:78])
+            known = wanted in self.asked
+            self.asked.add(wanted)
             return known
         # A host that does not answer is unreachable some seconds later, and a packet that is not complete expires.
         # tests/neighbors.rs and tests/fragments.rs have those.
