@@ -398,9 +398,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         reason: DropReason,
         detail: u16,
     ) -> Option<IcmpError> {
-        let error = errors::error_for(self.up(ingress)?, frame, reason, detail)?;
+        let interface = self.up(ingress)?;
+        let error = errors::error_for(interface, frame, reason, detail)?;
         let about = frame.get(error.quote_at..).unwrap_or_default();
-        (!self.is_from_here(about)).then_some(error)
+        let link_local = interface.sources.link_local();
+        let is_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
+        (!is_own && !self.is_from_here(about)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about

@@ -152,7 +152,6 @@ SOURCES = {
     "class-e-high": "255.255.255.254",
     "broadcast": "255.255.255.255",
     "link-local": "169.254.1.1",
-    "unknown-neighbour": "192.168.1.2",
     "other-link": HOST4[1],
     "far": FAR4[0],
     "far-other-link": FAR4[1],

@@ -24,6 +24,7 @@ HOST4 = [f"192.168.{link + 1}.2" for link in LINKS]
 MARKER4 = [f"192.168.{link + 1}.9" for link in LINKS]
 FAR4 = [f"10.{link}.0.7" for link in LINKS]
 NOWHERE4 = "203.0.113.9"
+UNREACHABLE4 = (NOWHERE4, "0.1.2.3", "169.254.1.1", "240.0.0.1", "255.255.255.254")
 BLACKHOLE4 = "10.66.0.7"
 
 ROUTER6 = [f"2001:db8:{link + 1}::1" for link in LINKS]
@@ -50,8 +51,8 @@ def ether(link=0, **fields):
 def ip4(src=None, dst=FAR4[1], **fields):
     """An IPv4 header, by default of a packet that is forwarded."""
     if src is None:
-        # Linux tells a host of an unreachable network five times, then once a second, whatever is asked of it.
-        src = f"10.0.{len(STIMULI) >> 8}.{len(STIMULI) & 0xFF}" if dst == NOWHERE4 else HOST4[0]
+        # Linux tells a host of an unreachable network five times, then once a second, whatever its limits are.
+        src = f"10.0.{len(STIMULI) >> 8}.{len(STIMULI) & 0xFF}" if dst in UNREACHABLE4 else HOST4[0]
     return IP(src=src, dst=dst, **{"id": 0x1234, "ttl": 9, **fields})
 
 
