@@ -44,7 +44,9 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         return (dropped, claims);
     }
     if here {
-        return (local(packet, bytes, &chain), claims);
+        // No lookup on this way: of the gateway's addresses it knows that of the link.
+        let from_here = source == packet.ingress.addresses.2;
+        return (local(packet, bytes, &chain, from_here), claims);
     }
     if packet.punts != PuntMode::Off
         && has_router_alert(bytes, &chain)
@@ -54,7 +56,8 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
     }
     let target = lookup(destination);
     if target == Some(Target::Local) {
-        return (local(packet, bytes, &chain), claims);
+        let from_here = is_from_here(bytes, packet.ingress.addresses.2);
+        return (local(packet, bytes, &chain, from_here), claims);
     }
     let mut expected = routed(target, claims, bytes[7], destination.into(), UNKNOWN6.into());
     if is_link_local(source) {
@@ -251,12 +254,11 @@ fn refused(bytes: &[u8], chain: &Chain) -> Reasons {
 }
 
 /// A packet for the gateway itself, or for a group that it is in.
-fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain) -> Expected {
+fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain, from_here: bool) -> Expected {
     if let Some(dropped) = refused(bytes, chain).found() {
         return dropped;
     }
     let payload = &bytes[chain.offset..];
-    let from_here = is_from_here(bytes, packet.ingress.addresses.2);
     if from_here && chain.protocol != 58 {
         return Expected::Drop(Reasons::of(DropReason::Ip6MartianSource));
     }
