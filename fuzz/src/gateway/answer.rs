@@ -3,7 +3,7 @@
 use primary::path::errors::IcmpError;
 use shm::DropReason;
 
-use super::oracle::{Chain, Ending, Opinion, fold, pseudo, sum, u16_at};
+use super::oracle::{Chain, Ending, Opinion, fold, ipv4, ipv6, pseudo, sum, u16_at};
 use super::topology::{INTERFACES, Interface};
 
 /// A packet that was dropped.
@@ -80,8 +80,9 @@ impl About<'_> {
         let from_nobody = matches!(packet[12], 0 | 127 | 224..);
         // The link that it came by is a /24.
         let own = self.ingress.addresses.0.octets();
+        let from_here = ipv4::is_from_here(packet);
         let from_all = packet[12..15] == own[..3] && matches!(packet[15], 0 | 255);
-        if !is_first || icmp_error || to_many || from_nobody || from_all {
+        if !is_first || icmp_error || to_many || from_nobody || from_here || from_all {
             return Due::Never;
         }
         match self.reason {
@@ -101,8 +102,11 @@ impl About<'_> {
     /// RFC 4443 section 2.4 (e).
     fn due6(&self) -> Due {
         let packet = self.packet();
-        let from_one =
-            packet[8] != 0xff && packet[8..24] != [0; 16] && self.reason != DropReason::Ip6MartianSource;
+        let from_here = ipv6::is_from_here(packet, self.ingress.addresses.2);
+        let from_one = !from_here
+            && packet[8] != 0xff
+            && packet[8..24] != [0; 16]
+            && self.reason != DropReason::Ip6MartianSource;
         let chain = Chain::through_misplaced(packet);
         let kind = packet.get(chain.offset);
         let is_error = chain.protocol == 58

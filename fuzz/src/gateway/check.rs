@@ -122,8 +122,43 @@ fn is_forwarded(original: &[u8], after: &[u8], note: &Note, interface: u16, opin
     packet[..8] == came[..8]
         && packet[8] == came[8] - 1
         && packet[9] == came[9]
-        && packet[12..] == came[12..]
+        && packet[12..20] == came[12..20]
+        && are_written(&came[20..header_len], &packet[20..header_len])
+        && packet[header_len..] == came[header_len..]
         && fold(sum(0, &packet[..header_len])) == 0xffff
+}
+
+/// RFC 791 section 3.1: routers write into record route and timestamp, and leave the other options alone.
+fn are_written(mut before: &[u8], mut after: &[u8]) -> bool {
+    loop {
+        let length = match before {
+            [] | [0, ..] => return before == after,
+            [1, ..] => 1,
+            [_, length, ..] => usize::from(*length),
+            _ => return false,
+        };
+        let (Some((old, rest)), Some((new, new_rest))) =
+            (before.split_at_checked(length), after.split_at_checked(length))
+        else {
+            return false;
+        };
+        let right = match old[0] {
+            // What is written lies between the old pointer and the new one.
+            7 | 68 => {
+                let (from, to) = (usize::from(old[2]) - 1, usize::from(new[2]) - 1);
+                let data = if old[0] == 68 { 4 } else { 3 };
+                new[..2] == old[..2]
+                    && to >= from
+                    && new.get(data..from.min(length)) == old.get(data..from.min(length))
+                    && new.get(to.min(length)..) == old.get(to.min(length)..)
+            }
+            _ => new == old,
+        };
+        if !right {
+            return false;
+        }
+        (before, after) = (rest, new_rest);
+    }
 }
 
 /// The link header turned round, its tags as they were.
@@ -140,19 +175,26 @@ fn is_reply4(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: 
         &original[network..opinion.end],
         &after[network..usize::from(note.length)],
     );
-    let header_len = usize::from(came[0] & 15) * 4;
+    let asked = &came[usize::from(came[0] & 15) * 4..];
+    let header_len = usize::from(reply[0] & 15) * 4;
     let (header, message) = reply.split_at(header_len.min(reply.len()));
-    reply.len() == came.len()
+    // Of the options those are left that are written into.
+    let has_others = header.get(20).is_some_and(|kind| ![0, 7, 68].contains(kind));
+    (20..=usize::from(came[0] & 15) * 4).contains(&header_len)
+        && !has_others
+        && reply.len() == header_len + asked.len()
+        && usize::from(u16_at(header, 2)) == reply.len()
         && is_returned(original, after, ingress, network)
-        && header[..8] == came[..8]
+        && header[1] == came[1]
+        && header[4..6] == came[4..6]
+        && (header[6], header[7]) == (came[6] & 0x7f, came[7])
         && (header[8], header[9]) == (64, 1)
         && fold(sum(0, header)) == 0xffff
         && header[12..16] == came[16..20]
         && header[16..20] == came[12..16]
-        && header[20..] == came[20..header_len]
         && message[..2] == [0, 0]
         && fold(sum(0, message)) == 0xffff
-        && message[4..] == came[header_len + 4..]
+        && message[4..] == asked[4..]
 }
 
 /// RFC 4443 section 4.2: from the address that was asked, or from one of the interface's if that was a group.
@@ -177,7 +219,8 @@ fn is_reply6(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: 
     };
     let length = usize::from(u16_at(header, 4));
     is_returned(original, after, ingress, network)
-        && header[..4] == [0x60, 0, 0, 0]
+        && header[0] == came[0]
+        && header[1..4] == [came[1] & 0xf0, 0, 0]
         && length == message.len()
         && header[6..8] == [58, 64]
         && header[8..24] == *source

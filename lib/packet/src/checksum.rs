@@ -13,12 +13,17 @@ use crate::Protocol;
 
 /// An address of the network layer as a pseudo-header has it.
 pub trait Address: Copy {
+    /// Whether UDP may go without a checksum: RFC 768, RFC 8200 section 8.1.
+    const UDP_CHECKSUM_IS_OPTIONAL: bool;
+
     /// `sum` with the address added.
     #[must_use]
     fn add_to(self, sum: Sum) -> Sum;
 }
 
 impl Address for Ipv4Addr {
+    const UDP_CHECKSUM_IS_OPTIONAL: bool = true;
+
     #[inline]
     fn add_to(self, sum: Sum) -> Sum {
         sum.add(u64::from(u32::from_ne_bytes(self.octets())))
@@ -26,6 +31,8 @@ impl Address for Ipv4Addr {
 }
 
 impl Address for Ipv6Addr {
+    const UDP_CHECKSUM_IS_OPTIONAL: bool = false;
+
     #[inline]
     fn add_to(self, sum: Sum) -> Sum {
         let octets = self.octets();

@@ -19,6 +19,7 @@ use crate::{BufferTooShort, Protocol, reserve};
 /// Bytes of a header without options.
 pub const HEADER_LEN: usize = 20;
 
+const RESERVED: u16 = 0x8000;
 const DONT_FRAGMENT: u16 = 0x4000;
 const MORE_FRAGMENTS: u16 = 0x2000;
 const FRAGMENT_OFFSET: u16 = 0x1fff;
@@ -251,7 +252,7 @@ impl Ipv4Header {
 }
 
 /// Computes the checksum of `header`, options included, and puts it in its place.
-pub(crate) fn fill_checksum(header: &mut [u8]) {
+pub fn fill_checksum(header: &mut [u8]) {
     if let Some(field) = header.get_mut(10..12) {
         field.fill(0);
     }
@@ -286,6 +287,18 @@ pub fn set_ttl(header: &mut [u8; HEADER_LEN], ttl: u8) {
     let after = u16::from_be_bytes([ttl, protocol]);
     let [sum0, sum1] = update16(u16::from_be_bytes([sum0, sum1]), before, after).to_be_bytes();
     header[8] = ttl;
+    header[10] = sum0;
+    header[11] = sum1;
+}
+
+/// Clears the flag that must be zero in whatever one sends (RFC 791 §3.1) and updates the checksum.
+#[inline]
+pub fn clear_reserved_flag(header: &mut [u8; HEADER_LEN]) {
+    let [_, _, _, _, _, _, flags, offset, _, _, sum0, sum1, ..] = *header;
+    let before = u16::from_be_bytes([flags, offset]);
+    let after = before & !RESERVED;
+    let [sum0, sum1] = update16(u16::from_be_bytes([sum0, sum1]), before, after).to_be_bytes();
+    header[6] = after.to_be_bytes()[0];
     header[10] = sum0;
     header[11] = sum1;
 }
@@ -393,6 +406,15 @@ mod tests {
         assert_eq!(bytes, last);
         let mut zero = with(8, 0);
         assert_eq!(decrement_ttl(zero.first_chunk_mut().unwrap()), None);
+    }
+
+    #[test]
+    fn the_reserved_flag_goes_and_the_others_stay() {
+        let mut bytes = with(6, 0xc0);
+        clear_reserved_flag(bytes.first_chunk_mut().unwrap());
+        assert_eq!(bytes, with(6, 0x40));
+        clear_reserved_flag(bytes.first_chunk_mut().unwrap());
+        assert_eq!(bytes, with(6, 0x40));
     }
 
     #[test]

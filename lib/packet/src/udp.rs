@@ -71,6 +71,20 @@ impl<'a> Udp<'a> {
     pub fn payload(&self) -> &'a [u8] {
         self.payload
     }
+
+    /// Whether the checksum is that of a packet between these addresses. None at all is right in IPv4 (RFC 768) and wrong in
+    /// IPv6 (RFC 8200 §8.1).
+    #[inline]
+    pub fn checksum_is_valid<A: Address>(&self, source: A, destination: A) -> bool {
+        if self.checksum() == 0 {
+            return A::UDP_CHECKSUM_IS_OPTIONAL;
+        }
+        Sum::ZERO
+            .pseudo_header(source, destination, Protocol::UDP, self.len())
+            .bytes(self.header)
+            .bytes(self.payload)
+            .is_valid()
+    }
 }
 
 /// A UDP header to be written.
@@ -153,6 +167,23 @@ mod tests {
         }
         bytes[5] = 7;
         assert_eq!(Udp::parse(&bytes).unwrap_err(), UdpError::Length);
+    }
+
+    #[test]
+    fn a_wrong_checksum_is_found_and_a_missing_one_is_right_in_ipv4_alone() {
+        let mut bytes = [0; 11];
+        HEADER.emit(A, B, b"abc", &mut bytes).unwrap();
+        assert!(Udp::parse(&bytes).unwrap().checksum_is_valid(A, B));
+        assert!(!Udp::parse(&bytes).unwrap().checksum_is_valid(A, A));
+        for at in [0, 7, 10] {
+            let mut bad = bytes;
+            bad[at] ^= 0x40;
+            assert!(!Udp::parse(&bad).unwrap().checksum_is_valid(A, B), "byte {at}");
+        }
+        bytes[6..8].fill(0);
+        assert!(Udp::parse(&bytes).unwrap().checksum_is_valid(A, B));
+        let six = std::net::Ipv6Addr::LOCALHOST;
+        assert!(!Udp::parse(&bytes).unwrap().checksum_is_valid(six, six));
     }
 
     #[test]

@@ -193,6 +193,8 @@ counter_enum! {
         Unreachable => "unreachable",
         /// The route says prohibit.
         Prohibited => "prohibited",
+        /// UDP for an address of the gateway whose length or checksum is wrong; RFC 1122 section 4.1.3.4.
+        UdpMalformed => "udp_malformed",
     }
 }
 

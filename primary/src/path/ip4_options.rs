@@ -1,10 +1,12 @@
-//! IPv4 options: well-formed or not (RFC 791 section 3.1, RFC 1812 section 5.2.4), router alert (RFC 2113), source routes.
+//! IPv4 options: well-formed or not (RFC 791 section 3.1, RFC 1812 section 5.2.4), router alert (RFC 2113), source
+//! routes. What is written into them is [`ip4_record`]'s.
 
 use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
 use shm::DropReason;
 
 use super::Note;
+use super::ip4_record::{self, RECORD_ROUTE, TIMESTAMP};
 use super::punt::Punts;
 
 /// The router alert option: copied, class 0, number 20.
@@ -21,6 +23,9 @@ struct Found {
     router_alert: bool,
     /// A source route names further stations.
     source_route: bool,
+    /// The route and the time that each router writes.
+    route: bool,
+    time: bool,
 }
 
 /// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
@@ -32,7 +37,10 @@ pub(super) fn run(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
             note.drop(DropReason::Ip4Options);
             false
         }
-        Ok(found) => !(found.router_alert && punts.apply(PuntClass::RouterAlert, note)),
+        Ok(found) => {
+            note.careful = found.route || found.time;
+            !(found.router_alert && punts.apply(PuntClass::RouterAlert, note))
+        }
     }
 }
 
@@ -75,6 +83,18 @@ fn walk(options: &[u8]) -> Result<Found, usize> {
                 found.source_route |= usize::from(*pointer) <= length;
             }
             (kind, _) if SOURCE_ROUTES.contains(&kind) => return Err(offset + 1),
+            (RECORD_ROUTE | TIMESTAMP, option) => {
+                let seen = if kind == RECORD_ROUTE {
+                    &mut found.route
+                } else {
+                    &mut found.time
+                };
+                // RFC 791 section 3.1: at most once in a packet.
+                if std::mem::replace(seen, true) {
+                    return Err(offset);
+                }
+                ip4_record::check(option).map_err(|at| offset + at)?;
+            }
             _ => {}
         }
         offset += length;
@@ -95,7 +115,7 @@ mod tests {
             (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 5, 0], true),
             (&[], false),
             (&[0, 148, 4, 0], false),
-            (&[7, 4, 148, 4], false),
+            (&[9, 4, 148, 4], false),
         ] {
             assert_eq!(
                 walk(options).map(|found| found.router_alert),
@@ -116,6 +136,9 @@ mod tests {
             (&[7, 1, 0, 0], 1),
             (&[131, 3, 0, 0], 2),
             (&[131, 2, 0, 0], 1),
+            (&[7, 7, 4, 0, 0, 0, 0, 7, 3, 4], 7),
+            (&[1, 7, 7, 3, 0, 0, 0, 0], 3),
+            (&[68, 8, 5, 1, 0, 0, 0, 0], 2),
         ] {
             assert_eq!(walk(options), Err(pointer), "{options:?}");
         }

@@ -28,7 +28,7 @@ pub(super) fn run(
     match check(interface, packet.get(network..).unwrap_or_default(), note) {
         Ok(Way::Lookup) => {}
         Ok(Way::Here) => {
-            local6::run(interface, ingress, punts, packet, note);
+            local6::run(interface, ingress, punts, packet, note, false);
             return false;
         }
         Err(reason) => {
@@ -134,7 +134,7 @@ fn other_scope(
             Err(DropReason::Ip6LinkLocal)
         };
     }
-    note.link_local = source.is_unicast_link_local();
+    note.careful = source.is_unicast_link_local();
     Ok(Way::Lookup)
 }
 

@@ -4,11 +4,11 @@
 //! a lookup might choose a way that a filter on the way back does not know.
 
 use packet::icmpv4::Icmpv4Error;
-use packet::{Icmpv4, Ipv4, Protocol, ethernet, icmpv4, ipv4};
+use packet::{Icmpv4, Ipv4, Protocol, Udp, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
-use super::{Disposition, InterfaceView, Note, ip4_options, vlan};
+use super::{Disposition, InterfaceView, Note, ip4_options, ip4_record, vlan};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
 pub(super) const TTL: u8 = 64;
@@ -54,6 +54,9 @@ fn answer(
     if !header.options().is_empty() && ip4_options::has_further_stations(datagram) {
         return Err(DropReason::Ip4SourceRoute);
     }
+    if header.protocol() == Protocol::UDP && !udp_is_valid(&header) {
+        return Err(DropReason::UdpMalformed);
+    }
     if header.protocol() == Protocol::UDP && punt::ike(punts, header.payload(), note) {
         return Ok(false);
     }
@@ -76,6 +79,40 @@ fn answer(
         .ok_or(DropReason::Ip4Truncated)?;
     ipv4::swap_addresses(header);
     ipv4::set_ttl(header, TTL);
+    ipv4::clear_reserved_flag(header);
+    if header_len > ipv4::HEADER_LEN {
+        note.length -= rewrite_options(datagram, header_len);
+    }
     ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)?;
     Ok(true)
+}
+
+/// RFC 1122 section 4.1.3.4.
+fn udp_is_valid(packet: &Ipv4<'_>) -> bool {
+    Udp::parse(packet.payload()).is_ok_and(|udp| udp.checksum_is_valid(packet.source(), packet.destination()))
+}
+
+/// Gives a reply the options that it is to have, in place of those of the request; the bytes by which it is shorter.
+#[cold]
+fn rewrite_options(reply: &mut [u8], header_len: usize) -> u16 {
+    let Some((header, _)) = reply.split_at_checked(header_len) else {
+        return 0;
+    };
+    let (first, options) = header.split_at(ipv4::HEADER_LEN);
+    let address = first
+        .get(12..)
+        .and_then(<[u8]>::first_chunk::<4>)
+        .copied()
+        .unwrap_or_default();
+    let (options, len) = ip4_record::for_reply(options, address.into());
+    let new_len = ipv4::HEADER_LEN + len;
+    let total = (reply.len() - (header_len - new_len)) as u16;
+    reply.copy_within(header_len.., new_len);
+    if let Some(header) = reply.get_mut(..new_len) {
+        header[0] = 0x40 | (new_len / 4) as u8;
+        header[2..4].copy_from_slice(&total.to_be_bytes());
+        header[ipv4::HEADER_LEN..].copy_from_slice(&options[..len]);
+        ipv4::fill_checksum(header);
+    }
+    (header_len - new_len) as u16
 }

@@ -5,7 +5,7 @@
 
 use packet::extension::{self, ExtensionError, OptionError, UnrecognizedAction, UpperLayer};
 use packet::icmpv6::{self, Icmpv6Error, NEIGHBOR_ADVERTISEMENT, NEIGHBOR_SOLICITATION};
-use packet::{Icmpv6, Ipv6, Protocol, ethernet, ipv6};
+use packet::{Icmpv6, Ipv6, Protocol, Udp, ethernet, ipv6};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
@@ -14,15 +14,17 @@ use super::{Disposition, InterfaceView, Note, vlan};
 /// Hop limit of packets that the gateway makes itself.
 pub(super) const HOP_LIMIT: u8 = 64;
 
-/// Answers a packet that came in by `interface`, leaves it to the control thread or to a tool, or drops it.
+/// Answers a packet that came in by `interface`, leaves it to the control thread or to a tool, or drops it. From an
+/// address of the gateway itself (`own_source`) it takes neighbour discovery alone: somebody else may have the address.
 pub(super) fn run(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
     packet: &mut [u8],
     note: &mut Note,
+    own_source: bool,
 ) {
-    match take(interface, punts, packet, note) {
+    match take(interface, punts, packet, note, own_source) {
         Ok(Taken::Reply) => {
             note.disposition = Disposition::Transmit(ingress);
             note.echo_reply = true;
@@ -49,6 +51,7 @@ fn take(
     punts: &Punts,
     packet: &mut [u8],
     note: &mut Note,
+    own_source: bool,
 ) -> Result<Taken, DropReason> {
     let network = usize::from(note.network);
     let datagram = packet
@@ -56,8 +59,11 @@ fn take(
         .ok_or(DropReason::Ip6Truncated)?;
     let header = Ipv6::parse(datagram).map_err(|_| DropReason::Ip6Truncated)?;
     let upper = read_extensions(&header, note)?;
+    let own_source = own_source || interface.sources.link_local() == Some(header.source());
     match upper.protocol {
         Protocol::ICMPV6 => {}
+        _ if own_source => return Err(DropReason::Ip6MartianSource),
+        Protocol::UDP if !udp_is_valid(&header, &upper) => return Err(DropReason::UdpMalformed),
         Protocol::UDP if punt::ike(punts, upper.payload, note) => return Ok(Taken::Tool),
         Protocol::TCP | Protocol::UDP | Protocol::NO_NEXT_HEADER => return Err(DropReason::LocalUnhandled),
         _ => {
@@ -76,8 +82,9 @@ fn take(
     ) {
         return Ok(Taken::Nd);
     }
-    let (source, destination) = (header.source(), header.destination());
-    if source.is_unspecified() {
+    let (source, destination, traffic_class) =
+        (header.source(), header.destination(), header.traffic_class());
+    if source.is_unspecified() || own_source {
         return Err(DropReason::Ip6MartianSource);
     }
     let multicast = destination.is_multicast();
@@ -102,7 +109,7 @@ fn take(
     datagram.copy_within(offset.., ipv6::HEADER_LEN);
     note.length = (network + ipv6::HEADER_LEN + length) as u16;
     let reply = ipv6::Ipv6Header {
-        traffic_class: 0,
+        traffic_class,
         flow_label: 0,
         next_header: Protocol::ICMPV6,
         hop_limit: HOP_LIMIT,
@@ -157,6 +164,11 @@ fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<UpperLayer<
         return Err(DropReason::LocalFragment);
     }
     Ok(upper)
+}
+
+/// RFC 8200 section 8.1.
+fn udp_is_valid(packet: &Ipv6<'_>, upper: &UpperLayer<'_>) -> bool {
+    Udp::parse(upper.payload).is_ok_and(|udp| udp.checksum_is_valid(packet.source(), packet.destination()))
 }
 
 /// The router alert changes nothing for a packet that has arrived.

@@ -21,12 +21,14 @@ pub mod errors;
 mod ethernet;
 mod ip4_input;
 mod ip4_options;
+mod ip4_record;
 mod ip6_input;
 mod local4;
 mod local6;
 mod lookup;
 mod multipath;
 mod note;
+mod own;
 pub mod punt;
 mod rewrite;
 #[cfg(test)]
@@ -244,7 +246,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             if let Some((egress, out)) = common
                 && let Some(mac) = adjacencies.by(egress, *next_hop)
                 && usize::from(note.network) == HEADER_LEN
-                && !note.link_local
+                && !note.careful
             {
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
@@ -272,9 +274,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     ) {
         match self.adjacencies.load(next_hop) {
             Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
-                if note.link_local =>
+                if note.stays_on_link() =>
             {
-                note.drop(DropReason::Ip6Scope);
+                // RFC 4443 section 3.3 leaves no choice about the hop limit.
+                let header = packet.get(usize::from(note.network)..).unwrap_or_default();
+                let expired = rewrite::has_expired(note.family, header);
+                note.drop(if expired {
+                    DropReason::TtlExpired
+                } else {
+                    DropReason::Ip6Scope
+                });
             }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
@@ -282,10 +291,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             }
             Adjacency::Local { .. } => {
                 let ingress = note.ingress(ingress);
+                let own_source =
+                    self.is_from_here(packet.get(usize::from(note.network)..).unwrap_or_default());
                 match (self.up(ingress), note.family) {
                     (None, _) => note.drop(DropReason::InterfaceDown),
+                    (Some(_), Family::Four) if own_source => note.drop(DropReason::Ip4MartianSource),
                     (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
-                    (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
+                    (Some(interface), Family::Six) => {
+                        local6::run(interface, ingress, punts, packet, note, own_source);
+                    }
                 }
             }
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
@@ -297,10 +311,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         // The new link header ends where the network header begins; a tag that was there goes.
         note.trim = note.network.saturating_sub(HEADER_LEN as u8);
         let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
-        note.disposition = match self.up(egress).map(|out| rewrite::run(out, mac, packet, note)) {
-            Some(Ok(())) => Disposition::Transmit(egress),
-            Some(Err(reason)) => Disposition::Drop(reason),
-            None => Disposition::Drop(DropReason::InterfaceDown),
+        let Some(out) = self.up(egress) else {
+            note.drop(DropReason::InterfaceDown);
+            return;
+        };
+        note.disposition = match rewrite::run(out, mac, packet, note) {
+            Ok(()) => {
+                if note.careful {
+                    self.record(out, packet);
+                }
+                Disposition::Transmit(egress)
+            }
+            Err(reason) => Disposition::Drop(reason),
         };
     }
 
@@ -361,7 +383,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         reason: DropReason,
         detail: u16,
     ) -> Option<IcmpError> {
-        errors::error_for(self.up(ingress)?, frame, reason, detail)
+        let interface = self.up(ingress)?;
+        let error = errors::error_for(interface, frame, reason, detail)?;
+        let about = frame.get(error.quote_at..).unwrap_or_default();
+        let link_local = interface.sources.link_local();
+        let is_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
+        (!is_own && !self.is_from_here(about)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about

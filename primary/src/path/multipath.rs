@@ -30,7 +30,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 Family::Six => flow::hash6(seed, packet),
             });
             if note.length - u16::from(note.network) > group.mtu()
-                && !note.link_local
+                && !note.stays_on_link()
                 && matches!(self.adjacencies.load(*next_hop), Adjacency::Forward { .. })
             {
                 self.adjacencies.mark_used(*next_hop);

@@ -59,8 +59,9 @@ pub struct Note {
     pub(super) family: Family,
     /// Whether its frame was for everybody or a group.
     pub(super) group_frame: bool,
-    /// Whether it may not leave the link that it came by: its source is link-local.
-    pub(super) link_local: bool,
+    /// Whether its way out takes a second look. An IPv6 packet with a link-local source may not leave its link; into an IPv4
+    /// packet the gateway has to write, as its options ask.
+    pub(super) careful: bool,
     /// The sub-interface that it came in by: 0 is always a port's interface.
     pub(super) sub: Option<NonZeroU16>,
 }
@@ -75,7 +76,7 @@ impl Note {
         network: 0,
         family: Family::Four,
         group_frame: false,
-        link_local: false,
+        careful: false,
         sub: None,
     };
 
@@ -98,6 +99,12 @@ impl Note {
     #[inline]
     pub(super) fn ingress(&self, port: u16) -> u16 {
         self.sub_interface().unwrap_or(port)
+    }
+
+    /// Whether the packet may not leave the link that it came by.
+    #[inline]
+    pub(super) fn stays_on_link(&self) -> bool {
+        self.careful && self.family == Family::Six
     }
 
     pub(super) fn drop(&mut self, reason: DropReason) {

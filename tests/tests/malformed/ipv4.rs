@@ -342,7 +342,7 @@ pub(crate) fn what_the_gateway_itself_cannot_take_is_told_or_dropped_by_name(gat
             "UDP that is no datagram",
             17,
             &[1, 2, 3],
-            Told("local_unhandled", [3, 3], NONE),
+            Dropped("udp_malformed"),
         ),
         to("TCP", 6, &[0; 20], unhandled()),
         to(

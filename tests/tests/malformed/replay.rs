@@ -21,7 +21,11 @@ use pcap_file::pcap::{PcapPacket, PcapReader, PcapWriter};
 use tempfile::TempDir;
 use tests::{Interface, Primary, Privilege, wait_until};
 
-use crate::{LIMIT, router::Router};
+use crate::{
+    LIMIT,
+    gateway::{GATEWAY_A, GATEWAY_B},
+    router::Router,
+};
 
 /// Of the interface that frames leave by.
 const MTU_OUT: u16 = 1400;
@@ -113,6 +117,7 @@ impl Replay {
             mac_out: self.macs[1],
             next: HOST_B_MAC,
             mtu: usize::from(MTU_OUT),
+            address4: [GATEWAY_B, GATEWAY_A],
             leads4: |address| address.octets() == [192, 168, 2, 2] || address.octets()[..2] == [10, 1],
             leads6: |address| {
                 let segments = address.segments();

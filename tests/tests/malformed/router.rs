@@ -50,6 +50,8 @@ pub(crate) struct Router {
     pub(crate) next: MacAddress,
     /// Bytes of IP packet that may leave.
     pub(crate) mtu: usize,
+    /// Its address where the frame leaves, and where it comes in.
+    pub(crate) address4: [Ipv4Addr; 2],
     /// Whether this way leads to an IPv4 address.
     pub(crate) leads4: fn(Ipv4Addr) -> bool,
     /// Whether this way leads to an IPv6 address.
@@ -57,7 +59,7 @@ pub(crate) struct Router {
 }
 
 impl Router {
-    /// The frame that has to leave; `None` if none may.
+    /// The frame that has to leave, without times; `None` if none may.
     pub(crate) fn forward(&self, frame: &[u8]) -> Option<Vec<u8>> {
         let (network, version) = self.network_header(frame)?;
         let packet = &frame[network..];
@@ -66,15 +68,8 @@ impl Router {
             _ => self.forward6(packet)?,
         };
         let ethertype = if version == 4 { [0x08, 0x00] } else { [0x86, 0xdd] };
-        Some(
-            [
-                &self.next.octets(),
-                &self.mac_out.octets(),
-                &ethertype[..],
-                &packet,
-            ]
-            .concat(),
-        )
+        let link = [&self.next.octets(), &self.mac_out.octets(), &ethertype[..]].concat();
+        Some(without_times(&[link, packet].concat()))
     }
 
     /// Where the IP packet begins in a frame for the router, and its version as the link layer has it.
@@ -127,6 +122,7 @@ impl Router {
         good.then(|| {
             let mut packet = packet[..total].to_vec();
             packet[8] -= 1;
+            write_options(&mut packet[20..header_length], self.address4);
             fix_checksum(&mut packet);
             packet
         })
@@ -165,6 +161,7 @@ impl Router {
 
 /// RFC 791 section 3.1: each option within the header; router alert (RFC 2113) and source routes of the length that they have.
 fn options_are_good(mut options: &[u8]) -> bool {
+    let mut seen = [false; 2];
     loop {
         options = match options {
             [] | [0, ..] => return true,
@@ -177,9 +174,94 @@ fn options_are_good(mut options: &[u8]) -> bool {
                 {
                     return false;
                 }
+                if [7, 68].contains(kind) {
+                    let twice = std::mem::replace(&mut seen[usize::from(*kind == 68)], true);
+                    if twice || !can_be_written(option) {
+                        return false;
+                    }
+                }
                 rest
             }
             _ => return false,
         };
     }
+}
+
+/// RFC 791 section 3.1: record route and timestamp have room for a whole entry, or none at all; then a timestamp's overflow has
+/// to count one more.
+fn can_be_written(option: &[u8]) -> bool {
+    let length = option.len();
+    match option {
+        [7, _, pointer, ..] => {
+            let pointer = usize::from(*pointer);
+            pointer >= 4 && (pointer > length || pointer + 3 <= length)
+        }
+        [68, _, pointer, overflow_flag, ..] => {
+            let (pointer, flag) = (usize::from(*pointer), overflow_flag & 15);
+            let entry = if flag == 0 { 4 } else { 8 };
+            pointer >= 5
+                && if pointer > length {
+                    flag == 3 || *overflow_flag < 0xf0
+                } else {
+                    ![0, 1, 3].contains(&flag) || pointer + entry - 1 <= length
+                }
+        }
+        _ => false,
+    }
+}
+
+/// Writes into good options what each router writes, with the time left out as [`without_times`] does.
+fn write_options(mut options: &mut [u8], own: [Ipv4Addr; 2]) {
+    loop {
+        let length = match options {
+            [] | [0, ..] => return,
+            [1, ..] => 1,
+            [_, length, ..] => usize::from(*length),
+            _ => return,
+        };
+        let (option, rest) = options.split_at_mut(length);
+        let at = usize::from(option.get(2).copied().unwrap_or(0)).saturating_sub(1);
+        let is_full = at >= length;
+        match (option[0], option.get(3).map_or(0, |byte| byte & 15)) {
+            (7, _) if !is_full => {
+                option[at..at + 4].copy_from_slice(&own[0].octets());
+                option[2] += 4;
+            }
+            (68, flag) if is_full && flag != 3 => option[3] += 0x10,
+            (68, 0) if !is_full => option[2] += 4,
+            (68, 1) if !is_full => option[2] += 8,
+            (68, 3) if !is_full && own.iter().any(|own| option[at..at + 4] == own.octets()) => option[2] += 8,
+            _ => {}
+        }
+        options = rest;
+    }
+}
+
+/// A frame without what stands in its timestamp option, its checksum made right again: no two routers have the same time.
+pub(crate) fn without_times(frame: &[u8]) -> Vec<u8> {
+    let mut frame = frame.to_vec();
+    let is_ip4 = frame
+        .get(12..15)
+        .is_some_and(|bytes| bytes[..2] == [8, 0] && bytes[2] > 0x45);
+    let header = frame.get(14).map_or(0, |first| usize::from(first & 15) * 4);
+    if !is_ip4 || frame.len() < ETHERNET + header || sum(&frame[ETHERNET..ETHERNET + header]) != 0xffff {
+        return frame;
+    }
+    let mut at = ETHERNET + 20;
+    while at + 1 < ETHERNET + header && frame[at] != 0 {
+        let length = if frame[at] == 1 {
+            1
+        } else {
+            usize::from(frame[at + 1])
+        };
+        let end = at + length.max(1);
+        if frame[at] == 68
+            && let Some(data) = frame.get_mut(at + 4..end)
+        {
+            data.fill(0);
+        }
+        at = end;
+    }
+    fix_checksum(&mut frame[ETHERNET..]);
+    frame
 }

@@ -7,7 +7,7 @@ use primary::path::punt::PuntMode;
 use shm::DropReason;
 
 use super::super::topology::{ROUTES4, Target, UNKNOWN4};
-use super::{Expected, Packet, Reasons, fold, is_ike, is_unfinished, routed, sum, u16_at};
+use super::{Expected, Packet, Reasons, fold, is_ike, is_udp, is_unfinished, routed, sum, u16_at};
 
 /// What may become of the packet, and its length; 0 if it is not one.
 pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
@@ -37,6 +37,10 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
     let expected = punted.unwrap_or_else(|| {
         let destination = Ipv4Addr::new(bytes[16], bytes[17], bytes[18], bytes[19]);
         match lookup(destination) {
+            // RFC 1812 section 5.3.7; nobody may be answered who is the gateway itself, or everybody.
+            Some(Target::Local) if is_from_here(bytes) => {
+                Expected::Drop(Reasons::of(DropReason::Ip4MartianSource))
+            }
             Some(Target::Local) => local(packet, bytes, header_len, &options),
             target => routed(target, length, bytes[8], destination.into(), UNKNOWN4.into()),
         }
@@ -90,6 +94,8 @@ struct Options {
     router_alert: bool,
     /// A source route with stations left.
     source_route: bool,
+    /// Record route and timestamp, which are there once at most.
+    written: [bool; 2],
 }
 
 /// RFC 791 section 3.1; `None` if they are malformed.
@@ -110,6 +116,13 @@ fn options(mut options: &[u8]) -> Option<Options> {
                     148 => return None,
                     131 | 137 if length < 3 || options[2] < 4 => return None,
                     131 | 137 => found.source_route |= usize::from(options[2]) <= length,
+                    7 | 68 => {
+                        let seen = &mut found.written[usize::from(*kind == 68)];
+                        if *seen || !has_room_or_is_full(&options[..length]) {
+                            return None;
+                        }
+                        *seen = true;
+                    }
                     _ => {}
                 }
                 options = &options[length..];
@@ -117,6 +130,31 @@ fn options(mut options: &[u8]) -> Option<Options> {
             [_] => return None,
         }
     }
+}
+
+/// RFC 791 section 3.1, of a record route or timestamp option: the next entry fits, or there is room for nothing; a full timestamp
+/// counts up to 15.
+fn has_room_or_is_full(option: &[u8]) -> bool {
+    let is_time = option[0] == 68;
+    let least = if is_time { 4 } else { 3 };
+    if option.len() < least || usize::from(option[2]) <= least {
+        return false;
+    }
+    let (left, flag) = (option.len() + 1, if is_time { option[3] & 15 } else { 0 });
+    let left = left.saturating_sub(usize::from(option[2]));
+    match (left, flag) {
+        (0, 3) => true,
+        (0, _) => !is_time || option[3] >> 4 < 15,
+        (_, 0) => left >= 4,
+        (_, 1 | 3) => left >= 8,
+        _ => true,
+    }
+}
+
+/// Whether the source is an address of the gateway, or a subnet's broadcast address.
+pub(in super::super) fn is_from_here(bytes: &[u8]) -> bool {
+    let source = Ipv4Addr::new(bytes[12], bytes[13], bytes[14], bytes[15]);
+    matches!(lookup(source), Some(Target::Local | Target::Broadcast))
 }
 
 /// A packet for the gateway itself: RFC 1122 sections 3.2.2 and 3.3.
@@ -128,6 +166,9 @@ fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize, options: &Options
         return dropped;
     }
     let payload = &bytes[header_len..];
+    if bytes[9] == 17 && !is_udp(&bytes[12..20], payload, true) {
+        return Expected::Drop(Reasons::of(DropReason::UdpMalformed));
+    }
     if packet.punts != PuntMode::Off
         && is_ike(bytes[9], payload)
         && let Some(punted) = packet.punted(PuntClass::Ike)

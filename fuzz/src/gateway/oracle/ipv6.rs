@@ -7,7 +7,7 @@ use primary::path::punt::PuntMode;
 use shm::DropReason;
 
 use super::super::topology::{ROUTES6, Target, UNKNOWN6};
-use super::{Expected, Packet, Reasons, fold, is_ike, is_unfinished, pseudo, routed, sum, u16_at};
+use super::{Expected, Packet, Reasons, fold, is_ike, is_udp, is_unfinished, pseudo, routed, sum, u16_at};
 
 /// What may become of the packet, and its length; 0 if it is not one.
 pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
@@ -44,7 +44,9 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         return (dropped, claims);
     }
     if here {
-        return (local(packet, bytes, &chain), claims);
+        // No lookup on this way: of the gateway's addresses it knows that of the link.
+        let from_here = source == packet.ingress.addresses.2;
+        return (local(packet, bytes, &chain, from_here), claims);
     }
     if packet.punts != PuntMode::Off
         && has_router_alert(bytes, &chain)
@@ -54,7 +56,8 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
     }
     let target = lookup(destination);
     if target == Some(Target::Local) {
-        return (local(packet, bytes, &chain), claims);
+        let from_here = is_from_here(bytes, packet.ingress.addresses.2);
+        return (local(packet, bytes, &chain, from_here), claims);
     }
     let mut expected = routed(target, claims, bytes[7], destination.into(), UNKNOWN6.into());
     if is_link_local(source) {
@@ -251,11 +254,17 @@ fn refused(bytes: &[u8], chain: &Chain) -> Reasons {
 }
 
 /// A packet for the gateway itself, or for a group that it is in.
-fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain) -> Expected {
+fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain, from_here: bool) -> Expected {
     if let Some(dropped) = refused(bytes, chain).found() {
         return dropped;
     }
     let payload = &bytes[chain.offset..];
+    if from_here && chain.protocol != 58 {
+        return Expected::Drop(Reasons::of(DropReason::Ip6MartianSource));
+    }
+    if chain.protocol == 17 && !is_udp(&bytes[8..40], payload, false) {
+        return Expected::Drop(Reasons::of(DropReason::UdpMalformed));
+    }
     if packet.punts != PuntMode::Off
         && is_ike(chain.protocol, payload)
         && let Some(punted) = packet.punted(PuntClass::Ike)
@@ -274,13 +283,19 @@ fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain) -> Expected {
         return Expected::Nd;
     }
     let mut faults = Reasons::default();
-    faults.add_if(bytes[8..24] == [0; 16], DropReason::Ip6MartianSource);
+    faults.add_if(from_here || bytes[8..24] == [0; 16], DropReason::Ip6MartianSource);
     faults.add_if(bytes[24] == 0xff && payload[0] != 128, DropReason::Ip6Multicast);
     faults.found().unwrap_or(if payload[..2] == [128, 0] {
         Expected::EchoReply
     } else {
         dropped(DropReason::LocalUnhandled)
     })
+}
+
+/// Whether the source is an address of the gateway; of the link-local ones, that of this link.
+pub(in super::super) fn is_from_here(bytes: &[u8], link_local: Ipv6Addr) -> bool {
+    let source = address(bytes, 8);
+    source == link_local || matches!(lookup(source), Some(Target::Local))
 }
 
 /// The longest prefix that matches, one by one.

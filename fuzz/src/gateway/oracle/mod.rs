@@ -4,8 +4,8 @@
 //! behind is not looked at. So where there is one fault, the drop has one reason that is right, and where there is none,
 //! one fate.
 
-mod ipv4;
-mod ipv6;
+pub(super) mod ipv4;
+pub(super) mod ipv6;
 
 use std::net::IpAddr;
 
@@ -255,6 +255,20 @@ fn is_unfinished(addresses: &[u8], protocol: u8, payload: &[u8]) -> bool {
     };
     let pseudo = pseudo(addresses, protocol, segment.len());
     u16_at(segment, field) == fold(pseudo) && fold(sum(pseudo, segment)) != 0xffff
+}
+
+/// RFC 1122 section 4.1.3.4 and RFC 8200 section 8.1: a length that fits and a checksum that is right, or none where it is `optional`.
+fn is_udp(addresses: &[u8], payload: &[u8], optional: bool) -> bool {
+    if payload.len() < 8 {
+        return false;
+    }
+    let length = usize::from(u16_at(payload, 4));
+    (8..=payload.len()).contains(&length)
+        && if u16_at(payload, 6) == 0 {
+            optional
+        } else {
+            fold(sum(pseudo(addresses, 17, length), &payload[..length])) == 0xffff
+        }
 }
 
 /// Whether this is a UDP datagram for a port of IKE, RFC 7296.

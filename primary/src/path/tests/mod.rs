@@ -1,5 +1,6 @@
 //! Packets in; dispositions and bytes out. A gateway with two interfaces and a route of each kind, in both families.
 
+mod answers;
 mod errors;
 mod ip4;
 mod ip6;

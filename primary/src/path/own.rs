@@ -1,0 +1,46 @@
+//! The gateway's own addresses in packets: as what is written into their options, and as a source that nobody may have.
+
+use std::net::Ipv4Addr;
+
+use packet::ethernet::HEADER_LEN;
+use packet::{Ipv4, Ipv6};
+
+use super::{InterfaceView, Stages, ip4_record};
+use crate::adjacency::{self, Adjacency};
+
+impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
+    /// Writes into an IPv4 packet that leaves by `out` what its options ask of a router.
+    #[cold]
+    pub(super) fn record(&self, out: &InterfaceView, packet: &mut [u8]) {
+        let Some((_, datagram)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
+            return;
+        };
+        let Some(address) = Ipv4::parse(datagram)
+            .ok()
+            .and_then(|header| out.sources.towards4(header.destination()))
+        else {
+            return;
+        };
+        let is_own = |address: Ipv4Addr| {
+            let next_hop = self.fib4.lookup(address.into());
+            matches!(self.adjacencies.load(next_hop), Adjacency::Local { .. })
+        };
+        ip4_record::record(datagram, address, is_own);
+    }
+
+    /// Whether a packet says that it comes from an address of the gateway, or, in IPv4, from everybody on one of its links. Asked
+    /// where it would be answered; on its way through, RFC 1812 section 5.3.8 leaves sources to whoever wants to filter them.
+    #[cold]
+    pub(super) fn is_from_here(&self, packet: &[u8]) -> bool {
+        let next_hop = match packet.first().map(|first| first >> 4) {
+            Some(4) => Ipv4::parse(packet)
+                .map(|header| self.fib4.lookup(header.source().into()))
+                .ok(),
+            _ => Ipv6::parse(packet)
+                .map(|header| self.fib6.lookup(header.source().into()))
+                .ok(),
+        };
+        let adjacency = next_hop.map(|next_hop| self.adjacencies.load(next_hop));
+        matches!(adjacency, Some(Adjacency::Local { .. } | Adjacency::Broadcast))
+    }
+}

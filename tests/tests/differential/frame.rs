@@ -1,0 +1,210 @@
+//! What a frame is that a router sent, and in what two of them differ.
+
+use std::ops::Range;
+
+const ETHERNET: usize = 14;
+const IPV4: [u8; 2] = [0x08, 0x00];
+const IPV6: [u8; 2] = [0x86, 0xdd];
+const ARP: [u8; 2] = [0x08, 0x06];
+const TAGS: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
+
+/// A frame taken apart as far as the comparison needs it.
+pub(crate) struct Frame<'a> {
+    bytes: &'a [u8],
+    ethertype: [u8; 2],
+    /// What follows the link header.
+    packet: &'a [u8],
+    tags: usize,
+}
+
+impl<'a> Frame<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        let mut at = ETHERNET - 2;
+        let mut tags = 0;
+        let ethertype = |at: usize| {
+            bytes
+                .get(at..)
+                .and_then(<[u8]>::first_chunk)
+                .copied()
+                .unwrap_or_default()
+        };
+        while TAGS.contains(&ethertype(at)) {
+            (at, tags) = (at + 4, tags + 1);
+        }
+        Self {
+            bytes,
+            ethertype: ethertype(at),
+            packet: bytes.get(at + 2..).unwrap_or_default(),
+            tags,
+        }
+    }
+
+    /// Both addresses of the IP packet in it, if there is one.
+    fn addresses(&self) -> Option<&'a [u8]> {
+        match self.ethertype {
+            IPV4 => self.packet.get(12..20),
+            IPV6 => self.packet.get(8..40),
+            _ => None,
+        }
+    }
+
+    /// What it is, in a few words, as an answer to `sent`.
+    pub(crate) fn summary(&self, sent: &Frame<'_>) -> String {
+        let name = match (self.ethertype, self.packet) {
+            (IPV4 | IPV6, _) if self.addresses() == sent.addresses() => "forwarded".to_owned(),
+            (ARP, [_, _, _, _, _, _, _, operation, ..]) => format!("arp {operation}"),
+            (IPV4 | IPV6, _) => {
+                let protocol = if self.ethertype == IPV4 {
+                    self.packet.get(9)
+                } else {
+                    self.packet.get(6)
+                };
+                match (protocol, self.payload()) {
+                    (Some(1), [icmp_type, code, ..]) => format!("icmp {icmp_type}/{code}"),
+                    (Some(58), [icmp_type, code, ..]) => format!("icmp6 {icmp_type}/{code}"),
+                    (Some(6), _) => "tcp".to_owned(),
+                    (protocol, _) => format!("protocol {protocol:?}"),
+                }
+            }
+            _ => "unknown".to_owned(),
+        };
+        if self.tags == 0 {
+            name
+        } else {
+            format!("{name} with {} tags", self.tags)
+        }
+    }
+
+    fn header_len(&self) -> usize {
+        match self.ethertype {
+            IPV4 => usize::from(self.packet.first().map_or(0, |first| first & 15)) * 4,
+            _ => 40,
+        }
+    }
+
+    fn payload(&self) -> &'a [u8] {
+        self.packet.get(self.header_len()..).unwrap_or_default()
+    }
+
+    fn is_forwarded(&self, sent: &Frame<'_>) -> bool {
+        self.addresses().is_some() && self.addresses() == sent.addresses()
+    }
+
+    fn range(&self, range: Range<usize>) -> &'a [u8] {
+        self.packet
+            .get(range.start..range.end.min(self.packet.len()))
+            .unwrap_or_default()
+    }
+
+    /// The parts that are compared, by name. Lengths and checksums follow from them: [`Self::is_sound`] looks at those.
+    fn parts(&self, sent: &Frame<'_>) -> Vec<(&'static str, Vec<u8>)> {
+        let link = self.bytes.get(..ETHERNET - 2).unwrap_or_default();
+        let mut parts = vec![
+            ("destination mac", link.get(..6).unwrap_or_default().to_vec()),
+            ("source mac", link.get(6..).unwrap_or_default().to_vec()),
+        ];
+        let mut add = |name, bytes: &[u8]| parts.push((name, bytes.to_vec()));
+        match self.ethertype {
+            ARP => {
+                add("arp", self.range(0..28));
+                add("padding", self.range(28..usize::MAX));
+            }
+            IPV4 => {
+                let forwarded = self.is_forwarded(sent);
+                add("tos", self.range(1..2));
+                // Whoever makes a packet chooses its identification.
+                add("id", if forwarded { self.range(4..6) } else { &[] });
+                let flags = self.packet.get(6).map_or(0, |byte| byte & 0xe0);
+                add("df", &[flags & 0x40]);
+                add("flags", &[flags & 0xa0]);
+                let offset = self
+                    .range(6..8)
+                    .iter()
+                    .fold(0, |all, byte| all << 8 | u16::from(*byte))
+                    & 0x1fff;
+                add("offset", &offset.to_be_bytes());
+                add("ttl", self.range(8..9));
+                add("protocol", self.range(9..10));
+                add("source", self.range(12..16));
+                add("destination", self.range(16..20));
+                add("options", self.range(20..self.header_len()));
+            }
+            IPV6 => {
+                let first: Vec<_> = self.range(0..4).to_vec();
+                let word = first.iter().fold(0u32, |all, byte| all << 8 | u32::from(*byte));
+                add("traffic class", &[(word >> 20) as u8]);
+                add("flow label", &(word & 0xf_ffff).to_be_bytes());
+                add("next header", self.range(6..7));
+                add("hop limit", self.range(7..8));
+                add("source", self.range(8..24));
+                add("destination", self.range(24..40));
+            }
+            _ => add("frame", self.bytes),
+        }
+        if matches!(self.ethertype, IPV4 | IPV6) {
+            let payload = self.payload();
+            if self.is_forwarded(sent) {
+                add("payload", payload);
+            } else if self.is_error() {
+                add("field", payload.get(4..8).unwrap_or_default());
+                add("quote", payload.get(8..).unwrap_or_default());
+            } else {
+                add("body", payload.get(4..).unwrap_or_default());
+            }
+        }
+        parts
+    }
+
+    fn is_error(&self) -> bool {
+        match (self.ethertype, self.payload().first()) {
+            (IPV4, Some(icmp_type)) => {
+                self.packet.get(9) == Some(&1) && matches!(icmp_type, 3 | 4 | 5 | 11 | 12)
+            }
+            (IPV6, Some(icmp_type)) => self.packet.get(6) == Some(&58) && *icmp_type < 128,
+            _ => false,
+        }
+    }
+
+    /// Whether the lengths and checksums of a packet that a router made itself are right.
+    pub(crate) fn is_sound(&self, sent: &Frame<'_>) -> bool {
+        if self.is_forwarded(sent) {
+            return true;
+        }
+        match self.ethertype {
+            IPV4 => {
+                let total = usize::from(u16::from_be_bytes([self.packet[2], self.packet[3]]));
+                total == self.packet.len()
+                    && sum([self.range(0..self.header_len())]) == 0xffff
+                    && (self.packet[9] != 1 || sum([self.payload()]) == 0xffff)
+            }
+            IPV6 => {
+                let length = self.payload().len();
+                let pseudo = [&(length as u32).to_be_bytes()[..], &[0, 0, 0, self.packet[6]]].concat();
+                usize::from(u16::from_be_bytes([self.packet[4], self.packet[5]])) == length
+                    && sum([self.range(8..40), &pseudo, self.payload()]) == 0xffff
+            }
+            _ => true,
+        }
+    }
+}
+
+/// The names of the parts in which two frames differ.
+pub(crate) fn differences(one: &Frame<'_>, other: &Frame<'_>, sent: &Frame<'_>) -> Vec<&'static str> {
+    let pairs = one.parts(sent).into_iter().zip(other.parts(sent));
+    let names = pairs
+        .filter(|(one, other)| one.1 != other.1)
+        .map(|(one, _)| one.0);
+    names.collect()
+}
+
+/// The ones' complement sum, RFC 1071; a part of odd length comes last.
+fn sum<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> u16 {
+    let words = parts.into_iter().flat_map(|part| part.chunks(2));
+    let mut sum: u32 = words
+        .map(|word| u32::from(word[0]) << 8 | u32::from(word.get(1).copied().unwrap_or(0)))
+        .sum();
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    sum as u16
+}
