@@ -75,6 +75,8 @@ struct Link {
     offload_hint: Option<&'static str>,
     /// What to type against what the hint tells of.
     offload_advice: Option<String>,
+    /// The kernel interface that gets what the gateway does not handle.
+    tap: Option<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -125,6 +127,7 @@ impl Link {
                 .sum(),
             offload_hint: hint.map(OffloadHint::name),
             offload_advice: hint.map(|hint| offload_advice(&name, netdev.as_deref(), hint)),
+            tap: Some(from_text(&record.tap)).filter(|tap| !tap.is_empty()),
             name,
             netdev,
         }
@@ -155,6 +158,7 @@ impl Show for Link {
         right("MTU"),
         left("ADMIN"),
         left("LINK"),
+        left("TAP"),
         right("MBIT/S"),
         right("RX PACKETS"),
         right("RX BYTES"),
@@ -179,6 +183,7 @@ impl Show for Link {
             .cell(self.mtu)
             .cell(self.admin)
             .cell(self.link)
+            .optional(self.tap.as_ref())
             .optional(self.speed_mbps);
         for count in self.counts() {
             table.cell(count.value);
@@ -232,10 +237,11 @@ mod tests {
             drops: 3,
             offload_hint: None,
             offload_advice: None,
+            tap: Some("wan".into()),
         };
         assert_eq!(
             serde_json::to_string(&link).unwrap(),
-            r#"{"name":"wan","device":"net_af_packet0,iface=wan0","driver":"net_af_packet","netdev":"wan0","mac":"02:00:00:00:00:01","mtu":1500,"admin":"up","link":"down","speed_mbps":null,"rx_packets":1,"rx_bytes":64,"tx_packets":2,"tx_bytes":128,"drops":3,"offload_hint":null,"offload_advice":null}"#
+            r#"{"name":"wan","device":"net_af_packet0,iface=wan0","driver":"net_af_packet","netdev":"wan0","mac":"02:00:00:00:00:01","mtu":1500,"admin":"up","link":"down","speed_mbps":null,"rx_packets":1,"rx_bytes":64,"tx_packets":2,"tx_bytes":128,"drops":3,"offload_hint":null,"offload_advice":null,"tap":"wan"}"#
         );
     }
 

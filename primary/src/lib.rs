@@ -10,6 +10,7 @@ pub mod attachments;
 pub mod claims;
 pub mod config;
 pub mod control_thread;
+pub mod kernel;
 pub mod log;
 pub mod netns;
 pub mod path;

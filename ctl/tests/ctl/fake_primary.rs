@@ -281,6 +281,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
                 admin_up: 1,
                 offload_hint: hint as u8,
                 reserved: [0; 3],
+                tap: text(if name == "wan" { "wan" } else { "" }),
             })
             .unwrap();
     }

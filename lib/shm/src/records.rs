@@ -172,6 +172,8 @@ record! {
         pub offload_hint: u8,
         /// Zero.
         pub reserved: [u8; 3],
+        /// Name of the kernel interface that gets what the gateway does not handle, zero-padded; empty when there is none.
+        pub tap: [u8; 16],
     }
 }
 

@@ -168,6 +168,8 @@ pub struct Interface {
     pub rx_descriptors: u16,
     /// Length of each transmit queue.
     pub tx_descriptors: u16,
+    /// The kernel interface that gets what the gateway does not handle, when there is to be one.
+    pub tap: Option<String>,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.
@@ -240,10 +242,14 @@ impl Config {
             .collect();
         let punts = sections::punts(document, root.sections("punt", "[[punt]]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
-        let limits = sections::limits(limits, || plan::packet_buffers(descriptors, workers.lcores.len()));
+        let taps = interfaces.iter().filter(|raw| raw.tap.is_some()).count();
+        let limits = sections::limits(limits, || {
+            plan::packet_buffers(descriptors, workers.lcores.len(), taps)
+        });
         root.finish();
 
         check::check_interfaces(document, &interfaces);
+        check::check_taps(document, &interfaces);
         let network = Network::of(&interfaces);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);

@@ -19,6 +19,8 @@ pub(super) struct RawInterface {
     pub(super) mtu: Option<At<u16>>,
     rx_descriptors: u16,
     tx_descriptors: u16,
+    /// The name of its tap.
+    pub(super) tap: Option<At<String>>,
 }
 
 impl RawInterface {
@@ -52,6 +54,7 @@ impl RawInterface {
         let tx_descriptors = section
             .integer("tx_descriptors", 32..=32_768)
             .map_or(1024, |at| at.value);
+        let tap = tap(&section, name.as_ref());
         section.finish();
         Self {
             name,
@@ -60,6 +63,7 @@ impl RawInterface {
             mtu,
             rx_descriptors,
             tx_descriptors,
+            tap,
         }
     }
 
@@ -77,12 +81,55 @@ impl RawInterface {
             mtu: self.mtu.map_or(1500, |at| at.value),
             rx_descriptors: self.rx_descriptors,
             tx_descriptors: self.tx_descriptors,
+            tap: self.tap.map(|at| at.value),
         })
     }
 
     /// Mbufs that its queues can hold when every worker has one in each direction.
     pub(super) fn descriptors(&self) -> u32 {
         u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors)
+    }
+}
+
+/// The name of the kernel interface that `tap = true` asks for: the interface's own, or `tap_name`.
+fn tap(section: &Section<'_>, interface: Option<&At<String>>) -> Option<At<String>> {
+    let wanted = section.boolean("tap");
+    let given = section.string("tap_name");
+    if let Some(at) = &given
+        && !wanted.as_ref().is_some_and(|at| at.value)
+    {
+        section.document.report(
+            at.place,
+            "tap_name names the interface that tap = true makes: add tap = true, or remove it",
+        );
+        return None;
+    }
+    let wanted = wanted.filter(|at| at.value)?;
+    let (name, place) = match &given {
+        Some(at) => (at.value, at.place),
+        None => (interface?.value.as_str(), wanted.place),
+    };
+    if let Some(reason) = kernel_name_fault(name) {
+        let sentence = format!(
+            "the tap cannot be named '{name}', {reason}: set tap_name to 1 to 15 letters, digits, '.', '_' and '-'"
+        );
+        section.document.report(place, sentence);
+        return None;
+    }
+    Some(At {
+        place,
+        value: name.to_owned(),
+    })
+}
+
+/// Why no interface of the kernel can have that name.
+fn kernel_name_fault(name: &str) -> Option<&'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "." | ".." | "all" | "default" | "lo" => Some("a name that the kernel uses for something else"),
+        _ if name.len() > 15 => Some("as the kernel's interfaces have names of at most 15 characters"),
+        _ if name.is_empty() || !name.chars().all(plain) => Some("which has characters that are not allowed"),
+        _ => None,
     }
 }
 

@@ -7,6 +7,7 @@
 //!            │                     │           │      └─► Nd
 //!            │                     └─► Punt to a tool (router alert)
 //!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
+//!                                                     └─► kernel, where the interface has a tap
 //! ```
 //!
 //! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443.
@@ -19,6 +20,7 @@ mod ethernet;
 mod ip4_input;
 mod ip4_options;
 mod ip6_input;
+mod kernel;
 mod local4;
 mod local6;
 mod lookup;
@@ -58,6 +60,8 @@ pub struct InterfaceView {
     pub mtu: u16,
     /// Whether a kernel interface feeds it, which may hand over packets whose sums or cuts it left to hardware.
     pub kernel_device: bool,
+    /// Whether the kernel gets what is not handled here.
+    pub tap: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
     /// Its addresses.
@@ -144,7 +148,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             self.lookup6(packets, notes, alive.six, &mut next_hops[..count]);
         }
         let alive = alive.four.union(alive.six);
-        self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
+        let together = self.output(ingress, punts, packets, notes, &next_hops[..count], alive);
+        if together.is_none() && interface.tap {
+            kernel::divert(ingress, packets, notes);
+        }
+        together
     }
 
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.

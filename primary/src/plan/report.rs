@@ -48,9 +48,13 @@ impl Plan {
             line(
                 "punt",
                 format!(
-                    "{}: fails {}, {} packets per second, {} at once",
+                    "{}:{} {} packets per second, {} at once",
                     class.name(),
-                    policy.fail.name(),
+                    if class.is_for_tools() {
+                        format!(" fails {},", policy.fail.name())
+                    } else {
+                        String::new()
+                    },
                     policy.rate,
                     policy.burst
                 ),

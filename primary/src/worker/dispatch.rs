@@ -28,6 +28,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();
+        // Which of these are ARP, a bit each.
+        let mut arps = 0;
         let mut waited = false;
         for (mbuf, note) in batch.drain().zip(notes) {
             let result = match note.disposition {
@@ -39,9 +41,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err((mbuf, DropReason::NdPoliced))
                 }
                 Disposition::Punt(class) => self.punt_to_tool(class, ingress, mbuf, now),
-                Disposition::Arp | Disposition::Nd => discovery
-                    .push(mbuf)
-                    .map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
+                Disposition::Kernel(interface) => self.hand_to_kernel(interface, mbuf, now),
+                Disposition::Arp | Disposition::Nd => {
+                    arps |= u32::from(note.disposition == Disposition::Arp) << discovery.len();
+                    discovery
+                        .push(mbuf)
+                        .map_err(|mbuf| (mbuf, DropReason::PuntRingFull))
+                }
                 Disposition::Transmit(_) | Disposition::Wait { .. } => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
@@ -62,7 +68,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         if !discovery.is_empty() {
-            self.punt(ingress, &mut discovery);
+            self.punt(ingress, &mut discovery, arps);
         }
     }
 
@@ -91,6 +97,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 return self.wait(ingress, route, mbuf, now);
             }
+            Disposition::Kernel(interface) => return self.hand_to_kernel(interface, mbuf, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
@@ -110,8 +117,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>) {
+    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>, arps: u32) {
         let taken = self.discovery.enqueue(discovery);
+        let arps = (0..taken).filter(|number| arps >> number & 1 != 0).count();
+        self.counters
+            .add(ingress, InterfaceCounter::ArpDelivered, arps as u64);
+        self.counters
+            .add(ingress, InterfaceCounter::NdDelivered, (taken - arps) as u64);
         self.counters
             .add(ingress, InterfaceCounter::Delivered, taken as u64);
         self.counters
