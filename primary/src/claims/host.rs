@@ -185,6 +185,8 @@ pub fn warn_of_kernel_ipv6(config: &Config) {
         let ours = interface.addresses.iter().any(|address| address.addr().is_ipv6());
         if let Some(kernel) = interface.device.kernel_interface()
             && ours
+            // With a tap the kernel is silenced.
+            && interface.tap.is_none()
             && with_ipv6.contains(&kernel)
         {
             tracing::warn!(

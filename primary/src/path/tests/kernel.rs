@@ -2,9 +2,9 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use packet::ethernet::EthernetHeader;
+use packet::ethernet::{EthernetHeader, VlanTags};
 use packet::nd::{MAX_FRAME_LEN, NeighborSolicitation};
-use packet::{EtherType, MacAddress, PacketBuilder, Protocol, VlanTags, ipv6};
+use packet::{EtherType, MacAddress, PacketBuilder, Protocol, ipv6};
 use shm::DropReason;
 
 use super::ip4::from_a;
