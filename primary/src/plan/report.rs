@@ -81,10 +81,14 @@ impl Plan {
             } else {
                 addresses.join(", ")
             };
+            let tap = interface
+                .tap
+                .as_ref()
+                .map_or_else(String::new, |tap| format!(", tap {tap}"));
             line(
                 "interface",
                 format!(
-                    "{}: {}, mtu {}, {addresses}",
+                    "{}: {}, mtu {}, {addresses}{tap}",
                     interface.name, interface.device, interface.mtu
                 ),
             );
