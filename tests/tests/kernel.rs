@@ -161,6 +161,25 @@ fn taps_go_with_the_primary_however_it_ends() {
 }
 
 #[test]
+fn the_thread_of_the_taps_keeps_to_the_cpus_of_the_control_thread() {
+    let hosts = hosts();
+    let mut primary = with_taps(&hosts).start().unwrap();
+    let tasks = format!("/proc/{}/task", primary.process().pid());
+    let read = |path: std::path::PathBuf| std::fs::read_to_string(path).unwrap_or_default();
+    let cpus = |name: &str| {
+        let mut tasks = std::fs::read_dir(&tasks)
+            .unwrap()
+            .map(|task| task.unwrap().path());
+        let task = tasks.find(|task| read(task.join("comm")).trim() == name).unwrap();
+        let status = read(task.join("status"));
+        let line = status.lines().find(|line| line.starts_with("Cpus_allowed_list:"));
+        line.unwrap().to_owned()
+    };
+    // The control thread is the main one, which has the name of the program.
+    assert_eq!(cpus("taps"), cpus("tollgate-primar"));
+}
+
+#[test]
 fn a_name_that_is_taken_is_refused_with_the_way_out() {
     let hosts = hosts();
     let words = ["ip", "link", "add", TAPS[0], "type", "veth"];
@@ -221,17 +240,60 @@ fn nobody_listens_and_the_kernel_says_so(family: Family) {
 
 fn the_kernel_finds_its_neighbours_by_itself(family: Family) {
     let hosts = hosts();
-    let primary = with_taps(&hosts).start().unwrap();
+    // Each port has a worker of its own where there are two CPUs.
+    let primary = with_taps(&hosts).workers(2).start().unwrap();
     for address in [family.address_a(), family.address_b()] {
         let words = ["-c", "5", "-i", "0.2", "-W", "2"];
         let pings = hosts.gateway.ping(address, &words, LIMIT).unwrap();
         assert!(pings.all_answered(), "{address}: {pings:?}");
     }
     primary.counters_at_rest().unwrap().assert_balanced();
+    let shown = primary.ctl_json(&["punt", "show"]).unwrap();
+    let name = family.choose("arp", "nd");
+    let class = shown
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|class| class["class"] == name)
+        .unwrap();
+    assert_eq!(class["tool"], "control thread");
+    assert!(class["seen"].as_u64() >= Some(2) && class["lost"] == 0, "{shown}");
+}
+
+#[test]
+fn a_tap_that_somebody_removes_is_told_of_and_the_gateway_forwards_on() {
+    let hosts = hosts();
+    let mut primary = with_taps(&hosts).start().unwrap();
+    hosts
+        .gateway
+        .run("removes a tap", &["ip", "link", "delete", TAPS[0]])
+        .unwrap();
+    primary
+        .process()
+        .wait_for_stderr("that it is lost", LIMIT, |line| {
+            line.contains("tap") && line.contains("is lost")
+        })
+        .unwrap();
+    let words = ["-c", "20", "-i", "0.01", "-W", "2"];
+    hosts
+        .host_a
+        .ping(TwoHosts::ADDRESS_B, &words, LIMIT)
+        .unwrap()
+        .assert_all_answered();
+    let knock = format!("printf x > /dev/udp/{}/9", TwoHosts::GATEWAY_A);
+    hosts.host_a.run("knocks", &["bash", "-c", &knock]).unwrap();
+    let counters = primary.counters_at_rest().unwrap();
+    assert_eq!(counters.dropped("kernel_refused"), 1, "{:?}", counters.drops());
+    counters.assert_balanced();
 }
 
 fn pings_and_questions_are_answered_once_and_by_the_gateway(family: Family) {
     let hosts = hosts();
+    // The kernel would have IPv6 on the devices beneath, too.
+    for port in [TwoHosts::PORT_A, TwoHosts::PORT_B] {
+        let switch = format!("net/ipv6/conf/{port}/disable_ipv6");
+        hosts.gateway.set_sysctls(&[(&switch, "0")]).unwrap();
+    }
     let primary = with_taps(&hosts).start().unwrap();
     let words = ["-c", "50", "-i", "0.01", "-W", "2"];
     for address in [family.gateway_a(), family.gateway_b()] {
