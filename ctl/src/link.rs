@@ -141,6 +141,8 @@ struct Link {
     vlan_protocol: Option<&'static str>,
     /// Of a sub-interface.
     vlan_id: Option<u16>,
+    /// The kernel interface that gets what the gateway does not handle.
+    tap: Option<String>,
 }
 
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -206,6 +208,7 @@ impl Link {
                 .and_then(|_| VlanProtocol::of_ethertype(record.vlan_protocol))
                 .map(VlanProtocol::name),
             vlan_id,
+            tap: Some(from_text(&record.tap)).filter(|tap| !tap.is_empty()),
             name,
             netdev,
         }
@@ -244,6 +247,7 @@ impl Show for Link {
         right("MTU"),
         left("ADMIN"),
         left("LINK"),
+        left("TAP"),
         right("MBIT/S"),
         right("RX PACKETS"),
         right("RX BYTES"),
@@ -268,6 +272,7 @@ impl Show for Link {
             .cell(self.mtu)
             .cell(self.admin)
             .cell(self.link)
+            .optional(self.tap.as_ref())
             .optional(self.speed_mbps);
         for count in self.counts() {
             table.cell(count.value);
@@ -324,10 +329,11 @@ mod tests {
             parent: None,
             vlan_protocol: None,
             vlan_id: None,
+            tap: Some("wan".into()),
         };
         assert_eq!(
             serde_json::to_string(&link).unwrap(),
-            r#"{"name":"wan","device":"net_af_packet0,iface=wan0","driver":"net_af_packet","netdev":"wan0","mac":"02:00:00:00:00:01","mtu":1500,"admin":"up","link":"down","speed_mbps":null,"rx_packets":1,"rx_bytes":64,"tx_packets":2,"tx_bytes":128,"drops":3,"offload_hint":null,"offload_advice":null,"parent":null,"vlan_protocol":null,"vlan_id":null}"#
+            r#"{"name":"wan","device":"net_af_packet0,iface=wan0","driver":"net_af_packet","netdev":"wan0","mac":"02:00:00:00:00:01","mtu":1500,"admin":"up","link":"down","speed_mbps":null,"rx_packets":1,"rx_bytes":64,"tx_packets":2,"tx_bytes":128,"drops":3,"offload_hint":null,"offload_advice":null,"parent":null,"vlan_protocol":null,"vlan_id":null,"tap":"wan"}"#
         );
     }
 

@@ -1,7 +1,7 @@
-//! `punt show`: the classes of packets that tools decide about, and who does.
+//! `punt show`: the classes of packets that are handed to others, and to whom.
 
 use clap::Args;
-use control::message::{PuntInfo, Reply, Request};
+use control::message::{FailMode, PuntInfo, Reply, Request};
 use serde::Serialize;
 
 use crate::arguments::ShowOnly;
@@ -18,7 +18,11 @@ Examples:
 
 FAIL says what becomes of the packets of a class while no tool decides: open, what would become of them if there were no
 such class; closed, they are dropped as punt_closed. RATE and BURST are those of the policer before the tool. Each class
-is set by [[punt]] in the configuration.";
+is set by [[punt]] in the configuration.
+
+ARP and neighbour discovery (nd) go to the primary's control thread; what the gateway does not handle goes to the kernel,
+on interfaces with tap = true. Their policers are those of each interface and worker, SEEN are all packets that came, LOST
+those that were dropped on the way.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -31,7 +35,8 @@ pub(crate) struct Arguments {
 #[derive(Debug, Serialize)]
 struct Punt {
     class: &'static str,
-    fail: &'static str,
+    /// None where the taker is no tool.
+    fail: Option<&'static str>,
     rate: u32,
     burst: u32,
     tool: Option<String>,
@@ -56,14 +61,13 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
 
 impl From<PuntInfo> for Punt {
     fn from(told: PuntInfo) -> Self {
-        let attached = told.pid != 0;
         Self {
             class: told.class.name(),
-            fail: told.fail.name(),
+            fail: told.fail.map(FailMode::name),
             rate: told.rate,
             burst: told.burst,
-            tool: attached.then_some(told.tool),
-            pid: attached.then_some(told.pid),
+            tool: Some(told.tool).filter(|tool| !tool.is_empty()),
+            pid: Some(told.pid).filter(|pid| *pid != 0),
             seen: told.seen,
             lost: told.lost,
             observers: told.observers,
@@ -88,7 +92,7 @@ impl Show for Punt {
     fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
         table
             .cell(self.class)
-            .cell(self.fail)
+            .optional(self.fail)
             .cell(self.rate)
             .cell(self.burst)
             .optional(self.tool.as_ref())
@@ -115,13 +119,13 @@ impl Show for Punt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::message::{FailMode, PuntClass};
+    use control::message::PuntClass;
 
     #[test]
     fn the_json_form_is_stable() {
         let punt = Punt::from(PuntInfo {
             class: PuntClass::RouterAlert,
-            fail: FailMode::Closed,
+            fail: Some(FailMode::Closed),
             rate: 1000,
             burst: 256,
             tool: String::new(),

@@ -158,6 +158,7 @@ fn interfaces() -> Vec<InterfaceView> {
         mac,
         mtu: 1500,
         kernel_device: false,
+        tap: false,
         up: Arc::new(AtomicBool::new(true)),
         sources: Arc::default(),
         any_tpid: false,

@@ -11,6 +11,7 @@ pub mod claims;
 pub mod config;
 pub mod control_thread;
 pub mod flow;
+pub mod kernel;
 pub mod log;
 pub mod netns;
 pub mod path;

@@ -182,15 +182,24 @@ pub struct Share {
     pub originated: Vec<Originated>,
 }
 
-/// Shares the queues of all ports out. Also returns, by interface index, the rings by which the control thread sends.
+/// The rings by which others than workers send, by interface index.
+#[derive(Default)]
+pub struct Senders {
+    /// Those of the control thread.
+    pub control: Vec<MbufProducer>,
+    /// Those of the kernel, where the interface has a tap.
+    pub kernel: Vec<Option<MbufProducer>>,
+}
+
+/// Shares the queues of all ports out, and makes the rings to them.
 pub fn share_out(
     eal: &Eal,
     config: &Config,
     ports: &mut [OpenPort],
-) -> Result<(Vec<Share>, Vec<MbufProducer>), PortsError> {
+) -> Result<(Vec<Share>, Senders), PortsError> {
     let workers = config.workers.lcores.len();
     let mut shares: Vec<Share> = (0..workers).map(|_| Share::default()).collect();
-    let mut from_control = Vec::new();
+    let mut senders = Senders::default();
     for (number, port) in ports.iter_mut().enumerate() {
         // The configuration has no more interfaces than an index can name.
         let interface = number as u16;
@@ -211,19 +220,32 @@ pub fn share_out(
                     let owner = owner_of(wanted % queues.len().max(1));
                     let name = format!("tx.p{number}.w{worker}");
                     let (producer, frames) = mbuf_ring(eal, &name)?;
-                    shares[owner].originated.push(Originated { interface, frames });
+                    shares[owner].originated.push(Originated {
+                        interface,
+                        frames,
+                        from_kernel: false,
+                    });
                     Exit::HandOver(producer)
                 }
             };
             shares[worker].exits.push(exit);
         }
-        let (producer, frames) = mbuf_ring(eal, &format!("tx.p{number}.control"))?;
-        shares[owner_of(0)]
-            .originated
-            .push(Originated { interface, frames });
-        from_control.push(producer);
+        let mut sender = |name: &str, from_kernel| {
+            let (producer, frames) = mbuf_ring(eal, &format!("tx.p{number}.{name}"))?;
+            shares[owner_of(0)].originated.push(Originated {
+                interface,
+                frames,
+                from_kernel,
+            });
+            Ok(producer)
+        };
+        senders.control.push(sender("control", false)?);
+        let has_tap = config.interfaces.get(number).is_some_and(|of| of.tap.is_some());
+        senders
+            .kernel
+            .push(has_tap.then(|| sender("kernel", true)).transpose()?);
     }
-    Ok((shares, from_control))
+    Ok((shares, senders))
 }
 
 fn mbuf_ring(eal: &Eal, name: &str) -> Result<(MbufProducer, ring::MbufConsumer), PortsError> {

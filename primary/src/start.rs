@@ -19,13 +19,14 @@ use crate::attachments::{self, AttachmentPort, Attachments, Consumers, Taps, Wor
 use crate::claims;
 use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
+use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
 use crate::netns;
 use crate::path::{InterfaceView, Interfaces, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::{Fibs, Limits, NewSubInterface, Tables};
-use crate::worker::{Entry, Worker, doorbell, news};
+use crate::worker::{Entry, ToKernel, Worker, doorbell, news};
 
 /// Everything that the command line and the configuration say.
 pub struct Start {
@@ -181,6 +182,10 @@ fn forward(
     }
     let records = interface_records(config, &open_ports)?;
     let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
+    let macs: Vec<_> = records.iter().map(|record| record.mac.into()).collect();
+    let kernel = Kernel::make(&config.interfaces, &macs)?;
+    let (kernel_bell, kernel_sleeper) = doorbell::pair()?;
+    let mut kernel_rings = kernel::rings(eal, &kernel, workers, send.kernel)?;
 
     let fib4 = Fib4Writer::new(
         HugeSlice::<AtomicU32>::new(eal, TBL24_ENTRIES, node)?,
@@ -226,6 +231,7 @@ fn forward(
             mac: record.mac.into(),
             mtu: record.mtu,
             kernel_device,
+            tap: config.interfaces[number].tap.is_some(),
             up: tables.up_flag(index).unwrap_or_default(),
             sources: tables.sources(index).unwrap_or_default(),
             any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
@@ -331,6 +337,11 @@ fn forward(
             discovery,
             resolve,
             doorbell: doorbell.clone(),
+            to_kernel: ToKernel {
+                rings: std::mem::take(&mut kernel_rings.of_workers[number]),
+                doorbell: kernel_bell.clone(),
+            },
+            policies: config.punts,
             counters: region
                 .counter_block(number + 1)
                 .ok_or("the worker's counters were taken")?,
@@ -354,8 +365,8 @@ fn forward(
         quiescence,
         sleeper,
         punts,
-        send,
-        pool,
+        send: send.control,
+        pool: pool.clone(),
         counters: region
             .counter_block(0)
             .ok_or("the control thread's counters were taken")?,
@@ -364,6 +375,7 @@ fn forward(
         lock,
         server: None,
         attachments,
+        kernel,
         subscribers: Subscribers::default(),
         log,
         signals,
@@ -385,6 +397,17 @@ fn forward(
     for (worker, lcore) in ready.into_iter().zip(&plan.worker_lcores) {
         handles.push(eal.launch(LcoreId::new(*lcore), move || worker.run())?);
     }
+    let kernel_stop = Arc::new(AtomicBool::new(false));
+    let tap_thread = TapThread {
+        taps: kernel_rings.taps,
+        sleeper: kernel_sleeper,
+        pool,
+        counters: region
+            .counter_block(workers + 1)
+            .ok_or("the counters of the taps were taken")?,
+        stop: kernel_stop.clone(),
+    };
+    let tap_thread = tap_thread.start()?;
     control.server = Some(Server::bind(lock.directory(), group)?);
     page.set_state(InstanceState::Ready);
     eprintln!("ready");
@@ -400,6 +423,10 @@ fn forward(
     for handle in handles {
         handle.join();
     }
+    kernel_stop.store(true, Ordering::Release);
+    kernel_bell.ring();
+    // A panic of its ends the process.
+    drop(tap_thread.join());
     crate::log::notice!(target: "instance", "{} ends as told", config.instance.name);
     Ok(())
 }
@@ -460,6 +487,7 @@ fn interface_records(config: &Config, open_ports: &[OpenPort]) -> Result<Vec<rec
             tx_queues: port.tx_queue_count() as u16,
             link_up: u8::from(link_up),
             admin_up: 1,
+            tap: records::text(interface.tap.as_deref().unwrap_or_default()),
             ..records::Interface::new_zeroed()
         });
     }

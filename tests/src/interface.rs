@@ -16,6 +16,7 @@ pub struct Interface {
     device: Option<String>,
     addresses: Vec<String>,
     mtu: Option<u16>,
+    tap: Option<String>,
 }
 
 impl Interface {
@@ -26,6 +27,7 @@ impl Interface {
             device: None,
             addresses: Vec::new(),
             mtu: None,
+            tap: None,
         }
     }
 
@@ -48,6 +50,13 @@ impl Interface {
     #[must_use]
     pub fn mtu(mut self, mtu: u16) -> Self {
         self.mtu = Some(mtu);
+        self
+    }
+
+    /// A tap of this name.
+    #[must_use]
+    pub fn tap(mut self, name: &str) -> Self {
+        self.tap = Some(name.to_owned());
         self
     }
 
@@ -75,6 +84,9 @@ impl Interface {
         }
         if let Some(mtu) = self.mtu {
             let _ = writeln!(text, "mtu = {mtu}");
+        }
+        if let Some(tap) = &self.tap {
+            let _ = writeln!(text, "tap = true\ntap_name = {}", quoted(tap));
         }
         text
     }

@@ -27,7 +27,15 @@ const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 /// What the demo shows besides.
 const DEMO: &[&str] = &["tshark"];
 /// What system tests use besides.
-const TESTS: &[&str] = &["iputils-arping", "python3-scapy", "tcpdump", "traceroute"];
+const TESTS: &[&str] = &[
+    "bird2",
+    "iputils-arping",
+    "openssh-client",
+    "openssh-server",
+    "python3-scapy",
+    "tcpdump",
+    "traceroute",
+];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with: dpdk-testpmd.
@@ -83,6 +91,9 @@ impl Needs {
                 "iperf3",
                 "ping",
                 "arping",
+                "bird",
+                "ssh",
+                "/usr/sbin/sshd",
                 "python3",
                 "tcpdump",
                 "traceroute",

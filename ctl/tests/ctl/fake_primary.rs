@@ -302,6 +302,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
                 vlan_protocol: 0,
                 vlan_id: 0,
                 reserved2: 0,
+                tap: text(if name == "wan" { "wan" } else { "" }),
             })
             .unwrap();
     }

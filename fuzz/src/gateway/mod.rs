@@ -155,6 +155,7 @@ fn view(interface: &topology::Interface) -> InterfaceView {
         mac: MacAddress(interface.mac),
         mtu: interface.mtu,
         kernel_device: interface.kernel_device,
+        tap: false,
         up: Arc::new(AtomicBool::new(interface.up)),
         sources: Arc::new(sources),
         any_tpid: false,

@@ -6,6 +6,7 @@
 //! ```text
 //!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters…
 //!   writer 1 (worker)  │ …
+//!   last writer (tap)  │ …
 //! ```
 
 use std::sync::Arc;
@@ -53,10 +54,11 @@ counter_enum! {
         TxPackets => "tx_packets",
         /// Their bytes, from the Ethernet destination on, without FCS.
         TxBytes => "tx_bytes",
-        /// Received packets handed to the control thread, which is their end: ARP and neighbour discovery.
+        /// Received packets handed to the control thread or to the kernel, which is their end: ARP, neighbour discovery, and
+        /// what goes to the tap.
         Delivered => "delivered",
-        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors, and
-        /// those of tools.
+        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors, those of
+        /// tools, and those of the kernel behind the tap.
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
@@ -70,6 +72,15 @@ counter_enum! {
         ToSubInterfaces => "to_sub_interfaces",
         /// Packets of a sub-interface made on this one, where they count as sent as well.
         FromSubInterfaces => "from_sub_interfaces",
+        /// ARP packets handed to the control thread; among the delivered.
+        ArpDelivered => "arp_delivered",
+        /// Neighbour solicitations and advertisements handed to the control thread; among the delivered.
+        NdDelivered => "nd_delivered",
+        /// Received packets handed to the kernel by the interface's tap; among the delivered. Copies of ARP replies and
+        /// neighbour advertisements are not counted.
+        TapRxPackets => "tap_rx_packets",
+        /// Packets of the kernel that came by the interface's tap, to leave by the port; among the originated.
+        TapTxPackets => "tap_tx_packets",
     }
 }
 
@@ -195,6 +206,12 @@ counter_enum! {
         Prohibited => "prohibited",
         /// UDP for an address of the gateway whose length or checksum is wrong; RFC 1122 section 4.1.3.4.
         UdpMalformed => "udp_malformed",
+        /// More packets for the kernel than the policer lets through to the tap.
+        KernelPoliced => "kernel_policed",
+        /// The ring to the tap was full: the kernel is behind.
+        KernelRingFull => "kernel_ring_full",
+        /// The kernel did not take it from the tap, as when the tap is down.
+        KernelRefused => "kernel_refused",
     }
 }
 
@@ -231,7 +248,7 @@ pub(crate) struct Geometry {
     /// First word of the section in the region.
     pub(crate) first_word: usize,
     pub(crate) interfaces: usize,
-    /// Control thread and workers.
+    /// Control thread, workers, and the thread of the taps.
     pub(crate) writers: usize,
 }
 

@@ -176,6 +176,8 @@ record! {
         pub vlan_id: u16,
         /// Zero.
         pub reserved2: u16,
+        /// Name of the kernel interface that gets what the gateway does not handle, zero-padded; empty when there is none.
+        pub tap: [u8; 16],
     }
 }
 

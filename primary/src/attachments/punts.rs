@@ -29,6 +29,15 @@ impl Attachments<'_> {
                 "no class of packets is named: name one that 'tollgate-ctl punt show' lists",
             ));
         }
+        if let Some(class) = request.classes.iter().find(|class| !class.is_for_tools()) {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "the class {} is not for tools: 'tollgate-ctl punt show' says who takes it",
+                    class.name()
+                ),
+            ));
+        }
         let taken = request
             .classes
             .iter()
@@ -106,7 +115,7 @@ impl Attachments<'_> {
             });
             PuntInfo {
                 class,
-                fail: policy.fail,
+                fail: class.is_for_tools().then_some(policy.fail),
                 rate: policy.rate,
                 burst: policy.burst,
                 tool: tool.map_or_else(String::new, |tool| tool.tool.clone()),

@@ -187,7 +187,8 @@ pub fn warn_of_kernel_ipv6(config: &Config) {
         let ours = interface.addresses.iter().any(|address| address.addr().is_ipv6());
         for kernel in interface
             .kernel_interfaces()
-            .filter(|kernel| ours && with_ipv6.contains(kernel))
+            // With a tap the kernel is silenced.
+            .filter(|kernel| ours && interface.tap.is_none() && with_ipv6.contains(kernel))
         {
             tracing::warn!(
                 target: "port",

@@ -400,6 +400,32 @@ pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterfa
     }
 }
 
+/// Each tap is an interface of the kernel, beside those of the devices.
+pub(super) fn check_taps(document: &Document<'_>, interfaces: &[RawInterface]) {
+    let devices: HashMap<&str, &str> = interfaces
+        .iter()
+        .filter_map(|raw| Some((raw.device.as_ref()?.value.kernel_interface()?, raw.label())))
+        .collect();
+    let mut names: HashMap<&str, &str> = HashMap::new();
+    for raw in interfaces {
+        let Some(At { place, value: name }) = &raw.tap else {
+            continue;
+        };
+        let taken = match (devices.get(name.as_str()), names.insert(name, raw.label())) {
+            (Some(other), _) => format!("the device of '{other}' is the kernel interface of that name"),
+            (None, Some(other)) => format!("that of '{other}' has the name"),
+            (None, None) => continue,
+        };
+        document.report(
+            *place,
+            format!(
+                "the tap of '{}' cannot be named '{name}', {taken}: set tap_name to another",
+                raw.label()
+            ),
+        );
+    }
+}
+
 /// IPv6 needs an MTU of its own.
 fn check_mtu(document: &Document<'_>, raw: &RawInterface) {
     let (Some(mtu), Some(first)) = (

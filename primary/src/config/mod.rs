@@ -186,6 +186,8 @@ pub struct Interface {
     pub tx_descriptors: u16,
     /// Of a bond: what is one in it.
     pub bond: Option<Bond>,
+    /// The kernel interface that gets what the gateway does not handle, when there is to be one.
+    pub tap: Option<String>,
 }
 
 impl Interface {
@@ -288,11 +290,15 @@ impl Config {
             .collect();
         let punts = sections::punts(document, root.sections("punt", "[[punt]]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
-        let limits = sections::limits(limits, || plan::packet_buffers(descriptors, workers.lcores.len()));
+        let taps = interfaces.iter().filter(|raw| raw.tap.is_some()).count();
+        let limits = sections::limits(limits, || {
+            plan::packet_buffers(descriptors, workers.lcores.len(), taps)
+        });
         root.finish();
 
         check::check_interfaces(document, &interfaces);
         let sub_interfaces = vlan::sub_interfaces(document, &interfaces, limits.sub_interfaces);
+        check::check_taps(document, &interfaces);
         let network = Network::of(&interfaces);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);

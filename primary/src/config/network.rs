@@ -25,6 +25,8 @@ pub(super) struct RawInterface {
     pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
     tx_descriptors: u16,
+    /// The name of its tap.
+    pub(super) tap: Option<At<String>>,
 }
 
 impl RawInterface {
@@ -71,6 +73,8 @@ impl RawInterface {
             None => section.integer(key, 32..=32_768).map_or(1024, |at| at.value),
         };
         let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
+        // Nor has it a tap.
+        let tap = vlan.is_none().then(|| tap(&section, name.as_ref())).flatten();
         section.finish();
         Self {
             name,
@@ -81,6 +85,7 @@ impl RawInterface {
             vlan,
             rx_descriptors,
             tx_descriptors,
+            tap,
         }
     }
 
@@ -102,6 +107,7 @@ impl RawInterface {
                 mode,
                 members: members.into_iter().map(|at| at.value).collect(),
             }),
+            tap: self.tap.map(|at| at.value),
         })
     }
 
@@ -110,6 +116,48 @@ impl RawInterface {
         // Those of each member of a bond.
         let devices = self.bond.as_ref().map_or(1, |(_, members)| members.len()) as u32;
         devices * (u32::from(self.rx_descriptors) + u32::from(self.tx_descriptors))
+    }
+}
+
+/// The name of the kernel interface that `tap = true` asks for: the interface's own, or `tap_name`.
+fn tap(section: &Section<'_>, interface: Option<&At<String>>) -> Option<At<String>> {
+    let wanted = section.boolean("tap");
+    let given = section.string("tap_name");
+    if let Some(at) = &given
+        && !wanted.as_ref().is_some_and(|at| at.value)
+    {
+        section.document.report(
+            at.place,
+            "tap_name names the interface that tap = true makes: add tap = true, or remove it",
+        );
+        return None;
+    }
+    let wanted = wanted.filter(|at| at.value)?;
+    let (name, place) = match &given {
+        Some(at) => (at.value, at.place),
+        None => (interface?.value.as_str(), wanted.place),
+    };
+    if let Some(reason) = kernel_name_fault(name) {
+        let sentence = format!(
+            "the tap cannot be named '{name}', {reason}: set tap_name to 1 to 15 letters, digits, '.', '_' and '-'"
+        );
+        section.document.report(place, sentence);
+        return None;
+    }
+    Some(At {
+        place,
+        value: name.to_owned(),
+    })
+}
+
+/// Why no interface of the kernel can have that name.
+fn kernel_name_fault(name: &str) -> Option<&'static str> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    match name {
+        "." | ".." | "all" | "default" | "lo" => Some("a name that the kernel uses for something else"),
+        _ if name.len() > 15 => Some("as the kernel's interfaces have names of at most 15 characters"),
+        _ if name.is_empty() || !name.chars().all(plain) => Some("which has characters that are not allowed"),
+        _ => None,
     }
 }
 

@@ -131,11 +131,18 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
 }
 
 /// What a class is like that the file does not mention.
-const DEFAULT_POLICY: ClassPolicy = ClassPolicy {
-    fail: FailMode::Open,
-    rate: 1000,
-    burst: 256,
-};
+fn default_policy(class: PuntClass) -> ClassPolicy {
+    let (rate, burst) = match class {
+        // A terminal, routing protocols, and now and then a file.
+        PuntClass::Kernel => (10_000, 1000),
+        PuntClass::RouterAlert | PuntClass::Ike | PuntClass::Arp | PuntClass::Nd => (1000, 256),
+    };
+    ClassPolicy {
+        fail: FailMode::Open,
+        rate,
+        burst,
+    }
+}
 
 /// `[[punt]]`, by class.
 pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [ClassPolicy; PuntClass::COUNT] {
@@ -148,7 +155,7 @@ pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [Cla
             if class.is_none() {
                 let names = PuntClass::ALL.map(PuntClass::name).join(" or ");
                 let sentence = format!(
-                    "'{}' is no class of packets that go to tools: use {names}",
+                    "'{}' is no class of packets that are handed to others: use {names}",
                     text.value
                 );
                 document.report(text.place, sentence);
@@ -159,7 +166,15 @@ pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [Cla
             })
         });
         section.missing("class", "\"router_alert\"");
+        let defaults = default_policy(class.as_ref().map_or(PuntClass::Ike, |at| at.value));
         let fail = section.string("fail").and_then(|text| match text.value {
+            _ if class.as_ref().is_some_and(|at| !at.value.is_for_tools()) => {
+                document.report(
+                    text.place,
+                    "fail says what happens without a tool, and no tool takes this class: remove it",
+                );
+                None
+            }
             "open" => Some(FailMode::Open),
             "closed" => Some(FailMode::Closed),
             other => {
@@ -171,13 +186,13 @@ pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [Cla
             }
         });
         let policy = ClassPolicy {
-            fail: fail.unwrap_or(DEFAULT_POLICY.fail),
+            fail: fail.unwrap_or(defaults.fail),
             rate: section
                 .integer("rate", 1..=10_000_000)
-                .map_or(DEFAULT_POLICY.rate, |at| at.value),
+                .map_or(defaults.rate, |at| at.value),
             burst: section
                 .integer("burst", 1..=1_000_000)
-                .map_or(DEFAULT_POLICY.burst, |at| at.value),
+                .map_or(defaults.burst, |at| at.value),
         };
         section.finish();
         if let Some(At { place, value: class }) = class
@@ -189,7 +204,7 @@ pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [Cla
             );
         }
     }
-    policies.map(|policy| policy.unwrap_or(DEFAULT_POLICY))
+    PuntClass::ALL.map(|class| policies[class as usize].unwrap_or_else(|| default_policy(class)))
 }
 
 /// `[workers]`.

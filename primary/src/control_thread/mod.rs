@@ -10,6 +10,7 @@ mod links;
 mod packets;
 mod requests;
 mod signals;
+mod taps;
 mod watch;
 
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::attachments::Attachments;
 use crate::config::{Config, Overrides};
+use crate::kernel::Kernel;
 use crate::log::Log;
 use crate::path::Interfaces;
 use crate::plan::Plan;
@@ -108,6 +110,8 @@ pub struct Control<'a> {
     pub server: Option<Server>,
     /// Tools that see packets, or decide about them.
     pub attachments: Attachments<'a>,
+    /// The taps.
+    pub kernel: Kernel,
     /// Events.
     pub subscribers: Subscribers,
     /// Levels.
@@ -165,6 +169,7 @@ impl Control<'_> {
                 .neighbor_add(interface, neighbor.address, neighbor.mac, now)?;
         }
         self.perform();
+        self.sync_taps();
         Ok(())
     }
 
@@ -214,6 +219,7 @@ impl Control<'_> {
 
     /// Does what the tables decided.
     pub fn perform(&mut self) {
+        let mut taps_differ = false;
         for action in self.tables.take_actions() {
             match action {
                 Action::SendArp {
@@ -229,6 +235,7 @@ impl Control<'_> {
                     message,
                 } => self.send_nd(interface, mac, source, destination, &message),
                 Action::Event(event) => {
+                    taps_differ |= taps::follow(&event);
                     tracing::debug!(target: "event", "{}", event.to_json());
                     self.subscribers.tell(&event);
                 }
@@ -262,6 +269,9 @@ impl Control<'_> {
                     );
                 }
             }
+        }
+        if taps_differ {
+            self.sync_taps();
         }
     }
 

@@ -53,16 +53,20 @@ impl Control<'_> {
             return self.refuse(interface, DropReason::EthernetTruncated);
         };
         match link.ethertype {
-            EtherType::IPV6 => self.take_nd(interface, link.source, payload, now),
-            _ => self.take_arp(interface, link.source, payload, now),
+            EtherType::IPV6 => self.take_nd(interface, link.source, payload, frame, now),
+            _ => self.take_arp(interface, link.source, payload, frame, now),
         }
     }
 
-    fn take_arp(&mut self, interface: u16, source: MacAddress, payload: &[u8], now: Duration) {
+    fn take_arp(&mut self, interface: u16, source: MacAddress, payload: &[u8], frame: &[u8], now: Duration) {
         let name = self.tables.interface_name(interface);
         let verdict = match Arp::parse(payload) {
             Ok(message) => {
                 tracing::debug!(target: "arp", "{name}: received {}", describe(&message));
+                // The kernel asks by the tap, and the answer comes here. Questions it would answer a second time.
+                if message.operation == Operation::Reply {
+                    self.kernel.copy(interface, frame);
+                }
                 self.tables.arp_received(interface, source, &message, now)
             }
             Err(error) => {
@@ -75,7 +79,7 @@ impl Control<'_> {
         }
     }
 
-    fn take_nd(&mut self, interface: u16, source: MacAddress, payload: &[u8], now: Duration) {
+    fn take_nd(&mut self, interface: u16, source: MacAddress, payload: &[u8], frame: &[u8], now: Duration) {
         let name = self.tables.interface_name(interface);
         let parsed = Ipv6::parse(payload)
             .map_err(|error| error.to_string())
@@ -86,6 +90,10 @@ impl Control<'_> {
         match parsed {
             Ok((address, message)) => {
                 tracing::debug!(target: "nd", "{name}: received {} from {address}", describe_nd(&message));
+                // As with ARP.
+                if matches!(message, NeighborMessage::Advertisement(_)) {
+                    self.kernel.copy(interface, frame);
+                }
                 self.tables.nd_received(interface, source, address, &message, now);
             }
             Err(error) => {

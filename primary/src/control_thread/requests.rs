@@ -66,7 +66,7 @@ impl Control<'_> {
             | Request::CaptureStart(_)
             | Request::CaptureStop
             | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
-            Request::PuntShow => Ok(Reply::Punts(self.attachments.punts())),
+            Request::PuntShow => Ok(Reply::Punts(self.punts())),
             Request::CaptureShow => Ok(Reply::Captures(self.attachments.captures(now))),
             Request::RouteAdd { routes, replace } => {
                 // What the last request took out of use may be needed now.

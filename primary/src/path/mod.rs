@@ -7,6 +7,7 @@
 //!            │                     │           │      └─► Nd
 //!            │                     └─► Punt to a tool (router alert)
 //!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
+//!                                                     └─► kernel, where the interface has a tap
 //! ```
 //!
 //! A route with several next hops, or with an MTU of its own, leads to a group: between lookup and rewrite, [`multipath`] puts
@@ -23,6 +24,7 @@ mod ip4_input;
 mod ip4_options;
 mod ip4_record;
 mod ip6_input;
+mod kernel;
 mod local4;
 mod local6;
 mod lookup;
@@ -66,6 +68,8 @@ pub struct InterfaceView {
     pub mtu: u16,
     /// Whether a kernel interface feeds it, which may hand over packets whose sums or cuts it left to hardware.
     pub kernel_device: bool,
+    /// Whether the kernel gets what is not handled here.
+    pub tap: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
     /// Its addresses.
@@ -163,7 +167,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         if adjacency::any_group(next_hops) {
             self.choose_members(packets, notes, &mut alive, next_hops);
         }
-        self.output(ingress, punts, packets, notes, next_hops, alive)
+        let together = self.output(ingress, punts, packets, notes, next_hops, alive);
+        if together.is_none() && interface.tap {
+            kernel::divert(ingress, packets, notes);
+        }
+        together
     }
 
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.

@@ -21,6 +21,8 @@ pub enum Disposition {
     Nd,
     /// Goes to the tool that decides about its class.
     Punt(PuntClass),
+    /// Goes to the kernel, by the tap of this interface.
+    Kernel(u16),
     /// Stays until the next hop on this interface has answered.
     Wait {
         /// The interface.

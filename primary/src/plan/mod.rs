@@ -22,6 +22,7 @@ use crate::adjacency;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::worker::MOST_WAITING;
+use crate::{kernel, ports};
 
 use self::hugepages::Mount;
 pub use self::hugepages::check_hugepages;
@@ -184,13 +185,15 @@ pub enum PlanError {
     },
 }
 
-/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction.
-pub(crate) fn packet_buffers(descriptors: u32, workers: usize) -> u32 {
-    let workers = workers as u32;
+/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, and for the rings of taps.
+pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize) -> u32 {
+    let (workers, taps) = (workers as u32, taps as u32);
+    let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
     let worker = descriptors + MOST_WAITING as u32 + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)
         .saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
+        .saturating_add(for_taps)
 }
 
 impl Plan {

@@ -51,9 +51,13 @@ impl Plan {
             line(
                 "punt",
                 format!(
-                    "{}: fails {}, {} packets per second, {} at once",
+                    "{}:{} {} packets per second, {} at once",
                     class.name(),
-                    policy.fail.name(),
+                    if class.is_for_tools() {
+                        format!(" fails {},", policy.fail.name())
+                    } else {
+                        String::new()
+                    },
                     policy.rate,
                     policy.burst
                 ),
@@ -80,10 +84,14 @@ impl Plan {
             } else {
                 addresses.join(", ")
             };
+            let tap = interface
+                .tap
+                .as_ref()
+                .map_or_else(String::new, |tap| format!(", tap {tap}"));
             line(
                 "interface",
                 format!(
-                    "{}: {}, mtu {}, {addresses}",
+                    "{}: {}, mtu {}, {addresses}{tap}",
                     interface.name, interface.device, interface.mtu
                 ),
             );

@@ -147,9 +147,9 @@ fn one_mbuf_holds_the_longest_frame() {
 
 #[test]
 fn packet_buffers_fill_all_queues_and_leave_some() {
-    assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1));
-    assert!(packet_buffers(4 * 1024, 2) > 2 * (4 * 1024 + MOST_WAITING as u32));
-    assert!(packet_buffers(0, 0) > 0);
+    assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1, 0));
+    assert!(packet_buffers(4 * 1024, 2, 0) > 2 * (4 * 1024 + MOST_WAITING as u32));
+    assert!(packet_buffers(0, 0, 0) > 0);
 }
 
 #[test]

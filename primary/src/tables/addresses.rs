@@ -141,6 +141,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
+    /// The addresses of an interface that are in use.
+    pub fn addresses_in_use(&self, interface: u16) -> impl Iterator<Item = IpNet> {
+        self.addresses
+            .iter()
+            .filter(move |own| own.interface == interface && own.is_preferred())
+            .map(|own| own.net)
+    }
+
     /// The interface's link-local address.
     pub(super) fn link_local(&self, interface: u16) -> Option<&OwnAddress> {
         self.addresses

@@ -164,6 +164,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .map(|interface| interface.mac)
     }
 
+    /// Whether an operator has an interface up, and whether its link carries packets.
+    pub fn link_state(&self, interface: u16) -> Option<(bool, bool)> {
+        self.interfaces
+            .get(usize::from(interface))
+            .map(|interface| (interface.record.admin_up != 0, interface.record.link_up != 0))
+    }
+
     /// A worker's view of an interface's addresses.
     pub fn sources(&self, interface: u16) -> Option<Arc<SourceAddresses>> {
         self.interfaces

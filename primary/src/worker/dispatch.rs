@@ -28,6 +28,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();
+        // Which of these are ARP, a bit each.
+        let mut arps = 0;
         let mut waited = false;
         for (mut mbuf, note) in batch.drain().zip(notes) {
             let mut ingress = ingress;
@@ -44,9 +46,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err((mbuf, DropReason::NdPoliced))
                 }
                 Disposition::Punt(class) => self.punt_to_tool(class, ingress, mbuf, now),
-                Disposition::Arp | Disposition::Nd => discovery
-                    .push(mbuf)
-                    .map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
+                Disposition::Kernel(interface) => self.hand_to_kernel(interface, mbuf, now),
+                Disposition::Arp | Disposition::Nd => {
+                    arps |= u32::from(note.disposition == Disposition::Arp) << discovery.len();
+                    discovery
+                        .push(mbuf)
+                        .map_err(|mbuf| (mbuf, DropReason::PuntRingFull))
+                }
                 Disposition::Transmit(_) | Disposition::Wait { .. } => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
@@ -67,7 +73,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         if !discovery.is_empty() {
-            self.punt(&mut discovery);
+            self.punt(&mut discovery, arps);
         }
     }
 
@@ -96,6 +102,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 return self.wait(ingress, route, mbuf, now);
             }
+            Disposition::Kernel(interface) => return self.hand_to_kernel(interface, mbuf, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
@@ -114,15 +121,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn punt(&mut self, discovery: &mut MbufBatch<BURST>) {
+    fn punt(&mut self, discovery: &mut MbufBatch<BURST>, arps: u32) {
         // The packets of a burst may be of several interfaces, and those that are taken are gone.
         let ingress = |mbuf: &Mbuf| ingress_of(&self.interface_of_port, mbuf).unwrap_or_default();
-        for mbuf in discovery.iter() {
+        let kind = |number: usize| match arps >> number & 1 {
+            0 => InterfaceCounter::NdDelivered,
+            _ => InterfaceCounter::ArpDelivered,
+        };
+        for (number, mbuf) in discovery.iter().enumerate() {
             self.counters.add(ingress(mbuf), InterfaceCounter::Delivered, 1);
+            self.counters.add(ingress(mbuf), kind(number), 1);
         }
-        self.discovery.enqueue(discovery);
-        for mbuf in discovery.iter() {
+        let taken = self.discovery.enqueue(discovery);
+        for (number, mbuf) in discovery.iter().enumerate() {
             self.counters.sub(ingress(mbuf), InterfaceCounter::Delivered, 1);
+            self.counters.sub(ingress(mbuf), kind(taken + number), 1);
             self.counters.drop(ingress(mbuf), DropReason::PuntRingFull, 1);
         }
         self.doorbell.ring();

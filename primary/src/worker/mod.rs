@@ -3,7 +3,7 @@
 //! ```text
 //!   receive queues ─► path ─► dispatch ─┬─► transmit batches ─► transmit queue, or ring to the worker that has it
 //!   ring from control ──────────────────┤      ▲
-//!   rings from other workers ───────────┘      │ in order, once the next hop is known
+//!   rings from other workers, taps ─────┘      │ in order, once the next hop is known
 //!                                waiting ◄─────┴─► ring to control: resolve this next hop
 //! ```
 //!
@@ -14,6 +14,7 @@ mod dispatch;
 pub mod doorbell;
 mod errors;
 mod idle;
+mod kernel;
 mod links;
 mod policer;
 mod tools;
@@ -24,6 +25,7 @@ mod waiting;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use control::message::PuntClass;
 use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
 use dpdk::{Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
@@ -33,6 +35,7 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
 use self::doorbell::Doorbell;
 use self::idle::Idle;
+pub use self::kernel::ToKernel;
 pub use self::links::{LinkControl, LinkNews, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
@@ -42,7 +45,7 @@ pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
-use crate::attachments::{Consumers, HandedBack, Taps};
+use crate::attachments::{ClassPolicy, Consumers, HandedBack, Taps};
 use crate::path::{BURST, Burst, Disposition, NOTES, Note, Stages};
 
 /// A worker asks the control thread to find a neighbour.
@@ -55,12 +58,14 @@ pub struct ResolveRequest {
     pub interface: u32,
 }
 
-/// Packets that the control thread made, to leave by the interface that the ring is for.
+/// Packets that the control thread made or the kernel sent, to leave by the interface that the ring is for.
 pub struct Originated {
     /// Index of the interface.
     pub interface: u16,
     /// Whole frames.
     pub frames: MbufConsumer,
+    /// Whether they come from the kernel, by the interface's tap. Those are counted when they are taken here.
+    pub from_kernel: bool,
 }
 
 /// A receive queue and the interface that it belongs to.
@@ -87,6 +92,10 @@ pub struct Worker<F, A> {
     pub resolve: Producer<ResolveRequest>,
     /// Wakes the control thread.
     pub doorbell: Doorbell,
+    /// Packets for the kernel.
+    pub to_kernel: ToKernel,
+    /// What each class of packets is like that is handed to others.
+    pub policies: [ClassPolicy; PuntClass::COUNT],
     /// Its counters.
     pub counters: CounterBlock,
     /// Its quiescent points.
@@ -115,11 +124,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut engine = Engine {
             transmit: Transmit::new(self.exits, self.taps),
             waiting: Waiting::new(),
-            policers: Policers::new(dpdk::tsc_hz(), dpdk::tsc()),
+            policers: Policers::new(&self.policies, dpdk::tsc_hz(), dpdk::tsc()),
             stages: self.stages,
             discovery: self.discovery,
             resolve: self.resolve,
             doorbell: self.doorbell,
+            to_kernel: self.to_kernel,
             counters: self.counters,
             interface_of_port: self.interface_of_port,
             consumers: self.consumers,
@@ -185,6 +195,7 @@ struct Engine<F, A> {
     discovery: MbufProducer,
     resolve: Producer<ResolveRequest>,
     doorbell: Doorbell,
+    to_kernel: ToKernel,
     counters: CounterBlock,
     interface_of_port: Vec<u16>,
     consumers: Consumers,
@@ -244,6 +255,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Sends what the control thread or another worker has for a queue of this worker.
     fn pass_on(&mut self, source: &mut Originated, batch: &mut MbufBatch<BURST>) -> usize {
         let count = source.frames.dequeue(batch);
+        if source.from_kernel && count > 0 {
+            self.count_from_kernel(source.interface, count);
+        }
         for mbuf in batch.drain() {
             if let Err(mbuf) = self.transmit.push(source.interface, mbuf, &self.counters) {
                 let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
@@ -263,6 +277,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.transmit.flush(&self.counters);
         for source in originated {
             while source.frames.dequeue(batch) > 0 {
+                if source.from_kernel {
+                    self.count_from_kernel(source.interface, batch.len());
+                }
                 for mbuf in batch.drain() {
                     let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
                     self.counters.drop(interface, DropReason::Stopping, 1);

@@ -1,7 +1,10 @@
-//! Token buckets: how many packets of a kind may go to the control thread, and how many ICMP errors may be sent.
+//! Token buckets: how many packets of a kind may go to the control thread or to the kernel, and how many ICMP errors may be
+//! sent.
 
-/// ARP, and likewise neighbour discovery: packets per second of an interface, and how many at once.
-const DISCOVERY: (u64, u64) = (1000, 256);
+use control::message::PuntClass;
+
+use crate::attachments::ClassPolicy;
+
 /// ICMP errors to an interface: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f).
 const ERRORS: (u64, u64) = (1000, 100);
 /// Interfaces that have a bucket of their own; others share by remainder.
@@ -47,16 +50,22 @@ pub(super) struct Policers {
     pub(super) arp: Policer,
     pub(super) nd: Policer,
     pub(super) errors: Policer,
+    pub(super) kernel: Policer,
 }
 
 impl Policers {
-    /// Full buckets at `now`.
-    pub(super) fn new(tsc_hz: u64, now: u64) -> Self {
+    /// Full buckets at `now`, for each interface those that the classes' policies say.
+    pub(super) fn new(policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) -> Self {
         let policer = |limits| Policer::new(tsc_hz, limits, now);
+        let of_class = |class: PuntClass| {
+            let policy = &policies[class as usize];
+            policer((policy.rate.into(), policy.burst.into()))
+        };
         Self {
-            arp: policer(DISCOVERY),
-            nd: policer(DISCOVERY),
+            arp: of_class(PuntClass::Arp),
+            nd: of_class(PuntClass::Nd),
             errors: policer(ERRORS),
+            kernel: of_class(PuntClass::Kernel),
         }
     }
 }

@@ -3,7 +3,7 @@
 use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
-/// Packets that the gateway leaves to a tool.
+/// Packets that the path hands to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
@@ -12,17 +12,28 @@ pub enum PuntClass {
     RouterAlert = 0,
     /// UDP to port 500 or 4500 of an address of the gateway (RFC 7296 section 2).
     Ike = 1,
+    /// ARP, to the primary's control thread.
+    Arp = 2,
+    /// Neighbour solicitations and advertisements, to the primary's control thread.
+    Nd = 3,
+    /// What the gateway does not handle, to the kernel by the tap of the interface that it came in by.
+    Kernel = 4,
 }
 
 impl PuntClass {
     /// All of them, in the order of their numbers.
-    pub const ALL: [Self; 2] = [Self::RouterAlert, Self::Ike];
+    pub const ALL: [Self; 5] = [Self::RouterAlert, Self::Ike, Self::Arp, Self::Nd, Self::Kernel];
     /// How many there are.
     pub const COUNT: usize = Self::ALL.len();
 
     /// The name as configuration and JSON have it.
     pub fn name(self) -> &'static str {
-        ["router_alert", "ike"][self as usize]
+        ["router_alert", "ike", "arp", "nd", "kernel"][self as usize]
+    }
+
+    /// Whether tools may decide about its packets. The others have their takers, and no fail mode.
+    pub fn is_for_tools(self) -> bool {
+        matches!(self, Self::RouterAlert | Self::Ike)
     }
 }
 
@@ -57,19 +68,20 @@ pub struct PuntRequest {
 pub struct PuntInfo {
     /// The class.
     pub class: PuntClass,
-    /// What becomes of its packets without a tool.
-    pub fail: FailMode,
-    /// Packets per second that may go to a tool.
+    /// What becomes of its packets without a tool; `None` for a class that is not for tools.
+    pub fail: Option<FailMode>,
+    /// Packets per second that its policer lets through.
     pub rate: u32,
-    /// Packets that may go to a tool at once.
+    /// Packets that its policer lets through at once.
     pub burst: u32,
-    /// The tool that decides, as it calls itself; empty when there is none.
+    /// Who takes them: a tool as it calls itself, or a part of the gateway; empty when nobody does.
     pub tool: String,
     /// Its process; 0 when there is none.
     pub pid: i32,
-    /// Packets of the classes of that tool that it was to be asked about.
+    /// Packets of the classes of that tool that it was to be asked about; of a class that is not for tools those that came.
     pub seen: u64,
-    /// Of these, those that found no room because it was behind.
+    /// Of these, those that found no room because it was behind, or that were too many for the policer of a class that is not
+    /// for tools.
     pub lost: u64,
     /// Tools that watch.
     pub observers: u32,

@@ -87,6 +87,11 @@ impl Capacity {
         (words * 8).next_multiple_of(page)
     }
 
+    /// Threads that count: control, workers, taps.
+    fn writers(&self) -> usize {
+        self.workers + 2
+    }
+
     fn plan(&self) -> [Section; SECTIONS] {
         let slots = |id: SectionId, words: usize, slots: usize| Section {
             id,
@@ -96,7 +101,7 @@ impl Capacity {
         let geometry = Geometry {
             first_word: 0,
             interfaces: self.interfaces,
-            writers: self.workers + 1,
+            writers: self.writers(),
         };
         [
             slots(SectionId::Interfaces, Interface::WORDS + 1, self.interfaces),

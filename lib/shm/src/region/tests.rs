@@ -76,7 +76,8 @@ fn every_table_and_counter_block_has_one_writer() {
     assert!(writer.interfaces().is_none());
     assert!(writer.counter_block(2).is_some());
     assert!(writer.counter_block(2).is_none());
-    assert!(writer.counter_block(3).is_none());
+    assert!(writer.counter_block(3).is_some(), "that of the taps");
+    assert!(writer.counter_block(4).is_none());
 }
 
 #[test]

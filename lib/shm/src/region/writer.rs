@@ -138,7 +138,7 @@ impl TableWriter {
         let geometry = Geometry {
             first_word: shared.placed(SectionId::Counters).first_word,
             interfaces: capacity.interfaces,
-            writers: capacity.workers + 1,
+            writers: capacity.writers(),
         };
         shared.set(GEOMETRY, geometry.interfaces as u64);
         shared.set(GEOMETRY + 1, geometry.writers as u64);
@@ -162,8 +162,8 @@ impl TableWriter {
         self.shared.word(LENGTH)
     }
 
-    /// The counters that `writer` owns: 0 is the control thread, worker `n` is `n + 1`. `None` when there is no such
-    /// writer or its block was handed out already.
+    /// The counters that `writer` owns: 0 is the control thread, worker `n` is `n + 1`, behind the last worker comes the thread
+    /// of the taps. `None` when there is no such writer or its block was handed out already.
     pub fn counter_block(&self, writer: usize) -> Option<CounterBlock> {
         let taken = self.taken.get(writer)?.swap(true, Ordering::AcqRel);
         (!taken).then(|| CounterBlock::new(self.shared.clone(), self.geometry, writer))

@@ -12,9 +12,8 @@ use crate::path::Disposition;
 fn bench() -> Bench {
     let bench = Bench::new();
     let own = "192.168.2.1/24".parse().unwrap();
-    bench.path.interfaces[1]
-        .sources
-        .set(None, [own].into_iter(), std::iter::empty());
+    let interface = bench.path.interfaces.get(1).unwrap();
+    interface.sources.set(None, [own].into_iter(), std::iter::empty());
     bench
 }
 

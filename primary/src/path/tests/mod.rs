@@ -4,6 +4,7 @@ mod answers;
 mod errors;
 mod ip4;
 mod ip6;
+mod kernel;
 mod multipath;
 mod usual;
 mod vlan;
@@ -46,11 +47,20 @@ struct Bench {
 impl Bench {
     /// Two kernel interfaces, of MTU 1500 and 1400; a route of each kind.
     fn new() -> Self {
-        Self::on(true)
+        Self::made(true, false)
     }
 
     /// The same on kernel interfaces or others.
     fn on(kernel_device: bool) -> Self {
+        Self::made(kernel_device, false)
+    }
+
+    /// On kernel interfaces, with a tap on the first.
+    fn with_tap() -> Self {
+        Self::made(true, true)
+    }
+
+    fn made(kernel_device: bool, with_tap: bool) -> Self {
         let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
         let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
         let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
@@ -139,6 +149,7 @@ impl Bench {
                 mac: GATEWAY[index],
                 mtu: [1500, MTU][index],
                 kernel_device,
+                tap: index == 0 && with_tap,
                 up: up[index].clone(),
                 sources: Arc::default(),
                 any_tpid: false,

@@ -1,0 +1,42 @@
+//! What the gateway does not handle and the kernel gets, where the interface has a tap: packets for its own addresses whose
+//! protocol nobody here takes, packets for groups of the link (RFC 5771 section 4, RFC 4291 section 2.7), frames of other
+//! protocols.
+//!
+//! A look at what is dropped already, so that no other packet pays for it.
+
+use packet::{Ipv4, Ipv6, ipv6};
+use shm::DropReason;
+
+use super::{Disposition, Note};
+
+/// Notes which of the packets that came in by `ingress` go to the kernel instead of being dropped. Those of its sub-interfaces, which
+/// have no tap, do not.
+#[cold]
+pub(super) fn divert<P: AsMut<[u8]>>(ingress: u16, packets: &mut [P], notes: &mut [Note]) {
+    for (packet, note) in packets.iter_mut().zip(notes) {
+        if let Disposition::Drop(reason) = note.disposition
+            && note.sub.is_none()
+            && is_for_kernel(reason, packet.as_mut(), note)
+        {
+            note.disposition = Disposition::Kernel(ingress);
+        }
+    }
+}
+
+fn is_for_kernel(reason: DropReason, packet: &[u8], note: &Note) -> bool {
+    let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
+    match reason {
+        DropReason::LocalUnhandled | DropReason::LocalFragment | DropReason::UnknownEthertype => true,
+        DropReason::Ip4Multicast => Ipv4::parse(datagram).is_ok_and(|header| {
+            let destination = header.destination();
+            // 224.0.0.0/24, the local network control block, and the limited broadcast.
+            destination.octets().starts_with(&[224, 0, 0]) || destination.is_broadcast()
+        }),
+        // A scope of 2: link-local. Who is in a solicited-node group answers there, and that is not the gateway.
+        DropReason::Ip6Multicast => Ipv6::parse(datagram).is_ok_and(|header| {
+            let destination = header.destination();
+            destination.segments()[0] & 0xff0f == 0xff02 && !ipv6::is_solicited_node(destination)
+        }),
+        _ => false,
+    }
+}
