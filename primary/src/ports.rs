@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dpdk::ring::{self, MbufProducer};
-use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxQueue};
+use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
 use crate::config::{Config, Interface};
 use crate::worker::{Entry, Exit, Originated};
@@ -40,6 +40,12 @@ impl OpenPort {
         self.tx_queues.len()
     }
 
+    /// Whether it sends packets of several segments: a driver that copies what it sends does so without saying it.
+    pub fn takes_chains(&self) -> bool {
+        self.info.tx_offloads.contains(TxOffloads::MULTI_SEGMENT)
+            || matches!(self.info.driver.as_str(), "net_pcap" | "net_null")
+    }
+
     /// Whether a kernel interface feeds it: packets may come with work left to hardware that is not there.
     pub fn is_kernel_device(&self) -> bool {
         matches!(
@@ -61,6 +67,15 @@ impl KernelMtu {
         let file = Path::new("/sys/class/net").join(interface).join("mtu");
         let mtu = fs::read_to_string(&file).ok()?;
         Some(Self { file, mtu })
+    }
+
+    /// Gives the interface another, unless it has it: not every driver does.
+    fn change(&self, mtu: u16) -> std::io::Result<()> {
+        let now = fs::read_to_string(&self.file)?;
+        if now.trim().parse() == Ok(mtu) {
+            return Ok(());
+        }
+        fs::write(&self.file, mtu.to_string())
     }
 }
 
@@ -86,6 +101,18 @@ pub enum PortsError {
         /// What DPDK said.
         source: PortError,
     },
+    /// The kernel's interface does not take the MTU.
+    #[error(
+        "interface '{interface}': the kernel refuses its MTU of {mtu}: {source}; lower mtu, or raise what the link takes"
+    )]
+    Mtu {
+        /// Name of the interface.
+        interface: String,
+        /// As configured.
+        mtu: u16,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// A ring between two threads.
     #[error("cannot make the ring '{name}': {source}; raise [eal] memory_mb")]
     Ring {
@@ -104,7 +131,9 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         source,
     };
     let kernel_mtu = interface.device.kernel_interface().and_then(KernelMtu::of);
-    let devargs = interface.device.devargs_with(interface.rx_descriptors);
+    let devargs = interface
+        .device
+        .devargs_with(interface.rx_descriptors, interface.mtu);
     let port = Port::probe(eal, &devargs).map_err(failed)?;
     let info = port.info().map_err(failed)?;
     let config = PortConfig {
@@ -112,10 +141,22 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         tx_queues: info.max_tx_queues.min(workers),
         rx_descriptors: interface.rx_descriptors,
         tx_descriptors: interface.tx_descriptors,
-        mtu: interface.mtu,
+        mtu: if interface.device.is_af_packet() {
+            // The driver says that it takes no longer frames; how long they may be is what its ring was laid out for.
+            interface.mtu.min(info.max_mtu)
+        } else {
+            interface.mtu
+        },
         ..PortConfig::default()
     };
     let started = port.configure(&config, pool).map_err(failed)?;
+    if let Some(kernel) = &kernel_mtu {
+        kernel.change(interface.mtu).map_err(|source| PortsError::Mtu {
+            interface: interface.name.clone(),
+            mtu: interface.mtu,
+            source,
+        })?;
+    }
     // Neighbours ask for IPv6 addresses by groups.
     started.port.set_all_multicast(true).map_err(failed)?;
     Ok(OpenPort {

@@ -135,7 +135,7 @@ impl<'a> Fragment<'a> {
     /// `counted` bytes of headers count for the longest packet.
     fn checked(self, counted: usize, pointer: usize) -> Result<Self, FragmentError> {
         let len = self.payload.len();
-        if len == 0 || self.more && len % 8 != 0 {
+        if len == 0 || self.more && !len.is_multiple_of(8) {
             Err(FragmentError::Length { len })
         } else if counted + self.offset + len > MAX_LEN {
             Err(FragmentError::TooLong { pointer })

@@ -53,10 +53,11 @@ counter_enum! {
         TxPackets => "tx_packets",
         /// Their bytes, from the Ethernet destination on, without FCS.
         TxBytes => "tx_bytes",
-        /// Received packets handed to the control thread, which is their end: ARP and neighbour discovery.
+        /// Received packets handed to the control thread, which is their end: ARP and neighbour discovery. And fragments that
+        /// were put together: the packet made of them is an originated one.
         Delivered => "delivered",
-        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors, and
-        /// those of tools.
+        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors,
+        /// fragments, and those of tools.
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
@@ -64,8 +65,16 @@ counter_enum! {
         IcmpErrors => "icmp_errors",
         /// Errors that would have been made, had there not been so many: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f).
         IcmpErrorsPoliced => "icmp_errors_policed",
-        /// Packets waiting for a neighbour's answer or with a tool now: goes up and down. Counted where they came in.
+        /// Packets waiting for a neighbour's answer, fragments waiting for the others, packets with a tool now: goes up and down.
+        /// Counted where they came in.
         Waiting => "waiting",
+        /// Packets that were too long for this interface and were cut into fragments.
+        Fragmented => "fragmented",
+        /// Fragments made of them, here; all but one of each packet are among the originated.
+        Fragments => "fragments",
+        /// Packets for the gateway itself that were put together from fragments; among the originated, as their fragments are
+        /// among the delivered.
+        Reassembled => "reassembled",
     }
 }
 
@@ -87,7 +96,7 @@ counter_enum! {
         UnknownEthertype => "unknown_ethertype",
         /// The interface was set down.
         InterfaceDown => "interface_down",
-        /// More than one segment, where the packet must lie in one.
+        /// In several segments, and the port that it should leave by sends packets of one only, longer than our buffers.
         Segmented => "segmented",
         /// Not an ARP packet for IPv4 over Ethernet, or one that contradicts itself.
         ArpMalformed => "arp_malformed",
@@ -175,7 +184,7 @@ counter_enum! {
         NeighborQueueFull => "neighbor_queue_full",
         /// For an address of the gateway, and nothing there takes it.
         LocalUnhandled => "local_unhandled",
-        /// A fragment for an address of the gateway.
+        /// A packet for an address of the gateway that is a fragment still after its fragments were put together.
         LocalFragment => "local_fragment",
         /// ICMP for an address of the gateway that is malformed or has a wrong checksum.
         IcmpMalformed => "icmp_malformed",
@@ -185,6 +194,16 @@ counter_enum! {
         NoBuffer => "no_buffer",
         /// The gateway was stopping.
         Stopping => "stopping",
+        /// A fragment for the gateway itself that leaves a gap behind it, or reaches beyond the longest packet.
+        FragmentMalformed => "fragment_malformed",
+        /// A fragment for the gateway itself that was there already.
+        FragmentCopy => "fragment_copy",
+        /// Fragments for the gateway itself that overlap, or contradict each other: all of that packet; RFC 5722.
+        ReassemblyOverlap => "reassembly_overlap",
+        /// Fragments for the gateway itself that had to make room for those of a later packet.
+        ReassemblyFull => "reassembly_full",
+        /// Fragments for the gateway itself whose others did not come in time.
+        ReassemblyTimeout => "reassembly_timeout",
     }
 }
 

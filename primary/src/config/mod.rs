@@ -125,6 +125,8 @@ pub struct Limits {
     pub packet_buffers: u32,
     /// Tools attached at a time that take packets: captures.
     pub attachments: u32,
+    /// Packets for the gateway itself that each worker puts together from fragments at a time, in 68 KB of ordinary memory each.
+    pub reassemblies: u32,
 }
 
 impl Limits {
@@ -134,6 +136,7 @@ impl Limits {
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
     const DEFAULT_ATTACHMENTS: u32 = 4;
+    const DEFAULT_REASSEMBLIES: u32 = 64;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {

@@ -119,6 +119,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         attachments: section
             .integer("attachments", 0..=64)
             .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value),
+        reassemblies: section
+            .integer("reassemblies", 1..=4096)
+            .map_or(Limits::DEFAULT_REASSEMBLIES, |at| at.value),
     };
     section.finish();
     limits

@@ -21,38 +21,70 @@ pub(super) fn run(
     packet: &mut [u8],
     note: &mut Note,
 ) {
-    match answer(interface, punts, packet, note) {
-        Ok(true) => {
-            note.disposition = Disposition::Transmit(ingress);
-            note.echo_reply = true;
-        }
-        // A tool's.
-        Ok(false) => {}
-        Err(reason) => note.drop(reason),
+    let end = usize::from(note.length);
+    if packet.len() < end {
+        note.disposition = Disposition::Gather;
+    } else if answer(interface, ingress, punts, packet, end, note) {
+        note.echo_reply = true;
     }
 }
 
-/// Whether the packet is a reply now; if not, a tool decides about it.
-fn answer(
+/// As [`run`] for a packet of any length that ends at `end`; whether it is a reply now, of the same length.
+pub(super) fn answer(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    packet: &mut [u8],
+    end: usize,
+    note: &mut Note,
+) -> bool {
+    match take(interface, punts, packet, end, note) {
+        Ok(Taken::Reply) => {
+            note.disposition = Disposition::Transmit(ingress);
+            true
+        }
+        Ok(Taken::Fragment) => {
+            note.disposition = Disposition::Reassemble;
+            false
+        }
+        Ok(Taken::Tool) => false,
+        Err(reason) => {
+            note.drop(reason);
+            false
+        }
+    }
+}
+
+enum Taken {
+    /// It is the reply now.
+    Reply,
+    /// It is a part of a packet.
+    Fragment,
+    /// What its note says.
+    Tool,
+}
+
+fn take(
     interface: &InterfaceView,
     punts: &Punts,
     packet: &mut [u8],
+    end: usize,
     note: &mut Note,
-) -> Result<bool, DropReason> {
+) -> Result<Taken, DropReason> {
     let sender = packet.get(6..12).and_then(|mac| mac.first_chunk::<6>()).copied();
     let sender = sender.ok_or(DropReason::EthernetTruncated)?;
     let datagram = packet
-        .get_mut(usize::from(note.network)..usize::from(note.length))
+        .get_mut(usize::from(note.network)..end)
         .ok_or(DropReason::Ip4Truncated)?;
     let header = Ipv4::parse(datagram).map_err(|_| DropReason::Ip4Truncated)?;
     if header.is_fragment() {
-        return Err(DropReason::LocalFragment);
+        return Ok(Taken::Fragment);
     }
     if !header.options().is_empty() && ip4_options::has_further_stations(datagram) {
         return Err(DropReason::Ip4SourceRoute);
     }
     if header.protocol() == Protocol::UDP && punt::ike(punts, header.payload(), note) {
-        return Ok(false);
+        return Ok(Taken::Tool);
     }
     if header.protocol() != Protocol::ICMP {
         return Err(DropReason::LocalUnhandled);
@@ -74,5 +106,5 @@ fn answer(
     ipv4::swap_addresses(header);
     ipv4::set_ttl(header, TTL);
     ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)?;
-    Ok(true)
+    Ok(Taken::Reply)
 }

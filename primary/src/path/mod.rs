@@ -1,12 +1,13 @@
 //! The way of a packet through a worker: the stages, top to bottom.
 //!
 //! ```text
-//!   rx ─► ethernet ─┬─► ip4_input ─┬─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface
+//!   rx ─► ethernet ─┬─► ip4_input ─┬─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface, or Fragment
 //!            │      └─► ip6_input ─┤           ├─► local4, local6 ─► Transmit back where it came from (echo)
 //!            │                     │           │      ├─► Punt to a tool (IKE)
-//!            │                     │           │      └─► Nd
+//!            │                     │           │      ├─► Nd
 //!            │                     └─► Punt to a tool (router alert)
-//!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
+//!            └─► Arp                           │      └─► Gather, Reassemble: and here again, whole
+//!                                              └─► Wait for the next hop, or Drop with a reason
 //! ```
 //!
 //! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443.
@@ -14,6 +15,7 @@
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
 
+mod deliver;
 pub mod errors;
 mod ethernet;
 mod ip4_input;
@@ -25,6 +27,7 @@ mod lookup;
 mod note;
 pub mod punt;
 mod rewrite;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod usual;
@@ -38,16 +41,22 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6, MacAddress};
 use shm::DropReason;
 
+pub use self::deliver::Delivered;
 use self::errors::IcmpError;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note};
 use self::punt::Punts;
+pub use self::segments::Packet;
 use self::usual::{Four, Six};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
 /// The most packets that go through the stages together.
 pub const BURST: usize = 32;
+
+/// The most bytes behind the first segment of a packet. What is longer than that came of a device that puts segments of TCP
+/// together: no MTU is.
+const LONGEST_BEHIND: usize = 16_384;
 
 /// What a worker knows of an interface.
 #[derive(Clone, Debug)]
@@ -72,7 +81,7 @@ impl InterfaceView {
 
 /// A burst on its way: packets and notes by number.
 pub struct Burst<'b, P> {
-    /// Mbufs, or whatever else gives its bytes, from the destination MAC address on.
+    /// Mbufs, or whatever else is a packet.
     pub packets: &'b mut [P],
     /// As many as packets.
     pub notes: &'b mut [Note; BURST],
@@ -110,19 +119,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing.
     /// At most [`BURST`] packets are looked at.
     #[inline]
-    pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    pub fn run<P: Packet>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
         self.run_with(&self.punts, ingress, burst)
     }
 
     #[inline]
-    fn run_with<P: AsMut<[u8]>>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    fn run_with<P: Packet>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
         let Some(interface) = self.up(ingress) else {
             drop_all(burst, DropReason::InterfaceDown);
             return None;
         };
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
-        if let Some(egress) = self.usual(interface, packets) {
+        if !P::MAY_GO_ON
+            && let Some(egress) = self.usual(interface, packets)
+        {
             return Some(egress);
         }
         let mut destinations = [0; BURST];
@@ -149,12 +160,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
-    fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
+    fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
         let up = |egress| self.up(egress);
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
         let next_hops = next_hops.get_mut(..packets.len())?;
-        if packets.first_mut()?.as_mut().get(12) == Some(&0x08) {
+        if packets.first_mut()?.first().get(12) == Some(&0x08) {
             let mut destinations = [0; BURST];
             let found = usual::input::<Four, _, _>(interface, packets, &mut destinations);
             if found.count < packets.len() {
@@ -175,19 +186,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// Looks up the destinations of the IPv6 packets of a burst.
     #[inline(never)]
-    fn lookup6<P: AsMut<[u8]>>(
-        &self,
-        packets: &mut [P],
-        notes: &[Note],
-        alive: Alive,
-        next_hops: &mut [NextHop],
-    ) {
+    fn lookup6<P: Packet>(&self, packets: &mut [P], notes: &[Note], alive: Alive, next_hops: &mut [NextHop]) {
         let mut destinations = [0; BURST];
         let mut found = [NextHop::NONE; BURST];
         let mut count = 0;
         for (number, (packet, note)) in packets.iter_mut().zip(notes).enumerate() {
             if alive.contains(number) {
-                destinations[count] = ip6_input::destination(packet.as_mut(), usize::from(note.network));
+                destinations[count] = ip6_input::destination(packet.first(), usize::from(note.network));
                 count += 1;
             }
         }
@@ -204,7 +209,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// What follows the lookup.
     // Not inlined, as `input`: each loop has the registers to itself.
     #[inline(never)]
-    fn output<P: AsMut<[u8]>>(
+    fn output<P: Packet>(
         &self,
         ingress: u16,
         punts: &Punts,
@@ -221,7 +226,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let common = common.and_then(|egress| Some((egress, self.up(egress)?)));
         let mut whole = 0;
         for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
-            let packet = packet.as_mut();
+            let behind = packet.behind();
+            let packet = packet.first();
             if let Some((egress, out)) = common
                 && let Some(mac) = adjacencies.by(egress, *next_hop)
                 && usize::from(note.network) == HEADER_LEN
@@ -229,9 +235,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             {
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
-                    Err(reason) => Disposition::Drop(reason),
+                    Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
                 };
-                whole += usize::from(note.leaves_whole(packet.len()));
+                whole += usize::from(note.leaves_whole(packet.len() + behind));
             } else if alive.contains(number) {
                 self.output_other(ingress, punts, packet, note, *next_hop);
             }
@@ -275,10 +281,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         // The new link header ends where the network header begins; a tag that was there goes.
         note.trim = note.network.saturating_sub(HEADER_LEN as u8);
         let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
-        note.disposition = match self.up(egress).map(|out| rewrite::run(out, mac, packet, note)) {
-            Some(Ok(())) => Disposition::Transmit(egress),
-            Some(Err(reason)) => Disposition::Drop(reason),
-            None => Disposition::Drop(DropReason::InterfaceDown),
+        let Some(out) = self.up(egress) else {
+            return note.drop(DropReason::InterfaceDown);
+        };
+        note.disposition = match rewrite::run(out, mac, packet, note) {
+            Ok(()) => Disposition::Transmit(egress),
+            Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
         };
     }
 
@@ -292,10 +300,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// The next hop that `adjacency` names, and the destination of the packet that waits for it; `None` for bytes that are no
     /// IP packet.
     pub fn awaited(&self, adjacency: NextHop, packet: &[u8], note: &Note) -> Option<(IpAddr, IpAddr)> {
+        let behind = usize::from(note.length).saturating_sub(packet.len());
         let packet = packet.get(usize::from(note.network)..)?;
         let destination = match note.family {
-            Family::Four => IpAddr::V4(Ipv4::parse(packet).ok()?.destination()),
-            Family::Six => IpAddr::V6(Ipv6::parse(packet).ok()?.destination()),
+            Family::Four => IpAddr::V4(Ipv4::parse_start(packet, behind).ok()?.destination()),
+            Family::Six => IpAddr::V6(Ipv6::parse_start(packet, behind).ok()?.destination()),
         };
         let gateway = self.adjacencies.next_hop(adjacency);
         let next_hop = if gateway.is_unspecified() {
@@ -345,9 +354,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
-    pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
+    pub fn run_one<P: Packet>(&self, ingress: u16, mut packet: P) -> Note {
         let mut notes = NOTES;
-        let length = packet.len();
+        let length = packet.first().len() + packet.behind();
         let together = self.run_with(
             &Punts::OFF,
             ingress,
@@ -371,7 +380,7 @@ struct Found {
 
 /// What comes before the lookup: which packets go on, and to where those of IPv4.
 #[inline(never)]
-fn input<P: AsMut<[u8]>>(
+fn input<P: Packet>(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
@@ -385,28 +394,29 @@ fn input<P: AsMut<[u8]>>(
     };
     for (number, ((packet, note), destination)) in packets.iter_mut().zip(notes).zip(destinations).enumerate()
     {
-        let packet = packet.as_mut();
+        let behind = packet.behind();
+        let packet = packet.first();
         if ethernet::is_usual(interface, packet) {
             *note = Note {
-                length: packet.len() as u16,
+                length: (packet.len() + behind) as u16,
                 network: HEADER_LEN as u8,
                 ..Note::NEW
             };
-            if let Some(found) = ip4_input::run(interface, punts, packet, HEADER_LEN, note) {
+            if let Some(found) = ip4_input::run(interface, punts, (packet, behind), HEADER_LEN, note) {
                 *destination = found;
                 alive.four.insert(number);
             }
         } else {
             let goes_on = if ethernet::is_usual6(interface, packet) {
                 *note = Note {
-                    length: packet.len() as u16,
+                    length: (packet.len() + behind) as u16,
                     network: HEADER_LEN as u8,
                     family: Family::Six,
                     ..Note::NEW
                 };
-                ip6_input::run(interface, ingress, punts, packet, note)
+                ip6_input::run(interface, ingress, punts, (packet, behind), note)
             } else {
-                unusual(interface, ingress, punts, packet, note, destination)
+                unusual(interface, ingress, punts, (packet, behind), note, destination)
             };
             if goes_on {
                 match note.family {
@@ -425,7 +435,7 @@ fn unusual(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
-    packet: &mut [u8],
+    (packet, behind): (&mut [u8], usize),
     note: &mut Note,
     destination: &mut u32,
 ) -> bool {
@@ -434,11 +444,12 @@ fn unusual(
     }
     match note.family {
         Family::Four => {
-            let found = ip4_input::run(interface, punts, packet, usize::from(note.network), note);
+            let network = usize::from(note.network);
+            let found = ip4_input::run(interface, punts, (packet, behind), network, note);
             *destination = found.unwrap_or(*destination);
             found.is_some()
         }
-        Family::Six => ip6_input::run(interface, ingress, punts, packet, note),
+        Family::Six => ip6_input::run(interface, ingress, punts, (packet, behind), note),
     }
 }
 

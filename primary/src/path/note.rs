@@ -11,6 +11,13 @@ use super::BURST;
 pub enum Disposition {
     /// Leaves by this interface, its link header written.
     Transmit(u16),
+    /// Leaves by this interface cut into fragments, its link header written: it is longer than the MTU, which is the detail of
+    /// its note.
+    Fragment(u16),
+    /// Is for the gateway itself and in several segments: its bytes are copied together first.
+    Gather,
+    /// Is a fragment for the gateway itself: it waits for the others.
+    Reassemble,
     /// Ends here.
     Drop(DropReason),
     /// Goes to the control thread: ARP.
@@ -49,7 +56,7 @@ pub struct Note {
     /// Whether the gateway made it from an echo request.
     pub echo_reply: bool,
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
-    /// is, in bytes from its IP header on; 0 where there is nothing to tell.
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU.
     pub detail: u16,
     /// Where its network header begins.
     pub(super) network: u8,
@@ -81,6 +88,16 @@ impl Note {
             length: length as u16,
             ..Self::NEW
         }
+    }
+
+    /// Bytes of the link header that it came with.
+    pub fn link_len(&self) -> usize {
+        self.network.into()
+    }
+
+    /// Which family it is of.
+    pub fn family(&self) -> Family {
+        self.family
     }
 
     pub(super) fn drop(&mut self, reason: DropReason) {

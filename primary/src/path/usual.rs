@@ -12,7 +12,7 @@ use packet::ethernet::HEADER_LEN;
 use packet::{MacAddress, Protocol, ipv4, ipv6};
 
 use super::ip4_input::is_special;
-use super::{BURST, InterfaceView};
+use super::{BURST, InterfaceView, Packet};
 use crate::adjacency::View;
 
 /// The group bit of the source address, and all of the destination, in the first eight bytes of a frame.
@@ -102,7 +102,7 @@ pub(super) struct Found {
 
 /// Finds the usual packets at the start of a burst that `interface` received, and where they go.
 #[inline(always)]
-pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     interface: &InterfaceView,
     packets: &mut [P],
     destinations: &mut [U::Destination],
@@ -114,7 +114,7 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
     }
     let own = in_frame(interface.mac);
     for (packet, destination) in packets.iter_mut().zip(destinations) {
-        let packet = packet.as_mut();
+        let packet = packet.first();
         let length = packet.len();
         let Some(head) = packet.first_chunk() else { break };
         if addresses(head) & ADDRESSED != own {
@@ -132,7 +132,7 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
 
 /// Makes a burst of usual packets ready to leave, if all do by one interface; that interface.
 #[inline(always)]
-pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     found: &Found,
     adjacencies: View<'_>,
     up: impl Fn(u16) -> Option<&'i InterfaceView>,
@@ -151,7 +151,7 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
     let source = in_frame(out.mac);
     let (first, second) = (source << 48, (source >> 16) as u32);
     for (packet, mac) in packets.iter_mut().zip(macs) {
-        if let Some(head) = packet.as_mut().first_chunk_mut::<HEAD>() {
+        if let Some(head) = packet.first().first_chunk_mut::<HEAD>() {
             head[..8].copy_from_slice(&(mac | first).to_le_bytes());
             head[8..12].copy_from_slice(&second.to_le_bytes());
             U::hop(head);

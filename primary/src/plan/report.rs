@@ -34,14 +34,15 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}",
+                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}, reassemblies {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
                 limits.neighbors,
                 limits.addresses,
                 limits.packet_buffers,
-                limits.attachments
+                limits.attachments,
+                limits.reassemblies
             ),
         );
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {

@@ -134,11 +134,17 @@ fn tables_have_room_for_what_addresses_and_neighbours_make() {
 }
 
 #[test]
-fn one_mbuf_holds_the_longest_frame() {
+fn one_mbuf_holds_the_longest_frame_where_the_driver_wants_it() {
     assert_eq!(plan("").unwrap().pool.data_room, dpdk::Pool::DATA_ROOM);
     let mut config = config("");
-    config.interfaces[0].mtu = 9000;
-    let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
+    for interface in &mut config.interfaces {
+        interface.mtu = 9000;
+        interface.device = "0000:01:00.0".parse().unwrap();
+    }
+    let plan = |config: &Config| Plan::on(config, &machine(), &mount(2 * MEGA)).unwrap();
+    assert_eq!(plan(&config).pool.data_room, dpdk::Pool::DATA_ROOM);
+    config.interfaces[0].device = "net_af_packet0,iface=w".parse().unwrap();
+    let plan = plan(&config);
     assert!(plan.pool.data_room >= dpdk::Pool::HEADROOM + 9000 + FRAME_OVERHEAD as u16);
 }
 

@@ -6,6 +6,7 @@ use shm::{DropReason, InterfaceCounter};
 use super::Engine;
 use super::waiting::Awaited;
 use crate::adjacency;
+use crate::path::punt::Punts;
 use crate::path::{BURST, Disposition, Note, errors};
 
 /// A packet and why nobody wanted it.
@@ -42,7 +43,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Disposition::Arp | Disposition::Nd => discovery
                     .push(mbuf)
                     .map_err(|mbuf| (mbuf, DropReason::PuntRingFull)),
-                Disposition::Transmit(_) | Disposition::Wait { .. } => {
+                Disposition::Gather | Disposition::Reassemble => {
+                    let punts = self.stages.punts;
+                    self.deliver(ingress, mbuf, note, &punts, now)
+                }
+                Disposition::Transmit(_) | Disposition::Wait { .. } | Disposition::Fragment(_) => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
                         self.serve_waiting(now);
@@ -91,6 +96,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 return self.wait(ingress, route, mbuf, now);
             }
+            Disposition::Fragment(interface) => return self.fragment(ingress, interface, mbuf, note),
+            // Of a packet that has been through the stages before: no tool is asked again.
+            Disposition::Gather | Disposition::Reassemble => {
+                return self.deliver(ingress, mbuf, note, &Punts::OFF, now);
+            }
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
@@ -100,9 +110,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));
         }
-        self.transmit
-            .push(interface, mbuf, &self.counters)
-            .map_err(|mbuf| (mbuf, DropReason::TxFull))?;
+        self.leave(interface, mbuf)?;
         if note.echo_reply {
             self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
         }
@@ -117,15 +125,5 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .drop(ingress, DropReason::PuntRingFull, discovery.len() as u64);
         self.doorbell.ring();
-    }
-}
-
-/// Marks the packets that lie in more than one segment as dropped, whatever the stages made of their first.
-#[cold]
-pub(super) fn refuse_segmented(batch: &MbufBatch<BURST>, notes: &mut [Note; BURST]) {
-    for (mbuf, note) in batch.iter().zip(notes) {
-        if mbuf.segment_count() != 1 {
-            note.disposition = Disposition::Drop(DropReason::Segmented);
-        }
     }
 }

@@ -13,7 +13,9 @@
 mod dispatch;
 pub mod doorbell;
 mod errors;
+mod fragment;
 mod idle;
+mod local;
 mod policer;
 mod tools;
 mod transmit;
@@ -23,8 +25,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
-use dpdk::{Mbuf, MbufBatch, Pool, PortId, RxQueue};
+use dpdk::{Chain, Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
+use reassembly::Reassembler;
 use shm::attachment::Way;
 use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
@@ -99,8 +102,12 @@ pub struct Worker<F, A> {
     pub consumers: Consumers,
     /// Ports by interface index.
     pub ports: Vec<PortId>,
-    /// Where packets of tools are copied to.
+    /// Where packets of tools are copied to, and what is cut into fragments.
     pub pool: Pool,
+    /// By interface index: whether its port sends packets of several segments.
+    pub takes_chains: Vec<bool>,
+    /// Fragments for the gateway itself.
+    pub reassembly: Reassembler,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -120,6 +127,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
+            takes_chains: self.takes_chains,
+            reassembly: self.reassembly,
+            buffer: vec![0; local::LONGEST_FRAME],
+            identification: dpdk::tsc() as u32,
         };
         let mut entries = self.entries;
         let mut originated = self.originated;
@@ -149,6 +160,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 moved += engine.pass_on(source, &mut batch);
             }
             moved += engine.serve_waiting(begin);
+            if engine.reassembly.is_due(begin) {
+                moved += engine.expire_fragments(begin);
+            }
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
             tally.round(begin, now, received, moved);
@@ -184,6 +198,12 @@ struct Engine<F, A> {
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
     pool: Pool,
+    takes_chains: Vec<bool>,
+    reassembly: Reassembler,
+    /// For packets of several segments, where all of one is looked at.
+    buffer: Vec<u8>,
+    /// Of the last IPv6 packet that was sent in fragments.
+    identification: u32,
 }
 
 /// Packets that are with tools at a time, at most; room for them all when a tool goes.
@@ -193,13 +213,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before
     /// does not matter.
     #[inline]
-    fn burst(
-        &mut self,
-        ingress: u16,
-        batch: &mut MbufBatch<BURST>,
-        notes: &mut [Note; BURST],
-        now: u64,
-    ) {
+    fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
         let count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
@@ -211,6 +225,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        if segmented {
+            let packets = Chain::of(batch);
+            self.stages.run(ingress, &mut Burst { packets, notes });
+            return self.dispatch(ingress, batch, notes, now);
+        }
         let together = self.stages.run(
             ingress,
             &mut Burst {
@@ -219,7 +238,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             },
         );
         match together {
-            Some(egress) if !segmented && self.waiting.is_empty() => {
+            Some(egress) if self.waiting.is_empty() => {
                 self.transmit.append(egress, batch, bytes, &self.counters);
                 self.counters
                     .drop(ingress, DropReason::TxFull, batch.len() as u64);
@@ -230,9 +249,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     for (mbuf, note) in batch.iter().zip(&mut *notes) {
                         *note = Note::of(Disposition::Transmit(egress), mbuf.len());
                     }
-                }
-                if segmented {
-                    dispatch::refuse_segmented(batch, notes);
                 }
                 self.dispatch(ingress, batch, notes, now);
             }
@@ -268,6 +284,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         self.stop_tools();
+        self.stop_fragments();
         self.stop_waiting();
         for (exit, mbuf) in self.transmit.take_all() {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);

@@ -2,7 +2,7 @@
 //! says.
 
 use control::message::PuntClass;
-use dpdk::Mbuf;
+use dpdk::{Chain, Mbuf};
 use shm::attachment::Stage;
 use shm::{DropReason, InterfaceCounter};
 
@@ -125,7 +125,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Note::of(Disposition::Drop(DropReason::PuntInterface), mbuf.len())
             }
             // Asks no tool again: that is the mark against loops.
-            Stage::Input => self.stages.run_one(interface, mbuf.data_mut()),
+            Stage::Input => self.stages.run_one(interface, Chain::of_one(&mut mbuf)),
             Stage::Output => {
                 let refusal = self.stages.refusal(interface, mbuf.len());
                 let disposition = refusal.map_or(Disposition::Transmit(interface), Disposition::Drop);

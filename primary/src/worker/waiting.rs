@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use dpdk::{Mbuf, MbufBatch};
+use dpdk::{Chain, Mbuf, MbufBatch};
 use shm::records::ip_field;
 use shm::{DropReason, InterfaceCounter};
 
@@ -139,7 +139,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
                 continue;
             }
-            let note = self.stages.run_one(ingress, mbuf.data_mut());
+            let note = self.stages.run_one(ingress, Chain::of_one(&mut mbuf));
             if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
                 self.refuse(ingress, mbuf, reason, note.detail, now);
             }

@@ -3,6 +3,7 @@
 mod errors;
 mod ip4;
 mod ip6;
+mod long;
 mod usual;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
