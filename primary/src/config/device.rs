@@ -49,10 +49,9 @@ impl Device {
             // The kernel has blocks of a page, two frames each, and takes no part of one.
             return format!("{},framecnt={}", self.devargs, descriptors.next_multiple_of(2));
         }
-        // A frame to a block of whole pages.
-        let block = frame.next_multiple_of(4096);
+        // A frame to a block: the driver takes frames to follow each other without a gap.
         format!(
-            "{},framecnt={descriptors},framesz={frame},blocksz={block}",
+            "{},framecnt={descriptors},framesz={frame},blocksz={frame}",
             self.devargs
         )
     }
@@ -166,11 +165,17 @@ impl FromStr for Device {
 const AF_PACKET_FRAME: usize = 2048;
 
 /// Bytes of a frame in such a ring for packets of `mtu` bytes: what the kernel puts in front (packet(7), TPACKET_V2), Ethernet
-/// with two tags, the packet; in units of 16.
+/// with two tags, the packet; in whole pages where half of one is too short.
 fn af_packet_frame(mtu: u16) -> usize {
     const IN_FRONT: usize = 96;
     const LINK: usize = 14 + 2 * 4;
-    (IN_FRONT + LINK + usize::from(mtu)).next_multiple_of(16)
+    const PAGE: usize = 4096;
+    let frame = IN_FRONT + LINK + usize::from(mtu);
+    if frame <= AF_PACKET_FRAME {
+        AF_PACKET_FRAME
+    } else {
+        frame.next_multiple_of(PAGE)
+    }
 }
 
 /// Driver and number of a virtual device: `af_packet0` of `vdev:net_af_packet0,iface=wan0`.
@@ -310,9 +315,9 @@ mod tests {
         let device: Device = "net_af_packet0,iface=w".parse().unwrap();
         assert_eq!(
             device.devargs_with(1023, 9000),
-            "net_af_packet0,iface=w,framecnt=1023,framesz=9120,blocksz=12288"
+            "net_af_packet0,iface=w,framecnt=1023,framesz=12288,blocksz=12288"
         );
-        assert_eq!(device.buffer_for(9000), Some(9120));
+        assert_eq!(device.buffer_for(9000), Some(12288));
         let other: Device = "0000:01:00.0".parse().unwrap();
         assert_eq!(other.buffer_for(9000), None);
     }
