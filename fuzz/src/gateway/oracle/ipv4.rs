@@ -38,7 +38,10 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         let destination = Ipv4Addr::new(bytes[16], bytes[17], bytes[18], bytes[19]);
         match lookup(destination) {
             Some(Target::Local) => local(packet, bytes, header_len, &options),
-            target => routed(target, length, bytes[8], destination.into(), UNKNOWN4.into()),
+            target => {
+                let length = (length, bytes[6] & 0x40 == 0);
+                routed(target, length, bytes[8], destination.into(), UNKNOWN4.into())
+            }
         }
     });
     (expected, length)
@@ -121,8 +124,10 @@ fn options(mut options: &[u8]) -> Option<Options> {
 
 /// A packet for the gateway itself: RFC 1122 sections 3.2.2 and 3.3.
 fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize, options: &Options) -> Expected {
+    if u16_at(bytes, 6) & 0x3fff != 0 {
+        return Expected::Reassemble;
+    }
     let mut faults = Reasons::default();
-    faults.add_if(u16_at(bytes, 6) & 0x3fff != 0, DropReason::LocalFragment);
     faults.add_if(options.source_route, DropReason::Ip4SourceRoute);
     if let Some(dropped) = faults.found() {
         return dropped;
