@@ -43,6 +43,13 @@ impl Packet for Vec<u8> {
     }
 }
 
+impl<const N: usize> Packet for [u8; N] {
+    #[inline(always)]
+    fn first(&mut self) -> &mut [u8] {
+        self
+    }
+}
+
 impl Packet for [u8] {
     #[inline(always)]
     fn first(&mut self) -> &mut [u8] {
