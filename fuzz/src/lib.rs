@@ -60,6 +60,11 @@ pub const TARGETS: &[Target] = &[
         seeds: wire::icmp_error::seeds,
     },
     Target {
+        name: "reassembly",
+        body: wire::reassembly::body,
+        seeds: wire::reassembly::seeds,
+    },
+    Target {
         name: "stages",
         body: stages::body,
         seeds: stages::seeds,

@@ -56,7 +56,6 @@ const REASONS: &[DropReason] = &[
     DropReason::PartialChecksum,
     DropReason::NeighborFailed,
     DropReason::LocalUnhandled,
-    DropReason::LocalFragment,
     DropReason::IcmpMalformed,
 ];
 
@@ -169,6 +168,8 @@ fn packets_with_every_value_in_every_byte_of_their_headers_fare_as_they_may() {
 #[derive(Debug, Default)]
 struct Tally {
     forwarded: u64,
+    fragmented: u64,
+    reassembled: u64,
     replies: u64,
     control: u64,
     waits: u64,
@@ -182,6 +183,8 @@ impl Tally {
     fn add(&mut self, seen: Seen) {
         *match seen {
             Seen::Forwarded => &mut self.forwarded,
+            Seen::Fragmented => &mut self.fragmented,
+            Seen::Reassembled => &mut self.reassembled,
             Seen::EchoReply => &mut self.replies,
             Seen::Control => &mut self.control,
             Seen::Waits => &mut self.waits,
@@ -196,6 +199,8 @@ impl Tally {
     fn must_be_complete(&self) {
         for (what, count) in [
             ("forwarded", self.forwarded),
+            ("cut", self.fragmented),
+            ("kept for reassembly", self.reassembled),
             ("answered as echo", self.replies),
             ("given to the control thread", self.control),
             ("kept waiting", self.waits),

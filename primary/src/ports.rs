@@ -9,9 +9,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use dpdk::ring::{self, MbufProducer};
-use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxQueue};
+use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
-use crate::config::{BondMode, Config, Interface};
+use crate::config::{BondMode, Config, Device, Interface};
 use crate::worker::{Entry, Exit, Originated};
 
 /// Packets that a ring between two threads holds.
@@ -46,6 +46,13 @@ impl OpenPort {
         self.tx_queues.len()
     }
 
+    /// Whether it sends packets of several segments: a driver that copies what it sends does so without saying it. A bond
+    /// cannot say it before it has its members, so it does not.
+    pub fn takes_chains(&self) -> bool {
+        self.info.tx_offloads.contains(TxOffloads::MULTI_SEGMENT)
+            || matches!(self.info.driver.as_str(), "net_pcap" | "net_null")
+    }
+
     /// Whether a kernel interface feeds it: packets may come with work left to hardware that is not there.
     pub fn is_kernel_device(&self) -> bool {
         self.drivers
@@ -66,6 +73,15 @@ impl KernelMtu {
         let file = Path::new("/sys/class/net").join(interface).join("mtu");
         let mtu = fs::read_to_string(&file).ok()?;
         Some(Self { file, mtu })
+    }
+
+    /// Gives the interface another, unless it has it: not every driver does.
+    fn change(&self, mtu: u16) -> std::io::Result<()> {
+        let now = fs::read_to_string(&self.file)?;
+        if now.trim().parse() == Ok(mtu) {
+            return Ok(());
+        }
+        fs::write(&self.file, mtu.to_string())
     }
 }
 
@@ -91,6 +107,18 @@ pub enum PortsError {
         /// What DPDK said.
         source: PortError,
     },
+    /// The kernel's interface does not take the MTU.
+    #[error(
+        "interface '{interface}': the kernel refuses its MTU of {mtu}: {source}; lower mtu, or raise what the link takes"
+    )]
+    Mtu {
+        /// Name of the interface.
+        interface: String,
+        /// As configured.
+        mtu: u16,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
     /// A ring between two threads.
     #[error("cannot make the ring '{name}': {source}; raise [eal] memory_mb")]
     Ring {
@@ -108,13 +136,14 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         device: interface.device.devargs().to_owned(),
         source,
     };
-    let kernel_mtu = interface.kernel_interfaces().filter_map(KernelMtu::of).collect();
-    let mut devargs = interface.device.devargs_with(interface.rx_descriptors);
+    let kernel_mtu: Vec<_> = interface.kernel_interfaces().filter_map(KernelMtu::of).collect();
+    let devargs_of = |device: &Device| device.devargs_with(interface.rx_descriptors, interface.mtu);
+    let mut devargs = devargs_of(&interface.device);
     let mut members = Vec::new();
     if let Some(bond) = &interface.bond {
         devargs += &format!(",mode={}", bond.mode as u8);
         for member in &bond.members {
-            let port = Port::probe(eal, &member.devargs_with(interface.rx_descriptors)).map_err(failed)?;
+            let port = Port::probe(eal, &devargs_of(member)).map_err(failed)?;
             devargs += &format!(",{}={}", member_key(&eal.version()), port.name());
             members.push(port);
         }
@@ -123,10 +152,12 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     let info = port.info().map_err(failed)?;
     let (mut rx_queues, mut tx_queues) = (info.max_rx_queues.min(workers), info.max_tx_queues.min(workers));
     let mut drivers = Vec::new();
+    let mut max_mtu = info.max_mtu;
     for member in &members {
         let info = member.info().map_err(failed)?;
         rx_queues = rx_queues.min(info.max_rx_queues);
         tx_queues = tx_queues.min(info.max_tx_queues);
+        max_mtu = max_mtu.min(info.max_mtu);
         drivers.push(info.driver);
     }
     if members.is_empty() {
@@ -137,10 +168,22 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         tx_queues,
         rx_descriptors: interface.rx_descriptors,
         tx_descriptors: interface.tx_descriptors,
-        mtu: interface.mtu,
+        mtu: if interface.devices().any(Device::is_af_packet) {
+            // The driver says that it takes no longer frames; how long they may be is what its ring was laid out for.
+            interface.mtu.min(max_mtu)
+        } else {
+            interface.mtu
+        },
         ..PortConfig::default()
     };
     let started = port.configure(&config, pool).map_err(failed)?;
+    for kernel in &kernel_mtu {
+        kernel.change(interface.mtu).map_err(|source| PortsError::Mtu {
+            interface: interface.name.clone(),
+            mtu: interface.mtu,
+            source,
+        })?;
+    }
     // Neighbours ask for IPv6 addresses by groups.
     started.port.set_all_multicast(true).map_err(failed)?;
     if interface.bond.is_some() {

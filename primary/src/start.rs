@@ -10,6 +10,7 @@ use control::message::CaptureInterface;
 use control::server::Server;
 use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, PortId, ShutdownError, ring};
 use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
+use reassembly::Reassembler;
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 use zerocopy::FromZeros;
@@ -213,6 +214,7 @@ fn forward(
     let mut tables = Tables::new(fibs, adjacencies, &region, limits)?;
 
     let mut interface_of_port = Vec::new();
+    let takes_chains: Vec<_> = open_ports.iter().map(OpenPort::takes_chains).collect();
     let port_ids: Vec<_> = open_ports.iter().map(|port| port.port.id()).collect();
     let mut views = Vec::new();
     let mut states = Vec::new();
@@ -354,6 +356,8 @@ fn forward(
             consumers,
             ports: port_ids.clone(),
             pool: pool.clone(),
+            takes_chains: takes_chains.clone(),
+            reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }
 

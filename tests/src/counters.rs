@@ -28,12 +28,18 @@ pub struct InterfaceCounters {
     pub icmp_errors: u64,
     /// ICMP errors that it did not send, as there were too many.
     pub icmp_errors_policed: u64,
-    /// Packets that wait for a neighbour.
+    /// Packets that wait for a neighbour, and fragments that wait for others.
     pub waiting: u64,
     /// Received packets that went on to a sub-interface.
     pub to_sub_interfaces: u64,
     /// Packets to send that came from a sub-interface.
     pub from_sub_interfaces: u64,
+    /// Packets cut into fragments.
+    pub fragmented: u64,
+    /// The fragments made of them.
+    pub fragments: u64,
+    /// Packets put together from fragments.
+    pub reassembled: u64,
     /// Dropped packets by reason.
     pub drops: BTreeMap<String, u64>,
 }
@@ -131,8 +137,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"[
-      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"to_sub_interfaces":0,"from_sub_interfaces":0,"drops":{"no_route":4,"blackhole":0}},
-      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"to_sub_interfaces":0,"from_sub_interfaces":0,"drops":{"no_route":0}}
+      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"to_sub_interfaces":0,"from_sub_interfaces":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":4,"blackhole":0}},
+      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"to_sub_interfaces":0,"from_sub_interfaces":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":0}}
     ]"#;
 
     #[test]

@@ -8,7 +8,9 @@
 use std::time::Duration;
 
 use serde_json::Value;
-use tests::{Family, Namespace, Primary, PrimaryBuilder, Privilege, TwoHosts, both_families, wait_until};
+use tests::{
+    Family, Listener, Namespace, Primary, PrimaryBuilder, Privilege, TwoHosts, both_families, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 /// The taps of ports a0 and b0.
@@ -17,6 +19,7 @@ const TAPS: [&str; 2] = ["k-a0", "k-b0"];
 both_families! {
     tcp_to_the_gateway_ends_at_the_kernel,
     nobody_listens_and_the_kernel_says_so,
+    fragments_come_to_the_kernel_as_one_packet,
     the_kernel_finds_its_neighbours_by_itself,
     pings_and_questions_are_answered_once_and_by_the_gateway,
 }
@@ -236,6 +239,28 @@ fn nobody_listens_and_the_kernel_says_so(family: Family) {
     let counters = primary.counters_at_rest().unwrap();
     assert_eq!(counters.sum(|interface| interface.icmp_errors), 0, "{counters:?}");
     counters.assert_balanced();
+}
+
+fn fragments_come_to_the_kernel_as_one_packet(family: Family) {
+    let hosts = hosts();
+    let primary = with_taps(&hosts).start().unwrap();
+    let mut tap = Listener::start(&hosts.gateway, TAPS[0]).unwrap();
+    let script = "import socket, sys\n\
+                  to = socket.getaddrinfo(sys.argv[1], 9, type=socket.SOCK_DGRAM)[0]\n\
+                  socket.socket(to[0], socket.SOCK_DGRAM).sendto(b'x' * 5000, to[4])";
+    let words = ["python3", "-c", script, family.gateway_a()];
+    let sent = hosts.host_a.run_within(LIMIT, "sends UDP", &words).unwrap();
+    sent.success().unwrap();
+    let headers = 14 + family.choose(20, 40) + 8;
+    tap.wait_for("the whole packet", LIMIT, |frame| {
+        frame.len() == headers + 5000 && frame.ends_with(&[b'x'; 5000])
+    })
+    .unwrap();
+    let counters = primary.counters_at_rest().unwrap();
+    counters.assert_balanced();
+    assert_eq!(counters.sum(|interface| interface.reassembled), 1);
+    assert_eq!(counters.dropped("local_unhandled"), 0, "{counters:?}");
+    assert_eq!(counters.sum(|interface| interface.icmp_errors), 0);
 }
 
 fn the_kernel_finds_its_neighbours_by_itself(family: Family) {

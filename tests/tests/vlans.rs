@@ -349,6 +349,18 @@ fn hosts_reach_each_other_over_a_trunk_of_two_gateways() {
             assert_eq!((pings.sent, pings.answered), (20, 20), "{address}, {size} bytes");
         }
     }
+    // Put together by the far gateway, which answers in fragments, with the tags of the VLAN. Those of IPv4 were cut smaller on
+    // their way; the sender of IPv6 is told once.
+    for (address, told) in [("10.0.4.2", 0), ("2001:db8:6::2", 1)] {
+        let words = ["-c", "20", "-i", "0.02", "-s", "4000", "-W", "2"];
+        let pings = sites[0].0.ping(address, &words, LIMIT).unwrap();
+        assert!(pings.answered >= pings.sent - told, "{address}: {pings:?}");
+    }
+    for (name, most) in [("four", 20), ("six", 19)] {
+        let counters = sites[1].1.counters_at_rest().unwrap();
+        assert!(counters.of(name).unwrap().reassembled >= most, "{counters:?}");
+        assert!(counters.of(name).unwrap().fragmented >= most, "{counters:?}");
+    }
     for (_, primary) in &sites {
         let counters = primary.counters_at_rest().unwrap();
         counters.assert_balanced();

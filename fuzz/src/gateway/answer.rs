@@ -86,7 +86,6 @@ impl About<'_> {
             return Due::Never;
         }
         match self.reason {
-            DropReason::TooBig if packet[6] & 0x40 == 0 => Due::Never,
             DropReason::LocalUnhandled if matches!(packet[9], 1 | 6) => Due::Never,
             DropReason::NoRoute
             | DropReason::NeighborFailed

@@ -16,6 +16,10 @@ use super::topology::{INTERFACES, neighbor};
 pub enum Seen {
     /// It left by another interface, or the same.
     Forwarded,
+    /// It leaves so in fragments.
+    Fragmented,
+    /// It is a fragment that waits for the others.
+    Reassembled,
     /// It went back as an echo reply.
     EchoReply,
     /// It was dropped for this reason, and no other would have been right.
@@ -50,7 +54,11 @@ pub(super) fn check(
             hex(original)
         )
     };
-    if !matches!(note.disposition, Disposition::Transmit(_)) && original != after {
+    let leaves = matches!(
+        note.disposition,
+        Disposition::Transmit(_) | Disposition::Fragment(_)
+    );
+    if !leaves && original != after {
         fails("a packet that does not leave was changed");
     }
     match (note.disposition, opinion.expected) {
@@ -81,6 +89,14 @@ pub(super) fn check(
             }
             Seen::Forwarded
         }
+        (Disposition::Fragment(interface), Expected::Fragment(expected)) if interface == expected => {
+            let mtu = INTERFACES[usize::from(interface)].mtu;
+            if note.detail != mtu || !is_forwarded(original, after, note, interface, opinion) {
+                fails(&format!("to be cut wrongly, as\n{}", hex(after)));
+            }
+            Seen::Fragmented
+        }
+        (Disposition::Reassemble, Expected::Reassemble) => Seen::Reassembled,
         (Disposition::Transmit(interface), Expected::EchoReply) if interface == ingress => {
             let right = if opinion.six { is_reply6 } else { is_reply4 };
             if !note.echo_reply || note.trim != 0 || !right(original, after, note, ingress, opinion) {

@@ -4,6 +4,7 @@ pub mod icmp_error;
 pub mod ipv4;
 pub mod ipv6;
 pub mod link;
+pub mod reassembly;
 
 /// Two bytes, the most significant first.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

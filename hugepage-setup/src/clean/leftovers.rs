@@ -166,6 +166,7 @@ mod tests {
             routes4: 1,
             routes6: 1,
             neighbors: 1,
+            next_hops: 1,
             workers: 1,
             pools: 1,
         };

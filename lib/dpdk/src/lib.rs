@@ -40,7 +40,7 @@ pub use errno::{Errno, ErrorLines};
 pub use handles::{HandleKind, InUse, PoolInUse};
 pub use huge_slice::{AtomicCell, HugeSlice, HugeSliceError};
 pub use lcore::{LaunchError, LcoreHandle, LcoreId};
-pub use mbuf::{ChecksumStatus, Mbuf, MbufError, OffloadFlags};
+pub use mbuf::{Chain, ChecksumStatus, Mbuf, MbufError, OffloadFlags};
 pub use numa::NumaNode;
 pub use pool::{Pool, PoolError};
 pub use port::{

@@ -3,7 +3,7 @@
 
 mod runtime_directory;
 
-use dpdk::{Eal, Mbuf, MbufBatch, MbufError, NumaNode, OffloadFlags, Pool, PoolError};
+use dpdk::{Chain, Eal, Mbuf, MbufBatch, MbufError, NumaNode, OffloadFlags, Pool, PoolError};
 
 const ROOM: u16 = 256;
 
@@ -46,6 +46,8 @@ fn packets_are_changed_within_bounds_and_freed_once() {
     bytes_come_and_go_at_both_ends(&pool);
     what_does_not_fit_changes_nothing(&pool);
     an_empty_pool_gives_none(&pool);
+    a_long_packet_lies_in_several_segments(&pool);
+    a_packet_that_the_pool_cannot_hold_is_refused(&pool);
     packets_are_allocated_in_bulk_or_not_at_all(&pool);
     a_batch_keeps_its_order(&pool);
     a_batch_is_split_and_joined(&pool);
@@ -72,6 +74,43 @@ fn a_fresh_packet_is_empty_and_of_no_port(pool: &Pool) {
         (mbuf.offload_flags(), mbuf.vlan_tci()),
         (OffloadFlags::empty(), None)
     );
+    drop(mbuf);
+    assert_eq!(pool.in_use(), 0);
+}
+
+fn a_long_packet_lies_in_several_segments(pool: &Pool) {
+    let bytes: Vec<u8> = (0..1000).map(|at| (at % 251) as u8).collect();
+    let mut mbuf = pool.alloc().unwrap();
+    mbuf.append(&bytes[..10]).unwrap();
+    mbuf.extend(pool, &bytes[10..]).unwrap();
+    assert_eq!((mbuf.len(), usize::from(mbuf.segment_count())), (1000, 4));
+    assert_eq!(pool.in_use(), 4);
+    assert_eq!(mbuf.segments().collect::<Vec<_>>().concat(), bytes);
+    let mut copy = [0; 2000];
+    assert_eq!(mbuf.copy_to(&mut copy), 1000);
+    assert_eq!(copy[..1000], bytes);
+    assert_eq!(mbuf.copy_to(&mut copy[..300]), 300);
+    let other: Vec<u8> = bytes.iter().rev().copied().collect();
+    mbuf.overwrite(&other);
+    assert_eq!(mbuf.segments().collect::<Vec<_>>().concat(), other);
+
+    let mut batch = MbufBatch::<4>::new();
+    batch.push(mbuf).unwrap();
+    batch.push(packet(pool, b"short")).unwrap();
+    let chains = Chain::of(&mut batch);
+    let lengths: Vec<_> = chains
+        .iter_mut()
+        .map(|chain| (chain.first_mut().len(), chain.behind()))
+        .collect();
+    let first = usize::from(ROOM);
+    assert_eq!(lengths, [(first, 1000 - first), (5, 0)]);
+    batch.clear();
+    assert_eq!(pool.in_use(), 0);
+}
+
+fn a_packet_that_the_pool_cannot_hold_is_refused(pool: &Pool) {
+    let mut mbuf = pool.alloc().unwrap();
+    assert!(mbuf.extend(pool, &[1; 60_000]).is_err());
     drop(mbuf);
     assert_eq!(pool.in_use(), 0);
 }

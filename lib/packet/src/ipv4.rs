@@ -56,13 +56,19 @@ impl<'a> Ipv4<'a> {
     /// Checks the packet at the start of `bytes`. What follows its total length (Ethernet padding) is not part of it.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Ipv4<'a>, Ipv4Error> {
+        Ipv4::parse_start(bytes, 0)
+    }
+
+    /// As [`Ipv4::parse`] where only the start of the packet is in `bytes`, its header and options at least, and `behind`
+    /// bytes are elsewhere: the payload is what there is of it.
+    #[inline(always)]
+    pub fn parse_start(bytes: &'a [u8], behind: usize) -> Result<Ipv4<'a>, Ipv4Error> {
         let header = bytes.first_chunk::<HEADER_LEN>().ok_or(Ipv4Error::Truncated)?;
         // Version 4 and no options, as almost always.
         if header[0] != 0x45 {
-            return Ipv4::parse_with_options(bytes, header);
+            return Ipv4::parse_with_options(bytes, header, behind);
         }
-        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let packet = bytes.get(..total_len).ok_or(Ipv4Error::TotalLength)?;
+        let packet = start_of(bytes, header, behind).ok_or(Ipv4Error::TotalLength)?;
         let payload = packet.get(HEADER_LEN..).ok_or(Ipv4Error::TotalLength)?;
         if !Sum::ZERO.ipv4_header(header).is_valid() {
             return Err(Ipv4Error::Checksum);
@@ -77,7 +83,11 @@ impl<'a> Ipv4<'a> {
 
     /// The rest of `parse` for a header that is longer, or wrong.
     #[cold]
-    fn parse_with_options(bytes: &'a [u8], header: &'a [u8; HEADER_LEN]) -> Result<Ipv4<'a>, Ipv4Error> {
+    fn parse_with_options(
+        bytes: &'a [u8],
+        header: &'a [u8; HEADER_LEN],
+        behind: usize,
+    ) -> Result<Ipv4<'a>, Ipv4Error> {
         if header[0] >> 4 != 4 {
             return Err(Ipv4Error::Version);
         }
@@ -85,8 +95,7 @@ impl<'a> Ipv4<'a> {
         if header_len < HEADER_LEN {
             return Err(Ipv4Error::HeaderLength);
         }
-        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
-        let packet = bytes.get(..total_len).ok_or(Ipv4Error::TotalLength)?;
+        let packet = start_of(bytes, header, behind).ok_or(Ipv4Error::TotalLength)?;
         let (whole_header, payload) = packet
             .split_at_checked(header_len)
             .ok_or(Ipv4Error::TotalLength)?;
@@ -202,6 +211,18 @@ impl<'a> Ipv4<'a> {
     }
 }
 
+/// What `bytes` have of the packet whose header this is, unless it is longer than they and `behind` more.
+#[inline(always)]
+fn start_of<'a>(bytes: &'a [u8], header: &[u8; HEADER_LEN], behind: usize) -> Option<&'a [u8]> {
+    let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+    if behind == 0 {
+        bytes.get(..total_len)
+    } else {
+        let all = total_len <= bytes.len().saturating_add(behind);
+        bytes.get(..total_len.min(bytes.len())).filter(|_| all)
+    }
+}
+
 /// An IPv4 header without options, to be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ipv4Header {
@@ -249,6 +270,15 @@ impl Ipv4Header {
         fill_checksum(out);
         Ok(HEADER_LEN)
     }
+}
+
+/// Makes the header of a first fragment, options included, that of the whole packet of `total_len` bytes (RFC 791 §3.2).
+pub fn make_whole(header: &mut [u8], total_len: u16) {
+    if let Some([_, _, len0, len1, _, _, flags, offset, ..]) = header.first_chunk_mut::<HEADER_LEN>() {
+        [*len0, *len1] = total_len.to_be_bytes();
+        [*flags, *offset] = [0, 0];
+    }
+    fill_checksum(header);
 }
 
 /// Computes the checksum of `header`, options included, and puts it in its place.

@@ -22,6 +22,7 @@ pub mod builder;
 pub mod checksum;
 pub mod ethernet;
 pub mod extension;
+pub mod fragment;
 pub mod icmp_error;
 pub mod icmpv4;
 pub mod icmpv6;

@@ -55,10 +55,10 @@ counter_enum! {
         /// Their bytes, from the Ethernet destination on, without FCS.
         TxBytes => "tx_bytes",
         /// Received packets handed to the control thread or to the kernel, which is their end: ARP, neighbour discovery, and
-        /// what goes to the tap.
+        /// what goes to the tap. And fragments that were put together: the packet made of them is an originated one.
         Delivered => "delivered",
-        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors, those of
-        /// tools, and those of the kernel behind the tap.
+        /// Packets that the gateway made itself and sent to this interface: ARP, neighbour discovery, ICMP errors,
+        /// fragments, those of tools, and those of the kernel behind the tap.
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
@@ -66,7 +66,8 @@ counter_enum! {
         IcmpErrors => "icmp_errors",
         /// Errors that would have been made, had there not been so many: RFC 1812 section 4.3.2.8, RFC 4443 section 2.4 (f).
         IcmpErrorsPoliced => "icmp_errors_policed",
-        /// Packets waiting for a neighbour's answer or with a tool now: goes up and down. Counted where they came in.
+        /// Packets waiting for a neighbour's answer, fragments waiting for the others, packets with a tool now: goes up and down.
+        /// Counted where they came in.
         Waiting => "waiting",
         /// Received packets that belong to a sub-interface made on this one, where they count as received as well.
         ToSubInterfaces => "to_sub_interfaces",
@@ -81,6 +82,13 @@ counter_enum! {
         TapRxPackets => "tap_rx_packets",
         /// Packets of the kernel that came by the interface's tap, to leave by the port; among the originated.
         TapTxPackets => "tap_tx_packets",
+        /// Packets that were too long for this interface and were cut into fragments.
+        Fragmented => "fragmented",
+        /// Fragments made of them, here; all but one of each packet are among the originated.
+        Fragments => "fragments",
+        /// Packets for the gateway itself that were put together from fragments; among the originated, as their fragments are
+        /// among the delivered.
+        Reassembled => "reassembled",
     }
 }
 
@@ -102,7 +110,7 @@ counter_enum! {
         UnknownEthertype => "unknown_ethertype",
         /// The interface was set down.
         InterfaceDown => "interface_down",
-        /// More than one segment, where the packet must lie in one.
+        /// In several segments, and the port that it should leave by sends packets of one only, longer than our buffers.
         Segmented => "segmented",
         /// Not an ARP packet for IPv4 over Ethernet, or one that contradicts itself.
         ArpMalformed => "arp_malformed",
@@ -190,7 +198,7 @@ counter_enum! {
         NeighborQueueFull => "neighbor_queue_full",
         /// For an address of the gateway, and nothing there takes it.
         LocalUnhandled => "local_unhandled",
-        /// A fragment for an address of the gateway.
+        /// A packet for an address of the gateway that is a fragment still after its fragments were put together.
         LocalFragment => "local_fragment",
         /// ICMP for an address of the gateway that is malformed or has a wrong checksum.
         IcmpMalformed => "icmp_malformed",
@@ -212,6 +220,16 @@ counter_enum! {
         KernelRingFull => "kernel_ring_full",
         /// The kernel did not take it from the tap, as when the tap is down.
         KernelRefused => "kernel_refused",
+        /// A fragment for the gateway itself that leaves a gap behind it, or reaches beyond the longest packet.
+        FragmentMalformed => "fragment_malformed",
+        /// A fragment for the gateway itself that was there already.
+        FragmentCopy => "fragment_copy",
+        /// Fragments for the gateway itself that overlap, or contradict each other: all of that packet; RFC 5722.
+        ReassemblyOverlap => "reassembly_overlap",
+        /// Fragments for the gateway itself that had to make room for those of a later packet.
+        ReassemblyFull => "reassembly_full",
+        /// Fragments for the gateway itself whose others did not come in time.
+        ReassemblyTimeout => "reassembly_timeout",
     }
 }
 

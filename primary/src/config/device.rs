@@ -40,17 +40,38 @@ impl Device {
         head(&self.devargs)
     }
 
-    /// What DPDK is asked to probe, with rings of `descriptors` frames where the driver learns that by its devargs only:
-    /// net_af_packet does, and would have 512. Devargs that lay out the ring themselves stay as they are.
-    pub fn devargs_with(&self, descriptors: u16) -> String {
+    /// What DPDK is asked to probe, with rings of `descriptors` frames for packets of `mtu` bytes where the driver learns that
+    /// by its devargs only: net_af_packet does, and would have 512 of 2 KB. Devargs that lay out the ring themselves stay as
+    /// they are.
+    pub fn devargs_with(&self, descriptors: u16, mtu: u16) -> String {
         let ring = ["framecnt", "framesz", "blocksz"];
         let laid_out = ring.iter().any(|key| self.option(key).is_some());
-        let af_packet = virtual_device(&self.devargs).is_some_and(|device| is_driver(device, "af_packet"));
-        if laid_out || !af_packet {
+        if laid_out || !self.is_af_packet() {
             return self.devargs.clone();
         }
-        // The kernel has blocks of a page, two frames each, and takes no part of one.
-        format!("{},framecnt={}", self.devargs, descriptors.next_multiple_of(2))
+        let frame = af_packet_frame(mtu);
+        if frame <= AF_PACKET_FRAME {
+            // The kernel has blocks of a page, two frames each, and takes no part of one.
+            return format!("{},framecnt={}", self.devargs, descriptors.next_multiple_of(2));
+        }
+        // A frame to a block: the driver takes frames to follow each other without a gap.
+        format!(
+            "{},framecnt={descriptors},framesz={frame},blocksz={frame}",
+            self.devargs
+        )
+    }
+
+    /// Whether the driver is net_af_packet, which takes a frame into one buffer, however long it is.
+    pub fn is_af_packet(&self) -> bool {
+        virtual_device(&self.devargs).is_some_and(|device| is_driver(device, "af_packet"))
+    }
+
+    /// Bytes of a buffer for frames of an interface with this MTU that must lie in one; `None` for drivers that use as many as
+    /// it takes.
+    pub fn buffer_for(&self, mtu: u16) -> Option<usize> {
+        let asked = self.option("framesz").and_then(|size| size.parse().ok());
+        let frame = asked.unwrap_or(af_packet_frame(mtu));
+        self.is_af_packet().then_some(frame)
     }
 
     /// The value of an option: of `net_memif0,id=1` the option `id` is `1`.
@@ -142,6 +163,23 @@ impl FromStr for Device {
             pci,
             kernel_interface,
         })
+    }
+}
+
+/// Bytes of a frame in the ring of net_af_packet that has none laid out for it.
+const AF_PACKET_FRAME: usize = 2048;
+
+/// Bytes of a frame in such a ring for packets of `mtu` bytes: what the kernel puts in front (packet(7), TPACKET_V2), Ethernet
+/// with two tags, the packet; in whole pages where half of one is too short.
+fn af_packet_frame(mtu: u16) -> usize {
+    const IN_FRONT: usize = 96;
+    const LINK: usize = 14 + 2 * 4;
+    const PAGE: usize = 4096;
+    let frame = IN_FRONT + LINK + usize::from(mtu);
+    if frame <= AF_PACKET_FRAME {
+        AF_PACKET_FRAME
+    } else {
+        frame.next_multiple_of(PAGE)
     }
 }
 
@@ -270,11 +308,23 @@ mod tests {
             ("0000:01:00.0", "0000:01:00.0"),
         ] {
             assert_eq!(
-                text.parse::<Device>().unwrap().devargs_with(1023),
+                text.parse::<Device>().unwrap().devargs_with(1023, 1500),
                 probed,
                 "{text}"
             );
         }
+    }
+
+    #[test]
+    fn a_packet_socket_for_long_packets_has_frames_that_hold_them() {
+        let device: Device = "net_af_packet0,iface=w".parse().unwrap();
+        assert_eq!(
+            device.devargs_with(1023, 9000),
+            "net_af_packet0,iface=w,framecnt=1023,framesz=12288,blocksz=12288"
+        );
+        assert_eq!(device.buffer_for(9000), Some(12288));
+        let other: Device = "0000:01:00.0".parse().unwrap();
+        assert_eq!(other.buffer_for(9000), None);
     }
 
     #[test]

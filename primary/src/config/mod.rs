@@ -136,6 +136,8 @@ pub struct Limits {
     pub sub_interfaces: u32,
     /// Groups of next hops that routes share.
     pub groups: u32,
+    /// Packets for the gateway itself that each worker puts together from fragments at a time, in 68 KB of ordinary memory each.
+    pub reassemblies: u32,
 }
 
 impl Limits {
@@ -150,6 +152,7 @@ impl Limits {
     const MAX_SUB_INTERFACES: u32 = 4000;
     /// Unless `groups` says otherwise.
     pub const DEFAULT_GROUPS: u32 = 256;
+    const DEFAULT_REASSEMBLIES: u32 = 64;
 
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {

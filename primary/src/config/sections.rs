@@ -125,6 +125,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         groups: section
             .integer("groups", 1..=1_000_000)
             .map_or(Limits::DEFAULT_GROUPS, |at| at.value),
+        reassemblies: section
+            .integer("reassemblies", 1..=4096)
+            .map_or(Limits::DEFAULT_REASSEMBLIES, |at| at.value),
     };
     section.finish();
     limits

@@ -101,7 +101,11 @@ impl TapEnd {
             };
             let mut one = MbufBatch::<1>::new();
             // The tap has the MTU of the port, which has buffers for it.
-            if mbuf.append(buffer.get(..length).unwrap_or_default()).is_ok() && one.push(mbuf).is_ok() {
+            if mbuf
+                .extend(pool, buffer.get(..length).unwrap_or_default())
+                .is_ok()
+                && one.push(mbuf).is_ok()
+            {
                 self.to_port.enqueue(&mut one);
             }
         }

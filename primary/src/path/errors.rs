@@ -57,6 +57,8 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::Ip6RoutingHeader
             | DropReason::Unreachable
             | DropReason::Prohibited
+            | DropReason::FragmentMalformed
+            | DropReason::ReassemblyTimeout
     )
 }
 
@@ -68,6 +70,8 @@ fn was_for_us(reason: DropReason) -> bool {
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
             | DropReason::Ip6RoutingHeader
+            | DropReason::FragmentMalformed
+            | DropReason::ReassemblyTimeout
     )
 }
 
@@ -147,6 +151,7 @@ fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4
         DropReason::NeighborFailed | DropReason::Unreachable => Icmpv4Problem::HostUnreachable,
         DropReason::Prohibited => Icmpv4Problem::CommunicationProhibited,
         DropReason::TtlExpired => Icmpv4Problem::TimeExceeded,
+        DropReason::ReassemblyTimeout => Icmpv4Problem::ReassemblyTimeExceeded,
         DropReason::TooBig if packet.dont_fragment() => Icmpv4Problem::FragmentationNeeded { mtu: detail },
         DropReason::Ip4Options => Icmpv4Problem::ParameterProblem {
             pointer: u8::try_from(detail).ok()?,
@@ -173,13 +178,16 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
         DropReason::Prohibited => Icmpv6Problem::AdministrativelyProhibited,
         DropReason::NeighborFailed => Icmpv6Problem::AddressUnreachable,
         DropReason::TtlExpired => Icmpv6Problem::HopLimitExceeded,
+        DropReason::ReassemblyTimeout => Icmpv6Problem::ReassemblyTimeExceeded,
         DropReason::TooBig => Icmpv6Problem::PacketTooBig {
             mtu: u32::from(detail),
         },
         DropReason::Ip6Scope => Icmpv6Problem::BeyondScope,
         DropReason::Ip6Option => return parameter(icmpv6::UNRECOGNIZED_OPTION),
         DropReason::Ip6ExtensionHeader => return parameter(icmpv6::UNRECOGNIZED_NEXT_HEADER),
-        DropReason::Ip6RoutingHeader => return parameter(icmpv6::ERRONEOUS_HEADER_FIELD),
+        DropReason::Ip6RoutingHeader | DropReason::FragmentMalformed => {
+            return parameter(icmpv6::ERRONEOUS_HEADER_FIELD);
+        }
         DropReason::LocalUnhandled => {
             let udp = extension::upper_layer(packet).is_ok_and(|upper| upper.protocol == Protocol::UDP);
             if udp {

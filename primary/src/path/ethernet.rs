@@ -39,11 +39,11 @@ pub(super) fn run<'a>(
     interfaces: &'a Interfaces,
     interface: &'a InterfaceView,
     ingress: u16,
-    packet: &[u8],
+    (packet, behind): (&[u8], usize),
     note: &mut Note,
 ) -> Option<&'a InterfaceView> {
     *note = Note {
-        length: packet.len() as u16,
+        length: (packet.len() + behind) as u16,
         ..Note::NEW
     };
     match classify(interfaces, interface, ingress, packet, note) {

@@ -6,7 +6,7 @@ use packet::transport::checksum_is_partial;
 use shm::DropReason;
 
 use super::punt::Punts;
-use super::{InterfaceView, Note, ip4_options};
+use super::{InterfaceView, LONGEST_BEHIND, Note, ip4_options};
 
 /// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here or a tool
 /// is asked about it.
@@ -14,16 +14,16 @@ use super::{InterfaceView, Note, ip4_options};
 pub(super) fn run(
     interface: &InterfaceView,
     punts: &Punts,
-    packet: &[u8],
+    (packet, behind): (&[u8], usize),
     network: usize,
     note: &mut Note,
 ) -> Option<u32> {
     let packet = packet.get(network..).unwrap_or_default();
-    match check(interface, packet, note) {
+    match check(interface, packet, behind, note) {
         Ok((destination, length)) => {
             note.length = network as u16 + length;
             let has_options = packet.first() != Some(&0x45);
-            if has_options && !ip4_options::run(punts, packet, note) {
+            if has_options && !ip4_options::run(punts, (packet, behind), note) {
                 return None;
             }
             Some(destination)
@@ -37,12 +37,20 @@ pub(super) fn run(
 
 /// The destination and the total length, or why the packet goes no further.
 #[inline(always)]
-fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, u16), DropReason> {
+fn check(
+    interface: &InterfaceView,
+    packet: &[u8],
+    behind: usize,
+    note: &Note,
+) -> Result<(u32, u16), DropReason> {
+    if behind > LONGEST_BEHIND {
+        return Err(DropReason::Oversize);
+    }
     if interface.kernel_device && claimed_length(packet) > interface.mtu {
         // Segmentation was left to hardware. Such a packet may be cut short as well, so this comes first.
         return Err(DropReason::Oversize);
     }
-    let header = Ipv4::parse(packet).map_err(|error| match error {
+    let header = Ipv4::parse_start(packet, behind).map_err(|error| match error {
         Ipv4Error::Truncated => DropReason::Ip4Truncated,
         Ipv4Error::Version => DropReason::Ip4Version,
         Ipv4Error::HeaderLength => DropReason::Ip4HeaderLength,
@@ -57,7 +65,7 @@ fn check(interface: &InterfaceView, packet: &[u8], note: &Note) -> Result<(u32, 
     if note.group_frame {
         return Err(DropReason::Ip4LinkBroadcast);
     }
-    if interface.kernel_device && checksum_is_partial(&header) {
+    if interface.kernel_device && behind == 0 && checksum_is_partial(&header) {
         return Err(DropReason::PartialChecksum);
     }
     Ok((destination, header.total_len()))

@@ -30,8 +30,8 @@ struct Found {
 
 /// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
 #[cold]
-pub(super) fn run(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
-    match scan(packet) {
+pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
+    match scan(packet, behind) {
         Err(pointer) => {
             note.detail = pointer;
             note.drop(DropReason::Ip4Options);
@@ -47,12 +47,12 @@ pub(super) fn run(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
 /// Whether a packet that has arrived says that it is to go on elsewhere.
 #[cold]
 pub(super) fn has_further_stations(packet: &[u8]) -> bool {
-    scan(packet).is_ok_and(|found| found.source_route)
+    scan(packet, 0).is_ok_and(|found| found.source_route)
 }
 
-fn scan(packet: &[u8]) -> Result<Found, u16> {
+fn scan(packet: &[u8], behind: usize) -> Result<Found, u16> {
     // ip4_input has checked the header.
-    let options = Ipv4::parse(packet).map_or(&[][..], |header| header.options());
+    let options = Ipv4::parse_start(packet, behind).map_or(&[][..], |header| header.options());
     walk(options).map_err(|offset| (ipv4::HEADER_LEN + offset) as u16)
 }
 

@@ -11,7 +11,7 @@
 use std::net::Ipv4Addr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use packet::{Ipv4, ipv4};
+use packet::ipv4;
 
 pub(super) const RECORD_ROUTE: u8 = 7;
 pub(super) const TIMESTAMP: u8 = 68;
@@ -64,9 +64,7 @@ pub(super) fn check(option: &[u8]) -> Result<(), usize> {
 
 /// Writes into the options of a packet whose header was checked: `address` where addresses are wanted, and the time.
 pub(super) fn record(packet: &mut [u8], address: Ipv4Addr, is_own: impl Fn(Ipv4Addr) -> bool) {
-    let Ok(header_len) = Ipv4::parse(packet).map(|header| header.header_len()) else {
-        return;
-    };
+    let header_len = packet.first().map_or(0, |first| usize::from(first & 0xf) * 4);
     let Some(header) = packet.get_mut(..header_len) else {
         return;
     };

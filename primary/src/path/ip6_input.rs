@@ -13,7 +13,7 @@ use packet::{Ipv6, Protocol};
 use shm::DropReason;
 
 use super::punt::Punts;
-use super::{InterfaceView, Note, local6};
+use super::{InterfaceView, LONGEST_BEHIND, Note, local6};
 
 /// Notes where the packet ends, and what becomes of it if it is not forwarded; whether it goes on to the lookup.
 #[inline(never)]
@@ -21,11 +21,11 @@ pub(super) fn run(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
-    packet: &mut [u8],
+    (packet, behind): (&mut [u8], usize),
     note: &mut Note,
 ) -> bool {
     let network = usize::from(note.network);
-    match check(interface, packet.get(network..).unwrap_or_default(), note) {
+    match check(interface, packet.get(network..).unwrap_or_default(), behind, note) {
         Ok(Way::Lookup) => {}
         Ok(Way::Here) => {
             local6::run(interface, ingress, punts, packet, note, false);
@@ -38,7 +38,7 @@ pub(super) fn run(
     }
     let datagram = packet.get(network..).unwrap_or_default();
     let has_options = datagram.get(6) == Some(&Protocol::HOP_BY_HOP.0);
-    !(has_options && router_alert(punts, datagram, note))
+    !(has_options && router_alert(punts, (datagram, behind), note))
 }
 
 /// The destination of a packet that was checked.
@@ -58,12 +58,20 @@ enum Way {
 }
 
 #[inline(always)]
-fn check(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Result<Way, DropReason> {
+fn check(
+    interface: &InterfaceView,
+    packet: &[u8],
+    behind: usize,
+    note: &mut Note,
+) -> Result<Way, DropReason> {
+    if behind > LONGEST_BEHIND {
+        return Err(DropReason::Oversize);
+    }
     if interface.kernel_device && claimed_length(packet) > usize::from(interface.mtu) {
         // Segmentation was left to hardware. Such a packet may be cut short as well, so this comes first.
         return Err(DropReason::Oversize);
     }
-    let header = Ipv6::parse(packet).map_err(|error| match error {
+    let header = Ipv6::parse_start(packet, behind).map_err(|error| match error {
         Ipv6Error::Truncated => DropReason::Ip6Truncated,
         Ipv6Error::Version => DropReason::Ip6Version,
         Ipv6Error::PayloadLength => DropReason::Ip6PayloadLength,
@@ -76,7 +84,7 @@ fn check(interface: &InterfaceView, packet: &[u8], note: &mut Note) -> Result<Wa
     } else {
         other_scope(interface, source, destination, note)?
     };
-    if interface.kernel_device && packet::transport::checksum_is_partial_v6(&header) {
+    if interface.kernel_device && behind == 0 && packet::transport::checksum_is_partial_v6(&header) {
         return Err(DropReason::PartialChecksum);
     }
     Ok(way)
@@ -146,11 +154,11 @@ fn is_nobody(address: Ipv6Addr) -> bool {
 /// Whether a tool decides about a packet with hop-by-hop options, or nobody may: RFC 2711. A gateway that is not asked to
 /// look at them passes them on, RFC 8200 section 4.
 #[cold]
-fn router_alert(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
+fn router_alert(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
     if punts.is_off(PuntClass::RouterAlert) {
         return false;
     }
-    let alert = Ipv6::parse(packet).is_ok_and(|header| {
+    let alert = Ipv6::parse_start(packet, behind).is_ok_and(|header| {
         extension::walk(&header)
             .next()
             .and_then(Result::ok)

@@ -7,33 +7,35 @@
 use packet::{Ipv4, Ipv6, ipv6};
 use shm::DropReason;
 
-use super::{Disposition, Note};
+use super::{Disposition, Note, Packet};
 
 /// Notes which of the packets that came in by `ingress` go to the kernel instead of being dropped. Those of its sub-interfaces, which
 /// have no tap, do not.
 #[cold]
-pub(super) fn divert<P: AsMut<[u8]>>(ingress: u16, packets: &mut [P], notes: &mut [Note]) {
+pub(super) fn divert<P: Packet>(ingress: u16, packets: &mut [P], notes: &mut [Note]) {
     for (packet, note) in packets.iter_mut().zip(notes) {
         if let Disposition::Drop(reason) = note.disposition
             && note.sub.is_none()
-            && is_for_kernel(reason, packet.as_mut(), note)
+            && is_for_kernel(reason, packet.first(), note)
         {
             note.disposition = Disposition::Kernel(ingress);
         }
     }
 }
 
-fn is_for_kernel(reason: DropReason, packet: &[u8], note: &Note) -> bool {
+/// Whether the kernel gets a packet that is to be dropped for `reason`.
+pub(super) fn is_for_kernel(reason: DropReason, packet: &[u8], note: &Note) -> bool {
+    let behind = note.behind(packet.len());
     let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
     match reason {
-        DropReason::LocalUnhandled | DropReason::LocalFragment | DropReason::UnknownEthertype => true,
-        DropReason::Ip4Multicast => Ipv4::parse(datagram).is_ok_and(|header| {
+        DropReason::LocalUnhandled | DropReason::UnknownEthertype => true,
+        DropReason::Ip4Multicast => Ipv4::parse_start(datagram, behind).is_ok_and(|header| {
             let destination = header.destination();
             // 224.0.0.0/24, the local network control block, and the limited broadcast.
             destination.octets().starts_with(&[224, 0, 0]) || destination.is_broadcast()
         }),
         // A scope of 2: link-local. Who is in a solicited-node group answers there, and that is not the gateway.
-        DropReason::Ip6Multicast => Ipv6::parse(datagram).is_ok_and(|header| {
+        DropReason::Ip6Multicast => Ipv6::parse_start(datagram, behind).is_ok_and(|header| {
             let destination = header.destination();
             destination.segments()[0] & 0xff0f == 0xff02 && !ipv6::is_solicited_node(destination)
         }),

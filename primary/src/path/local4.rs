@@ -21,35 +21,65 @@ pub(super) fn run(
     packet: &mut [u8],
     note: &mut Note,
 ) {
-    match answer(interface, punts, packet, note) {
-        Ok(true) => {
-            note.disposition = Disposition::Transmit(ingress);
-            note.echo_reply = true;
-            if interface.sub.is_some() {
-                vlan::untag(packet, note);
-            }
+    let end = usize::from(note.length);
+    if packet.len() < end {
+        note.disposition = Disposition::Gather;
+    } else if let Some(end) = answer(interface, ingress, punts, packet, end, note) {
+        // No longer than what came.
+        note.length = end as u16;
+        note.echo_reply = true;
+        if interface.sub.is_some() {
+            vlan::untag(packet, note);
         }
-        // A tool's.
-        Ok(false) => {}
-        Err(reason) => note.drop(reason),
     }
 }
 
-/// Whether the packet is a reply now; if not, a tool decides about it.
-fn answer(
+/// As [`run`] for a packet of any length that ends at `end`; where the reply ends, if it is one now. It has the tags of the
+/// request still.
+pub(super) fn answer(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    packet: &mut [u8],
+    end: usize,
+    note: &mut Note,
+) -> Option<usize> {
+    note.disposition = match take(interface, punts, packet, end, note) {
+        Ok(Taken::Reply(end)) => {
+            note.disposition = Disposition::Transmit(ingress);
+            return Some(end);
+        }
+        Ok(Taken::Fragment) => Disposition::Reassemble,
+        Ok(Taken::Tool) => note.disposition,
+        Err(reason) => Disposition::Drop(reason),
+    };
+    None
+}
+
+enum Taken {
+    /// It is the reply now, which ends here.
+    Reply(usize),
+    /// It is a part of a packet.
+    Fragment,
+    /// What its note says.
+    Tool,
+}
+
+fn take(
     interface: &InterfaceView,
     punts: &Punts,
     packet: &mut [u8],
+    end: usize,
     note: &mut Note,
-) -> Result<bool, DropReason> {
+) -> Result<Taken, DropReason> {
     let sender = packet.get(6..12).and_then(|mac| mac.first_chunk::<6>()).copied();
     let sender = sender.ok_or(DropReason::EthernetTruncated)?;
     let datagram = packet
-        .get_mut(usize::from(note.network)..usize::from(note.length))
+        .get_mut(usize::from(note.network)..end)
         .ok_or(DropReason::Ip4Truncated)?;
     let header = Ipv4::parse(datagram).map_err(|_| DropReason::Ip4Truncated)?;
     if header.is_fragment() {
-        return Err(DropReason::LocalFragment);
+        return Ok(Taken::Fragment);
     }
     if !header.options().is_empty() && ip4_options::has_further_stations(datagram) {
         return Err(DropReason::Ip4SourceRoute);
@@ -58,7 +88,7 @@ fn answer(
         return Err(DropReason::UdpMalformed);
     }
     if header.protocol() == Protocol::UDP && punt::ike(punts, header.payload(), note) {
-        return Ok(false);
+        return Ok(Taken::Tool);
     }
     if header.protocol() != Protocol::ICMP {
         return Err(DropReason::LocalUnhandled);
@@ -80,11 +110,13 @@ fn answer(
     ipv4::swap_addresses(header);
     ipv4::set_ttl(header, TTL);
     ipv4::clear_reserved_flag(header);
-    if header_len > ipv4::HEADER_LEN {
-        note.length -= rewrite_options(datagram, header_len);
-    }
+    let shorter = if header_len > ipv4::HEADER_LEN {
+        rewrite_options(datagram, header_len)
+    } else {
+        0
+    };
     ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)?;
-    Ok(true)
+    Ok(Taken::Reply(end - shorter))
 }
 
 /// RFC 1122 section 4.1.3.4.
@@ -94,7 +126,7 @@ fn udp_is_valid(packet: &Ipv4<'_>) -> bool {
 
 /// Gives a reply the options that it is to have, in place of those of the request; the bytes by which it is shorter.
 #[cold]
-fn rewrite_options(reply: &mut [u8], header_len: usize) -> u16 {
+fn rewrite_options(reply: &mut [u8], header_len: usize) -> usize {
     let Some((header, _)) = reply.split_at_checked(header_len) else {
         return 0;
     };
@@ -114,5 +146,5 @@ fn rewrite_options(reply: &mut [u8], header_len: usize) -> u16 {
         header[ipv4::HEADER_LEN..].copy_from_slice(&options[..len]);
         ipv4::fill_checksum(header);
     }
-    (header_len - new_len) as u16
+    header_len - new_len
 }

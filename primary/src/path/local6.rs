@@ -24,24 +24,49 @@ pub(super) fn run(
     note: &mut Note,
     own_source: bool,
 ) {
-    match take(interface, punts, packet, note, own_source) {
-        Ok(Taken::Reply) => {
-            note.disposition = Disposition::Transmit(ingress);
-            note.echo_reply = true;
-            if interface.sub.is_some() {
-                vlan::untag(packet, note);
-            }
+    let end = usize::from(note.length);
+    if packet.len() < end {
+        note.disposition = Disposition::Gather;
+    } else if let Some(end) = answer(interface, ingress, punts, packet, end, note, own_source) {
+        // No longer than what came.
+        note.length = end as u16;
+        note.echo_reply = true;
+        if interface.sub.is_some() {
+            vlan::untag(packet, note);
         }
-        Ok(Taken::Nd) => note.disposition = Disposition::Nd,
-        Ok(Taken::Tool) => {}
-        Err(reason) => note.drop(reason),
     }
 }
 
+/// As [`run`] for a packet of any length that ends at `end`; where the reply ends, if it is one now. It has the tags of the
+/// request still.
+pub(super) fn answer(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    packet: &mut [u8],
+    end: usize,
+    note: &mut Note,
+    own_source: bool,
+) -> Option<usize> {
+    note.disposition = match take(interface, punts, packet, end, note, own_source) {
+        Ok(Taken::Reply(end)) => {
+            note.disposition = Disposition::Transmit(ingress);
+            return Some(end);
+        }
+        Ok(Taken::Nd) => Disposition::Nd,
+        Ok(Taken::Fragment) => Disposition::Reassemble,
+        Ok(Taken::Tool) => note.disposition,
+        Err(reason) => Disposition::Drop(reason),
+    };
+    None
+}
+
 enum Taken {
-    /// It is the reply now.
-    Reply,
+    /// It is the reply now, which ends here.
+    Reply(usize),
     Nd,
+    /// It is a part of a packet.
+    Fragment,
     /// What its note says.
     Tool,
 }
@@ -50,15 +75,16 @@ fn take(
     interface: &InterfaceView,
     punts: &Punts,
     packet: &mut [u8],
+    end: usize,
     note: &mut Note,
     own_source: bool,
 ) -> Result<Taken, DropReason> {
     let network = usize::from(note.network);
-    let datagram = packet
-        .get_mut(network..usize::from(note.length))
-        .ok_or(DropReason::Ip6Truncated)?;
+    let datagram = packet.get_mut(network..end).ok_or(DropReason::Ip6Truncated)?;
     let header = Ipv6::parse(datagram).map_err(|_| DropReason::Ip6Truncated)?;
-    let upper = read_extensions(&header, note)?;
+    let Some(upper) = read_extensions(&header, note)? else {
+        return Ok(Taken::Fragment);
+    };
     let own_source = own_source || interface.sources.link_local() == Some(header.source());
     match upper.protocol {
         Protocol::ICMPV6 => {}
@@ -107,7 +133,6 @@ fn take(
     let length = message.len();
     // The reply has no extension headers.
     datagram.copy_within(offset.., ipv6::HEADER_LEN);
-    note.length = (network + ipv6::HEADER_LEN + length) as u16;
     let reply = ipv6::Ipv6Header {
         traffic_class,
         flow_label: 0,
@@ -121,11 +146,12 @@ fn take(
     let sender = packet.get(6..12).and_then(|mac| mac.first_chunk::<6>()).copied();
     let sender = sender.ok_or(DropReason::EthernetTruncated)?;
     ethernet::rewrite(packet, sender.into(), interface.mac).map_err(|_| DropReason::EthernetTruncated)?;
-    Ok(Taken::Reply)
+    Ok(Taken::Reply(network + ipv6::HEADER_LEN + length))
 }
 
-/// What lies behind the extension headers, once each has been followed or refused.
-fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<UpperLayer<'a>, DropReason> {
+/// What lies behind the extension headers, once each has been followed or refused; `None` for a part of a packet, of which
+/// what is behind the fragment header is seen once it is whole.
+fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<Option<UpperLayer<'a>>, DropReason> {
     let mut refused = |reason, offset: usize| {
         note.detail = offset as u16;
         reason
@@ -150,6 +176,12 @@ fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<UpperLayer<
                 }
             }
         }
+        if header
+            .fragment()
+            .is_some_and(|fragment| fragment.more || fragment.offset != 0)
+        {
+            return Ok(None);
+        }
         if let Some(routing) = header.routing()
             && routing.segments_left != 0
         {
@@ -160,10 +192,7 @@ fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<UpperLayer<
     let upper = headers
         .upper_layer()
         .map_err(|_| DropReason::Ip6ExtensionHeader)?;
-    if upper.is_fragment() {
-        return Err(DropReason::LocalFragment);
-    }
-    Ok(upper)
+    Ok(Some(upper))
 }
 
 /// RFC 8200 section 8.1.

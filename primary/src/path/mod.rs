@@ -1,12 +1,13 @@
 //! The way of a packet through a worker: the stages, top to bottom.
 //!
 //! ```text
-//!   rx ─► ethernet ─┬─► ip4_input ─┬─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface
+//!   rx ─► ethernet ─┬─► ip4_input ─┬─► lookup ─┬─► rewrite ─► Transmit by the adjacency's interface, or Fragment
 //!            │      └─► ip6_input ─┤           ├─► local4, local6 ─► Transmit back where it came from (echo)
 //!            │                     │           │      ├─► Punt to a tool (IKE)
-//!            │                     │           │      └─► Nd
+//!            │                     │           │      ├─► Nd
 //!            │                     └─► Punt to a tool (router alert)
-//!            └─► Arp                           └─► Wait for the next hop, or Drop with a reason
+//!            └─► Arp                           │      └─► Gather, Reassemble: and here again, whole
+//!                                              └─► Wait for the next hop, or Drop with a reason
 //!                                                     └─► kernel, where the interface has a tap
 //! ```
 //!
@@ -18,8 +19,10 @@
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
 
+mod deliver;
 pub mod errors;
 mod ethernet;
+mod input;
 mod ip4_input;
 mod ip4_options;
 mod ip4_record;
@@ -33,6 +36,7 @@ mod note;
 mod own;
 pub mod punt;
 mod rewrite;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod usual;
@@ -47,17 +51,22 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6, MacAddress};
 use shm::DropReason;
 
+pub use self::deliver::Delivered;
 use self::errors::IcmpError;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note};
 use self::punt::Punts;
-use self::usual::{Four, Six};
+pub use self::segments::Packet;
 pub use self::vlan::{Interfaces, SubInterface, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
 /// The most packets that go through the stages together.
 pub const BURST: usize = 32;
+
+/// The most bytes behind the first segment of a packet. What is longer than that came of a device that puts segments of TCP
+/// together: no MTU is.
+const LONGEST_BEHIND: usize = 16_384;
 
 /// What a worker knows of an interface.
 #[derive(Clone, Debug)]
@@ -89,7 +98,7 @@ impl InterfaceView {
 
 /// A burst on its way: packets and notes by number.
 pub struct Burst<'b, P> {
-    /// Mbufs, or whatever else gives its bytes, from the destination MAC address on.
+    /// Mbufs, or whatever else is a packet.
     pub packets: &'b mut [P],
     /// As many as packets.
     pub notes: &'b mut [Note; BURST],
@@ -128,24 +137,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing.
     /// At most [`BURST`] packets are looked at.
     #[inline]
-    pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    pub fn run<P: Packet>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
         self.run_with(&self.punts, ingress, burst)
     }
 
     #[inline]
-    fn run_with<P: AsMut<[u8]>>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    fn run_with<P: Packet>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
         let Some(interface) = self.up(ingress) else {
             drop_all(burst, DropReason::InterfaceDown);
             return None;
         };
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
-        if let Some(egress) = self.usual(interface, packets) {
+        if !P::MAY_GO_ON
+            && let Some(egress) = self.usual(interface, packets)
+        {
             return Some(egress);
         }
         let mut destinations = [0; BURST];
         let mut next_hops = [NextHop::NONE; BURST];
-        let alive = input(
+        let alive = input::run(
             &self.interfaces,
             interface,
             ingress,
@@ -174,65 +185,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         together
     }
 
-    /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
-    #[inline(always)]
-    fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
-        // What leaves by a sub-interface is still to be tagged.
-        let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
-        let view = self.adjacencies.view();
-        let mut next_hops = [NextHop::NONE; BURST];
-        let next_hops = next_hops.get_mut(..packets.len())?;
-        if packets.first_mut()?.as_mut().get(12) == Some(&0x08) {
-            let mut destinations = [0; BURST];
-            let found = usual::input::<Four, _, _>(interface, packets, &mut destinations);
-            if found.count < packets.len() {
-                return None;
-            }
-            self.fib4.lookup_burst(&destinations[..found.count], next_hops);
-            usual::output::<Four, _, _>(&found, view, up, packets, next_hops)
-        } else {
-            let mut destinations = [0; BURST];
-            let found = usual::input::<Six, _, _>(interface, packets, &mut destinations);
-            if found.count < packets.len() {
-                return None;
-            }
-            self.fib6.lookup_burst(&destinations[..found.count], next_hops);
-            usual::output::<Six, _, _>(&found, view, up, packets, next_hops)
-        }
-    }
-
-    /// Looks up the destinations of the IPv6 packets of a burst.
-    #[inline(never)]
-    fn lookup6<P: AsMut<[u8]>>(
-        &self,
-        packets: &mut [P],
-        notes: &[Note],
-        alive: Alive,
-        next_hops: &mut [NextHop],
-    ) {
-        let mut destinations = [0; BURST];
-        let mut found = [NextHop::NONE; BURST];
-        let mut count = 0;
-        for (number, (packet, note)) in packets.iter_mut().zip(notes).enumerate() {
-            if alive.contains(number) {
-                destinations[count] = ip6_input::destination(packet.as_mut(), usize::from(note.network));
-                count += 1;
-            }
-        }
-        self.fib6
-            .lookup_burst(&destinations[..count], &mut found[..count]);
-        let mut found = found.iter();
-        for (number, next_hop) in next_hops.iter_mut().enumerate() {
-            if alive.contains(number) {
-                *next_hop = found.next().copied().unwrap_or_default();
-            }
-        }
-    }
-
     /// What follows the lookup.
     // Not inlined, as `input`: each loop has the registers to itself.
     #[inline(never)]
-    fn output<P: AsMut<[u8]>>(
+    fn output<P: Packet>(
         &self,
         ingress: u16,
         punts: &Punts,
@@ -250,7 +206,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let common = common.filter(|(_, out)| out.sub.is_none());
         let mut whole = 0;
         for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
-            let packet = packet.as_mut();
+            let behind = packet.behind();
+            let packet = packet.first();
             if let Some((egress, out)) = common
                 && let Some(mac) = adjacencies.by(egress, *next_hop)
                 && usize::from(note.network) == HEADER_LEN
@@ -258,9 +215,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             {
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
-                    Err(reason) => Disposition::Drop(reason),
+                    Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
                 };
-                whole += usize::from(note.leaves_whole(packet.len()));
+                whole += usize::from(note.leaves_whole(packet.len() + behind));
             } else if alive.contains(number) {
                 self.output_other(ingress, punts, packet, note, *next_hop);
             }
@@ -295,12 +252,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
-                self.forward(interface, mac, packet, note);
+                self.forward((interface, mac), u16::MAX, packet, note);
             }
             Adjacency::Local { .. } => {
                 let ingress = note.ingress(ingress);
-                let own_source =
-                    self.is_from_here(packet.get(usize::from(note.network)..).unwrap_or_default());
+                let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
+                let own_source = self.is_from_here(datagram, note.behind(packet.len()));
                 match (self.up(ingress), note.family) {
                     (None, _) => note.drop(DropReason::InterfaceDown),
                     (Some(_), Family::Four) if own_source => note.drop(DropReason::Ip4MartianSource),
@@ -314,24 +271,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
-    /// Makes a packet ready to leave by interface `egress` for `mac`.
-    fn forward(&self, egress: u16, mac: MacAddress, packet: &mut [u8], note: &mut Note) {
+    /// Makes a packet ready to leave by interface `egress` for `mac`, by a route for IP packets of at most `mtu` bytes.
+    fn forward(&self, (egress, mac): (u16, MacAddress), mtu: u16, packet: &mut [u8], note: &mut Note) {
         // The new link header ends where the network header begins; a tag that was there goes.
         note.trim = note.network.saturating_sub(HEADER_LEN as u8);
+        let behind = note.behind(packet.len());
         let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
         let Some(out) = self.up(egress) else {
-            note.drop(DropReason::InterfaceDown);
-            return;
+            return note.drop(DropReason::InterfaceDown);
         };
-        note.disposition = match rewrite::run(out, mac, packet, note) {
-            Ok(()) => {
-                if note.careful {
-                    self.record(out, packet);
-                }
-                Disposition::Transmit(egress)
-            }
-            Err(reason) => Disposition::Drop(reason),
+        let rest = packet.get(HEADER_LEN..).unwrap_or_default();
+        let result = if note.length - u16::from(note.network) > mtu {
+            Err(rewrite::too_long(mtu.min(out.mtu), rest, note))
+        } else {
+            rewrite::run(out, mac, packet, note)
         };
+        note.disposition = match result {
+            Ok(()) => Disposition::Transmit(egress),
+            Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
+        };
+        if note.careful && !matches!(note.disposition, Disposition::Drop(_)) {
+            self.record(out, packet, behind);
+        }
     }
 
     /// An interface that is up.
@@ -344,10 +305,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// The next hop that `adjacency` names, and the destination of the packet that waits for it; `None` for bytes that are no
     /// IP packet.
     pub fn awaited(&self, adjacency: NextHop, packet: &[u8], note: &Note) -> Option<(IpAddr, IpAddr)> {
+        let behind = note.behind(packet.len());
         let packet = packet.get(usize::from(note.network)..)?;
         let destination = match note.family {
-            Family::Four => IpAddr::V4(Ipv4::parse(packet).ok()?.destination()),
-            Family::Six => IpAddr::V6(Ipv6::parse(packet).ok()?.destination()),
+            Family::Four => IpAddr::V4(Ipv4::parse_start(packet, behind).ok()?.destination()),
+            Family::Six => IpAddr::V6(Ipv6::parse_start(packet, behind).ok()?.destination()),
         };
         let gateway = self.adjacencies.next_hop(adjacency);
         let next_hop = if gateway.is_unspecified() {
@@ -396,14 +358,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let about = frame.get(error.quote_at..).unwrap_or_default();
         let link_local = interface.sources.link_local();
         let is_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
-        (!is_own && !self.is_from_here(about)).then_some(error)
+        (!is_own && !self.is_from_here(about, 0)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
-    pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
+    pub fn run_one<P: Packet>(&self, ingress: u16, mut packet: P) -> Note {
         let mut notes = NOTES;
-        let length = packet.len();
+        let length = packet.first().len() + packet.behind();
         let together = self.run_with(
             &Punts::OFF,
             ingress,
@@ -416,88 +378,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             Some(egress) => Note::of(Disposition::Transmit(egress), length),
             None => notes[0],
         }
-    }
-}
-
-/// The packets of a burst that go on to the lookup, by family.
-struct Found {
-    four: Alive,
-    six: Alive,
-}
-
-/// What comes before the lookup: which packets go on, and to where those of IPv4.
-#[inline(never)]
-fn input<P: AsMut<[u8]>>(
-    interfaces: &Interfaces,
-    interface: &InterfaceView,
-    ingress: u16,
-    punts: &Punts,
-    packets: &mut [P],
-    notes: &mut [Note],
-    destinations: &mut [u32],
-) -> Found {
-    let mut alive = Found {
-        four: Alive::NONE,
-        six: Alive::NONE,
-    };
-    for (number, ((packet, note), destination)) in packets.iter_mut().zip(notes).zip(destinations).enumerate()
-    {
-        let packet = packet.as_mut();
-        if ethernet::is_usual(interface, packet) {
-            *note = Note {
-                length: packet.len() as u16,
-                network: HEADER_LEN as u8,
-                ..Note::NEW
-            };
-            if let Some(found) = ip4_input::run(interface, punts, packet, HEADER_LEN, note) {
-                *destination = found;
-                alive.four.insert(number);
-            }
-        } else {
-            let goes_on = if ethernet::is_usual6(interface, packet) {
-                *note = Note {
-                    length: packet.len() as u16,
-                    network: HEADER_LEN as u8,
-                    family: Family::Six,
-                    ..Note::NEW
-                };
-                ip6_input::run(interface, ingress, punts, packet, note)
-            } else {
-                unusual(interfaces, interface, ingress, punts, packet, note, destination)
-            };
-            if goes_on {
-                match note.family {
-                    Family::Four => alive.four.insert(number),
-                    Family::Six => alive.six.insert(number),
-                }
-            }
-        }
-    }
-    alive
-}
-
-/// For frames that are tagged, for everybody or a group, of another EtherType, or not for us; whether they go on.
-#[inline(never)]
-fn unusual(
-    interfaces: &Interfaces,
-    interface: &InterfaceView,
-    ingress: u16,
-    punts: &Punts,
-    packet: &mut [u8],
-    note: &mut Note,
-    destination: &mut u32,
-) -> bool {
-    let Some(interface) = ethernet::run(interfaces, interface, ingress, packet, note) else {
-        return false;
-    };
-    let ingress = note.ingress(ingress);
-    match note.family {
-        Family::Four => {
-            let found = ip4_input::run(interface, punts, packet, usize::from(note.network), note);
-            *destination = found.unwrap_or(*destination);
-            found.is_some()
-        }
-        Family::Six => ip6_input::run(interface, ingress, punts, packet, note),
     }
 }
 

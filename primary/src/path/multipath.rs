@@ -4,15 +4,15 @@ use std::net::IpAddr;
 
 use fib::NextHop;
 
-use super::{Alive, Disposition, Family, Note, Stages, rewrite};
+use super::{Alive, Family, Note, Packet, Stages};
 use crate::adjacency::{self, Adjacency};
 use crate::flow;
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
-    /// Puts adjacencies in place of the groups among the next hops of a burst. A packet that is too long for its route goes no
-    /// further, unless it has to wait or goes nowhere: what becomes of it is seen then.
+    /// Puts adjacencies in place of the groups among the next hops of a burst. A packet that is too long for its route leaves
+    /// in fragments or goes no further, unless it has to wait or goes nowhere: what becomes of it is seen then.
     #[inline(never)]
-    pub(super) fn choose_members<P: AsMut<[u8]>>(
+    pub(super) fn choose_members<P: Packet>(
         &self,
         packets: &mut [P],
         notes: &mut [Note],
@@ -24,17 +24,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 continue;
             };
             let network = usize::from(note.network);
-            let packet = packet.as_mut().get(network..).unwrap_or_default();
+            let packet = packet.first();
+            let datagram = packet.get(network..).unwrap_or_default();
             *next_hop = group.adjacency(|seed| match note.family {
-                Family::Four => flow::hash4(seed, packet),
-                Family::Six => flow::hash6(seed, packet),
+                Family::Four => flow::hash4(seed, datagram),
+                Family::Six => flow::hash6(seed, datagram),
             });
             if note.length - u16::from(note.network) > group.mtu()
                 && !note.stays_on_link()
-                && matches!(self.adjacencies.load(*next_hop), Adjacency::Forward { .. })
+                && let Adjacency::Forward { interface, mac } = self.adjacencies.load(*next_hop)
             {
                 self.adjacencies.mark_used(*next_hop);
-                note.disposition = Disposition::Drop(rewrite::too_long(group.mtu(), packet, note));
+                self.forward((interface, mac), group.mtu(), packet, note);
                 alive.remove(number);
                 *next_hop = NextHop::NONE;
             }

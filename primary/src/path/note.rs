@@ -13,6 +13,13 @@ use super::BURST;
 pub enum Disposition {
     /// Leaves by this interface, its link header written.
     Transmit(u16),
+    /// Leaves by this interface cut into fragments, its link header written: it is longer than the MTU, which is the detail of
+    /// its note.
+    Fragment(u16),
+    /// Is for the gateway itself and in several segments: its bytes are copied together first.
+    Gather,
+    /// Is a fragment for the gateway itself: it waits for the others.
+    Reassemble,
     /// Ends here.
     Drop(DropReason),
     /// Goes to the control thread: ARP.
@@ -53,7 +60,7 @@ pub struct Note {
     /// Whether the gateway made it from an echo request.
     pub echo_reply: bool,
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
-    /// is, in bytes from its IP header on; 0 where there is nothing to tell.
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU.
     pub detail: u16,
     /// Where its network header begins.
     pub(super) network: u8,
@@ -107,6 +114,22 @@ impl Note {
     #[inline]
     pub(super) fn stays_on_link(&self) -> bool {
         self.careful && self.family == Family::Six
+    }
+
+    /// Bytes of the link header that it came with.
+    pub fn link_len(&self) -> usize {
+        self.network.into()
+    }
+
+    /// Which family it is of.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Bytes of the packet that are in other segments than the first, which has `first` bytes.
+    #[inline]
+    pub(super) fn behind(&self, first: usize) -> usize {
+        usize::from(self.length).saturating_sub(first)
     }
 
     pub(super) fn drop(&mut self, reason: DropReason) {

@@ -9,13 +9,14 @@ use super::{InterfaceView, Stages, ip4_record};
 use crate::adjacency::{self, Adjacency};
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
-    /// Writes into an IPv4 packet that leaves by `out` what its options ask of a router.
+    /// Writes into an IPv4 packet that leaves by `out` what its options ask of a router; `behind` bytes of it are in other
+    /// segments.
     #[cold]
-    pub(super) fn record(&self, out: &InterfaceView, packet: &mut [u8]) {
+    pub(super) fn record(&self, out: &InterfaceView, packet: &mut [u8], behind: usize) {
         let Some((_, datagram)) = packet.split_first_chunk_mut::<HEADER_LEN>() else {
             return;
         };
-        let Some(address) = Ipv4::parse(datagram)
+        let Some(address) = Ipv4::parse_start(datagram, behind)
             .ok()
             .and_then(|header| out.sources.towards4(header.destination()))
         else {
@@ -29,14 +30,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 
     /// Whether a packet says that it comes from an address of the gateway, or, in IPv4, from everybody on one of its links. Asked
-    /// where it would be answered; on its way through, RFC 1812 section 5.3.8 leaves sources to whoever wants to filter them.
+    /// where it would be answered; `behind` bytes of it are in other segments. On its way through, RFC 1812 section 5.3.8 leaves sources to whoever wants to filter them.
     #[cold]
-    pub(super) fn is_from_here(&self, packet: &[u8]) -> bool {
+    pub(super) fn is_from_here(&self, packet: &[u8], behind: usize) -> bool {
         let next_hop = match packet.first().map(|first| first >> 4) {
-            Some(4) => Ipv4::parse(packet)
+            Some(4) => Ipv4::parse_start(packet, behind)
                 .map(|header| self.fib4.lookup(header.source().into()))
                 .ok(),
-            _ => Ipv6::parse(packet)
+            _ => Ipv6::parse_start(packet, behind)
                 .map(|header| self.fib6.lookup(header.source().into()))
                 .ok(),
         };

@@ -5,7 +5,7 @@ use packet::ethernet::HEADER_LEN;
 use packet::{MacAddress, ipv4, ipv6};
 use shm::DropReason;
 
-use super::{Family, InterfaceView, Note};
+use super::{Disposition, Family, InterfaceView, Note};
 
 /// Writes the headers of a packet that leaves by `out` for `destination`. Its first bytes are the new link header's; the
 /// EtherType there is right already, since the last tag has the same place for it.
@@ -22,6 +22,39 @@ pub(super) fn run(
     if note.length - u16::from(note.network) > out.mtu {
         return Err(too_long(out.mtu, rest, note));
     }
+    headers(out, destination, link, rest, note)
+}
+
+/// What becomes of a packet that [`run`] refused: one of IPv4 that is too long for `out`, and may be cut, leaves in fragments.
+#[cold]
+pub(super) fn refused(
+    reason: DropReason,
+    (egress, out): (u16, &InterfaceView),
+    destination: MacAddress,
+    packet: &mut [u8],
+    note: &mut Note,
+) -> Disposition {
+    const DONT_FRAGMENT: u8 = 0x40;
+    let may_be_cut = reason == DropReason::TooBig && note.family == Family::Four;
+    match packet.split_first_chunk_mut::<HEADER_LEN>() {
+        Some((link, rest)) if may_be_cut && rest.get(6).is_some_and(|flags| flags & DONT_FRAGMENT == 0) => {
+            match headers(out, destination, link, rest, note) {
+                Ok(()) => Disposition::Fragment(egress),
+                Err(reason) => Disposition::Drop(reason),
+            }
+        }
+        _ => Disposition::Drop(reason),
+    }
+}
+
+#[inline(always)]
+fn headers(
+    out: &InterfaceView,
+    destination: MacAddress,
+    link: &mut [u8; HEADER_LEN],
+    rest: &mut [u8],
+    note: &Note,
+) -> Result<(), DropReason> {
     match note.family {
         Family::Four => {
             let header = rest

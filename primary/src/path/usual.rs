@@ -12,8 +12,37 @@ use packet::ethernet::HEADER_LEN;
 use packet::{MacAddress, Protocol, ipv4, ipv6};
 
 use super::ip4_input::is_special;
-use super::{BURST, InterfaceView};
-use crate::adjacency::View;
+use super::{BURST, InterfaceView, Packet, Stages};
+use crate::adjacency::{self, View};
+
+impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
+    /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
+    #[inline(always)]
+    pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
+        // What leaves by a sub-interface is still to be tagged.
+        let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
+        let view = self.adjacencies.view();
+        let mut next_hops = [NextHop::NONE; BURST];
+        let next_hops = next_hops.get_mut(..packets.len())?;
+        if packets.first_mut()?.first().get(12) == Some(&0x08) {
+            let mut destinations = [0; BURST];
+            let found = input::<Four, _, _>(interface, packets, &mut destinations);
+            if found.count < packets.len() {
+                return None;
+            }
+            self.fib4.lookup_burst(&destinations[..found.count], next_hops);
+            output::<Four, _, _>(&found, view, up, packets, next_hops)
+        } else {
+            let mut destinations = [0; BURST];
+            let found = input::<Six, _, _>(interface, packets, &mut destinations);
+            if found.count < packets.len() {
+                return None;
+            }
+            self.fib6.lookup_burst(&destinations[..found.count], next_hops);
+            output::<Six, _, _>(&found, view, up, packets, next_hops)
+        }
+    }
+}
 
 /// The group bit of the source address, and all of the destination, in the first eight bytes of a frame.
 const ADDRESSED: u64 = 0x0001_ffff_ffff_ffff;
@@ -102,7 +131,7 @@ pub(super) struct Found {
 
 /// Finds the usual packets at the start of a burst that `interface` received, and where they go.
 #[inline(always)]
-pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     interface: &InterfaceView,
     packets: &mut [P],
     destinations: &mut [U::Destination],
@@ -114,7 +143,7 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
     }
     let own = in_frame(interface.mac);
     for (packet, destination) in packets.iter_mut().zip(destinations) {
-        let packet = packet.as_mut();
+        let packet = packet.first();
         let length = packet.len();
         let Some(head) = packet.first_chunk() else { break };
         if addresses(head) & ADDRESSED != own {
@@ -132,7 +161,7 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
 
 /// Makes a burst of usual packets ready to leave, if all do by one interface; that interface.
 #[inline(always)]
-pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
+pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     found: &Found,
     adjacencies: View<'_>,
     up: impl Fn(u16) -> Option<&'i InterfaceView>,
@@ -151,7 +180,7 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: AsMut<[u8]>>(
     let source = in_frame(out.mac);
     let (first, second) = (source << 48, (source >> 16) as u32);
     for (packet, mac) in packets.iter_mut().zip(macs) {
-        if let Some(head) = packet.as_mut().first_chunk_mut::<HEAD>() {
+        if let Some(head) = packet.first().first_chunk_mut::<HEAD>() {
             head[..8].copy_from_slice(&(mac | first).to_le_bytes());
             head[8..12].copy_from_slice(&second.to_le_bytes());
             U::hop(head);

@@ -334,15 +334,20 @@ impl Plan {
     }
 }
 
-/// Room for the longest frame in one mbuf, and never less than drivers take for granted.
+/// What drivers take for granted, where longer frames may lie in several mbufs; the longest frame where they may not.
 fn data_room(interfaces: &[Interface]) -> u16 {
-    let mtu = interfaces
+    let longest = interfaces
         .iter()
-        .map(|interface| usize::from(interface.mtu))
+        .flat_map(|interface| {
+            let devices = interface.devices();
+            devices.filter_map(|device| device.buffer_for(interface.mtu))
+        })
         .max()
         .unwrap_or(0);
-    let room = (mtu + FRAME_OVERHEAD).next_multiple_of(64) as u16 + dpdk::Pool::HEADROOM;
-    room.max(dpdk::Pool::DATA_ROOM)
+    let room = longest
+        .next_multiple_of(64)
+        .saturating_add(dpdk::Pool::HEADROOM.into());
+    u16::try_from(room).unwrap_or(u16::MAX).max(dpdk::Pool::DATA_ROOM)
 }
 
 /// What EAL's memory is needed for.

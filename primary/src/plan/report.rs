@@ -35,7 +35,7 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}, \
-                 sub_interfaces {}, groups {}",
+                 sub_interfaces {}, groups {}, reassemblies {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
@@ -44,7 +44,8 @@ impl Plan {
                 limits.packet_buffers,
                 limits.attachments,
                 limits.sub_interfaces,
-                limits.groups
+                limits.groups,
+                limits.reassemblies
             ),
         );
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {

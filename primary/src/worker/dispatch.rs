@@ -6,6 +6,7 @@ use shm::{DropReason, InterfaceCounter};
 use super::waiting::Awaited;
 use super::{Engine, ingress_of};
 use crate::adjacency;
+use crate::path::punt::Punts;
 use crate::path::{BURST, Disposition, Note, errors};
 
 /// A packet and why nobody wanted it.
@@ -53,7 +54,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                         .push(mbuf)
                         .map_err(|mbuf| (mbuf, DropReason::PuntRingFull))
                 }
-                Disposition::Transmit(_) | Disposition::Wait { .. } => {
+                Disposition::Gather | Disposition::Reassemble => {
+                    let punts = self.stages.punts;
+                    self.deliver(ingress, mbuf, note, &punts, now)
+                }
+                Disposition::Transmit(_) | Disposition::Wait { .. } | Disposition::Fragment(_) => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
                         self.serve_waiting(now);
@@ -102,6 +107,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 return self.wait(ingress, route, mbuf, now);
             }
+            Disposition::Fragment(interface) => return self.fragment(ingress, interface, mbuf, note),
+            // Of a packet that has been through the stages before: no tool is asked again.
+            Disposition::Gather | Disposition::Reassemble => {
+                return self.deliver(ingress, mbuf, note, &Punts::OFF, now);
+            }
             Disposition::Kernel(interface) => return self.hand_to_kernel(interface, mbuf, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
@@ -112,8 +122,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if note.trim != 0 && mbuf.trim_front(usize::from(note.trim)).is_err() {
             return Err((mbuf, DropReason::EthernetTruncated));
         }
-        self.send(interface, mbuf)
-            .map_err(|mbuf| (mbuf, DropReason::TxFull))?;
+        self.leave(interface, mbuf)?;
         if note.echo_reply {
             self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
         }
@@ -139,15 +148,5 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.counters.drop(ingress(mbuf), DropReason::PuntRingFull, 1);
         }
         self.doorbell.ring();
-    }
-}
-
-/// Marks the packets that lie in more than one segment as dropped, whatever the stages made of their first.
-#[cold]
-pub(super) fn refuse_segmented(batch: &MbufBatch<BURST>, notes: &mut [Note; BURST]) {
-    for (mbuf, note) in batch.iter().zip(notes) {
-        if mbuf.segment_count() != 1 {
-            note.disposition = Disposition::Drop(DropReason::Segmented);
-        }
     }
 }

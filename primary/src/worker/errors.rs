@@ -12,22 +12,66 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     #[cold]
     pub(super) fn refuse(&mut self, ingress: u16, mbuf: Mbuf, reason: DropReason, detail: u16, now: u64) {
         self.counters.drop(ingress, reason, 1);
-        if !errors::is_told(reason) || mbuf.segment_count() != 1 {
+        if !errors::is_told(reason) {
             return;
         }
-        let Some(error) = self.stages.error_for(ingress, mbuf.data(), reason, detail) else {
+        if mbuf.segment_count() != 1 {
+            // What is quoted may lie in several.
+            let mut buffer = std::mem::take(&mut self.buffer);
+            let length = mbuf.copy_to(&mut buffer);
+            drop(mbuf);
+            self.tell(
+                ingress,
+                buffer.get(..length).unwrap_or_default(),
+                reason,
+                detail,
+                now,
+            );
+            self.buffer = buffer;
+        } else if let Some(error) = self.error_for(ingress, mbuf.data(), reason, detail, now) {
+            self.send_error(ingress, in_front(mbuf, &error));
+        }
+    }
+
+    /// Tells the sender of a frame that is in no buffer of its own, where that is due.
+    #[cold]
+    pub(super) fn tell(&mut self, ingress: u16, frame: &[u8], reason: DropReason, detail: u16, now: u64) {
+        if !errors::is_told(reason) {
             return;
-        };
+        }
+        if let Some(error) = self.error_for(ingress, frame, reason, detail, now) {
+            let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
+            let quote = quote.unwrap_or_default();
+            let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
+            self.send_error(ingress, mbuf);
+        }
+    }
+
+    /// The error that is due, counted, unless there are too many.
+    fn error_for(
+        &mut self,
+        ingress: u16,
+        frame: &[u8],
+        reason: DropReason,
+        detail: u16,
+        now: u64,
+    ) -> Option<IcmpError> {
+        let error = self.stages.error_for(ingress, frame, reason, detail)?;
         if !self.policers.errors.admit(ingress, now) {
-            return self.counters.add(ingress, InterfaceCounter::IcmpErrorsPoliced, 1);
+            self.counters.add(ingress, InterfaceCounter::IcmpErrorsPoliced, 1);
+            return None;
         }
         self.counters.add(ingress, InterfaceCounter::IcmpErrors, 1);
         self.counters.add(ingress, InterfaceCounter::Originated, 1);
-        let reason = match in_front(mbuf, &error) {
+        Some(error)
+    }
+
+    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>) {
+        let reason = match mbuf {
             None => DropReason::NoBuffer,
-            Some(mbuf) => match self.send(ingress, mbuf) {
+            Some(mbuf) => match self.leave(ingress, mbuf) {
                 Ok(()) => return,
-                Err(_mbuf) => DropReason::TxFull,
+                Err((_mbuf, reason)) => reason,
             },
         };
         self.counters.drop(ingress, reason, 1);

@@ -13,9 +13,11 @@
 mod dispatch;
 pub mod doorbell;
 mod errors;
+mod fragment;
 mod idle;
 mod kernel;
 mod links;
+mod local;
 mod policer;
 mod tools;
 mod transmit;
@@ -27,8 +29,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::message::PuntClass;
 use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
-use dpdk::{Mbuf, MbufBatch, Pool, PortId, RxQueue};
+use dpdk::{Chain, Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
+use reassembly::Reassembler;
 use shm::attachment::Way;
 use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
@@ -114,8 +117,12 @@ pub struct Worker<F, A> {
     pub consumers: Consumers,
     /// Ports by interface index.
     pub ports: Vec<PortId>,
-    /// Where packets of tools are copied to.
+    /// Where packets of tools are copied to, and what is cut into fragments.
     pub pool: Pool,
+    /// By interface index: whether its port sends packets of several segments.
+    pub takes_chains: Vec<bool>,
+    /// Fragments for the gateway itself.
+    pub reassembly: Reassembler,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -136,6 +143,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
+            takes_chains: self.takes_chains,
+            reassembly: self.reassembly,
+            buffer: vec![0; local::LONGEST_FRAME],
+            identification: dpdk::tsc() as u32,
         };
         let mut entries = self.entries;
         let mut originated = self.originated;
@@ -167,6 +178,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 moved += engine.pass_on(source, &mut batch);
             }
             moved += engine.serve_waiting(begin);
+            if engine.reassembly.is_due(begin) {
+                moved += engine.expire_fragments(begin);
+            }
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
             tally.round(begin, now, received, moved);
@@ -203,6 +217,12 @@ struct Engine<F, A> {
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
     pool: Pool,
+    takes_chains: Vec<bool>,
+    reassembly: Reassembler,
+    /// For packets of several segments, where all of one is looked at.
+    buffer: Vec<u8>,
+    /// Of the last IPv6 packet that was sent in fragments.
+    identification: u32,
 }
 
 /// Packets that are with tools at a time, at most; room for them all when a tool goes.
@@ -224,6 +244,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        if segmented {
+            let packets = Chain::of(batch);
+            self.stages.run(ingress, &mut Burst { packets, notes });
+            return self.dispatch(ingress, batch, notes, now);
+        }
         let together = self.stages.run(
             ingress,
             &mut Burst {
@@ -232,7 +257,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             },
         );
         match together {
-            Some(egress) if !segmented && self.waiting.is_empty() => {
+            Some(egress) if self.waiting.is_empty() => {
                 self.transmit.append(egress, batch, bytes, &self.counters);
                 self.counters
                     .drop(ingress, DropReason::TxFull, batch.len() as u64);
@@ -243,9 +268,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     for (mbuf, note) in batch.iter().zip(&mut *notes) {
                         *note = Note::of(Disposition::Transmit(egress), mbuf.len());
                     }
-                }
-                if segmented {
-                    dispatch::refuse_segmented(batch, notes);
                 }
                 self.dispatch(ingress, batch, notes, now);
             }
@@ -259,9 +281,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.count_from_kernel(source.interface, count);
         }
         for mbuf in batch.drain() {
-            if let Err(mbuf) = self.transmit.push(source.interface, mbuf, &self.counters) {
+            if let Err((mbuf, reason)) = self.leave(source.interface, mbuf) {
                 let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
-                self.counters.drop(interface, DropReason::TxFull, 1);
+                self.counters.drop(interface, reason, 1);
             }
         }
         count
@@ -287,6 +309,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         self.stop_tools();
+        self.stop_fragments();
         self.stop_waiting();
         for (exit, mbuf) in self.transmit.take_all() {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);

@@ -2,13 +2,12 @@
 //! says.
 
 use control::message::PuntClass;
-use dpdk::Mbuf;
+use dpdk::{Chain, Mbuf};
 use shm::attachment::Stage;
 use shm::{DropReason, InterfaceCounter};
 
 use super::Engine;
 use super::dispatch::Refused;
-use super::vlan::mark;
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
@@ -93,23 +92,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (mbuf, interface, stage)
             }
             HandedBack::Send(stage, interface, length) => {
-                let port = self.stages.interfaces.port_of(interface);
-                let Some(port) = self.ports.get(usize::from(port)).copied() else {
+                if self.port_of(interface).is_none() {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
                     return self.counters.drop(0, DropReason::PuntInterface, 1);
-                };
+                }
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
-                let mbuf = self.pool.alloc().and_then(|mut mbuf| {
-                    mbuf.set_port(port);
-                    if self.stages.interfaces.sub_interface(interface).is_some() {
-                        mark(interface, &mut mbuf);
-                    }
-                    mbuf.append(self.consumers.bytes(length)).ok().map(|()| mbuf)
-                });
-                match mbuf {
-                    Some(mbuf) => (mbuf, interface, stage),
-                    None => return self.counters.drop(interface, DropReason::NoBuffer, 1),
+                match self.filled(interface, &[self.consumers.bytes(length)]) {
+                    Ok(mbuf) => (mbuf, interface, stage),
+                    Err(_) => return self.counters.drop(interface, DropReason::NoBuffer, 1),
                 }
             }
         };
@@ -133,7 +124,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // A frame of a sub-interface has its tags.
             Stage::Input => {
                 let port = self.stages.interfaces.port_of(interface);
-                self.stages.run_one(port, mbuf.data_mut())
+                self.stages.run_one(port, Chain::of_one(&mut mbuf))
             }
             Stage::Output => {
                 let refusal = self.stages.refusal(interface, mbuf.len());

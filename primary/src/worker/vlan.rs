@@ -32,10 +32,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         Ok(())
     }
 
+    /// What a packet says that came in by an interface: its port, or the number that stands for a sub-interface.
+    pub(super) fn port_of(&self, interface: u16) -> Option<PortId> {
+        match self.stages.interfaces.sub_interface(interface) {
+            Some(_) => Some(PortId::beyond_ports(interface)),
+            None => self.ports.get(usize::from(interface)).copied(),
+        }
+    }
+
     /// Notes that a received packet is one of a sub-interface.
     #[cold]
     pub(super) fn received_tagged(&mut self, interface: u16, mbuf: &mut Mbuf) {
-        mark(interface, mbuf);
+        mbuf.set_port(PortId::beyond_ports(interface));
         for (index, sub) in self.stages.interfaces.chain(interface) {
             self.counters.add(index, InterfaceCounter::RxPackets, 1);
             self.counters
@@ -44,11 +52,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 .add(sub.parent, InterfaceCounter::ToSubInterfaces, 1);
         }
     }
-}
-
-/// Has the packet say that it came in by a sub-interface.
-pub(super) fn mark(interface: u16, mbuf: &mut Mbuf) {
-    mbuf.set_port(PortId::beyond_ports(interface));
 }
 
 /// Puts the tags of a sub-interface into a frame that has none; gives the interface of the port that it leaves by.

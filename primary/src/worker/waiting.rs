@@ -3,7 +3,7 @@
 
 use std::net::IpAddr;
 
-use dpdk::{Mbuf, MbufBatch};
+use dpdk::{Chain, Mbuf, MbufBatch};
 use shm::records::ip_field;
 use shm::{DropReason, InterfaceCounter};
 
@@ -145,7 +145,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 continue;
             }
             let port = self.stages.interfaces.port_of(ingress);
-            let note = self.stages.run_one(port, mbuf.data_mut());
+            let note = self.stages.run_one(port, Chain::of_one(&mut mbuf));
             if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
                 self.refuse(ingress, mbuf, reason, note.detail, now);
             }

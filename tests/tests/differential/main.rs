@@ -22,14 +22,8 @@ use comparison::Exchanged;
 use topology::Topology;
 
 const ONLY: &str = "TOLLGATE_STIMULI";
-/// Stimuli for what is not there yet: fragments that are put together for local delivery, packets that are cut. `*` stands for
-/// any characters.
+/// Stimuli for what is not there yet. `*` stands for any characters.
 const PENDING: &[&str] = &[
-    "ip4/reassembly/*",
-    "ip6/reassembly/*",
-    "ip4/fragment/*local",
-    "ip6/fragment/*local",
-    "ip4/size/*/may-be-cut/small-mtu/*",
     // The anycast address of all routers of a subnet, RFC 4291 section 2.6.1.
     "ip6/*/subnet-router-anycast*",
 ];

@@ -2,7 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use packet::{Arp, EtherType, MacAddress, PacketBuilder, arp, builder::Ipv6Builder, ipv6};
+use packet::{Arp, EtherType, MacAddress, PacketBuilder, Protocol, arp, builder::Ipv6Builder, ipv6};
 
 use crate::{
     gateway::{Case, GATEWAY_A, GATEWAY_A6, Gateway, HOST_A, HOST_A_MAC, HOST_A6, Outcome},
@@ -148,6 +148,8 @@ pub(crate) fn neighbor_messages_that_may_not_be_believed_are_dropped_and_teach_n
     };
     let malformed = || Dropped("nd_malformed");
     let good = ns(ask(), &source_option);
+    let longer = ns(ask(), &[&source_option[..], &[14, 1, 0, 0, 0, 0, 0, 0]].concat());
+    let whole = &longer[ETHERNET + ipv6::HEADER_LEN..];
     let stranger: Ipv6Addr = "2001:db8:1::77".parse().unwrap();
     let off_link: Ipv6Addr = "2001:db8:99::9".parse().unwrap();
     let mut cases = vec![
@@ -217,8 +219,15 @@ pub(crate) fn neighbor_messages_that_may_not_be_believed_are_dropped_and_teach_n
         ),
         Case::new(
             "in a first fragment",
-            ns(ask().fragment(0, true, 1), &source_option),
-            Dropped("local_fragment"),
+            ask().fragment(0, true, 1).payload(Protocol::ICMPV6, &whole[..32]),
+            Taken,
+        ),
+        Case::new(
+            "in a last fragment, which makes it whole: RFC 6980 section 5",
+            ask()
+                .fragment(32, false, 1)
+                .payload(Protocol::ICMPV6, &whole[32..]),
+            malformed(),
         ),
         Case::new(
             "from nobody with an address",

@@ -298,14 +298,14 @@ pub(crate) fn fragments_and_long_packets_are_the_business_of_others(gateway: &Ga
             Forwarded,
         ),
         Case::new(
-            "a first fragment for the gateway",
-            gateway.to4().fragment(0, true).echo_request(1, 2, &[7; 64]),
-            Dropped("local_fragment"),
+            "a first fragment for the gateway with a gap behind it",
+            gateway.to4().fragment(0, true).echo_request(1, 2, &[7; 65]),
+            Dropped("fragment_malformed"),
         ),
         Case::new(
-            "a last fragment for the gateway",
+            "a last fragment for the gateway beyond the longest packet",
             gateway.to4().fragment(65_528, false).echo_request(1, 2, &[7; 64]),
-            Dropped("local_fragment"),
+            Dropped("fragment_malformed"),
         ),
         Case::new(
             "a packet as long as may be",

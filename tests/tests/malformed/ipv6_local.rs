@@ -28,7 +28,7 @@ pub(crate) fn extension_headers_for_the_gateway_are_followed_or_pointed_at(gatew
     let to = || gateway.to6();
     let case = Case::new;
     let broken = || Dropped("ip6_extension_header");
-    let fragment = || Dropped("local_fragment");
+    let fragment = |pointer| Told("fragment_malformed", FIELD, at(pointer));
     let mine = || Echo6(GATEWAY_A6);
     let many = |count| echo((0..count).fold(to(), |builder, _| builder.destination_options(&[])));
     gateway.assert_all(&[
@@ -120,8 +120,16 @@ pub(crate) fn extension_headers_for_the_gateway_are_followed_or_pointed_at(gatew
                 .payload(Protocol::ICMPV6, &[]),
             broken(),
         ),
-        case("a first fragment", echo(to().fragment(0, true, 9)), fragment()),
-        case("a last fragment", echo(to().fragment(1232, false, 9)), fragment()),
+        case(
+            "a first fragment with a gap behind it",
+            echo(to().fragment(0, true, 9)),
+            fragment(4),
+        ),
+        case(
+            "a last fragment beyond the longest packet",
+            echo(to().fragment(65_528, false, 9)),
+            fragment(42),
+        ),
         case(
             "a fragment that is whole",
             echo(to().fragment(0, false, 9)),

@@ -42,7 +42,10 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
                 Expected::Drop(Reasons::of(DropReason::Ip4MartianSource))
             }
             Some(Target::Local) => local(packet, bytes, header_len, &options),
-            target => routed(target, length, bytes[8], destination.into(), UNKNOWN4.into()),
+            target => {
+                let length = (length, bytes[6] & 0x40 == 0);
+                routed(target, length, bytes[8], destination.into(), UNKNOWN4.into())
+            }
         }
     });
     (expected, length)
@@ -159,8 +162,10 @@ pub(in super::super) fn is_from_here(bytes: &[u8]) -> bool {
 
 /// A packet for the gateway itself: RFC 1122 sections 3.2.2 and 3.3.
 fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize, options: &Options) -> Expected {
+    if u16_at(bytes, 6) & 0x3fff != 0 {
+        return Expected::Reassemble;
+    }
     let mut faults = Reasons::default();
-    faults.add_if(u16_at(bytes, 6) & 0x3fff != 0, DropReason::LocalFragment);
     faults.add_if(options.source_route, DropReason::Ip4SourceRoute);
     if let Some(dropped) = faults.found() {
         return dropped;

@@ -59,7 +59,13 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         let from_here = is_from_here(bytes, packet.ingress.addresses.2);
         return (local(packet, bytes, &chain, from_here), claims);
     }
-    let mut expected = routed(target, claims, bytes[7], destination.into(), UNKNOWN6.into());
+    let mut expected = routed(
+        target,
+        (claims, false),
+        bytes[7],
+        destination.into(),
+        UNKNOWN6.into(),
+    );
     if is_link_local(source) {
         // RFC 4291 section 2.5.6: it stays on its link, whatever else may be said of it.
         let mut faults = Reasons::of(DropReason::Ip6Scope);
@@ -225,8 +231,8 @@ fn has_router_alert(bytes: &[u8], chain: &Chain) -> bool {
         if options(bytes, *offset, *length).flatten().any(|(kind, at)| kind == 5 && bytes[at + 1] == 2))
 }
 
-/// What the extension headers of a packet for the gateway itself say against it.
-fn refused(bytes: &[u8], chain: &Chain) -> Reasons {
+/// What the extension headers of a packet for the gateway itself say: against it, or that it is a part of one.
+fn refused(bytes: &[u8], chain: &Chain) -> Option<Expected> {
     let mut faults = Reasons::default();
     for (protocol, offset, length) in chain.headers() {
         if matches!(protocol, 0 | 60) {
@@ -237,26 +243,26 @@ fn refused(bytes: &[u8], chain: &Chain) -> Reasons {
                     Some((kind, _)) if kind >> 6 == 0 => continue,
                     Some(_) => faults.add(DropReason::Ip6Option),
                 }
-                return faults;
+                return faults.found();
             }
         }
         if *protocol == 43 && bytes[offset + 3] != 0 {
             faults.add(DropReason::Ip6RoutingHeader);
-            return faults;
+            return faults.found();
         }
-        if *protocol == 44 {
-            // Headers are processed in order, and this one cannot be: what follows may be refused as well or not be seen.
-            faults.add_if(chain.is_fragment(), DropReason::LocalFragment);
+        if *protocol == 44 && u16_at(bytes, offset + 2) & 0xfff9 != 0 {
+            // Headers are processed in order: what follows is seen once the packet is whole.
+            return Some(Expected::Reassemble);
         }
     }
     faults.add_if(chain.ending != Ending::Upper, DropReason::Ip6ExtensionHeader);
-    faults
+    faults.found()
 }
 
 /// A packet for the gateway itself, or for a group that it is in.
 fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain, from_here: bool) -> Expected {
-    if let Some(dropped) = refused(bytes, chain).found() {
-        return dropped;
+    if let Some(expected) = refused(bytes, chain) {
+        return expected;
     }
     let payload = &bytes[chain.offset..];
     if from_here && chain.protocol != 58 {

@@ -18,17 +18,17 @@ use super::topology::{INTERFACES, Interface, Target};
 
 /// Reasons for a drop.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Reasons(u64);
+pub struct Reasons(u128);
 
-const _: () = assert!(DropReason::COUNT <= 64, "a reason is a bit");
+const _: () = assert!(DropReason::COUNT <= 128, "a reason is a bit");
 
 impl Reasons {
     fn of(reason: DropReason) -> Self {
-        Self(1 << reason as u64)
+        Self(1 << reason as u32)
     }
 
     fn add(&mut self, reason: DropReason) {
-        self.0 |= 1 << reason as u64;
+        self.0 |= 1 << reason as u32;
     }
 
     fn add_if(&mut self, fault: bool, reason: DropReason) {
@@ -39,7 +39,7 @@ impl Reasons {
 
     /// Whether it is among them.
     pub fn contains(self, reason: DropReason) -> bool {
-        self.0 & 1 << reason as u64 != 0
+        self.0 & 1 << reason as u32 != 0
     }
 
     /// Whether there is no choice.
@@ -66,6 +66,10 @@ pub enum Expected {
     Drop(Reasons),
     /// It leaves by this interface for its neighbour there.
     Forward(u16),
+    /// It leaves so in fragments.
+    Fragment(u16),
+    /// It is a fragment for the gateway itself.
+    Reassemble,
     /// It comes back as an echo reply.
     EchoReply,
     /// It goes to the control thread: ARP.
@@ -83,6 +87,8 @@ impl std::fmt::Debug for Expected {
         match self {
             Self::Drop(reasons) => write!(f, "dropped: {}", reasons.names().join(" or ")),
             Self::Forward(interface) => write!(f, "forwarded by {interface}"),
+            Self::Fragment(interface) => write!(f, "cut for {interface}"),
+            Self::Reassemble => f.write_str("kept for reassembly"),
             Self::EchoReply => f.write_str("echo reply"),
             Self::Arp => f.write_str("ARP"),
             Self::Nd => f.write_str("neighbour discovery"),
@@ -187,7 +193,13 @@ impl Packet<'_> {
 
 /// What a route makes of a packet that is not for the gateway itself. The order is that of RFC 1812 section 5.2.1.2: a route
 /// is found, then the TTL is counted down, then it is seen whether the packet fits, and at last who the neighbour is.
-fn routed(target: Option<Target>, length: usize, ttl: u8, next_hop: IpAddr, unknown: IpAddr) -> Expected {
+fn routed(
+    target: Option<Target>,
+    (length, may_be_cut): (usize, bool),
+    ttl: u8,
+    next_hop: IpAddr,
+    unknown: IpAddr,
+) -> Expected {
     let dropped = |reason| Expected::Drop(Reasons::of(reason));
     let on_link = match target {
         None => return dropped(DropReason::NoRoute),
@@ -202,8 +214,13 @@ fn routed(target: Option<Target>, length: usize, ttl: u8, next_hop: IpAddr, unkn
             let mut faults = Reasons::default();
             faults.add_if(!out.up, DropReason::InterfaceDown);
             faults.add_if(expired, DropReason::TtlExpired);
-            faults.add_if(!expired && length > usize::from(out.mtu), DropReason::TooBig);
-            faults.found().unwrap_or(Expected::Forward(interface))
+            let too_big = !expired && length > usize::from(out.mtu);
+            faults.add_if(too_big && !may_be_cut, DropReason::TooBig);
+            faults.found().unwrap_or(if too_big {
+                Expected::Fragment(interface)
+            } else {
+                Expected::Forward(interface)
+            })
         }
         _ if expired => dropped(DropReason::TtlExpired),
         Target::Glean(interface) => Expected::Wait(interface, next_hop),

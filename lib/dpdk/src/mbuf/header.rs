@@ -91,6 +91,11 @@ impl Header {
         next.map(|next| next.0)
     }
 
+    /// Has `rest` follow this segment, which was the last. It belongs to the same packet from now on.
+    pub(super) fn set_next(self, rest: NonNull<rte_mbuf>) {
+        self.write(dpdk_sys::SHIM_MBUF_NEXT, rest.as_ptr());
+    }
+
     /// Segments of the packet (nb_segs); right in the first segment only.
     #[inline(always)]
     pub(super) fn segment_count(self) -> u16 {

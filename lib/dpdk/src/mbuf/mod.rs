@@ -8,6 +8,7 @@
 //!              ├─► trim_front     truncate ◄─┤
 //! ```
 
+mod chain;
 mod header;
 mod offload;
 
@@ -18,6 +19,7 @@ use dpdk_sys::rte_mbuf;
 
 use crate::cpu;
 use crate::port::PortId;
+pub use chain::Chain;
 use header::Header;
 pub use offload::{ChecksumStatus, OffloadFlags};
 

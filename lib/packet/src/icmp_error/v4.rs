@@ -37,6 +37,8 @@ pub enum Icmpv4Problem {
     CommunicationProhibited,
     /// The TTL ran out (11/0).
     TimeExceeded,
+    /// Fragments of the packet were missing for too long (11/1).
+    ReassemblyTimeExceeded,
     /// A header field is wrong (12/0).
     ParameterProblem {
         /// Where, from the start of the IPv4 header.
@@ -59,6 +61,7 @@ impl Icmpv4Problem {
             Icmpv4Problem::SourceRouteFailed => (icmpv4::DESTINATION_UNREACHABLE, 5, [0; 4]),
             Icmpv4Problem::CommunicationProhibited => (icmpv4::DESTINATION_UNREACHABLE, 13, [0; 4]),
             Icmpv4Problem::TimeExceeded => (icmpv4::TIME_EXCEEDED, 0, [0; 4]),
+            Icmpv4Problem::ReassemblyTimeExceeded => (icmpv4::TIME_EXCEEDED, 1, [0; 4]),
             Icmpv4Problem::ParameterProblem { pointer } => (icmpv4::PARAMETER_PROBLEM, 0, [pointer, 0, 0, 0]),
         }
     }
@@ -190,6 +193,7 @@ mod tests {
             (Icmpv4Problem::SourceRouteFailed, [3, 5, 0, 0, 0, 0]),
             (Icmpv4Problem::CommunicationProhibited, [3, 13, 0, 0, 0, 0]),
             (Icmpv4Problem::TimeExceeded, [11, 0, 0, 0, 0, 0]),
+            (Icmpv4Problem::ReassemblyTimeExceeded, [11, 1, 0, 0, 0, 0]),
             (
                 Icmpv4Problem::ParameterProblem { pointer: 22 },
                 [12, 0, 22, 0, 0, 0],

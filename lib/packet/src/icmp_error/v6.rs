@@ -34,6 +34,8 @@ pub enum Icmpv6Problem {
     },
     /// The hop limit ran out (3/0).
     HopLimitExceeded,
+    /// Fragments of the packet were missing for too long (3/1).
+    ReassemblyTimeExceeded,
     /// A header cannot be processed (4).
     ParameterProblem {
         /// In what way: [`icmpv6::ERRONEOUS_HEADER_FIELD`] and what follows it there.
@@ -54,6 +56,7 @@ impl Icmpv6Problem {
             Icmpv6Problem::PortUnreachable => (icmpv6::DESTINATION_UNREACHABLE, 4, 0),
             Icmpv6Problem::PacketTooBig { mtu } => (icmpv6::PACKET_TOO_BIG, 0, mtu),
             Icmpv6Problem::HopLimitExceeded => (icmpv6::TIME_EXCEEDED, 0, 0),
+            Icmpv6Problem::ReassemblyTimeExceeded => (icmpv6::TIME_EXCEEDED, 1, 0),
             Icmpv6Problem::ParameterProblem { code, pointer } => (icmpv6::PARAMETER_PROBLEM, code, pointer),
         }
     }
@@ -226,6 +229,7 @@ mod tests {
                 [2, 0, 0, 0, 0x05, 0x78],
             ),
             (Icmpv6Problem::HopLimitExceeded, [3, 0, 0, 0, 0, 0]),
+            (Icmpv6Problem::ReassemblyTimeExceeded, [3, 1, 0, 0, 0, 0]),
             (misplaced, [4, 1, 0, 1, 2, 3]),
         ] {
             let error = error(problem, &packet);

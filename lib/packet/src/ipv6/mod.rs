@@ -52,6 +52,13 @@ impl<'a> Ipv6<'a> {
     /// Checks the packet at the start of `bytes`. What follows its payload (Ethernet padding) is not part of it.
     #[inline]
     pub fn parse(bytes: &'a [u8]) -> Result<Ipv6<'a>, Ipv6Error> {
+        Ipv6::parse_start(bytes, 0)
+    }
+
+    /// As [`Ipv6::parse`] where only the start of the packet is in `bytes`, its header at least, and `behind` bytes are
+    /// elsewhere: the payload is what there is of it.
+    #[inline(always)]
+    pub fn parse_start(bytes: &'a [u8], behind: usize) -> Result<Ipv6<'a>, Ipv6Error> {
         let (header, rest) = bytes
             .split_first_chunk::<HEADER_LEN>()
             .ok_or(Ipv6Error::Truncated)?;
@@ -59,7 +66,13 @@ impl<'a> Ipv6<'a> {
             return Err(Ipv6Error::Version);
         }
         let payload_len = usize::from(u16::from_be_bytes([header[4], header[5]]));
-        let payload = rest.get(..payload_len).ok_or(Ipv6Error::PayloadLength)?;
+        let payload = if behind == 0 {
+            rest.get(..payload_len)
+        } else {
+            let all = payload_len <= rest.len().saturating_add(behind);
+            rest.get(..payload_len.min(rest.len())).filter(|_| all)
+        };
+        let payload = payload.ok_or(Ipv6Error::PayloadLength)?;
         Ok(Ipv6 { header, payload })
     }
 
@@ -84,7 +97,7 @@ impl<'a> Ipv6<'a> {
     /// Bytes of the packet, header included: 40 to 65,575.
     #[inline]
     pub fn total_len(&self) -> usize {
-        HEADER_LEN + self.payload.len()
+        HEADER_LEN + usize::from(self.payload_len())
     }
 
     /// What follows the header: the first extension header or the upper layer.

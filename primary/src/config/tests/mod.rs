@@ -105,7 +105,7 @@ fn everything_that_is_written_is_taken() {
 instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
-limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, attachments = 9, sub_interfaces = 10, groups = 11 }
+limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12 }
 workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy" }
 [[interface]]
 name = "wan"
@@ -147,6 +147,7 @@ interface = "wan"
             attachments: 9,
             sub_interfaces: 10,
             groups: 11,
+            reassemblies: 12,
         }
     );
     let workers = Workers {

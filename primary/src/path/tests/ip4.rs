@@ -233,10 +233,6 @@ fn every_other_packet_is_dropped_for_its_reason() {
         ),
         (LocalUnhandled, from_a(OWN).udp(1, 2, b"")),
         (LocalUnhandled, from_a(OWN).echo_reply(1, 2, b"")),
-        (
-            LocalFragment,
-            from_a(OWN).fragment(0, true).echo_request(1, 2, &[0; 8]),
-        ),
     ];
     for (reason, packet) in cases {
         assert_eq!(bench.one(packet).0, Disposition::Drop(reason));

@@ -308,14 +308,6 @@ fn every_other_packet_is_dropped_for_its_reason() {
         (LocalUnhandled, own().payload(Protocol::NO_NEXT_HEADER, b"")),
         (LocalUnhandled, own().echo_reply(1, 2, b"")),
         (
-            LocalFragment,
-            own().fragment(0, true, 1).echo_request(1, 2, &[0; 8]),
-        ),
-        (
-            LocalFragment,
-            own().fragment(8, false, 1).payload(Protocol::ICMPV6, &[0; 8]),
-        ),
-        (
             Ip6ExtensionHeader,
             own()
                 .destination_options(&[1, 2, 0, 0])

@@ -9,7 +9,8 @@ use shm::DropReason;
 
 use super::ip4::from_a;
 use super::{Bench, GATEWAY, HOST_A, HOST_A6, HOST_B, LINK_LOCAL, OWN, OWN6, SENDER};
-use crate::path::Disposition;
+use crate::path::punt::Punts;
+use crate::path::{Disposition, Family};
 
 const NEIGHBOR6: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 const ALL_OSPF: Ipv4Addr = Ipv4Addr::new(224, 0, 0, 5);
@@ -142,4 +143,26 @@ fn a_packet_for_the_kernel_leaves_its_burst_alone() {
     let dispositions: Vec<_> = notes.iter().map(|note| note.disposition).collect();
     let transmit = Disposition::Transmit(1);
     assert_eq!(dispositions, [transmit, Disposition::Kernel(0), transmit]);
+}
+
+#[test]
+fn what_was_put_together_and_nobody_here_handles_goes_to_the_kernel() {
+    let (with, without) = (Bench::with_tap(), Bench::new());
+    for (mut packet, reason) in for_the_kernel() {
+        let family = match packet[12..14] {
+            [0x08, 0x00] => Family::Four,
+            [0x86, 0xdd] => Family::Six,
+            _ => continue,
+        };
+        if reason != DropReason::LocalUnhandled {
+            continue;
+        }
+        for (bench, disposition) in [
+            (&with, Disposition::Kernel(0)),
+            (&without, Disposition::Drop(reason)),
+        ] {
+            let delivered = bench.path.deliver(0, &Punts::OFF, &mut packet, 14, family);
+            assert_eq!(delivered.disposition, disposition);
+        }
+    }
 }

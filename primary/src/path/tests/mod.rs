@@ -5,6 +5,7 @@ mod errors;
 mod ip4;
 mod ip6;
 mod kernel;
+mod long;
 mod multipath;
 mod usual;
 mod vlan;

@@ -141,10 +141,20 @@ fn the_mtu_of_a_route_counts_where_it_is_below_that_of_the_interface() {
     let fits = usize::from(ROUTE_MTU);
     assert_eq!(next_hop(&bench, four(fits)), SHARED[0]);
     assert_eq!(next_hop(&bench, six(fits)), SHARED[0]);
-    for packet in [four(fits + 1), six(fits + 1)] {
-        let note = bench.run(&mut [packet])[0];
-        assert_eq!(note.disposition, Disposition::Drop(DropReason::TooBig));
-        assert_eq!(note.detail, ROUTE_MTU);
+    let whole = from_a([10, 8, 1, 1].into())
+        .dont_fragment()
+        .udp(7, 53, &vec![0; fits + 1 - 28]);
+    for (packet, disposition) in [
+        (four(fits + 1), Disposition::Fragment(1)),
+        (whole, Disposition::Drop(DropReason::TooBig)),
+        (six(fits + 1), Disposition::Drop(DropReason::TooBig)),
+    ] {
+        let mut packets = [packet.clone()];
+        let note = bench.run(&mut packets)[0];
+        assert_eq!((note.disposition, note.detail), (disposition, ROUTE_MTU));
+        // What is cut has its new headers already.
+        let is_new = packets[0] != packet;
+        assert_eq!(is_new, matches!(disposition, Disposition::Fragment(_)));
     }
     let expired = from_a([10, 8, 1, 1].into()).ttl(1).udp(7, 53, &[0; 1350]);
     assert_eq!(bench.dropped(expired), DropReason::TtlExpired);

@@ -110,6 +110,7 @@ fn what_is_too_big_or_finds_the_interface_down_is_noted() {
     let bench = Bench::on(false);
     let big = PacketBuilder::ethernet(GATEWAY[0], SENDER)
         .ipv4(HOST_A, HOST_B)
+        .dont_fragment()
         .udp(5000, 5001, &[7; MTU as usize - 27]);
     assert_eq!(bench.dropped(big), DropReason::TooBig);
     bench.up[1].store(false, std::sync::atomic::Ordering::Relaxed);

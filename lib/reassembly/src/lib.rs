@@ -1,0 +1,236 @@
+//! Puts fragments together: of IPv4 (RFC 791 §3.2, RFC 1122 §3.3.2) and IPv6 (RFC 8200 §4.5).
+//!
+//! ```text
+//!   Fragment ─► insert ─┬─► Held: waits for the others, for 30 s (IPv4) or 60 s (IPv6)
+//!                       ├─► Whole: the packet, in the memory of its slot
+//!                       └─► Refused: it overlaps another one, and all of the packet goes
+//!               expire ───► Expired: the first fragment, for who is to be told
+//! ```
+//!
+//! All memory is taken at the start: a slot of 64 KB for each packet that can be under way. A fragment is copied into it, so
+//! that no packet buffer is kept. When all slots are taken, the oldest goes: a flood of fragments that are never completed
+//! takes the slots of packets that are slower than the flood, and those of no others.
+//!
+//! **Overlap.** Fragments that overlap are how filters and hosts are made to disagree (RFC 1858, RFC 3128, RFC 5722). Any overlap
+//! discards the packet, of either family, and what still comes of it. A copy, same bytes at the same place, changes nothing.
+//! Tiny first fragments (RFC 1858 §3) hide nothing here, since only whole packets are looked at.
+
+#![forbid(unsafe_code)]
+
+mod fragment;
+mod slot;
+
+pub use fragment::{Fragment, FragmentError};
+
+use slot::{Placed, SLOT_BYTES, Slot, State};
+
+/// How long the fragments of an IPv4 packet are waited for, seconds (RFC 1122 §3.3.2 says 60 to 120, hosts today take 30).
+const PATIENCE_V4: u64 = 30;
+/// The same for IPv6: RFC 8200 §4.5.
+const PATIENCE_V6: u64 = 60;
+
+/// Packets that are being put together. The default has room for none.
+#[derive(Default)]
+pub struct Reassembler {
+    slots: Vec<Slot>,
+    most: usize,
+    bytes: Vec<u8>,
+    ticks_per_second: u64,
+    /// No slot is due before.
+    next_due: u64,
+}
+
+/// What became of a fragment.
+#[derive(Debug)]
+pub enum Inserted<'r> {
+    /// It waits for the others.
+    Held {
+        /// Number of the interface that it counts for: by which the first of them came.
+        interface: u16,
+        /// The fragments of another packet, which had to go since all slots were taken.
+        evicted: Option<Lost>,
+    },
+    /// It was there already, and is not needed.
+    Copy,
+    /// It overlaps another: it goes, and the fragments that were there.
+    Overlap(Lost),
+    /// The packet was refused before: it goes.
+    Refused,
+    /// It was the last one missing.
+    Whole(Whole<'r>),
+}
+
+/// Fragments that were held and are no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Number of the interface that they count for.
+    pub interface: u16,
+    /// How many.
+    pub fragments: u32,
+}
+
+/// A packet that was put together.
+#[derive(Debug)]
+pub struct Whole<'r> {
+    /// The link header of its first fragment and the packet.
+    pub frame: &'r mut [u8],
+    /// Bytes of the link header.
+    pub link_len: usize,
+    /// Whether it is IPv6.
+    pub six: bool,
+    /// The fragments that it was made of, the last one included.
+    pub made_of: Lost,
+}
+
+/// A packet whose fragments have not come in time.
+#[derive(Debug)]
+pub struct Expired<'r> {
+    /// Those that had come.
+    pub lost: Lost,
+    /// The first of them as it came, link header in front, if it did: its sender is told (RFC 792, RFC 4443 §3.3).
+    pub first: Option<&'r [u8]>,
+}
+
+impl Reassembler {
+    /// Bytes for each packet that is under way.
+    pub const BYTES_PER_PACKET: usize = SLOT_BYTES + size_of::<Slot>();
+
+    /// For at most `most` packets at a time, at least 1; time is in ticks.
+    pub fn new(most: usize, ticks_per_second: u64) -> Self {
+        let most = most.max(1);
+        Self {
+            slots: Vec::with_capacity(most),
+            most,
+            bytes: vec![0; most * SLOT_BYTES],
+            ticks_per_second: ticks_per_second.max(1),
+            next_due: u64::MAX,
+        }
+    }
+
+    /// Takes a fragment that came by `interface`, `link` in front of it.
+    pub fn insert(&mut self, fragment: &Fragment<'_>, link: &[u8], interface: u16, now: u64) -> Inserted<'_> {
+        let of_same = |slot: &Slot| slot.state != State::Free && slot.key == fragment.key;
+        let (index, evicted) = match self.slots.iter().position(of_same) {
+            Some(index) => (index, None),
+            None => self.open(fragment, interface, now),
+        };
+        let at = index * SLOT_BYTES;
+        let (Some(slot), Some(bytes)) = (self.slots.get_mut(index), self.bytes.get_mut(at..at + SLOT_BYTES))
+        else {
+            return Inserted::Refused;
+        };
+        if slot.state == State::Refused {
+            return Inserted::Refused;
+        }
+        match slot.place(fragment, link, bytes) {
+            Placed::Copy => Inserted::Copy,
+            Placed::Contradiction => Inserted::Overlap(slot.refuse()),
+            Placed::Taken if slot.is_complete() => match slot.join(bytes) {
+                Some(joined) => {
+                    slot.state = State::Free;
+                    let made_of = slot.lost();
+                    let six = slot.key.is_v6();
+                    Inserted::Whole(Whole {
+                        frame: bytes.get_mut(joined.begin..joined.end).unwrap_or_default(),
+                        link_len: joined.link_len,
+                        six,
+                        made_of,
+                    })
+                }
+                None => {
+                    // The caller counts the last one by itself.
+                    slot.fragments -= 1;
+                    Inserted::Overlap(slot.refuse())
+                }
+            },
+            Placed::Taken => Inserted::Held {
+                interface: slot.interface,
+                evicted,
+            },
+        }
+    }
+
+    /// A slot for a new packet, the oldest one's if all are taken.
+    fn open(&mut self, fragment: &Fragment<'_>, interface: u16, now: u64) -> (usize, Option<Lost>) {
+        let new = Slot::new(fragment.key, interface, now);
+        self.next_due = self.next_due.min(self.due(&new));
+        if let Some(index) = self.slots.iter().position(|slot| slot.state == State::Free) {
+            self.slots[index] = new;
+            return (index, None);
+        }
+        if self.slots.len() < self.most {
+            self.slots.push(new);
+            return (self.slots.len() - 1, None);
+        }
+        let oldest = (0..self.slots.len())
+            .min_by_key(|index| self.slots[*index].since)
+            .unwrap_or_default();
+        let Some(slot) = self.slots.get_mut(oldest) else {
+            return (0, None);
+        };
+        let lost = slot.lost();
+        *slot = new;
+        (oldest, Some(lost).filter(|lost| lost.fragments > 0))
+    }
+
+    fn due(&self, slot: &Slot) -> u64 {
+        let seconds = if slot.key.is_v6() {
+            PATIENCE_V6
+        } else {
+            PATIENCE_V4
+        };
+        slot.since
+            .saturating_add(seconds.saturating_mul(self.ticks_per_second))
+    }
+
+    /// Whether [`Reassembler::expire`] may have something to give.
+    #[inline]
+    pub fn is_due(&self, now: u64) -> bool {
+        now >= self.next_due
+    }
+
+    /// The next packet whose time is over; it is given up.
+    pub fn expire(&mut self, now: u64) -> Option<Expired<'_>> {
+        let due = |slot: &Slot| (slot.state != State::Free).then(|| self.due(slot));
+        let Some(index) = self
+            .slots
+            .iter()
+            .position(|slot| due(slot).is_some_and(|due| now >= due))
+        else {
+            self.next_due = self.slots.iter().filter_map(due).min().unwrap_or(u64::MAX);
+            return None;
+        };
+        let bytes = self.bytes.get(index * SLOT_BYTES..(index + 1) * SLOT_BYTES)?;
+        let slot = self.slots.get_mut(index)?;
+        let first = slot.first_frame(bytes).filter(|_| slot.state == State::Open);
+        slot.state = State::Free;
+        Some(Expired {
+            lost: slot.lost(),
+            first,
+        })
+    }
+
+    /// Gives up one packet that is still under way, whatever its time: for the end.
+    pub fn give_up(&mut self) -> Option<Lost> {
+        let slot = self.slots.iter_mut().find(|slot| slot.state != State::Free)?;
+        slot.state = State::Free;
+        Some(slot.lost())
+    }
+}
+
+impl Slot {
+    fn lost(&self) -> Lost {
+        Lost {
+            interface: self.interface,
+            fragments: self.fragments,
+        }
+    }
+
+    /// Forgets what is there and takes nothing more.
+    fn refuse(&mut self) -> Lost {
+        let lost = self.lost();
+        self.state = State::Refused;
+        self.fragments = 0;
+        lost
+    }
+}

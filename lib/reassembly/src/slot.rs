@@ -1,0 +1,206 @@
+//! One packet that is being put together.
+//!
+//! ```text
+//!   bytes of a slot   │ … link header, headers of the first fragment │ payload, each byte at its offset      │
+//!                     0                                        HEAD_ROOM
+//!   blocks of 8       have:   1 1 1 0 0 1 1 …      which are there
+//!                     starts: 1 0 1 0 0 1 0 …      where a fragment began: so a copy is told from an overlap
+//! ```
+
+use packet::fragment::FRAGMENT_HEADER_LEN;
+use packet::{ipv4, ipv6};
+
+use crate::fragment::{Fragment, Key, MAX_LEN};
+
+/// The longest headers of a first fragment.
+pub(crate) const HEADERS_ROOM: usize = 256;
+/// The longest link header: Ethernet with two tags.
+const LINK_ROOM: usize = 22;
+const HEAD_ROOM: usize = (LINK_ROOM + HEADERS_ROOM).next_multiple_of(64);
+/// Bytes of a slot.
+pub(crate) const SLOT_BYTES: usize = HEAD_ROOM + MAX_LEN + 1;
+
+/// A bit for each block of 8 bytes.
+const WORDS: usize = (MAX_LEN + 1) / 8 / 64;
+
+#[derive(Clone)]
+pub(crate) struct Slot {
+    pub(crate) state: State,
+    pub(crate) key: Key,
+    /// Number of the interface that the first to come came in by.
+    pub(crate) interface: u16,
+    /// When that was.
+    pub(crate) since: u64,
+    /// Fragments that are in it.
+    pub(crate) fragments: u32,
+    have: [u64; WORDS],
+    starts: [u64; WORDS],
+    /// Blocks that are there.
+    blocks: usize,
+    /// Bytes of the whole payload, once the last fragment has come.
+    end: Option<usize>,
+    first: Option<First>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Free,
+    /// Waits for more.
+    Open,
+    /// Its fragments overlapped: what still comes of it is not taken (RFC 5722 §4).
+    Refused,
+}
+
+/// What is known of the fragment with offset 0.
+#[derive(Clone, Copy)]
+struct First {
+    link_len: usize,
+    headers_len: usize,
+    payload_len: usize,
+    named_at: usize,
+}
+
+/// What a fragment is beside those that are there.
+pub(crate) enum Placed {
+    Taken,
+    /// It is there already, byte for byte.
+    Copy,
+    /// It overlaps another, or they differ over where the packet ends.
+    Contradiction,
+}
+
+impl Slot {
+    pub(crate) fn new(key: Key, interface: u16, since: u64) -> Self {
+        Self {
+            state: State::Open,
+            key,
+            interface,
+            since,
+            fragments: 0,
+            have: [0; WORDS],
+            starts: [0; WORDS],
+            blocks: 0,
+            end: None,
+            first: None,
+        }
+    }
+
+    pub(crate) fn place(&mut self, fragment: &Fragment<'_>, link: &[u8], bytes: &mut [u8]) -> Placed {
+        let (from, to) = (fragment.offset / 8, fragment.end().div_ceil(8));
+        let Some(place) = bytes.get_mut(HEAD_ROOM + fragment.offset..HEAD_ROOM + fragment.end()) else {
+            return Placed::Contradiction;
+        };
+        let held = (from..to).filter(|block| get(&self.have, *block)).count();
+        if held > 0 {
+            let same =
+                held == to - from && self.was_one_fragment(from, to, fragment) && place == fragment.payload;
+            return if same { Placed::Copy } else { Placed::Contradiction };
+        }
+        let last_block = self.have.iter().rposition(|word| *word != 0);
+        let beyond = last_block.map_or(0, |word| {
+            word * 64 + 64 - self.have[word].leading_zeros() as usize
+        });
+        let contradicts = match self.end {
+            Some(end) => !fragment.more || fragment.end() > end,
+            None => !fragment.more && beyond > to,
+        };
+        if contradicts {
+            return Placed::Contradiction;
+        }
+        place.copy_from_slice(fragment.payload);
+        for block in from..to {
+            set(&mut self.have, block);
+        }
+        set(&mut self.starts, from);
+        self.blocks += to - from;
+        self.fragments += 1;
+        if !fragment.more {
+            self.end = Some(fragment.end());
+        }
+        if fragment.offset == 0 {
+            self.keep_headers(fragment, link, bytes);
+        }
+        Placed::Taken
+    }
+
+    /// Whether the blocks, all of which are there, came in one fragment that was followed by others if this one is.
+    fn was_one_fragment(&self, from: usize, to: usize, fragment: &Fragment<'_>) -> bool {
+        let one = get(&self.starts, from) && !(from + 1..to).any(|block| get(&self.starts, block));
+        let ends_here = get(&self.starts, to) || !get(&self.have, to);
+        let is_last = self.end == Some(fragment.end());
+        one && ends_here && is_last != fragment.more
+    }
+
+    fn keep_headers(&mut self, fragment: &Fragment<'_>, link: &[u8], bytes: &mut [u8]) {
+        let link = link.get(..LINK_ROOM).unwrap_or(link);
+        let headers_at = HEAD_ROOM - fragment.headers.len();
+        for (at, part) in [(headers_at - link.len(), link), (headers_at, fragment.headers)] {
+            if let Some(place) = bytes.get_mut(at..at + part.len()) {
+                place.copy_from_slice(part);
+            }
+        }
+        self.first = Some(First {
+            link_len: link.len(),
+            headers_len: fragment.headers.len(),
+            payload_len: fragment.payload.len(),
+            named_at: fragment.named_at,
+        });
+    }
+
+    pub(crate) fn is_complete(&self) -> bool {
+        self.end.is_some_and(|end| self.blocks == end.div_ceil(8))
+    }
+
+    /// The first fragment as it came, link header in front, if it came.
+    pub(crate) fn first_frame<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+        let first = self.first?;
+        bytes.get(HEAD_ROOM - first.headers_len - first.link_len..HEAD_ROOM + first.payload_len)
+    }
+
+    /// Makes one packet of what is there: where it begins in `bytes`, the bytes of its link header, and where it ends. `None`
+    /// if it would be too long.
+    pub(crate) fn join(&self, bytes: &mut [u8]) -> Option<Joined> {
+        let (first, end) = (self.first?, self.end?);
+        let headers_at = HEAD_ROOM - first.headers_len;
+        let begin = headers_at - first.link_len;
+        let joined = if self.key.is_v6() {
+            // The fragment header goes: RFC 8200 section 4.5.
+            let kept = first.headers_len - FRAGMENT_HEADER_LEN;
+            let payload_len = u16::try_from(kept - ipv6::HEADER_LEN + end).ok()?;
+            let next_header = *bytes.get(headers_at + kept)?;
+            *bytes.get_mut(headers_at + first.named_at)? = next_header;
+            bytes
+                .get_mut(headers_at + 4..headers_at + 6)?
+                .copy_from_slice(&payload_len.to_be_bytes());
+            bytes.copy_within(begin..headers_at + kept, begin + FRAGMENT_HEADER_LEN);
+            begin + FRAGMENT_HEADER_LEN
+        } else {
+            let total_len = u16::try_from(first.headers_len + end).ok()?;
+            ipv4::make_whole(bytes.get_mut(headers_at..HEAD_ROOM)?, total_len);
+            begin
+        };
+        Some(Joined {
+            begin: joined,
+            link_len: first.link_len,
+            end: HEAD_ROOM + end,
+        })
+    }
+}
+
+/// Where a packet lies that was put together.
+pub(crate) struct Joined {
+    pub(crate) begin: usize,
+    pub(crate) link_len: usize,
+    pub(crate) end: usize,
+}
+
+fn get(bits: &[u64; WORDS], block: usize) -> bool {
+    bits.get(block / 64)
+        .is_some_and(|word| word >> (block % 64) & 1 != 0)
+}
+
+fn set(bits: &mut [u64; WORDS], block: usize) {
+    if let Some(word) = bits.get_mut(block / 64) {
+        *word |= 1 << (block % 64);
+    }
+}

@@ -1,0 +1,221 @@
+//! Packets for the gateway itself that do not lie in one piece: in several segments, or in fragments.
+//!
+//! ```text
+//!   Gather     ─► copied into one buffer ──────────┐
+//!   Reassemble ─► kept until the last has come ────┴─► Stages::deliver ─► reply, tool, or drop
+//! ```
+//!
+//! A worker puts together what it received itself. Devices that spread packets over queues do it for fragments by their
+//! addresses, so that all of a packet come to one worker: RSS does (its hash types for fragments have no ports in them), and
+//! so does the kernel for a group of packet sockets. Fragments that come by several ports of the gateway, to different
+//! workers, are not put together.
+
+use dpdk::Mbuf;
+use packet::ethernet;
+use reassembly::{Fragment, FragmentError, Inserted, Lost, Reassembler, Whole};
+use shm::{DropReason, InterfaceCounter};
+
+use super::Engine;
+use super::dispatch::Refused;
+use crate::adjacency;
+use crate::path::punt::Punts;
+use crate::path::{Disposition, Family, Note};
+
+/// The longest frame of which a copy is made.
+pub(super) const LONGEST_FRAME: usize = 1 << 16;
+
+/// Why a fragment is not kept, and the detail for who is told.
+type NotKept = (DropReason, u16);
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Delivers a packet whose note says that it must be copied together or is a fragment.
+    #[cold]
+    pub(super) fn deliver(
+        &mut self,
+        ingress: u16,
+        mut mbuf: Mbuf,
+        note: &Note,
+        punts: &Punts,
+        now: u64,
+    ) -> Result<(), Refused> {
+        mbuf.truncate(usize::from(note.length));
+        let (link_len, family) = (note.link_len(), note.family());
+        if note.disposition == Disposition::Reassemble {
+            let kept = self.take_fragment(ingress, mbuf.data(), link_len, family, punts, now);
+            if let Err((reason, detail)) = kept {
+                self.refuse(ingress, mbuf, reason, detail, now);
+            }
+            return Ok(());
+        }
+        // Taken out, since what follows changes the worker; it is put back before it is wanted again.
+        let mut buffer = std::mem::take(&mut self.buffer);
+        let length = mbuf.copy_to(&mut buffer);
+        let frame = buffer.get_mut(..length).unwrap_or_default();
+        let delivered = self.stages.deliver(ingress, punts, frame, link_len, family);
+        let mut kept = Ok(());
+        match delivered.disposition {
+            Disposition::Transmit(_) => mbuf.overwrite(frame),
+            Disposition::Reassemble => {
+                kept = self.take_fragment(ingress, frame, link_len, family, punts, now);
+            }
+            _ => {}
+        }
+        self.buffer = buffer;
+        let (reason, detail) = match (delivered.disposition, kept) {
+            (Disposition::Transmit(_), _) => {
+                let mut reply = Note::of(delivered.disposition, delivered.end);
+                reply.echo_reply = true;
+                reply.trim = delivered.begin as u8;
+                return self.place(ingress, mbuf, &reply, now);
+            }
+            (Disposition::Reassemble, Ok(())) => return Ok(()),
+            (Disposition::Reassemble, Err(not_kept)) => not_kept,
+            (Disposition::Punt(class), _) => return self.punt_to_tool(class, ingress, mbuf, now),
+            (Disposition::Kernel(tap), _) => return self.hand_to_kernel(tap, mbuf, now),
+            (other, _) => (not_taken(other), delivered.detail),
+        };
+        self.refuse(ingress, mbuf, reason, detail, now);
+        Ok(())
+    }
+
+    /// Keeps a fragment, or delivers the packet that it completes.
+    fn take_fragment(
+        &mut self,
+        ingress: u16,
+        frame: &[u8],
+        link_len: usize,
+        family: Family,
+        punts: &Punts,
+        now: u64,
+    ) -> Result<(), NotKept> {
+        let (link, packet) = frame
+            .split_at_checked(link_len)
+            .ok_or((DropReason::EthernetTruncated, 0))?;
+        let fragment = match family {
+            Family::Four => Fragment::parse_v4(packet),
+            Family::Six => Fragment::parse_v6(packet, ingress),
+        };
+        let fragment = fragment.map_err(malformed)?;
+        let mut table = std::mem::take(&mut self.reassembly);
+        let kept = match table.insert(&fragment, link, ingress, now) {
+            Inserted::Held { interface, evicted } => {
+                self.counters.add(interface, InterfaceCounter::Waiting, 1);
+                if let Some(evicted) = evicted {
+                    self.count_lost(evicted, DropReason::ReassemblyFull);
+                }
+                Ok(())
+            }
+            Inserted::Copy => Err((DropReason::FragmentCopy, 0)),
+            Inserted::Overlap(lost) => {
+                self.count_lost(lost, DropReason::ReassemblyOverlap);
+                Err((DropReason::ReassemblyOverlap, 0))
+            }
+            Inserted::Refused => Err((DropReason::ReassemblyOverlap, 0)),
+            Inserted::Whole(whole) => {
+                let Lost { interface, fragments } = whole.made_of;
+                let waited = u64::from(fragments.saturating_sub(1));
+                self.counters.sub(interface, InterfaceCounter::Waiting, waited);
+                self.counters.add(interface, InterfaceCounter::Delivered, waited);
+                self.counters.add(ingress, InterfaceCounter::Delivered, 1);
+                self.counters.add(ingress, InterfaceCounter::Originated, 1);
+                self.counters.add(ingress, InterfaceCounter::Reassembled, 1);
+                self.deliver_whole(ingress, whole, punts, now);
+                Ok(())
+            }
+        };
+        self.reassembly = table;
+        kept
+    }
+
+    /// Delivers a packet that was put together from fragments.
+    fn deliver_whole(&mut self, ingress: u16, whole: Whole<'_>, punts: &Punts, now: u64) {
+        let (frame, link_len) = (whole.frame, whole.link_len);
+        let family = if whole.six { Family::Six } else { Family::Four };
+        let delivered = self.stages.deliver(ingress, punts, frame, link_len, family);
+        let frame = frame.get(delivered.begin..delivered.end).unwrap_or_default();
+        let result = match delivered.disposition {
+            Disposition::Transmit(egress) => {
+                let link_len = link_len - delivered.begin;
+                let sent = self.send_frame(ingress, egress, frame, link_len, family);
+                if sent.is_ok() {
+                    self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
+                }
+                sent
+            }
+            Disposition::Punt(class) => match self.filled(ingress, &[frame]) {
+                Ok(mbuf) => self
+                    .punt_to_tool(class, ingress, mbuf, now)
+                    .map_err(|(_, reason)| reason),
+                Err(_) => Err(DropReason::NoBuffer),
+            },
+            Disposition::Kernel(tap) => match self.filled(ingress, &[frame]) {
+                Ok(mbuf) => self.hand_to_kernel(tap, mbuf, now).map_err(|(_, reason)| reason),
+                Err(_) => Err(DropReason::NoBuffer),
+            },
+            other => Err(not_taken(other)),
+        };
+        if let Err(reason) = result {
+            self.counters.drop(ingress, reason, 1);
+            self.tell(ingress, frame, reason, delivered.detail, now);
+        }
+    }
+
+    /// Gives up packets whose fragments have not come in time, and tells their senders. Gives how many.
+    #[cold]
+    pub(super) fn expire_fragments(&mut self, now: u64) -> usize {
+        let mut table = std::mem::take(&mut self.reassembly);
+        let mut count = 0;
+        while let Some(expired) = table.expire(now) {
+            count += 1;
+            let reason = DropReason::ReassemblyTimeout;
+            self.count_lost(expired.lost, reason);
+            if let Some(first) = expired.first {
+                self.tell(expired.lost.interface, first, reason, 0, now);
+            }
+        }
+        self.reassembly = table;
+        count
+    }
+
+    /// Counts what is still kept as dropped: the worker ends.
+    pub(super) fn stop_fragments(&mut self) {
+        let mut table: Reassembler = std::mem::take(&mut self.reassembly);
+        while let Some(lost) = table.give_up() {
+            self.count_lost(lost, DropReason::Stopping);
+        }
+    }
+
+    fn count_lost(&self, lost: Lost, reason: DropReason) {
+        let count = u64::from(lost.fragments);
+        self.counters
+            .sub(lost.interface, InterfaceCounter::Waiting, count);
+        self.counters.drop(lost.interface, reason, count);
+    }
+}
+
+/// Where a sender is told that its fragment is wrong: RFC 8200 section 4.5.
+fn malformed(error: FragmentError) -> NotKept {
+    /// Of an IPv6 header.
+    const PAYLOAD_LENGTH: u16 = 4;
+    match error {
+        FragmentError::NoFragment => (DropReason::LocalFragment, 0),
+        FragmentError::Length { len: 0 } | FragmentError::Headers { .. } => {
+            (DropReason::FragmentMalformed, 0)
+        }
+        FragmentError::Length { .. } => (DropReason::FragmentMalformed, PAYLOAD_LENGTH),
+        FragmentError::TooLong { pointer } => (DropReason::FragmentMalformed, pointer as u16),
+    }
+}
+
+/// Why a packet ends for which there is no other end.
+fn not_taken(disposition: Disposition) -> DropReason {
+    match disposition {
+        Disposition::Drop(reason) => reason,
+        // RFC 6980 section 5: neighbour discovery is never in fragments, nor as long as several segments.
+        Disposition::Nd => DropReason::NdMalformed,
+        _ => DropReason::LocalFragment,
+    }
+}
+
+/// Bytes of the buffer of a worker.
+const _: () = assert!(LONGEST_FRAME > 9000 + ethernet::HEADER_LEN + 8);
