@@ -72,12 +72,12 @@ fn what_comes_out_is_what_linux_sends_but_for_the_listed_differences() {
     }
     let counters = topology.primary.counters_at_rest().unwrap();
     counters.assert_balanced();
-    // Those that wait for next hops that nobody is.
+    // Those that wait for next hops that nobody is; fragments wait as well, but are copied.
     let waiting = counters.sum(|interface| interface.waiting);
-    assert_eq!(
-        self::buffers(&topology),
-        buffers + waiting,
-        "packet buffers in use"
+    let used = self::buffers(&topology);
+    assert!(
+        (buffers..=buffers + waiting).contains(&used),
+        "{used} packet buffers in use after {buffers}, {waiting} packets wait"
     );
 }
 
