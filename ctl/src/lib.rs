@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod adjacency;
 mod arguments;
 mod capture;
 mod counter;
@@ -29,7 +30,9 @@ mod route;
 mod route_add;
 mod session;
 mod shell;
+mod stage;
 mod table;
+mod trace;
 mod words;
 mod worker;
 
@@ -59,10 +62,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Route(arguments) => route::run(arguments, &session),
         Object::Neigh(arguments) => neigh::run(arguments, &session),
         Object::Worker(arguments) => worker::run(&arguments, &session),
+        Object::Stage(arguments) => stage::run(&arguments, &session),
         Object::Counter(arguments) => counter::run(&arguments, &session),
         Object::Drop(arguments) => drop::run(&arguments, &session),
         Object::Capture(arguments) => capture::run(&arguments, &session),
         Object::Punt(arguments) => punt::run(&arguments, &session),
+        Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
         Object::Monitor(arguments) => monitor::run(&arguments, &session),

@@ -54,8 +54,14 @@ fn measure(six: bool, rounds: usize) -> Option<(f64, f64)> {
                 std::hint::black_box(&mut *places);
                 if with_stages {
                     let mut notes = NOTES;
-                    let together = path.run(0, &mut Burst { packets: places, notes: &mut notes });
-                    if together != Some(1) {
+                    let together = path.run(
+                        0,
+                        &mut Burst {
+                            packets: places,
+                            notes: &mut notes,
+                        },
+                    );
+                    if together.map(|together| together.egress) != Some(1) {
                         return None;
                     }
                 }
@@ -82,13 +88,20 @@ fn stages4() -> Option<(Path, Vec<Frame>)> {
         }
         let length = 16 + (random.next() % 13) as u8;
         let net = ipnet::Ipv4Net::new(address, length).ok()?.trunc();
-        fib4.insert(net, next_hops[(random.next() % u64::from(NEXT_HOPS)) as usize]).ok()?;
+        fib4.insert(net, next_hops[(random.next() % u64::from(NEXT_HOPS)) as usize])
+            .ok()?;
         let frame = PacketBuilder::ethernet(OWN[0], MacAddress([2, 0, 0, 0, 1, 1]))
             .ipv4(Ipv4Addr::new(198, 18, 0, 2), address)
             .udp(5000, 5001, &[0; 18]);
         frames.push(frame.try_into().ok()?);
     }
-    let path = Stages::new(interfaces(), fib4.reader(), fib6.reader(), adjacencies.reader(), Punts::OFF);
+    let path = Stages::new(
+        interfaces(),
+        fib4.reader(),
+        fib6.reader(),
+        adjacencies.reader(),
+        Punts::OFF,
+    );
     Some((path, frames))
 }
 
@@ -104,13 +117,20 @@ fn stages6() -> Option<(Path, Vec<Frame>)> {
         let address = Ipv6Addr::from_bits(bits >> 3 | 1 << 125);
         let length = 29 + (random.next() % 36) as u8;
         let net = ipnet::Ipv6Net::new(address, length).ok()?.trunc();
-        fib6.insert(net, next_hops[(random.next() % u64::from(NEXT_HOPS)) as usize]).ok()?;
+        fib6.insert(net, next_hops[(random.next() % u64::from(NEXT_HOPS)) as usize])
+            .ok()?;
         let frame = PacketBuilder::ethernet(OWN[0], MacAddress([2, 0, 0, 0, 1, 1]))
             .ipv6(Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 2), address)
             .payload(Protocol::NO_NEXT_HEADER, &[0; 6]);
         frames.push(frame.try_into().ok()?);
     }
-    let path = Stages::new(interfaces(), fib4.reader(), fib6.reader(), adjacencies.reader(), Punts::OFF);
+    let path = Stages::new(
+        interfaces(),
+        fib4.reader(),
+        fib6.reader(),
+        adjacencies.reader(),
+        Punts::OFF,
+    );
     Some((path, frames))
 }
 
@@ -124,7 +144,10 @@ fn neighbors() -> Option<Neighbors> {
     let mut adjacencies = AdjacencyWriter::new(words(64 * WORDS));
     let next_hops = (0..NEXT_HOPS).map(|number| {
         let mac = MacAddress([2, 0, 0, 0, 2, number]);
-        adjacencies.allocate(Adjacency::Forward { interface: 1, mac }, IpAddr::from([198, 19, 0, number]))
+        adjacencies.allocate(
+            Adjacency::Forward { interface: 1, mac },
+            IpAddr::from([198, 19, 0, number]),
+        )
     });
     let next_hops = next_hops.collect::<Option<Vec<_>>>()?;
     Some((adjacencies, next_hops))

@@ -25,6 +25,7 @@ use crate::path::{InterfaceView, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::{Fibs, Limits, Tables};
+use crate::trace::{self, Traces};
 use crate::worker::{Entry, Worker, doorbell};
 
 /// Everything that the command line and the configuration say.
@@ -235,6 +236,10 @@ fn forward(
         ));
     }
 
+    let names = records
+        .iter()
+        .map(|record| records::from_text(&record.name))
+        .collect();
     let attachment_ports = (0..)
         .zip(&records)
         .map(|(index, record)| AttachmentPort {
@@ -249,6 +254,7 @@ fn forward(
         })
         .collect();
     let mut worker_controls = Vec::with_capacity(workers);
+    let mut trace_controls = Vec::with_capacity(workers);
     let mut worker_parts = Vec::with_capacity(workers);
     for _ in 0..workers {
         let (taps, worker_taps) = attachments::parts(plan.attachments);
@@ -261,7 +267,9 @@ fn forward(
             dpdk::tsc_hz(),
             dpdk::tsc(),
         );
-        worker_parts.push((Taps(worker_taps), consumers));
+        let (traces, worker_traces) = attachments::parts(trace::PARTS);
+        trace_controls.push(traces);
+        worker_parts.push((Taps(worker_taps), consumers, worker_traces));
     }
     let attachments = Attachments::new(
         eal,
@@ -277,7 +285,7 @@ fn forward(
     let mut worker_table = region.workers().ok_or("the worker table was taken")?;
     let mut ready = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, ((share, checkpoint), (taps, consumers))) in
+    for (number, ((share, checkpoint), (taps, consumers, traces))) in
         shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
@@ -296,6 +304,7 @@ fn forward(
                 consumers.punts(),
             ),
             entries: share.entries,
+            handed_over: share.handed_over,
             exits: share.exits,
             originated: share.originated,
             discovery,
@@ -310,6 +319,7 @@ fn forward(
             interface_of_port: interface_of_port.clone(),
             taps,
             consumers,
+            traces,
             ports: port_ids.clone(),
             pool: pool.clone(),
         });
@@ -333,6 +343,7 @@ fn forward(
         lock,
         server: None,
         attachments,
+        traces: Traces::new(eal, names, trace_controls),
         subscribers: Subscribers::default(),
         log,
         signals,

@@ -38,6 +38,7 @@ use crate::plan::Plan;
 use crate::ports::{KernelMtu, OpenPort};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
+use crate::trace::Traces;
 use crate::worker::ResolveRequest;
 use crate::worker::doorbell::Sleeper;
 
@@ -104,6 +105,8 @@ pub struct Control<'a> {
     pub server: Option<Server>,
     /// Tools that see packets, or decide about them.
     pub attachments: Attachments<'a>,
+    /// The stages that packets went through.
+    pub traces: Traces<'a>,
     /// Events.
     pub subscribers: Subscribers,
     /// Levels.
@@ -164,6 +167,7 @@ impl Control<'_> {
             self.tables.tick(now);
             more |= self.serve(now);
             self.collect_attachments();
+            self.traces.collect();
             if self.signals.take_reload() {
                 self.reload();
             }

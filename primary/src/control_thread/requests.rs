@@ -66,6 +66,16 @@ impl Control<'_> {
             | Request::CaptureStart(_)
             | Request::CaptureStop
             | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
+            Request::TraceStart(request) => self.traces.start(request).map(|()| Reply::Done),
+            Request::TraceStop => {
+                self.traces.stop();
+                Ok(Reply::Done)
+            }
+            Request::TraceClear => {
+                self.traces.clear();
+                Ok(Reply::Done)
+            }
+            Request::TraceShow { after } => Ok(Reply::Traces(self.traces.show(after))),
             Request::PuntShow => Ok(Reply::Punts(self.attachments.punts())),
             Request::CaptureShow => Ok(Reply::Captures(self.attachments.captures(now))),
             Request::RouteAdd { routes, replace } => {

@@ -2,7 +2,7 @@
 
 use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
 use super::Note;
 use super::punt::Punts;
@@ -26,14 +26,19 @@ struct Found {
 /// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
 #[cold]
 pub(super) fn run(punts: &Punts, packet: &[u8], note: &mut Note) -> bool {
-    match scan(packet) {
+    note.passed = note.passed.with(PathStage::Ip4Options);
+    let goes_on = match scan(packet) {
         Err(pointer) => {
             note.detail = pointer;
             note.drop(DropReason::Ip4Options);
             false
         }
         Ok(found) => !(found.router_alert && punts.apply(PuntClass::RouterAlert, note)),
+    };
+    if !goes_on {
+        note.stays_before_lookup();
     }
+    goes_on
 }
 
 /// Whether a packet that has arrived says that it is to go on elsewhere.

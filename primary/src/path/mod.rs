@@ -27,6 +27,7 @@ pub mod punt;
 mod rewrite;
 #[cfg(test)]
 mod tests;
+mod tracer;
 mod usual;
 
 use std::net::IpAddr;
@@ -36,12 +37,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fib::{Fib4Reader, Fib6Reader, NextHop};
 use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6, MacAddress};
-use shm::DropReason;
+use shm::{DropReason, Passed, PathStage};
 
 use self::errors::IcmpError;
 use self::note::Alive;
-pub use self::note::{Disposition, Family, NOTES, Note};
+pub use self::note::{Disposition, Family, NOTES, Note, Together};
 use self::punt::Punts;
+pub use self::tracer::{Off, Recorder, Tracer};
 use self::usual::{Four, Six};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
@@ -110,20 +112,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing.
     /// At most [`BURST`] packets are looked at.
     #[inline]
-    pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
-        self.run_with(&self.punts, ingress, burst)
+    pub fn run<P: AsMut<[u8]>>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<Together> {
+        self.run_with(&self.punts, &mut Off, ingress, burst)
     }
 
     #[inline]
-    fn run_with<P: AsMut<[u8]>>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    fn run_with<P: AsMut<[u8]>, T: Tracer>(
+        &self,
+        punts: &Punts,
+        tracer: &mut T,
+        ingress: u16,
+        burst: &mut Burst<'_, P>,
+    ) -> Option<Together> {
         let Some(interface) = self.up(ingress) else {
             drop_all(burst, DropReason::InterfaceDown);
             return None;
         };
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
-        if let Some(egress) = self.usual(interface, packets) {
-            return Some(egress);
+        if !T::WATCHES
+            && let Some(together) = self.usual(interface, packets)
+        {
+            return Some(together);
         }
         let mut destinations = [0; BURST];
         let mut next_hops = [NextHop::NONE; BURST];
@@ -131,10 +141,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             interface,
             ingress,
             punts,
+            tracer,
             packets,
             notes,
             &mut destinations[..count],
         );
+        if !alive.four.union(alive.six).is_empty() {
+            tracer.enter(PathStage::Lookup);
+        }
         if !alive.four.is_empty() {
             self.fib4
                 .lookup_burst(&destinations[..count], &mut next_hops[..count]);
@@ -143,13 +157,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         if !alive.six.is_empty() {
             self.lookup6(packets, notes, alive.six, &mut next_hops[..count]);
         }
+        let six = alive.six.count();
         let alive = alive.four.union(alive.six);
-        self.output(ingress, punts, packets, notes, &next_hops[..count], alive)
+        let egress = self.output(ingress, punts, tracer, packets, notes, &next_hops[..count], alive);
+        egress.map(|egress| Together { egress, six })
     }
 
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
-    fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
+    fn usual<P: AsMut<[u8]>>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
         let up = |egress| self.up(egress);
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
@@ -161,7 +177,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 return None;
             }
             self.fib4.lookup_burst(&destinations[..found.count], next_hops);
-            usual::output::<Four, _, _>(&found, view, up, packets, next_hops)
+            let egress = usual::output::<Four, _, _>(&found, view, up, packets, next_hops)?;
+            Some(Together { egress, six: 0 })
         } else {
             let mut destinations = [0; BURST];
             let found = usual::input::<Six, _, _>(interface, packets, &mut destinations);
@@ -169,7 +186,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 return None;
             }
             self.fib6.lookup_burst(&destinations[..found.count], next_hops);
-            usual::output::<Six, _, _>(&found, view, up, packets, next_hops)
+            let egress = usual::output::<Six, _, _>(&found, view, up, packets, next_hops)?;
+            let six = found.count as u16;
+            Some(Together { egress, six })
         }
     }
 
@@ -204,10 +223,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// What follows the lookup.
     // Not inlined, as `input`: each loop has the registers to itself.
     #[inline(never)]
-    fn output<P: AsMut<[u8]>>(
+    #[expect(clippy::too_many_arguments, reason = "all that there is between two stages")]
+    fn output<P: AsMut<[u8]>, T: Tracer>(
         &self,
         ingress: u16,
         punts: &Punts,
+        tracer: &mut T,
         packets: &mut [P],
         notes: &mut [Note],
         next_hops: &[NextHop],
@@ -227,13 +248,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 && usize::from(note.network) == HEADER_LEN
                 && !note.link_local
             {
+                tracer.found(*next_hop);
+                tracer.enter(PathStage::Rewrite);
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
                     Err(reason) => Disposition::Drop(reason),
                 };
                 whole += usize::from(note.leaves_whole(packet.len()));
             } else if alive.contains(number) {
-                self.output_other(ingress, punts, packet, note, *next_hop);
+                self.output_other(ingress, punts, tracer, packet, note, *next_hop);
             }
         }
         common
@@ -243,14 +266,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// For a packet that leaves by another interface than the first of its burst, with less than it came with, or not at all.
     #[inline(never)]
-    fn output_other(
+    fn output_other<T: Tracer>(
         &self,
         ingress: u16,
         punts: &Punts,
+        tracer: &mut T,
         packet: &mut [u8],
         note: &mut Note,
         next_hop: NextHop,
     ) {
+        tracer.found(next_hop);
+        let rewritten = note.passed;
+        note.passed = rewritten.without(PathStage::Rewrite);
         match self.adjacencies.load(next_hop) {
             Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
                 if note.link_local =>
@@ -259,12 +286,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
+                note.passed = rewritten;
+                tracer.enter(PathStage::Rewrite);
                 self.forward(interface, mac, packet, note);
             }
             Adjacency::Local { .. } => match (self.up(ingress), note.family) {
                 (None, _) => note.drop(DropReason::InterfaceDown),
-                (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
-                (Some(interface), Family::Six) => local6::run(interface, ingress, punts, packet, note),
+                (Some(interface), Family::Four) => {
+                    note.passed = note.passed.with(PathStage::Local4);
+                    tracer.enter(PathStage::Local4);
+                    local4::run(interface, ingress, punts, packet, note);
+                }
+                (Some(interface), Family::Six) => {
+                    note.passed = note.passed.with(PathStage::Local6);
+                    tracer.enter(PathStage::Local6);
+                    local6::run(interface, ingress, punts, packet, note);
+                }
             },
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
@@ -347,17 +384,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it, again or at all.
     pub fn run_one(&self, ingress: u16, packet: &mut [u8]) -> Note {
         let mut notes = NOTES;
-        let length = packet.len();
         let together = self.run_with(
             &Punts::OFF,
+            &mut Off,
             ingress,
             &mut Burst {
-                packets: &mut [packet],
+                packets: &mut [&mut *packet],
                 notes: &mut notes,
             },
         );
         match together {
-            Some(egress) => Note::of(Disposition::Transmit(egress), length),
+            Some(together) => Note::usual(together.egress, packet),
             None => notes[0],
         }
     }
@@ -371,10 +408,11 @@ struct Found {
 
 /// What comes before the lookup: which packets go on, and to where those of IPv4.
 #[inline(never)]
-fn input<P: AsMut<[u8]>>(
+fn input<P: AsMut<[u8]>, T: Tracer>(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
+    tracer: &mut T,
     packets: &mut [P],
     notes: &mut [Note],
     destinations: &mut [u32],
@@ -386,13 +424,15 @@ fn input<P: AsMut<[u8]>>(
     for (number, ((packet, note), destination)) in packets.iter_mut().zip(notes).zip(destinations).enumerate()
     {
         let packet = packet.as_mut();
+        tracer.enter(PathStage::Ethernet);
         if ethernet::is_usual(interface, packet) {
             *note = Note {
                 length: packet.len() as u16,
                 network: HEADER_LEN as u8,
+                passed: Passed::USUAL4,
                 ..Note::NEW
             };
-            if let Some(found) = ip4_input::run(interface, punts, packet, HEADER_LEN, note) {
+            if let Some(found) = ip4_input::run(interface, punts, tracer, packet, HEADER_LEN, note) {
                 *destination = found;
                 alive.four.insert(number);
             }
@@ -402,11 +442,12 @@ fn input<P: AsMut<[u8]>>(
                     length: packet.len() as u16,
                     network: HEADER_LEN as u8,
                     family: Family::Six,
+                    passed: Passed::USUAL6,
                     ..Note::NEW
                 };
-                ip6_input::run(interface, ingress, punts, packet, note)
+                ip6_input::run(interface, ingress, punts, tracer, packet, note)
             } else {
-                unusual(interface, ingress, punts, packet, note, destination)
+                unusual(interface, ingress, punts, tracer, packet, note, destination)
             };
             if goes_on {
                 match note.family {
@@ -421,10 +462,11 @@ fn input<P: AsMut<[u8]>>(
 
 /// For frames that are tagged, for everybody or a group, of another EtherType, or not for us; whether they go on.
 #[inline(never)]
-fn unusual(
+fn unusual<T: Tracer>(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
+    tracer: &mut T,
     packet: &mut [u8],
     note: &mut Note,
     destination: &mut u32,
@@ -434,17 +476,24 @@ fn unusual(
     }
     match note.family {
         Family::Four => {
-            let found = ip4_input::run(interface, punts, packet, usize::from(note.network), note);
+            note.passed = Passed::USUAL4;
+            let found = ip4_input::run(interface, punts, tracer, packet, usize::from(note.network), note);
             *destination = found.unwrap_or(*destination);
             found.is_some()
         }
-        Family::Six => ip6_input::run(interface, ingress, punts, packet, note),
+        Family::Six => {
+            note.passed = Passed::USUAL6;
+            ip6_input::run(interface, ingress, punts, tracer, packet, note)
+        }
     }
 }
 
 fn drop_all<P>(burst: &mut Burst<'_, P>, reason: DropReason) {
     for note in burst.notes.iter_mut().take(burst.packets.len()) {
-        *note = Note::NEW;
+        *note = Note {
+            passed: Passed::NONE,
+            ..Note::NEW
+        };
         note.drop(reason);
     }
 }

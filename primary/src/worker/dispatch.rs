@@ -1,12 +1,12 @@
 //! Does what the stages noted: the one place where packets change hands.
 
 use dpdk::{Mbuf, MbufBatch};
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage, Ways};
 
-use super::Engine;
 use super::waiting::Awaited;
+use super::{Engine, ways};
 use crate::adjacency;
-use crate::path::{BURST, Disposition, Note, errors};
+use crate::path::{BURST, Disposition, Note, Tracer, errors};
 
 /// A packet and why nobody wanted it.
 pub(super) type Refused = (Mbuf, DropReason);
@@ -14,8 +14,9 @@ pub(super) type Refused = (Mbuf, DropReason);
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Moves every packet of the batch to where its note says.
     #[inline]
-    pub(super) fn dispatch(
+    pub(super) fn dispatch<T: Tracer>(
         &mut self,
+        tracer: &mut T,
         ingress: u16,
         batch: &mut MbufBatch<BURST>,
         notes: &[Note; BURST],
@@ -28,8 +29,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();
+        // The ways of those.
+        let mut discovering = [Passed::NONE; BURST];
+        let mut counted = Ways::default();
         let mut waited = false;
         for (mbuf, note) in batch.drain().zip(notes) {
+            let passed = note
+                .passed
+                .with(PathStage::Rx)
+                .union(ways::behind(note.disposition));
+            if matches!(note.disposition, Disposition::Arp | Disposition::Nd) {
+                discovering[discovery.len()] = passed;
+            }
             let result = match note.disposition {
                 Disposition::Drop(reason) => Err((mbuf, reason)),
                 Disposition::Arp if !self.policers.arp.admit(ingress, now) => {
@@ -51,19 +62,38 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.place(ingress, mbuf, note, now)
                 }
             };
-            if let Err((mbuf, reason)) = result {
-                if errors::is_told(reason) {
-                    self.refuse(ingress, mbuf, reason, note.detail, now);
-                } else {
+            let (end, refused) = match result {
+                // Told below.
+                Ok(()) if matches!(note.disposition, Disposition::Arp | Disposition::Nd) => continue,
+                Ok(()) => (Passed::NONE.with(ways::end(note.disposition)), None),
+                Err((mbuf, reason)) if errors::is_told(reason) => {
+                    (self.refuse(ingress, mbuf, reason, note.detail, now), Some(reason))
+                }
+                Err((mbuf, reason)) => {
                     self.counters.drop(ingress, reason, 1);
                     // A batch of drops is never fuller than the batch that it came from.
                     drop(dropped.push(mbuf));
+                    (Passed::NONE.with(PathStage::Drop), Some(reason))
                 }
-            }
+            };
+            let passed = passed.union(end);
+            self.counters.way(&mut counted, passed);
+            tracer.end(passed, refused);
         }
         if !discovery.is_empty() {
-            self.punt(ingress, &mut discovery);
+            let offered = discovery.len();
+            let taken = self.punt(ingress, &mut discovery);
+            for (number, passed) in discovering.iter().take(offered).enumerate() {
+                let (end, refused) = if number < taken {
+                    (PathStage::Control, None)
+                } else {
+                    (PathStage::Drop, Some(DropReason::PuntRingFull))
+                };
+                self.counters.way(&mut counted, passed.with(end));
+                tracer.end(passed.with(end), refused);
+            }
         }
+        self.counters.ways(&counted);
     }
 
     /// Puts a packet where it leaves or waits, or gives it back with the reason why neither can be.
@@ -110,13 +140,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>) {
+    fn punt(&mut self, ingress: u16, discovery: &mut MbufBatch<BURST>) -> usize {
         let taken = self.discovery.enqueue(discovery);
         self.counters
             .add(ingress, InterfaceCounter::Delivered, taken as u64);
         self.counters
             .drop(ingress, DropReason::PuntRingFull, discovery.len() as u64);
         self.doorbell.ring();
+        taken
     }
 }
 

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 
 use dpdk::{Mbuf, MbufBatch};
 use shm::records::ip_field;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::dispatch::Refused;
-use super::{Engine, ResolveRequest};
+use super::{Engine, ResolveRequest, ways};
 use crate::adjacency;
 
 /// Packets that are kept for one next hop.
@@ -135,14 +135,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         for mut mbuf in packets.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+            let released = Passed::NONE.with(PathStage::Released);
             if gave_up {
-                self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+                let end = self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+                self.count_way(released.union(end));
                 continue;
             }
             let note = self.stages.run_one(ingress, mbuf.data_mut());
-            if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
-                self.refuse(ingress, mbuf, reason, note.detail, now);
-            }
+            let passed = released.union(note.passed).union(ways::behind(note.disposition));
+            let end = match self.place(ingress, mbuf, &note, now) {
+                Ok(()) => Passed::NONE.with(ways::end(note.disposition)),
+                Err((mbuf, reason)) => self.refuse(ingress, mbuf, reason, note.detail, now),
+            };
+            self.count_way(passed.union(end));
         }
     }
 

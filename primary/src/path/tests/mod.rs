@@ -3,6 +3,7 @@
 mod errors;
 mod ip4;
 mod ip6;
+mod trace;
 mod usual;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -152,7 +153,10 @@ impl Bench {
             packets,
             notes: &mut notes,
         };
-        (self.path.run(0, burst), notes[..count].to_vec())
+        (
+            self.path.run(0, burst).map(|together| together.egress),
+            notes[..count].to_vec(),
+        )
     }
 
     /// What becomes of each packet of a burst, and its bytes as they would leave.
@@ -176,10 +180,10 @@ impl Bench {
                 notes: &mut notes,
             },
         );
-        if let Some(egress) = together {
+        if let Some(together) = together {
             return packets
                 .iter()
-                .map(|packet| Note::of(Disposition::Transmit(egress), packet.len()))
+                .map(|packet| Note::usual(together.egress, packet))
                 .collect();
         }
         notes[..count].to_vec()

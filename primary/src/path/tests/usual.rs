@@ -90,7 +90,12 @@ fn one_odd_packet_changes_nothing_for_the_others_of_its_burst() {
         .ipv4(HOST_A, Ipv4Addr::new(203, 0, 113, 1))
         .udp(1, 2, &[]);
     for (frame, other) in [(usual4(), usual6()), (usual6(), usual4())] {
-        for odd in [other, no_route.clone(), changed(&frame, 0, 4, false), frame[..20].to_vec()] {
+        for odd in [
+            other,
+            no_route.clone(),
+            changed(&frame, 0, 4, false),
+            frame[..20].to_vec(),
+        ] {
             for place in [0, 1, 15, 30, 31] {
                 let mut burst = vec![frame.clone(); BURST];
                 burst[place] = odd.clone();
