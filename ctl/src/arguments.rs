@@ -9,7 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell, worker,
+    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell, stage,
+    trace, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -21,6 +22,7 @@ Examples:
   tollgate-ctl -I blue route add 10.1.0.0/16 via 192.168.10.2
   tollgate-ctl -I blue route add 2001:db8:1::/48 via fe80::2 dev wan
   tollgate-ctl -I blue route get 10.1.2.3
+  tollgate-ctl -I blue trace start -n 10 -f icmp
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
 Exit status: 0 done, 1 failed, 2 wrong usage. With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
@@ -70,6 +72,8 @@ pub(crate) enum Object {
     Neigh(neigh::Arguments),
     /// Workers: how busy they are
     Worker(worker::Arguments),
+    /// Stages: how many packets they had, and where these went next
+    Stage(stage::Arguments),
     /// Counters of interfaces
     Counter(counter::Arguments),
     /// Dropped packets by interface and reason
@@ -78,6 +82,8 @@ pub(crate) enum Object {
     Capture(capture::Arguments),
     /// Packets that tools decide about
     Punt(punt::Arguments),
+    /// The stages that single packets went through
+    Trace(trace::Arguments),
     /// How memory is used
     Memory(memory::Arguments),
     /// Log levels

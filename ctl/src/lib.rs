@@ -10,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 mod addr;
+mod adjacency;
 mod arguments;
 mod capture;
 mod counter;
@@ -33,7 +34,9 @@ mod route_load;
 mod route_words;
 mod session;
 mod shell;
+mod stage;
 mod table;
+mod trace;
 mod words;
 mod worker;
 
@@ -63,10 +66,12 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Route(arguments) => route::run(arguments, &session),
         Object::Neigh(arguments) => neigh::run(arguments, &session),
         Object::Worker(arguments) => worker::run(&arguments, &session),
+        Object::Stage(arguments) => stage::run(&arguments, &session),
         Object::Counter(arguments) => counter::run(&arguments, &session),
         Object::Drop(arguments) => drop::run(&arguments, &session),
         Object::Capture(arguments) => capture::run(&arguments, &session),
         Object::Punt(arguments) => punt::run(&arguments, &session),
+        Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
         Object::Monitor(arguments) => monitor::run(&arguments, &session),

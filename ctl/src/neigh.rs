@@ -10,6 +10,7 @@ use packet::MacAddress;
 use serde::Serialize;
 use shm::records::{self, NeighborState, from_ip_field};
 
+use crate::adjacency::{Adjacency, RoutesBy};
 use crate::failure::Failure;
 use crate::present::Show;
 use crate::rates::Rates;
@@ -22,6 +23,7 @@ Examples:
   tollgate-ctl neigh
   tollgate-ctl neigh show 192.168.10.2
   tollgate-ctl neigh show fe80::2
+  tollgate-ctl neigh show --details
   tollgate-ctl neigh add 192.168.10.2 mac 02:00:00:00:10:02 dev wan
   tollgate-ctl neigh add 2001:db8:10::2 mac 02:00:00:00:10:02 dev wan
   tollgate-ctl neigh del 192.168.10.2 dev wan";
@@ -50,6 +52,9 @@ struct ShowArguments {
     /// Only this address
     #[arg(value_name = "ADDR")]
     address: Option<IpAddr>,
+    /// The link header that packets get, and the routes that rest on it
+    #[arg(long)]
+    details: bool,
 }
 
 #[derive(Debug, Args)]
@@ -84,8 +89,8 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure
     match arguments.verb {
         Some(Verb::Add(added)) => session.change(added.request().map_err(Failure::Usage)?),
         Some(Verb::Del(deleted)) => session.change(deleted.request().map_err(Failure::Usage)?),
-        Some(Verb::Show(shown)) => show(shown.address, session),
-        None => show(arguments.show.address, session),
+        Some(Verb::Show(shown)) => show(&shown, session),
+        None => show(&arguments.show, session),
     }
 }
 
@@ -123,26 +128,54 @@ impl DeleteArguments {
     }
 }
 
-fn show(address: Option<IpAddr>, session: &Session) -> Result<(), Failure> {
-    session.show(|| {
-        let tables = session.tables()?;
-        let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
-        let mut neighbors: Vec<_> = tables
-            .reader
-            .neighbors()
-            .iter()
-            .map(|(_, record)| Neighbor::new(record, &tables, now))
-            .filter(|neighbor| address.is_none_or(|address| address == neighbor.address))
-            .collect();
-        neighbors.sort_by(|a, b| (a.address, &a.interface).cmp(&(b.address, &b.interface)));
-        match address {
-            Some(address) if neighbors.is_empty() => Err(Failure::refused(
+fn show(shown: &ShowArguments, session: &Session) -> Result<(), Failure> {
+    if shown.details {
+        session.show(|| {
+            let (tables, records, now) = read(shown.address, session)?;
+            let routes = RoutesBy::read(&tables);
+            let mut adjacencies: Vec<_> = records
+                .iter()
+                .map(|record| Adjacency::new(record, &tables, &routes, now))
+                .collect();
+            adjacencies.sort_by(|a, b| a.key().cmp(&b.key()));
+            Ok(tables.reading(adjacencies))
+        })
+    } else {
+        session.show(|| {
+            let (tables, records, now) = read(shown.address, session)?;
+            let mut neighbors: Vec<_> = records
+                .iter()
+                .map(|record| Neighbor::new(record, &tables, now))
+                .collect();
+            neighbors.sort_by(|a, b| (a.address, &a.interface).cmp(&(b.address, &b.interface)));
+            Ok(tables.reading(neighbors))
+        })
+    }
+}
+
+/// The neighbours of that address, or all, and when they were read.
+fn read(
+    address: Option<IpAddr>,
+    session: &Session,
+) -> Result<(Tables, Vec<records::Neighbor>, Duration), Failure> {
+    let tables = session.tables()?;
+    let now = clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(Duration::ZERO, Duration::from);
+    let mut records: Vec<_> = tables
+        .reader
+        .neighbors()
+        .into_iter()
+        .map(|(_, record)| record)
+        .collect();
+    if let Some(address) = address {
+        records.retain(|record| from_ip_field(record.address) == address);
+        if records.is_empty() {
+            return Err(Failure::refused(
                 ErrorCode::NotFound,
                 format!("nobody has asked for the neighbour {address} yet"),
-            )),
-            _ => Ok(tables.reading(neighbors)),
+            ));
         }
-    })
+    }
+    Ok((tables, records, now))
 }
 
 impl Neighbor {

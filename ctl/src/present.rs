@@ -134,7 +134,7 @@ impl Look {
 }
 
 /// A list with an object per line, written as it goes.
-fn write_json<T: Serialize>(out: &mut impl Write, objects: &[T]) -> Result<(), Failure> {
+pub(crate) fn write_json<T: Serialize>(out: &mut impl Write, objects: &[T]) -> Result<(), Failure> {
     write!(out, "[")?;
     for (index, object) in objects.iter().enumerate() {
         write!(out, "{}", if index == 0 { "\n" } else { ",\n" })?;

@@ -18,7 +18,8 @@ Examples:
   tollgate-ctl --watch 1 worker
 
 BUSY is the share of time spent on packets since the worker started, BUSY NOW since the last look. CYCLES/PACKET counts
-ticks of the time stamp counter in rounds that moved packets.";
+ticks of the time stamp counter in rounds that moved packets. PACKETS are those that went through the worker's stages;
+HANDED OVER those that it received for workers without a queue of the port, to whom it gives them by flow.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -49,6 +50,8 @@ struct Worker {
     longest_loop_us: Option<f64>,
     sleeps: u64,
     bad_verdicts: u64,
+    /// Received for other workers; not among its packets.
+    handed_over: u64,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -96,6 +99,7 @@ impl Worker {
                 record.tsc_hz as f64,
             ),
             sleeps: count(WorkerCounter::Sleeps),
+            handed_over: count(WorkerCounter::HandedOver),
         }
     }
 }
@@ -132,6 +136,7 @@ impl Show for Worker {
         right("LONGEST LOOP US"),
         right("SLEEPS"),
         right("BAD VERDICTS"),
+        right("HANDED OVER"),
     ];
     const RATE_COLUMNS: &'static [Column] = &[right("PACKETS/S"), right("SLEEPS/S"), right("BUSY NOW %")];
 
@@ -153,7 +158,8 @@ impl Show for Worker {
             .optional(self.cycles_per_packet)
             .optional(self.longest_loop_us)
             .cell(self.sleeps)
-            .cell(self.bad_verdicts);
+            .cell(self.bad_verdicts)
+            .cell(self.handed_over);
         if let Some(rates) = rates {
             let busy = rates.of("busy_ticks").zip(rates.of("ticks"));
             table
@@ -175,6 +181,7 @@ impl Show for Worker {
             Count::new("busy_ticks", self.busy_ticks),
             Count::new("ticks", self.ticks),
             Count::new("sleeps", self.sleeps),
+            Count::new("handed_over", self.handed_over),
         ]
     }
 }
@@ -202,11 +209,12 @@ mod tests {
             cycles_per_packet: ratio(200_000.0, 1000.0),
             longest_loop_us: None,
             bad_verdicts: 0,
+            handed_over: 3,
             sleeps: 7,
         };
         assert_eq!(
             serde_json::to_string(&worker).unwrap(),
-            r#"{"worker":0,"lcore":1,"cpu":1,"queues":["wan:0","lan:0"],"rx_queues":2,"idle":"adaptive","packets":1000,"loops":5000,"busy_loops":100,"busy_ticks":200000,"ticks":1000000,"busy_percent":20.0,"packets_per_busy_loop":10.0,"cycles_per_packet":200.0,"longest_loop_us":null,"sleeps":7,"bad_verdicts":0}"#
+            r#"{"worker":0,"lcore":1,"cpu":1,"queues":["wan:0","lan:0"],"rx_queues":2,"idle":"adaptive","packets":1000,"loops":5000,"busy_loops":100,"busy_ticks":200000,"ticks":1000000,"busy_percent":20.0,"packets_per_busy_loop":10.0,"cycles_per_packet":200.0,"longest_loop_us":null,"sleeps":7,"bad_verdicts":0,"handed_over":3}"#
         );
     }
 

@@ -61,7 +61,7 @@ fn measure(six: bool, rounds: usize) -> Option<(f64, f64)> {
                             notes: &mut notes,
                         },
                     );
-                    if together != Some(1) {
+                    if together.map(|together| together.egress) != Some(1) {
                         return None;
                     }
                 }

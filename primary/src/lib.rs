@@ -20,4 +20,5 @@ pub mod ports;
 pub mod sources;
 pub mod start;
 pub mod tables;
+pub mod trace;
 pub mod worker;

@@ -3,6 +3,7 @@
 //! ```text
 //!   port p, queue q ─► worker (p + q) mod workers            receive and transmit alike
 //!   worker without a transmit queue of p ─► ring ─► worker that has one
+//!   worker with a receive queue of p     ─► ring ─► workers that have none, by flow
 //! ```
 
 use std::fs;
@@ -11,7 +12,8 @@ use std::path::{Path, PathBuf};
 use dpdk::ring::{self, MbufProducer};
 use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
-use crate::config::{BondMode, Config, Device, Interface};
+use crate::config::{BondMode, Config, Device, Interface, SpreadPolicy};
+use crate::worker::spread::{HandedOver, Spread};
 use crate::worker::{Entry, Exit, Originated};
 
 /// Packets that a ring between two threads holds.
@@ -219,6 +221,8 @@ fn member_key(version: &str) -> &'static str {
 pub struct Share {
     /// Receive queues.
     pub entries: Vec<Entry>,
+    /// What other workers receive for it.
+    pub handed_over: Vec<HandedOver>,
     /// How packets leave, by interface index.
     pub exits: Vec<Exit>,
     /// Rings that this worker empties.
@@ -247,10 +251,27 @@ pub fn share_out(
         // The configuration has no more interfaces than an index can name.
         let interface = number as u16;
         let owner_of = |queue: usize| (number + queue) % workers;
+        let queues = port.rx_queues.len();
         for (queue_number, queue) in port.rx_queues.drain(..).enumerate() {
-            shares[owner_of(queue_number)]
-                .entries
-                .push(Entry { interface, queue });
+            let mut rings = Vec::new();
+            if config.workers.spread == SpreadPolicy::Auto {
+                // The workers that would have the queues that the device lacks, each ring as long as such a queue: the pool has
+                // packet buffers for that many.
+                let depth = u32::from(config.interfaces[number].rx_descriptors);
+                for other in (queue_number + queues..workers).step_by(queues) {
+                    let name = format!("rx.p{number}.w{}", owner_of(other));
+                    let (producer, packets) = mbuf_ring(eal, &name, depth)?;
+                    rings.push(producer);
+                    shares[owner_of(other)]
+                        .handed_over
+                        .push(HandedOver { interface, packets });
+                }
+            }
+            shares[owner_of(queue_number)].entries.push(Entry {
+                interface,
+                queue,
+                spread: Some(rings).filter(|rings| !rings.is_empty()).map(Spread::new),
+            });
         }
         let mut queues: Vec<Option<TxQueue>> = port.tx_queues.drain(..).map(Some).collect();
         for (worker, _) in (0..workers).enumerate() {
@@ -262,7 +283,7 @@ pub fn share_out(
                 None => {
                     let owner = owner_of(wanted % queues.len().max(1));
                     let name = format!("tx.p{number}.w{worker}");
-                    let (producer, frames) = mbuf_ring(eal, &name)?;
+                    let (producer, frames) = mbuf_ring(eal, &name, RING)?;
                     shares[owner].originated.push(Originated {
                         interface,
                         frames,
@@ -274,7 +295,7 @@ pub fn share_out(
             shares[worker].exits.push(exit);
         }
         let mut sender = |name: &str, from_kernel| {
-            let (producer, frames) = mbuf_ring(eal, &format!("tx.p{number}.{name}"))?;
+            let (producer, frames) = mbuf_ring(eal, &format!("tx.p{number}.{name}"), RING)?;
             shares[owner_of(0)].originated.push(Originated {
                 interface,
                 frames,
@@ -291,8 +312,8 @@ pub fn share_out(
     Ok((shares, senders))
 }
 
-fn mbuf_ring(eal: &Eal, name: &str) -> Result<(MbufProducer, ring::MbufConsumer), PortsError> {
-    ring::mbufs(eal, name, RING).map_err(|source| PortsError::Ring {
+fn mbuf_ring(eal: &Eal, name: &str, capacity: u32) -> Result<(MbufProducer, ring::MbufConsumer), PortsError> {
+    ring::mbufs(eal, name, capacity).map_err(|source| PortsError::Ring {
         name: name.to_owned(),
         source,
     })

@@ -27,6 +27,7 @@ use crate::path::{InterfaceView, Interfaces, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::{Fibs, Limits, NewSubInterface, Tables};
+use crate::trace::{self, Traces};
 use crate::worker::{Entry, ToKernel, Worker, doorbell, news};
 
 /// Everything that the command line and the configuration say.
@@ -270,6 +271,17 @@ fn forward(
         interface_of_port[id] = index;
     }
 
+    let mut traces = Traces::new(
+        eal,
+        records
+            .iter()
+            .map(|record| records::from_text(&record.name))
+            .collect(),
+    );
+    for index in records.len()..views.len() {
+        let index = index as u16;
+        traces.name_interface(index, tables.interface_name(index));
+    }
     let attachment_ports = (0..)
         .zip(&records)
         .map(|(index, record)| AttachmentPort {
@@ -296,7 +308,9 @@ fn forward(
             dpdk::tsc_hz(),
             dpdk::tsc(),
         );
-        worker_parts.push((Taps(worker_taps), consumers));
+        let (control, worker_traces) = attachments::parts(trace::PARTS);
+        traces.add_worker(control);
+        worker_parts.push((Taps(worker_taps), consumers, worker_traces));
     }
     let attachments = Attachments::new(
         eal,
@@ -313,7 +327,7 @@ fn forward(
     let mut ready = Vec::with_capacity(workers);
     let mut links = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, ((share, checkpoint), (taps, consumers))) in
+    for (number, ((share, checkpoint), (taps, consumers, traces))) in
         shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
@@ -334,6 +348,7 @@ fn forward(
                 consumers.punts(),
             ),
             entries: share.entries,
+            handed_over: share.handed_over,
             exits: share.exits,
             originated: share.originated,
             discovery,
@@ -354,6 +369,7 @@ fn forward(
             links: link_news,
             taps,
             consumers,
+            traces,
             ports: port_ids.clone(),
             pool: pool.clone(),
             takes_chains: takes_chains.clone(),
@@ -380,6 +396,7 @@ fn forward(
         server: None,
         attachments,
         kernel,
+        traces,
         subscribers: Subscribers::default(),
         log,
         signals,

@@ -25,6 +25,7 @@ both_families! {
     a_neighbor_that_changes_its_mac_is_followed,
     addresses_are_announced_when_the_primary_starts_and_when_they_come,
     a_permanent_neighbor_is_never_asked_and_never_changed,
+    details_show_the_link_header_and_the_routes_that_rest_on_it,
 }
 
 /// Whether host-b answers who asks for its address. It has the address in any case.
@@ -384,4 +385,43 @@ fn a_permanent_neighbor_is_never_asked_and_never_changed(family: Family) {
         wait_for_state(&primary, family.address_b(), "reachable")["mac"],
         mac
     );
+}
+
+fn details_show_the_link_header_and_the_routes_that_rest_on_it(family: Family) {
+    let hosts = hosts(family);
+    let (first, second) = family.choose(
+        ("10.1.0.0/16", "10.2.0.0/16"),
+        ("2001:db8:a1::/48", "2001:db8:a2::/48"),
+    );
+    let primary = hosts
+        .primary("gw")
+        .route(first, family.address_b())
+        .route(second, family.address_b())
+        .start()
+        .unwrap();
+    assert!(ping(&hosts.host_a, family.address_b()).all_answered());
+    let words = ["neigh", "show", "--details", family.address_b()];
+    let shown = primary.ctl_json(&words).unwrap();
+    let details = &shown[0];
+    let interfaces = primary.ctl_json(&["link", "show", TwoHosts::PORT_B]).unwrap();
+    let own = interfaces[0]["mac"].as_str().unwrap();
+    let digits = |mac: &str| mac.replace(':', "");
+    let header = format!(
+        "{}{}{}",
+        digits(&hosts.host_b.mac("eth0").unwrap()),
+        digits(own),
+        family.choose("0800", "86dd")
+    );
+    assert_eq!(details["rewrite"], *header, "{details}");
+    assert_eq!(
+        (&details["mtu"], &details["interface"]),
+        (&1500.into(), &TwoHosts::PORT_B.into())
+    );
+    assert_eq!(details["routes"], 2, "{details}");
+    assert_eq!(
+        details["prefixes"],
+        serde_json::json!([first, second]),
+        "{details}"
+    );
+    assert!(details["adjacency"].as_u64() > Some(0), "{details}");
 }

@@ -1,4 +1,4 @@
-//! Two workers on ports that have one queue each.
+//! Two workers on ports that have one queue each: each port's packets go to both, by flow.
 
 #![allow(
     clippy::unwrap_used,
@@ -55,7 +55,23 @@ fn two_workers_forward_all_and_keep_the_order_of_flows(family: Family) {
     let workers = workers.as_array().unwrap();
     let available = std::thread::available_parallelism().unwrap().get();
     assert_eq!(workers.len(), available.min(2));
-    for worker in workers {
-        assert!(worker["packets"].as_u64() > Some(0), "{worker}");
+    let rx = counters.sum(|interface| interface.rx_packets);
+    let count = |name: &str| {
+        workers
+            .iter()
+            .map(|worker| worker[name].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!(
+        count("packets"),
+        rx,
+        "a packet that is handed over counts once: {workers:?}"
+    );
+    if workers.len() == 2 {
+        for worker in workers {
+            // Of 16 flows each way, and both ways of a flow.
+            assert!(worker["packets"].as_u64().unwrap() > rx / 8, "{worker}");
+            assert!(worker["handed_over"].as_u64().unwrap() > rx / 16, "{worker}");
+        }
     }
 }

@@ -388,7 +388,8 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
                 changed_ns: 0,
                 state: state as u8,
                 probes: 0,
-                reserved: [0; 6],
+                reserved: [0; 2],
+                adjacency: 5,
             })
             .unwrap();
     }

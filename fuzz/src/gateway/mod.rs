@@ -19,7 +19,7 @@ use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6}
 use packet::MacAddress;
 use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
 use primary::path::punt::{PuntMode, Punts};
-use primary::path::{BURST, Burst, Disposition, InterfaceView, NOTES, Note, Stages};
+use primary::path::{BURST, Burst, InterfaceView, NOTES, Note, Recorder, Stages};
 use primary::sources::SourceAddresses;
 
 pub use self::check::Seen;
@@ -116,9 +116,9 @@ impl Gateway {
             },
         );
         for ((frame, original), note) in frames.iter().zip(originals).zip(&mut notes) {
-            if let Some(egress) = together {
+            if let Some(together) = together {
                 // They leave as they are, and nothing is noted.
-                *note = Note::of(Disposition::Transmit(egress), original.len());
+                *note = Note::usual(together.egress, original);
             }
             let opinion = oracle::opinion(ingress, original, punts);
             seen(check::check(stages, ingress, original, frame, note, &opinion));
@@ -132,7 +132,34 @@ impl Gateway {
         let note = stages.run_one(ingress, &mut frame);
         let opinion = oracle::opinion(ingress, original, PuntMode::Off);
         check::check(stages, ingress, original, &frame, &note, &opinion);
+        self.trace(stages, ingress, original, &frame, &note);
         note
+    }
+
+    /// Takes the frame through the stages once more and writes down where it was: nothing else may come of it.
+    fn trace(
+        &self,
+        stages: &Stages<Vec<AtomicU32>, Vec<AtomicU64>>,
+        ingress: u16,
+        original: &[u8],
+        after: &[u8],
+        note: &Note,
+    ) {
+        let mut traced = original.to_vec();
+        let mut recorder = Recorder::new();
+        let other = stages.run_traced(ingress, &mut traced, &mut recorder);
+        assert_eq!(
+            (other.disposition, other.passed, traced.as_slice()),
+            (note.disposition, note.passed, after),
+            "a traced packet fares as any other"
+        );
+        let entered = recorder.steps().iter().map(|(stage, _)| *stage);
+        assert!(
+            entered.eq(note.passed.iter()),
+            "{:?}: {:?}",
+            note.passed,
+            recorder.steps()
+        );
     }
 }
 

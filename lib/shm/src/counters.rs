@@ -4,7 +4,7 @@
 //! over cells is never torn in one cell, yet the cells of a sum may be some microseconds apart.
 //!
 //! ```text
-//!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters…
+//!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters… │ ways through the stages…
 //!   writer 1 (worker)  │ …
 //!   last writer (tap)  │ …
 //! ```
@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::region::Shared;
+use crate::stages::STAGE_CELLS;
 
 macro_rules! counter_enum {
     ($(#[$doc:meta])* pub enum $name:ident { $($(#[$variant_doc:meta])* $variant:ident => $text:literal,)* }) => {
@@ -41,6 +42,7 @@ macro_rules! counter_enum {
         }
     };
 }
+pub(crate) use counter_enum;
 
 counter_enum! {
     /// What is counted of each interface. Received plus originated plus from sub-interfaces equals transmitted plus delivered
@@ -230,6 +232,8 @@ counter_enum! {
         ReassemblyFull => "reassembly_full",
         /// Fragments for the gateway itself whose others did not come in time.
         ReassemblyTimeout => "reassembly_timeout",
+        /// The ring to the worker that has the packet's flow was full.
+        SpreadRingFull => "spread_ring_full",
     }
 }
 
@@ -252,6 +256,8 @@ counter_enum! {
         LongestTicks => "longest_ticks",
         /// Attachments that it ended because of what their tools handed back.
         BadVerdicts => "bad_verdicts",
+        /// Packets that it received and handed to the workers of their flows; not among its own.
+        HandedOver => "handed_over",
     }
 }
 
@@ -272,7 +278,7 @@ pub(crate) struct Geometry {
 
 impl Geometry {
     pub(crate) fn block_cells(&self) -> usize {
-        self.interfaces * INTERFACE_CELLS + WORKER_CELLS
+        self.interfaces * INTERFACE_CELLS + WORKER_CELLS + STAGE_CELLS
     }
 
     pub(crate) fn cells(&self) -> usize {
@@ -282,7 +288,9 @@ impl Geometry {
     /// The same for numbers that a reader found; `None` if there cannot be as many.
     pub(crate) fn checked_cells(&self) -> Option<usize> {
         let interfaces = self.interfaces.checked_mul(INTERFACE_CELLS)?;
-        interfaces.checked_add(WORKER_CELLS)?.checked_mul(self.writers)
+        interfaces
+            .checked_add(WORKER_CELLS + STAGE_CELLS)?
+            .checked_mul(self.writers)
     }
 }
 
@@ -345,14 +353,20 @@ impl CounterBlock {
     #[inline]
     fn bump(&self, interface: u16, offset: usize, count: u64) {
         let interface = usize::from(interface);
-        if interface >= self.interfaces {
-            return;
+        if interface < self.interfaces {
+            self.bump_cell(interface * INTERFACE_CELLS + offset, count);
         }
-        if let Some(cell) = self
-            .shared
-            .words()
-            .get(self.first_word + interface * INTERFACE_CELLS + offset)
-        {
+    }
+
+    /// Adds to one of the cells of [`crate::stages`].
+    #[inline]
+    pub(crate) fn bump_stage(&self, offset: usize, count: u64) {
+        self.bump_cell(self.interfaces * INTERFACE_CELLS + WORKER_CELLS + offset, count);
+    }
+
+    #[inline]
+    fn bump_cell(&self, cell: usize, count: u64) {
+        if let Some(cell) = self.shared.words().get(self.first_word + cell) {
             // A load and a store suffice: nobody else writes this cell.
             cell.store(
                 cell.load(Ordering::Relaxed).wrapping_add(count),
@@ -391,12 +405,17 @@ impl<'a> CounterView<'a> {
     }
 
     fn sum(&self, interface: u16, offset: usize) -> u64 {
+        self.over_writers(usize::from(interface) * INTERFACE_CELLS + offset)
+    }
+
+    /// One of the cells of [`crate::stages`], summed over all writers.
+    pub(crate) fn stage(&self, offset: usize) -> u64 {
+        self.over_writers(self.geometry.interfaces * INTERFACE_CELLS + WORKER_CELLS + offset)
+    }
+
+    fn over_writers(&self, offset: usize) -> u64 {
         (0..self.geometry.writers)
-            .map(|writer| {
-                self.cell(
-                    writer * self.geometry.block_cells() + usize::from(interface) * INTERFACE_CELLS + offset,
-                )
-            })
+            .map(|writer| self.cell(writer * self.geometry.block_cells() + offset))
             .fold(0, u64::wrapping_add)
     }
 

@@ -24,8 +24,10 @@ mod protocol;
 pub mod records;
 mod region;
 mod slot;
+pub mod stages;
 
 pub use counters::{CounterBlock, CounterView, DropReason, InterfaceCounter, WorkerCounter};
 pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState};
 pub use process::ProcessId;
 pub use region::{Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter};
+pub use stages::{Passed, PathStage, Ways};

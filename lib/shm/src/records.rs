@@ -290,7 +290,9 @@ record! {
         /// Requests sent since it last answered.
         pub probes: u8,
         /// Zero.
-        pub reserved: [u8; 6],
+        pub reserved: [u8; 2],
+        /// Number of its adjacency.
+        pub adjacency: u32,
     }
 }
 

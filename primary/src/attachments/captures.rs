@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::message::{
-    CaptureInfo, CaptureInterface, CaptureRequest, ControlError, Direction, ErrorCode, Reply, SNAPLEN_MAX,
+    CaptureInfo, CaptureInterface, CaptureRequest, ControlError, Direction, ErrorCode, FilterInstruction,
+    Reply, SNAPLEN_MAX,
 };
 use control::server::{Peer, Response};
+use dpdk::Eal;
 use dpdk::filter::{Filter, Instruction};
 use shm::attachment::{Attachment, Way};
 
@@ -23,6 +25,25 @@ pub(super) struct Capture {
     snaplen: usize,
 }
 
+/// The filter of a request; `None` when it wants every packet.
+pub fn compile(eal: &Eal, program: &[FilterInstruction]) -> Result<Option<Arc<Filter>>, ControlError> {
+    if program.is_empty() {
+        return Ok(None);
+    }
+    let program: Vec<_> = program
+        .iter()
+        .map(|instruction| Instruction {
+            code: instruction.code,
+            jt: instruction.jt,
+            jf: instruction.jf,
+            k: instruction.k,
+        })
+        .collect();
+    Filter::compile(eal, &program)
+        .map(|filter| Some(Arc::new(filter)))
+        .map_err(|error| ControlError::new(ErrorCode::Invalid, error.to_string()))
+}
+
 impl Attachments<'_> {
     /// Begins a capture for the tool at the other end of a connection.
     pub fn start_capture(
@@ -33,7 +54,7 @@ impl Attachments<'_> {
     ) -> Result<Response, ControlError> {
         self.check_new(peer)?;
         let (chosen, ways) = self.choose(&request)?;
-        let filter = self.compile(&request)?;
+        let filter = compile(self.eal, &request.filter)?;
         if request.snaplen == 0 || request.snaplen > SNAPLEN_MAX {
             return Err(ControlError::new(
                 ErrorCode::Invalid,
@@ -111,25 +132,6 @@ impl Attachments<'_> {
             ways[usize::from(interface.index)] = way;
         }
         Ok((chosen, ways))
-    }
-
-    fn compile(&self, request: &CaptureRequest) -> Result<Option<Arc<Filter>>, ControlError> {
-        if request.filter.is_empty() {
-            return Ok(None);
-        }
-        let program: Vec<_> = request
-            .filter
-            .iter()
-            .map(|instruction| Instruction {
-                code: instruction.code,
-                jt: instruction.jt,
-                jf: instruction.jf,
-                k: instruction.k,
-            })
-            .collect();
-        Filter::compile(self.eal, &program)
-            .map(|filter| Some(Arc::new(filter)))
-            .map_err(|error| ControlError::new(ErrorCode::Invalid, error.to_string()))
     }
 
     /// Ends the capture of a connection; what is in it can still be taken.

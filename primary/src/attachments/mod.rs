@@ -24,8 +24,9 @@ use shm::attachment::{Attachment, BadVerdict, Clock, Lane, Reservation, Reservat
 use shm::process;
 
 use self::captures::Capture;
+pub use self::captures::compile;
 pub use self::consumer::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken};
-pub use self::parts::{PartControl, Parts, parts};
+pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
 pub use self::tap::{Tap, Taps};
 use crate::plan::{ATTACHMENT_BYTES, FRAME_OVERHEAD};
@@ -325,7 +326,8 @@ fn has_ended(process: &OwnedFd) -> bool {
     poll(&mut descriptors, PollTimeout::ZERO).is_ok_and(|ready| ready > 0)
 }
 
-fn now_ns() -> u64 {
+/// Nanoseconds since 1970.
+pub fn now_ns() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }

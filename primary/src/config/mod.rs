@@ -169,6 +169,17 @@ pub struct Workers {
     pub control_cpus: Vec<u32>,
     /// What a worker does that has nothing to do.
     pub idle: IdlePolicy,
+    /// Whether packets are handed to workers without a receive queue.
+    pub spread: SpreadPolicy,
+}
+
+/// Whether the owner of a receive queue hands packets over by flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SpreadPolicy {
+    /// Where a port has fewer receive queues than there are workers.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// `[[interface]]`: a port with an IP side.

@@ -10,7 +10,7 @@ use shm::records::IdlePolicy;
 use super::document::{At, Document, Section};
 use super::machine::{Machine, format_list};
 use super::problem::Place;
-use super::{EalConfig, Group, Limits, Overrides, Workers, eal_args};
+use super::{EalConfig, Group, Limits, Overrides, SpreadPolicy, Workers, eal_args};
 use crate::attachments::ClassPolicy;
 use crate::log::{Levels, LogConfig, LogTarget};
 
@@ -228,6 +228,15 @@ pub(super) fn workers(section: Section<'_>, machine: &Machine) -> Workers {
         policy
     });
     let idle = idle.unwrap_or(IdlePolicy::Adaptive);
+    let spread = section.string("spread").map(|text| match text.value {
+        "auto" => SpreadPolicy::Auto,
+        "off" => SpreadPolicy::Off,
+        other => {
+            let sentence = format!("spread = '{other}' is not known: use \"auto\" or \"off\"");
+            section.document.report(text.place, sentence);
+            SpreadPolicy::Auto
+        }
+    });
     if let (IdlePolicy::Busy, Some(lcores), Some(control)) = (idle, &lcores, &control)
         && let Some(both) = control
             .iter()
@@ -251,6 +260,7 @@ pub(super) fn workers(section: Section<'_>, machine: &Machine) -> Workers {
         lcores,
         control_cpus,
         idle,
+        spread: spread.unwrap_or(SpreadPolicy::Auto),
     }
 }
 

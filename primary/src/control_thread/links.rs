@@ -23,6 +23,8 @@ impl Control<'_> {
             return Err(ControlError::new(ErrorCode::Failed, "the interface has no port"));
         };
         self.interfaces.set(index, view);
+        self.traces
+            .name_interface(index, self.tables.interface_name(index));
         self.counters.clear(index);
         self.tell_workers(Some(index));
         Ok(Reply::Done)

@@ -41,6 +41,7 @@ use crate::plan::Plan;
 use crate::ports::{KernelMtu, OpenPort};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
+use crate::trace::Traces;
 use crate::worker::doorbell::Sleeper;
 use crate::worker::{LinkControl, ResolveRequest};
 
@@ -112,6 +113,8 @@ pub struct Control<'a> {
     pub attachments: Attachments<'a>,
     /// The taps.
     pub kernel: Kernel,
+    /// The stages that packets went through.
+    pub traces: Traces<'a>,
     /// Events.
     pub subscribers: Subscribers,
     /// Levels.
@@ -183,6 +186,7 @@ impl Control<'_> {
             self.tables.tick(now);
             more |= self.serve(now);
             self.collect_attachments();
+            self.traces.collect();
             if self.signals.take_reload() {
                 self.reload();
             }

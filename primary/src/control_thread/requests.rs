@@ -67,6 +67,16 @@ impl Control<'_> {
             | Request::CaptureStop
             | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
+            Request::TraceStart(request) => self.traces.start(request).map(|()| Reply::Done),
+            Request::TraceStop => {
+                self.traces.stop();
+                Ok(Reply::Done)
+            }
+            Request::TraceClear => {
+                self.traces.clear();
+                Ok(Reply::Done)
+            }
+            Request::TraceShow { after } => Ok(Reply::Traces(self.traces.show(after))),
             Request::CaptureShow => Ok(Reply::Captures(self.attachments.captures(now))),
             Request::RouteAdd { routes, replace } => {
                 // What the last request took out of use may be needed now.

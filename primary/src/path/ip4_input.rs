@@ -3,32 +3,38 @@
 use packet::Ipv4;
 use packet::ipv4::Ipv4Error;
 use packet::transport::checksum_is_partial;
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
 use super::punt::Punts;
-use super::{InterfaceView, LONGEST_BEHIND, Note, ip4_options};
+use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, ip4_options};
 
 /// Notes where the packet ends whose network header begins at `network`; its destination, unless it is dropped here or a tool
 /// is asked about it.
 #[inline(always)]
-pub(super) fn run(
+pub(super) fn run<T: Tracer>(
     interface: &InterfaceView,
     punts: &Punts,
+    tracer: &mut T,
     (packet, behind): (&[u8], usize),
     network: usize,
     note: &mut Note,
 ) -> Option<u32> {
+    tracer.enter(PathStage::Ip4Input);
     let packet = packet.get(network..).unwrap_or_default();
     match check(interface, packet, behind, note) {
         Ok((destination, length)) => {
             note.length = network as u16 + length;
             let has_options = packet.first() != Some(&0x45);
-            if has_options && !ip4_options::run(punts, (packet, behind), note) {
-                return None;
+            if has_options {
+                tracer.enter(PathStage::Ip4Options);
+                if !ip4_options::run(punts, (packet, behind), note) {
+                    return None;
+                }
             }
             Some(destination)
         }
         Err(reason) => {
+            note.stays_before_lookup();
             note.drop(reason);
             None
         }

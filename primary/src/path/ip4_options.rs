@@ -3,7 +3,7 @@
 
 use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
 use super::Note;
 use super::ip4_record::{self, RECORD_ROUTE, TIMESTAMP};
@@ -31,7 +31,8 @@ struct Found {
 /// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
 #[cold]
 pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
-    match scan(packet, behind) {
+    note.passed = note.passed.with(PathStage::Ip4Options);
+    let goes_on = match scan(packet, behind) {
         Err(pointer) => {
             note.detail = pointer;
             note.drop(DropReason::Ip4Options);
@@ -41,7 +42,11 @@ pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut No
             note.careful = found.route || found.time;
             !(found.router_alert && punts.apply(PuntClass::RouterAlert, note))
         }
+    };
+    if !goes_on {
+        note.stays_before_lookup();
     }
+    goes_on
 }
 
 /// Whether a packet that has arrived says that it is to go on elsewhere.

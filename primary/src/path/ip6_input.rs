@@ -10,35 +10,50 @@ use control::message::PuntClass;
 use packet::extension::{self, option_type};
 use packet::ipv6::{self, Ipv6Error};
 use packet::{Ipv6, Protocol};
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
 use super::punt::Punts;
-use super::{InterfaceView, LONGEST_BEHIND, Note, local6};
+use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, local6};
 
 /// Notes where the packet ends, and what becomes of it if it is not forwarded; whether it goes on to the lookup.
 #[inline(never)]
-pub(super) fn run(
+pub(super) fn run<T: Tracer>(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
+    tracer: &mut T,
     (packet, behind): (&mut [u8], usize),
     note: &mut Note,
 ) -> bool {
+    tracer.enter(PathStage::Ip6Input);
     let network = usize::from(note.network);
     match check(interface, packet.get(network..).unwrap_or_default(), behind, note) {
         Ok(Way::Lookup) => {}
         Ok(Way::Here) => {
+            note.stays_before_lookup();
+            note.passed = note.passed.with(PathStage::Local6);
+            tracer.enter(PathStage::Local6);
             local6::run(interface, ingress, punts, packet, note, false);
             return false;
         }
         Err(reason) => {
+            note.stays_before_lookup();
             note.drop(reason);
             return false;
         }
     }
     let datagram = packet.get(network..).unwrap_or_default();
     let has_options = datagram.get(6) == Some(&Protocol::HOP_BY_HOP.0);
-    !(has_options && router_alert(punts, (datagram, behind), note))
+    if !has_options {
+        return true;
+    }
+    tracer.enter(PathStage::Ip6Options);
+    note.passed = note.passed.with(PathStage::Ip6Options);
+    let goes_on = !router_alert(punts, (datagram, behind), note);
+    if !goes_on {
+        note.stays_before_lookup();
+    }
+    goes_on
 }
 
 /// The destination of a packet that was checked.

@@ -39,6 +39,7 @@ mod rewrite;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod tracer;
 mod usual;
 mod vlan;
 
@@ -49,14 +50,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use fib::{Fib4Reader, Fib6Reader, NextHop};
 use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6, MacAddress};
-use shm::DropReason;
+use shm::{DropReason, Passed, PathStage};
 
 pub use self::deliver::Delivered;
 use self::errors::IcmpError;
 use self::note::Alive;
-pub use self::note::{Disposition, Family, NOTES, Note};
+pub use self::note::{Disposition, Family, NOTES, Note, Together};
 use self::punt::Punts;
 pub use self::segments::Packet;
+pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::vlan::{Interfaces, SubInterface, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
@@ -134,15 +136,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 
     /// Takes a burst that came in by `ingress` through all stages: afterwards each packet's note says what becomes of
-    /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing.
+    /// it. If they all leave by one interface as they are, that is the answer instead, and the notes say nothing, unless packets
+    /// may have several segments.
     /// At most [`BURST`] packets are looked at.
     #[inline]
-    pub fn run<P: Packet>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
-        self.run_with(&self.punts, ingress, burst)
+    pub fn run<P: Packet>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<Together> {
+        self.run_with(&self.punts, &mut Off, ingress, burst)
     }
 
     #[inline]
-    fn run_with<P: Packet>(&self, punts: &Punts, ingress: u16, burst: &mut Burst<'_, P>) -> Option<u16> {
+    fn run_with<P: Packet, T: Tracer>(
+        &self,
+        punts: &Punts,
+        tracer: &mut T,
+        ingress: u16,
+        burst: &mut Burst<'_, P>,
+    ) -> Option<Together> {
         let Some(interface) = self.up(ingress) else {
             drop_all(burst, DropReason::InterfaceDown);
             return None;
@@ -150,9 +159,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
         if !P::MAY_GO_ON
-            && let Some(egress) = self.usual(interface, packets)
+            && !T::WATCHES
+            && let Some(together) = self.usual(interface, packets)
         {
-            return Some(egress);
+            return Some(together);
         }
         let mut destinations = [0; BURST];
         let mut next_hops = [NextHop::NONE; BURST];
@@ -161,10 +171,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             interface,
             ingress,
             punts,
+            tracer,
             packets,
             notes,
             &mut destinations[..count],
         );
+        if !alive.four.union(alive.six).is_empty() {
+            tracer.enter(PathStage::Lookup);
+        }
         if !alive.four.is_empty() {
             self.fib4
                 .lookup_burst(&destinations[..count], &mut next_hops[..count]);
@@ -173,25 +187,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         if !alive.six.is_empty() {
             self.lookup6(packets, notes, alive.six, &mut next_hops[..count]);
         }
+        let six = alive.six.count();
         let mut alive = alive.four.union(alive.six);
         let next_hops = &mut next_hops[..count];
         if adjacency::any_group(next_hops) {
-            self.choose_members(packets, notes, &mut alive, next_hops);
+            self.choose_members(tracer, packets, notes, &mut alive, next_hops);
         }
-        let together = self.output(ingress, punts, packets, notes, next_hops, alive);
-        if together.is_none() && interface.tap {
+        let egress = self.output(ingress, punts, tracer, packets, notes, next_hops, alive);
+        if egress.is_none() && interface.tap {
             kernel::divert(ingress, packets, notes);
         }
-        together
+        egress.map(|egress| Together { egress, six })
     }
 
     /// What follows the lookup.
     // Not inlined, as `input`: each loop has the registers to itself.
     #[inline(never)]
-    fn output<P: Packet>(
+    #[expect(clippy::too_many_arguments, reason = "all that there is between two stages")]
+    fn output<P: Packet, T: Tracer>(
         &self,
         ingress: u16,
         punts: &Punts,
+        tracer: &mut T,
         packets: &mut [P],
         notes: &mut [Note],
         next_hops: &[NextHop],
@@ -213,13 +230,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 && usize::from(note.network) == HEADER_LEN
                 && !note.careful
             {
+                tracer.found(*next_hop);
+                tracer.enter(PathStage::Rewrite);
                 note.disposition = match rewrite::run(out, mac, packet, note) {
                     Ok(()) => Disposition::Transmit(egress),
                     Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
                 };
                 whole += usize::from(note.leaves_whole(packet.len() + behind));
             } else if alive.contains(number) {
-                self.output_other(ingress, punts, packet, note, *next_hop);
+                self.output_other(ingress, punts, tracer, packet, note, *next_hop);
             }
         }
         common
@@ -229,14 +248,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
     /// For a packet that leaves by another interface than the first of its burst, with less than it came with, or not at all.
     #[inline(never)]
-    fn output_other(
+    fn output_other<T: Tracer>(
         &self,
         ingress: u16,
         punts: &Punts,
+        tracer: &mut T,
         packet: &mut [u8],
         note: &mut Note,
         next_hop: NextHop,
     ) {
+        tracer.found(next_hop);
+        let rewritten = note.passed;
+        note.passed = rewritten.without(PathStage::Rewrite);
         match self.adjacencies.load(next_hop) {
             Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
                 if note.stays_on_link() =>
@@ -252,27 +275,51 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             }
             Adjacency::Forward { interface, mac } => {
                 self.adjacencies.mark_used(next_hop);
-                self.forward((interface, mac), u16::MAX, packet, note);
+                note.passed = rewritten;
+                tracer.enter(PathStage::Rewrite);
+                self.forward(tracer, (interface, mac), u16::MAX, packet, note);
             }
-            Adjacency::Local { .. } => {
-                let ingress = note.ingress(ingress);
-                let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
-                let own_source = self.is_from_here(datagram, note.behind(packet.len()));
-                match (self.up(ingress), note.family) {
-                    (None, _) => note.drop(DropReason::InterfaceDown),
-                    (Some(_), Family::Four) if own_source => note.drop(DropReason::Ip4MartianSource),
-                    (Some(interface), Family::Four) => local4::run(interface, ingress, punts, packet, note),
-                    (Some(interface), Family::Six) => {
-                        local6::run(interface, ingress, punts, packet, note, own_source);
-                    }
-                }
-            }
+            Adjacency::Local { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note),
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
     }
 
+    /// Takes a packet for the gateway itself that came in by `ingress`.
+    fn local<T: Tracer>(
+        &self,
+        ingress: u16,
+        punts: &Punts,
+        tracer: &mut T,
+        packet: &mut [u8],
+        note: &mut Note,
+    ) {
+        let Some(interface) = self.up(ingress) else {
+            return note.drop(DropReason::InterfaceDown);
+        };
+        let stage = match note.family {
+            Family::Four => PathStage::Local4,
+            Family::Six => PathStage::Local6,
+        };
+        note.passed = note.passed.with(stage);
+        tracer.enter(stage);
+        let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
+        let own_source = self.is_from_here(datagram, note.behind(packet.len()));
+        match note.family {
+            Family::Four if own_source => note.drop(DropReason::Ip4MartianSource),
+            Family::Four => local4::run(interface, ingress, punts, packet, note),
+            Family::Six => local6::run(interface, ingress, punts, packet, note, own_source),
+        }
+    }
+
     /// Makes a packet ready to leave by interface `egress` for `mac`, by a route for IP packets of at most `mtu` bytes.
-    fn forward(&self, (egress, mac): (u16, MacAddress), mtu: u16, packet: &mut [u8], note: &mut Note) {
+    fn forward<T: Tracer>(
+        &self,
+        tracer: &mut T,
+        (egress, mac): (u16, MacAddress),
+        mtu: u16,
+        packet: &mut [u8],
+        note: &mut Note,
+    ) {
         // The new link header ends where the network header begins; a tag that was there goes.
         note.trim = note.network.saturating_sub(HEADER_LEN as u8);
         let behind = note.behind(packet.len());
@@ -291,6 +338,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
         };
         if note.careful && !matches!(note.disposition, Disposition::Drop(_)) {
+            note.passed = note.passed.with(PathStage::Ip4Record);
+            tracer.enter(PathStage::Ip4Record);
             self.record(out, packet, behind);
         }
     }
@@ -365,25 +414,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// it, again or at all.
     pub fn run_one<P: Packet>(&self, ingress: u16, mut packet: P) -> Note {
         let mut notes = NOTES;
-        let length = packet.first().len() + packet.behind();
         let together = self.run_with(
             &Punts::OFF,
+            &mut Off,
             ingress,
             &mut Burst {
-                packets: &mut [packet],
+                packets: &mut [&mut packet],
                 notes: &mut notes,
             },
         );
         match together {
-            Some(egress) => Note::of(Disposition::Transmit(egress), length),
-            None => notes[0],
+            Some(together) if !P::MAY_GO_ON => Note::usual(together.egress, packet.first()),
+            _ => notes[0],
         }
     }
 }
 
 fn drop_all<P>(burst: &mut Burst<'_, P>, reason: DropReason) {
     for note in burst.notes.iter_mut().take(burst.packets.len()) {
-        *note = Note::NEW;
+        *note = Note {
+            passed: Passed::NONE,
+            ..Note::NEW
+        };
         note.drop(reason);
     }
 }

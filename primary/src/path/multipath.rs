@@ -3,8 +3,9 @@
 use std::net::IpAddr;
 
 use fib::NextHop;
+use shm::PathStage;
 
-use super::{Alive, Family, Note, Packet, Stages};
+use super::{Alive, Family, Note, Packet, Stages, Tracer};
 use crate::adjacency::{self, Adjacency};
 use crate::flow;
 
@@ -12,8 +13,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Puts adjacencies in place of the groups among the next hops of a burst. A packet that is too long for its route leaves
     /// in fragments or goes no further, unless it has to wait or goes nowhere: what becomes of it is seen then.
     #[inline(never)]
-    pub(super) fn choose_members<P: Packet>(
+    pub(super) fn choose_members<P: Packet, T: Tracer>(
         &self,
+        tracer: &mut T,
         packets: &mut [P],
         notes: &mut [Note],
         alive: &mut Alive,
@@ -30,12 +32,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 Family::Four => flow::hash4(seed, datagram),
                 Family::Six => flow::hash6(seed, datagram),
             });
+            note.passed = note.passed.with(PathStage::Multipath);
+            tracer.enter(PathStage::Multipath);
             if note.length - u16::from(note.network) > group.mtu()
                 && !note.stays_on_link()
                 && let Adjacency::Forward { interface, mac } = self.adjacencies.load(*next_hop)
             {
                 self.adjacencies.mark_used(*next_hop);
-                self.forward((interface, mac), group.mtu(), packet, note);
+                tracer.found(*next_hop);
+                tracer.enter(PathStage::Rewrite);
+                self.forward(tracer, (interface, mac), group.mtu(), packet, note);
                 alive.remove(number);
                 *next_hop = NextHop::NONE;
             }

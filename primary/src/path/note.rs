@@ -4,7 +4,7 @@ use std::num::NonZeroU16;
 
 use control::message::PuntClass;
 use fib::NextHop;
-use shm::DropReason;
+use shm::{DropReason, Passed, PathStage};
 
 use super::BURST;
 
@@ -62,6 +62,8 @@ pub struct Note {
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
     /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU.
     pub detail: u16,
+    /// The stages that it passed. Begins as the usual way of its family; whoever leads it off that way says so here.
+    pub passed: Passed,
     /// Where its network header begins.
     pub(super) network: u8,
     /// Which header that is.
@@ -82,6 +84,7 @@ impl Note {
         length: 0,
         echo_reply: false,
         detail: 0,
+        passed: Passed::NONE.with(PathStage::Ethernet),
         network: 0,
         family: Family::Four,
         group_frame: false,
@@ -94,6 +97,7 @@ impl Note {
         Self {
             disposition,
             length: length as u16,
+            passed: Passed::NONE,
             ..Self::NEW
         }
     }
@@ -132,17 +136,45 @@ impl Note {
         usize::from(self.length).saturating_sub(first)
     }
 
+    /// For a frame that leaves by an interface after the usual way, whose link header is what it was or will be.
+    pub fn usual(egress: u16, frame: &[u8]) -> Self {
+        let (family, passed) = match frame.get(12) {
+            Some(0x08) => (Family::Four, Passed::USUAL4),
+            _ => (Family::Six, Passed::USUAL6),
+        };
+        Self {
+            family,
+            passed,
+            ..Self::of(Disposition::Transmit(egress), frame.len())
+        }
+    }
+
+    /// The packet does not get as far as the lookup.
+    pub(super) fn stays_before_lookup(&mut self) {
+        self.passed = self.passed.without(PathStage::Lookup).without(PathStage::Rewrite);
+    }
+
     pub(super) fn drop(&mut self, reason: DropReason) {
         self.disposition = Disposition::Drop(reason);
     }
 
-    /// Whether the packet leaves with all of the `length` bytes that it came with.
+    /// Whether the packet leaves with all of the `length` bytes that it came with, and went the usual way.
     #[inline]
     pub(super) fn leaves_whole(&self, length: usize) -> bool {
         matches!(self.disposition, Disposition::Transmit(_))
             && self.trim == 0
+            && (self.passed == Passed::USUAL4 || self.passed == Passed::USUAL6)
             && usize::from(self.length) == length
     }
+}
+
+/// What is known of a burst that leaves by one interface, none of it to be cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Together {
+    /// The interface.
+    pub egress: u16,
+    /// How many of its packets are IPv6.
+    pub six: u16,
 }
 
 /// Notes for a burst that has not begun.
@@ -172,6 +204,11 @@ impl Alive {
     #[inline]
     pub(super) fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    #[inline]
+    pub(super) fn count(self) -> u16 {
+        self.0.count_ones() as u16
     }
 
     #[inline]

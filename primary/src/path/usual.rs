@@ -12,13 +12,13 @@ use packet::ethernet::HEADER_LEN;
 use packet::{MacAddress, Protocol, ipv4, ipv6};
 
 use super::ip4_input::is_special;
-use super::{BURST, InterfaceView, Packet, Stages};
+use super::{BURST, InterfaceView, Packet, Stages, Together};
 use crate::adjacency::{self, View};
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
-    pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<u16> {
+    pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
         // What leaves by a sub-interface is still to be tagged.
         let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
         let view = self.adjacencies.view();
@@ -31,7 +31,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 return None;
             }
             self.fib4.lookup_burst(&destinations[..found.count], next_hops);
-            output::<Four, _, _>(&found, view, up, packets, next_hops)
+            let egress = output::<Four, _, _>(&found, view, up, packets, next_hops)?;
+            Some(Together { egress, six: 0 })
         } else {
             let mut destinations = [0; BURST];
             let found = input::<Six, _, _>(interface, packets, &mut destinations);
@@ -39,7 +40,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 return None;
             }
             self.fib6.lookup_burst(&destinations[..found.count], next_hops);
-            output::<Six, _, _>(&found, view, up, packets, next_hops)
+            let egress = output::<Six, _, _>(&found, view, up, packets, next_hops)?;
+            let six = found.count as u16;
+            Some(Together { egress, six })
         }
     }
 }

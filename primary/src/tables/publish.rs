@@ -85,7 +85,8 @@ pub(super) fn neighbor_record(neighbor: &Neighbor<IpAddr>) -> records::Neighbor 
         changed_ns: neighbor.changed.as_nanos() as u64,
         state: neighbor.shown as u8,
         probes: neighbor.reachability.requests(),
-        reserved: [0; 6],
+        reserved: [0; 2],
+        adjacency: neighbor.adjacency.get(),
     }
 }
 

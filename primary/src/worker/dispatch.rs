@@ -1,13 +1,14 @@
 //! Does what the stages noted: the one place where packets change hands.
 
 use dpdk::{Mbuf, MbufBatch};
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage, Ways};
 
 use super::waiting::Awaited;
+use super::ways::{self, End};
 use super::{Engine, ingress_of};
 use crate::adjacency;
 use crate::path::punt::Punts;
-use crate::path::{BURST, Disposition, Note, errors};
+use crate::path::{BURST, Disposition, Note, Tracer, errors};
 
 /// A packet and why nobody wanted it.
 pub(super) type Refused = (Mbuf, DropReason);
@@ -15,8 +16,9 @@ pub(super) type Refused = (Mbuf, DropReason);
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Moves every packet of the batch to where its note says.
     #[inline]
-    pub(super) fn dispatch(
+    pub(super) fn dispatch<T: Tracer>(
         &mut self,
+        tracer: &mut T,
         ingress: u16,
         batch: &mut MbufBatch<BURST>,
         notes: &[Note; BURST],
@@ -31,12 +33,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut discovery = MbufBatch::<BURST>::new();
         // Which of these are ARP, a bit each.
         let mut arps = 0;
+        // The ways of those.
+        let mut discovering = [Passed::NONE; BURST];
+        let mut counted = Ways::default();
         let mut waited = false;
         for (mut mbuf, note) in batch.drain().zip(notes) {
             let mut ingress = ingress;
             if let Some(sub_interface) = note.sub_interface() {
                 self.received_tagged(sub_interface, &mut mbuf);
                 ingress = sub_interface;
+            }
+            let passed = note
+                .passed
+                .with(PathStage::Rx)
+                .union(ways::behind(note.disposition));
+            if matches!(note.disposition, Disposition::Arp | Disposition::Nd) {
+                discovering[discovery.len()] = passed;
             }
             let result = match note.disposition {
                 Disposition::Drop(reason) => Err((mbuf, reason)),
@@ -46,12 +58,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Disposition::Nd if !self.policers.nd.admit(ingress, now) => {
                     Err((mbuf, DropReason::NdPoliced))
                 }
-                Disposition::Punt(class) => self.punt_to_tool(class, ingress, mbuf, now),
-                Disposition::Kernel(interface) => self.hand_to_kernel(interface, mbuf, now),
+                Disposition::Punt(class) => self
+                    .punt_to_tool(class, ingress, mbuf, now)
+                    .map(|()| End::at(PathStage::Tool)),
+                Disposition::Kernel(interface) => self
+                    .hand_to_kernel(interface, mbuf, now)
+                    .map(|()| End::at(PathStage::Kernel)),
                 Disposition::Arp | Disposition::Nd => {
                     arps |= u32::from(note.disposition == Disposition::Arp) << discovery.len();
                     discovery
                         .push(mbuf)
+                        .map(|()| End::at(PathStage::Control))
                         .map_err(|mbuf| (mbuf, DropReason::PuntRingFull))
                 }
                 Disposition::Gather | Disposition::Reassemble => {
@@ -67,19 +84,38 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.place(ingress, mbuf, note, now)
                 }
             };
-            if let Err((mbuf, reason)) = result {
-                if errors::is_told(reason) {
-                    self.refuse(ingress, mbuf, reason, note.detail, now);
-                } else {
+            let end = match result {
+                // Told below.
+                Ok(_) if matches!(note.disposition, Disposition::Arp | Disposition::Nd) => continue,
+                Ok(end) => end,
+                Err((mbuf, reason)) if errors::is_told(reason) => {
+                    End::dropped(self.refuse(ingress, mbuf, reason, note.detail, now), reason)
+                }
+                Err((mbuf, reason)) => {
                     self.counters.drop(ingress, reason, 1);
                     // A batch of drops is never fuller than the batch that it came from.
                     drop(dropped.push(mbuf));
+                    End::dropped(Passed::NONE.with(PathStage::Drop), reason)
                 }
-            }
+            };
+            let passed = passed.union(end.passed);
+            self.counters.way(&mut counted, passed);
+            tracer.end(passed, end.refused);
         }
         if !discovery.is_empty() {
-            self.punt(&mut discovery, arps);
+            let offered = discovery.len();
+            let taken = self.punt(&mut discovery, arps);
+            for (number, passed) in discovering.iter().take(offered).enumerate() {
+                let (end, refused) = if number < taken {
+                    (PathStage::Control, None)
+                } else {
+                    (PathStage::Drop, Some(DropReason::PuntRingFull))
+                };
+                self.counters.way(&mut counted, passed.with(end));
+                tracer.end(passed.with(end), refused);
+            }
         }
+        self.counters.ways(&counted);
     }
 
     /// Puts a packet where it leaves or waits, or gives it back with the reason why neither can be.
@@ -90,7 +126,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mut mbuf: Mbuf,
         note: &Note,
         now: u64,
-    ) -> Result<(), Refused> {
+    ) -> Result<End, Refused> {
         if mbuf.len() != usize::from(note.length) {
             mbuf.truncate(usize::from(note.length));
         }
@@ -105,14 +141,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     next_hop,
                     destination,
                 };
-                return self.wait(ingress, route, mbuf, now);
+                return self
+                    .wait(ingress, route, mbuf, now)
+                    .map(|()| End::at(PathStage::Waiting));
             }
-            Disposition::Fragment(interface) => return self.fragment(ingress, interface, mbuf, note),
+            Disposition::Fragment(interface) => {
+                return self
+                    .fragment(ingress, interface, mbuf, note)
+                    .map(|()| End::at(PathStage::Tx));
+            }
             // Of a packet that has been through the stages before: no tool is asked again.
             Disposition::Gather | Disposition::Reassemble => {
                 return self.deliver(ingress, mbuf, note, &Punts::OFF, now);
             }
-            Disposition::Kernel(interface) => return self.hand_to_kernel(interface, mbuf, now),
+            Disposition::Kernel(interface) => {
+                return self
+                    .hand_to_kernel(interface, mbuf, now)
+                    .map(|()| End::at(PathStage::Kernel));
+            }
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
@@ -126,11 +172,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if note.echo_reply {
             self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
         }
-        Ok(())
+        Ok(End::at(PathStage::Tx))
+    }
+
+    /// Puts a packet that comes from somewhere else than a port where its note says, or drops it, and counts its way.
+    pub(super) fn place_again(&mut self, from: Passed, ingress: u16, mbuf: Mbuf, note: &Note, now: u64) {
+        let passed = from.union(note.passed).union(ways::behind(note.disposition));
+        let end = match self.place(ingress, mbuf, note, now) {
+            Ok(end) => end.passed,
+            Err((mbuf, reason)) => self.refuse(ingress, mbuf, reason, note.detail, now),
+        };
+        self.count_way(passed.union(end));
     }
 
     #[cold]
-    fn punt(&mut self, discovery: &mut MbufBatch<BURST>, arps: u32) {
+    fn punt(&mut self, discovery: &mut MbufBatch<BURST>, arps: u32) -> usize {
         // The packets of a burst may be of several interfaces, and those that are taken are gone.
         let ingress = |mbuf: &Mbuf| ingress_of(&self.interface_of_port, mbuf).unwrap_or_default();
         let kind = |number: usize| match arps >> number & 1 {
@@ -148,5 +204,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.counters.drop(ingress(mbuf), DropReason::PuntRingFull, 1);
         }
         self.doorbell.ring();
+        taken
     }
 }

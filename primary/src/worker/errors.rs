@@ -1,50 +1,69 @@
 //! ICMP errors instead of dropped packets.
 
 use dpdk::Mbuf;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use crate::adjacency;
 use crate::path::errors::{self, IcmpError};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Drops a packet that came in by `ingress`, counted, and tells its sender where that is due.
+    /// Drops a packet that came in by `ingress`, counted, and tells its sender where that is due. Gives what it passed last.
     #[cold]
-    pub(super) fn refuse(&mut self, ingress: u16, mbuf: Mbuf, reason: DropReason, detail: u16, now: u64) {
+    pub(super) fn refuse(
+        &mut self,
+        ingress: u16,
+        mbuf: Mbuf,
+        reason: DropReason,
+        detail: u16,
+        now: u64,
+    ) -> Passed {
         self.counters.drop(ingress, reason, 1);
         if !errors::is_told(reason) {
-            return;
+            return Passed::NONE.with(PathStage::Drop);
         }
-        if mbuf.segment_count() != 1 {
+        let told = if mbuf.segment_count() != 1 {
             // What is quoted may lie in several.
             let mut buffer = std::mem::take(&mut self.buffer);
             let length = mbuf.copy_to(&mut buffer);
             drop(mbuf);
-            self.tell(
-                ingress,
-                buffer.get(..length).unwrap_or_default(),
-                reason,
-                detail,
-                now,
-            );
+            let frame = buffer.get(..length).unwrap_or_default();
+            let told = self.tell_of(ingress, frame, reason, detail, now);
             self.buffer = buffer;
+            told
         } else if let Some(error) = self.error_for(ingress, mbuf.data(), reason, detail, now) {
-            self.send_error(ingress, in_front(mbuf, &error));
-        }
+            self.send_error(ingress, in_front(mbuf, &error))
+        } else {
+            false
+        };
+        passed(told)
     }
 
-    /// Tells the sender of a frame that is in no buffer of its own, where that is due.
+    /// Tells the sender of a frame that is in no buffer of its own and was dropped, where that is due. Gives what it passed last.
     #[cold]
-    pub(super) fn tell(&mut self, ingress: u16, frame: &[u8], reason: DropReason, detail: u16, now: u64) {
+    pub(super) fn tell(
+        &mut self,
+        ingress: u16,
+        frame: &[u8],
+        reason: DropReason,
+        detail: u16,
+        now: u64,
+    ) -> Passed {
         if !errors::is_told(reason) {
-            return;
+            return Passed::NONE.with(PathStage::Drop);
         }
-        if let Some(error) = self.error_for(ingress, frame, reason, detail, now) {
-            let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
-            let quote = quote.unwrap_or_default();
-            let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
-            self.send_error(ingress, mbuf);
-        }
+        passed(self.tell_of(ingress, frame, reason, detail, now))
+    }
+
+    /// Whether an error goes back.
+    fn tell_of(&mut self, ingress: u16, frame: &[u8], reason: DropReason, detail: u16, now: u64) -> bool {
+        let Some(error) = self.error_for(ingress, frame, reason, detail, now) else {
+            return false;
+        };
+        let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
+        let quote = quote.unwrap_or_default();
+        let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
+        self.send_error(ingress, mbuf)
     }
 
     /// The error that is due, counted, unless there are too many.
@@ -66,16 +85,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         Some(error)
     }
 
-    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>) {
+    /// Whether it goes back.
+    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>) -> bool {
         let reason = match mbuf {
             None => DropReason::NoBuffer,
             Some(mbuf) => match self.leave(ingress, mbuf) {
-                Ok(()) => return,
+                Ok(()) => return true,
                 Err((_mbuf, reason)) => reason,
             },
         };
         self.counters.drop(ingress, reason, 1);
+        false
     }
+}
+
+/// What a dropped packet passed last whose sender was told, or might have been.
+fn passed(told: bool) -> Passed {
+    let end = if told { PathStage::Tx } else { PathStage::Drop };
+    Passed::NONE.with(PathStage::Errors).with(end)
 }
 
 /// The error in the buffer of what it quotes.

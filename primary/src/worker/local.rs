@@ -7,22 +7,29 @@
 //!
 //! A worker puts together what it received itself. Devices that spread packets over queues do it for fragments by their
 //! addresses, so that all of a packet come to one worker: RSS does (its hash types for fragments have no ports in them), and
-//! so does the kernel for a group of packet sockets. Fragments that come by several ports of the gateway, to different
+//! so does the kernel for a group of packet sockets; so do workers that spread what one queue receives. Fragments that come by several ports of the gateway, to different
 //! workers, are not put together.
 
 use dpdk::Mbuf;
 use packet::ethernet;
 use reassembly::{Fragment, FragmentError, Inserted, Lost, Reassembler, Whole};
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
+use super::ways::End;
 use crate::adjacency;
 use crate::path::punt::Punts;
 use crate::path::{Disposition, Family, Note};
 
 /// The longest frame of which a copy is made.
 pub(super) const LONGEST_FRAME: usize = 1 << 16;
+
+/// The end of a packet that a tool has.
+const TO_TOOL: End = End {
+    passed: Passed::NONE.with(PathStage::Punt).with(PathStage::Tool),
+    refused: None,
+};
 
 /// Why a fragment is not kept, and the detail for who is told.
 type NotKept = (DropReason, u16);
@@ -37,45 +44,53 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         note: &Note,
         punts: &Punts,
         now: u64,
-    ) -> Result<(), Refused> {
+    ) -> Result<End, Refused> {
         mbuf.truncate(usize::from(note.length));
         let (link_len, family) = (note.link_len(), note.family());
+        let refuse = |engine: &mut Self, mbuf, (reason, detail): NotKept| {
+            End::dropped(engine.refuse(ingress, mbuf, reason, detail, now), reason)
+        };
         if note.disposition == Disposition::Reassemble {
-            let kept = self.take_fragment(ingress, mbuf.data(), link_len, family, punts, now);
-            if let Err((reason, detail)) = kept {
-                self.refuse(ingress, mbuf, reason, detail, now);
-            }
-            return Ok(());
+            return Ok(
+                match self.take_fragment(ingress, mbuf.data(), link_len, family, punts, now) {
+                    Ok(end) => end,
+                    Err(not_kept) => refuse(self, mbuf, not_kept),
+                },
+            );
         }
         // Taken out, since what follows changes the worker; it is put back before it is wanted again.
         let mut buffer = std::mem::take(&mut self.buffer);
         let length = mbuf.copy_to(&mut buffer);
         let frame = buffer.get_mut(..length).unwrap_or_default();
         let delivered = self.stages.deliver(ingress, punts, frame, link_len, family);
-        let mut kept = Ok(());
-        match delivered.disposition {
-            Disposition::Transmit(_) => mbuf.overwrite(frame),
-            Disposition::Reassemble => {
-                kept = self.take_fragment(ingress, frame, link_len, family, punts, now);
+        let kept = match delivered.disposition {
+            Disposition::Transmit(_) => {
+                mbuf.overwrite(frame);
+                None
             }
-            _ => {}
-        }
+            Disposition::Reassemble => Some(self.take_fragment(ingress, frame, link_len, family, punts, now)),
+            _ => None,
+        };
         self.buffer = buffer;
-        let (reason, detail) = match (delivered.disposition, kept) {
+        match (delivered.disposition, kept) {
+            (_, Some(Ok(end))) => Ok(end),
+            (_, Some(Err(not_kept))) => Ok(refuse(self, mbuf, not_kept)),
             (Disposition::Transmit(_), _) => {
                 let mut reply = Note::of(delivered.disposition, delivered.end);
                 reply.echo_reply = true;
                 reply.trim = delivered.begin as u8;
-                return self.place(ingress, mbuf, &reply, now);
+                self.place(ingress, mbuf, &reply, now)
             }
-            (Disposition::Reassemble, Ok(())) => return Ok(()),
-            (Disposition::Reassemble, Err(not_kept)) => not_kept,
-            (Disposition::Punt(class), _) => return self.punt_to_tool(class, ingress, mbuf, now),
-            (Disposition::Kernel(tap), _) => return self.hand_to_kernel(tap, mbuf, now),
-            (other, _) => (not_taken(other), delivered.detail),
-        };
-        self.refuse(ingress, mbuf, reason, detail, now);
-        Ok(())
+            (Disposition::Punt(class), _) => {
+                self.punt_to_tool(class, ingress, mbuf, now)?;
+                Ok(TO_TOOL)
+            }
+            (Disposition::Kernel(tap), _) => {
+                self.hand_to_kernel(tap, mbuf, now)?;
+                Ok(End::at(PathStage::Kernel))
+            }
+            (other, _) => Ok(refuse(self, mbuf, (not_taken(other), delivered.detail))),
+        }
     }
 
     /// Keeps a fragment, or delivers the packet that it completes.
@@ -87,7 +102,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         family: Family,
         punts: &Punts,
         now: u64,
-    ) -> Result<(), NotKept> {
+    ) -> Result<End, NotKept> {
         let (link, packet) = frame
             .split_at_checked(link_len)
             .ok_or((DropReason::EthernetTruncated, 0))?;
@@ -103,7 +118,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if let Some(evicted) = evicted {
                     self.count_lost(evicted, DropReason::ReassemblyFull);
                 }
-                Ok(())
+                Ok(End::at(PathStage::Waiting))
             }
             Inserted::Copy => Err((DropReason::FragmentCopy, 0)),
             Inserted::Overlap(lost) => {
@@ -119,16 +134,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.counters.add(ingress, InterfaceCounter::Delivered, 1);
                 self.counters.add(ingress, InterfaceCounter::Originated, 1);
                 self.counters.add(ingress, InterfaceCounter::Reassembled, 1);
-                self.deliver_whole(ingress, whole, punts, now);
-                Ok(())
+                Ok(self.deliver_whole(ingress, whole, punts, now))
             }
         };
         self.reassembly = table;
         kept
     }
 
-    /// Delivers a packet that was put together from fragments.
-    fn deliver_whole(&mut self, ingress: u16, whole: Whole<'_>, punts: &Punts, now: u64) {
+    /// Delivers a packet that was put together from fragments. It counts as the last of them.
+    fn deliver_whole(&mut self, ingress: u16, whole: Whole<'_>, punts: &Punts, now: u64) -> End {
         let (frame, link_len) = (whole.frame, whole.link_len);
         let family = if whole.six { Family::Six } else { Family::Four };
         let delivered = self.stages.deliver(ingress, punts, frame, link_len, family);
@@ -140,24 +154,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if sent.is_ok() {
                     self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
                 }
-                sent
+                sent.map(|()| End::at(PathStage::Tx))
             }
             Disposition::Punt(class) => match self.filled(ingress, &[frame]) {
                 Ok(mbuf) => self
                     .punt_to_tool(class, ingress, mbuf, now)
+                    .map(|()| TO_TOOL)
                     .map_err(|(_, reason)| reason),
                 Err(_) => Err(DropReason::NoBuffer),
             },
             Disposition::Kernel(tap) => match self.filled(ingress, &[frame]) {
-                Ok(mbuf) => self.hand_to_kernel(tap, mbuf, now).map_err(|(_, reason)| reason),
+                Ok(mbuf) => self
+                    .hand_to_kernel(tap, mbuf, now)
+                    .map(|()| End::at(PathStage::Kernel))
+                    .map_err(|(_, reason)| reason),
                 Err(_) => Err(DropReason::NoBuffer),
             },
             other => Err(not_taken(other)),
         };
-        if let Err(reason) = result {
+        result.unwrap_or_else(|reason| {
             self.counters.drop(ingress, reason, 1);
-            self.tell(ingress, frame, reason, delivered.detail, now);
-        }
+            End::dropped(self.tell(ingress, frame, reason, delivered.detail, now), reason)
+        })
     }
 
     /// Gives up packets whose fragments have not come in time, and tells their senders. Gives how many.

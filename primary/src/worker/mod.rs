@@ -19,10 +19,13 @@ mod kernel;
 mod links;
 mod local;
 mod policer;
+pub mod spread;
 mod tools;
+mod traced;
 mod transmit;
 mod vlan;
 mod waiting;
+mod ways;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -42,14 +45,16 @@ pub use self::kernel::ToKernel;
 pub use self::links::{LinkControl, LinkNews, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
+use self::spread::{HandedOver, Spread};
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
 pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
-use crate::attachments::{ClassPolicy, Consumers, HandedBack, Taps};
-use crate::path::{BURST, Burst, Disposition, NOTES, Note, Stages};
+use crate::attachments::{ClassPolicy, Consumers, HandedBack, Parts, Taps};
+use crate::path::{BURST, Burst, NOTES, Note, Off, Stages, Together};
+use crate::trace;
 
 /// A worker asks the control thread to find a neighbour.
 #[derive(Clone, Copy, Debug, Default)]
@@ -77,6 +82,8 @@ pub struct Entry {
     pub interface: u16,
     /// The queue.
     pub queue: RxQueue,
+    /// Whom its packets go to, where there are fewer queues than workers.
+    pub spread: Option<Spread>,
 }
 
 /// Everything that a worker owns.
@@ -85,6 +92,8 @@ pub struct Worker<F, A> {
     pub stages: Stages<F, A>,
     /// Its receive queues.
     pub entries: Vec<Entry>,
+    /// What other workers receive for it.
+    pub handed_over: Vec<HandedOver>,
     /// How packets leave, by interface index.
     pub exits: Vec<Exit>,
     /// Packets that others have for transmit queues of this worker.
@@ -115,6 +124,8 @@ pub struct Worker<F, A> {
     pub taps: Taps,
     /// Its part in tools that decide about packets.
     pub consumers: Consumers,
+    /// Its part in traces.
+    pub traces: Parts<trace::Part>,
     /// Ports by interface index.
     pub ports: Vec<PortId>,
     /// Where packets of tools are copied to, and what is cut into fragments.
@@ -140,6 +151,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             counters: self.counters,
             interface_of_port: self.interface_of_port,
             consumers: self.consumers,
+            traces: self.traces,
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
@@ -149,6 +161,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             identification: dpdk::tsc() as u32,
         };
         let mut entries = self.entries;
+        let mut handed_over = self.handed_over;
         let mut originated = self.originated;
         let mut links = self.links;
         let mut checkpoint = self.checkpoint;
@@ -164,13 +177,29 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }
+            engine.serve_traces();
             let mut moved = engine.serve_tools(begin);
             let mut received = 0;
             for entry in &mut entries {
-                let count = entry.queue.receive(&mut batch);
+                let mut count = entry.queue.receive(&mut batch);
+                if count > 0 {
+                    if let Some(spread) = &mut entry.spread {
+                        let others = engine.spread(entry.interface, spread, &mut batch);
+                        tally.handed_over += others as u64;
+                        moved += others;
+                        count = batch.len();
+                    }
+                    if count > 0 {
+                        received += count;
+                        engine.burst(entry.interface, &mut batch, &mut notes, begin);
+                    }
+                }
+            }
+            for source in &mut handed_over {
+                let count = source.packets.dequeue(&mut batch);
                 if count > 0 {
                     received += count;
-                    engine.burst(entry.interface, &mut batch, &mut notes, begin);
+                    engine.burst(source.interface, &mut batch, &mut notes, begin);
                 }
             }
             moved += received;
@@ -213,6 +242,7 @@ struct Engine<F, A> {
     counters: CounterBlock,
     interface_of_port: Vec<u16>,
     consumers: Consumers,
+    traces: Parts<trace::Part>,
     /// What tools had in their hands when they went.
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
@@ -244,10 +274,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        if !self.traces.is_empty() && self.trace_burst(ingress, batch, now) {
+            return;
+        }
         if segmented {
             let packets = Chain::of(batch);
             self.stages.run(ingress, &mut Burst { packets, notes });
-            return self.dispatch(ingress, batch, notes, now);
+            return self.dispatch(&mut Off, ingress, batch, notes, now);
         }
         let together = self.stages.run(
             ingress,
@@ -257,19 +290,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             },
         );
         match together {
-            Some(egress) if self.waiting.is_empty() => {
+            Some(Together { egress, six }) if self.waiting.is_empty() => {
                 self.transmit.append(egress, batch, bytes, &self.counters);
+                if six == 0 && batch.is_empty() {
+                    self.counters.usual4(count);
+                } else {
+                    self.count_together(count, six.into(), batch);
+                }
                 self.counters
                     .drop(ingress, DropReason::TxFull, batch.len() as u64);
                 batch.clear();
             }
             _ => {
-                if let Some(egress) = together {
+                if let Some(Together { egress, .. }) = together {
                     for (mbuf, note) in batch.iter().zip(&mut *notes) {
-                        *note = Note::of(Disposition::Transmit(egress), mbuf.len());
+                        *note = Note::usual(egress, mbuf.data());
                     }
                 }
-                self.dispatch(ingress, batch, notes, now);
+                self.dispatch(&mut Off, ingress, batch, notes, now);
             }
         }
     }
@@ -316,6 +354,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.counters.drop(interface, DropReason::Stopping, 1);
         }
         self.transmit.taps.0.stop(|_| {});
+        self.traces.stop(|_| {});
     }
 }
 
@@ -333,6 +372,7 @@ struct Tally {
     busy_ticks: u64,
     longest: u64,
     sleeps: u64,
+    handed_over: u64,
 }
 
 impl Tally {
@@ -345,6 +385,7 @@ impl Tally {
             busy_ticks: 0,
             longest: 0,
             sleeps: 0,
+            handed_over: 0,
         }
     }
 
@@ -374,6 +415,7 @@ impl Tally {
         counters.set_worker(WorkerCounter::Ticks, now.wrapping_sub(self.started));
         counters.set_worker(WorkerCounter::Sleeps, self.sleeps);
         counters.set_worker(WorkerCounter::LongestTicks, self.longest);
+        counters.set_worker(WorkerCounter::HandedOver, self.handed_over);
         counters.set_worker(WorkerCounter::BadVerdicts, engine.bad_verdicts());
     }
 }

@@ -4,13 +4,16 @@
 use control::message::PuntClass;
 use dpdk::{Chain, Mbuf};
 use shm::attachment::Stage;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
+
+/// Where their ways begin.
+const FROM_TOOL: Passed = Passed::NONE.with(PathStage::FromTool);
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Gives a packet to the tool that decides about its class.
@@ -77,17 +80,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Drop(mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.counters.drop(ingress, DropReason::PuntDropped, 1);
+                return self.drop_from_tool(ingress, DropReason::PuntDropped);
             }
             HandedBack::Orphan(mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.counters.drop(ingress, DropReason::PuntClosed, 1);
+                return self.drop_from_tool(ingress, DropReason::PuntClosed);
             }
             HandedBack::Rewrite(mut mbuf, stage, interface, length) => {
                 let ingress = self.back(&mbuf);
                 mbuf.truncate(0);
                 if mbuf.append(self.consumers.bytes(length)).is_err() {
-                    return self.counters.drop(ingress, DropReason::NoBuffer, 1);
+                    return self.drop_from_tool(ingress, DropReason::NoBuffer);
                 }
                 (mbuf, interface, stage)
             }
@@ -95,12 +98,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if self.port_of(interface).is_none() {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
-                    return self.counters.drop(0, DropReason::PuntInterface, 1);
+                    return self.drop_from_tool(0, DropReason::PuntInterface);
                 }
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 match self.filled(interface, &[self.consumers.bytes(length)]) {
                     Ok(mbuf) => (mbuf, interface, stage),
-                    Err(_) => return self.counters.drop(interface, DropReason::NoBuffer, 1),
+                    Err(_) => return self.drop_from_tool(interface, DropReason::NoBuffer),
                 }
             }
         };
@@ -132,10 +135,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Note::of(disposition, mbuf.len())
             }
         };
-        let result = self.place(ingress, mbuf, &note, now);
-        if let Err((mbuf, reason)) = result {
-            self.refuse(ingress, mbuf, reason, note.detail, now);
-        }
+        self.place_again(FROM_TOOL, ingress, mbuf, &note, now);
+    }
+
+    fn drop_from_tool(&self, interface: u16, reason: DropReason) {
+        self.counters.drop(interface, reason, 1);
+        self.count_way(FROM_TOOL.with(PathStage::Drop));
     }
 
     /// Takes back what tools have, each packet counted: the worker ends.

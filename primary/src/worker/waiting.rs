@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use dpdk::{Chain, Mbuf, MbufBatch};
 use shm::records::ip_field;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::dispatch::Refused;
 use super::{Engine, ResolveRequest};
@@ -140,15 +140,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         for mut mbuf in packets.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+            let released = Passed::NONE.with(PathStage::Released);
             if gave_up {
-                self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+                let end = self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+                self.count_way(released.union(end));
                 continue;
             }
             let port = self.stages.interfaces.port_of(ingress);
             let note = self.stages.run_one(port, Chain::of_one(&mut mbuf));
-            if let Err((mbuf, reason)) = self.place(ingress, mbuf, &note, now) {
-                self.refuse(ingress, mbuf, reason, note.detail, now);
-            }
+            self.place_again(released, ingress, mbuf, &note, now);
         }
     }
 

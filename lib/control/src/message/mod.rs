@@ -5,9 +5,11 @@
 
 mod attachments;
 mod routes;
+mod trace;
 
 pub use attachments::*;
 pub use routes::*;
+pub use trace::*;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -137,6 +139,17 @@ pub enum Request {
         /// The path that ipc-channel named.
         server: String,
     },
+    /// Trace packets that come from now on. What was traced before is forgotten.
+    TraceStart(TraceRequest),
+    /// Trace no more; what there is stays.
+    TraceStop,
+    /// Trace no more, and forget what there is.
+    TraceClear,
+    /// The traces behind number `after`.
+    TraceShow {
+        /// 0: from the first on.
+        after: u32,
+    },
 }
 
 /// What a primary answers.
@@ -166,6 +179,8 @@ pub enum Reply {
     PuntStarted(CaptureStarted),
     /// To [`Request::PuntShow`].
     Punts(Vec<PuntInfo>),
+    /// To [`Request::TraceShow`].
+    Traces(TracePage),
 }
 
 /// Whose tags the frames of a sub-interface have.
@@ -363,6 +378,55 @@ impl ErrorCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_full_page_of_traces_fits_into_a_frame() {
+        let name = || "a-name-of-fifte".to_owned();
+        let address = Some(std::net::Ipv6Addr::from_bits(u128::MAX).into());
+        let trace = Trace {
+            number: u32::MAX,
+            worker: u16::MAX,
+            interface: name(),
+            time_ns: u64::MAX,
+            length: u32::MAX,
+            received: vec![0xff; TRACED_BYTES],
+            sent: vec![0xff; TRACED_SENT_BYTES],
+            steps: vec![
+                TraceStep {
+                    stage: u8::MAX,
+                    offset_ns: u32::MAX,
+                };
+                shm::PathStage::COUNT
+            ],
+            lookup: Some(TraceLookup {
+                adjacency: u32::MAX,
+                kind: name(),
+                interface: Some(name()),
+                next_hop: address,
+                mac: Some(MacAddress([0xff; 6])),
+            }),
+            end: TraceEnd::Waits {
+                next_hop: address,
+                interface: name(),
+            },
+        };
+        let reply = Reply::Traces(TracePage {
+            request: Some(TraceStatus {
+                count: u32::MAX,
+                traced: u32::MAX,
+                running: true,
+                interfaces: vec![name(); 64],
+                expression: "x".repeat(1024),
+            }),
+            traces: vec![trace; TRACES_PER_REPLY],
+        });
+        let frame = postcard::to_stdvec(&Envelope {
+            id: u32::MAX,
+            body: reply,
+        })
+        .unwrap();
+        assert!(frame.len() <= crate::client::MAX_FRAME, "{}", frame.len());
+    }
 
     #[test]
     fn codes_are_the_same_in_json_and_by_name() {

@@ -10,10 +10,23 @@ use crate::pool::Pool;
 /// Drivers that do not give all mbufs back when a port is closed: net_af_xdp forgets those in its fill ring.
 const KEEPERS: [&str; 1] = ["net_af_xdp"];
 
+/// A key for Toeplitz hashes by which both ways of a flow go to the same queue: its bits repeat after 16, so that source and
+/// destination may change places. As long as any key can be; drivers only read it.
+static SYMMETRIC_KEY: [u8; 256] = {
+    let mut key = [0x6d; 256];
+    let mut odd = 1;
+    while odd < key.len() {
+        key[odd] = 0x5a;
+        odd += 2;
+    }
+    key
+};
+
 /// How a port is to run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortConfig {
-    /// Receive queues; with more than one, packets are spread over them by RSS where the device has it.
+    /// Receive queues; with more than one, packets are spread over them by RSS where the device has it, both ways of a flow to
+    /// the same queue.
     pub rx_queues: u16,
     /// Transmit queues.
     pub tx_queues: u16,
@@ -174,12 +187,40 @@ impl Device {
         raw.rxmode.mtu = u32::from(config.mtu);
         raw.rxmode.offloads = rx_offloads.bits();
         raw.txmode.offloads = tx_offloads.bits();
-        let hashes = self.raw_info()?.flow_type_rss_offloads
+        let driver = self.raw_info()?;
+        let hashes = driver.flow_type_rss_offloads
             & (dpdk_sys::SHIM_RSS_IP | dpdk_sys::SHIM_RSS_TCP | dpdk_sys::SHIM_RSS_UDP);
         if config.rx_queues > 1 && hashes != 0 {
             raw.rxmode.mq_mode = dpdk_sys::RTE_ETH_MQ_RX_RSS;
             raw.rx_adv_conf.rss_conf.rss_hf = hashes;
+            // A device that does not say how long its key is keeps its own.
+            if driver.hash_key_size != 0 {
+                raw.rx_adv_conf.rss_conf.rss_key = SYMMETRIC_KEY.as_ptr().cast_mut();
+                raw.rx_adv_conf.rss_conf.rss_key_len = driver.hash_key_size;
+            }
         }
         Ok(raw)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The Toeplitz hash of Microsoft's RSS: for each bit of the input that is set, the 32 bits of the key from there on.
+    fn toeplitz(input: &[u8]) -> u32 {
+        let bit = |at: usize| u32::from(SYMMETRIC_KEY[at / 8] >> (7 - at % 8) & 1);
+        let window = |from: usize| (0..32).fold(0, |word, at| word << 1 | bit(from + at));
+        (0..input.len() * 8)
+            .filter(|at| input[at / 8] >> (7 - at % 8) & 1 == 1)
+            .fold(0, |hash, at| hash ^ window(at))
+    }
+
+    #[test]
+    fn both_ways_of_a_flow_have_the_same_hash() {
+        let there = [192, 168, 1, 2, 10, 0, 7, 9, 0x12, 0x34, 0, 53];
+        let back = [10, 0, 7, 9, 192, 168, 1, 2, 0, 53, 0x12, 0x34];
+        assert_eq!(toeplitz(&there), toeplitz(&back));
+        assert_ne!(toeplitz(&there), toeplitz(&[1; 12]));
     }
 }

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::counters::{DropReason, Geometry, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
 use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
+use crate::stages::PathStage;
 
 pub use self::reader::{OpenError, TableReader};
 pub use self::table::SlotTable;
@@ -45,7 +46,8 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, Pool::LAYOUT);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
-    fnv1a(hash, WorkerCounter::LAYOUT)
+    hash = fnv1a(hash, WorkerCounter::LAYOUT);
+    fnv1a(hash, PathStage::LAYOUT)
 };
 
 /// FNV-1a, 64 bits.

@@ -87,6 +87,7 @@ fn what_is_not_written_has_its_default() {
         (vec![3], vec![0])
     );
     assert_eq!(config.workers.idle, IdlePolicy::Adaptive);
+    assert_eq!(config.workers.spread, SpreadPolicy::Auto);
     assert_eq!(config.log.levels.of("arp"), LogLevel::Info);
     let [wan, lan] = &config.interfaces[..] else {
         panic!()
@@ -106,7 +107,7 @@ instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
 limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12 }
-workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy" }
+workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy", spread = "off" }
 [[interface]]
 name = "wan"
 device = "0000:01:00.0"
@@ -154,6 +155,7 @@ interface = "wan"
         lcores: vec![2, 1],
         control_cpus: vec![0, 3],
         idle: IdlePolicy::Busy,
+        spread: SpreadPolicy::Off,
     };
     assert_eq!(config.workers, workers);
     let targets: Vec<_> = config.routes.into_iter().map(|route| route.target).collect();
@@ -238,6 +240,7 @@ fn cpus_exist_and_are_used_once() {
         "\"lazy",
         &["\"adaptive\" or \"busy\""],
     );
+    assert_added("[workers]\nspread = \"some\"", "\"some", &["\"auto\" or \"off\""]);
     let single = Machine {
         online: vec![0],
         allowed: vec![0],

@@ -7,6 +7,7 @@ mod ip6;
 mod kernel;
 mod long;
 mod multipath;
+mod trace;
 mod usual;
 mod vlan;
 
@@ -197,7 +198,10 @@ impl Bench {
             packets,
             notes: &mut notes,
         };
-        (self.path.run(0, burst), notes[..count].to_vec())
+        (
+            self.path.run(0, burst).map(|together| together.egress),
+            notes[..count].to_vec(),
+        )
     }
 
     /// What becomes of each packet of a burst, and its bytes as they would leave.
@@ -221,10 +225,10 @@ impl Bench {
                 notes: &mut notes,
             },
         );
-        if let Some(egress) = together {
+        if let Some(together) = together {
             return packets
                 .iter()
-                .map(|packet| Note::of(Disposition::Transmit(egress), packet.len()))
+                .map(|packet| Note::usual(together.egress, packet))
                 .collect();
         }
         notes[..count].to_vec()

@@ -1,0 +1,134 @@
+//! What is said about traces: the stages that single packets went through.
+
+use std::net::IpAddr;
+
+use packet::MacAddress;
+use serde::{Deserialize, Serialize};
+
+use super::{FilterInstruction, PuntClass};
+
+/// The most packets of one trace.
+pub const TRACES_MAX: u32 = 1000;
+/// Bytes of a received packet that are kept.
+pub const TRACED_BYTES: usize = 128;
+/// Bytes of a sent packet that are kept: enough for the headers that a gateway changes.
+pub const TRACED_SENT_BYTES: usize = 64;
+/// The most traces of one reply: it must fit into [`crate::client::MAX_FRAME`] bytes.
+pub const TRACES_PER_REPLY: usize = 64;
+
+/// Which packets are to be traced.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceRequest {
+    /// How many, 1 to [`TRACES_MAX`].
+    pub count: u32,
+    /// Names of the interfaces that they come in by; empty: all.
+    pub interfaces: Vec<String>,
+    /// A program in classic BPF over the Ethernet frame as it is received; empty: every packet.
+    pub filter: Vec<FilterInstruction>,
+    /// What the program was compiled from, for those who look at it.
+    pub expression: String,
+}
+
+/// Some of the traces that there are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TracePage {
+    /// What was asked for last; empty when nothing was.
+    pub request: Option<TraceStatus>,
+    /// At most [`TRACES_PER_REPLY`], by number; none when there are no more.
+    pub traces: Vec<Trace>,
+}
+
+/// How far a trace has come.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceStatus {
+    /// How many packets it is to have.
+    pub count: u32,
+    /// How many there are.
+    pub traced: u32,
+    /// Whether it waits for more.
+    pub running: bool,
+    /// Interfaces by which they come in.
+    pub interfaces: Vec<String>,
+    /// Its filter; empty: every packet.
+    pub expression: String,
+}
+
+/// The way of one packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Trace {
+    /// From 1 on, in the order in which the control thread got them.
+    pub number: u32,
+    /// The worker, from 0 on.
+    pub worker: u16,
+    /// Name of the interface that the packet came in by.
+    pub interface: String,
+    /// When the stages began, nanoseconds since 1970.
+    pub time_ns: u64,
+    /// Length as received, from the Ethernet header on.
+    pub length: u32,
+    /// Its first bytes as received, at most [`TRACED_BYTES`].
+    pub received: Vec<u8>,
+    /// Its first bytes as sent, at most [`TRACED_SENT_BYTES`]; empty when it was not sent.
+    pub sent: Vec<u8>,
+    /// The stages, in order.
+    pub steps: Vec<TraceStep>,
+    /// What the lookup found, if it came so far.
+    pub lookup: Option<TraceLookup>,
+    /// What became of it.
+    pub end: TraceEnd,
+}
+
+/// A stage that a packet went through.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceStep {
+    /// Its number among `shm::PathStage::ALL`.
+    pub stage: u8,
+    /// When it began, nanoseconds after the first.
+    pub offset_ns: u32,
+}
+
+/// What a lookup found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceLookup {
+    /// Number of the adjacency.
+    pub adjacency: u32,
+    /// Its kind: `forward`, `local`, `glean` ...
+    pub kind: String,
+    /// Name of its interface, where it has one.
+    pub interface: Option<String>,
+    /// The next hop, where it names one.
+    pub next_hop: Option<IpAddr>,
+    /// The MAC address, where it is known.
+    pub mac: Option<MacAddress>,
+}
+
+/// What became of a traced packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TraceEnd {
+    /// It left by this interface.
+    Sent(String),
+    /// It waits for a neighbour.
+    Waits {
+        /// The neighbour's address.
+        next_hop: Option<IpAddr>,
+        /// Name of the interface that it is on.
+        interface: String,
+    },
+    /// The control thread has it.
+    Control,
+    /// The tool that decides about such packets has it.
+    Tool(PuntClass),
+    /// It was dropped.
+    Dropped {
+        /// The reason, as `drop show` names it.
+        reason: String,
+        /// Whether the sender is told by an ICMP error.
+        answered: bool,
+    },
+    /// It left by this interface, in fragments.
+    SentInFragments(String),
+    /// The kernel has it, by the tap of this interface.
+    Kernel(String),
+    /// It is a fragment for the gateway itself that waits for the others.
+    WaitsForFragments,
+}

@@ -1,0 +1,174 @@
+//! A worker's part in a trace: which packets are meant, and what was seen of them.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::SyncSender;
+
+use control::message::{TRACED_BYTES, TRACED_SENT_BYTES};
+use dpdk::filter::Filter;
+use dpdk::{Mbuf, MbufBatch};
+
+use crate::adjacency::Adjacency;
+use crate::attachments;
+use crate::path::{BURST, Note, Recorder};
+
+/// One worker's part of one trace.
+pub struct Part {
+    id: u32,
+    worker: u16,
+    filter: Option<Arc<Filter>>,
+    /// By interface.
+    interfaces: Vec<bool>,
+    /// How many packets all workers together may still take.
+    left: Arc<AtomicU32>,
+    finished: SyncSender<Finished>,
+}
+
+impl attachments::Part for Part {
+    fn id(&self) -> u32 {
+        self.id
+    }
+
+    fn end(&mut self) {}
+}
+
+impl Part {
+    /// For packets that match and come in by one of `interfaces`, until none are `left`.
+    pub fn new(
+        id: u32,
+        worker: u16,
+        filter: Option<Arc<Filter>>,
+        interfaces: Vec<bool>,
+        left: Arc<AtomicU32>,
+        finished: SyncSender<Finished>,
+    ) -> Self {
+        Self {
+            id,
+            worker,
+            filter,
+            interfaces,
+            left,
+            finished,
+        }
+    }
+
+    /// Whether no packet is meant any more.
+    pub fn is_over(&self) -> bool {
+        self.left.load(Ordering::Relaxed) == 0
+    }
+
+    /// The packets of a burst that are to be traced, a bit each. They count as taken.
+    pub fn choose(&self, ingress: u16, packets: &MbufBatch<BURST>) -> u32 {
+        if self.is_over()
+            || !self
+                .interfaces
+                .get(usize::from(ingress))
+                .is_some_and(|meant| *meant)
+        {
+            return 0;
+        }
+        let mut chosen = 0;
+        for (number, mbuf) in packets.iter().enumerate() {
+            if self.filter.as_ref().is_none_or(|filter| filter.matches(mbuf)) && self.take() {
+                chosen |= 1 << number;
+            }
+        }
+        chosen
+    }
+
+    fn take(&self) -> bool {
+        let one_less = |left: u32| left.checked_sub(1);
+        self.left
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less)
+            .is_ok()
+    }
+
+    /// Tells the control thread.
+    pub fn finish(&self, mut finished: Finished) {
+        finished.worker = self.worker;
+        // It has room for all that could be taken; nobody listens any more when the trace was stopped.
+        let _ = self.finished.try_send(finished);
+    }
+}
+
+/// A packet that is being traced, from its first stage to its end.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// Where it was.
+    pub recorder: Recorder,
+    /// Index of the interface that it came in by.
+    pub ingress: u16,
+    /// When it began, ticks of the time stamp counter.
+    pub begun: u64,
+    /// Its length as received.
+    pub length: u32,
+    received: Head<TRACED_BYTES>,
+    sent: Head<TRACED_SENT_BYTES>,
+}
+
+/// What a worker says of a traced packet.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// The packet.
+    pub watched: Watched,
+    /// The worker.
+    pub worker: u16,
+    /// What the stages noted.
+    pub note: Note,
+    /// What the lookup found.
+    pub found: Option<(Adjacency, IpAddr)>,
+    /// The neighbour that it waits for, if it does.
+    pub awaited: Option<IpAddr>,
+}
+
+impl Watched {
+    /// A packet that was just received.
+    pub fn new(ingress: u16, mbuf: &Mbuf) -> Self {
+        Self {
+            recorder: Recorder::new(),
+            ingress,
+            begun: dpdk::tsc(),
+            length: mbuf.len() as u32,
+            received: Head::of(mbuf.data()),
+            sent: Head::of(&[]),
+        }
+    }
+
+    /// Keeps the bytes of a packet that is about to leave.
+    pub fn leaves(&mut self, bytes: &[u8]) {
+        self.sent = Head::of(bytes);
+    }
+
+    /// The first bytes as received.
+    pub fn received(&self) -> &[u8] {
+        self.received.bytes()
+    }
+
+    /// The first bytes as sent; none if it was not.
+    pub fn sent(&self) -> &[u8] {
+        self.sent.bytes()
+    }
+}
+
+/// The first bytes of a packet.
+#[derive(Clone, Copy, Debug)]
+struct Head<const N: usize> {
+    bytes: [u8; N],
+    len: usize,
+}
+
+impl<const N: usize> Head<N> {
+    fn of(packet: &[u8]) -> Self {
+        let mut bytes = [0; N];
+        let len = packet.len().min(N);
+        for (to, from) in bytes.iter_mut().zip(packet) {
+            *to = *from;
+        }
+        Self { bytes, len }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}

@@ -1,0 +1,110 @@
+//! What workers write down of a packet, as tools get it.
+
+use std::net::IpAddr;
+
+use control::message::{PuntClass, Trace, TraceEnd, TraceLookup, TraceStep};
+use shm::PathStage;
+use shm::attachment::Clock;
+
+use super::Finished;
+use crate::adjacency::Adjacency;
+use crate::path::Disposition;
+
+/// One packet. `interfaces` by index.
+pub(super) fn trace(finished: &Finished, number: u32, interfaces: &[String], clock: &Clock) -> Trace {
+    let name = |index: u16| {
+        interfaces
+            .get(usize::from(index))
+            .cloned()
+            .unwrap_or_else(|| format!("#{index}"))
+    };
+    let watched = &finished.watched;
+    let offset = |ticks: u64| {
+        let nanoseconds = clock.time_ns(ticks).saturating_sub(clock.time_ns(watched.begun));
+        u32::try_from(nanoseconds).unwrap_or(u32::MAX)
+    };
+    let steps = finished.watched.recorder.steps();
+    Trace {
+        number,
+        worker: finished.worker,
+        interface: name(watched.ingress),
+        time_ns: clock.time_ns(watched.begun),
+        length: watched.length,
+        received: watched.received().to_vec(),
+        sent: watched.sent().to_vec(),
+        steps: std::iter::once(&(PathStage::Rx, watched.begun))
+            .chain(steps)
+            .map(|(stage, ticks)| TraceStep {
+                stage: *stage as u8,
+                offset_ns: offset(*ticks),
+            })
+            .collect(),
+        lookup: finished.found.map(|(adjacency, next_hop)| {
+            let number = watched.recorder.next_hop.unwrap_or_default().get();
+            lookup(number, adjacency, next_hop, name)
+        }),
+        end: end(finished, name),
+    }
+}
+
+fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
+    let recorder = &finished.watched.recorder;
+    if let Some(reason) = recorder.refused {
+        return TraceEnd::Dropped {
+            reason: reason.name().to_owned(),
+            answered: recorder.last() == PathStage::Tx,
+        };
+    }
+    match finished.note.disposition {
+        Disposition::Transmit(interface) => TraceEnd::Sent(name(interface)),
+        Disposition::Fragment(interface) => TraceEnd::SentInFragments(name(interface)),
+        Disposition::Kernel(interface) => TraceEnd::Kernel(name(interface)),
+        Disposition::Gather | Disposition::Reassemble => put_together(finished, name),
+        Disposition::Wait { interface, .. } => TraceEnd::Waits {
+            next_hop: finished.awaited,
+            interface: name(interface),
+        },
+        Disposition::Arp | Disposition::Nd => TraceEnd::Control,
+        Disposition::Punt(class) => TraceEnd::Tool(class),
+        // The worker has told the recorder as well.
+        Disposition::Drop(reason) => TraceEnd::Dropped {
+            reason: reason.name().to_owned(),
+            answered: false,
+        },
+    }
+}
+
+/// Of a packet for the gateway itself that its worker put together, or not yet.
+fn put_together(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
+    let ingress = finished.note.sub_interface().unwrap_or(finished.watched.ingress);
+    match finished.watched.recorder.last() {
+        // A reply goes back the way that the request came.
+        PathStage::Tx => TraceEnd::Sent(name(ingress)),
+        PathStage::Kernel => TraceEnd::Kernel(name(ingress)),
+        // Of what has arrived, tools decide about IKE alone.
+        PathStage::Tool => TraceEnd::Tool(PuntClass::Ike),
+        _ => TraceEnd::WaitsForFragments,
+    }
+}
+
+fn lookup(number: u32, adjacency: Adjacency, next_hop: IpAddr, name: impl Fn(u16) -> String) -> TraceLookup {
+    let (kind, interface, mac) = match adjacency {
+        Adjacency::NoRoute => ("no_route", None, None),
+        Adjacency::Blackhole => ("blackhole", None, None),
+        Adjacency::Local { interface } => ("local", Some(interface), None),
+        Adjacency::Unreachable => ("unreachable", None, None),
+        Adjacency::Prohibit => ("prohibit", None, None),
+        Adjacency::Broadcast => ("broadcast", None, None),
+        Adjacency::Glean { interface } => ("glean", Some(interface), None),
+        Adjacency::Incomplete { interface } => ("incomplete", Some(interface), None),
+        Adjacency::Failed { interface } => ("failed", Some(interface), None),
+        Adjacency::Forward { interface, mac } => ("forward", Some(interface), Some(mac)),
+    };
+    TraceLookup {
+        adjacency: number,
+        kind: kind.to_owned(),
+        interface: interface.map(name),
+        next_hop: Some(next_hop).filter(|address| !address.is_unspecified()),
+        mac,
+    }
+}
