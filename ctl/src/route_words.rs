@@ -142,7 +142,7 @@ impl Reader<'_> {
                 _ => format!("{prefix} is of the other address family"),
             },
         })?;
-        if self.printed && is_of_link(&route) {
+        if self.printed && first.is_none() && is_of_link(&route) {
             return Ok(Meaning::Ignored);
         }
         route.target = draft.into_target(&cursor)?;
@@ -289,7 +289,7 @@ impl Draft {
     }
 }
 
-/// Whether it is a route of each link by itself: to link-local or multicast addresses.
+/// Whether it is a route of each link by itself, if it has no next hop: to link-local or multicast addresses.
 fn is_of_link(route: &Route) -> bool {
     match route.prefix {
         ipnet::IpNet::V4(net) => net.addr().is_multicast(),

@@ -20,7 +20,7 @@ fn route(prefix: &str) -> Route {
     Route::new(prefix.parse().unwrap(), target)
 }
 
-/// The figures are the bench's; what is asserted holds for a debug build on a busy machine.
+/// Far less than there is: the figures are printed.
 #[test]
 fn routes_change_fast_by_the_thousand_and_one_at_a_time() {
     const COUNT: u32 = 50_000;
@@ -65,6 +65,6 @@ fn routes_change_fast_by_the_thousand_and_one_at_a_time() {
     times.sort();
     let one = times[times.len() / 2];
     println!("{rate:.0} changes per second; one is there after {one:?}");
-    assert!(rate > 5_000.0, "{rate:.0} changes per second");
-    assert!(one < Duration::from_millis(20), "one change took {one:?}");
+    assert!(rate > 100_000.0, "{rate:.0} changes per second");
+    assert!(one < Duration::from_millis(1), "one change took {one:?}");
 }

@@ -165,6 +165,7 @@ mod tests {
             addresses: 1,
             routes4: 1,
             routes6: 1,
+            next_hops: 1,
             neighbors: 1,
             next_hops: 1,
             workers: 1,

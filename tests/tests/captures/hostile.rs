@@ -35,7 +35,7 @@ fn a_tool_that_writes_nonsense_into_its_memory_is_cut_off_and_the_primary_forwar
     let pinger = pings(&hosts, if is_soak() { 60 } else { 8 });
     let mut cut_off = 0;
     for round in 1..=rounds {
-        let mut numbers = Numbers(round * 0x9e37_79b9_7f4a_7c15);
+        let mut numbers = Numbers(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut client = Client::connect(&directory, "hostile").unwrap();
         let request = CaptureRequest {
             interfaces: Vec::new(),
