@@ -317,11 +317,6 @@ pub(crate) fn fragments_and_long_packets_are_the_business_of_others(gateway: &Ga
             gateway.through4().dont_fragment().udp(1, 2, &long(MTU_B + 1)),
             Told("too_big", [3, 4], [0, 0, high, low]),
         ),
-        Case::new(
-            "a packet too long that may be fragmented, which this router does not do",
-            gateway.through4().udp(1, 2, &long(MTU_B + 1)),
-            Dropped("too_big"),
-        ),
     ]);
 }
 

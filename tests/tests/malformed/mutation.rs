@@ -8,9 +8,10 @@ use packet::{
 };
 use tests::Random;
 
+use crate::replay::MTU_OUT;
 use crate::router::{ETHERNET, fix_checksum, sum6};
 
-/// Longer than the one buffer that a packet has to lie in.
+/// Longer than one packet buffer.
 const TOO_LONG: usize = 2100;
 /// Values at the edges of what fields mean.
 const EDGES: [u8; 16] = [0, 1, 2, 4, 5, 6, 7, 8, 15, 31, 58, 63, 127, 128, 254, 255];
@@ -40,6 +41,12 @@ impl Mutation {
         }
         for _ in 0..1 + random.below(3) {
             change(random, frame);
+        }
+        // What may be cut is compared in the tests of fragments: here each packet that leaves is one frame.
+        if let [0x08, 0x00, _, _, high, low, _, _, flags, ..] = &mut frame.get_mut(12..).unwrap_or_default()
+            && u16::from_be_bytes([*high, *low]) > MTU_OUT
+        {
+            *flags |= 0x40;
         }
         // Otherwise what is behind the check of the IPv4 checksum would hardly ever be seen.
         let is_ip4 = frame.get(12..14) == Some(&[0x08, 0x00]);

@@ -28,7 +28,7 @@ use crate::{
 };
 
 /// Of the interface that frames leave by.
-const MTU_OUT: u16 = 1400;
+pub(crate) const MTU_OUT: u16 = 1400;
 /// Neighbours, whose addresses are those of [`crate::gateway`].
 const HOST_A_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0x0a, 2]);
 const HOST_B_MAC: MacAddress = MacAddress([2, 0, 0, 0, 0x0b, 2]);
