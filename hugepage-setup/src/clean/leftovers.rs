@@ -167,7 +167,6 @@ mod tests {
             routes6: 1,
             next_hops: 1,
             neighbors: 1,
-            next_hops: 1,
             workers: 1,
             pools: 1,
         };
