@@ -84,6 +84,15 @@ impl Site {
         PORTS.map(|port| self.gateways[0].packets(port).unwrap().1)
     }
 
+    /// Every packet is accounted for, and the primaries end as they should.
+    fn end(mut self) {
+        for primary in &mut self.primaries {
+            primary.counters_at_rest().unwrap().assert_balanced();
+            let status = primary.terminate().unwrap();
+            assert!(status.success(), "{status}: {}", primary.process().stderr());
+        }
+    }
+
     fn wait_for_pings(&self) {
         wait_until("an answer over the bond", LIMIT, || {
             let words = ["-c", "1", "-W", "1"];
@@ -104,9 +113,7 @@ fn round_robin_uses_both_links_both_ways() {
     for (before, after) in before.iter().zip(after) {
         assert!(after - before >= 40, "{before} to {after}");
     }
-    for primary in &site.primaries {
-        primary.counters_at_rest().unwrap().assert_balanced();
-    }
+    site.end();
 }
 
 #[test]
@@ -117,7 +124,5 @@ fn lacp_is_agreed_on_by_idle_workers_and_stays_so() {
     site.assert_pings(20);
     std::thread::sleep(Duration::from_secs(8));
     site.assert_pings(20);
-    for primary in &site.primaries {
-        primary.counters_at_rest().unwrap().assert_balanced();
-    }
+    site.end();
 }

@@ -161,6 +161,8 @@ fn taps_go_with_the_primary_however_it_ends() {
     assert_ne!(link(&hosts.gateway, TAPS[0]), Value::Null);
     primary.kill();
     wait_for_tap(&hosts, "that it is gone", Value::is_null);
+    let cleaned = primary.hugepage_setup(&["clean"]).unwrap();
+    cleaned.success().unwrap();
 }
 
 #[test]
