@@ -95,14 +95,7 @@ fn stages4() -> Option<(Path, Vec<Frame>)> {
             .udp(5000, 5001, &[0; 18]);
         frames.push(frame.try_into().ok()?);
     }
-    let path = Stages::new(
-        interfaces(),
-        fib4.reader(),
-        fib6.reader(),
-        adjacencies.reader(),
-        Punts::OFF,
-    );
-    Some((path, frames))
+    Some((path(&fib4, &fib6, &adjacencies), frames))
 }
 
 fn stages6() -> Option<(Path, Vec<Frame>)> {
@@ -124,14 +117,21 @@ fn stages6() -> Option<(Path, Vec<Frame>)> {
             .payload(Protocol::NO_NEXT_HEADER, &[0; 6]);
         frames.push(frame.try_into().ok()?);
     }
-    let path = Stages::new(
+    Some((path(&fib4, &fib6, &adjacencies), frames))
+}
+
+fn path(
+    fib4: &Fib4Writer<Vec<AtomicU32>>,
+    fib6: &Fib6Writer<Vec<AtomicU64>>,
+    adjacencies: &AdjacencyWriter<Vec<AtomicU64>>,
+) -> Path {
+    Stages::new(
         interfaces(),
         fib4.reader(),
         fib6.reader(),
         adjacencies.reader(),
         Punts::OFF,
-    );
-    Some((path, frames))
+    )
 }
 
 fn words(count: usize) -> Vec<AtomicU64> {

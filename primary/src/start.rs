@@ -1,5 +1,7 @@
 //! From the command line to the first packet, and back: what is made in order is undone in reverse.
 
+mod shown;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -13,7 +15,6 @@ use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
 use reassembly::Reassembler;
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
-use zerocopy::FromZeros;
 
 use crate::adjacency::{self, AdjacencyWriter};
 use crate::attachments::{self, AttachmentPort, Attachments, Consumers, Taps, WorkerControl};
@@ -28,7 +29,7 @@ use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::{Fibs, Limits, NewSubInterface, Tables};
 use crate::trace::{self, Traces};
-use crate::worker::{Entry, ToKernel, Worker, doorbell, news};
+use crate::worker::{ToKernel, Worker, doorbell, news};
 
 /// Everything that the command line and the configuration say.
 pub struct Start {
@@ -182,7 +183,7 @@ fn forward(
         // A configuration has far fewer workers than 65,536.
         open_ports.push(ports::open(eal, &pool, interface, workers as u16)?);
     }
-    let records = interface_records(config, &open_ports)?;
+    let records = shown::interfaces(config, &open_ports)?;
     let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
     let macs: Vec<_> = records.iter().map(|record| record.mac.into()).collect();
     let kernel = Kernel::make(&config.interfaces, &macs)?;
@@ -336,7 +337,7 @@ fn forward(
             discovery: from_discovery,
             resolve: from_resolve,
         });
-        worker_table.insert(&worker_record(config, plan, number, &share.entries));
+        worker_table.insert(&shown::worker(config, plan, number, &share.entries));
         let (link_control, link_news) = news();
         links.push(link_control);
         ready.push(Worker {
@@ -486,48 +487,4 @@ fn publish_claims(
     let _turn = run_dir.claims()?;
     claims::check(run_dir, description)?;
     Ok(lock.publish(description, group)?)
-}
-
-/// The interfaces as the region shows them, by index.
-fn interface_records(config: &Config, open_ports: &[OpenPort]) -> Result<Vec<records::Interface>, Failure> {
-    let mut all = Vec::with_capacity(open_ports.len());
-    for (interface, port) in config.interfaces.iter().zip(open_ports) {
-        let link = port.port.link()?;
-        let netdev = interface.device.kernel_interface();
-        let link_up = control_thread::carries_packets(link.up, netdev);
-        all.push(records::Interface {
-            name: records::text(&interface.name),
-            device: records::text(interface.device.devargs()),
-            driver: records::text(&port.info.driver),
-            netdev: records::text(netdev.unwrap_or_default()),
-            mac: port.port.mac()?.0,
-            mtu: interface.mtu,
-            speed_mbps: link.speed_mbps.unwrap_or(0),
-            port: port.port.id().number(),
-            rx_queues: port.rx_queue_count() as u16,
-            tx_queues: port.tx_queue_count() as u16,
-            link_up: u8::from(link_up),
-            admin_up: 1,
-            tap: records::text(interface.tap.as_deref().unwrap_or_default()),
-            ..records::Interface::new_zeroed()
-        });
-    }
-    Ok(all)
-}
-
-/// Worker `number` as the region shows it.
-fn worker_record(config: &Config, plan: &Plan, number: usize, entries: &[Entry]) -> records::Worker {
-    let mut queues = [0; 8];
-    for (place, entry) in queues.iter_mut().zip(entries) {
-        *place = u32::from(entry.queue.port().number()) << 16 | u32::from(entry.queue.index());
-    }
-    records::Worker {
-        lcore: u32::from(plan.worker_lcores[number]),
-        cpu: config.workers.lcores[number],
-        idle: config.workers.idle as u8,
-        reserved: [0; 3],
-        rx_queues: entries.len() as u32,
-        queues,
-        tsc_hz: dpdk::tsc_hz(),
-    }
 }

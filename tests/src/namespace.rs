@@ -33,6 +33,29 @@ impl Namespace {
         Self::create_with(privilege, label, NamespaceOptions::default())
     }
 
+    /// A host of site `number` (1 to 255) behind a gateway, with both families: 192.168.NUMBER.2/24 and 2001:db8:NUMBER::2/64 on eth0, the other
+    /// end of which is the gateway's h0; by .1 and ::1 it reaches all else.
+    ///
+    /// # Errors
+    /// As [`Namespace::create`].
+    pub fn behind(privilege: Privilege, gateway: &Self, number: u8) -> Result<Self, Error> {
+        let options = NamespaceOptions {
+            ipv6: true,
+            ..NamespaceOptions::default()
+        };
+        let host = Self::create_with(privilege, &format!("host{number}"), options)?;
+        host.connect("eth0", gateway, "h0")?;
+        let subnets = [
+            (format!("192.168.{number}."), 24),
+            (format!("2001:db8:{number}::"), 64),
+        ];
+        for (subnet, length) in subnets {
+            host.add_address("eth0", &format!("{subnet}2/{length}"))?;
+            host.add_route("default", &format!("{subnet}1"))?;
+        }
+        Ok(host)
+    }
+
     /// As [`Namespace::create`], with options.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 
 use std::time::Duration;
 
-use tests::{Interface, Namespace, NamespaceOptions, Primary, Privilege, wait_until};
+use tests::{Interface, Namespace, Primary, Privilege, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const PORTS: [&str; 2] = ["m0", "m1"];
@@ -22,10 +22,6 @@ struct Site {
 impl Site {
     fn start(mode: u8) -> Self {
         let privilege = Privilege::detect();
-        let options = NamespaceOptions {
-            ipv6: true,
-            ..NamespaceOptions::default()
-        };
         let gateways = ["near", "far"].map(|name| Namespace::create(privilege, name).unwrap());
         let [near, far] = &gateways;
         for port in PORTS {
@@ -33,18 +29,7 @@ impl Site {
         }
         let (mut hosts, mut primaries) = (Vec::new(), Vec::new());
         for (number, other, gateway) in [(1, 2, near), (2, 1, far)] {
-            let host = Namespace::create_with(privilege, &format!("host{number}"), options).unwrap();
-            host.connect("eth0", gateway, "h0").unwrap();
-            for (own, via) in [
-                (format!("192.168.{number}.2/24"), format!("192.168.{number}.1")),
-                (
-                    format!("2001:db8:{number}::2/64"),
-                    format!("2001:db8:{number}::1"),
-                ),
-            ] {
-                host.add_address("eth0", &own).unwrap();
-                host.add_route("default", &via).unwrap();
-            }
+            let host = Namespace::behind(privilege, gateway, number).unwrap();
             let primary = Primary::builder(privilege, &format!("gw{number}"))
                 .netns(gateway)
                 .interface(

@@ -10,7 +10,7 @@ use std::time::Duration;
 use packet::ethernet::{EthernetHeader, VlanTags};
 use packet::{EtherType, Ipv4, Ipv6, VlanTag};
 use serde_json::Value;
-use tests::{Interface, Listener, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege};
+use tests::{Interface, Listener, Namespace, Primary, PrimaryBuilder, Privilege};
 
 const LIMIT: Duration = Duration::from_secs(20);
 const MAC_A: &str = "02:00:00:00:0a:02";
@@ -299,27 +299,12 @@ fn packets_leave_by_the_port_that_they_came_in_by() {
 #[test]
 fn hosts_reach_each_other_over_a_trunk_of_two_gateways() {
     let privilege = Privilege::detect();
-    let options = NamespaceOptions {
-        ipv6: true,
-        ..NamespaceOptions::default()
-    };
     let near = Namespace::create(privilege, "near").unwrap();
     let far = Namespace::create(privilege, "far").unwrap();
     near.connect("t0", &far, "t0").unwrap();
     let mut sites = Vec::new();
     for (number, other, gateway) in [(1, 2, &near), (2, 1, &far)] {
-        let host = Namespace::create_with(privilege, &format!("host{number}"), options).unwrap();
-        host.connect("eth0", gateway, "h0").unwrap();
-        for (own, via) in [
-            (format!("192.168.{number}.2/24"), format!("192.168.{number}.1")),
-            (
-                format!("2001:db8:{number}::2/64"),
-                format!("2001:db8:{number}::1"),
-            ),
-        ] {
-            host.add_address("eth0", &own).unwrap();
-            host.add_route("default", &via).unwrap();
-        }
+        let host = Namespace::behind(privilege, gateway, number).unwrap();
         let primary = Primary::builder(privilege, &format!("gw{number}"))
             .netns(gateway)
             .interface(Interface::af_packet("t0"))
