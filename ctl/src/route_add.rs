@@ -61,9 +61,11 @@ pub(crate) fn add(arguments: &AddArguments, session: &Session) -> Result<(), Fai
     let routes = match &arguments.file {
         Some(path) => {
             let as_written = |name: &str| Some(name.to_owned());
-            route_file::read(path, arguments.family.family(), &as_written)?
-                .whole()?
-                .routes
+            let contents = route_file::read(path, arguments.family.family(), &as_written)?.whole()?;
+            if contents.ignored > 0 {
+                eprintln!("{}", route_load::left_out(contents.ignored));
+            }
+            contents.routes
         }
         None => vec![parse_route(&arguments.route, &arguments.family)?],
     };

@@ -67,6 +67,11 @@ pub(crate) fn run(arguments: &LoadArguments, session: &Session) -> Result<(), Fa
     summary.print(session.options().json)
 }
 
+/// What is said of routes that cannot apply here.
+pub(crate) fn left_out(ignored: usize) -> String {
+    format!("{ignored} ignored, as they come with addresses or are not for forwarding")
+}
+
 /// Adds routes, refusing what exists unless `replace`. Fails at the first that is refused.
 pub(crate) fn add(routes: &[Route], replace: bool, session: &Session) -> Result<(), Failure> {
     let mut client = session.client()?;
@@ -192,9 +197,9 @@ impl Summary {
             });
             object.to_string()
         } else {
+            let left_out = left_out(*ignored);
             format!(
-                "{loaded} routes loaded in {seconds:.1} s, {rate:.0} per second; {ignored} ignored, as they come with \
-                 addresses or are not for forwarding; {skipped} skipped"
+                "{loaded} routes loaded in {seconds:.1} s, {rate:.0} per second; {left_out}; {skipped} skipped"
             )
         };
         writeln!(std::io::stdout(), "{text}").map_err(Failure::from)

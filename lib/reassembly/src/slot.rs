@@ -127,8 +127,10 @@ impl Slot {
     fn was_one_fragment(&self, from: usize, to: usize, fragment: &Fragment<'_>) -> bool {
         let one = get(&self.starts, from) && !(from + 1..to).any(|block| get(&self.starts, block));
         let ends_here = get(&self.starts, to) || !get(&self.have, to);
-        let is_last = self.end == Some(fragment.end());
-        one && ends_here && is_last != fragment.more
+        // By blocks: the last fragment may end within one, and what is behind it there is nobody's.
+        let last = self.end.filter(|end| end.div_ceil(8) == to);
+        let same_end = last.map_or(fragment.more, |end| !fragment.more && end == fragment.end());
+        one && ends_here && same_end
     }
 
     fn keep_headers(&mut self, fragment: &Fragment<'_>, link: &[u8], bytes: &mut [u8]) {

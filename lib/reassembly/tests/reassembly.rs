@@ -257,6 +257,21 @@ fn a_flood_of_unfinished_packets_takes_no_more_than_there_is_and_the_oldest_goes
     assert_eq!(std::iter::from_fn(|| table.give_up()).count(), 7);
 }
 
+#[test]
+fn a_longer_fragment_in_the_place_of_the_last_is_no_copy_of_it() {
+    // The bytes behind the last one's, in its last block, are zeroes of the slot: nothing that came.
+    for zeroes in [32, 31] {
+        let mut table = Reassembler::new(1, SECOND);
+        insert(&mut table, &piece(16, false, &[0; 29]), 0);
+        let longer = piece(16, zeroes == 32, &vec![0; zeroes]);
+        let inserted = insert(&mut table, &longer, 0);
+        assert!(
+            matches!(inserted, Inserted::Overlap(Lost { fragments: 1, .. })),
+            "{inserted:?}"
+        );
+    }
+}
+
 proptest! {
     #[test]
     fn any_order_with_copies_gives_the_packets_that_were_cut(
