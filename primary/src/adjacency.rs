@@ -1,7 +1,8 @@
 //! Adjacencies: what a FIB lookup leads to, and how the packet leaves from there.
 //!
 //! ```text
-//!   word 0   kind (4 bits) │ interface (12 bits) │ destination MAC (48 bits)     one store changes all of it
+//!   word 0   kind (4 bits) │ interface (12 bits) │ destination MAC (48 bits, its first octet lowest)
+//!            one store changes all of it
 //!   word 1   used: set by workers, taken by the control thread, which asks only neighbours in use again
 //!   word 2,3 next hop, IPv4-mapped; written before the adjacency is published and never after
 //! ```
@@ -87,7 +88,7 @@ impl Adjacency {
             6 => Self::Failed { interface },
             FORWARD => Self::Forward {
                 interface,
-                mac: MacAddress::from_bits(word),
+                mac: from_frame(word),
             },
             8 => Self::Unreachable,
             9 => Self::Prohibit,
@@ -106,7 +107,7 @@ impl Adjacency {
             Self::Glean { interface } => word(4, interface, 0),
             Self::Incomplete { interface } => word(5, interface, 0),
             Self::Failed { interface } => word(6, interface, 0),
-            Self::Forward { interface, mac } => word(FORWARD, interface, mac.to_bits()),
+            Self::Forward { interface, mac } => word(FORWARD, interface, in_frame(mac)),
             Self::Unreachable => word(8, 0, 0),
             Self::Prohibit => word(9, 0, 0),
         }
@@ -129,31 +130,52 @@ impl<S> Clone for AdjacencyReader<S> {
     }
 }
 
+/// A MAC address as the first six bytes of a little-endian number, as a frame has it.
+#[inline(always)]
+pub fn in_frame(mac: MacAddress) -> u64 {
+    let [a, b, c, d, e, f] = mac.octets();
+    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
+}
+
+/// The MAC address in the first six bytes of a little-endian number.
+#[inline(always)]
+fn from_frame(word: u64) -> MacAddress {
+    let [a, b, c, d, e, f, ..] = word.to_le_bytes();
+    MacAddress([a, b, c, d, e, f])
+}
+
 /// The adjacencies borrowed for a burst.
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    words: &'a [AtomicU64],
+    adjacencies: &'a [[AtomicU64; WORDS]],
 }
 
 impl View<'_> {
     /// The interface of a neighbour; `None` for all other kinds of adjacency.
     #[inline]
     pub fn egress(self, index: NextHop) -> Option<u16> {
+        let [word, ..] = self.adjacencies.get(index.index())?;
         // Acquire, as in `load`.
-        let word = self.words.get(index.index() * WORDS)?.load(Ordering::Acquire);
+        let word = word.load(Ordering::Acquire);
         (word >> 60 == FORWARD).then_some((word >> 48 & 0xfff) as u16)
     }
 
     /// The MAC address of a neighbour on interface `egress`, and the note that packets go there; `None` for all else.
     #[inline]
     pub fn by(self, egress: u16, index: NextHop) -> Option<MacAddress> {
-        let [word, used, ..] = self.words.get(index.index() * WORDS..)?.first_chunk::<WORDS>()?;
-        let word = word.load(Ordering::Acquire);
-        if word >> 48 != FORWARD << 12 | u64::from(egress) {
+        self.frame_by(egress, index).map(from_frame)
+    }
+
+    /// The same as it is at the start of a frame: see [`in_frame`].
+    #[inline(always)]
+    pub fn frame_by(self, egress: u16, index: NextHop) -> Option<u64> {
+        let [word, used, ..] = self.adjacencies.get(index.index())?;
+        let mac = word.load(Ordering::Acquire) ^ (FORWARD << 12 | u64::from(egress)) << 48;
+        if mac >> 48 != 0 {
             return None;
         }
         mark(used);
-        Some(MacAddress::from_bits(word))
+        Some(mac)
     }
 }
 
@@ -169,8 +191,9 @@ impl<S: Storage> AdjacencyReader<S> {
     /// All of them, for a burst.
     #[inline]
     pub fn view(&self) -> View<'_> {
+        let words = self.words.get(..self.groups).unwrap_or_default();
         View {
-            words: self.words.get(..self.groups).unwrap_or_default(),
+            adjacencies: words.as_chunks().0,
         }
     }
 

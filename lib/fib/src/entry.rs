@@ -3,7 +3,7 @@
 //! ```text
 //!    31        30      25 24                         0
 //!   +---------+----------+----------------------------+
-//!   | extended|  depth   | next hop, or tbl8 group    |
+//!   | extended|  depth   | next hop, or where to go on |
 //!   +---------+----------+----------------------------+
 //! ```
 //!
@@ -46,18 +46,6 @@ impl NextHop {
     pub const fn get(self) -> u32 {
         self.0
     }
-
-    /// Not yet a next hop: an entry on its way through a burst lookup.
-    #[inline]
-    pub(crate) const fn holding(entry: Entry) -> NextHop {
-        NextHop(entry.0)
-    }
-
-    /// The entry put there by [`NextHop::holding`].
-    #[inline]
-    pub(crate) const fn held(self) -> Entry {
-        Entry(self.0)
-    }
 }
 
 /// A table entry.
@@ -74,21 +62,15 @@ impl Entry {
         Entry((depth as u32) << DEPTH_SHIFT | next_hop.0)
     }
 
-    /// Go on in tbl8 group `group`, below 2^25.
+    /// Go on in chunk or tbl8 group `number`, below 2^25.
     #[inline]
-    pub(crate) const fn extended(group: u32) -> Entry {
-        Entry(EXTENDED | group)
+    pub(crate) const fn extended(number: u32) -> Entry {
+        Entry(EXTENDED | number)
     }
 
     #[inline]
     pub(crate) const fn is_extended(self) -> bool {
         self.0 & EXTENDED != 0
-    }
-
-    /// All ones if the entry is extended, else all zeros.
-    #[inline]
-    pub(crate) const fn extended_mask(self) -> u32 {
-        (self.0.cast_signed() >> 31).cast_unsigned()
     }
 
     /// The group of an extended entry.

@@ -1,9 +1,13 @@
 //! Lookups.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use crate::entry::{Entry, NextHop};
-use crate::tables::{Storage, Tables};
+use crate::tables::{Storage, Tables, View, seen};
+
+/// Addresses that are looked up side by side.
+const BURST: usize = 32;
 
 /// Looks addresses up. Clones are cheap and see the same tables; each worker has its own.
 ///
@@ -25,35 +29,80 @@ impl<T: Storage> Fib4Reader<T> {
         let Ok(view) = self.tables.view() else {
             return NextHop::NONE;
         };
-        let entry = view.first(address);
+        let mut entry = seen(view.slot24(address));
         if entry.is_extended() {
-            view.second(entry, address).next_hop()
-        } else {
-            entry.next_hop()
+            entry = view.in_group(entry, address);
         }
+        entry.next_hop()
     }
 
     /// Looks up `addresses` and writes their next hops to the same places of `next_hops`, up to the shorter of both.
     ///
-    /// First loads all tbl24 entries, which do not depend on each other, so that their cache misses overlap; then
-    /// those of tbl8, if there are any.
+    /// Goes down level by level, 32 addresses at a time, so that their cache misses overlap.
     pub fn lookup_burst(&self, addresses: &[u32], next_hops: &mut [NextHop]) {
-        let Ok(view) = self.tables.view() else {
-            return next_hops.fill(NextHop::NONE);
-        };
-        let mut seen = 0;
-        for (address, next_hop) in addresses.iter().zip(&mut *next_hops) {
-            let entry = view.first(*address);
-            seen |= entry.0;
-            *next_hop = NextHop::holding(entry);
-        }
-        if Entry(seen).is_extended() {
-            for (address, next_hop) in addresses.iter().zip(&mut *next_hops) {
-                *next_hop = NextHop::holding(view.second_if_extended(next_hop.held(), *address));
+        for (addresses, next_hops) in addresses.chunks(BURST).zip(next_hops.chunks_mut(BURST)) {
+            let Some(mut lookups) = self.begin() else {
+                return next_hops.fill(NextHop::NONE);
+            };
+            for (lane, address) in addresses.iter().enumerate() {
+                lookups.add(lane, *address, |_| {});
             }
+            lookups.finish(next_hops);
         }
-        for (_, next_hop) in addresses.iter().zip(next_hops) {
-            *next_hop = next_hop.held().next_hop();
+    }
+
+    /// For up to 32 lookups together. `None` only if the memory does not keep the length that it had at first.
+    #[inline(always)]
+    pub fn begin(&self) -> Option<Lookups4<'_>> {
+        let view = self.tables.view().ok()?;
+        Some(Lookups4 {
+            slots: [view.any_slot(); BURST],
+            addresses: [0; BURST],
+            view,
+        })
+    }
+}
+
+/// Lookups under way.
+///
+/// Their first step is taken as each address comes, maybe out of a packet whose neighbours are still to be read; what they want next
+/// from memory is on its way then.
+pub struct Lookups4<'f> {
+    view: View<'f>,
+    /// Where each goes on.
+    slots: [&'f AtomicU32; BURST],
+    addresses: [u32; BURST],
+}
+
+impl Lookups4<'_> {
+    /// Begins that of number `lane`, from 0 to 31, and gives `prefetch` what it will want.
+    #[inline(always)]
+    pub fn add(&mut self, lane: usize, address: u32, prefetch: impl FnOnce(&AtomicU32)) {
+        let slot = self.view.slot24(address);
+        prefetch(slot);
+        self.slots[lane % BURST] = slot;
+        self.addresses[lane % BURST] = address;
+    }
+
+    /// Writes the next hops by number. As many must have been begun.
+    #[inline(always)]
+    pub fn finish(&self, next_hops: &mut [NextHop]) {
+        let mut entries = [Entry::NONE; BURST];
+        // Those that go on in tbl8, kept together at the front; without a branch, which would be taken as often as addresses
+        // have long prefixes, and predicted as badly.
+        let mut onward = [0u8; BURST];
+        let mut left = 0;
+        let lanes = self.slots.iter().zip(&mut entries).take(next_hops.len());
+        for (lane, (slot, entry)) in lanes.enumerate() {
+            *entry = seen(slot);
+            onward[left % BURST] = lane as u8;
+            left += usize::from(entry.is_extended());
+        }
+        for lane in onward.iter().take(left).map(|lane| usize::from(*lane) % BURST) {
+            entries[lane] = self.view.in_group(entries[lane], self.addresses[lane]);
+        }
+        for (next_hop, entry) in next_hops.iter_mut().zip(entries) {
+            *next_hop = entry.next_hop();
         }
     }
 }

@@ -1,4 +1,8 @@
-//! The two tables: memory that the caller gives, entries read and written atomically.
+//! The tables: memory that the caller gives, entries read and written atomically.
+//!
+//! tbl24 is in pieces: a root on the first 16 bits, and for each of its entries that needs one a chunk of 256 entries for the next
+//! 8 bits. Chunks are taken in the order of need, so that they lie side by side: what is looked up often then fills few pages of
+//! memory, whatever the addresses are. There is one for every /16, and a /16 keeps what it was given.
 //!
 //! Memory ordering. Every store that a reader may meet is `Release` and every load of a reader `Acquire`. So whoever
 //! sees an entry sees what the writer did before it stored it: the 256 entries of a group that an extended entry
@@ -12,8 +16,12 @@ use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use crate::FibError;
 use crate::entry::Entry;
 
-/// Entries of tbl24: one for every value of an address's first 24 bits (64 MiB).
-pub const TBL24_ENTRIES: usize = 1 << 24;
+/// Entries of the root: one for every value of an address's first 16 bits.
+const ROOT_ENTRIES: usize = 1 << 16;
+/// Entries of tbl24: the root, and one for every value of an address's first 24 bits (64.25 MiB).
+pub const TBL24_ENTRIES: usize = ROOT_ENTRIES + (1 << 24);
+/// Entries of a chunk: one for every value of the third octet.
+const CHUNK_ENTRIES: usize = 256;
 /// Entries of a tbl8 group: one for every value of an address's last 8 bits (1 KiB).
 pub const GROUP_ENTRIES: usize = 256;
 /// Groups that an extended entry can name.
@@ -33,7 +41,8 @@ pub(crate) struct Tables<T> {
 /// The tables borrowed for some lookups or for a change: lengths known, so that indices need no check.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
-    tbl24: &'a [AtomicU32; TBL24_ENTRIES],
+    root: &'a [AtomicU32; ROOT_ENTRIES],
+    chunks: &'a [[AtomicU32; CHUNK_ENTRIES]; ROOT_ENTRIES],
     groups: &'a [[AtomicU32; GROUP_ENTRIES]],
 }
 
@@ -48,8 +57,8 @@ impl<T: Storage> Tables<T> {
         if !got.is_multiple_of(GROUP_ENTRIES) || got / GROUP_ENTRIES > MAX_GROUPS {
             return Err(FibError::Tbl8Length { got });
         }
-        // Fresh memory is zero already; reading it costs less than dirtying it.
-        for entry in tbl24.iter().filter(|entry| entry.load(Relaxed) != Entry::NONE.0) {
+        // Chunks and groups are filled before an entry names them.
+        for entry in tbl24.iter().take(ROOT_ENTRIES) {
             entry.store(Entry::NONE.0, Relaxed);
         }
         Ok(Tables { tbl24, tbl8 })
@@ -58,11 +67,13 @@ impl<T: Storage> Tables<T> {
     /// Fails only if the storage does not keep the length that it had at first.
     #[inline]
     pub(crate) fn view(&self) -> Result<View<'_>, FibError> {
-        let tbl24 = self.tbl24.first_chunk().ok_or(FibError::Tbl24Length {
+        let wrong = || FibError::Tbl24Length {
             got: self.tbl24.len(),
-        })?;
+        };
+        let (root, rest) = self.tbl24.split_first_chunk().ok_or_else(wrong)?;
+        let chunks = rest.as_chunks().0.first_chunk().ok_or_else(wrong)?;
         let (groups, _) = self.tbl8.as_chunks();
-        Ok(View { tbl24, groups })
+        Ok(View { root, chunks, groups })
     }
 
     pub(crate) fn groups(&self) -> usize {
@@ -71,38 +82,50 @@ impl<T: Storage> Tables<T> {
 }
 
 impl<'a> View<'a> {
-    /// The entry of `address` in tbl24, as a reader loads it.
-    #[inline]
-    pub(crate) fn first(&self, address: u32) -> Entry {
-        Entry(self.tbl24[(address >> 8) as usize].load(Acquire))
+    /// Where a reader finds the entry for the first 24 bits of `address`: in its chunk, or in the root.
+    ///
+    /// Without a branch. An entry of the root that names no chunk names some chunk nevertheless, which is then not looked at.
+    #[inline(always)]
+    pub(crate) fn slot24(&self, address: u32) -> &'a AtomicU32 {
+        let root = &self.root[(address >> 16) as usize];
+        let first = seen(root);
+        let slot = &self.chunk(first)[(address >> 8 & 0xff) as usize];
+        if first.is_extended() { slot } else { root }
     }
 
-    /// The answer for `address` if `first` is its entry in tbl24: that of the group which `first` names, if it names one.
-    ///
-    /// Without a branch, which would be taken as often as addresses have long prefixes, and predicted as badly: for other
-    /// entries it loads from the first group what it then does not use.
-    #[inline]
-    pub(crate) fn second_if_extended(&self, first: Entry, address: u32) -> Entry {
-        let mask = first.extended_mask();
-        let (group, place) = (first.0 & mask, address & mask);
-        let second = self.second(Entry(group), place);
-        Entry(first.0 & !mask | second.0 & mask)
+    /// A slot, whichever.
+    #[inline(always)]
+    pub(crate) fn any_slot(&self) -> &'a AtomicU32 {
+        &self.root[0]
     }
 
     /// The entry of `address` in the group that `extended` names, as a reader loads it.
     #[inline]
-    pub(crate) fn second(&self, extended: Entry, address: u32) -> Entry {
+    pub(crate) fn in_group(&self, extended: Entry, address: u32) -> Entry {
         match self.groups.get(extended.group()) {
-            Some(group) => Entry(group[(address & 0xff) as usize].load(Acquire)),
+            Some(group) => seen(&group[(address & 0xff) as usize]),
             None => Entry::NONE,
         }
     }
 
-    /// The tbl24 slots of the addresses `first..=last`.
-    pub(crate) fn slots(&self, first: u32, last: u32) -> &'a [AtomicU32] {
-        self.tbl24
-            .get((first >> 8) as usize..=(last >> 8) as usize)
+    /// The root's slots of the addresses `first..=last`.
+    pub(crate) fn root_slots(&self, first: u32, last: u32) -> &'a [AtomicU32] {
+        self.root
+            .get((first >> 16) as usize..=(last >> 16) as usize)
             .unwrap_or_default()
+    }
+
+    /// The slots of the chunk that `extended` names for the third octets of the addresses `first..=last`, which share their
+    /// first 16 bits.
+    pub(crate) fn chunk_slots(&self, extended: Entry, first: u32, last: u32) -> &'a [AtomicU32] {
+        let range = (first >> 8 & 0xff) as usize..=(last >> 8 & 0xff) as usize;
+        self.chunk(extended).get(range).unwrap_or_default()
+    }
+
+    /// All slots of the chunk that `extended` names.
+    #[inline(always)]
+    pub(crate) fn chunk(&self, extended: Entry) -> &'a [AtomicU32; CHUNK_ENTRIES] {
+        &self.chunks[usize::from(extended.0 as u16)]
     }
 
     /// The slots of `group` for the last octets of the addresses `first..=last`, which share their first 24 bits.
@@ -121,6 +144,12 @@ impl<'a> View<'a> {
             .map(|group| group.as_slice())
             .unwrap_or_default()
     }
+}
+
+/// What `slot` holds, as a reader loads it.
+#[inline(always)]
+pub(crate) fn seen(slot: &AtomicU32) -> Entry {
+    Entry(slot.load(Acquire))
 }
 
 /// What `slot` holds, as the writer loads it.

@@ -5,9 +5,10 @@
 //! changes by one store, so that a reader finds the old answer or the new one:
 //!
 //! ```text
-//!   first prefix beyond /24      fill a free group with the old answers and the new ──► publish it in tbl24
+//!   first prefix beyond /16      fill the next chunk with the old answer ──► publish it in the root ──► store in it
+//!   first prefix beyond /24      fill a free group with the old answers and the new ──► publish it in the chunk
 //!   more of them                 store entry by entry in the group
-//!   last one goes                publish the common answer in tbl24 ──► retire the group
+//!   last one goes                publish the common answer in the chunk ──► retire the group
 //! ```
 
 use std::sync::Arc;
@@ -25,8 +26,8 @@ use crate::tables::{Storage, Tables, View, held, publish};
 /// Why the FIB could not be made or a route not be inserted. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FibError {
-    /// tbl24 does not have 2^24 entries.
-    #[error("tbl24 has {got} entries; give it 16777216")]
+    /// tbl24 does not have 2^16 + 2^24 entries.
+    #[error("tbl24 has {got} entries; give it 16842752")]
     Tbl24Length {
         /// Entries given.
         got: usize,
@@ -67,7 +68,14 @@ pub struct Fib4Writer<T> {
     tables: Arc<Tables<T>>,
     rib: Rib,
     limit: usize,
+    chunks: Chunks,
     groups: Groups,
+}
+
+/// Which chunks are used.
+struct Chunks {
+    /// Those below.
+    used: u32,
 }
 
 /// Which tbl8 groups are free, used or retired.
@@ -94,6 +102,7 @@ impl<T: Storage> Fib4Writer<T> {
             tables,
             rib: Rib::new(),
             limit,
+            chunks: Chunks { used: 0 },
             groups,
         })
     }
@@ -123,10 +132,18 @@ impl<T: Storage> Fib4Writer<T> {
             |depth, length| depth <= length,
             Entry::route(prefix.prefix_len(), next_hop),
         );
-        if prefix.prefix_len() <= 24 {
-            change.in_tbl24(&view);
-        } else {
-            self.groups.insert_long(&view, &change, previous.is_none())?;
+        if prefix.prefix_len() <= 16 {
+            change.in_root(&view);
+            return Ok(self.rib.insert(prefix, next_hop));
+        }
+        for slot in view.root_slots(change.first, change.last) {
+            let chunk = self.chunks.of(&view, slot);
+            if prefix.prefix_len() <= 24 {
+                change.in_chunk(&view, chunk);
+            } else {
+                self.groups
+                    .insert_long(&view, chunk, &change, previous.is_none())?;
+            }
         }
         Ok(self.rib.insert(prefix, next_hop))
     }
@@ -141,10 +158,16 @@ impl<T: Storage> Fib4Writer<T> {
             None => Entry::NONE,
         };
         let change = Change::of(prefix, |depth, length| depth == length, covering);
-        if prefix.prefix_len() <= 24 {
-            change.in_tbl24(&view);
-        } else {
-            self.groups.remove_long(&view, &change);
+        if prefix.prefix_len() <= 16 {
+            change.in_root(&view);
+            return Some(next_hop);
+        }
+        for slot in view.root_slots(change.first, change.last) {
+            if prefix.prefix_len() <= 24 {
+                change.in_chunk(&view, held(slot));
+            } else {
+                self.groups.remove_long(&view, held(slot), &change);
+            }
         }
         Some(next_hop)
     }
@@ -214,9 +237,26 @@ impl Change {
         }
     }
 
-    /// For a prefix of up to 24 bits: all slots of its range, and all of the groups there.
-    fn in_tbl24(&self, view: &View<'_>) {
-        for slot in view.slots(self.first, self.last) {
+    /// For a prefix of up to 16 bits: all slots of its range, and all of the chunks there.
+    fn in_root(&self, view: &View<'_>) {
+        for slot in view.root_slots(self.first, self.last) {
+            let entry = held(slot);
+            if entry.is_extended() {
+                self.in_slots(view, view.chunk(entry));
+            } else {
+                self.apply(slot);
+            }
+        }
+    }
+
+    /// For a prefix of 17 to 24 bits: its part of the chunk.
+    fn in_chunk(&self, view: &View<'_>, chunk: Entry) {
+        self.in_slots(view, view.chunk_slots(chunk, self.first, self.last));
+    }
+
+    /// Slots of a chunk, and all of the groups there.
+    fn in_slots(&self, view: &View<'_>, slots: &[AtomicU32]) {
+        for slot in slots {
             let entry = held(slot);
             if entry.is_extended() {
                 view.group(entry.group()).iter().for_each(|slot| self.apply(slot));
@@ -240,10 +280,32 @@ impl Change {
     }
 }
 
+impl Chunks {
+    /// What names the chunk of `slot`, which is one of the root: the next free one if it had none. No answer changes.
+    fn of(&mut self, view: &View<'_>, slot: &AtomicU32) -> Entry {
+        let entry = held(slot);
+        if entry.is_extended() {
+            return entry;
+        }
+        // There is one for each slot. Nobody can see it before the slot names it.
+        let chunk = Entry::extended(self.used);
+        self.used += 1;
+        view.chunk(chunk).iter().for_each(|slot| publish(slot, entry));
+        publish(slot, chunk);
+        chunk
+    }
+}
+
 impl Groups {
     /// Inserts a prefix beyond 24 bits, in the group of its /24 or in a fresh one.
-    fn insert_long(&mut self, view: &View<'_>, change: &Change, is_new: bool) -> Result<(), FibError> {
-        for slot in view.slots(change.first, change.last) {
+    fn insert_long(
+        &mut self,
+        view: &View<'_>,
+        chunk: Entry,
+        change: &Change,
+        is_new: bool,
+    ) -> Result<(), FibError> {
+        for slot in view.chunk_slots(chunk, change.first, change.last) {
             let entry = held(slot);
             let group = if entry.is_extended() {
                 change.in_group(view, entry.group());
@@ -271,9 +333,9 @@ impl Groups {
     }
 
     /// Removes a prefix beyond 24 bits. With the last one of a /24 the group goes: all of its entries would become
-    /// the answer of the prefix that covers the /24, so that answer goes to tbl24 in one store.
-    fn remove_long(&mut self, view: &View<'_>, change: &Change) {
-        for slot in view.slots(change.first, change.last) {
+    /// the answer of the prefix that covers the /24, so that answer goes to the chunk in one store.
+    fn remove_long(&mut self, view: &View<'_>, chunk: Entry, change: &Change) {
+        for slot in view.chunk_slots(chunk, change.first, change.last) {
             let group = held(slot).group();
             let Some(prefixes) = self.prefixes.get_mut(group) else {
                 return;

@@ -86,7 +86,8 @@ impl Sum {
         let (sum, carry) = first.overflowing_add(u64::from_ne_bytes([i, j, k, l, m, n, o, p]));
         let last = u64::from(u32::from_ne_bytes(last)) + u64::from(carry);
         let (sum, carry) = sum.overflowing_add(last);
-        self.add((sum & 0xffff_ffff) + (sum >> 32) + u64::from(carry))
+        // A sum that wrapped is far below the largest.
+        self.add(sum.wrapping_add(u64::from(carry)))
     }
 
     /// Adds one 16-bit word given as a number.
@@ -126,7 +127,10 @@ impl Sum {
     /// Whether this sum, taken over a message with its checksum field in place, says that the message is intact.
     #[inline]
     pub fn is_valid(self) -> bool {
-        self.fold() == 0xffff
+        // Folded it would be 0xffff: it is a multiple of that, and not 0. Multiples times the inverse modulo 2^64, which is that of
+        // a division without rest, are those that a number below 2^64 has; no others are as small.
+        const INVERSE: u64 = 0xfffe_fffe_fffe_ffff;
+        self.0.wrapping_mul(INVERSE).wrapping_sub(1) < u64::MAX / 0xffff
     }
 
     /// Adds with end-around carry, so that any number of additions keeps the value modulo 2^16 - 1.

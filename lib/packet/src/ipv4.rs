@@ -297,16 +297,46 @@ pub fn fill_checksum(header: &mut [u8]) {
 #[inline]
 #[must_use = "a packet whose TTL has run out may not be forwarded"]
 pub fn decrement_ttl(header: &mut [u8; HEADER_LEN]) -> Option<u8> {
-    let [.., ttl, _, sum0, sum1, _, _, _, _, _, _, _, _] = header;
-    if *ttl <= 1 {
+    let ttl = header[8];
+    if ttl <= 1 {
         return None;
     }
-    *ttl -= 1;
-    // As `update16` does, of a word that shrinks by 0x0100: whatever it was, !old + new is 0xfeff.
-    let sum = u32::from(!u16::from_be_bytes([*sum0, *sum1])) + 0xfeff;
-    let sum = (sum & 0xffff) + (sum >> 16);
-    [*sum0, *sum1] = (!(sum as u16)).to_be_bytes();
-    Some(*ttl)
+    decrement_ttl_above_zero(header);
+    Some(ttl - 1)
+}
+
+/// Takes 1 from the TTL, which must be above 0, and updates the checksum as [`decrement_ttl`] does.
+#[inline]
+pub fn decrement_ttl_above_zero(header: &mut [u8; HEADER_LEN]) {
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        ttl_to_checksum @ ..,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+    ] = header;
+    // TTL and protocol are a word that shrinks by 0x0100, so the checksum grows by as much, with end-around carry, and is never
+    // 0xffff then (RFC 1624 section 3). Read from the other end, the four bytes are a number with the TTL in its lowest eight bits
+    // and the checksum in its upper sixteen, and both changes are one addition.
+    let both = u32::from_le_bytes(*ttl_to_checksum);
+    let change = if both < 0xfffe_0000 {
+        0x0000_ffff
+    } else {
+        0x0001_ffff
+    };
+    *ttl_to_checksum = both.wrapping_add(change).to_le_bytes();
 }
 
 /// Sets the TTL and updates the checksum.

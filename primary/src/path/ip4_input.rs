@@ -86,7 +86,7 @@ fn claimed_length(packet: &[u8]) -> u16 {
 
 /// By the first octet of an address: 0/8 and 127/8 are nobody's on a wire; 224/3 is multicast, reserved or broadcast.
 #[inline]
-pub(super) fn is_special(first: u8) -> bool {
+pub(super) const fn is_special(first: u8) -> bool {
     (first.wrapping_sub(1) >= 223) | (first == 127)
 }
 

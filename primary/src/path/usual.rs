@@ -9,11 +9,11 @@
 use fib::NextHop;
 use packet::checksum::Sum;
 use packet::ethernet::HEADER_LEN;
-use packet::{MacAddress, Protocol, ipv4, ipv6};
+use packet::{Protocol, ipv4, ipv6};
 
 use super::ip4_input::is_special;
 use super::{BURST, InterfaceView, Packet, Stages, Together};
-use crate::adjacency::{self, View};
+use crate::adjacency::{self, View, in_frame};
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
@@ -24,31 +24,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
         let next_hops = next_hops.get_mut(..packets.len())?;
+        // What a lookup wants from memory is asked for when its packet is read, and comes while the next ones are.
         if packets.first_mut()?.first().get(12) == Some(&0x08) {
-            let mut destinations = [0; BURST];
-            let found = input::<Four, _, _>(interface, packets, &mut destinations);
-            if found.count < packets.len() {
-                return None;
-            }
-            self.fib4.lookup_burst(&destinations[..found.count], next_hops);
-            let egress = output::<Four, _, _>(&found, view, up, packets, next_hops)?;
+            let mut lookups = self.fib4.begin()?;
+            let longest = input::<Four, _, _>(interface, packets, |lane, destination| {
+                lookups.add(lane, destination, dpdk::prefetch);
+            })?;
+            lookups.finish(next_hops);
+            let egress = output::<Four, _, _>(longest, view, up, packets, next_hops)?;
             Some(Together { egress, six: 0 })
         } else {
-            let mut destinations = [0; BURST];
-            let found = input::<Six, _, _>(interface, packets, &mut destinations);
-            if found.count < packets.len() {
-                return None;
-            }
-            self.fib6.lookup_burst(&destinations[..found.count], next_hops);
-            let egress = output::<Six, _, _>(&found, view, up, packets, next_hops)?;
-            let six = found.count as u16;
+            let mut lookups = self.fib6.begin();
+            let longest = input::<Six, _, _>(interface, packets, |lane, destination| {
+                lookups.add(lane, destination, dpdk::prefetch);
+            })?;
+            lookups.finish(next_hops);
+            let egress = output::<Six, _, _>(longest, view, up, packets, next_hops)?;
+            let six = packets.len() as u16;
             Some(Together { egress, six })
         }
     }
 }
 
-/// The group bit of the source address, and all of the destination, in the first eight bytes of a frame.
-const ADDRESSED: u64 = 0x0001_ffff_ffff_ffff;
+/// Shifts all out of the first eight bytes of a frame but the destination and the group bit of the source.
+const ADDRESSED: u32 = 15;
 
 /// What is usual in a family, by the bytes at the start of a frame.
 pub(super) trait Usual<const HEAD: usize> {
@@ -63,6 +62,17 @@ pub(super) trait Usual<const HEAD: usize> {
     fn hop(head: &mut [u8; HEAD]);
 }
 
+/// [`is_special`] of each octet: two loads take less than its comparisons.
+static SPECIAL: [bool; 256] = {
+    let mut special = [false; 256];
+    let mut octet = 0;
+    while octet < special.len() {
+        special[octet] = is_special(octet as u8);
+        octet += 1;
+    }
+    special
+};
+
 /// IPv4, with the checks of RFC 1812 section 5.2.2.
 pub(super) struct Four;
 
@@ -74,14 +84,13 @@ impl Usual<HEAD4> for Four {
 
     #[inline(always)]
     fn destination(head: &[u8; HEAD4], length: usize) -> Option<u32> {
-        // EtherType, version 4 and a header of five words.
-        const IPV4: u32 = u32::from_le_bytes([0x08, 0x00, 0x45, 0x00]);
+        // EtherType, version 4 and a header of five words; what is shifted out is the type of service.
+        const IPV4: u32 = u32::from_le_bytes([0x08, 0x00, 0x45, 0x00]) << 8;
         let total_len = usize::from(u16::from_be_bytes([head[16], head[17]]));
-        let usual = (word(head, 12) & 0x00ff_ffff == IPV4)
+        let usual = (word(head, 12) << 8 == IPV4)
             & (total_len + HEADER_LEN == length)
             & (head[22] > 1)
-            & !is_special(head[26])
-            & !is_special(head[30])
+            & !(SPECIAL[usize::from(head[26])] | SPECIAL[usize::from(head[30])])
             & Sum::ZERO.ipv4_header(header(head)).is_valid();
         usual.then(|| u32::from_be(word(head, 30)))
     }
@@ -89,7 +98,7 @@ impl Usual<HEAD4> for Four {
     #[inline(always)]
     fn hop(head: &mut [u8; HEAD4]) {
         if let Some(header) = head.last_chunk_mut() {
-            _ = ipv4::decrement_ttl(header);
+            ipv4::decrement_ttl_above_zero(header);
         }
     }
 }
@@ -124,48 +133,36 @@ impl Usual<HEAD6> for Six {
     }
 }
 
-/// The packets of a burst that were found usual, from its first on.
-pub(super) struct Found {
-    /// How many.
-    pub(super) count: usize,
-    /// Length of the longest frame.
-    longest: usize,
-}
-
-/// Finds the usual packets at the start of a burst that `interface` received, and where they go.
+/// Gives `take`, by number, where the packets of a burst go that `interface` received, if all are usual; the length of the longest frame.
 #[inline(always)]
 pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     interface: &InterfaceView,
     packets: &mut [P],
-    destinations: &mut [U::Destination],
-) -> Found {
-    let mut found = Found { count: 0, longest: 0 };
+    mut take: impl FnMut(usize, U::Destination),
+) -> Option<usize> {
     if interface.kernel_device {
         // What a kernel left to hardware must be looked for.
-        return found;
+        return None;
     }
-    let own = in_frame(interface.mac);
-    for (packet, destination) in packets.iter_mut().zip(destinations) {
+    let own = in_frame(interface.mac) << ADDRESSED;
+    let mut longest = 0;
+    for (number, packet) in packets.iter_mut().enumerate() {
         let packet = packet.first();
         let length = packet.len();
-        let Some(head) = packet.first_chunk() else { break };
-        if addresses(head) & ADDRESSED != own {
-            break;
+        let head = packet.first_chunk()?;
+        if addresses(head) << ADDRESSED != own {
+            return None;
         }
-        let Some(goes_to) = U::destination(head, length) else {
-            break;
-        };
-        *destination = goes_to;
-        found.longest = found.longest.max(length);
-        found.count += 1;
+        take(number, U::destination(head, length)?);
+        longest = longest.max(length);
     }
-    found
+    Some(longest)
 }
 
 /// Makes a burst of usual packets ready to leave, if all do by one interface; that interface.
 #[inline(always)]
 pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
-    found: &Found,
+    longest: usize,
     adjacencies: View<'_>,
     up: impl Fn(u16) -> Option<&'i InterfaceView>,
     packets: &mut [P],
@@ -173,12 +170,12 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
 ) -> Option<u16> {
     let egress = adjacencies.egress(*next_hops.first()?)?;
     let out = up(egress)?;
-    if found.longest > usize::from(out.mtu) + HEADER_LEN {
+    if longest > usize::from(out.mtu) + HEADER_LEN {
         return None;
     }
     let mut macs = [0; BURST];
     for (next_hop, mac) in next_hops.iter().zip(&mut macs) {
-        *mac = in_frame(adjacencies.by(egress, *next_hop)?);
+        *mac = adjacencies.frame_by(egress, *next_hop)?;
     }
     let source = in_frame(out.mac);
     let (first, second) = (source << 48, (source >> 16) as u32);
@@ -190,13 +187,6 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
         }
     }
     Some(egress)
-}
-
-/// A MAC address as the first six bytes of a little-endian number.
-#[inline(always)]
-fn in_frame(mac: MacAddress) -> u64 {
-    let [a, b, c, d, e, f] = mac.octets();
-    u64::from_le_bytes([a, b, c, d, e, f, 0, 0])
 }
 
 /// The first eight bytes of a head, little-endian.

@@ -89,10 +89,16 @@ impl<T: Storage6> Memory<T> {
 }
 
 impl<'a> View<'a> {
+    /// The word that `place` is in.
+    #[inline(always)]
+    pub(crate) fn word(&self, place: Place) -> Option<&'a AtomicU64> {
+        self.words.get(place.0 / 2)
+    }
+
     /// The entry at `place`, as a reader loads it.
     #[inline]
     pub(crate) fn entry(&self, place: Place) -> Entry {
-        match self.words.get(place.0 / 2) {
+        match self.word(place) {
             Some(word) => Entry((word.load(Acquire) >> half_shift(place)) as u32),
             None => Entry::NONE,
         }

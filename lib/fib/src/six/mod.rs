@@ -49,7 +49,7 @@ mod writer;
 
 pub use error::Fib6Error;
 pub use memory::{Storage6, UNIT_BYTES, words6};
-pub use reader::Fib6Reader;
+pub use reader::{Fib6Reader, Lookups6};
 pub use writer::{Fib6Writer, Units};
 
 /// Bits that index the root table.

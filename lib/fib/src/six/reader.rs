@@ -1,6 +1,7 @@
 //! Lookups.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use super::ROOT_BITS;
 use super::entry::Entry;
@@ -35,10 +36,45 @@ impl<T: Storage6> Fib6Reader<T> {
     ///
     /// Goes down level by level, 32 addresses at a time, so that their cache misses overlap.
     pub fn lookup_burst(&self, addresses: &[u128], next_hops: &mut [NextHop]) {
-        let view = self.memory.view();
         for (addresses, next_hops) in addresses.chunks(BURST).zip(next_hops.chunks_mut(BURST)) {
-            burst(&view, addresses, next_hops);
+            let mut lookups = self.begin();
+            for (lane, address) in addresses.iter().enumerate() {
+                lookups.add(lane, *address, |_| {});
+            }
+            lookups.finish(next_hops);
         }
+    }
+
+    /// For up to 32 lookups together.
+    #[inline(always)]
+    pub fn begin(&self) -> Lookups6<'_> {
+        Lookups6 {
+            view: self.memory.view(),
+            addresses: [0; BURST],
+        }
+    }
+}
+
+/// Lookups under way, as those of IPv4: [`Lookups4`](crate::Lookups4).
+pub struct Lookups6<'f> {
+    view: View<'f>,
+    addresses: [u128; BURST],
+}
+
+impl Lookups6<'_> {
+    /// Begins that of number `lane`, from 0 to 31, and gives `prefetch` what it will want.
+    #[inline(always)]
+    pub fn add(&mut self, lane: usize, address: u128, prefetch: impl FnOnce(&AtomicU64)) {
+        if let Some(word) = self.view.word(Place::root(address)) {
+            prefetch(word);
+        }
+        self.addresses[lane % BURST] = address;
+    }
+
+    /// Writes the next hops by number. As many must have been begun.
+    #[inline]
+    pub fn finish(&self, next_hops: &mut [NextHop]) {
+        burst(&self.view, &self.addresses, next_hops);
     }
 }
 
