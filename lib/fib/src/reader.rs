@@ -47,7 +47,8 @@ impl<T: Storage> Fib4Reader<T> {
             for (lane, address) in addresses.iter().enumerate() {
                 lookups.add(lane, *address, |_| {});
             }
-            lookups.finish(next_hops);
+            let count = addresses.len().min(next_hops.len());
+            lookups.finish(&mut next_hops[..count]);
         }
     }
 

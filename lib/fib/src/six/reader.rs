@@ -41,7 +41,8 @@ impl<T: Storage6> Fib6Reader<T> {
             for (lane, address) in addresses.iter().enumerate() {
                 lookups.add(lane, *address, |_| {});
             }
-            lookups.finish(next_hops);
+            let count = addresses.len().min(next_hops.len());
+            lookups.finish(&mut next_hops[..count]);
         }
     }
 
