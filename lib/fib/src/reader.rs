@@ -48,7 +48,7 @@ impl<T: Storage> Fib4Reader<T> {
                 lookups.add(lane, *address, |_| {});
             }
             let count = addresses.len().min(next_hops.len());
-            lookups.finish(&mut next_hops[..count]);
+            lookups.finish(&mut next_hops[..count], |_| {});
         }
     }
 
@@ -57,7 +57,6 @@ impl<T: Storage> Fib4Reader<T> {
     pub fn begin(&self) -> Option<Lookups4<'_>> {
         let view = self.tables.view().ok()?;
         Some(Lookups4 {
-            slots: [view.any_slot(); BURST],
             addresses: [0; BURST],
             view,
         })
@@ -66,12 +65,10 @@ impl<T: Storage> Fib4Reader<T> {
 
 /// Lookups under way.
 ///
-/// Their first step is taken as each address comes, maybe out of a packet whose neighbours are still to be read; what they want next
-/// from memory is on its way then.
+/// They begin as each address comes, maybe out of a packet whose neighbours are still to be read; what they want from memory is on
+/// its way then. After that they go down level by level.
 pub struct Lookups4<'f> {
     view: View<'f>,
-    /// Where each goes on.
-    slots: [&'f AtomicU32; BURST],
     addresses: [u32; BURST],
 }
 
@@ -79,21 +76,24 @@ impl Lookups4<'_> {
     /// Begins that of number `lane`, from 0 to 31, and gives `prefetch` what it will want.
     #[inline(always)]
     pub fn add(&mut self, lane: usize, address: u32, prefetch: impl FnOnce(&AtomicU32)) {
-        let slot = self.view.slot24(address);
-        prefetch(slot);
-        self.slots[lane % BURST] = slot;
+        prefetch(self.view.root_slot(address));
         self.addresses[lane % BURST] = address;
     }
 
-    /// Writes the next hops by number. As many must have been begun.
+    /// Writes the next hops by number. As many must have been begun. Gives `prefetch` what it will want.
     #[inline(always)]
-    pub fn finish(&self, next_hops: &mut [NextHop]) {
+    pub fn finish(&self, next_hops: &mut [NextHop], prefetch: impl Fn(&AtomicU32)) {
+        let mut slots = [self.view.root_slot(0); BURST];
+        for (slot, address) in slots.iter_mut().zip(&self.addresses).take(next_hops.len()) {
+            *slot = self.view.slot24(*address);
+            prefetch(slot);
+        }
         let mut entries = [Entry::NONE; BURST];
         // Those that go on in tbl8, kept together at the front; without a branch, which would be taken as often as addresses
         // have long prefixes, and predicted as badly.
         let mut onward = [0u8; BURST];
         let mut left = 0;
-        let lanes = self.slots.iter().zip(&mut entries).take(next_hops.len());
+        let lanes = slots.iter().zip(&mut entries).take(next_hops.len());
         for (lane, (slot, entry)) in lanes.enumerate() {
             *entry = seen(slot);
             onward[left % BURST] = lane as u8;

@@ -87,16 +87,16 @@ impl<'a> View<'a> {
     /// Without a branch. An entry of the root that names no chunk names some chunk nevertheless, which is then not looked at.
     #[inline(always)]
     pub(crate) fn slot24(&self, address: u32) -> &'a AtomicU32 {
-        let root = &self.root[(address >> 16) as usize];
+        let root = self.root_slot(address);
         let first = seen(root);
         let slot = &self.chunk(first)[(address >> 8 & 0xff) as usize];
         if first.is_extended() { slot } else { root }
     }
 
-    /// A slot, whichever.
+    /// Where a lookup of `address` begins.
     #[inline(always)]
-    pub(crate) fn any_slot(&self) -> &'a AtomicU32 {
-        &self.root[0]
+    pub(crate) fn root_slot(&self, address: u32) -> &'a AtomicU32 {
+        &self.root[(address >> 16) as usize]
     }
 
     /// The entry of `address` in the group that `extended` names, as a reader loads it.
