@@ -17,7 +17,7 @@ use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 
 use crate::adjacency::{self, AdjacencyWriter};
-use crate::attachments::{self, AttachmentPort, Attachments, Consumers, Taps, WorkerControl};
+use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
@@ -283,9 +283,10 @@ fn forward(
         let index = index as u16;
         traces.name_interface(index, tables.interface_name(index));
     }
-    let attachment_ports = (0..)
+    let sub_interfaces = records.len() as u16..views.len() as u16;
+    let attachment_interfaces = (0..)
         .zip(&records)
-        .map(|(index, record)| AttachmentPort {
+        .map(|(index, record)| AttachmentInterface {
             interface: CaptureInterface {
                 index,
                 name: records::from_text(&record.name),
@@ -294,7 +295,9 @@ fn forward(
                 speed_mbps: record.speed_mbps,
             },
             mtu: record.mtu,
+            is_port: true,
         })
+        .chain(sub_interfaces.filter_map(|index| control_thread::attachment_interface(&tables, index)))
         .collect();
     let mut worker_controls = Vec::with_capacity(workers);
     let mut worker_parts = Vec::with_capacity(workers);
@@ -315,7 +318,7 @@ fn forward(
     }
     let attachments = Attachments::new(
         eal,
-        attachment_ports,
+        attachment_interfaces,
         worker_controls,
         config.punts,
         plan.attachments,

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use control::message::{Answer, ControlError, ErrorCode, Reply};
+use control::message::{Answer, CaptureInterface, ControlError, ErrorCode, Reply};
 
 use super::Control;
+use crate::attachments::AttachmentInterface;
 use crate::path::InterfaceView;
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{NewSubInterface, Tables};
@@ -25,6 +26,8 @@ impl Control<'_> {
         self.interfaces.set(index, view);
         self.traces
             .name_interface(index, self.tables.interface_name(index));
+        self.attachments
+            .extend_interfaces(attachment_interface(&self.tables, index));
         self.counters.clear(index);
         self.tell_workers(Some(index));
         Ok(Reply::Done)
@@ -36,6 +39,7 @@ impl Control<'_> {
             // What it still has to say, such as that its addresses are gone, is said before its tags are.
             self.perform();
             self.interfaces.remove(index);
+            self.attachments.remove_interface(index);
         }
         self.tell_workers(None);
         Ok(Reply::Done)
@@ -69,6 +73,26 @@ impl Control<'_> {
             worker.tell(self.interfaces.clone(), new);
         }
     }
+}
+
+/// A sub-interface as tools see it that take packets.
+pub fn attachment_interface(
+    tables: &Tables<FibStorage, AdjacencyStorage>,
+    index: u16,
+) -> Option<AttachmentInterface> {
+    let sub = tables.sub_interface(index)?;
+    let tag = sub.tags.inner().or(sub.tags.outer())?;
+    Some(AttachmentInterface {
+        interface: CaptureInterface {
+            index,
+            name: tables.interface_name(index).to_owned(),
+            device: format!("VLAN {}", tag.vid()),
+            mac: tables.interface_mac(index)?,
+            speed_mbps: 0,
+        },
+        mtu: tables.interface_mtu(index)?,
+        is_port: false,
+    })
 }
 
 /// A worker's view of a sub-interface, on ports whose views `port` knows.

@@ -109,6 +109,28 @@ impl Interfaces {
         std::iter::successors(link(index), move |(_, sub)| link(sub.parent))
     }
 
+    /// The interfaces that frames with such tags pass which come or go by the port of interface `port`: it, and each
+    /// sub-interface with the number of tags that led there. The last is their own.
+    pub fn levels(&self, port: u16, tags: &VlanTags) -> [Option<(u16, usize)>; 3] {
+        let sub = |tags: VlanTags| {
+            let index = self.by_tags(port, &tags).filter(|index| *index != port)?;
+            Some((index, tags.count()))
+        };
+        let outer = tags.outer().and_then(|tag| sub(VlanTags::one(tag)));
+        let both = tags.inner().and_then(|_| sub(*tags));
+        // An inner tag may name no VLAN.
+        let both = both.filter(|(index, _)| outer.is_none_or(|(outer, _)| outer != *index));
+        [Some((port, 0)), outer, both]
+    }
+
+    /// Whether there is an interface of this index.
+    pub fn is_there(&self, index: u16) -> bool {
+        match self.get(usize::from(index)) {
+            None => false,
+            Some(view) => view.sub.is_none() || self.by_tags.iter().any(|(_, there)| *there == index),
+        }
+    }
+
     /// The interface that frames with such tags belong to which came in by the port of interface `port`; `None` when
     /// there is none.
     pub(super) fn by_tags(&self, port: u16, tags: &VlanTags) -> Option<u16> {

@@ -27,7 +27,7 @@ pub(super) fn trace(finished: &Finished, number: u32, interfaces: &[String], clo
     Trace {
         number,
         worker: finished.worker,
-        interface: name(watched.ingress),
+        interface: name(finished.note.sub_interface().unwrap_or(watched.ingress)),
         time_ns: clock.time_ns(watched.begun),
         length: watched.length,
         received: watched.received().to_vec(),
