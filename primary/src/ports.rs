@@ -232,7 +232,7 @@ pub struct Share {
 /// The rings by which others than workers send, by interface index.
 #[derive(Default)]
 pub struct Senders {
-    /// Those of the control thread.
+    /// Those of the control thread; of ports alone.
     pub control: Vec<MbufProducer>,
     /// Those of the kernel, where the interface has a tap.
     pub kernel: Vec<Option<MbufProducer>>,
@@ -308,6 +308,24 @@ pub fn share_out(
         senders
             .kernel
             .push(has_tap.then(|| sender("kernel", true)).transpose()?);
+    }
+    // The indices of sub-interfaces follow those of ports.
+    for (index, sub_interface) in (ports.len()..).zip(&config.sub_interfaces) {
+        let port = config.port_of(sub_interface);
+        let producer = match port.filter(|_| sub_interface.tap.is_some()) {
+            None => None,
+            Some(port) => {
+                let (producer, frames) = mbuf_ring(eal, &format!("tx.i{index}.kernel"), RING)?;
+                // The worker of the port's first transmit queue, as for the kernel's packets for the port itself.
+                shares[port % workers].originated.push(Originated {
+                    interface: index as u16,
+                    frames,
+                    from_kernel: true,
+                });
+                Some(producer)
+            }
+        };
+        senders.kernel.push(producer);
     }
     Ok((shares, senders))
 }

@@ -186,7 +186,7 @@ fn forward(
     let records = shown::interfaces(config, &open_ports)?;
     let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
     let macs: Vec<_> = records.iter().map(|record| record.mac.into()).collect();
-    let kernel = Kernel::make(&config.interfaces, &macs)?;
+    let kernel = Kernel::make(config, &macs)?;
     let (kernel_bell, kernel_sleeper) = doorbell::pair()?;
     let mut kernel_rings = kernel::rings(eal, &kernel, workers, send.kernel)?;
 
@@ -262,8 +262,12 @@ fn forward(
             id: interface.id,
             mtu: Some(interface.mtu),
         })?;
+        tables.set_tap(index, interface.tap.as_deref().unwrap_or_default());
         let view = control_thread::sub_interface_view(&tables, index, |port| views.get(port));
-        views.push(view.ok_or("a sub-interface has no port")?);
+        views.push(InterfaceView {
+            tap: interface.tap.is_some(),
+            ..view.ok_or("a sub-interface has no port")?
+        });
     }
     // What came in by a sub-interface is marked with a number beyond those of ports.
     for index in 0..plan.capacity.interfaces as u16 {

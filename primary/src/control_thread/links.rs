@@ -35,6 +35,7 @@ impl Control<'_> {
 
     pub(super) fn link_delete(&mut self, name: &str, now: Duration) -> Answer {
         self.let_go()?;
+        self.refuse_tapped(name)?;
         for index in self.tables.delete_sub_interface(name, now)? {
             // What it still has to say, such as that its addresses are gone, is said before its tags are.
             self.perform();
@@ -43,6 +44,23 @@ impl Control<'_> {
         }
         self.tell_workers(None);
         Ok(Reply::Done)
+    }
+
+    /// Fails if the sub-interface or one made on it has a tap: those are made at the start.
+    fn refuse_tapped(&self, name: &str) -> Result<(), ControlError> {
+        let index = self.tables.interface_index(name)?;
+        let mut tapped = self.kernel.interfaces().into_iter();
+        let on_it = |tap: &u16| self.interfaces.chain(*tap).any(|(level, _)| level == index);
+        match tapped.find(on_it) {
+            None => Ok(()),
+            Some(tap) => Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "{} has a tap, which stays while the primary runs: set it down instead",
+                    self.tables.interface_name(tap)
+                ),
+            )),
+        }
     }
 
     /// Makes the indices of deleted interfaces free, once all workers have taken all changes.
@@ -95,7 +113,7 @@ pub fn attachment_interface(
     })
 }
 
-/// A worker's view of a sub-interface, on ports whose views `port` knows.
+/// A worker's view of a sub-interface without a tap, on ports whose views `port` knows.
 pub fn sub_interface_view<'v>(
     tables: &Tables<FibStorage, AdjacencyStorage>,
     index: u16,
@@ -106,6 +124,7 @@ pub fn sub_interface_view<'v>(
         mtu: tables.interface_mtu(index)?,
         up: tables.up_flag(index)?,
         sources: tables.sources(index)?,
+        tap: false,
         sub: Some(sub),
         ..port(usize::from(sub.port))?.clone()
     })

@@ -59,7 +59,7 @@ pub use self::note::{Disposition, Family, NOTES, Note, Together};
 use self::punt::Punts;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
-pub use self::vlan::{Interfaces, SubInterface, write_tags};
+pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
@@ -79,7 +79,7 @@ pub struct InterfaceView {
     pub mtu: u16,
     /// Whether a kernel interface feeds it, which may hand over packets whose sums or cuts it left to hardware.
     pub kernel_device: bool,
-    /// Whether the kernel gets what is not handled here.
+    /// Whether the kernel gets what is not handled here of its own packets.
     pub tap: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
@@ -194,8 +194,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             self.choose_members(tracer, packets, notes, &mut alive, next_hops);
         }
         let egress = self.output(ingress, punts, tracer, packets, notes, next_hops, alive);
-        if egress.is_none() && interface.tap {
-            kernel::divert(ingress, packets, notes);
+        if egress.is_none() && self.interfaces.is_tapped(ingress) {
+            kernel::divert(&self.interfaces, ingress, packets, notes);
         }
         egress.map(|egress| Together { egress, six })
     }

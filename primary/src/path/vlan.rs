@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use packet::EtherType;
-use packet::ethernet::{HEADER_LEN, VlanTag, VlanTags};
+use packet::ethernet::{EthernetHeader, HEADER_LEN, VlanTag, VlanTags};
 
 use super::{InterfaceView, Note};
 
@@ -34,6 +34,8 @@ pub struct Interfaces {
     views: Vec<InterfaceView>,
     /// Sorted.
     by_tags: Vec<(Key, u16)>,
+    /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
+    tapped: Vec<bool>,
 }
 
 /// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
@@ -54,7 +56,7 @@ impl Interfaces {
     pub fn new(views: Vec<InterfaceView>) -> Self {
         let mut interfaces = Self {
             views,
-            by_tags: Vec::new(),
+            ..Self::default()
         };
         interfaces.sort();
         interfaces
@@ -85,6 +87,20 @@ impl Interfaces {
         });
         self.by_tags = keys.collect();
         self.by_tags.sort_unstable();
+        self.tapped = self.views.iter().map(|view| view.tap).collect();
+        for view in &self.views {
+            if let (true, Some(sub)) = (view.tap, view.sub)
+                && let Some(port) = self.tapped.get_mut(usize::from(sub.port))
+            {
+                *port = true;
+            }
+        }
+    }
+
+    /// Whether the kernel gets packets that come by the port of interface `port`.
+    #[inline]
+    pub(super) fn is_tapped(&self, port: u16) -> bool {
+        self.tapped.get(usize::from(port)) == Some(&true)
     }
 
     /// An interface.
@@ -153,11 +169,23 @@ impl Interfaces {
 
 /// Takes the tags off a frame that is answered with its own bytes: they are written anew.
 pub(super) fn untag(packet: &mut [u8], note: &mut Note) {
-    let trim = usize::from(note.network).saturating_sub(HEADER_LEN);
-    if packet.len() >= HEADER_LEN + trim {
-        packet.copy_within(..HEADER_LEN - 2, trim);
-        note.trim = trim as u8;
+    note.trim = move_addresses(packet, usize::from(note.network)) as u8;
+}
+
+/// Takes the tags off a frame: it begins as many bytes later as the answer says.
+pub fn take_tags(frame: &mut [u8]) -> usize {
+    let header = EthernetHeader::parse(frame).map_or(HEADER_LEN, |(header, _)| header.len());
+    move_addresses(frame, header)
+}
+
+/// Moves the MAC addresses of a frame to before the EtherType of its payload, which begins at `network`.
+fn move_addresses(frame: &mut [u8], network: usize) -> usize {
+    let begin = network.saturating_sub(HEADER_LEN);
+    if frame.len() < HEADER_LEN + begin {
+        return 0;
     }
+    frame.copy_within(..HEADER_LEN - 2, begin);
+    begin
 }
 
 /// Writes tags behind the MAC addresses of a frame that begins with as many free bytes as they take.

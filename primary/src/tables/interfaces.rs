@@ -229,7 +229,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         })
     }
 
-    fn change_record(&mut self, interface: u16, change: impl FnOnce(&mut records::Interface)) -> bool {
+    pub(super) fn change_record(
+        &mut self,
+        interface: u16,
+        change: impl FnOnce(&mut records::Interface),
+    ) -> bool {
         let Some(interface) = self.interfaces.get_mut(usize::from(interface)) else {
             return false;
         };
