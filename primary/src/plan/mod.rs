@@ -216,7 +216,8 @@ impl Plan {
             [limits.routes4, limits.routes6, limits.neighbors, limits.addresses].map(|limit| limit as usize);
         // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
         let fib_routes4 = routes4 + neighbors + 4 * addresses;
-        let fib_routes6 = routes6 + neighbors + 2 * addresses;
+        // In IPv6 one to the address of all routers of its subnet instead of those two.
+        let fib_routes6 = routes6 + neighbors + 3 * addresses;
         let interfaces = config.interfaces.len() + limits.sub_interfaces as usize;
         let capacity = Capacity {
             interfaces,
@@ -230,7 +231,7 @@ impl Plan {
             pools: 1,
         };
         // As many again, for those that wait until all workers have passed.
-        let adjacencies = 2 * (neighbors + 2 * addresses + 2 * interfaces) + 64;
+        let adjacencies = 2 * (neighbors + 2 * addresses + 3 * interfaces) + 64;
         let groups = 2 * limits.groups as usize;
         let pool = PoolPlan {
             count: limits.packet_buffers,

@@ -139,6 +139,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         self.adjacencies.retire(interface.local);
         self.adjacencies.retire(interface.glean);
+        self.adjacencies.retire(interface.anycast);
         self.deleted_interfaces.push(interface.slot());
         self.published.interfaces.hide(interface.slot());
         self.refresh_sources();

@@ -95,6 +95,7 @@ fn lookup(number: u32, adjacency: Adjacency, next_hop: IpAddr, name: impl Fn(u16
         Adjacency::Unreachable => ("unreachable", None, None),
         Adjacency::Prohibit => ("prohibit", None, None),
         Adjacency::Broadcast => ("broadcast", None, None),
+        Adjacency::Anycast { interface } => ("anycast", Some(interface), None),
         Adjacency::Glean { interface } => ("glean", Some(interface), None),
         Adjacency::Incomplete { interface } => ("incomplete", Some(interface), None),
         Adjacency::Failed { interface } => ("failed", Some(interface), None),
