@@ -144,6 +144,14 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     let mut members = Vec::new();
     if let Some(bond) = &interface.bond {
         devargs += &format!(",mode={}", bond.mode as u8);
+        if bond.members.iter().any(Device::is_af_packet) && release(&eal.version()) < LINK_OF_AF_PACKET {
+            tracing::warn!(
+                target: "port",
+                "{}: net_af_packet of this DPDK says that its link is always up, so a member whose link fails stays in the bond and \
+                 packets are lost; use devices that report their link, or DPDK 24.11",
+                interface.name
+            );
+        }
         for member in &bond.members {
             let port = Port::probe(eal, &devargs_of(member)).map_err(failed)?;
             devargs += &format!(",{}={}", member_key(&eal.version()), port.name());
@@ -208,12 +216,23 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     })
 }
 
+/// The release since which net_af_packet looks at the carrier of its kernel interface.
+const LINK_OF_AF_PACKET: (u32, u32) = (24, 11);
+
 /// The argument of net_bonding that names a member: DPDK 23.11 gave it another name.
 fn member_key(version: &str) -> &'static str {
+    if release(version) < (23, 11) {
+        "slave"
+    } else {
+        "member"
+    }
+}
+
+/// Year and month of DPDK's version.
+fn release(version: &str) -> (u32, u32) {
     let number = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let release = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if release < (23, 11) { "slave" } else { "member" }
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
 /// What one worker has of all ports.

@@ -335,8 +335,13 @@ fn forward(
     let mut ready = Vec::with_capacity(workers);
     let mut links = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, ((share, checkpoint), (taps, consumers, traces))) in
-        shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
+    let siblings = crate::worker::siblings(eal, workers)?;
+    for (number, (((share, checkpoint), (taps, consumers, traces)), siblings)) in shares
+        .into_iter()
+        .zip(checkpoints)
+        .zip(worker_parts)
+        .zip(siblings)
+        .enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
@@ -381,6 +386,7 @@ fn forward(
             ports: port_ids.clone(),
             pool: pool.clone(),
             takes_chains: takes_chains.clone(),
+            siblings,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }

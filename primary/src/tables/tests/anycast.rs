@@ -91,14 +91,15 @@ fn what_all_were_asked_is_answered_within_a_second() {
         gateway.hear_question_to_all(LAN, HOST, 7, ROUTERS);
         let asked = gateway.now;
         assert_eq!(gateway.sent_nd(), []);
-        let due = gateway.tables.next_deadline().unwrap();
-        gateway.now = due;
-        gateway.tables.tick(due);
-        assert_eq!(
-            gateway.sent_nd(),
-            [tells("2001:db8::1", host_mac(7), six(HOST), true)]
-        );
-        delays.push(due - asked);
+        let mut sent = Vec::new();
+        while sent.is_empty() {
+            // Other timers may be due before.
+            gateway.now = gateway.tables.next_deadline().unwrap();
+            gateway.tables.tick(gateway.now);
+            sent = gateway.sent_nd();
+        }
+        assert_eq!(sent, [tells("2001:db8::1", host_mac(7), six(HOST), true)]);
+        delays.push(gateway.now - asked);
         gateway.now = asked + Duration::from_secs(2);
     }
     assert!(
