@@ -30,7 +30,7 @@ pub struct Arguments {
     #[command(flatten)]
     pub instance: InstanceArguments,
 
-    /// Capture on this interface; may be given several times [default: all]
+    /// Capture on this interface, without the tags that lead to it; may be given several times [default: any]
     #[arg(short, long = "interface", value_name = "IFACE")]
     pub interfaces: Vec<String>,
 

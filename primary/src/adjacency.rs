@@ -73,6 +73,11 @@ pub enum Adjacency {
     Unreachable,
     /// A route says that it is not allowed.
     Prohibit,
+    /// The address of all routers of a subnet, of which the gateway is one: RFC 4291 section 2.6.1.
+    Anycast {
+        /// The interface of the subnet.
+        interface: u16,
+    },
 }
 
 impl Adjacency {
@@ -92,6 +97,7 @@ impl Adjacency {
             },
             8 => Self::Unreachable,
             9 => Self::Prohibit,
+            10 => Self::Anycast { interface },
             _ => Self::NoRoute,
         }
     }
@@ -110,6 +116,7 @@ impl Adjacency {
             Self::Forward { interface, mac } => word(FORWARD, interface, in_frame(mac)),
             Self::Unreachable => word(8, 0, 0),
             Self::Prohibit => word(9, 0, 0),
+            Self::Anycast { interface } => word(10, interface, 0),
         }
     }
 }
@@ -375,6 +382,7 @@ mod tests {
             Adjacency::Blackhole,
             Adjacency::Local { interface },
             Adjacency::Broadcast,
+            Adjacency::Anycast { interface },
             Adjacency::Glean { interface },
             Adjacency::Incomplete { interface },
             Adjacency::Failed { interface },

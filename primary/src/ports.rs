@@ -144,6 +144,14 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     let mut members = Vec::new();
     if let Some(bond) = &interface.bond {
         devargs += &format!(",mode={}", bond.mode as u8);
+        if bond.members.iter().any(Device::is_af_packet) && release(&eal.version()) < LINK_OF_AF_PACKET {
+            tracing::warn!(
+                target: "port",
+                "{}: net_af_packet of this DPDK says that its link is always up, so a member whose link fails stays in the bond and \
+                 packets are lost; use devices that report their link, or DPDK 24.11",
+                interface.name
+            );
+        }
         for member in &bond.members {
             let port = Port::probe(eal, &devargs_of(member)).map_err(failed)?;
             devargs += &format!(",{}={}", member_key(&eal.version()), port.name());
@@ -208,12 +216,23 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
     })
 }
 
+/// The release since which net_af_packet looks at the carrier of its kernel interface.
+const LINK_OF_AF_PACKET: (u32, u32) = (24, 11);
+
 /// The argument of net_bonding that names a member: DPDK 23.11 gave it another name.
 fn member_key(version: &str) -> &'static str {
+    if release(version) < (23, 11) {
+        "slave"
+    } else {
+        "member"
+    }
+}
+
+/// Year and month of DPDK's version.
+fn release(version: &str) -> (u32, u32) {
     let number = version.trim_start_matches(|c: char| !c.is_ascii_digit());
     let mut parts = number.split('.').map(|part| part.parse::<u32>().unwrap_or(0));
-    let release = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
-    if release < (23, 11) { "slave" } else { "member" }
+    (parts.next().unwrap_or(0), parts.next().unwrap_or(0))
 }
 
 /// What one worker has of all ports.
@@ -232,7 +251,7 @@ pub struct Share {
 /// The rings by which others than workers send, by interface index.
 #[derive(Default)]
 pub struct Senders {
-    /// Those of the control thread.
+    /// Those of the control thread; of ports alone.
     pub control: Vec<MbufProducer>,
     /// Those of the kernel, where the interface has a tap.
     pub kernel: Vec<Option<MbufProducer>>,
@@ -308,6 +327,24 @@ pub fn share_out(
         senders
             .kernel
             .push(has_tap.then(|| sender("kernel", true)).transpose()?);
+    }
+    // The indices of sub-interfaces follow those of ports.
+    for (index, sub_interface) in (ports.len()..).zip(&config.sub_interfaces) {
+        let port = config.port_of(sub_interface);
+        let producer = match port.filter(|_| sub_interface.tap.is_some()) {
+            None => None,
+            Some(port) => {
+                let (producer, frames) = mbuf_ring(eal, &format!("tx.i{index}.kernel"), RING)?;
+                // The worker of the port's first transmit queue, as for the kernel's packets for the port itself.
+                shares[port % workers].originated.push(Originated {
+                    interface: index as u16,
+                    frames,
+                    from_kernel: true,
+                });
+                Some(producer)
+            }
+        };
+        senders.kernel.push(producer);
     }
     Ok((shares, senders))
 }

@@ -77,6 +77,10 @@ impl SourceAddresses {
         }
         let mut groups = 0;
         for address in all {
+            let known = words.get(FIRST_GROUP..FIRST_GROUP + groups);
+            if known.is_some_and(|known| known.contains(&group(address))) {
+                continue;
+            }
             if let Some(word) = words.get_mut(FIRST_GROUP + groups) {
                 *word = group(address);
             }
@@ -219,6 +223,8 @@ mod tests {
         assert!(!sources.is_in(solicited(0)));
         sources.set(None, std::iter::empty(), (1..=8).map(address));
         assert!((1..=8).all(|number| sources.is_in(solicited(number))));
+        assert!(!sources.is_in(solicited(9)));
+        sources.set(None, std::iter::empty(), (1..=8).chain(1..=8).map(address));
         assert!(!sources.is_in(solicited(9)));
         sources.set(None, std::iter::empty(), (1..=9).map(address));
         assert!(sources.is_in(solicited(9)) && sources.is_in(solicited(77)));

@@ -17,7 +17,7 @@ use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 
 use crate::adjacency::{self, AdjacencyWriter};
-use crate::attachments::{self, AttachmentPort, Attachments, Consumers, Taps, WorkerControl};
+use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Signals};
@@ -186,7 +186,7 @@ fn forward(
     let records = shown::interfaces(config, &open_ports)?;
     let (shares, send) = ports::share_out(eal, config, &mut open_ports)?;
     let macs: Vec<_> = records.iter().map(|record| record.mac.into()).collect();
-    let kernel = Kernel::make(&config.interfaces, &macs)?;
+    let kernel = Kernel::make(config, &macs)?;
     let (kernel_bell, kernel_sleeper) = doorbell::pair()?;
     let mut kernel_rings = kernel::rings(eal, &kernel, workers, send.kernel)?;
 
@@ -262,8 +262,12 @@ fn forward(
             id: interface.id,
             mtu: Some(interface.mtu),
         })?;
+        tables.set_tap(index, interface.tap.as_deref().unwrap_or_default());
         let view = control_thread::sub_interface_view(&tables, index, |port| views.get(port));
-        views.push(view.ok_or("a sub-interface has no port")?);
+        views.push(InterfaceView {
+            tap: interface.tap.is_some(),
+            ..view.ok_or("a sub-interface has no port")?
+        });
     }
     // What came in by a sub-interface is marked with a number beyond those of ports.
     for index in 0..plan.capacity.interfaces as u16 {
@@ -283,9 +287,10 @@ fn forward(
         let index = index as u16;
         traces.name_interface(index, tables.interface_name(index));
     }
-    let attachment_ports = (0..)
+    let sub_interfaces = records.len() as u16..views.len() as u16;
+    let attachment_interfaces = (0..)
         .zip(&records)
-        .map(|(index, record)| AttachmentPort {
+        .map(|(index, record)| AttachmentInterface {
             interface: CaptureInterface {
                 index,
                 name: records::from_text(&record.name),
@@ -294,7 +299,9 @@ fn forward(
                 speed_mbps: record.speed_mbps,
             },
             mtu: record.mtu,
+            is_port: true,
         })
+        .chain(sub_interfaces.filter_map(|index| control_thread::attachment_interface(&tables, index)))
         .collect();
     let mut worker_controls = Vec::with_capacity(workers);
     let mut worker_parts = Vec::with_capacity(workers);
@@ -315,7 +322,7 @@ fn forward(
     }
     let attachments = Attachments::new(
         eal,
-        attachment_ports,
+        attachment_interfaces,
         worker_controls,
         config.punts,
         plan.attachments,
@@ -328,8 +335,13 @@ fn forward(
     let mut ready = Vec::with_capacity(workers);
     let mut links = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
-    for (number, ((share, checkpoint), (taps, consumers, traces))) in
-        shares.into_iter().zip(checkpoints).zip(worker_parts).enumerate()
+    let siblings = crate::worker::siblings(eal, workers)?;
+    for (number, (((share, checkpoint), (taps, consumers, traces)), siblings)) in shares
+        .into_iter()
+        .zip(checkpoints)
+        .zip(worker_parts)
+        .zip(siblings)
+        .enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
@@ -374,6 +386,7 @@ fn forward(
             ports: port_ids.clone(),
             pool: pool.clone(),
             takes_chains: takes_chains.clone(),
+            siblings,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }

@@ -2,7 +2,10 @@
 
 use std::{fs::File, path::Path, time::Duration};
 
-use pcap_file::{pcap::PcapReader, pcapng::PcapNgReader};
+use pcap_file::{
+    pcap::PcapReader,
+    pcapng::{Block, PcapNgReader, blocks::interface_description::InterfaceDescriptionOption},
+};
 
 use crate::Error;
 
@@ -13,6 +16,8 @@ pub struct Recorded {
     pub time: Duration,
     /// Its bytes, as many as were kept.
     pub data: Vec<u8>,
+    /// Name of the interface that the file says it is of; empty where it does not.
+    pub interface: String,
 }
 
 /// The packets of a pcapng file.
@@ -26,11 +31,22 @@ pub fn read_pcapng(path: &Path) -> Result<Vec<Recorded>, Error> {
     };
     let file = File::open(path).map_err(|error| failed(error.to_string()))?;
     let mut reader = PcapNgReader::new(file).map_err(|error| failed(error.to_string()))?;
-    let mut packets = Vec::new();
+    let (mut packets, mut names) = (Vec::new(), Vec::new());
     while let Some(block) = reader.next_block() {
         let (block, _) = block.map_err(|error| failed(error.to_string()))?;
+        if let Block::InterfaceDescription(interface) = &block {
+            let name = interface.options.iter().find_map(|option| match option {
+                InterfaceDescriptionOption::IfName(name) => Some(name.clone().into_owned()),
+                _ => None,
+            });
+            names.push(name.unwrap_or_default());
+        }
         if let Some(packet) = block.into_enhanced_packet() {
             packets.push(Recorded {
+                interface: names
+                    .get(packet.interface_id as usize)
+                    .cloned()
+                    .unwrap_or_default(),
                 time: packet.timestamp,
                 data: packet.data.into_owned(),
             });
@@ -56,6 +72,7 @@ pub fn read_pcap(path: &Path) -> Result<Vec<Recorded>, Error> {
         packets.push(Recorded {
             time: packet.timestamp(),
             data: packet.into_data().into_owned(),
+            interface: String::new(),
         });
     }
     Ok(packets)

@@ -21,6 +21,10 @@ struct Site {
 
 impl Site {
     fn start(mode: u8) -> Self {
+        Self::with_mtu(mode, 1500)
+    }
+
+    fn with_mtu(mode: u8, mtu: u16) -> Self {
         let privilege = Privilege::detect();
         let gateways = ["near", "far"].map(|name| Namespace::create(privilege, name).unwrap());
         let [near, far] = &gateways;
@@ -32,20 +36,29 @@ impl Site {
             let host = Namespace::behind(privilege, gateway, number).unwrap();
             let primary = Primary::builder(privilege, &format!("gw{number}"))
                 .netns(gateway)
+                // Packet buffers are as long as the MTU.
+                .memory_mb(if mtu > 1500 { 384 } else { 256 })
                 .interface(
                     Interface::af_packet("h0")
+                        .mtu(mtu)
                         .address(&format!("192.168.{number}.1/24"))
                         .address(&format!("2001:db8:{number}::1/64")),
                 )
                 .toml(&format!(
                     "[[interface]]\nname = \"both\"\ndevice = \"net_bonding0\"\nmode = {mode}\n\
                      members = [\"net_af_packet10,iface=m0\", \"net_af_packet11,iface=m1\"]\n\
+                     mtu = {mtu}\n\
                      addresses = [\"10.0.0.{number}/30\", \"2001:db8:f::{number}/64\"]"
                 ))
                 .route(&format!("192.168.{other}.0/24"), &format!("10.0.0.{other}"))
                 .route(&format!("2001:db8:{other}::/64"), &format!("2001:db8:f::{other}"))
                 .start()
                 .unwrap();
+            host.run(
+                "takes long packets",
+                &["ip", "link", "set", "eth0", "mtu", &mtu.to_string()],
+            )
+            .unwrap();
             hosts.push(host);
             primaries.push(primary);
         }
@@ -110,4 +123,23 @@ fn lacp_is_agreed_on_by_idle_workers_and_stays_so() {
     std::thread::sleep(Duration::from_secs(8));
     site.assert_pings(20);
     site.end();
+}
+
+#[test]
+fn a_bond_carries_packets_of_nine_thousand_bytes() {
+    for mode in [0, 4] {
+        let site = Site::with_mtu(mode, 9000);
+        site.wait_for_pings();
+        for (address, header) in [("192.168.2.2", 28), ("2001:db8:2::2", 48)] {
+            // Whole, by both ways; and nobody is told that it is too big.
+            let size = (9000 - header).to_string();
+            let words = ["-c", "20", "-i", "0.02", "-W", "2", "-M", "do", "-s", &size];
+            let pings = site.hosts[0].ping(address, &words, LIMIT).unwrap();
+            assert_eq!((pings.sent, pings.answered), (20, 20), "mode {mode}, {address}");
+        }
+        let show = ["ip", "-json", "link", "show", PORTS[0]];
+        let link = site.gateways[0].run("looks at a member", &show).unwrap();
+        assert_eq!(link.json().unwrap()[0]["mtu"], 9000);
+        site.end();
+    }
 }

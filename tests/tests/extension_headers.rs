@@ -98,3 +98,44 @@ fn forwarded(frame: &[u8]) -> Vec<u8> {
     frame[HOP_LIMIT] -= 1;
     frame[ETHERTYPE.start..].to_vec()
 }
+
+/// RFC 8200 section 4.5: the sender is told, and the fragment is not kept. On its way through it is forwarded as any other.
+#[test]
+fn a_first_fragment_for_the_gateway_must_have_its_upper_layer_header() {
+    let hosts = TwoHosts::create_for(Privilege::detect(), &[IP6]).unwrap();
+    let primary = hosts.primary("gw").start().unwrap();
+    let first = hosts.host_a.ping(IP6.address_b(), &["-c", "1", "-W", "2"], LIMIT);
+    first.unwrap().assert_all_answered();
+    let mut listeners = [&hosts.host_a, &hosts.host_b].map(|host| Listener::start(host, "eth0").unwrap());
+    let (a, gateway) = (
+        hosts.host_a.mac("eth0").unwrap(),
+        hosts.gateway.mac(TwoHosts::PORT_A).unwrap(),
+    );
+    let own = "2001:db8:1::1";
+    let fragment = |destination: &str| {
+        format!(
+            "Ether(src='{a}', dst='{gateway}')/IPv6(src='{}', dst='{destination}')/\
+             IPv6ExtHdrFragment(nh=6, offset=0, m=1, id=7)/Raw(b'12345678')",
+            IP6.address_a()
+        )
+    };
+    let frames = [own, IP6.address_b()].map(fragment);
+    let sent = hosts.host_a.send_frames("eth0", &frames).unwrap();
+    let about = sent.frames[0][ETHERTYPE.end..].to_vec();
+    listeners[0]
+        .wait_for("a parameter problem, code 3, pointer 0", LIMIT, |frame| {
+            let message = frame.get(54..).unwrap_or_default();
+            message.get(..2) == Some(&[4, 3]) && message[4..8] == [0; 4] && message[8..] == about
+        })
+        .unwrap();
+    let through = forwarded(&sent.frames[1]);
+    listeners[1]
+        .wait_for("the other fragment", LIMIT, |frame| {
+            frame[ETHERTYPE.start..] == through
+        })
+        .unwrap();
+    let counters = primary.counters_at_rest().unwrap();
+    assert_eq!(counters.dropped("ip6_first_fragment"), 1);
+    assert_eq!(counters.sum(|interface| interface.waiting), 0);
+    counters.assert_balanced();
+}

@@ -256,6 +256,91 @@ fn packets_go_from_one_vlan_of_a_port_to_another_with_one_tag_and_with_two() {
     assert_eq!(unknown.unwrap().of("t0").unwrap().drops["unknown_vlan"], 1);
 }
 
+/// A silent host asks what nobody here answers: the kernel does, by the tap of the sub-interface, which knows of no tag.
+#[test]
+fn the_tap_of_a_sub_interface_is_untagged_for_the_kernel_and_tagged_on_the_wire() {
+    let site = OneArm::create();
+    let primary = site
+        .primary(Interface::af_packet("t0"))
+        .toml(
+            "[[interface]]\nname = \"t0.100\"\nlink = \"t0\"\nid = 100\nmtu = 1400\n\
+             addresses = [\"192.168.1.1/24\", \"2001:db8:1::1/64\"]\ntap = true",
+        )
+        .start()
+        .unwrap();
+    primary.wait_for_addresses().unwrap();
+    let link = ["ip", "-json", "address", "show", "t0.100"];
+    let link = site.gateway.run("looks at the tap", &link).unwrap();
+    let tap = &link.json().unwrap()[0];
+    assert_eq!((&tap["address"], &tap["mtu"]), (&site.mac().into(), &1400.into()));
+    let addresses = tap["addr_info"].as_array().unwrap().iter();
+    let addresses: Vec<_> = addresses.map(|info| info["local"].as_str().unwrap()).collect();
+    assert!(
+        ["192.168.1.1", "2001:db8:1::1"]
+            .iter()
+            .all(|own| addresses.contains(own)),
+        "{addresses:?}"
+    );
+    assert_eq!(link_show(&primary, "t0.100")["tap"], "t0.100");
+    assert_eq!(link_show(&primary, "t0")["tap"], Value::Null);
+
+    let mac = site.mac();
+    let mut listener = Listener::start(&site.host, "eth0").unwrap();
+    let tagged = format!("Ether(dst='{mac}', src='{MAC_A}')/Dot1Q(vlan=100)");
+    let q100 = VlanTags::one(tag(EtherType::VLAN, 100));
+    let send = |frame: String| site.host.send_frames("eth0", &[frame]).unwrap();
+    let mut heard = |expected: &str, is_it: &dyn Fn(EtherType, &[u8]) -> bool| {
+        let is_so = |frame: &[u8]| {
+            EthernetHeader::parse(frame)
+                .is_ok_and(|(link, payload)| link.tags == q100 && is_it(link.ethertype, payload))
+        };
+        listener.wait_for(expected, LIMIT, is_so).unwrap();
+    };
+    // The kernel looks for whom to answer by itself, and gets to hear what it is answered.
+    send(format!(
+        "{tagged}/IP(src='192.168.1.2', dst='192.168.1.1')/UDP(sport=1, dport=9)/b'x'"
+    ));
+    heard("a question of the kernel", &|kind, payload| {
+        kind == EtherType::ARP && payload[24..28] == [192, 168, 1, 2]
+    });
+    send(format!(
+        "{tagged}/ARP(op=2, hwsrc='{MAC_A}', psrc='192.168.1.2', hwdst='{mac}', pdst='192.168.1.1')"
+    ));
+    heard("port unreachable, ICMP", &|kind, payload| {
+        kind == EtherType::IPV4 && payload[9] == 1 && payload[20..22] == [3, 3]
+    });
+    send(format!(
+        "{tagged}/IPv6(src='2001:db8:1::2', dst='2001:db8:1::1')/UDP(sport=1, dport=9)/b'x'"
+    ));
+    heard("a question of the kernel, ICMPv6", &|kind, payload| {
+        kind == EtherType::IPV6 && payload[40] == 135 && payload[62..64] == [0, 2]
+    });
+    send(format!(
+        "{tagged}/IPv6(src='2001:db8:1::2', dst='2001:db8:1::1', hlim=255)/ICMPv6ND_NA(R=0, S=1, O=1, tgt='2001:db8:1::2')/\
+         ICMPv6NDOptDstLLAddr(lladdr='{MAC_A}')"
+    ));
+    heard("port unreachable, ICMPv6", &|kind, payload| {
+        kind == EtherType::IPV6 && payload[40..42] == [1, 4]
+    });
+    // In fragments, of which none is the whole.
+    send(format!(
+        "[{tagged}/fragment for fragment in fragment(IP(src='192.168.1.2', dst='192.168.1.1', id=7)/UDP(sport=1, dport=8)/\
+         (b'x' * 2000), 1000)]"
+    ));
+    heard("port unreachable for what came in fragments", &|kind, payload| {
+        kind == EtherType::IPV4 && payload[20..22] == [3, 3] && payload[50..52] == [0, 8]
+    });
+
+    let counters = primary.counters_at_rest().unwrap();
+    counters.assert_balanced();
+    assert_eq!(counters.of("t0").unwrap().drops["unknown_vlan"], 0);
+    let shown = primary.ctl_json(&["counter", "show", "t0.100"]).unwrap();
+    assert_eq!(shown[0]["tap_rx_packets"], 3, "{shown}");
+    assert!(shown[0]["tap_tx_packets"].as_u64().unwrap() >= 5, "{shown}");
+    let refused = primary.ctl(&["link", "del", "t0.100"]).unwrap();
+    assert!(refused.stderr.contains("t0.100 has a tap"), "{refused:?}");
+}
+
 #[test]
 fn packets_leave_by_the_port_that_they_came_in_by() {
     let site = OneArm::create();

@@ -1,4 +1,4 @@
-//! Two workers on ports that have one queue each: each port's packets go to both, by flow.
+//! Two workers on ports that have one queue each: each port's packets go to both, by flow, and those that belong together to one.
 
 #![allow(
     clippy::unwrap_used,
@@ -7,11 +7,18 @@
 
 use std::time::Duration;
 
-use tests::{Family, Privilege, Receiver, TwoHosts, both_families};
+use packet::ethernet::EthernetHeader;
+use packet::{EtherType, MacAddress};
+use tests::{
+    Family, Interface, Listener, Namespace, Primary, Privilege, Receiver, TwoHosts, both_families, wait_until,
+};
 
 const LIMIT: Duration = Duration::from_secs(60);
 
-both_families! { two_workers_forward_all_and_keep_the_order_of_flows }
+both_families! {
+    two_workers_forward_all_and_keep_the_order_of_flows,
+    fragments_that_come_by_two_ports_are_joined_and_answered_where_the_first_came,
+}
 
 fn two_workers_forward_all_and_keep_the_order_of_flows(family: Family) {
     let hosts = TwoHosts::create_for(Privilege::detect(), &[family]).unwrap();
@@ -73,5 +80,83 @@ fn two_workers_forward_all_and_keep_the_order_of_flows(family: Family) {
             assert!(worker["packets"].as_u64().unwrap() > rx / 8, "{worker}");
             assert!(worker["handed_over"].as_u64().unwrap() > rx / 16, "{worker}");
         }
+    }
+}
+
+/// A silent host on two links: of each echo request one fragment comes by the one and one by the other, now this first, now that.
+fn fragments_that_come_by_two_ports_are_joined_and_answered_where_the_first_came(family: Family) {
+    const REQUESTS: u64 = 40;
+    const MACS: [&str; 2] = ["02:00:00:00:0a:02", "02:00:00:00:0b:02"];
+    let privilege = Privilege::detect();
+    let host = Namespace::create(privilege, "host").unwrap();
+    let gateway = Namespace::create(privilege, "gateway").unwrap();
+    let mut builder = Primary::builder(privilege, "gw").netns(&gateway).workers(2);
+    for (number, port) in ["t0", "t1"].into_iter().enumerate() {
+        host.connect(&format!("eth{number}"), &gateway, port).unwrap();
+        let port = Interface::af_packet(port)
+            .address(&format!("192.168.{number}.1/24"))
+            .address(&format!("2001:db8:{number}::1/64"));
+        builder = builder.interface(port);
+    }
+    let primary = builder.start().unwrap();
+    primary.wait_for_addresses().unwrap();
+    let answers = ["eth0", "eth1"].map(|link| Listener::start(&host, link).unwrap());
+    let macs = ["t0", "t1"].map(|port| gateway.mac(port).unwrap());
+
+    let whole = |id: u64| match family {
+        Family::Ip4 => format!(
+            "fragment(IP(src='192.168.0.2', dst='192.168.0.1', id={id})/ICMP(id={id}, seq=1)/(b'x' * 1000), 800)"
+        ),
+        Family::Ip6 => format!(
+            "fragment6(IPv6(src='2001:db8::2', dst='2001:db8::1')/IPv6ExtHdrFragment(id={id})/\
+             ICMPv6EchoRequest(id={id}, seq=1, data=b'x' * 1000), 880)"
+        ),
+    };
+    // The first fragments of all by eth0 and the others by eth1, and then the other way round.
+    for (round, (first, later)) in [(0, 1), (1, 0)].into_iter().enumerate() {
+        let first_id = 100 * (round as u64 + 1);
+        let frames = |link: usize, part: usize| {
+            let ids = first_id..first_id + REQUESTS;
+            let ether = format!("Ether(dst='{}', src='{}')", macs[link], MACS[link]);
+            let frames: Vec<_> = ids.map(|id| format!("{ether}/{}[{part}]", whole(id))).collect();
+            host.send_frames(&format!("eth{link}"), &frames).unwrap();
+        };
+        // Those that come last complete the packets, be they the first or not.
+        if round == 0 {
+            frames(first, 0);
+            frames(later, 1);
+        } else {
+            frames(later, 1);
+            frames(first, 0);
+        }
+    }
+    for (link, listener) in answers.iter().enumerate() {
+        let mac: MacAddress = MACS[link].parse().unwrap();
+        let replies = |listener: &Listener| {
+            let frames = listener.frames().into_iter();
+            frames
+                .filter(|frame| {
+                    let (link, payload) = EthernetHeader::parse(frame).unwrap();
+                    let is_reply = match link.ethertype {
+                        EtherType::IPV4 => payload[9] == 1 && payload[20] == 0,
+                        EtherType::IPV6 => payload[6] == 58 && payload[40] == 129,
+                        _ => false,
+                    };
+                    is_reply && link.destination == mac
+                })
+                .count() as u64
+        };
+        wait_until("a reply to each request", LIMIT, || {
+            Ok((replies(listener) >= REQUESTS).then_some(()))
+        })
+        .unwrap();
+        assert_eq!(replies(listener), REQUESTS);
+    }
+    let counters = primary.counters_at_rest().unwrap();
+    counters.assert_balanced();
+    assert_eq!(counters.sum(|interface| interface.waiting), 0);
+    for port in ["t0", "t1"] {
+        let of = counters.of(port).unwrap();
+        assert_eq!((of.reassembled, of.echo_replies), (REQUESTS, REQUESTS), "{of:?}");
     }
 }

@@ -52,7 +52,7 @@ struct StartArguments {
     /// How many packets
     #[arg(short = 'n', long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=i64::from(TRACES_MAX)))]
     count: u32,
-    /// Only those that match this filter, in libpcap's language, as they are received
+    /// Only those that match this filter, in libpcap's language, as they are received on their interface
     #[arg(short, long, value_name = "FILTER", default_value = "")]
     filter: String,
     /// Only those that come in by this interface; may be given several times

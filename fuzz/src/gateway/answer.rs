@@ -132,7 +132,8 @@ impl About<'_> {
             | DropReason::LocalUnhandled
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
-            | DropReason::Ip6RoutingHeader => Due::May,
+            | DropReason::Ip6RoutingHeader
+            | DropReason::Ip6FirstFragment => Due::May,
             _ => Due::Never,
         }
     }
@@ -203,6 +204,8 @@ impl About<'_> {
             DropReason::Ip6RoutingHeader => {
                 (kind, code) == (4, 0) && at >= 42 && packet.get(at + 1) != Some(&0)
             }
+            // RFC 7112 section 5.
+            DropReason::Ip6FirstFragment => (kind, code, field) == (4, 3, 0),
             _ if is_udp => (kind, code, field) == (1, 4, 0),
             _ => (kind, code) == (4, 1) && pointed == Some(Chain::of(packet).protocol),
         };
@@ -213,9 +216,11 @@ impl About<'_> {
                 | DropReason::Ip6Option
                 | DropReason::Ip6ExtensionHeader
                 | DropReason::Ip6RoutingHeader
+                | DropReason::Ip6FirstFragment
         );
         let (_, six, link_local) = self.ingress.addresses;
-        let source = if was_for_us && packet[24] != 0xff {
+        let to_several = packet[24] == 0xff || packet[24..40] == ipv6::LINK_ROUTERS.octets();
+        let source = if was_for_us && !to_several {
             &packet[24..40]
         } else if u16_at(packet, 8) & 0xffc0 == 0xfe80 {
             &link_local.octets()

@@ -8,7 +8,7 @@ use primary::path::{Disposition, Note, Stages};
 use shm::DropReason;
 
 use super::answer;
-use super::oracle::{Expected, Opinion, fold, pseudo, sum, u16_at};
+use super::oracle::{Expected, Opinion, fold, ipv6, pseudo, sum, u16_at};
 use super::topology::{INTERFACES, neighbor};
 
 /// What became of a packet, for the tally.
@@ -213,7 +213,7 @@ fn is_reply4(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: 
         && message[4..] == asked[4..]
 }
 
-/// RFC 4443 section 4.2: from the address that was asked, or from one of the interface's if that was a group.
+/// RFC 4443 section 4.2: from the address that was asked, or from one of the interface's if that was several hosts'.
 fn is_reply6(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: &Opinion) -> bool {
     let network = opinion.network;
     let (came, reply) = (
@@ -228,9 +228,10 @@ fn is_reply6(original: &[u8], after: &[u8], note: &Note, ingress: u16, opinion: 
         return false;
     };
     let (_, six, link_local) = INTERFACES[usize::from(ingress)].addresses;
-    let source = match (came[24], u16_at(came, 8) & 0xffc0 == 0xfe80) {
-        (0xff, true) => &link_local.octets()[..],
-        (0xff, false) => &six.octets(),
+    let to_several = came[24] == 0xff || came[24..40] == ipv6::LINK_ROUTERS.octets();
+    let source = match (to_several, u16_at(came, 8) & 0xffc0 == 0xfe80) {
+        (true, true) => &link_local.octets()[..],
+        (true, false) => &six.octets(),
         _ => &came[24..40],
     };
     let length = usize::from(u16_at(header, 4));

@@ -58,6 +58,8 @@ pub const ERRONEOUS_HEADER_FIELD: u8 = 0;
 pub const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
 /// Code of a parameter problem: an option is not known (RFC 4443 §3.4).
 pub const UNRECOGNIZED_OPTION: u8 = 2;
+/// Code of a parameter problem: a first fragment ends before its upper-layer header does (RFC 7112 §5).
+pub const INCOMPLETE_HEADER_CHAIN: u8 = 3;
 
 /// Why bytes are not the ICMPv6 message that was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

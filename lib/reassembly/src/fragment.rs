@@ -1,5 +1,6 @@
 //! What one fragment says.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::IpAddr;
 
 use packet::extension::{self, ExtensionHeader};
@@ -12,7 +13,7 @@ use crate::slot::HEADERS_ROOM;
 pub(crate) const MAX_LEN: usize = 65_535;
 
 /// Which packet a fragment is part of: RFC 791 §3.2, RFC 8200 §4.5.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Key {
     identification: u32,
     source: IpAddr,
@@ -145,6 +146,14 @@ impl<'a> Fragment<'a> {
         } else {
             Ok(self)
         }
+    }
+
+    /// Which of `workers`, at least one, puts the packet together: the same for all of its fragments.
+    pub fn worker(&self, workers: usize) -> usize {
+        let mut hasher = DefaultHasher::new();
+        self.key.hash(&mut hasher);
+        // Less than `workers`, which fits.
+        (hasher.finish() % workers.max(1) as u64) as usize
     }
 
     pub(crate) fn end(&self) -> usize {

@@ -74,6 +74,8 @@ pub struct Lost {
 pub struct Whole<'r> {
     /// The link header of its first fragment and the packet.
     pub frame: &'r mut [u8],
+    /// Number of the interface by which that fragment came, and an answer goes.
+    pub interface: u16,
     /// Bytes of the link header.
     pub link_len: usize,
     /// Whether it is IPv6.
@@ -87,8 +89,9 @@ pub struct Whole<'r> {
 pub struct Expired<'r> {
     /// Those that had come.
     pub lost: Lost,
-    /// The first of them as it came, link header in front, if it did: its sender is told (RFC 792, RFC 4443 §3.3).
-    pub first: Option<&'r [u8]>,
+    /// The first of them as it came, link header in front, if it did, and by which interface: its sender is told (RFC 792,
+    /// RFC 4443 §3.3).
+    pub first: Option<(u16, &'r [u8])>,
 }
 
 impl Reassembler {
@@ -122,7 +125,7 @@ impl Reassembler {
         if slot.state == State::Refused {
             return Inserted::Refused;
         }
-        match slot.place(fragment, link, bytes) {
+        match slot.place(fragment, link, interface, bytes) {
             Placed::Copy => Inserted::Copy,
             Placed::Contradiction => Inserted::Overlap(slot.refuse()),
             Placed::Taken if slot.is_complete() => match slot.join(bytes) {
@@ -132,6 +135,7 @@ impl Reassembler {
                     let six = slot.key.is_v6();
                     Inserted::Whole(Whole {
                         frame: bytes.get_mut(joined.begin..joined.end).unwrap_or_default(),
+                        interface: joined.interface,
                         link_len: joined.link_len,
                         six,
                         made_of,

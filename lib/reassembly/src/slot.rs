@@ -54,6 +54,8 @@ pub(crate) enum State {
 /// What is known of the fragment with offset 0.
 #[derive(Clone, Copy)]
 struct First {
+    /// By which it came.
+    interface: u16,
     link_len: usize,
     headers_len: usize,
     payload_len: usize,
@@ -85,7 +87,14 @@ impl Slot {
         }
     }
 
-    pub(crate) fn place(&mut self, fragment: &Fragment<'_>, link: &[u8], bytes: &mut [u8]) -> Placed {
+    /// Takes a fragment that came by `interface`, `link` in front of it.
+    pub(crate) fn place(
+        &mut self,
+        fragment: &Fragment<'_>,
+        link: &[u8],
+        interface: u16,
+        bytes: &mut [u8],
+    ) -> Placed {
         let (from, to) = (fragment.offset / 8, fragment.end().div_ceil(8));
         let Some(place) = bytes.get_mut(HEAD_ROOM + fragment.offset..HEAD_ROOM + fragment.end()) else {
             return Placed::Contradiction;
@@ -118,7 +127,7 @@ impl Slot {
             self.end = Some(fragment.end());
         }
         if fragment.offset == 0 {
-            self.keep_headers(fragment, link, bytes);
+            self.keep_headers(fragment, link, interface, bytes);
         }
         Placed::Taken
     }
@@ -133,7 +142,7 @@ impl Slot {
         one && ends_here && same_end
     }
 
-    fn keep_headers(&mut self, fragment: &Fragment<'_>, link: &[u8], bytes: &mut [u8]) {
+    fn keep_headers(&mut self, fragment: &Fragment<'_>, link: &[u8], interface: u16, bytes: &mut [u8]) {
         let link = link.get(..LINK_ROOM).unwrap_or(link);
         let headers_at = HEAD_ROOM - fragment.headers.len();
         for (at, part) in [(headers_at - link.len(), link), (headers_at, fragment.headers)] {
@@ -142,6 +151,7 @@ impl Slot {
             }
         }
         self.first = Some(First {
+            interface,
             link_len: link.len(),
             headers_len: fragment.headers.len(),
             payload_len: fragment.payload.len(),
@@ -153,10 +163,12 @@ impl Slot {
         self.end.is_some_and(|end| self.blocks == end.div_ceil(8))
     }
 
-    /// The first fragment as it came, link header in front, if it came.
-    pub(crate) fn first_frame<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
+    /// By which interface the first fragment came, if it did, and as what: link header in front.
+    pub(crate) fn first_frame<'b>(&self, bytes: &'b [u8]) -> Option<(u16, &'b [u8])> {
         let first = self.first?;
-        bytes.get(HEAD_ROOM - first.headers_len - first.link_len..HEAD_ROOM + first.payload_len)
+        let begin = HEAD_ROOM - first.headers_len - first.link_len;
+        let frame = bytes.get(begin..HEAD_ROOM + first.payload_len)?;
+        Some((first.interface, frame))
     }
 
     /// Makes one packet of what is there: where it begins in `bytes`, the bytes of its link header, and where it ends. `None`
@@ -183,6 +195,7 @@ impl Slot {
         };
         Some(Joined {
             begin: joined,
+            interface: first.interface,
             link_len: first.link_len,
             end: HEAD_ROOM + end,
         })
@@ -191,6 +204,8 @@ impl Slot {
 
 /// Where a packet lies that was put together.
 pub(crate) struct Joined {
+    /// By which its first fragment came.
+    pub(crate) interface: u16,
     pub(crate) begin: usize,
     pub(crate) link_len: usize,
     pub(crate) end: usize,

@@ -228,7 +228,8 @@ fn what_does_not_come_in_time_is_given_up_and_the_first_fragment_shown() {
             fragments: 1,
         };
         assert_eq!(expired.lost, lost);
-        assert_eq!(expired.first.unwrap(), [&LINK[..], &first].concat());
+        let (_, told) = expired.first.unwrap();
+        assert_eq!(told, [&LINK[..], &first].concat());
         assert!(table.expire(u64::MAX).is_none());
         // Without the first there is nobody to be told.
         insert(&mut table, &make(8, true, &[1; 24]), 0);
@@ -345,6 +346,55 @@ proptest! {
                 }
                 Inserted::Refused => prop_assert!(false, "refused without a reason"),
             }
+        }
+    }
+}
+
+#[test]
+fn a_packet_belongs_to_the_interface_that_its_first_fragment_came_by() {
+    for six in [false, true] {
+        for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2]] {
+            let mut table = Reassembler::new(4, SECOND);
+            let (_, all) = fragments(six, 4008, 1500, 7);
+            let mut joined = None;
+            for number in order {
+                // By interfaces 10, 11 and 12.
+                let fragment = parse(&all[number]).unwrap();
+                if let Inserted::Whole(whole) = table.insert(&fragment, &LINK, 10 + number as u16, 0) {
+                    joined = Some(whole.interface);
+                }
+            }
+            assert_eq!(joined, Some(10), "{order:?}");
+            // So does what never becomes whole.
+            for number in order.into_iter().filter(|number| *number != 2) {
+                let fragment = parse(&all[number]).unwrap();
+                table.insert(&fragment, &LINK, 10 + number as u16, 0);
+            }
+            let expired = table.expire(60 * SECOND).unwrap();
+            assert_eq!(expired.first.unwrap().0, 10);
+        }
+    }
+}
+
+#[test]
+fn all_fragments_of_a_packet_have_one_worker_and_packets_all_of_them() {
+    for six in [false, true] {
+        for workers in 1..5 {
+            let mut packets = vec![0; workers];
+            for identification in 0..400 {
+                let (_, all) = fragments(six, 4008, 1500, identification);
+                let of_all: Vec<_> = all
+                    .iter()
+                    .map(|bytes| parse(bytes).unwrap().worker(workers))
+                    .collect();
+                assert!(of_all.iter().all(|worker| *worker == of_all[0]), "{of_all:?}");
+                packets[of_all[0]] += 1;
+            }
+            let fair = 400 / workers;
+            assert!(
+                packets.iter().all(|count| (fair / 2..=fair * 2).contains(count)),
+                "{packets:?}"
+            );
         }
     }
 }

@@ -234,6 +234,8 @@ counter_enum! {
         ReassemblyTimeout => "reassembly_timeout",
         /// The ring to the worker that has the packet's flow was full.
         SpreadRingFull => "spread_ring_full",
+        /// The first fragment of an IPv6 packet for the gateway itself that ends before its upper-layer header; RFC 8200 section 4.5.
+        Ip6FirstFragment => "ip6_first_fragment",
     }
 }
 

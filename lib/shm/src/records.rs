@@ -80,6 +80,8 @@ raw_enum! {
         Unreachable = 7 => "unreachable",
         /// Dropped, and the sender is told that it is not allowed.
         Prohibit = 8 => "prohibit",
+        /// The destination is the address of all routers of a connected subnet, RFC 4291 section 2.6.1.
+        Anycast = 9 => "anycast",
     }
 }
 

@@ -4,18 +4,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::message::{
-    CaptureInfo, CaptureInterface, CaptureRequest, ControlError, Direction, ErrorCode, FilterInstruction,
-    Reply, SNAPLEN_MAX,
+    CaptureInfo, CaptureRequest, ControlError, Direction, ErrorCode, FilterInstruction, Reply, SNAPLEN_MAX,
 };
 use control::server::{Peer, Response};
 use dpdk::Eal;
 use dpdk::filter::{Filter, Instruction};
 use shm::attachment::{Attachment, Way};
 
-use super::{Attachments, Kind, Tap};
+use super::{AttachmentInterface, Attachments, Kind, Sight, Tap, longest, means_all};
+use crate::path::Interfaces;
 
 /// The longest filter expression that is kept to be shown, bytes.
 const EXPRESSION: usize = 1024;
+
+/// The most interfaces that a capture is on: the tool is told of all of them in one answer.
+const INTERFACES: usize = 1000;
 
 /// What a capture takes.
 pub(super) struct Capture {
@@ -50,10 +53,13 @@ impl Attachments<'_> {
         &mut self,
         peer: &Peer,
         request: CaptureRequest,
+        interfaces: &Interfaces,
         now: Duration,
     ) -> Result<Response, ControlError> {
         self.check_new(peer)?;
-        let (chosen, ways) = self.choose(&request)?;
+        let chosen = self.choose(&request.interfaces)?;
+        let longest = longest(chosen.iter().copied());
+        let chosen: Vec<_> = chosen.iter().map(|chosen| chosen.interface.clone()).collect();
         let filter = compile(self.eal, &request.filter)?;
         if request.snaplen == 0 || request.snaplen > SNAPLEN_MAX {
             return Err(ControlError::new(
@@ -64,7 +70,14 @@ impl Attachments<'_> {
                 ),
             ));
         }
-        let snaplen = self.longest(&chosen).min(request.snaplen as usize);
+        let snaplen = longest.min(request.snaplen as usize);
+        let indices: Vec<_> = chosen.iter().map(|interface| interface.index).collect();
+        let sight = Sight::new(
+            &Arc::new(interfaces.clone()),
+            &indices,
+            ways(request.direction),
+            means_all(&request.interfaces),
+        );
         let reservation = self.reserve()?;
         let made = Attachment::new(reservation, self.workers.len(), snaplen);
         let (attachment, lanes) = self.made(made, snaplen)?;
@@ -85,7 +98,7 @@ impl Attachments<'_> {
         // There are never more parts than attachments, so each worker has room.
         let workers = self.workers.iter().zip(lanes);
         let parts = workers
-            .map(|(worker, lane)| worker.taps.add(Tap::new(id, filter.clone(), ways.clone(), lane)))
+            .map(|(worker, lane)| worker.taps.add(Tap::new(id, filter.clone(), sight.clone(), lane)))
             .filter(|added| *added)
             .count();
         self.add(id, peer, Kind::Capture(capture), attachment, parts, now);
@@ -98,26 +111,14 @@ impl Attachments<'_> {
         })
     }
 
-    /// The interfaces that a request names, and by interface which ways.
-    fn choose(&self, request: &CaptureRequest) -> Result<(Vec<CaptureInterface>, Vec<u8>), ControlError> {
-        let way = match request.direction {
-            Direction::Rx => Way::Rx as u8,
-            Direction::Tx => Way::Tx as u8,
-            Direction::Both => Way::Rx as u8 | Way::Tx as u8,
-        };
-        let named = |interface: &&CaptureInterface| {
-            request.interfaces.is_empty() || request.interfaces.contains(&interface.name)
-        };
-        if let Some(unknown) = request
-            .interfaces
-            .iter()
-            .find(|name| !self.interfaces.iter().any(|interface| interface.name == **name))
-        {
-            let names: Vec<_> = self
-                .interfaces
-                .iter()
-                .map(|interface| interface.name.as_str())
-                .collect();
+    /// The interfaces that a request names.
+    fn choose(&self, names: &[String]) -> Result<Vec<&AttachmentInterface>, ControlError> {
+        let all = means_all(names);
+        let by_name = |name: &String| self.interfaces.iter().find(|there| there.interface.name == *name);
+        let unknown = names.iter().find(|name| by_name(name).is_none());
+        if let (false, Some(unknown)) = (all, unknown) {
+            let names = self.interfaces.iter().take(INTERFACES);
+            let names: Vec<_> = names.map(|there| there.interface.name.as_str()).collect();
             return Err(ControlError::new(
                 ErrorCode::UnknownInterface,
                 format!(
@@ -126,12 +127,18 @@ impl Attachments<'_> {
                 ),
             ));
         }
-        let chosen: Vec<_> = self.interfaces.iter().filter(named).cloned().collect();
-        let mut ways = vec![0; self.interfaces.len()];
-        for interface in &chosen {
-            ways[usize::from(interface.index)] = way;
+        let is_meant = |there: &&AttachmentInterface| all || names.contains(&there.interface.name);
+        let chosen: Vec<_> = self.interfaces.iter().filter(is_meant).collect();
+        if chosen.len() > INTERFACES {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "{} interfaces are too many for a capture: name at most {INTERFACES} of them with -i",
+                    chosen.len()
+                ),
+            ));
         }
-        Ok((chosen, ways))
+        Ok(chosen)
     }
 
     /// Ends the capture of a connection; what is in it can still be taken.
@@ -174,5 +181,14 @@ impl Attachments<'_> {
             })
         };
         self.attached.iter().filter_map(info).collect()
+    }
+}
+
+/// A bit for each [`Way`].
+fn ways(direction: Direction) -> u8 {
+    match direction {
+        Direction::Rx => Way::Rx as u8,
+        Direction::Tx => Way::Tx as u8,
+        Direction::Both => Way::Rx as u8 | Way::Tx as u8,
     }
 }

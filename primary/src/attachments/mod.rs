@@ -11,6 +11,7 @@ mod captures;
 mod consumer;
 mod parts;
 mod punts;
+mod sight;
 mod tap;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -28,15 +29,14 @@ pub use self::captures::compile;
 pub use self::consumer::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken};
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
+pub use self::sight::{Sight, means_all};
 pub use self::tap::{Tap, Taps};
 use crate::plan::{ATTACHMENT_BYTES, FRAME_OVERHEAD};
 
 /// All attachments, as the control thread has them.
 pub struct Attachments<'a> {
     eal: &'a Eal,
-    interfaces: Vec<CaptureInterface>,
-    /// By interface: the longest frame.
-    frames: Vec<usize>,
+    interfaces: Vec<AttachmentInterface>,
     workers: Vec<WorkerControl>,
     policies: [ClassPolicy; PuntClass::COUNT],
     reservations: Vec<Reservation>,
@@ -76,6 +76,12 @@ struct Attached {
     abandoned: bool,
 }
 
+/// The longest frame of some interfaces, bytes.
+fn longest<'i>(interfaces: impl Iterator<Item = &'i AttachmentInterface>) -> usize {
+    let frames = interfaces.map(|interface| usize::from(interface.mtu) + FRAME_OVERHEAD);
+    frames.max().unwrap_or(0)
+}
+
 /// What a tool attached for.
 enum Kind {
     Capture(Capture),
@@ -83,18 +89,20 @@ enum Kind {
 }
 
 /// What the attachments need to know of an interface.
-pub struct AttachmentPort {
+pub struct AttachmentInterface {
     /// As tools see it.
     pub interface: CaptureInterface,
     /// Longest IP packet, bytes.
     pub mtu: u16,
+    /// Whether it is that of a port.
+    pub is_port: bool,
 }
 
 impl<'a> Attachments<'a> {
     /// Sets the memory of `limit` attachments aside.
     pub fn new(
         eal: &'a Eal,
-        ports: Vec<AttachmentPort>,
+        interfaces: Vec<AttachmentInterface>,
         workers: Vec<WorkerControl>,
         policies: [ClassPolicy; PuntClass::COUNT],
         limit: usize,
@@ -102,11 +110,7 @@ impl<'a> Attachments<'a> {
         let reserve = || Reservation::new(ATTACHMENT_BYTES, true);
         Ok(Self {
             eal,
-            frames: ports
-                .iter()
-                .map(|port| usize::from(port.mtu) + FRAME_OVERHEAD)
-                .collect(),
-            interfaces: ports.into_iter().map(|port| port.interface).collect(),
+            interfaces,
             workers,
             policies,
             reservations: (0..limit).map(|_| reserve()).collect::<Result<_, _>>()?,
@@ -115,6 +119,16 @@ impl<'a> Attachments<'a> {
             next_id: 1,
             epoch: (dpdk::tsc(), now_ns()),
         })
+    }
+
+    /// More interfaces.
+    pub fn extend_interfaces(&mut self, interfaces: impl IntoIterator<Item = AttachmentInterface>) {
+        self.interfaces.extend(interfaces);
+    }
+
+    /// There is no interface of this index any more. Captures that are on it see no more of it.
+    pub fn remove_interface(&mut self, index: u16) {
+        self.interfaces.retain(|there| there.interface.index != index);
     }
 
     /// How many attachments there are, and how many there can be.
@@ -134,14 +148,6 @@ impl<'a> Attachments<'a> {
             ));
         }
         Ok(())
-    }
-
-    /// The longest frame of some interfaces.
-    fn longest(&self, interfaces: &[CaptureInterface]) -> usize {
-        let frames = interfaces
-            .iter()
-            .filter_map(|interface| self.frames.get(usize::from(interface.index)));
-        frames.max().copied().unwrap_or(0)
     }
 
     fn reserve(&mut self) -> Result<Reservation, ControlError> {

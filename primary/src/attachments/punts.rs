@@ -6,7 +6,7 @@ use control::message::{CaptureStarted, ControlError, ErrorCode, PuntClass, PuntI
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
 
-use super::{Attached, Attachments, Consumer, Kind};
+use super::{Attached, Attachments, Consumer, Kind, longest};
 
 /// What a tool is asked about.
 pub(super) struct Punt {
@@ -53,7 +53,9 @@ impl Attachments<'_> {
                 ),
             ));
         }
-        let longest = self.longest(&self.interfaces);
+        let ports = || self.interfaces.iter().filter(|interface| interface.is_port);
+        let longest = longest(ports());
+        let interfaces = ports().map(|port| port.interface.clone()).collect();
         let reservation = self.reserve()?;
         let workers = self.workers.len();
         let made = if request.observe {
@@ -88,10 +90,7 @@ impl Attachments<'_> {
         };
         self.add(id, peer, Kind::Punt(punt), attachment, parts, now);
         Ok(Response {
-            answer: Ok(Reply::PuntStarted(CaptureStarted {
-                id,
-                interfaces: self.interfaces.clone(),
-            })),
+            answer: Ok(Reply::PuntStarted(CaptureStarted { id, interfaces })),
             descriptors,
         })
     }

@@ -6,14 +6,14 @@ use dpdk::Mbuf;
 use dpdk::filter::Filter;
 use shm::attachment::{BadVerdict, Lane, Origin, Way};
 
+use super::Sight;
 use super::parts::{Part, Parts};
 
 /// One worker's part of one capture.
 pub struct Tap {
     id: u32,
     filter: Option<Arc<Filter>>,
-    /// By interface: a bit for each [`Way`].
-    ways: Vec<u8>,
+    sight: Sight,
     lane: Lane,
 }
 
@@ -28,44 +28,47 @@ impl Part for Tap {
 }
 
 impl Tap {
-    /// Takes packets that match, by interface those of the ways whose bits are set; without a filter all of them.
-    pub fn new(id: u32, filter: Option<Arc<Filter>>, ways: Vec<u8>, lane: Lane) -> Self {
+    /// Takes packets in its sight that match; without a filter all of them.
+    pub fn new(id: u32, filter: Option<Arc<Filter>>, sight: Sight, lane: Lane) -> Self {
         Self {
             id,
             filter,
-            ways,
+            sight,
             lane,
         }
     }
 
     #[inline]
-    fn observe(&mut self, interface: u16, way: Way, packets: &[Mbuf], ticks: u64) -> Result<(), BadVerdict> {
-        let wanted = self
-            .ways
-            .get(usize::from(interface))
-            .is_some_and(|ways| ways & way as u8 != 0);
-        if !wanted {
+    fn observe(&mut self, port: u16, way: Way, packets: &mut [Mbuf], ticks: u64) -> Result<(), BadVerdict> {
+        let Self {
+            filter, sight, lane, ..
+        } = self;
+        if !sight.covers(port, way) {
             return Ok(());
         }
-        let mut looked = false;
+        let mut reclaimed = None;
+        let mut seen = 0;
         for mbuf in packets {
-            if self.filter.as_ref().is_some_and(|filter| !filter.matches(mbuf)) {
-                continue;
-            }
-            if !looked {
-                looked = true;
-                self.lane.reclaim()?;
-            }
-            let origin = Origin {
-                ticks,
-                interface,
-                way,
-                wire_length: mbuf.len() as u32,
-            };
-            self.lane.put(&origin, mbuf.segments());
+            sight.each(port, way, mbuf, |interface, mbuf| {
+                seen += 1;
+                if filter.as_ref().is_some_and(|filter| !filter.matches(mbuf)) {
+                    return;
+                }
+                if reclaimed.get_or_insert_with(|| lane.reclaim()).is_err() {
+                    return;
+                }
+                let origin = Origin {
+                    ticks,
+                    interface,
+                    way,
+                    wire_length: mbuf.len() as u32,
+                };
+                lane.put(&origin, mbuf.segments());
+            });
         }
-        self.lane.count_seen(packets.len() as u64);
-        self.lane.publish();
+        reclaimed.unwrap_or(Ok(()))?;
+        lane.count_seen(seen);
+        lane.publish();
         Ok(())
     }
 }
@@ -83,20 +86,20 @@ impl Taps {
         self.0.take_news()
     }
 
-    /// Shows packets to all captures, before the stages change them or after.
+    /// Shows packets that come or go by a port to all captures, before the stages change them or after.
     #[inline]
-    pub fn observe(&mut self, interface: u16, way: Way, packets: &[Mbuf]) {
+    pub fn observe(&mut self, port: u16, way: Way, packets: &mut [Mbuf]) {
         if !self.0.is_empty() {
-            self.observe_all(interface, way, packets);
+            self.observe_all(port, way, packets);
         }
     }
 
     #[inline(never)]
-    fn observe_all(&mut self, interface: u16, way: Way, packets: &[Mbuf]) {
+    fn observe_all(&mut self, port: u16, way: Way, packets: &mut [Mbuf]) {
         let ticks = dpdk::tsc();
         let mut place = 0;
         while let Some(tap) = self.0.get_mut(place) {
-            match tap.observe(interface, way, packets, ticks) {
+            match tap.observe(port, way, packets, ticks) {
                 Ok(()) => place += 1,
                 Err(bad) => self.0.hand_back(place, Some(bad)),
             }

@@ -232,6 +232,8 @@ pub struct SubInterface {
     pub mtu: u16,
     /// Its addresses, as those of [`Interface`].
     pub addresses: Vec<IpNet>,
+    /// The kernel interface that gets what the gateway does not handle of its packets, when there is to be one.
+    pub tap: Option<String>,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.
@@ -338,6 +340,16 @@ impl Config {
             memory_place: memory_place
                 .map_or_else(|| path.display().to_string(), |place| place.in_file(path)),
         })
+    }
+
+    /// Number of the interface by whose device the frames of a sub-interface come and go.
+    pub fn port_of(&self, sub_interface: &SubInterface) -> Option<usize> {
+        let on = |link: &str| self.sub_interfaces.iter().find(|sub| sub.name == *link);
+        let chain = std::iter::successors(Some(sub_interface), |sub| on(&sub.link));
+        let lowest = chain.last()?;
+        self.interfaces
+            .iter()
+            .position(|interface| interface.name == lowest.link)
     }
 
     /// The sections in which `new` differs and which are read at the start only.

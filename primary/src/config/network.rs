@@ -73,8 +73,7 @@ impl RawInterface {
             None => section.integer(key, 32..=32_768).map_or(1024, |at| at.value),
         };
         let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
-        // Nor has it a tap.
-        let tap = vlan.is_none().then(|| tap(&section, name.as_ref())).flatten();
+        let tap = tap(&section, name.as_ref());
         section.finish();
         Self {
             name,

@@ -109,6 +109,7 @@ pub(super) fn sub_interfaces(document: &Document<'_>, all: &[RawInterface], limi
                     id: id.value,
                     mtu,
                     addresses: raw.addresses.iter().map(|at| at.value).collect(),
+                    tap: raw.tap.as_ref().map(|at| at.value.clone()),
                 });
             }
             false

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use control::message::{Answer, ControlError, ErrorCode, Reply};
+use control::message::{Answer, CaptureInterface, ControlError, ErrorCode, Reply};
 
 use super::Control;
+use crate::attachments::AttachmentInterface;
 use crate::path::InterfaceView;
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{NewSubInterface, Tables};
@@ -25,6 +26,8 @@ impl Control<'_> {
         self.interfaces.set(index, view);
         self.traces
             .name_interface(index, self.tables.interface_name(index));
+        self.attachments
+            .extend_interfaces(attachment_interface(&self.tables, index));
         self.counters.clear(index);
         self.tell_workers(Some(index));
         Ok(Reply::Done)
@@ -32,13 +35,32 @@ impl Control<'_> {
 
     pub(super) fn link_delete(&mut self, name: &str, now: Duration) -> Answer {
         self.let_go()?;
+        self.refuse_tapped(name)?;
         for index in self.tables.delete_sub_interface(name, now)? {
             // What it still has to say, such as that its addresses are gone, is said before its tags are.
             self.perform();
             self.interfaces.remove(index);
+            self.attachments.remove_interface(index);
         }
         self.tell_workers(None);
         Ok(Reply::Done)
+    }
+
+    /// Fails if the sub-interface or one made on it has a tap: those are made at the start.
+    fn refuse_tapped(&self, name: &str) -> Result<(), ControlError> {
+        let index = self.tables.interface_index(name)?;
+        let mut tapped = self.kernel.interfaces().into_iter();
+        let on_it = |tap: &u16| self.interfaces.chain(*tap).any(|(level, _)| level == index);
+        match tapped.find(on_it) {
+            None => Ok(()),
+            Some(tap) => Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "{} has a tap, which stays while the primary runs: set it down instead",
+                    self.tables.interface_name(tap)
+                ),
+            )),
+        }
     }
 
     /// Makes the indices of deleted interfaces free, once all workers have taken all changes.
@@ -71,7 +93,27 @@ impl Control<'_> {
     }
 }
 
-/// A worker's view of a sub-interface, on ports whose views `port` knows.
+/// A sub-interface as tools see it that take packets.
+pub fn attachment_interface(
+    tables: &Tables<FibStorage, AdjacencyStorage>,
+    index: u16,
+) -> Option<AttachmentInterface> {
+    let sub = tables.sub_interface(index)?;
+    let tag = sub.tags.inner().or(sub.tags.outer())?;
+    Some(AttachmentInterface {
+        interface: CaptureInterface {
+            index,
+            name: tables.interface_name(index).to_owned(),
+            device: format!("VLAN {}", tag.vid()),
+            mac: tables.interface_mac(index)?,
+            speed_mbps: 0,
+        },
+        mtu: tables.interface_mtu(index)?,
+        is_port: false,
+    })
+}
+
+/// A worker's view of a sub-interface without a tap, on ports whose views `port` knows.
 pub fn sub_interface_view<'v>(
     tables: &Tables<FibStorage, AdjacencyStorage>,
     index: u16,
@@ -82,6 +124,7 @@ pub fn sub_interface_view<'v>(
         mtu: tables.interface_mtu(index)?,
         up: tables.up_flag(index)?,
         sources: tables.sources(index)?,
+        tap: false,
         sub: Some(sub),
         ..port(usize::from(sub.port))?.clone()
     })

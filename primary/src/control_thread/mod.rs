@@ -28,7 +28,7 @@ use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
-pub use self::links::sub_interface_view;
+pub use self::links::{attachment_interface, sub_interface_view};
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};

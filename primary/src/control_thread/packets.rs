@@ -94,7 +94,9 @@ impl Control<'_> {
                 if matches!(message, NeighborMessage::Advertisement(_)) {
                     self.kernel.copy(interface, frame);
                 }
-                self.tables.nd_received(interface, source, address, &message, now);
+                let to_group = frame.first().is_some_and(|first| first & 1 != 0);
+                self.tables
+                    .nd_received(interface, source, address, &message, to_group, now);
             }
             Err(error) => {
                 tracing::debug!(target: "nd", "{name}: received what is not to be believed: {error}");

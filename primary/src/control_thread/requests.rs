@@ -22,7 +22,7 @@ impl Control<'_> {
                 let response = match request {
                     Request::CaptureStart(request) => self
                         .attachments
-                        .start_capture(peer, request, now)
+                        .start_capture(peer, request, &self.interfaces, now)
                         .unwrap_or_else(|error| Err(error).into()),
                     Request::PuntStart(request) => self
                         .attachments
@@ -67,7 +67,9 @@ impl Control<'_> {
             | Request::CaptureStop
             | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
-            Request::TraceStart(request) => self.traces.start(request).map(|()| Reply::Done),
+            Request::TraceStart(request) => {
+                self.traces.start(request, &self.interfaces).map(|()| Reply::Done)
+            }
             Request::TraceStop => {
                 self.traces.stop();
                 Ok(Reply::Done)

@@ -42,7 +42,7 @@ impl Control<'_> {
 
     fn tell_of_own(&self, info: &mut PuntInfo) {
         let counters = self.region.counters();
-        let interfaces = || 0..self.ports.len() as u16;
+        let interfaces = || 0..self.plan.capacity.interfaces as u16;
         let sum = |counter| -> u64 {
             interfaces()
                 .map(|interface| counters.interface(interface, counter))

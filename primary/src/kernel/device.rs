@@ -4,12 +4,10 @@ use std::sync::Arc;
 
 use ipnet::IpNet;
 use nix::net::if_::if_nametoindex;
-use packet::MacAddress;
 use tun_rs::{DeviceBuilder, Layer, SyncDevice};
 
 use super::netlink::Netlink;
-use super::{KernelError, TapState, sysctl};
-use crate::config::Interface;
+use super::{KernelError, Like, TapState, sysctl};
 
 /// What the kernel is told of a tap once. Addresses are the gateway's to find and to defend, RFC 4862.
 const ONCE: [(&str, &str); 9] = [
@@ -38,16 +36,16 @@ pub(super) struct Tap {
 
 impl Tap {
     /// Makes the tap of an interface, down and without addresses.
-    pub(super) fn make(interface: &Interface, name: &str, mac: MacAddress) -> Result<Self, KernelError> {
+    pub(super) fn make(like: &Like<'_>, name: &str) -> Result<Self, KernelError> {
         if if_nametoindex(name).is_ok() {
             return Err(KernelError::Exists {
-                interface: interface.name.clone(),
+                interface: like.interface.to_owned(),
                 tap: name.to_owned(),
             });
         }
         let refused = |step| {
             move |source| KernelError::Refused {
-                interface: interface.name.clone(),
+                interface: like.interface.to_owned(),
                 tap: name.to_owned(),
                 step,
                 source,
@@ -56,8 +54,8 @@ impl Tap {
         let device = DeviceBuilder::new()
             .name(name)
             .layer(Layer::L2)
-            .mac_addr(mac.octets())
-            .mtu(interface.mtu)
+            .mac_addr(like.mac.octets())
+            .mtu(like.mtu)
             .enable(false)
             .build_sync()
             .map_err(refused("make"))?;

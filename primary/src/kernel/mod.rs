@@ -8,7 +8,7 @@
 //! ```
 //!
 //! A tap has the MAC address, the MTU and the addresses of its interface, is up while that is, and has a carrier while that has a
-//! link. Both are seen as one host: the gateway answers ARP, neighbour solicitations and echo requests, the kernel gets
+//! link. That of a sub-interface knows of no tags: they are taken off for the kernel, and put on what it sends. Both are seen as one host: the gateway answers ARP, neighbour solicitations and echo requests, the kernel gets
 //! none of them; what answers its own questions it gets as a copy, so that it finds its neighbours itself. The tap is not
 //! persistent: it goes when the primary does, however it ends.
 
@@ -17,7 +17,7 @@ mod netlink;
 mod sysctl;
 mod thread;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
@@ -31,7 +31,8 @@ use self::device::Tap;
 use self::netlink::Netlink;
 use self::sysctl::Silenced;
 pub use self::thread::{TapEnd, TapThread};
-use crate::config::Interface;
+use crate::config::Config;
+use crate::path::take_tags;
 use crate::ports::PortsError;
 
 /// Packets for the kernel that a ring holds: from each worker there is one to each tap. A burst of the policer, as it is if
@@ -84,6 +85,13 @@ pub enum KernelError {
     },
 }
 
+/// The interface that a tap is made for.
+struct Like<'a> {
+    interface: &'a str,
+    mtu: u16,
+    mac: MacAddress,
+}
+
 /// What a tap is to be like.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TapState {
@@ -101,43 +109,51 @@ pub struct Kernel {
     /// By interface index.
     taps: Vec<Option<Tap>>,
     netlink: Option<Netlink>,
-    _silenced: Vec<Silenced>,
+    /// By the kernel interface of a device.
+    silenced: BTreeMap<String, Silenced>,
 }
 
 impl Kernel {
-    /// Makes the taps of the interfaces that have one; `macs` are those of all interfaces. They are down.
-    pub fn make(interfaces: &[Interface], macs: &[MacAddress]) -> Result<Self, KernelError> {
+    /// Makes the taps of the interfaces that have one; `macs` are those of the ports. They are down.
+    pub fn make(config: &Config, macs: &[MacAddress]) -> Result<Self, KernelError> {
         let mut kernel = Self::default();
-        for (interface, mac) in interfaces.iter().zip(macs) {
-            let made = interface
-                .tap
-                .as_ref()
-                .map(|name| kernel.make_one(interface, name, *mac));
+        let device_of = |port: usize| config.interfaces.get(port)?.device.kernel_interface();
+        let ports = config.interfaces.iter().enumerate();
+        let ports = ports.map(|(port, of)| (&of.name, of.mtu, &of.tap, Some(port)));
+        let subs = config.sub_interfaces.iter();
+        let subs = subs.map(|of| (&of.name, of.mtu, &of.tap, config.port_of(of)));
+        for (interface, mtu, tap, port) in ports.chain(subs) {
+            let mac = port.and_then(|port| macs.get(port).copied());
+            let made = tap.as_deref().zip(mac).map(|(name, mac)| {
+                let like = Like { interface, mtu, mac };
+                kernel.make_one(&like, name, port.and_then(device_of))
+            });
             kernel.taps.push(made.transpose()?);
         }
         Ok(kernel)
     }
 
-    fn make_one(&mut self, interface: &Interface, tap: &str, mac: MacAddress) -> Result<Tap, KernelError> {
+    fn make_one(&mut self, like: &Like<'_>, tap: &str, device: Option<&str>) -> Result<Tap, KernelError> {
+        let interface = || like.interface.to_owned();
         if self.netlink.is_none() {
             let netlink = Netlink::open().map_err(|source| KernelError::Refused {
-                interface: interface.name.clone(),
+                interface: interface(),
                 tap: tap.to_owned(),
                 step: "open a netlink socket for",
                 source,
             })?;
             self.netlink = Some(netlink);
         }
-        if let Some(device) = interface.device.kernel_interface() {
+        if let Some(device) = device.filter(|device| !self.silenced.contains_key(*device)) {
             let silenced = Silenced::new(device).map_err(|(file, source)| KernelError::Silence {
-                interface: interface.name.clone(),
+                interface: interface(),
                 device: device.to_owned(),
                 file,
                 source,
             })?;
-            self._silenced.push(silenced);
+            self.silenced.insert(device.to_owned(), silenced);
         }
-        Tap::make(interface, tap, mac)
+        Tap::make(like, tap)
     }
 
     /// Whether there is none.
@@ -150,10 +166,13 @@ impl Kernel {
         Some(self.tap(interface)?.device.clone())
     }
 
-    /// Gives the kernel a copy of a frame that came in by an interface; whether it got one.
+    /// Gives the kernel a copy of a frame that came in by an interface, without tags; whether it got one.
     pub fn copy(&self, interface: u16, frame: &[u8]) -> bool {
-        self.tap(interface)
-            .is_some_and(|tap| tap.device.send(frame).is_ok())
+        self.tap(interface).is_some_and(|tap| {
+            let mut frame = frame.to_vec();
+            let begin = take_tags(&mut frame);
+            tap.device.send(frame.get(begin..).unwrap_or_default()).is_ok()
+        })
     }
 
     /// Interfaces that have a tap.

@@ -1,5 +1,6 @@
 //! Packets for the gateway itself that had to be put together first: out of segments, or out of fragments.
 
+use super::local6::Ends;
 use super::punt::Punts;
 use super::{Disposition, Family, Note, Stages, kernel, local4, local6, vlan};
 use crate::adjacency;
@@ -42,8 +43,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                     // The source was looked at before: it is the same in all fragments.
                     Family::Four => local4::answer(interface, ingress, punts, frame, end, &mut note),
                     Family::Six => {
-                        let own_source = self.is_from_here(frame.get(link_len..).unwrap_or_default(), 0);
-                        local6::answer(interface, ingress, punts, frame, end, &mut note, own_source)
+                        let packet = frame.get(link_len..).unwrap_or_default();
+                        let ends = Ends {
+                            own_source: self.is_from_here(packet, 0),
+                            anycast: self.is_for_routers(packet),
+                        };
+                        local6::answer(interface, ingress, punts, frame, end, &mut note, ends)
                     }
                 };
                 if let Some(reply) = reply {

@@ -55,6 +55,7 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
             | DropReason::Ip6RoutingHeader
+            | DropReason::Ip6FirstFragment
             | DropReason::Unreachable
             | DropReason::Prohibited
             | DropReason::FragmentMalformed
@@ -70,19 +71,21 @@ fn was_for_us(reason: DropReason) -> bool {
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
             | DropReason::Ip6RoutingHeader
+            | DropReason::Ip6FirstFragment
             | DropReason::FragmentMalformed
             | DropReason::ReassemblyTimeout
     )
 }
 
 /// The error for a frame that came in by `interface` and was dropped, if its sender is to be told. `detail` is that of the
-/// packet's note.
+/// packet's note; `anycast` says of an IPv6 packet for the gateway whether it was for all routers of a subnet.
 #[cold]
 pub fn error_for(
     interface: &InterfaceView,
     frame: &[u8],
     reason: DropReason,
     detail: u16,
+    anycast: impl FnOnce(&[u8]) -> bool,
 ) -> Option<IcmpError> {
     let (link, _) = EthernetHeader::parse(frame).ok()?;
     if link.destination.is_multicast() && reason != DropReason::Ip6Option {
@@ -123,7 +126,8 @@ pub fn error_for(
             error.quote_len = quote_len_v6(header.total_len());
             let quote = packet.get(..error.quote_len)?;
             // RFC 4443 section 2.2 (a): who sent to an address of the gateway is answered from it.
-            let source = if was_for_us(reason) && !header.destination().is_multicast() {
+            let own = was_for_us(reason) && !header.destination().is_multicast() && !anycast(packet);
+            let source = if own {
                 header.destination()
             } else {
                 interface.sources.towards6(header.source())?
@@ -183,6 +187,11 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
             mtu: u32::from(detail),
         },
         DropReason::Ip6Scope => Icmpv6Problem::BeyondScope,
+        // RFC 7112 section 5: the pointer is zero.
+        DropReason::Ip6FirstFragment => Icmpv6Problem::ParameterProblem {
+            code: icmpv6::INCOMPLETE_HEADER_CHAIN,
+            pointer: 0,
+        },
         DropReason::Ip6Option => return parameter(icmpv6::UNRECOGNIZED_OPTION),
         DropReason::Ip6ExtensionHeader => return parameter(icmpv6::UNRECOGNIZED_NEXT_HEADER),
         DropReason::Ip6RoutingHeader | DropReason::FragmentMalformed => {

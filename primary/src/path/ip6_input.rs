@@ -12,8 +12,12 @@ use packet::ipv6::{self, Ipv6Error};
 use packet::{Ipv6, Protocol};
 use shm::{DropReason, PathStage};
 
+use super::local6::Ends;
 use super::punt::Punts;
 use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, local6};
+
+/// All routers of the link: the address of RFC 4291 section 2.6.1 in fe80::/64.
+pub(super) const LINK_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 /// Notes where the packet ends, and what becomes of it if it is not forwarded; whether it goes on to the lookup.
 #[inline(never)]
@@ -33,7 +37,11 @@ pub(super) fn run<T: Tracer>(
             note.stays_before_lookup();
             note.passed = note.passed.with(PathStage::Local6);
             tracer.enter(PathStage::Local6);
-            local6::run(interface, ingress, punts, packet, note, false);
+            let ends = Ends {
+                own_source: false,
+                anycast: destination(packet, network) == LINK_ROUTERS.to_bits(),
+            };
+            local6::run(interface, ingress, punts, packet, note, ends);
             return false;
         }
         Err(reason) => {
@@ -151,7 +159,9 @@ fn other_scope(
         return Err(DropReason::Ip6LinkMulticast);
     }
     if destination.is_unicast_link_local() {
-        return if interface.sources.link_local() == Some(destination) {
+        let own = interface.sources.link_local();
+        let ours = own == Some(destination) || own.is_some() && destination == LINK_ROUTERS;
+        return if ours {
             Ok(Way::Here)
         } else {
             Err(DropReason::Ip6LinkLocal)

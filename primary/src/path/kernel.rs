@@ -7,15 +7,18 @@
 use packet::{Ipv4, Ipv6, ipv6};
 use shm::DropReason;
 
-use super::{Disposition, Note, Packet};
+use super::{Disposition, Interfaces, Note, Packet};
 
-/// Notes which of the packets that came in by `ingress` go to the kernel instead of being dropped. Those of its sub-interfaces, which
-/// have no tap, do not.
+/// Notes which of the packets that came in by the port of interface `port` go to the kernel instead of being dropped: by the tap of
+/// their own interface, if it has one.
 #[cold]
-pub(super) fn divert<P: Packet>(ingress: u16, packets: &mut [P], notes: &mut [Note]) {
+pub(super) fn divert<P: Packet>(interfaces: &Interfaces, port: u16, packets: &mut [P], notes: &mut [Note]) {
     for (packet, note) in packets.iter_mut().zip(notes) {
+        let ingress = note.ingress(port);
         if let Disposition::Drop(reason) = note.disposition
-            && note.sub.is_none()
+            && interfaces
+                .get(usize::from(ingress))
+                .is_some_and(|interface| interface.tap && interface.is_up())
             && is_for_kernel(reason, packet.first(), note)
         {
             note.disposition = Disposition::Kernel(ingress);

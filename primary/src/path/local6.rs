@@ -14,20 +14,28 @@ use super::{Disposition, InterfaceView, Note, vlan};
 /// Hop limit of packets that the gateway makes itself.
 pub(super) const HOP_LIMIT: u8 = 64;
 
-/// Answers a packet that came in by `interface`, leaves it to the control thread or to a tool, or drops it. From an
-/// address of the gateway itself (`own_source`) it takes neighbour discovery alone: somebody else may have the address.
+/// What the addresses of a packet are beside one that is for the gateway.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Ends {
+    /// It says that it comes from the gateway itself: neighbour discovery alone is taken, as somebody else may have the address.
+    pub(super) own_source: bool,
+    /// It is for all routers of a subnet, RFC 4291 section 2.6.1: no packet may come from that address.
+    pub(super) anycast: bool,
+}
+
+/// Answers a packet that came in by `interface`, leaves it to the control thread or to a tool, or drops it.
 pub(super) fn run(
     interface: &InterfaceView,
     ingress: u16,
     punts: &Punts,
     packet: &mut [u8],
     note: &mut Note,
-    own_source: bool,
+    ends: Ends,
 ) {
     let end = usize::from(note.length);
     if packet.len() < end {
         note.disposition = Disposition::Gather;
-    } else if let Some(end) = answer(interface, ingress, punts, packet, end, note, own_source) {
+    } else if let Some(end) = answer(interface, ingress, punts, packet, end, note, ends) {
         // No longer than what came.
         note.length = end as u16;
         note.echo_reply = true;
@@ -46,9 +54,9 @@ pub(super) fn answer(
     packet: &mut [u8],
     end: usize,
     note: &mut Note,
-    own_source: bool,
+    ends: Ends,
 ) -> Option<usize> {
-    note.disposition = match take(interface, punts, packet, end, note, own_source) {
+    note.disposition = match take(interface, punts, packet, end, note, ends) {
         Ok(Taken::Reply(end)) => {
             note.disposition = Disposition::Transmit(ingress);
             return Some(end);
@@ -77,7 +85,7 @@ fn take(
     packet: &mut [u8],
     end: usize,
     note: &mut Note,
-    own_source: bool,
+    ends: Ends,
 ) -> Result<Taken, DropReason> {
     let network = usize::from(note.network);
     let datagram = packet.get_mut(network..end).ok_or(DropReason::Ip6Truncated)?;
@@ -85,7 +93,7 @@ fn take(
     let Some(upper) = read_extensions(&header, note)? else {
         return Ok(Taken::Fragment);
     };
-    let own_source = own_source || interface.sources.link_local() == Some(header.source());
+    let own_source = ends.own_source || interface.sources.link_local() == Some(header.source());
     match upper.protocol {
         Protocol::ICMPV6 => {}
         _ if own_source => return Err(DropReason::Ip6MartianSource),
@@ -117,7 +125,7 @@ fn take(
     if multicast && message.message_type() != icmpv6::ECHO_REQUEST {
         return Err(DropReason::Ip6Multicast);
     }
-    let own = if multicast {
+    let own = if multicast || ends.anycast {
         interface.sources.towards6(source)
     } else {
         Some(destination)
@@ -176,11 +184,14 @@ fn read_extensions<'a>(packet: &Ipv6<'a>, note: &mut Note) -> Result<Option<Uppe
                 }
             }
         }
-        if header
-            .fragment()
-            .is_some_and(|fragment| fragment.more || fragment.offset != 0)
+        if let Some(fragment) = header.fragment()
+            && (fragment.more || fragment.offset != 0)
         {
-            return Ok(None);
+            return if fragment.offset != 0 || headers.is_complete() {
+                Ok(None)
+            } else {
+                Err(DropReason::Ip6FirstFragment)
+            };
         }
         if let Some(routing) = header.routing()
             && routing.segments_left != 0

@@ -57,6 +57,8 @@ pub(super) fn unforwardable(adjacency: Adjacency, next_hop: NextHop, packet: &[u
         Adjacency::Broadcast => Disposition::Drop(DropReason::Ip4DirectedBroadcast),
         Adjacency::Failed { .. } => Disposition::Drop(DropReason::NeighborFailed),
         // The caller has sent these elsewhere.
-        Adjacency::Local { .. } | Adjacency::Forward { .. } => Disposition::Drop(DropReason::LocalUnhandled),
+        Adjacency::Local { .. } | Adjacency::Anycast { .. } | Adjacency::Forward { .. } => {
+            Disposition::Drop(DropReason::LocalUnhandled)
+        }
     };
 }

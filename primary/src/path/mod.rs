@@ -54,12 +54,13 @@ use shm::{DropReason, Passed, PathStage};
 
 pub use self::deliver::Delivered;
 use self::errors::IcmpError;
+use self::local6::Ends;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note, Together};
 use self::punt::Punts;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
-pub use self::vlan::{Interfaces, SubInterface, write_tags};
+pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
@@ -79,7 +80,7 @@ pub struct InterfaceView {
     pub mtu: u16,
     /// Whether a kernel interface feeds it, which may hand over packets whose sums or cuts it left to hardware.
     pub kernel_device: bool,
-    /// Whether the kernel gets what is not handled here.
+    /// Whether the kernel gets what is not handled here of its own packets.
     pub tap: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
@@ -194,8 +195,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             self.choose_members(tracer, packets, notes, &mut alive, next_hops);
         }
         let egress = self.output(ingress, punts, tracer, packets, notes, next_hops, alive);
-        if egress.is_none() && interface.tap {
-            kernel::divert(ingress, packets, notes);
+        if egress.is_none() && self.interfaces.is_tapped(ingress) {
+            kernel::divert(&self.interfaces, ingress, packets, notes);
         }
         egress.map(|egress| Together { egress, six })
     }
@@ -279,12 +280,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 tracer.enter(PathStage::Rewrite);
                 self.forward(tracer, (interface, mac), u16::MAX, packet, note);
             }
-            Adjacency::Local { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note),
+            Adjacency::Local { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note, false),
+            Adjacency::Anycast { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note, true),
             adjacency => lookup::unforwardable(adjacency, next_hop, packet, note),
         }
     }
 
-    /// Takes a packet for the gateway itself that came in by `ingress`.
+    /// Takes a packet for the gateway itself that came in by `ingress`, or for all routers of a subnet (`anycast`).
     fn local<T: Tracer>(
         &self,
         ingress: u16,
@@ -292,6 +294,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         tracer: &mut T,
         packet: &mut [u8],
         note: &mut Note,
+        anycast: bool,
     ) {
         let Some(interface) = self.up(ingress) else {
             return note.drop(DropReason::InterfaceDown);
@@ -307,7 +310,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         match note.family {
             Family::Four if own_source => note.drop(DropReason::Ip4MartianSource),
             Family::Four => local4::run(interface, ingress, punts, packet, note),
-            Family::Six => local6::run(interface, ingress, punts, packet, note, own_source),
+            Family::Six => {
+                let ends = Ends { own_source, anycast };
+                local6::run(interface, ingress, punts, packet, note, ends);
+            }
         }
     }
 
@@ -403,7 +409,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         detail: u16,
     ) -> Option<IcmpError> {
         let interface = self.up(ingress)?;
-        let error = errors::error_for(interface, frame, reason, detail)?;
+        let anycast = |packet: &[u8]| self.is_for_routers(packet);
+        let error = errors::error_for(interface, frame, reason, detail, anycast)?;
         let about = frame.get(error.quote_at..).unwrap_or_default();
         let link_local = interface.sources.link_local();
         let is_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);

@@ -1,10 +1,11 @@
 //! The gateway's own addresses in packets: as what is written into their options, and as a source that nobody may have.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6};
 
+use super::ip6_input::{self, LINK_ROUTERS};
 use super::{InterfaceView, Stages, ip4_record};
 use crate::adjacency::{self, Adjacency};
 
@@ -42,6 +43,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 .ok(),
         };
         let adjacency = next_hop.map(|next_hop| self.adjacencies.load(next_hop));
-        matches!(adjacency, Some(Adjacency::Local { .. } | Adjacency::Broadcast))
+        matches!(
+            adjacency,
+            Some(Adjacency::Local { .. } | Adjacency::Broadcast | Adjacency::Anycast { .. })
+        )
+    }
+
+    /// Whether an IPv6 packet is for all routers of a link or of a subnet: RFC 4291 section 2.6.1.
+    #[cold]
+    pub(super) fn is_for_routers(&self, packet: &[u8]) -> bool {
+        let destination = Ipv6Addr::from_bits(ip6_input::destination(packet, 0));
+        let adjacency = || self.adjacencies.load(self.fib6.lookup(destination.into()));
+        destination == LINK_ROUTERS || matches!(adjacency(), Adjacency::Anycast { .. })
     }
 }

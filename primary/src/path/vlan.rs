@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use packet::EtherType;
-use packet::ethernet::{HEADER_LEN, VlanTag, VlanTags};
+use packet::ethernet::{EthernetHeader, HEADER_LEN, VlanTag, VlanTags};
 
 use super::{InterfaceView, Note};
 
@@ -34,6 +34,8 @@ pub struct Interfaces {
     views: Vec<InterfaceView>,
     /// Sorted.
     by_tags: Vec<(Key, u16)>,
+    /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
+    tapped: Vec<bool>,
 }
 
 /// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
@@ -54,7 +56,7 @@ impl Interfaces {
     pub fn new(views: Vec<InterfaceView>) -> Self {
         let mut interfaces = Self {
             views,
-            by_tags: Vec::new(),
+            ..Self::default()
         };
         interfaces.sort();
         interfaces
@@ -85,6 +87,20 @@ impl Interfaces {
         });
         self.by_tags = keys.collect();
         self.by_tags.sort_unstable();
+        self.tapped = self.views.iter().map(|view| view.tap).collect();
+        for view in &self.views {
+            if let (true, Some(sub)) = (view.tap, view.sub)
+                && let Some(port) = self.tapped.get_mut(usize::from(sub.port))
+            {
+                *port = true;
+            }
+        }
+    }
+
+    /// Whether the kernel gets packets that come by the port of interface `port`.
+    #[inline]
+    pub(super) fn is_tapped(&self, port: u16) -> bool {
+        self.tapped.get(usize::from(port)) == Some(&true)
     }
 
     /// An interface.
@@ -109,6 +125,28 @@ impl Interfaces {
         std::iter::successors(link(index), move |(_, sub)| link(sub.parent))
     }
 
+    /// The interfaces that frames with such tags pass which come or go by the port of interface `port`: it, and each
+    /// sub-interface with the number of tags that led there. The last is their own.
+    pub fn levels(&self, port: u16, tags: &VlanTags) -> [Option<(u16, usize)>; 3] {
+        let sub = |tags: VlanTags| {
+            let index = self.by_tags(port, &tags).filter(|index| *index != port)?;
+            Some((index, tags.count()))
+        };
+        let outer = tags.outer().and_then(|tag| sub(VlanTags::one(tag)));
+        let both = tags.inner().and_then(|_| sub(*tags));
+        // An inner tag may name no VLAN.
+        let both = both.filter(|(index, _)| outer.is_none_or(|(outer, _)| outer != *index));
+        [Some((port, 0)), outer, both]
+    }
+
+    /// Whether there is an interface of this index.
+    pub fn is_there(&self, index: u16) -> bool {
+        match self.get(usize::from(index)) {
+            None => false,
+            Some(view) => view.sub.is_none() || self.by_tags.iter().any(|(_, there)| *there == index),
+        }
+    }
+
     /// The interface that frames with such tags belong to which came in by the port of interface `port`; `None` when
     /// there is none.
     pub(super) fn by_tags(&self, port: u16, tags: &VlanTags) -> Option<u16> {
@@ -131,11 +169,23 @@ impl Interfaces {
 
 /// Takes the tags off a frame that is answered with its own bytes: they are written anew.
 pub(super) fn untag(packet: &mut [u8], note: &mut Note) {
-    let trim = usize::from(note.network).saturating_sub(HEADER_LEN);
-    if packet.len() >= HEADER_LEN + trim {
-        packet.copy_within(..HEADER_LEN - 2, trim);
-        note.trim = trim as u8;
+    note.trim = move_addresses(packet, usize::from(note.network)) as u8;
+}
+
+/// Takes the tags off a frame: it begins as many bytes later as the answer says.
+pub fn take_tags(frame: &mut [u8]) -> usize {
+    let header = EthernetHeader::parse(frame).map_or(HEADER_LEN, |(header, _)| header.len());
+    move_addresses(frame, header)
+}
+
+/// Moves the MAC addresses of a frame to before the EtherType of its payload, which begins at `network`.
+fn move_addresses(frame: &mut [u8], network: usize) -> usize {
+    let begin = network.saturating_sub(HEADER_LEN);
+    if frame.len() < HEADER_LEN + begin {
+        return 0;
     }
+    frame.copy_within(..HEADER_LEN - 2, begin);
+    begin
 }
 
 /// Writes tags behind the MAC addresses of a frame that begins with as many free bytes as they take.

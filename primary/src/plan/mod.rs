@@ -21,7 +21,7 @@ use shm::Capacity;
 use crate::adjacency;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
-use crate::worker::MOST_WAITING;
+use crate::worker::{FRAGMENTS, MOST_WAITING};
 use crate::{kernel, ports};
 
 use self::hugepages::Mount;
@@ -185,11 +185,13 @@ pub enum PlanError {
     },
 }
 
-/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, and for the rings of taps.
+/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, for the rings of taps, and for
+/// those between workers.
 pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize) -> u32 {
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
-    let worker = descriptors + MOST_WAITING as u32 + PER_WORKER + 2 * CACHE_SIZE;
+    let to_others = workers.saturating_sub(1) * FRAGMENTS;
+    let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)
         .saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
@@ -216,7 +218,8 @@ impl Plan {
             [limits.routes4, limits.routes6, limits.neighbors, limits.addresses].map(|limit| limit as usize);
         // Each address makes a local route, a connected one and two that are never forwarded to; each neighbour one.
         let fib_routes4 = routes4 + neighbors + 4 * addresses;
-        let fib_routes6 = routes6 + neighbors + 2 * addresses;
+        // In IPv6 one to the address of all routers of its subnet instead of those two.
+        let fib_routes6 = routes6 + neighbors + 3 * addresses;
         let interfaces = config.interfaces.len() + limits.sub_interfaces as usize;
         let capacity = Capacity {
             interfaces,
@@ -230,7 +233,7 @@ impl Plan {
             pools: 1,
         };
         // As many again, for those that wait until all workers have passed.
-        let adjacencies = 2 * (neighbors + 2 * addresses + 2 * interfaces) + 64;
+        let adjacencies = 2 * (neighbors + 2 * addresses + 3 * interfaces) + 64;
         let groups = 2 * limits.groups as usize;
         let pool = PoolPlan {
             count: limits.packet_buffers,

@@ -85,10 +85,7 @@ impl Plan {
             } else {
                 addresses.join(", ")
             };
-            let tap = interface
-                .tap
-                .as_ref()
-                .map_or_else(String::new, |tap| format!(", tap {tap}"));
+            let tap = of_tap(interface.tap.as_deref());
             line(
                 "interface",
                 format!(
@@ -101,13 +98,14 @@ impl Plan {
             line(
                 "sub-interface",
                 format!(
-                    "{}: {} id {} on {}, mtu {}, addresses: {}",
+                    "{}: {} id {} on {}, mtu {}, addresses: {}{}",
                     vlan.name,
                     vlan.protocol.name(),
                     vlan.id,
                     vlan.link,
                     vlan.mtu,
-                    vlan.addresses.len()
+                    vlan.addresses.len(),
+                    of_tap(vlan.tap.as_deref())
                 ),
             );
         }
@@ -157,4 +155,9 @@ impl Plan {
         );
         text
     }
+}
+
+/// The end of a line about an interface.
+fn of_tap(tap: Option<&str>) -> String {
+    tap.map_or_else(String::new, |tap| format!(", tap {tap}"))
 }

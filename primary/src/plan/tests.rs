@@ -124,8 +124,8 @@ fn tables_have_room_for_what_addresses_and_neighbours_make() {
     .unwrap();
     assert_eq!(plan.fib_routes4, 1000 + 100 + 40);
     assert_eq!(plan.capacity.routes4, plan.fib_routes4);
-    // An IPv6 address makes a local and a connected route, and its interface a link-local address.
-    assert_eq!(plan.fib_routes6, 500 + 100 + 20);
+    // An IPv6 address makes a local, an anycast and a connected route, and its interface a link-local address.
+    assert_eq!(plan.fib_routes6, 500 + 100 + 30);
     assert_eq!(plan.capacity.routes6, plan.fib_routes6);
     assert_eq!(plan.fib6_words, fib::words6(plan.fib_routes6));
     assert_eq!(plan.capacity.addresses, 10 + 5);

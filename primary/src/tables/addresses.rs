@@ -195,7 +195,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .find(|own| own.interface == interface && own.net.addr() == address)
     }
 
-    /// The same, to be changed.
+    /// Whether it is the address of all routers of a subnet of the interface.
+    pub(super) fn is_anycast(&self, interface: u16, address: IpAddr) -> bool {
+        self.addresses
+            .iter()
+            .any(|own| own.interface == interface && own.is_preferred() && own.anycast() == Some(address))
+    }
+
+    /// The interface's address, to be changed.
     pub(super) fn own_mut(&mut self, interface: u16, address: IpAddr) -> Option<&mut OwnAddress> {
         self.addresses
             .iter_mut()
@@ -247,9 +254,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Brings the routes that an address brings, or brought, in line with the addresses there are.
     fn refresh_own(&mut self, own: &OwnAddress) -> Result<(), ControlError> {
         for prefix in own.prefixes() {
-            // When one address brings a local route and another a broadcast route, it is local.
+            // When one address brings a local route and another a broadcast route, it is local; and one address of a subnet is
+            // enough for that of all its routers.
             let targets = self.addresses.iter().filter_map(|own| own.target(prefix));
-            let target = targets.min_by_key(|target| !matches!(target, Target::Local(_)));
+            let target = targets.min_by_key(|target| match target {
+                Target::Local(_) => 0,
+                Target::Anycast(_) => 1,
+                _ => 2,
+            });
             if self.candidates.own(prefix).map(|route| route.target) != target {
                 self.set_own(prefix, target)?;
                 self.refresh(prefix).map_err(fib_refusal)?;

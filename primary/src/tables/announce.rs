@@ -182,7 +182,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                         IpAddr::V4(_) => None,
                     });
             let all = self.addresses.iter().filter(|own| own.interface == index);
-            let all = all.filter_map(|own| match own.net.addr() {
+            let all = all.flat_map(|own| [Some(own.net.addr()), own.anycast()]);
+            let all = all.flatten().filter_map(|address| match address {
                 IpAddr::V6(address) => Some(address),
                 IpAddr::V4(_) => None,
             });

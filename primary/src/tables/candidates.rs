@@ -40,13 +40,18 @@ pub(super) enum Target {
     Unreachable,
     /// Nowhere, and the sender is told that it is not allowed.
     Prohibit,
+    /// Here; it is the address of all routers of a subnet of the interface.
+    Anycast(u16),
 }
 
 impl Target {
     /// The interface that it names itself.
     pub(super) fn interface(self) -> Option<u16> {
         match self {
-            Self::Local(interface) | Self::Broadcast(interface) | Self::Glean(interface) => Some(interface),
+            Self::Local(interface)
+            | Self::Broadcast(interface)
+            | Self::Glean(interface)
+            | Self::Anycast(interface) => Some(interface),
             Self::Via(_) | Self::Group(_) | Self::Blackhole | Self::Unreachable | Self::Prohibit => None,
         }
     }

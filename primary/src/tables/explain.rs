@@ -126,6 +126,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             Adjacency::Local { interface } => {
                 format!("an address of the gateway itself, on {}", name(interface))
             }
+            Adjacency::Anycast { interface } => format!(
+                "the anycast address of all routers of a subnet of {}, of which the gateway is one",
+                name(interface)
+            ),
             Adjacency::Broadcast => {
                 let interface = route
                     .and_then(|(_, route)| route.target.interface())

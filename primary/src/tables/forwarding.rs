@@ -137,6 +137,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     fn next_hop(&self, target: Target) -> Option<NextHop> {
         Some(match target {
             Target::Local(interface) => self.interfaces.get(usize::from(interface))?.local,
+            Target::Anycast(interface) => self.interfaces.get(usize::from(interface))?.anycast,
             Target::Glean(interface) => self.interfaces.get(usize::from(interface))?.glean,
             Target::Broadcast(_) => self.broadcast,
             Target::Blackhole => self.blackhole,

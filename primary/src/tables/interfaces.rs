@@ -27,6 +27,8 @@ pub(super) struct Interface {
     pub(super) local: NextHop,
     /// Where the routes of its subnets lead.
     pub(super) glean: NextHop,
+    /// Where the anycast addresses of its subnets lead.
+    pub(super) anycast: NextHop,
     /// What workers see of its addresses.
     pub(super) sources: Arc<SourceAddresses>,
     /// What workers look at: whether it is set up, and what it was made on is.
@@ -85,11 +87,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
                 .filter(|_| usize::from(interface) < MAX_INTERFACES)
         };
-        let (local, glean) = (
+        let (local, glean, anycast) = (
             fixed(Adjacency::Local { interface }),
             fixed(Adjacency::Glean { interface }),
+            fixed(Adjacency::Anycast { interface }),
         );
-        let (Some(local), Some(glean)) = (local, glean) else {
+        let (Some(local), Some(glean), Some(anycast)) = (local, glean, anycast) else {
             self.published.interfaces.remove(slot);
             return Err(full());
         };
@@ -106,6 +109,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             slot,
             local,
             glean,
+            anycast,
             sources: Arc::default(),
             up: Arc::new(AtomicBool::new(record.admin_up != 0)),
         };
@@ -229,7 +233,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         })
     }
 
-    fn change_record(&mut self, interface: u16, change: impl FnOnce(&mut records::Interface)) -> bool {
+    pub(super) fn change_record(
+        &mut self,
+        interface: u16,
+        change: impl FnOnce(&mut records::Interface),
+    ) -> bool {
         let Some(interface) = self.interfaces.get_mut(usize::from(interface)) else {
             return false;
         };

@@ -195,6 +195,8 @@ pub struct Tables<F, A> {
     neighbors: NeighborSet<IpAddr>,
     timers: Timers,
     jitter: Jitter,
+    /// Answers for anycast addresses among the timers.
+    delayed_answers: usize,
     actions: Vec<Action>,
     refusal_reported: Option<Duration>,
     blackhole: NextHop,
@@ -236,6 +238,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             neighbors: NeighborSet::new(),
             timers: Timers::new(),
             jitter: Jitter::new(),
+            delayed_answers: 0,
             actions: Vec::new(),
             refusal_reported: None,
             blackhole,
@@ -272,6 +275,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 Timer::Neighbor(id) => self.neighbor_due(id, now),
                 Timer::Announcement { interface, address } => self.announce(interface, address),
                 Timer::Detection { interface, address } => self.detected(interface, address, now),
+                Timer::AnycastAnswer {
+                    interface,
+                    target,
+                    asker,
+                    mac,
+                } => self.anycast_answer_due(interface, target, asker, mac),
             }
         }
     }

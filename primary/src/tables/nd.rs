@@ -10,17 +10,24 @@ use shm::records::AddressState;
 use super::forwarding::is_link_local;
 use super::interfaces::Interface;
 use super::neighbor_set::NeighborId;
+use super::timers::Timer;
 use super::{Action, Tables};
 use crate::adjacency;
 
+/// Of RFC 4861 section 10.
+const MAX_ANYCAST_DELAY_TIME: Duration = Duration::from_secs(1);
+/// Answers that are delayed at a time: more are asked for only in a flood.
+const MOST_DELAYED_ANSWERS: usize = 256;
+
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Takes a message that came in by `interface` and passed the checks of RFC 4861 section 7.1.
+    /// Takes a message that came in by `interface`, perhaps `to_group`, and passed the checks of RFC 4861 section 7.1.
     pub fn nd_received(
         &mut self,
         interface: u16,
         ethernet_source: MacAddress,
         source: Ipv6Addr,
         message: &NeighborMessage,
+        to_group: bool,
         now: Duration,
     ) {
         if self.is_own_mac(ethernet_source) {
@@ -29,7 +36,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         match message {
             NeighborMessage::Solicitation(solicitation) => {
-                self.solicited(interface, ethernet_source, source, solicitation, now);
+                self.solicited(interface, ethernet_source, source, solicitation, to_group, now);
             }
             NeighborMessage::Advertisement(advertisement) => {
                 self.advertised(interface, ethernet_source, advertisement, now);
@@ -44,26 +51,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         ethernet_source: MacAddress,
         source: Ipv6Addr,
         solicitation: &NeighborSolicitation,
+        to_group: bool,
         now: Duration,
     ) {
         let target = solicitation.target;
         let source_link_layer = solicitation.source_link_layer.filter(|mac| self.is_station(*mac));
-        let Some(state) = self.own(interface, target.into()).map(|own| own.state) else {
-            return;
-        };
-        match (state, source.is_unspecified()) {
-            (AddressState::Tentative, true) => {
+        let own = self.own(interface, target.into()).map(|own| own.state);
+        let anycast = own.is_none() && self.is_anycast(interface, target.into());
+        match (own, source.is_unspecified()) {
+            (None, _) if anycast => {}
+            (Some(AddressState::Tentative), true) => {
                 // RFC 4862 section 5.4.3: somebody else wants it as well.
                 return self.duplicated(interface, target, ethernet_source);
             }
-            (AddressState::Tentative | AddressState::Duplicate, _) => return,
-            (AddressState::Preferred, _) => {}
+            (None | Some(AddressState::Tentative | AddressState::Duplicate), _) => return,
+            (Some(AddressState::Preferred), _) => {}
         }
         if self.is_claimed(interface, source.into()) {
             return self.defend(interface, source.into(), ethernet_source, now);
         }
         if let Some(mac) = source_link_layer.filter(|_| !source.is_unspecified()) {
             self.seen(interface, source, mac, now);
+        }
+        if anycast {
+            return self.answer_anycast(interface, (target, source), ethernet_source, to_group, now);
         }
         let Some(own) = self.interfaces.get(usize::from(interface)) else {
             return;
@@ -88,6 +99,75 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             (ethernet_source, source, answer(true))
         };
         self.send_nd(interface, mac, target, destination, message);
+    }
+
+    /// Answers for the address of all routers of a subnet, section 7.2.7: other routers do so as well. What everybody was asked is
+    /// answered within a second.
+    fn answer_anycast(
+        &mut self,
+        interface: u16,
+        (target, asker): (Ipv6Addr, Ipv6Addr),
+        mac: MacAddress,
+        to_group: bool,
+        now: Duration,
+    ) {
+        if !to_group {
+            return self.send_anycast_answer(interface, target, asker, mac);
+        }
+        // Who is not answered asks again.
+        if self.delayed_answers < MOST_DELAYED_ANSWERS {
+            self.delayed_answers += 1;
+            let delay = self.jitter.around(MAX_ANYCAST_DELAY_TIME) - MAX_ANYCAST_DELAY_TIME / 2;
+            let answer = Timer::AnycastAnswer {
+                interface,
+                target,
+                asker,
+                mac,
+            };
+            self.timers.set(now + delay, answer);
+        }
+    }
+
+    /// Sends what was delayed.
+    pub(super) fn anycast_answer_due(
+        &mut self,
+        interface: u16,
+        target: Ipv6Addr,
+        asker: Ipv6Addr,
+        mac: MacAddress,
+    ) {
+        self.delayed_answers = self.delayed_answers.saturating_sub(1);
+        if self.is_anycast(interface, target.into()) {
+            self.send_anycast_answer(interface, target, asker, mac);
+        }
+    }
+
+    /// From an address that is the gateway's alone, and without the override flag.
+    fn send_anycast_answer(&mut self, interface: u16, target: Ipv6Addr, asker: Ipv6Addr, mac: MacAddress) {
+        let solicited = !asker.is_unspecified();
+        let (mac, destination) = if solicited {
+            (mac, asker)
+        } else {
+            (ipv6::multicast_mac(ipv6::ALL_NODES), ipv6::ALL_NODES)
+        };
+        let source = if solicited {
+            self.source_towards(interface, asker.into())
+        } else {
+            self.link_local(interface)
+                .filter(|own| own.is_preferred())
+                .map(|own| own.net.addr())
+        };
+        let own = self.interfaces.get(usize::from(interface)).map(|own| own.mac);
+        if let (Some(IpAddr::V6(source)), Some(own)) = (source, own) {
+            let message = NeighborMessage::Advertisement(NeighborAdvertisement {
+                target,
+                router: true,
+                solicited,
+                overrides: false,
+                target_link_layer: Some(own),
+            });
+            self.send_nd(interface, mac, source, destination, message);
+        }
     }
 
     /// Section 7.2.5.

@@ -4,7 +4,7 @@
 //!   10.0.0.1/24       10.0.0.1/32 local       10.0.0.0/24 connected       10.0.0.0/32, 10.0.0.255/32 broadcast
 //!   10.0.0.1/31       10.0.0.1/32 local       10.0.0.0/31 connected                                    RFC 3021
 //!   10.0.0.1/32       10.0.0.1/32 local
-//!   2001:db8::1/64    2001:db8::1/128 local   2001:db8::/64 connected
+//!   2001:db8::1/64    2001:db8::1/128 local   2001:db8::/64 connected     2001:db8::/128 anycast
 //!   fe80::1/64        none: each link has its own fe80::/64, and packets for it never leave theirs
 //! ```
 
@@ -51,8 +51,12 @@ impl OwnAddress {
     /// Whether a host of the subnet can have `address`: not that of its network, which in IPv6 is all routers' (RFC 4291 section
     /// 2.6.1), and not its broadcast address.
     pub(super) fn is_host(&self, address: IpAddr) -> bool {
-        let is_anycast = address.is_ipv6() && self.net.prefix_len() < 127 && address == self.net.network();
-        self.net.contains(&address) && !self.is_broadcast(address) && !is_anycast
+        self.net.contains(&address) && !self.is_broadcast(address) && self.anycast() != Some(address)
+    }
+
+    /// The address of all routers of its subnet, RFC 4291 section 2.6.1. Links of two routers have none, RFC 6164 section 5.
+    pub(super) fn anycast(&self) -> Option<IpAddr> {
+        (self.net.addr().is_ipv6() && self.net.prefix_len() < 127).then(|| self.net.network())
     }
 
     fn is_broadcast(&self, address: IpAddr) -> bool {
@@ -75,8 +79,16 @@ impl OwnAddress {
             }
         } else if prefix == self.net.trunc() {
             Some(Target::Glean(self.interface))
-        } else if prefix.prefix_len() == prefix.max_prefix_len() && self.is_broadcast(prefix.addr()) {
+        } else if prefix.prefix_len() < prefix.max_prefix_len() {
+            None
+        } else if self.is_broadcast(prefix.addr()) {
             Some(Target::Broadcast(self.interface))
+        } else if self.anycast() == Some(prefix.addr()) {
+            match self.state {
+                AddressState::Preferred => Some(Target::Anycast(self.interface)),
+                AddressState::Tentative => Some(Target::Blackhole),
+                AddressState::Duplicate => None,
+            }
         } else {
             None
         }
@@ -90,6 +102,7 @@ impl OwnAddress {
         let own = [IpNet::from(self.net.addr()), self.net.trunc()];
         let ends = [self.net.network(), self.net.broadcast()];
         let ends = ends.into_iter().filter(|end| self.is_broadcast(*end));
+        let ends = ends.chain(self.anycast());
         own.into_iter().chain(ends.map(IpNet::from)).collect()
     }
 }

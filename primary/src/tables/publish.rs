@@ -102,6 +102,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         match target {
             Target::Local(_) => RouteKind::Local,
             Target::Broadcast(_) => RouteKind::Broadcast,
+            Target::Anycast(_) => RouteKind::Anycast,
             Target::Glean(_) => RouteKind::Connected,
             Target::Group(id) if self.groups.get(id).is_some_and(|group| group.members.len() > 1) => {
                 RouteKind::Multipath

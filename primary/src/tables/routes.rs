@@ -308,6 +308,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let what = match target {
             Target::Local(_) => "the gateway's own address",
             Target::Broadcast(_) => "the network or broadcast address of a subnet",
+            Target::Anycast(_) => "the anycast address of all routers of a subnet",
             _ => "the connected subnet",
         };
         let on = target

@@ -37,6 +37,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .is_some_and(|group| group.members.iter().any(|member| self.in_service(member.id))),
             Target::Glean(interface) => self.interface_usable(interface),
             Target::Local(_)
+            | Target::Anycast(_)
             | Target::Broadcast(_)
             | Target::Blackhole
             | Target::Unreachable

@@ -89,6 +89,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             name: text(&name),
             device: text(""),
             netdev: text(""),
+            tap: text(""),
             mtu,
             admin_up: 1,
             link_up: u8::from(on.is_up()),
@@ -138,6 +139,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         self.adjacencies.retire(interface.local);
         self.adjacencies.retire(interface.glean);
+        self.adjacencies.retire(interface.anycast);
         self.deleted_interfaces.push(interface.slot());
         self.published.interfaces.hide(interface.slot());
         self.refresh_sources();
@@ -156,6 +158,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Whether deleted interfaces still have their indices.
     pub fn has_deleted_interfaces(&self) -> bool {
         !self.deleted_interfaces.is_empty()
+    }
+
+    /// Shows the name of the interface's tap.
+    pub fn set_tap(&mut self, interface: u16, name: &str) {
+        self.change_record(interface, |record| record.tap = text(name));
     }
 
     /// What makes an interface a sub-interface.

@@ -27,6 +27,17 @@ pub(super) enum Timer {
         /// The address.
         address: Ipv6Addr,
     },
+    /// A solicitation for the address of all routers of a subnet is answered.
+    AnycastAnswer {
+        /// By this interface.
+        interface: u16,
+        /// The address.
+        target: Ipv6Addr,
+        /// To this one; unspecified: to all nodes.
+        asker: Ipv6Addr,
+        /// And there.
+        mac: MacAddress,
+    },
 }
 
 /// Deadlines in order. One that is moved leaves nothing behind, so that a flood of ARP cannot make the set grow.

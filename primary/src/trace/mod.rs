@@ -20,9 +20,10 @@ use control::message::{
 };
 use dpdk::Eal;
 
-use shm::attachment::Clock;
+use shm::attachment::{Clock, Way};
 
-use crate::attachments::{PartControl, compile, now_ns};
+use crate::attachments::{PartControl, Sight, compile, means_all, now_ns};
+use crate::path::Interfaces;
 
 pub use self::part::{Finished, Part, Watched};
 
@@ -36,7 +37,6 @@ pub struct Traces<'a> {
     eal: &'a Eal,
     /// By index, those of ports first.
     interfaces: Vec<String>,
-    ports: usize,
     workers: Vec<PartControl<Part>>,
     /// Parts that workers have, those of earlier traces among them.
     parts: usize,
@@ -62,7 +62,6 @@ impl<'a> Traces<'a> {
     pub fn new(eal: &'a Eal, ports: Vec<String>) -> Self {
         Self {
             eal,
-            ports: ports.len(),
             interfaces: ports,
             workers: Vec::new(),
             parts: 0,
@@ -88,7 +87,7 @@ impl<'a> Traces<'a> {
     }
 
     /// Forgets what was traced and traces what comes from now on.
-    pub fn start(&mut self, request: TraceRequest) -> Result<(), ControlError> {
+    pub fn start(&mut self, request: TraceRequest, interfaces: &Interfaces) -> Result<(), ControlError> {
         let invalid = |message| Err(ControlError::new(ErrorCode::Invalid, message));
         if request.count == 0 || request.count > TRACES_MAX {
             return invalid(format!(
@@ -96,7 +95,7 @@ impl<'a> Traces<'a> {
                 request.count
             ));
         }
-        let chosen = self.choose(&request.interfaces)?;
+        let sight = self.choose(&request.interfaces, interfaces)?;
         let filter = compile(self.eal, &request.filter)?;
         self.collect();
         self.stop();
@@ -118,7 +117,7 @@ impl<'a> Traces<'a> {
                 id,
                 *number,
                 filter.clone(),
-                chosen.clone(),
+                sight.clone(),
                 left.clone(),
                 finish.clone(),
             ))
@@ -207,19 +206,31 @@ impl<'a> Traces<'a> {
         }
     }
 
-    /// By the interface of a port, whether it is meant.
-    fn choose(&self, names: &[String]) -> Result<Vec<bool>, ControlError> {
-        let ports = self.interfaces.get(..self.ports).unwrap_or_default();
-        if let Some(unknown) = names.iter().find(|name| !ports.contains(name)) {
+    /// Where packets come in that are meant.
+    fn choose(&self, names: &[String], interfaces: &Interfaces) -> Result<Sight, ControlError> {
+        let there = (0..).zip(&self.interfaces);
+        let there: Vec<(u16, &String)> = there.filter(|(index, _)| interfaces.is_there(*index)).collect();
+        let all = means_all(names);
+        let unknown = names
+            .iter()
+            .find(|name| !there.iter().any(|(_, known)| known == name));
+        if let (false, Some(unknown)) = (all, unknown) {
+            let known: Vec<_> = there.iter().map(|(_, name)| name.as_str()).collect();
             return Err(ControlError::new(
                 ErrorCode::UnknownInterface,
                 format!(
-                    "no port has the interface '{unknown}': there are {}",
-                    ports.join(", ")
+                    "there is no interface '{unknown}': there are {}",
+                    known.join(", ")
                 ),
             ));
         }
-        let is_meant = |name| names.is_empty() || names.contains(name);
-        Ok(ports.iter().map(is_meant).collect())
+        let meant = there.iter().filter(|(_, name)| all || names.contains(name));
+        let meant: Vec<_> = meant.map(|(index, _)| *index).collect();
+        Ok(Sight::new(
+            &Arc::new(interfaces.clone()),
+            &meant,
+            Way::Rx as u8,
+            all,
+        ))
     }
 }

@@ -8,9 +8,10 @@ use std::sync::mpsc::SyncSender;
 use control::message::{TRACED_BYTES, TRACED_SENT_BYTES};
 use dpdk::filter::Filter;
 use dpdk::{Mbuf, MbufBatch};
+use shm::attachment::Way;
 
 use crate::adjacency::Adjacency;
-use crate::attachments;
+use crate::attachments::{self, Sight};
 use crate::path::{BURST, Note, Recorder};
 
 /// One worker's part of one trace.
@@ -18,8 +19,7 @@ pub struct Part {
     id: u32,
     worker: u16,
     filter: Option<Arc<Filter>>,
-    /// By interface.
-    interfaces: Vec<bool>,
+    sight: Sight,
     /// How many packets all workers together may still take.
     left: Arc<AtomicU32>,
     finished: SyncSender<Finished>,
@@ -34,12 +34,12 @@ impl attachments::Part for Part {
 }
 
 impl Part {
-    /// For packets that match and come in by one of `interfaces`, until none are `left`.
+    /// For packets that match and come in where they are in `sight`, until none are `left`.
     pub fn new(
         id: u32,
         worker: u16,
         filter: Option<Arc<Filter>>,
-        interfaces: Vec<bool>,
+        sight: Sight,
         left: Arc<AtomicU32>,
         finished: SyncSender<Finished>,
     ) -> Self {
@@ -47,7 +47,7 @@ impl Part {
             id,
             worker,
             filter,
-            interfaces,
+            sight,
             left,
             finished,
         }
@@ -58,19 +58,18 @@ impl Part {
         self.left.load(Ordering::Relaxed) == 0
     }
 
-    /// The packets of a burst that are to be traced, a bit each. They count as taken.
-    pub fn choose(&self, ingress: u16, packets: &MbufBatch<BURST>) -> u32 {
-        if self.is_over()
-            || !self
-                .interfaces
-                .get(usize::from(ingress))
-                .is_some_and(|meant| *meant)
-        {
+    /// The packets of a burst by a port that are to be traced, a bit each. They count as taken.
+    pub fn choose(&self, port: u16, packets: &mut MbufBatch<BURST>) -> u32 {
+        if self.is_over() || !self.sight.covers(port, Way::Rx) {
             return 0;
         }
         let mut chosen = 0;
-        for (number, mbuf) in packets.iter().enumerate() {
-            if self.filter.as_ref().is_none_or(|filter| filter.matches(mbuf)) && self.take() {
+        for (number, mbuf) in packets.iter_mut().enumerate() {
+            let mut matches = false;
+            self.sight.each(port, Way::Rx, mbuf, |_, mbuf| {
+                matches |= self.filter.as_ref().is_none_or(|filter| filter.matches(mbuf));
+            });
+            if matches && self.take() {
                 chosen |= 1 << number;
             }
         }

@@ -27,7 +27,7 @@ pub(super) fn trace(finished: &Finished, number: u32, interfaces: &[String], clo
     Trace {
         number,
         worker: finished.worker,
-        interface: name(watched.ingress),
+        interface: name(finished.note.sub_interface().unwrap_or(watched.ingress)),
         time_ns: clock.time_ns(watched.begun),
         length: watched.length,
         received: watched.received().to_vec(),
@@ -95,6 +95,7 @@ fn lookup(number: u32, adjacency: Adjacency, next_hop: IpAddr, name: impl Fn(u16
         Adjacency::Unreachable => ("unreachable", None, None),
         Adjacency::Prohibit => ("prohibit", None, None),
         Adjacency::Broadcast => ("broadcast", None, None),
+        Adjacency::Anycast { interface } => ("anycast", Some(interface), None),
         Adjacency::Glean { interface } => ("glean", Some(interface), None),
         Adjacency::Incomplete { interface } => ("incomplete", Some(interface), None),
         Adjacency::Failed { interface } => ("failed", Some(interface), None),

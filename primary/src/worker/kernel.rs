@@ -8,6 +8,7 @@ use super::Engine;
 use super::dispatch::Refused;
 use super::doorbell::Doorbell;
 use crate::adjacency;
+use crate::path::take_tags;
 
 /// A worker's way to the kernel.
 pub struct ToKernel {
@@ -18,14 +19,21 @@ pub struct ToKernel {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Gives a packet to the kernel by the tap of `interface`, as many as the policer lets through.
+    /// Gives a packet to the kernel by the tap of `interface`, as many as the policer lets through; without its tags if that is a
+    /// sub-interface.
     #[cold]
-    pub(super) fn hand_to_kernel(&mut self, interface: u16, mbuf: Mbuf, now: u64) -> Result<(), Refused> {
+    pub(super) fn hand_to_kernel(&mut self, interface: u16, mut mbuf: Mbuf, now: u64) -> Result<(), Refused> {
         let Some(Some(ring)) = self.to_kernel.rings.get_mut(usize::from(interface)) else {
             return Err((mbuf, DropReason::KernelRefused));
         };
         if !self.policers.kernel.admit(interface, now) {
             return Err((mbuf, DropReason::KernelPoliced));
+        }
+        if self.stages.interfaces.sub_interface(interface).is_some() {
+            let tags = take_tags(mbuf.data_mut());
+            if mbuf.trim_front(tags).is_err() {
+                return Err((mbuf, DropReason::EthernetTruncated));
+            }
         }
         let mut one = MbufBatch::<1>::new();
         one.push(mbuf)

@@ -5,10 +5,8 @@
 //!   Reassemble ─► kept until the last has come ────┴─► Stages::deliver ─► reply, tool, or drop
 //! ```
 //!
-//! A worker puts together what it received itself. Devices that spread packets over queues do it for fragments by their
-//! addresses, so that all of a packet come to one worker: RSS does (its hash types for fragments have no ports in them), and
-//! so does the kernel for a group of packet sockets; so do workers that spread what one queue receives. Fragments that come by several ports of the gateway, to different
-//! workers, are not put together.
+//! One worker has all fragments of a packet, whichever received them: [`super::join`]. A packet belongs to the interface by which its
+//! first fragment came, that with offset 0: there it is answered.
 
 use dpdk::Mbuf;
 use packet::ethernet;
@@ -51,6 +49,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             End::dropped(engine.refuse(ingress, mbuf, reason, detail, now), reason)
         };
         if note.disposition == Disposition::Reassemble {
+            if let Some(worker) = self.joined_by(ingress, mbuf.data(), link_len, family) {
+                return self.hand_fragment(worker, ingress, mbuf);
+            }
             return Ok(
                 match self.take_fragment(ingress, mbuf.data(), link_len, family, punts, now) {
                     Ok(end) => end,
@@ -63,6 +64,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let length = mbuf.copy_to(&mut buffer);
         let frame = buffer.get_mut(..length).unwrap_or_default();
         let delivered = self.stages.deliver(ingress, punts, frame, link_len, family);
+        let elsewhere = match delivered.disposition {
+            Disposition::Reassemble => self.joined_by(ingress, frame, link_len, family),
+            _ => None,
+        };
+        if let Some(worker) = elsewhere {
+            self.buffer = buffer;
+            return self.hand_fragment(worker, ingress, mbuf);
+        }
         let kept = match delivered.disposition {
             Disposition::Transmit(_) => {
                 mbuf.overwrite(frame);
@@ -94,7 +103,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Keeps a fragment, or delivers the packet that it completes.
-    fn take_fragment(
+    pub(super) fn take_fragment(
         &mut self,
         ingress: u16,
         frame: &[u8],
@@ -132,16 +141,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.counters.sub(interface, InterfaceCounter::Waiting, waited);
                 self.counters.add(interface, InterfaceCounter::Delivered, waited);
                 self.counters.add(ingress, InterfaceCounter::Delivered, 1);
-                self.counters.add(ingress, InterfaceCounter::Originated, 1);
-                self.counters.add(ingress, InterfaceCounter::Reassembled, 1);
-                Ok(self.deliver_whole(ingress, whole, punts, now))
+                let at = whole.interface;
+                self.counters.add(at, InterfaceCounter::Originated, 1);
+                self.counters.add(at, InterfaceCounter::Reassembled, 1);
+                Ok(self.deliver_whole(at, whole, punts, now))
             }
         };
         self.reassembly = table;
         kept
     }
 
-    /// Delivers a packet that was put together from fragments. It counts as the last of them.
+    /// Delivers a packet that was put together from fragments, the first of which came in by `ingress`.
     fn deliver_whole(&mut self, ingress: u16, whole: Whole<'_>, punts: &Punts, now: u64) -> End {
         let (frame, link_len) = (whole.frame, whole.link_len);
         let family = if whole.six { Family::Six } else { Family::Four };
@@ -187,8 +197,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             count += 1;
             let reason = DropReason::ReassemblyTimeout;
             self.count_lost(expired.lost, reason);
-            if let Some(first) = expired.first {
-                self.tell(expired.lost.interface, first, reason, 0, now);
+            if let Some((ingress, first)) = expired.first {
+                self.tell(ingress, first, reason, 0, now);
             }
         }
         self.reassembly = table;

@@ -15,6 +15,7 @@ pub mod doorbell;
 mod errors;
 mod fragment;
 mod idle;
+mod join;
 mod kernel;
 mod links;
 mod local;
@@ -41,6 +42,7 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
 use self::doorbell::Doorbell;
 use self::idle::Idle;
+pub use self::join::{FRAGMENTS, Siblings, siblings};
 pub use self::kernel::ToKernel;
 pub use self::links::{LinkControl, LinkNews, news};
 pub use self::policer::Bucket;
@@ -134,6 +136,8 @@ pub struct Worker<F, A> {
     pub takes_chains: Vec<bool>,
     /// Fragments for the gateway itself.
     pub reassembly: Reassembler,
+    /// The workers that have others of them.
+    pub siblings: Siblings,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -157,6 +161,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             pool: self.pool,
             takes_chains: self.takes_chains,
             reassembly: self.reassembly,
+            siblings: self.siblings,
             buffer: vec![0; local::LONGEST_FRAME],
             identification: dpdk::tsc() as u32,
         };
@@ -207,6 +212,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 moved += engine.pass_on(source, &mut batch);
             }
             moved += engine.serve_waiting(begin);
+            moved += engine.serve_fragments(begin);
             if engine.reassembly.is_due(begin) {
                 moved += engine.expire_fragments(begin);
             }
@@ -249,6 +255,7 @@ struct Engine<F, A> {
     pool: Pool,
     takes_chains: Vec<bool>,
     reassembly: Reassembler,
+    siblings: Siblings,
     /// For packets of several segments, where all of one is looked at.
     buffer: Vec<u8>,
     /// Of the last IPv6 packet that was sent in fragments.
@@ -347,6 +354,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         self.stop_tools();
+        self.stop_handed_fragments();
         self.stop_fragments();
         self.stop_waiting();
         for (exit, mbuf) in self.transmit.take_all() {

@@ -126,7 +126,7 @@ impl Interface {
                 taps.observe(
                     interface,
                     Way::Tx,
-                    self.batch.get(self.offered..).unwrap_or_default(),
+                    self.batch.get_mut(self.offered..).unwrap_or_default(),
                 );
                 // The device may free what it took, so lengths are added up before.
                 let bytes = length(&self.batch);

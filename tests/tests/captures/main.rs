@@ -9,6 +9,7 @@ mod endings;
 mod hostile;
 mod refusals;
 mod sight;
+mod sub_interfaces;
 
 use std::{
     path::{Path, PathBuf},

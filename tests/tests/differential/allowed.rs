@@ -86,7 +86,7 @@ fn quoted(column: &str) -> impl Iterator<Item = &str> {
 }
 
 /// Whether `text` is what `pattern` says, in which `*` stands for any characters.
-pub(crate) fn matches(pattern: &str, text: &str) -> bool {
+fn matches(pattern: &str, text: &str) -> bool {
     match pattern.split_once('*') {
         None => pattern == text,
         Some((start, rest)) => text.strip_prefix(start).is_some_and(|text| {

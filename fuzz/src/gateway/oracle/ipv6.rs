@@ -100,10 +100,14 @@ fn addresses(packet: &Packet<'_>, source: Ipv6Addr, destination: Ipv6Addr, fault
     let nobody = destination == Ipv6Addr::UNSPECIFIED || own(destination);
     faults.add_if(nobody, DropReason::Ip6MartianDestination);
     faults.add_if(packet.group, DropReason::Ip6LinkMulticast);
-    let others = is_link_local(destination) && destination != packet.ingress.addresses.2;
+    let own = [packet.ingress.addresses.2, LINK_ROUTERS];
+    let others = is_link_local(destination) && !own.contains(&destination);
     faults.add_if(others, DropReason::Ip6LinkLocal);
     is_link_local(destination)
 }
+
+/// All routers of the link: RFC 4291 section 2.6.1.
+pub(in super::super) const LINK_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
 
 fn is_link_local(address: Ipv6Addr) -> bool {
     address.segments()[0] & 0xffc0 == 0xfe80
@@ -196,6 +200,21 @@ impl Chain {
         self.fragment.is_some_and(|(offset, _)| offset != 0)
     }
 
+    /// Whether the packet, a first fragment, ends before the header of its upper layer does.
+    fn is_short(&self, bytes: &[u8]) -> bool {
+        let least = match self.protocol {
+            6 => 20,
+            17 | 58 => 8,
+            59 => 0,
+            _ => 1,
+        };
+        match self.ending {
+            Ending::Upper => !self.is_later_fragment() && bytes.len() - self.offset < least,
+            Ending::Broken => self.count < 16,
+            Ending::Misplaced => false,
+        }
+    }
+
     fn has_segments_left(&self, bytes: &[u8]) -> bool {
         let mut headers = self.headers().iter();
         headers.any(|(protocol, offset, _)| *protocol == 43 && bytes[offset + 3] != 0)
@@ -251,8 +270,12 @@ fn refused(bytes: &[u8], chain: &Chain) -> Option<Expected> {
             return faults.found();
         }
         if *protocol == 44 && u16_at(bytes, offset + 2) & 0xfff9 != 0 {
-            // Headers are processed in order: what follows is seen once the packet is whole.
-            return Some(Expected::Reassemble);
+            // Headers are processed in order: what follows is seen once the packet is whole, but must be there, section 4.5.
+            faults.add_if(
+                u16_at(bytes, offset + 2) >> 3 == 0 && chain.is_short(bytes),
+                DropReason::Ip6FirstFragment,
+            );
+            return faults.found().or(Some(Expected::Reassemble));
         }
     }
     faults.add_if(chain.ending != Ending::Upper, DropReason::Ip6ExtensionHeader);

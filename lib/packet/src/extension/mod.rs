@@ -20,7 +20,7 @@ pub use contents::{Fragment, Routing};
 pub use options::{HeaderOption, OptionError, Options, UnrecognizedAction, option_type};
 
 use crate::ipv6::HEADER_LEN;
-use crate::{Ipv6, Protocol};
+use crate::{Ipv6, Protocol, icmpv6, tcp, udp};
 
 /// Most extension headers of one packet that are walked: more than the recommended order of RFC 8200 §4.1 has, twice
 /// over.
@@ -170,6 +170,24 @@ impl<'a> ExtensionHeaders<'a> {
             header?;
         }
         Ok(self.ahead)
+    }
+
+    /// Whether a first fragment has the headers that are left, up to and with that of the upper layer, as RFC 8200 §4.5 asks. Of
+    /// an upper layer that is not known, a byte is enough.
+    pub fn is_complete(self) -> bool {
+        let least = |protocol| match protocol {
+            Protocol::TCP => tcp::HEADER_LEN,
+            Protocol::UDP => udp::HEADER_LEN,
+            Protocol::ICMPV6 => icmpv6::HEADER_LEN,
+            Protocol::NO_NEXT_HEADER => 0,
+            _ => 1,
+        };
+        match self.upper_layer() {
+            Ok(upper) => upper.is_later_fragment() || upper.payload.len() >= least(upper.protocol),
+            Err(ExtensionError::Truncated { .. }) => false,
+            // All there, and wrong in another way.
+            Err(ExtensionError::HopByHopNotFirst { .. } | ExtensionError::TooMany) => true,
+        }
     }
 
     /// The header ahead, which is an extension header.

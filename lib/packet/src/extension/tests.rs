@@ -253,3 +253,39 @@ fn two_high_bits_of_the_type_say_what_to_do_where_it_is_unknown() {
         assert_eq!(option.is_padding(), option_type < 2);
     }
 }
+
+#[test]
+fn a_first_fragment_is_complete_with_its_upper_layer_header() {
+    let is_complete = |packet: &[u8]| {
+        let packet = Ipv6::parse(packet).unwrap();
+        let mut headers = walk(&packet);
+        headers.find(|header| header.is_ok_and(|header| header.protocol == Protocol::FRAGMENT));
+        headers.is_complete()
+    };
+    let first = || ip().fragment(0, true, 7);
+    for (protocol, least) in [
+        (Protocol::TCP, 20),
+        (Protocol::UDP, 8),
+        (Protocol::ICMPV6, 8),
+        (Protocol::ESP, 1),
+        (Protocol::NO_NEXT_HEADER, 0),
+    ] {
+        assert!(
+            is_complete(&first().payload(protocol, &vec![0; least])),
+            "{protocol}"
+        );
+        if let Some(less) = least.checked_sub(1) {
+            assert!(
+                !is_complete(&first().payload(protocol, &vec![0; less])),
+                "{protocol}"
+            );
+        }
+    }
+    let options = [Protocol::UDP.0, 2, 1, 4, 0, 0, 0, 0];
+    assert!(!is_complete(
+        &first().payload(Protocol::DESTINATION_OPTIONS, &options)
+    ));
+    // A second fragment header, of a part in the middle.
+    let nested = first().fragment(64, true, 8).payload(Protocol::TCP, &[]);
+    assert!(is_complete(&nested));
+}

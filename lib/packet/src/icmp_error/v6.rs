@@ -144,22 +144,28 @@ pub fn may_answer_v6(packet: &Ipv6<'_>, problem: Icmpv6Problem) -> bool {
         && !source.is_loopback()
         && !source.is_multicast()
         && (!packet.destination().is_multicast() || problem.concerns_multicast(packet))
-        && !may_be_error(packet)
+        && !may_be_error(packet, problem)
 }
 
-/// Whether `packet` carries an ICMPv6 error or a redirect, or does not say whether it does.
+/// Whether `packet` carries an ICMPv6 error or a redirect, or does not say whether it does, unless that is the problem.
 #[inline]
-fn may_be_error(packet: &Ipv6<'_>) -> bool {
+fn may_be_error(packet: &Ipv6<'_>, problem: Icmpv6Problem) -> bool {
+    let unknown = !matches!(
+        problem,
+        Icmpv6Problem::ParameterProblem {
+            code: icmpv6::INCOMPLETE_HEADER_CHAIN,
+            ..
+        }
+    );
     // Misplaced hop-by-hop options are a reason for an answer, so they hide nothing.
     let Ok(upper) = upper_layer_of_misordered(packet) else {
-        return true;
+        return unknown;
     };
     upper.protocol == Protocol::ICMPV6
         && !upper.is_later_fragment()
-        && upper
-            .payload
-            .first()
-            .is_none_or(|&message_type| icmpv6::is_error(message_type) || message_type == icmpv6::REDIRECT)
+        && upper.payload.first().map_or(unknown, |&message_type| {
+            icmpv6::is_error(message_type) || message_type == icmpv6::REDIRECT
+        })
 }
 
 #[cfg(test)]

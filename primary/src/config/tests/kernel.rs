@@ -68,3 +68,29 @@ fn a_tap_has_the_name_of_its_interface_or_another_that_the_kernel_can_have() {
         assert!(message.contains(part), "{message}");
     }
 }
+
+#[test]
+fn a_sub_interface_may_have_a_tap_and_belongs_to_a_port() {
+    let with = |keys: &str| {
+        parse(&format!(
+            "[instance]\nname = \"blue\"\n[[interface]]\nname = \"lan\"\ndevice = \"net_null0\"\n\
+             [[interface]]\nname = \"wan\"\ndevice = \"net_null1\"\n\
+             [[interface]]\nname = \"wan.2\"\nlink = \"wan\"\nid = 2\n\
+             [[interface]]\nname = \"inner\"\nlink = \"wan.2\"\nid = 3\n{keys}\n"
+        ))
+    };
+    for (keys, tap) in [
+        ("", None),
+        ("tap = true", Some("inner")),
+        ("tap = true\ntap_name = \"k\"", Some("k")),
+    ] {
+        let config = with(keys).unwrap();
+        assert_eq!(config.sub_interfaces[1].tap.as_deref(), tap, "{keys}");
+        for sub_interface in &config.sub_interfaces {
+            assert_eq!(config.port_of(sub_interface), Some(1));
+        }
+    }
+    let taken = "tap = true\n[[interface]]\nname = \"other\"\nlink = \"lan\"\nid = 2\ntap = true\ntap_name = \"inner\"";
+    let message = with(taken).unwrap_err().to_string();
+    assert!(message.contains("that of 'inner' has the name"), "{message}");
+}

@@ -220,3 +220,43 @@ fn an_interface_without_addresses_tells_nobody() {
     assert!(bench.path.error_for(1, &frame, DropReason::NoRoute, 0).is_none());
     assert!(bench.path.error_for(2, &frame, DropReason::NoRoute, 0).is_none());
 }
+
+#[test]
+fn a_first_fragment_without_its_upper_layer_header_is_told_of() {
+    let bench = Bench::new();
+    let first = |destination: &str| six(destination).fragment(0, true, 7);
+    let own = OWN6.to_string();
+    // Destination options of 24 bytes, of which 8 are there.
+    let options = [Protocol::UDP.0, 2, 1, 4, 0, 0, 0, 0];
+    for frame in [
+        first(&own).payload(Protocol::TCP, &[1; 8]),
+        first(&own).payload(Protocol::TCP, &[1; 16]),
+        first(&own).payload(Protocol::DESTINATION_OPTIONS, &options),
+        first(&own)
+            .destination_options(&[1, 4, 0, 0, 0, 0])
+            .payload(Protocol::UDP, &[]),
+        first(&own)
+            .destination_options(&[1, 4, 0, 0, 0, 0])
+            .payload(Protocol::ICMPV6, &[]),
+    ] {
+        let dropped = bench.dropped(frame.clone());
+        assert_eq!(dropped, DropReason::Ip6FirstFragment, "{frame:02x?}");
+        assert_eq!(bench.error6(frame), Some((4, 3, 0)));
+    }
+    for frame in [
+        first(&own).payload(Protocol::TCP, &[1; 24]),
+        first(&own).payload(Protocol::UDP, &[1; 8]),
+        first(&own).payload(Protocol::ICMPV6, &[128, 0, 0, 0, 0, 0, 0, 0]),
+        first(&own).payload(Protocol::ESP, &[1; 8]),
+        six(&own).fragment(8, true, 7).payload(Protocol::TCP, &[1; 8]),
+    ] {
+        assert_eq!(
+            bench.one(frame.clone()).0,
+            Disposition::Reassemble,
+            "{frame:02x?}"
+        );
+    }
+    // On its way through, it is no business of a router.
+    let through = first(&HOST_B6.to_string()).payload(Protocol::TCP, &[1; 8]);
+    assert_eq!(bench.one(through).0, Disposition::Transmit(1));
+}

@@ -1,6 +1,7 @@
 //! Packets in; dispositions and bytes out. A gateway with two interfaces and a route of each kind, in both families.
 
 mod answers;
+mod anycast;
 mod errors;
 mod ip4;
 mod ip6;
@@ -74,7 +75,7 @@ impl Bench {
             mac: NEIGHBOR,
         };
         let (none4, none6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-        let routes: [(&str, Adjacency, IpAddr); 19] = [
+        let routes: [(&str, Adjacency, IpAddr); 20] = [
             // No packet may come here: what was dropped before the lookup must not either.
             ("0.0.0.0/8", forward, none4),
             ("192.168.2.2/32", forward, HOST_B.into()),
@@ -100,6 +101,7 @@ impl Bench {
                 OWN6.into(),
             ),
             ("2001:db8:1::/64", Adjacency::Glean { interface: 0 }, none6),
+            ("2001:db8:1::/128", Adjacency::Anycast { interface: 0 }, none6),
             (
                 "2001:db8:a1::/48",
                 Adjacency::Incomplete { interface: 1 },

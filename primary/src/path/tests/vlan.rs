@@ -252,3 +252,42 @@ fn tags_are_written_between_addresses_and_ethertype() {
         assert_eq!(payload, &frame[14..]);
     }
 }
+
+#[test]
+fn the_kernel_gets_what_comes_by_the_sub_interface_that_has_a_tap() {
+    let mut bench = bench();
+    let view = InterfaceView {
+        tap: true,
+        ..bench.path.interfaces.get(usize::from(ONE)).unwrap().clone()
+    };
+    bench.path.interfaces.set(ONE, view);
+    let refused = Disposition::Drop(DropReason::Ip4Multicast);
+    for (tags, disposition) in [
+        (&[][..], refused),
+        (&[Q100], Disposition::Kernel(ONE)),
+        (&[AD200, Q7], refused),
+    ] {
+        let frame = PacketBuilder::ethernet(GATEWAY[0], SENDER);
+        let frame = tags.iter().fold(frame, |frame, tag| frame.tag(*tag));
+        let all_ospf = [224, 0, 0, 5].into();
+        let hello = frame
+            .ipv4(HOST_A, all_ospf)
+            .payload(packet::Protocol::OSPF, b"hello");
+        assert_eq!(bench.one(hello).0, disposition, "{tags:?}");
+    }
+}
+
+#[test]
+fn tags_that_are_taken_off_leave_the_frame_that_had_none() {
+    let plain = |tags: &[VlanTag]| {
+        let frame = PacketBuilder::ethernet(GATEWAY[0], SENDER);
+        let frame = tags.iter().fold(frame, |frame, tag| frame.tag(*tag));
+        frame.ipv4(HOST_A, HOST_B).udp(1, 2, b"payload")
+    };
+    for tags in [&[][..], &[Q100], &[AD200, Q7]] {
+        let mut frame = plain(tags);
+        let begin = take_tags(&mut frame);
+        assert_eq!(begin, tags.len() * TAG_LEN);
+        assert_eq!(frame[begin..], plain(&[]), "{tags:?}");
+    }
+}

@@ -201,8 +201,8 @@ fn a_flood_of_questions_is_answered_and_takes_no_more_than_the_limit() {
     let usage = gateway.tables.usage();
     assert_eq!(usage.neighbors, ROOMY.neighbors);
     assert_eq!(usage.adjacencies, FIXED + ROOMY.neighbors);
-    // Two connected, two local ones, the given one, and a neighbour's each.
-    assert_eq!(usage.fib_routes6, 5 + ROOMY.neighbors);
+    // Two connected, two local, two anycast ones, the given one, and a neighbour's each.
+    assert_eq!(usage.fib_routes6, 7 + ROOMY.neighbors);
     // The one that answered and the next hop stay, of the others the last ones.
     assert_eq!(gateway.shown(HOST), Some((NeighborState::Reachable, host_mac(7))));
     assert!(gateway.shown("2001:db8::5").is_some());

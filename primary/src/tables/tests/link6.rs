@@ -45,7 +45,17 @@ impl Gateway {
         message: NeighborMessage,
     ) {
         self.tables
-            .nd_received(interface, mac, six(source), &message, self.now);
+            .nd_received(interface, mac, six(source), &message, false, self.now);
+    }
+
+    /// The host asks everybody for `target`.
+    pub(super) fn hear_question_to_all(&mut self, interface: u16, source: &str, last: u8, target: &str) {
+        let question = NeighborMessage::Solicitation(NeighborSolicitation {
+            target: six(target),
+            source_link_layer: Some(host_mac(last)).filter(|_| source != "::"),
+        });
+        self.tables
+            .nd_received(interface, host_mac(last), six(source), &question, true, self.now);
     }
 
     /// The host asks for `target`, and says that it is at its MAC address.

@@ -1,6 +1,7 @@
 //! A gateway with two interfaces, driven by requests, ARP, neighbour discovery and virtual time.
 
 mod addresses;
+mod anycast;
 mod arp;
 mod limits;
 mod link6;
@@ -40,8 +41,8 @@ use crate::flow;
 const LAN: u16 = 0;
 const WAN: u16 = 1;
 const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
-/// The adjacencies that are always there: blackhole and its like, broadcast, and two per interface.
-const FIXED: usize = 4 + 2 * MACS.len();
+/// The adjacencies that are always there: blackhole and its like, broadcast, and three per interface.
+const FIXED: usize = 4 + 3 * MACS.len();
 
 type Storage = Vec<AtomicU32>;
 type AdjacencyStorage = Vec<AtomicU64>;

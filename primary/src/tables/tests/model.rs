@@ -89,12 +89,23 @@ impl Model {
     fn own(&self, prefix: IpNet, states: &States) -> Option<Way> {
         let is_whole = prefix.prefix_len() == prefix.max_prefix_len();
         let find = |holds: &dyn Fn(&IpNet) -> bool| self.routed().find(|(_, net)| holds(net)).copied();
-        if let Some((interface, net)) = find(&|net| is_whole && net.addr() == prefix.addr()) {
-            match states[&(interface, net.addr())] {
-                AddressState::Preferred => Some(Way::Plain(Adjacency::Local { interface })),
-                AddressState::Tentative => Some(Way::Plain(Adjacency::Blackhole)),
-                AddressState::Duplicate => None,
-            }
+        // In IPv6: of the gateway, or of all routers of a subnet.
+        let in_state = |state: AddressState, holds: &dyn Fn(&IpNet) -> bool| {
+            let mut all = self.routed();
+            all.find(|(interface, net)| is_whole && states[&(*interface, net.addr())] == state && holds(net))
+                .copied()
+        };
+        let is_it = |net: &IpNet| net.addr() == prefix.addr();
+        let is_anycast =
+            |net: &IpNet| net.addr().is_ipv6() && net.prefix_len() < 127 && net.network() == prefix.addr();
+        if let Some((interface, _)) = in_state(AddressState::Preferred, &is_it) {
+            Some(Way::Plain(Adjacency::Local { interface }))
+        } else if let Some((interface, _)) = in_state(AddressState::Preferred, &is_anycast) {
+            Some(Way::Plain(Adjacency::Anycast { interface }))
+        } else if in_state(AddressState::Tentative, &|net| is_it(net) || is_anycast(net)).is_some() {
+            Some(Way::Plain(Adjacency::Blackhole))
+        } else if find(&|net| is_whole && is_it(net)).is_some() {
+            None
         } else if let Some((interface, _)) = find(&|net| net.trunc() == prefix) {
             Some(Way::Plain(Adjacency::Glean { interface }))
         } else if find(&|net| is_whole && is_end(net, prefix.addr())).is_some() {
@@ -207,6 +218,9 @@ impl Model {
         let text = |prefix: IpNet, way| match way {
             Way::Plain(Adjacency::Local { interface }) => {
                 format!("{prefix} local {}", ["lan", "wan"][usize::from(interface)])
+            }
+            Way::Plain(Adjacency::Anycast { interface }) => {
+                format!("{prefix} anycast {}", ["lan", "wan"][usize::from(interface)])
             }
             Way::Plain(Adjacency::Glean { interface }) => {
                 format!("{prefix} connected {}", ["lan", "wan"][usize::from(interface)])

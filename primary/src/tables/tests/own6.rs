@@ -73,6 +73,7 @@ fn an_address_brings_its_routes_by_its_state_and_takes_them_along() {
         gateway.shown_routes(),
         [
             "2001:db8::/64 connected lan",
+            "2001:db8::/128 blackhole",
             "2001:db8::1/128 blackhole",
             "2001:db8:1::9/128 blackhole",
             "2001:db8:2::/127 connected wan",
@@ -85,13 +86,14 @@ fn an_address_brings_its_routes_by_its_state_and_takes_them_along() {
         gateway.shown_routes(),
         [
             "2001:db8::/64 connected lan",
+            "2001:db8::/128 anycast lan",
             "2001:db8::1/128 local lan",
             "2001:db8:1::9/128 local wan",
             "2001:db8:2::/127 connected wan",
             "2001:db8:2::/128 local wan",
         ]
     );
-    assert_eq!(gateway.tables.usage().own_routes6, 5);
+    assert_eq!(gateway.tables.usage().own_routes6, 6);
     for (interface, net) in [(LAN, NET), (WAN, "2001:db8:1::9/128"), (WAN, "2001:db8:2::/127")] {
         gateway.drop_address(interface, net).unwrap();
     }

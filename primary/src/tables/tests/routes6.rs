@@ -64,8 +64,8 @@ fn link_local_neighbors_are_in_no_fib() {
     gateway.add("2001:db8:5::/48", "fe80::7%lan").unwrap();
     gateway.add("::/0", "lan").unwrap();
     assert_eq!(gateway.lookup("fe80::7"), Adjacency::Glean { interface: LAN });
-    // Two connected, two local, two given.
-    assert_eq!(gateway.tables.usage().fib_routes6, 6);
+    // Two connected, two local, two anycast, two given.
+    assert_eq!(gateway.tables.usage().fib_routes6, 8);
     // Nor do packets make them neighbours, the gateway's own address least of all.
     for address in ["fe80::8", LINK_LOCALS[0]] {
         gateway.resolve(LAN, address);
