@@ -146,7 +146,7 @@ counter_enum! {
         Ip4Checksum => "ip4_checksum",
         /// IPv4 options that overrun the header or each other.
         Ip4Options => "ip4_options",
-        /// A source route leads through an address of the gateway, which follows none; RFC 7126 section 4.3.
+        /// A source route, which the gateway neither follows nor passes on; RFC 7126 sections 4.3.5 and 4.4.5.
         Ip4SourceRoute => "ip4_source_route",
         /// A source that no packet on a wire has: multicast, broadcast, loopback, 0/8; RFC 1812 section 5.3.7.
         Ip4MartianSource => "ip4_martian_source",
