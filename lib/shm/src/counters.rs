@@ -166,7 +166,7 @@ counter_enum! {
         Ip6PayloadLength => "ip6_payload_length",
         /// A source that no packet on a wire has: multicast, loopback, IPv4-mapped, or none; RFC 4291 section 2.
         Ip6MartianSource => "ip6_martian_source",
-        /// A destination that is never forwarded: loopback, IPv4-mapped, or none; RFC 4291 section 2.
+        /// A destination that is never forwarded: loopback, IPv4-mapped, or none; RFC 4291 sections 2.5.2 and 2.5.3, RFC 6890 section 2.2.3.
         Ip6MartianDestination => "ip6_martian_destination",
         /// Multicast, which the gateway does not forward, and which nothing here takes.
         Ip6Multicast => "ip6_multicast",

@@ -97,7 +97,7 @@ impl Router {
         None
     }
 
-    /// RFC 1812 sections 5.2.2, 5.2.4, 5.3.1 and 5.3.7.
+    /// RFC 1812 sections 5.2.2, 5.3.1 and 5.3.7.
     fn forward4(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let header = packet.get(..20)?;
         let header_length = usize::from(header[0] & 15) * 4;
