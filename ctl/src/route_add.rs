@@ -12,14 +12,11 @@ use crate::session::Session;
 use crate::words::{Words, parse};
 use crate::{route_file, route_load};
 
-const NEXT_HOPS: &str =
-    "PREFIX via ADDR [dev IFACE]|dev IFACE|nexthop via ADDR [weight N] ...|blackhole|unreachable|prohibit";
-
 #[derive(Debug, Args)]
 pub(crate) struct AddArguments {
-    /// The route, with metric N, mtu N, src ADDR, proto NAME as in ip-route(8); 'default' is all of the next hop's family, and
-    /// 0.0.0.0/0 without one
-    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = NEXT_HOPS, num_args = 1..)]
+    /// PREFIX via ADDR [dev IFACE]|dev IFACE|nexthop via ADDR [weight N] ...|blackhole|unreachable|prohibit, with metric N,
+    /// mtu N, src ADDR, proto NAME as in ip-route(8); 'default' is all of the next hop's family, and 0.0.0.0/0 without one
+    #[arg(required_unless_present = "file", conflicts_with = "file", value_name = "ROUTE", num_args = 1..)]
     route: Vec<String>,
 
     /// Add the routes of a file, one per line as above; '-' is stdin; '#' begins a comment
@@ -37,7 +34,7 @@ pub(crate) struct AddArguments {
 #[derive(Debug, Args)]
 pub(crate) struct ReplaceArguments {
     /// The route as 'route add' takes it; one to the same prefix and with the same metric is changed
-    #[arg(required = true, value_name = NEXT_HOPS, num_args = 1..)]
+    #[arg(required = true, value_name = "ROUTE", num_args = 1..)]
     route: Vec<String>,
 
     #[command(flatten)]

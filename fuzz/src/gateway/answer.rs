@@ -87,12 +87,14 @@ impl About<'_> {
         }
         match self.reason {
             DropReason::LocalUnhandled if matches!(packet[9], 1 | 6) => Due::Never,
+            // Loopback and nobody stay inside a host.
+            DropReason::Ip4MartianDestination if packet[16] == 127 || packet[16..20] == [0; 4] => Due::Never,
             DropReason::NoRoute
+            | DropReason::Ip4MartianDestination
             | DropReason::NeighborFailed
             | DropReason::TtlExpired
             | DropReason::TooBig
             | DropReason::Ip4Options
-            | DropReason::Ip4SourceRoute
             | DropReason::LocalUnhandled => Due::Must,
             _ => Due::Never,
         }
@@ -117,14 +119,17 @@ impl About<'_> {
             return Due::Never;
         }
         match self.reason {
-            DropReason::NoRoute | DropReason::NeighborFailed | DropReason::TtlExpired | DropReason::TooBig
-            | DropReason::Ip6Scope
+            // The loopback stays inside a host.
+            DropReason::Ip6MartianDestination if packet[24..39] == [0; 15] && packet[39] == 1 => Due::Never,
+            DropReason::NoRoute | DropReason::Ip6MartianDestination | DropReason::NeighborFailed
+            | DropReason::TtlExpired | DropReason::TooBig | DropReason::Ip6Scope
                 // Where the chain breaks off it is not known whether it carries an error.
                 if chain.ending == Ending::Upper && (chain.protocol != 58 || kind.is_some()) =>
             {
                 Due::Must
             }
             DropReason::NoRoute
+            | DropReason::Ip6MartianDestination
             | DropReason::NeighborFailed
             | DropReason::TtlExpired
             | DropReason::TooBig
@@ -148,7 +153,7 @@ impl About<'_> {
         let field = *field;
         let mtu = u16::from_be_bytes([field[2], field[3]]);
         let right = match self.reason {
-            DropReason::NoRoute => (kind, code, field) == (3, 0, [0; 4]),
+            DropReason::NoRoute | DropReason::Ip4MartianDestination => (kind, code, field) == (3, 0, [0; 4]),
             DropReason::NeighborFailed => (kind, code, field) == (3, 1, [0; 4]),
             DropReason::TtlExpired => (kind, code, field) == (11, 0, [0; 4]),
             // RFC 1191 section 4.
@@ -158,7 +163,6 @@ impl About<'_> {
             DropReason::Ip4Options => {
                 (kind, code) == (12, 0) && (20..header_len).contains(&usize::from(field[0]))
             }
-            DropReason::Ip4SourceRoute => (kind, code, field) == (3, 5, [0; 4]),
             _ => (kind, code, field) == (3, if packet[9] == 17 { 3 } else { 2 }, [0; 4]),
         };
         right
@@ -185,7 +189,7 @@ impl About<'_> {
         let pointed = packet.get(at).copied();
         let is_udp = Chain::of(packet).protocol == 17;
         let right = match self.reason {
-            DropReason::NoRoute => (kind, code, field) == (1, 0, 0),
+            DropReason::NoRoute | DropReason::Ip6MartianDestination => (kind, code, field) == (1, 0, 0),
             DropReason::Ip6Scope => (kind, code, field) == (1, 2, 0),
             DropReason::NeighborFailed => (kind, code, field) == (1, 3, 0),
             DropReason::TtlExpired => (kind, code, field) == (3, 0, 0),

@@ -31,13 +31,12 @@ pub fn body(bytes: &[u8]) {
 }
 
 fn four(kind: u8, ip: &Ipv4<'_>, packet: &[u8]) {
-    let problem = match kind % 7 {
+    let problem = match kind % 6 {
         0 => Icmpv4Problem::NetUnreachable,
         1 => Icmpv4Problem::HostUnreachable,
         2 => Icmpv4Problem::PortUnreachable,
         3 => Icmpv4Problem::FragmentationNeeded { mtu: 1300 },
         4 => Icmpv4Problem::TimeExceeded,
-        5 => Icmpv4Problem::SourceRouteFailed,
         _ => Icmpv4Problem::ParameterProblem { pointer: kind },
     };
     if may_answer_v4(ip) {

@@ -146,7 +146,7 @@ counter_enum! {
         Ip4Checksum => "ip4_checksum",
         /// IPv4 options that overrun the header or each other.
         Ip4Options => "ip4_options",
-        /// A source route leads through an address of the gateway, which follows none; RFC 7126 section 4.3.
+        /// A source route, which the gateway neither follows nor passes on; RFC 7126 sections 4.3.5 and 4.4.5.
         Ip4SourceRoute => "ip4_source_route",
         /// A source that no packet on a wire has: multicast, broadcast, loopback, 0/8; RFC 1812 section 5.3.7.
         Ip4MartianSource => "ip4_martian_source",
@@ -166,7 +166,7 @@ counter_enum! {
         Ip6PayloadLength => "ip6_payload_length",
         /// A source that no packet on a wire has: multicast, loopback, IPv4-mapped, or none; RFC 4291 section 2.
         Ip6MartianSource => "ip6_martian_source",
-        /// A destination that is never forwarded: loopback, IPv4-mapped, or none; RFC 4291 section 2.
+        /// A destination that is never forwarded: loopback, IPv4-mapped, or none; RFC 4291 sections 2.5.2 and 2.5.3, RFC 6890 section 2.2.3.
         Ip6MartianDestination => "ip6_martian_destination",
         /// Multicast, which the gateway does not forward, and which nothing here takes.
         Ip6Multicast => "ip6_multicast",

@@ -54,11 +54,11 @@ impl Control<'_> {
         };
         match link.ethertype {
             EtherType::IPV6 => self.take_nd(interface, link.source, payload, frame, now),
-            _ => self.take_arp(interface, link.source, payload, frame, now),
+            _ => self.take_arp(interface, payload, frame, now),
         }
     }
 
-    fn take_arp(&mut self, interface: u16, source: MacAddress, payload: &[u8], frame: &[u8], now: Duration) {
+    fn take_arp(&mut self, interface: u16, payload: &[u8], frame: &[u8], now: Duration) {
         let name = self.tables.interface_name(interface);
         let verdict = match Arp::parse(payload) {
             Ok(message) => {
@@ -67,7 +67,7 @@ impl Control<'_> {
                 if message.operation == Operation::Reply {
                     self.kernel.copy(interface, frame);
                 }
-                self.tables.arp_received(interface, source, &message, now)
+                self.tables.arp_received(interface, &message, now)
             }
             Err(error) => {
                 tracing::debug!(target: "arp", "{name}: received what is no ARP for IPv4 over Ethernet: {error}");

@@ -50,7 +50,8 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::NeighborFailed
             | DropReason::LocalUnhandled
             | DropReason::Ip4Options
-            | DropReason::Ip4SourceRoute
+            | DropReason::Ip4MartianDestination
+            | DropReason::Ip6MartianDestination
             | DropReason::Ip6Scope
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
@@ -152,6 +153,12 @@ pub fn error_for(
 fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4Problem> {
     Some(match reason {
         DropReason::NoRoute => Icmpv4Problem::NetUnreachable,
+        // No route ever leads to the others, RFC 1812 section 4.3.3.1. These two stay inside a host, section 4.2.2.11.
+        DropReason::Ip4MartianDestination
+            if !packet.destination().is_loopback() && !packet.destination().is_unspecified() =>
+        {
+            Icmpv4Problem::NetUnreachable
+        }
         DropReason::NeighborFailed | DropReason::Unreachable => Icmpv4Problem::HostUnreachable,
         DropReason::Prohibited => Icmpv4Problem::CommunicationProhibited,
         DropReason::TtlExpired => Icmpv4Problem::TimeExceeded,
@@ -160,7 +167,6 @@ fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4
         DropReason::Ip4Options => Icmpv4Problem::ParameterProblem {
             pointer: u8::try_from(detail).ok()?,
         },
-        DropReason::Ip4SourceRoute => Icmpv4Problem::SourceRouteFailed,
         // RFC 1122 section 3.2.2.1; TCP says it by itself.
         DropReason::LocalUnhandled => match packet.protocol() {
             Protocol::TCP | Protocol::ICMP => return None,
@@ -179,6 +185,8 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
     };
     Some(match reason {
         DropReason::NoRoute | DropReason::Unreachable => Icmpv6Problem::NoRoute,
+        // No route ever leads to the others, RFC 4443 section 3.1; RFC 4291 section 2.5.3 has the loopback dropped.
+        DropReason::Ip6MartianDestination if !packet.destination().is_loopback() => Icmpv6Problem::NoRoute,
         DropReason::Prohibited => Icmpv6Problem::AdministrativelyProhibited,
         DropReason::NeighborFailed => Icmpv6Problem::AddressUnreachable,
         DropReason::TtlExpired => Icmpv6Problem::HopLimitExceeded,

@@ -1,6 +1,6 @@
 //! Ethernet and 802.1Q: whose frame it is and what it carries.
 //!
-//! A priority tag (VLAN 0, IEEE 802.1Q section 6.8) is no VLAN: such a frame belongs to the interface itself. Frames of
+//! A priority tag (VLAN 0, IEEE 802.1Q clause 9.6) is no VLAN: such a frame belongs to the interface itself. Frames of
 //! other VLANs belong to a sub-interface, see [`super::vlan`].
 
 use std::num::NonZeroU16;

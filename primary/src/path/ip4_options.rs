@@ -1,5 +1,5 @@
-//! IPv4 options: well-formed or not (RFC 791 section 3.1, RFC 1812 section 5.2.4), router alert (RFC 2113), source
-//! routes. What is written into them is [`ip4_record`]'s.
+//! IPv4 options: well-formed or not (RFC 791 section 3.1), router alert (RFC 2113), and source routes, which nobody follows
+//! any more: RFC 7126 sections 4.3.5 and 4.4.5. What is written into options is [`ip4_record`]'s.
 
 use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
@@ -21,14 +21,14 @@ const SOURCE_ROUTES: [u8; 2] = [131, 137];
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
     router_alert: bool,
-    /// A source route names further stations.
+    /// A source route, used up or not.
     source_route: bool,
     /// The route and the time that each router writes.
     route: bool,
     time: bool,
 }
 
-/// Whether a packet with options goes on: not when they are malformed, and not when a tool decides about it.
+/// Whether a packet with options goes on: not when they are malformed or a source route, and not when a tool decides about it.
 #[cold]
 pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
     note.passed = note.passed.with(PathStage::Ip4Options);
@@ -36,6 +36,12 @@ pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut No
         Err(pointer) => {
             note.detail = pointer;
             note.drop(DropReason::Ip4Options);
+            false
+        }
+        Ok(Found {
+            source_route: true, ..
+        }) => {
+            note.drop(DropReason::Ip4SourceRoute);
             false
         }
         Ok(found) => {
@@ -47,12 +53,6 @@ pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut No
         note.stays_before_lookup();
     }
     goes_on
-}
-
-/// Whether a packet that has arrived says that it is to go on elsewhere.
-#[cold]
-pub(super) fn has_further_stations(packet: &[u8]) -> bool {
-    scan(packet, 0).is_ok_and(|found| found.source_route)
 }
 
 fn scan(packet: &[u8], behind: usize) -> Result<Found, u16> {
@@ -80,12 +80,15 @@ fn walk(options: &[u8]) -> Result<Found, usize> {
         match (kind, option) {
             (ROUTER_ALERT, [_, _, _, _]) => found.router_alert = true,
             (ROUTER_ALERT, _) => return Err(offset + 1),
-            // The pointer is one-based and points behind the stations once they are used up: RFC 791 section 3.1.
             (kind, [_, _, pointer, ..]) if SOURCE_ROUTES.contains(&kind) => {
+                // One-based, and behind kind, length and itself.
                 if *pointer < 4 {
                     return Err(offset + 2);
                 }
-                found.source_route |= usize::from(*pointer) <= length;
+                // RFC 1812 section 5.2.4.1: one of either kind.
+                if std::mem::replace(&mut found.source_route, true) {
+                    return Err(offset);
+                }
             }
             (kind, _) if SOURCE_ROUTES.contains(&kind) => return Err(offset + 1),
             (RECORD_ROUTE | TIMESTAMP, option) => {
@@ -141,6 +144,7 @@ mod tests {
             (&[7, 1, 0, 0], 1),
             (&[131, 3, 0, 0], 2),
             (&[131, 2, 0, 0], 1),
+            (&[131, 3, 4, 137, 3, 4], 3),
             (&[7, 7, 4, 0, 0, 0, 0, 7, 3, 4], 7),
             (&[1, 7, 7, 3, 0, 0, 0, 0], 3),
             (&[68, 8, 5, 1, 0, 0, 0, 0], 2),
@@ -150,10 +154,14 @@ mod tests {
     }
 
     #[test]
-    fn a_source_route_leads_on_until_its_pointer_is_behind_the_last_station() {
-        let route = |pointer| [131, 7, pointer, 10, 0, 0, 1, 0];
-        assert!(walk(&route(4)).unwrap().source_route);
-        assert!(!walk(&route(8)).unwrap().source_route);
+    fn a_source_route_is_found_whether_it_is_used_up_or_not() {
+        for pointer in [4, 8] {
+            for kind in SOURCE_ROUTES {
+                let route = [kind, 7, pointer, 10, 0, 0, 1, 0];
+                assert!(walk(&route).unwrap().source_route, "{route:?}");
+            }
+        }
+        assert!(!walk(&[7, 7, 4, 0, 0, 0, 0]).unwrap().source_route);
     }
 
     proptest! {

@@ -8,7 +8,7 @@ use packet::{Icmpv4, Ipv4, Protocol, Udp, ethernet, icmpv4, ipv4};
 use shm::DropReason;
 
 use super::punt::{self, Punts};
-use super::{Disposition, InterfaceView, Note, ip4_options, ip4_record, vlan};
+use super::{Disposition, InterfaceView, Note, ip4_record, vlan};
 
 /// TTL of packets that the gateway makes itself, RFC 1700.
 pub(super) const TTL: u8 = 64;
@@ -80,9 +80,6 @@ fn take(
     let header = Ipv4::parse(datagram).map_err(|_| DropReason::Ip4Truncated)?;
     if header.is_fragment() {
         return Ok(Taken::Fragment);
-    }
-    if !header.options().is_empty() && ip4_options::has_further_stations(datagram) {
-        return Err(DropReason::Ip4SourceRoute);
     }
     if header.protocol() == Protocol::UDP && !udp_is_valid(&header) {
         return Err(DropReason::UdpMalformed);

@@ -31,7 +31,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     }
 
     /// Whether a packet says that it comes from an address of the gateway, or, in IPv4, from everybody on one of its links. Asked
-    /// where it would be answered; `behind` bytes of it are in other segments. On its way through, RFC 1812 section 5.3.8 leaves sources to whoever wants to filter them.
+    /// where it would be answered; `behind` bytes of it are in other segments. On its way through that would take a lookup for every
+    /// packet, which RFC 1812 section 5.3.8 wants to be off unless asked for.
     #[cold]
     pub(super) fn is_from_here(&self, packet: &[u8], behind: usize) -> bool {
         let next_hop = match packet.first().map(|first| first >> 4) {

@@ -20,16 +20,11 @@ pub enum ArpVerdict {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Takes an ARP packet that came in by `interface`.
-    pub fn arp_received(
-        &mut self,
-        interface: u16,
-        ethernet_source: MacAddress,
-        arp: &Arp,
-        now: Duration,
-    ) -> ArpVerdict {
+    /// Takes an ARP packet that came in by `interface`. Where its sender is, it says itself (RFC 826): a station may send from
+    /// another MAC address than it is reached by.
+    pub fn arp_received(&mut self, interface: u16, arp: &Arp, now: Duration) -> ArpVerdict {
         let (mac, sender) = (arp.sender_mac, arp.sender_address);
-        if mac != ethernet_source || !mac.is_unicast() || mac == MacAddress::ZERO || is_no_sender(sender) {
+        if !mac.is_unicast() || mac == MacAddress::ZERO || is_no_sender(sender) {
             return ArpVerdict::Malformed;
         }
         if self.interfaces.iter().any(|interface| interface.mac == mac) {

@@ -115,7 +115,8 @@ impl<'a> Frame<'a> {
                 // Whoever makes a packet chooses its identification.
                 add("id", if forwarded { self.range(4..6) } else { &[] });
                 let flags = self.packet.get(6).map_or(0, |byte| byte & 0xe0);
-                add("df", &[flags & 0x40]);
+                let df = if self.is_error() { "df of an error" } else { "df" };
+                add(df, &[flags & 0x40]);
                 add("flags", &[flags & 0xa0]);
                 let offset = self
                     .range(6..8)

@@ -13,6 +13,7 @@
 mod allowed;
 mod comparison;
 mod frame;
+mod tagged;
 mod topology;
 
 use std::{collections::BTreeMap, fmt::Write};

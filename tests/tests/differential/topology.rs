@@ -65,17 +65,8 @@ impl Topology {
         let linux = Namespace::create_with(privilege, "linux", options).unwrap();
         let gateway = Namespace::create(privilege, "gateway").unwrap();
         linux.set_sysctls(SYSCTLS).unwrap();
-        for (router, side) in [(&linux, 'l'), (&gateway, 't')] {
-            for link in 0..LINKS {
-                let port = format!("p{link}");
-                outside.connect(&format!("{side}{link}"), router, &port).unwrap();
-                // Addresses made from it are as new as it.
-                router.set_up(&port, false).unwrap();
-                router.set_mac(&port, &router_mac(link)).unwrap();
-                router.set_up(&port, true).unwrap();
-            }
-            router.set_mtu("p2", SMALL_MTU).unwrap();
-        }
+        connect(&outside, &linux, 'l');
+        connect(&outside, &gateway, 't');
         set_up_linux(&linux);
         let primary = builder(privilege, &gateway).start().unwrap();
         Self {
@@ -94,6 +85,19 @@ impl Topology {
             .run_within(LIMIT, "sends stimuli to two routers", &words);
         captured.unwrap().success().unwrap()
     }
+}
+
+/// The links of a router to the outside, where their names begin with `side`.
+pub(crate) fn connect(outside: &Namespace, router: &Namespace, side: char) {
+    for link in 0..LINKS {
+        let port = format!("p{link}");
+        outside.connect(&format!("{side}{link}"), router, &port).unwrap();
+        // Addresses made from it are as new as it.
+        router.set_up(&port, false).unwrap();
+        router.set_mac(&port, &router_mac(link)).unwrap();
+        router.set_up(&port, true).unwrap();
+    }
+    router.set_mtu("p2", SMALL_MTU).unwrap();
 }
 
 fn router_mac(link: usize) -> String {
@@ -163,7 +167,8 @@ fn set_up_linux(linux: &Namespace) {
     }
 }
 
-fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
+/// The primary in `gateway`.
+pub(crate) fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
     let mut builder = Primary::builder(privilege, "gw").netns(gateway);
     for link in 0..LINKS {
         let port = format!("p{link}");

@@ -53,7 +53,7 @@ pub(crate) fn arp_that_no_host_sends_is_dropped_and_teaches_nothing(gateway: &Ga
         case("operation 0", 6, &[0, 0]),
         case("operation 3, a reverse request", 6, &[0, 3]),
         case("operation 65535", 6, &[0xff, 0xff]),
-        case("a sender that is not the frame's", 8, &[2, 0, 0, 0, 0, 9]),
+        case("from a group of stations", 8, &[3, 0, 0, 0, 0, 9]),
         case("from 127.0.0.1", 14, &[127, 0, 0, 1]),
         case("from 0.0.0.1", 14, &[0, 0, 0, 1]),
         case("from 224.0.0.1", 14, &[224, 0, 0, 1]),

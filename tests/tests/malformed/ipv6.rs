@@ -73,9 +73,9 @@ pub(crate) fn addresses_and_scopes_that_end_here_are_dropped_by_name(gateway: &G
         }
     }
     for (destination, outcome) in [
-        ("::", Dropped("ip6_martian_destination")),
+        ("::", Told("ip6_martian_destination", [1, 0], NONE)),
         ("::1", Dropped("ip6_martian_destination")),
-        ("::ffff:10.1.2.3", Dropped("ip6_martian_destination")),
+        ("::ffff:10.1.2.3", Told("ip6_martian_destination", [1, 0], NONE)),
         ("ff05::1", Dropped("ip6_multicast")),
         ("ff0e::1:2", Dropped("ip6_multicast")),
         ("ff02::5", Dropped("ip6_multicast")),

@@ -97,7 +97,7 @@ impl Router {
         None
     }
 
-    /// RFC 1812 sections 5.2.2, 5.2.4, 5.3.1 and 5.3.7.
+    /// RFC 1812 sections 5.2.2, 5.3.1 and 5.3.7.
     fn forward4(&self, packet: &[u8]) -> Option<Vec<u8>> {
         let header = packet.get(..20)?;
         let header_length = usize::from(header[0] & 15) * 4;
@@ -159,7 +159,8 @@ impl Router {
     }
 }
 
-/// RFC 791 section 3.1: each option within the header; router alert (RFC 2113) and source routes of the length that they have.
+/// RFC 791 section 3.1: each option within the header; router alert (RFC 2113) of the length that it has. RFC 7126 section 4.3.5: no
+/// source route.
 fn options_are_good(mut options: &[u8]) -> bool {
     let mut seen = [false; 2];
     loop {
@@ -168,10 +169,7 @@ fn options_are_good(mut options: &[u8]) -> bool {
             [1, rest @ ..] => rest,
             [kind, length, ..] if *length >= 2 && usize::from(*length) <= options.len() => {
                 let (option, rest) = options.split_at(usize::from(*length));
-                let is_route = [131, 137].contains(kind);
-                if *kind == 148 && option.len() != 4
-                    || is_route && option.get(2).is_none_or(|pointer| *pointer < 4)
-                {
+                if *kind == 148 && option.len() != 4 || [131, 137].contains(kind) {
                     return false;
                 }
                 if [7, 68].contains(kind) {

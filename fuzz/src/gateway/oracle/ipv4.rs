@@ -25,6 +25,8 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
     addresses(packet, bytes, header_len, &mut faults);
     let options = options(&bytes[20..header_len]);
     faults.add_if(options.is_none(), DropReason::Ip4Options);
+    let source_route = options.as_ref().is_some_and(|found| found.source_route);
+    faults.add_if(source_route, DropReason::Ip4SourceRoute);
     if let Some(dropped) = faults.found() {
         return (dropped, length);
     }
@@ -41,7 +43,7 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
             Some(Target::Local) if is_from_here(bytes) => {
                 Expected::Drop(Reasons::of(DropReason::Ip4MartianSource))
             }
-            Some(Target::Local) => local(packet, bytes, header_len, &options),
+            Some(Target::Local) => local(packet, bytes, header_len),
             target => {
                 let length = (length, bytes[6] & 0x40 == 0);
                 routed(target, length, bytes[8], destination.into(), UNKNOWN4.into())
@@ -95,7 +97,7 @@ fn addresses(packet: &Packet<'_>, bytes: &[u8], header_len: usize, faults: &mut 
 #[derive(Default)]
 struct Options {
     router_alert: bool,
-    /// A source route with stations left.
+    /// A source route, which nobody follows: RFC 7126 section 4.3.5.
     source_route: bool,
     /// Record route and timestamp, which are there once at most.
     written: [bool; 2],
@@ -118,7 +120,9 @@ fn options(mut options: &[u8]) -> Option<Options> {
                     148 if length == 4 => found.router_alert = true,
                     148 => return None,
                     131 | 137 if length < 3 || options[2] < 4 => return None,
-                    131 | 137 => found.source_route |= usize::from(options[2]) <= length,
+                    // RFC 1812 section 5.2.4.1.
+                    131 | 137 if found.source_route => return None,
+                    131 | 137 => found.source_route = true,
                     7 | 68 => {
                         let seen = &mut found.written[usize::from(*kind == 68)];
                         if *seen || !has_room_or_is_full(&options[..length]) {
@@ -161,14 +165,9 @@ pub(in super::super) fn is_from_here(bytes: &[u8]) -> bool {
 }
 
 /// A packet for the gateway itself: RFC 1122 sections 3.2.2 and 3.3.
-fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize, options: &Options) -> Expected {
+fn local(packet: &Packet<'_>, bytes: &[u8], header_len: usize) -> Expected {
     if u16_at(bytes, 6) & 0x3fff != 0 {
         return Expected::Reassemble;
-    }
-    let mut faults = Reasons::default();
-    faults.add_if(options.source_route, DropReason::Ip4SourceRoute);
-    if let Some(dropped) = faults.found() {
-        return dropped;
     }
     let payload = &bytes[header_len..];
     if bytes[9] == 17 && !is_udp(&bytes[12..20], payload, true) {

@@ -31,8 +31,6 @@ pub enum Icmpv4Problem {
         /// Bytes that a packet may have there.
         mtu: u16,
     },
-    /// A source route cannot be followed (3/5).
-    SourceRouteFailed,
     /// A filter forbids it (3/13, RFC 1812 §5.2.7.1).
     CommunicationProhibited,
     /// The TTL ran out (11/0).
@@ -58,7 +56,6 @@ impl Icmpv4Problem {
                 let [mtu0, mtu1] = mtu.to_be_bytes();
                 (icmpv4::DESTINATION_UNREACHABLE, 4, [0, 0, mtu0, mtu1])
             }
-            Icmpv4Problem::SourceRouteFailed => (icmpv4::DESTINATION_UNREACHABLE, 5, [0; 4]),
             Icmpv4Problem::CommunicationProhibited => (icmpv4::DESTINATION_UNREACHABLE, 13, [0; 4]),
             Icmpv4Problem::TimeExceeded => (icmpv4::TIME_EXCEEDED, 0, [0; 4]),
             Icmpv4Problem::ReassemblyTimeExceeded => (icmpv4::TIME_EXCEEDED, 1, [0; 4]),
@@ -190,7 +187,6 @@ mod tests {
                 Icmpv4Problem::FragmentationNeeded { mtu: 1400 },
                 [3, 4, 0, 0, 0x05, 0x78],
             ),
-            (Icmpv4Problem::SourceRouteFailed, [3, 5, 0, 0, 0, 0]),
             (Icmpv4Problem::CommunicationProhibited, [3, 13, 0, 0, 0, 0]),
             (Icmpv4Problem::TimeExceeded, [11, 0, 0, 0, 0, 0]),
             (Icmpv4Problem::ReassemblyTimeExceeded, [11, 1, 0, 0, 0, 0]),

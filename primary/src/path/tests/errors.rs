@@ -89,10 +89,8 @@ fn the_sender_of_an_ipv4_packet_is_told_what_became_of_it() {
             four(HOST_B).dont_fragment().udp(1, 2, &big),
             (3, 4, u32::from(MTU)),
         ),
-        (
-            four(OWN).options(&[131, 7, 4, 192, 168, 2, 2, 0]).udp(1, 2, b"x"),
-            (3, 5, 0),
-        ),
+        (four([0, 1, 2, 3].into()).udp(1, 2, b"x"), (3, 0, 0)),
+        (four([240, 0, 0, 1].into()).udp(1, 2, b"x"), (3, 0, 0)),
         (four(HOST_B).ttl(1).udp(1, 2, b"x"), (11, 0, 0)),
         (
             four(HOST_B).options(&[1, 7, 200, 0]).udp(1, 2, b"x"),
@@ -113,6 +111,8 @@ fn the_sender_of_an_ipv6_packet_is_told_what_became_of_it() {
         .udp(1, 2, b"x");
     for (packet, error) in [
         (six("2001:db8:ffff::1").udp(1, 2, b"x"), (1, 0, 0)),
+        (six("::").udp(1, 2, b"x"), (1, 0, 0)),
+        (six("::ffff:10.1.2.3").udp(1, 2, b"x"), (1, 0, 0)),
         (from_link_local, (1, 2, 0)),
         (six("2001:db8:a2::1").udp(1, 2, b"x"), (1, 3, 0)),
         (own6().udp(1, 2, b"x"), (1, 4, 0)),
@@ -173,6 +173,11 @@ fn nobody_is_told_who_must_not_be() {
         own6().echo_reply(1, 2, b""),
         four(OWN).echo_reply(1, 2, b""),
         own6().hop_by_hop(&[0x43, 2, 0, 0]).udp(1, 2, b"x"),
+        // Addresses of the inside of a host; source routes.
+        four([127, 0, 0, 1].into()).udp(1, 2, b"x"),
+        four([0, 0, 0, 0].into()).udp(1, 2, b"x"),
+        six("::1").udp(1, 2, b"x"),
+        four(OWN).options(&[131, 7, 4, 192, 168, 2, 2, 0]).udp(1, 2, b"x"),
         // What an operator wants nobody to hear of.
         four([10, 3, 0, 1].into()).udp(1, 2, b"x"),
         six("2001:db8:a3::1").udp(1, 2, b"x"),

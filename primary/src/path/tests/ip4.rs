@@ -210,6 +210,12 @@ fn every_other_packet_is_dropped_for_its_reason() {
                 .options(&[131, 7, 4, 192, 168, 2, 2, 0])
                 .echo_request(1, 2, b""),
         ),
+        (
+            Ip4SourceRoute,
+            from_a(HOST_B)
+                .options(&[137, 7, 8, 192, 168, 2, 2, 0])
+                .udp(1, 2, b""),
+        ),
         (Ip4MartianSource, source([127, 0, 0, 1])),
         (Ip4MartianSource, source([0, 0, 0, 0])),
         (Ip4MartianSource, source([224, 0, 0, 1])),

@@ -185,8 +185,7 @@ impl Gateway {
     }
 
     fn hear(&mut self, interface: u16, arp: Arp) -> ArpVerdict {
-        self.tables
-            .arp_received(interface, arp.sender_mac, &arp, self.now)
+        self.tables.arp_received(interface, &arp, self.now)
     }
 
     /// The host answers a request of the gateway.

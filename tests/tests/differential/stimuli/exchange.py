@@ -73,8 +73,11 @@ def question(link):
 
 
 class Exchange:
-    def __init__(self):
-        self.wires = {(side, link): open_link(f"{side}{link}") for side in SIDES for link in LINKS}
+    """Sends to the routers of `sides`, and takes what comes of it."""
+
+    def __init__(self, sides):
+        self.sides = sides
+        self.wires = {(side, link): open_link(f"{side}{link}") for side in sides for link in LINKS}
         self.names = {wire.fileno(): name for name, wire in self.wires.items()}
         self.poll = select.poll()
         for wire in self.wires.values():
@@ -85,19 +88,19 @@ class Exchange:
         self.asked = set()
 
     def send(self, link, frame):
-        for side in SIDES:
+        for side in self.sides:
             self.wires[side, link].send(frame)
 
     def run(self, number, key, link, frame):
         """What comes out for one stimulus, by side."""
-        seen = {side: [] for side in SIDES}
+        seen = {side: [] for side in self.sides}
         tag = MAGIC + struct.pack(">I", number)
         self.send(link, frame)
         numbered = [marker[: -len(tag)] + tag for marker in self.markers[link]]
-        waiting = {(side, other) for side in SIDES for other in LINKS}
+        waiting = {(side, other) for side in self.sides for other in LINKS}
         self.collect(key, link, numbered, waiting, seen, tag)
         # The answer to this comes after that of all that went the same way before.
-        self.collect(key, link, [self.questions[link]], {(side, "answer") for side in SIDES}, seen, tag)
+        self.collect(key, link, [self.questions[link]], {(side, "answer") for side in self.sides}, seen, tag)
         if key.startswith("unknown-next-hop/"):
             # What another thread asks for comes in its own time.
             time.sleep(0.05)
@@ -172,16 +175,21 @@ def main():
     if doubled:
         sys.exit(f"keys that are not unique: {sorted(doubled)[:9]}")
     only = sys.argv[1:]
-    exchange = Exchange()
-    next_at = time.monotonic()
-    for number, (key, link, frame) in enumerate(STIMULI):
-        if only and not any(key.startswith(prefix) for prefix in only):
-            continue
-        # A machine that was kept busy does not make up for it: the limits of a router have their own memory.
-        time.sleep(max(0.0, next_at - time.monotonic()))
-        next_at = time.monotonic() + PACE
-        seen = exchange.run(number, key, link, frame)
+    wanted = [(key, link, frame) for key, link, frame in STIMULI if not only or any(key.startswith(prefix) for prefix in only)]
+    for key, link, frame, seen in exchanged(SIDES, wanted):
         print(json.dumps({"key": key, "link": link, "sent": frame.hex(), "linux": seen["l"], "tollgate": seen["t"]}))
 
 
-main()
+def exchanged(sides, stimuli):
+    """Each stimulus with what came out for it."""
+    exchange = Exchange(sides)
+    next_at = time.monotonic()
+    for number, (key, link, frame) in enumerate(stimuli):
+        # A machine that was kept busy does not make up for it: the limits of a router have their own memory.
+        time.sleep(max(0.0, next_at - time.monotonic()))
+        next_at = time.monotonic() + PACE
+        yield key, link, frame, exchange.run(number, key, link, frame)
+
+
+if __name__ == "__main__":
+    main()
