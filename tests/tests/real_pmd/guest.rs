@@ -21,8 +21,8 @@ use tests::{Family, Namespace, NamespaceOptions, Privilege, Process, RunId, bina
 
 use crate::{
     LIMIT,
+    debian::Debian,
     image::{self, Image},
-    kernel::Kernel,
     monitor::Monitor,
     shell::{Answer, Shell},
 };
@@ -76,8 +76,8 @@ impl Guest {
             .prefix(&RunId::current().prefix())
             .tempdir()
             .unwrap();
-        let kernel = Kernel::unpacked();
-        fs::write(folder.path().join("image"), image(&kernel, setup).archive()).unwrap();
+        let debian = Debian::unpacked();
+        fs::write(folder.path().join("image"), image(&debian, setup).archive()).unwrap();
         let options = NamespaceOptions {
             ipv6: true,
             ..NamespaceOptions::default()
@@ -89,7 +89,7 @@ impl Guest {
         let mut qemu = machine
             .process("starts a virtual machine", "setpriv")
             .args(["--pdeathsig", "TERM", "qemu-system-x86_64"])
-            .args(qemu_words(folder.path(), &kernel.image, setup))
+            .args(qemu_words(folder.path(), &debian.kernel, setup))
             .start()
             .unwrap();
         let mut connect = |name: &str| {
@@ -273,11 +273,11 @@ fn qemu_words(folder: &Path, kernel: &Path, setup: Setup) -> Vec<String> {
     words
 }
 
-fn image(kernel: &Kernel, setup: Setup) -> Image {
+fn image(debian: &Debian, setup: Setup) -> Image {
     let mut image = Image::new();
     image.file("/init", 0o755, include_str!("init.sh"));
-    image.copy(Path::new("/bin/busybox"));
-    kernel.add_module("uio_pci_generic", &mut image);
+    image.file("/usr/bin/busybox", 0o755, fs::read(&debian.busybox).unwrap());
+    debian.add_module("uio_pci_generic", &mut image);
     let devices = [0, 1].map(|card| format!("{} uio_pci_generic\n", address_of(card)));
     image.file("/etc/devices", 0o644, devices.concat());
     for name in ["tollgate-primary", "tollgate-ctl", "tollgate-hugepage-setup"] {

@@ -14,9 +14,11 @@ mount -t tmpfs run /run
 for module in /modules/*; do
     insmod "$module"
 done
-# What is to be DPDK's, by PCI address, and the driver of the kernel that hands it over.
+# What is to be DPDK's, by PCI address, and the driver of the kernel that hands it over. Debian 13 has virtio-pci built in, which is faster.
 while read -r device driver; do
-    echo "$driver" >"/sys/bus/pci/devices/$device/driver_override"
+    folder=/sys/bus/pci/devices/$device
+    [ ! -e "$folder/driver" ] || echo "$device" >"$folder/driver/unbind"
+    echo "$driver" >"$folder/driver_override"
     echo "$device" >/sys/bus/pci/drivers_probe
 done </etc/devices
 

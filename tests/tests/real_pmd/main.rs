@@ -5,12 +5,14 @@
 
 #![allow(
     clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
     reason = "a test ends where something is not as expected"
 )]
 
+mod debian;
 mod guest;
 mod image;
-mod kernel;
 mod monitor;
 mod shell;
 mod transfer;

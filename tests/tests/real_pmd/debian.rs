@@ -1,4 +1,5 @@
-//! The guest's kernel: a Debian package of one, unpacked, with the modules that give devices to DPDK.
+//! What of Debian the guest is made of: a kernel with the modules that give devices to DPDK, and busybox, from packages that were unpacked
+//! and not installed.
 
 use std::{
     env, fs,
@@ -10,27 +11,33 @@ use tests::{Wait, run};
 
 use crate::{LIMIT, image::Image};
 
-/// The environment variable that names the folder in which the package is unpacked.
-const FOLDER_VARIABLE: &str = "TOLLGATE_VM_KERNEL";
+/// The environment variable that names the folder in which the packages are unpacked.
+const FOLDER_VARIABLE: &str = "TOLLGATE_VM";
 
-/// An unpacked package.
-pub(crate) struct Kernel {
-    /// The kernel itself.
-    pub(crate) image: PathBuf,
+/// Files of the packages.
+pub(crate) struct Debian {
+    /// The kernel.
+    pub(crate) kernel: PathBuf,
+    /// busybox, linked statically.
+    pub(crate) busybox: PathBuf,
     modules: Vec<PathBuf>,
 }
 
-impl Kernel {
-    /// The one in the folder that `cargo xtask test --vm` names.
+impl Debian {
+    /// Those in the folder that `cargo xtask test --vm` names.
     pub(crate) fn unpacked() -> Self {
         let folder = env::var_os(FOLDER_VARIABLE).unwrap_or_else(|| {
-            panic!("{FOLDER_VARIABLE} names no kernel: run this by `cargo xtask test --vm`")
+            panic!("{FOLDER_VARIABLE} names no folder: run this by `cargo xtask test --vm`")
         });
         let mut files = Vec::new();
         list(Path::new(&folder), &mut files);
-        let image = files.iter().find(|path| file_name(path).starts_with("vmlinuz-"));
+        let find = |what: &str, matches: fn(&Path) -> bool| {
+            let found = files.iter().find(|path| matches(path));
+            found.unwrap_or_else(|| panic!("no {what} in {folder:?}")).clone()
+        };
         Self {
-            image: image.expect("the package has a kernel").clone(),
+            kernel: find("kernel", |path| file_name(path).starts_with("vmlinuz-")),
+            busybox: find("busybox", |path| path.ends_with("bin/busybox")),
             modules: files
                 .into_iter()
                 .filter(|path| file_name(path).contains(".ko"))
