@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use dpdk::ring::{self, MbufProducer};
 use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
-use crate::config::{BondMode, Config, Device, Interface, SpreadPolicy};
+use crate::config::{BondMode, Config, Device, Interface, PciAddress, SpreadPolicy};
 use crate::worker::spread::{HandedOver, Spread};
 use crate::worker::{Entry, Exit, Originated};
 
@@ -109,6 +109,21 @@ pub enum PortsError {
         /// What DPDK said.
         source: PortError,
     },
+    /// A PCI device that DPDK cannot open while the kernel drives it.
+    #[error(
+        "interface '{interface}', device '{address}': {source}; the kernel's {driver} has the device: \
+         'tollgate-hugepage-setup doctor {address}' says how DPDK gets it"
+    )]
+    KernelHasIt {
+        /// Name of the interface.
+        interface: String,
+        /// Where the device is.
+        address: PciAddress,
+        /// The kernel's driver.
+        driver: Box<str>,
+        /// What DPDK said.
+        source: PortError,
+    },
     /// The kernel's interface does not take the MTU.
     #[error(
         "interface '{interface}': the kernel refuses its MTU of {mtu}: {source}; lower mtu, or raise what the link takes"
@@ -153,12 +168,14 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
             );
         }
         for member in &bond.members {
-            let port = Port::probe(eal, &devargs_of(member)).map_err(failed)?;
+            let port = Port::probe(eal, &devargs_of(member))
+                .map_err(|source| not_opened(interface, member, source))?;
             devargs += &format!(",{}={}", member_key(&eal.version()), port.name());
             members.push(port);
         }
     }
-    let port = Port::probe(eal, &devargs).map_err(failed)?;
+    let port =
+        Port::probe(eal, &devargs).map_err(|source| not_opened(interface, &interface.device, source))?;
     let info = port.info().map_err(failed)?;
     let (mut rx_queues, mut tx_queues) = (info.max_rx_queues.min(workers), info.max_tx_queues.min(workers));
     let mut drivers = Vec::new();
@@ -218,6 +235,35 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
 
 /// The release since which net_af_packet looks at the carrier of its kernel interface.
 const LINK_OF_AF_PACKET: (u32, u32) = (24, 11);
+
+/// Why a device is not open, with the kernel's driver if that is in the way: drivers of DPDK do not say so.
+fn not_opened(interface: &Interface, device: &Device, source: PortError) -> PortsError {
+    let kernel = device.pci().and_then(|address| {
+        let driver = kernel_driver(&Path::new("/sys/bus/pci/devices").join(address.to_string()))?;
+        Some((address, driver))
+    });
+    let interface = interface.name.clone();
+    match kernel {
+        Some((address, driver)) => PortsError::KernelHasIt {
+            interface,
+            address,
+            driver,
+            source,
+        },
+        None => PortsError::Port {
+            interface,
+            device: device.devargs().to_owned(),
+            source,
+        },
+    }
+}
+
+/// The kernel's driver of a device in sysfs, unless it is one that hands devices on: vfio-pci, uio_pci_generic and their like.
+fn kernel_driver(device: &Path) -> Option<Box<str>> {
+    let driver = fs::read_link(device.join("driver")).ok()?;
+    let name = driver.file_name()?.to_str()?;
+    (!name.contains("vfio") && !name.contains("uio")).then(|| name.into())
+}
 
 /// The argument of net_bonding that names a member: DPDK 23.11 gave it another name.
 fn member_key(version: &str) -> &'static str {
@@ -359,6 +405,23 @@ fn mbuf_ring(eal: &Eal, name: &str, capacity: u32) -> Result<(MbufProducer, ring
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_device_that_the_kernel_drives_is_told_from_one_that_it_hands_on() {
+        let device = tempfile::tempdir().unwrap();
+        assert_eq!(kernel_driver(device.path()), None);
+        for (driver, found) in [
+            ("virtio-pci", Some("virtio-pci")),
+            ("e1000", Some("e1000")),
+            ("vfio-pci", None),
+            ("uio_pci_generic", None),
+        ] {
+            let link = device.path().join("driver");
+            std::os::unix::fs::symlink(format!("../../../bus/pci/drivers/{driver}"), &link).unwrap();
+            assert_eq!(kernel_driver(device.path()).as_deref(), found, "{driver}");
+            fs::remove_file(&link).unwrap();
+        }
+    }
 
     #[test]
     fn members_are_named_as_the_installed_dpdk_has_them() {

@@ -15,6 +15,7 @@ mod host;
 mod hugepages;
 mod kept;
 mod lint;
+mod machine;
 mod packages;
 mod progress;
 mod session;
@@ -38,6 +39,7 @@ use crate::progress::say;
                   cargo xtask demo --keep        leaves it up to play with\n  \
                   cargo xtask test               unit tests and whole-system tests\n  \
                   cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
+                  cargo xtask test --vm a_guest  the tests in a virtual machine, on emulated network cards\n  \
                   cargo xtask fuzz stages        packets that a fuzzer thinks up, through the stages of the primary\n  \
                   cargo xtask bench              packets per second, beside dpdk-testpmd"
 )]
@@ -62,6 +64,9 @@ enum Task {
         /// Runs the system tests at full length: minutes each, not seconds.
         #[arg(long)]
         soak: bool,
+        /// Runs also the tests in a virtual machine, where a primary drives emulated e1000 and virtio cards by itself: four minutes.
+        #[arg(long)]
+        vm: bool,
         /// Runs only the tests whose names hold this.
         filter: Option<String>,
     },
@@ -91,7 +96,7 @@ fn main() -> ExitCode {
     let done = session::catch_signals().and_then(|()| match Arguments::parse().command {
         Task::Demo { down: true, .. } => kept::take_down(),
         Task::Demo { keep, .. } => demo::run(keep),
-        Task::Test { soak, filter } => system_tests::run(soak, filter.as_deref()),
+        Task::Test { soak, vm, filter } => system_tests::run(soak, vm, filter.as_deref()),
         Task::Bench => bench::run(),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Lint => lint::run(),

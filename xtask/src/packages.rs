@@ -36,6 +36,8 @@ const TESTS: &[&str] = &[
     "tcpdump",
     "traceroute",
 ];
+/// What the virtual machine of `test --vm` runs on besides; what runs in it is not installed ([`crate::machine`]).
+const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with: dpdk-testpmd.
@@ -50,6 +52,8 @@ pub(crate) enum Needs {
     Demo,
     /// To build it and to run the system tests.
     Tests,
+    /// As [`Needs::Tests`], and a virtual machine.
+    TestsInMachine,
     /// To build it and to measure.
     Bench,
     /// To build it with a fuzzer.
@@ -62,6 +66,7 @@ impl Needs {
             Self::Build => &[BUILD],
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
+            Self::TestsInMachine => &[BUILD, TOPOLOGY, TESTS, MACHINE],
             Self::Bench => &[BUILD, BENCH],
             Self::Fuzz => &[BUILD, FUZZ],
         };
@@ -69,10 +74,10 @@ impl Needs {
     }
 
     /// What to look for where packages have other names: programs, and the library as pkg-config knows it.
-    fn programs(self) -> &'static [&'static str] {
+    fn programs(self) -> Vec<&'static str> {
         match self {
-            Self::Build => &["cc", "pkg-config"],
-            Self::Demo => &[
+            Self::Build => vec!["cc", "pkg-config"],
+            Self::Demo => vec![
                 "cc",
                 "pkg-config",
                 "ip",
@@ -82,7 +87,7 @@ impl Needs {
                 "ping",
                 "tshark",
             ],
-            Self::Tests => &[
+            Self::Tests => vec![
                 "cc",
                 "pkg-config",
                 "ip",
@@ -98,8 +103,12 @@ impl Needs {
                 "tcpdump",
                 "traceroute",
             ],
-            Self::Bench => &["cc", "pkg-config", "dpdk-testpmd"],
-            Self::Fuzz => &["cc", "c++", "pkg-config"],
+            Self::TestsInMachine => {
+                let machine = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "xz"];
+                [Self::Tests.programs(), machine.into()].concat()
+            }
+            Self::Bench => vec!["cc", "pkg-config", "dpdk-testpmd"],
+            Self::Fuzz => vec!["cc", "c++", "pkg-config"],
         }
     }
 }
@@ -118,10 +127,15 @@ pub(crate) fn install(needs: Needs) -> Result<(), Error> {
     }
     step!("installing {} packages: {}", missing.len(), missing.join(" "));
     let privilege = session::privilege()?;
-    apt(privilege, "reads the package lists", &["update"])?;
+    read_lists(privilege)?;
     let mut words = vec!["install", "-y", "--no-install-recommends"];
     words.extend(missing);
     apt(privilege, "installs what the build and the topology need", &words)
+}
+
+/// Reads anew which packages there are.
+pub(crate) fn read_lists(privilege: Privilege) -> Result<(), Error> {
+    apt(privilege, "reads the package lists", &["update"])
 }
 
 fn apt(privilege: Privilege, why: &str, words: &[&str]) -> Result<(), Error> {
@@ -170,10 +184,10 @@ fn check_by_program(system: &System, needs: Needs) -> Result<(), Error> {
     };
     let mut missing: Vec<_> = needs
         .programs()
-        .iter()
+        .into_iter()
         // Not --version: dpdk-testpmd says it and goes on.
         .filter(|program| works(program, "--help").is_err())
-        .map(|program| (*program).to_owned())
+        .map(str::to_owned)
         .collect();
     interrupt::check()?;
     let dpdk = run(
@@ -257,7 +271,14 @@ mod tests {
 
     #[test]
     fn each_command_needs_what_the_build_needs() {
-        for needs in [Needs::Build, Needs::Demo, Needs::Tests, Needs::Bench, Needs::Fuzz] {
+        for needs in [
+            Needs::Build,
+            Needs::Demo,
+            Needs::Tests,
+            Needs::TestsInMachine,
+            Needs::Bench,
+            Needs::Fuzz,
+        ] {
             let packages = needs.packages();
             assert!(
                 packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),

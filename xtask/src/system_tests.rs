@@ -12,6 +12,7 @@ use crate::{
     cargo,
     error::Error,
     host::{Host, sweep_as_root},
+    machine,
     packages::{self, Needs},
     progress::{say, step},
     session,
@@ -29,10 +30,15 @@ const SIDE_BY_SIDE: [&str; 3] = ["discovery", "icmp_errors", "neighbors"];
 /// So many of their tests at a time; each needs hugepages for a primary.
 const AT_A_TIME: usize = 3;
 
-/// Runs the tests whose names hold `filter`.
-pub(crate) fn run(soak: bool, filter: Option<&str>) -> Result<(), Error> {
+/// The file whose tests are ignored unless there is a virtual machine, and what names the folder with its packages to them.
+const IN_MACHINE: &str = "real_pmd";
+const MACHINE_VARIABLE: &str = "TOLLGATE_VM";
+
+/// Runs the tests whose names hold `filter`, at full length with `soak`, and those in a virtual machine with `vm`.
+pub(crate) fn run(soak: bool, vm: bool, filter: Option<&str>) -> Result<(), Error> {
     let privilege = session::privilege()?;
-    packages::install(Needs::Tests)?;
+    packages::install(if vm { Needs::TestsInMachine } else { Needs::Tests })?;
+    let machine = vm.then(machine::unpacked).transpose()?;
     let mut unit = unit_tests(filter)?;
     if soak {
         unit.add(long_unit_tests(filter)?);
@@ -43,6 +49,7 @@ pub(crate) fn run(soak: bool, filter: Option<&str>) -> Result<(), Error> {
     let runner = Runner {
         privilege,
         soak,
+        machine,
         filter,
     };
     let mut outcome = unit;
@@ -144,6 +151,8 @@ fn test_executables(messages: &str) -> Vec<PathBuf> {
 struct Runner<'a> {
     privilege: Privilege,
     soak: bool,
+    /// Folder of the packages for the virtual machine.
+    machine: Option<PathBuf>,
     filter: Option<&'a str>,
 }
 
@@ -174,6 +183,9 @@ impl Runner<'_> {
             .shown();
         if self.soak {
             builder = builder.env("TOLLGATE_SOAK", "1");
+        }
+        if let Some(packages) = self.machine.as_ref().filter(|_| name(executable) == IN_MACHINE) {
+            builder = builder.arg("--include-ignored").env(MACHINE_VARIABLE, packages);
         }
         if let Some(temporary) = std::env::var_os("TMPDIR") {
             builder = builder.env("TMPDIR", temporary);

@@ -51,6 +51,10 @@ bitflags! {
     }
 }
 
+/// Drivers that offer more queues than are of use. net_e1000_em offers two each way: without RSS nothing comes by the second
+/// receive queue, and of its devices the 82540 and 82545 (those of emulators) send nothing from a second transmit queue.
+const SINGLE_QUEUE: [&str; 1] = ["net_e1000_em"];
+
 /// What a device is and can do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PortInfo {
@@ -78,12 +82,17 @@ pub struct PortInfo {
 
 impl PortInfo {
     pub(super) fn from_raw(info: &dpdk_sys::rte_eth_dev_info, driver: String, numa: NumaNode) -> Self {
+        let most = if SINGLE_QUEUE.contains(&driver.as_str()) {
+            1
+        } else {
+            u16::MAX
+        };
         Self {
             driver,
             if_index: (info.if_index != 0).then_some(info.if_index),
             numa,
-            max_rx_queues: info.max_rx_queues,
-            max_tx_queues: info.max_tx_queues,
+            max_rx_queues: info.max_rx_queues.min(most),
+            max_tx_queues: info.max_tx_queues.min(most),
             min_mtu: info.min_mtu,
             max_mtu: largest_mtu(info.max_mtu, info.max_rx_pktlen),
             max_mac_addresses: info.max_mac_addrs,
@@ -156,6 +165,21 @@ mod tests {
         assert_eq!(largest_mtu(u16::MAX, 1518), 1500);
         assert_eq!(largest_mtu(u16::MAX, u32::MAX), u16::MAX);
         assert_eq!(largest_mtu(9000, 9018), 9000);
+    }
+
+    #[test]
+    fn a_driver_whose_second_queues_are_dead_has_one_each_way() {
+        // SAFETY: the structure is integers and raw pointers, which may all be zero.
+        let mut raw: dpdk_sys::rte_eth_dev_info = unsafe { std::mem::zeroed() };
+        (raw.max_rx_queues, raw.max_tx_queues) = (2, 2);
+        for (driver, queues) in [("net_e1000_em", 1), ("net_e1000_igb", 2)] {
+            let info = PortInfo::from_raw(&raw, driver.to_owned(), NumaNode::ANY);
+            assert_eq!(
+                (info.max_rx_queues, info.max_tx_queues),
+                (queues, queues),
+                "{driver}"
+            );
+        }
     }
 
     #[test]
