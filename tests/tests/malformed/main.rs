@@ -19,7 +19,6 @@ mod replay;
 mod router;
 mod streams;
 
-mod wire;
 
 use std::time::Duration;
 

@@ -1,0 +1,200 @@
+//! A gateway between a port that never runs dry and one that is flooded.
+//!
+//! ```text
+//!   good.pcap ─► net_pcap, infinite_rx ─► a ─┐                      ┌─► out ─► net_null
+//!                                            ├── primary, 1 worker ─┤
+//!   paced sender ─► veth ─► af_packet ─► b ──┘                      └─► far ─► net_null
+//! ```
+//!
+//! Port a takes all time that the worker has, so every tick that b's packets cost is seen in what leaves by `out`: nothing
+//! is hidden by time to spare. Port b is sent so many packets a second and no more, ordinary ones or bad ones: the sender, the
+//! link and the device are the same for both, so that what differs is what the primary does with them. Ordinary ones leave by a
+//! device that costs nothing, so that they are as cheap as they can be.
+
+use std::{
+    fs::{self, File},
+    io::BufWriter,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+    time::{Duration, Instant},
+};
+
+use packet::MacAddress;
+use pcap_file::pcap::{PcapPacket, PcapWriter};
+use tempfile::TempDir;
+use tests::{
+    Counters, Interface, Namespace, Primary, Privilege, Tables, Wire, datagrams::stay_on_one_cpu, wait_until,
+};
+
+use crate::floods;
+
+/// Where net_pcap's first port of a process is.
+const PORT_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
+/// Neighbours that the table holds.
+pub(crate) const NEIGHBORS: usize = 1000;
+const LIMIT: Duration = Duration::from_secs(30);
+
+pub(crate) struct Site {
+    pub(crate) primary: Primary,
+    pub(crate) tables: Tables,
+    wire: Wire,
+    /// Of port b.
+    pub(crate) mac: MacAddress,
+    worker: String,
+    _folder: TempDir,
+    pub(crate) host: Namespace,
+    _gateway: Namespace,
+}
+
+/// What a turn gave.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Turn {
+    /// Packets of port a that left, for each second that the worker had its CPU.
+    pub(crate) goodput: f64,
+    /// Packets a second that port b received.
+    pub(crate) offered: f64,
+}
+
+impl Site {
+    pub(crate) fn start() -> Self {
+        let privilege = Privilege::detect();
+        let [host, gateway] = ["host", "gateway"].map(|label| Namespace::create(privilege, label).unwrap());
+        host.connect("eth0", &gateway, "b0").unwrap();
+        host.set_mac("eth0", &floods::HOST_MAC.to_string()).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("good.pcap");
+        let mut good = PcapWriter::new(BufWriter::new(File::create(&path).unwrap())).unwrap();
+        for frame in floods::good(PORT_MAC) {
+            let packet = PcapPacket::new(Duration::ZERO, frame.len() as u32, &frame).unwrap();
+            good.write_packet(&packet).unwrap();
+        }
+        good.flush().unwrap();
+        let endless = format!("net_pcap0,rx_pcap={},infinite_rx=1", path.display());
+        let primary = Primary::builder(privilege, "gw")
+            .netns(&gateway)
+            .busy()
+            .interface(Interface::device("a0", &endless).address("10.7.0.1/24"))
+            .interface(
+                Interface::af_packet("b0")
+                    .address("192.168.2.1/16")
+                    .address("2001:db8:2::1/64"),
+            )
+            .interface(
+                Interface::device("out", "net_null0,no-rx=1")
+                    .address("10.9.0.1/16")
+                    .address("2001:db8:9::1/64"),
+            )
+            .interface(
+                Interface::device("far", "net_null1,no-rx=1")
+                    .address("10.8.0.1/16")
+                    .address("2001:db8:8::1/64"),
+            )
+            .route("10.1.0.0/16", "10.9.255.2")
+            .route("10.2.0.0/16", "10.8.0.2")
+            .route("2001:db8:b::/48", "2001:db8:8::2")
+            .neighbor("10.9.255.2", "02:00:00:00:09:02", "out")
+            .neighbor("10.8.0.2", "02:00:00:00:08:02", "far")
+            .neighbor("2001:db8:8::2", "02:00:00:00:08:02", "far")
+            .toml(&format!("[limits]\nneighbors = {NEIGHBORS}\n"));
+        let mut primary = primary.start().unwrap();
+        let mac = gateway.mac("b0").unwrap().parse().unwrap();
+        let tables = primary.tables().unwrap();
+        let worker = worker_thread(&mut primary);
+        let wire = Wire::open(&host, "eth0").unwrap();
+        Self {
+            primary,
+            tables,
+            wire,
+            mac,
+            worker,
+            _folder: folder,
+            host,
+            _gateway: gateway,
+        }
+    }
+
+    /// Sends `rate` frames a second to port b, and meanwhile does what `and` says; gives what `time` of it gave.
+    pub(crate) fn turn(&self, frames: &[Vec<u8>], rate: u32, time: Duration, and: impl FnOnce(&Self)) -> Turn {
+        let stop = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let sender = scope.spawn(|| {
+                stay_on_one_cpu().unwrap();
+                self.wire
+                    .send_at(frames, rate, || !stop.load(Ordering::Relaxed))
+                    .unwrap()
+            });
+            let _stopped = StopAtEnd(&stop);
+            let first = self.received();
+            wait_until("that the frames arrive", LIMIT, || {
+                Ok((self.received() > first + u64::from(rate / 50)).then_some(()))
+            })
+            .unwrap();
+            let before = self.sample();
+            and(self);
+            let after = wait_until("that the worker had its time", LIMIT + time, || {
+                let now = self.sample();
+                Ok((now.cpu - before.cpu >= time).then_some(now))
+            })
+            .unwrap();
+            stop.store(true, Ordering::Relaxed);
+            sender.join().unwrap();
+            Turn {
+                goodput: (after.good - before.good) as f64 / (after.cpu - before.cpu).as_secs_f64(),
+                offered: (after.received - before.received) as f64 / (after.at - before.at).as_secs_f64(),
+            }
+        })
+    }
+
+    fn received(&self) -> u64 {
+        self.tables.counters().of("b0").unwrap().rx_packets
+    }
+
+    fn sample(&self) -> Sample {
+        let counters = self.tables.counters();
+        let text = fs::read_to_string(&self.worker).unwrap();
+        let cpu = text.split(' ').next().unwrap().parse().unwrap();
+        let out = counters.of("out").unwrap();
+        Sample {
+            at: Instant::now(),
+            cpu: Duration::from_nanos(cpu),
+            // What the gateway sends there by itself is not asked for.
+            good: out.tx_packets - out.originated,
+            received: counters.of("b0").unwrap().rx_packets,
+        }
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        self.tables.counters()
+    }
+}
+
+struct StopAtEnd<'a>(&'a AtomicBool);
+
+impl Drop for StopAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+struct Sample {
+    at: Instant,
+    /// Time that the worker had its CPU.
+    cpu: Duration,
+    good: u64,
+    received: u64,
+}
+
+/// Where the kernel says how long the worker has run.
+fn worker_thread(primary: &mut Primary) -> String {
+    let tasks = format!("/proc/{}/task", primary.process().pid());
+    let mut names = Vec::new();
+    for task in fs::read_dir(tasks).unwrap() {
+        let path = task.unwrap().path();
+        let name = fs::read_to_string(path.join("comm")).unwrap();
+        if name.contains("worker") {
+            return path.join("schedstat").display().to_string();
+        }
+        names.push(name);
+    }
+    panic!("no worker among {names:?}");
+}
