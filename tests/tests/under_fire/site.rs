@@ -14,6 +14,7 @@
 use std::{
     fs::{self, File},
     io::BufWriter,
+    net::IpAddr,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -21,9 +22,11 @@ use std::{
 
 use packet::MacAddress;
 use pcap_file::pcap::{PcapPacket, PcapWriter};
+use shm::records::{NeighborState, from_ip_field};
 use tempfile::TempDir;
 use tests::{
-    Counters, Interface, Namespace, Primary, Privilege, Tables, Wire, datagrams::stay_on_one_cpu, wait_until,
+    Interface, Namespace, NamespaceOptions, Primary, Privilege, Tables, Wire, datagrams::stay_on_one_cpu,
+    wait_until,
 };
 
 use crate::floods;
@@ -33,6 +36,8 @@ const PORT_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
 /// Neighbours that the table holds.
 pub(crate) const NEIGHBORS: usize = 1000;
 const LIMIT: Duration = Duration::from_secs(30);
+/// How soon `tollgate-ctl` is to have its answer. It takes milliseconds; the rest is for a host that has other things to do.
+const ANSWER: Duration = Duration::from_secs(1);
 
 pub(crate) struct Site {
     pub(crate) primary: Primary,
@@ -42,25 +47,32 @@ pub(crate) struct Site {
     pub(crate) mac: MacAddress,
     worker: String,
     _folder: TempDir,
-    pub(crate) host: Namespace,
-    _gateway: Namespace,
+    _namespaces: [Namespace; 2],
 }
 
 /// What a turn gave.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Turn {
-    /// Packets of port a that left, for each second that the worker had its CPU.
+    /// Packets of port a that left, for each second that the worker had its CPU: what other processes of the host take of it
+    /// is not the primary's doing.
     pub(crate) goodput: f64,
-    /// Packets a second that port b received.
-    pub(crate) offered: f64,
+    /// Packets that port b received, a second.
+    pub(crate) received: f64,
 }
 
 impl Site {
     pub(crate) fn start() -> Self {
         let privilege = Privilege::detect();
-        let [host, gateway] = ["host", "gateway"].map(|label| Namespace::create(privilege, label).unwrap());
+        let options = NamespaceOptions {
+            ipv6: true,
+            ..NamespaceOptions::default()
+        };
+        let host = Namespace::create_with(privilege, "host", options).unwrap();
+        let gateway = Namespace::create(privilege, "gateway").unwrap();
         host.connect("eth0", &gateway, "b0").unwrap();
         host.set_mac("eth0", &floods::HOST_MAC.to_string()).unwrap();
+        host.add_address("eth0", &format!("{}/16", floods::HOST)).unwrap();
+        host.add_address("eth0", &format!("{}/64", floods::HOST6)).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("good.pcap");
         let mut good = PcapWriter::new(BufWriter::new(File::create(&path).unwrap())).unwrap();
@@ -100,6 +112,10 @@ impl Site {
         let mac = gateway.mac("b0").unwrap().parse().unwrap();
         let tables = primary.tables().unwrap();
         let worker = worker_thread(&mut primary);
+        for gateway in [floods::GATEWAY.to_string(), floods::GATEWAY6.to_string()] {
+            let pings = host.ping(&gateway, &["-c", "2", "-i", "0.2", "-W", "2"], LIMIT).unwrap();
+            assert!(pings.answered > 0, "{gateway}: {pings:?}");
+        }
         let wire = Wire::open(&host, "eth0").unwrap();
         Self {
             primary,
@@ -108,8 +124,7 @@ impl Site {
             mac,
             worker,
             _folder: folder,
-            host,
-            _gateway: gateway,
+            _namespaces: [host, gateway],
         }
     }
 
@@ -131,16 +146,12 @@ impl Site {
             .unwrap();
             let before = self.sample();
             and(self);
-            let after = wait_until("that the worker had its time", LIMIT + time, || {
-                let now = self.sample();
-                Ok((now.cpu - before.cpu >= time).then_some(now))
-            })
-            .unwrap();
+            let after = self.wait_for(&before, time);
             stop.store(true, Ordering::Relaxed);
             sender.join().unwrap();
             Turn {
                 goodput: (after.good - before.good) as f64 / (after.cpu - before.cpu).as_secs_f64(),
-                offered: (after.received - before.received) as f64 / (after.at - before.at).as_secs_f64(),
+                received: (after.received - before.received) as f64 / (after.at - before.at).as_secs_f64(),
             }
         })
     }
@@ -163,8 +174,58 @@ impl Site {
         }
     }
 
-    pub(crate) fn counters(&self) -> Counters {
-        self.tables.counters()
+    /// Packets of port a that leave while port b has none, for each second of the worker.
+    pub(crate) fn alone(&self, time: Duration) -> f64 {
+        let before = self.sample();
+        let after = self.wait_for(&before, time);
+        (after.good - before.good) as f64 / (after.cpu - before.cpu).as_secs_f64()
+    }
+
+    /// The first sample at which the worker has had its CPU for `time` since `before`.
+    fn wait_for(&self, before: &Sample, time: Duration) -> Sample {
+        wait_until("that the worker had its time", LIMIT + time, || {
+            let now = self.sample();
+            Ok((now.cpu - before.cpu >= time).then_some(now))
+        })
+        .unwrap()
+    }
+
+    pub(crate) fn waiting(&self) -> u64 {
+        self.tables.counters().sum(|interface| interface.waiting)
+    }
+
+    /// Panics unless the primary answers a question soon.
+    pub(crate) fn assert_answers(&self) {
+        let asked = Instant::now();
+        self.primary.ctl_json(&["punt", "show"]).unwrap();
+        let took = asked.elapsed();
+        assert!(took <= ANSWER, "ctl had its answer after {took:?}");
+    }
+
+    /// Panics unless the neighbours that answered before are known as they were.
+    pub(crate) fn assert_resolved(&self) {
+        let neighbors = self.tables.neighbors();
+        for address in [IpAddr::V4(floods::HOST), IpAddr::V6(floods::HOST6)] {
+            let known = neighbors
+                .iter()
+                .find(|neighbor| from_ip_field(neighbor.address) == address);
+            let known = known.unwrap_or_else(|| panic!("{address} is not known any more"));
+            let state = NeighborState::from_raw(known.state);
+            let resolved = matches!(
+                state,
+                Some(NeighborState::Reachable | NeighborState::Stale | NeighborState::Probe)
+            );
+            assert!(resolved && MacAddress(known.mac) == floods::HOST_MAC, "{address}: {known:?}");
+        }
+    }
+
+    /// Ends the primary; every packet is accounted for.
+    pub(crate) fn end(mut self) {
+        let status = self.primary.terminate().unwrap();
+        assert!(status.success(), "{status}: {}", self.primary.process().stderr());
+        let counters = self.tables.counters();
+        counters.assert_balanced();
+        assert_eq!(counters.sum(|interface| interface.waiting), 0, "{counters:?}");
     }
 }
 
