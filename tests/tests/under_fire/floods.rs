@@ -127,6 +127,16 @@ pub(crate) fn good(mac: MacAddress) -> Vec<Vec<u8>> {
     (0..1024).map(frame).collect()
 }
 
+/// Packets that lead back to the host, of another sender on its link.
+pub(crate) fn for_the_host(mac: MacAddress) -> [Vec<u8>; 2] {
+    let frame = || PacketBuilder::ethernet(mac, MacAddress([2, 0, 0, 0, 0x0b, 3]));
+    let other6 = Ipv6Addr::from_bits(HOST6.to_bits() + 1);
+    [
+        frame().ipv4(Ipv4Addr::new(192, 168, 2, 3), HOST).udp(1, 2, &[7; 18]),
+        frame().ipv6(other6, HOST6).udp(1, 2, &[]),
+    ]
+}
+
 fn from_host(mac: MacAddress, to: Ipv4Addr) -> Ipv4Builder {
     PacketBuilder::ethernet(mac, HOST_MAC).ipv4(HOST, to)
 }

@@ -53,7 +53,7 @@ fn fire(flood: Flood) {
         ordinary_turns.push(site.turn(&ordinary, rate, time, |_| ()));
         bad_turns.push(site.turn(&bad, rate, time, Site::assert_answers));
         before.assert_bounded(&Usage::now(&mut site), flood);
-        site.assert_resolved();
+        assert!(site.resolved(), "{:?}", site.primary.ctl(&["neigh", "show"]));
         settle(&site, flood);
     }
     let ratio = median(&bad_turns) / median(&ordinary_turns);
