@@ -121,10 +121,19 @@ impl InterfaceCounters {
             (self.waiting >= NEGATIVE, "fewer than none wait"),
             (self.delivered >= NEGATIVE, "fewer than none were delivered"),
             (self.ended_here() > self.came(), "more ended here than came"),
-            (self.to_sub_interfaces > self.rx_packets, "more went on than were received"),
+            (
+                self.to_sub_interfaces > self.rx_packets,
+                "more went on than were received",
+            ),
             (self.icmp_errors > self.originated, "errors that nobody made"),
-            (self.reassembled > self.originated, "whole packets that nobody made"),
-            (cut.is_none_or(|made| made > self.originated), "fragments that nobody made"),
+            (
+                self.reassembled > self.originated,
+                "whole packets that nobody made",
+            ),
+            (
+                cut.is_none_or(|made| made > self.originated),
+                "fragments that nobody made",
+            ),
         ];
         wrong.into_iter().find_map(|(is_so, what)| is_so.then_some(what))
     }

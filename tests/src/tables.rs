@@ -22,9 +22,13 @@ impl Primary {
             reason,
         };
         let name = self.instance().parse();
-        let directory = RunDir::new(&self.run_dir()).instance(&name.map_err(|error| failed(format!("{error}")))?);
-        let description = directory.description().map_err(|error| failed(error.to_string()))?;
-        let description = description.ok_or_else(|| failed("it has not written where they are".to_owned()))?;
+        let directory =
+            RunDir::new(&self.run_dir()).instance(&name.map_err(|error| failed(format!("{error}")))?);
+        let description = directory
+            .description()
+            .map_err(|error| failed(error.to_string()))?;
+        let description =
+            description.ok_or_else(|| failed("it has not written where they are".to_owned()))?;
         let reader = TableReader::open(&description.tables).map_err(|error| failed(error.to_string()))?;
         Ok(Tables { reader })
     }

@@ -6,7 +6,7 @@ use std::{
     os::fd::{AsFd, AsRawFd, OwnedFd},
     path::PathBuf,
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use nix::{
@@ -30,6 +30,8 @@ const LONGEST: usize = 4096;
 const AT_A_TIME: usize = 32;
 /// A sender that was held up for longer does not catch up.
 const LONGEST_DELAY: Duration = Duration::from_millis(20);
+/// How soon a clock is looked at again that is not that of this thread.
+const SOON: Duration = Duration::from_micros(200);
 
 /// A packet socket.
 #[derive(Debug)]
@@ -63,9 +65,7 @@ impl Wire {
             Ok((socket, link))
         };
         let opened = thread::scope(|scope| scope.spawn(open).join());
-        let (socket, link) = opened
-            .unwrap_or(Err(Errno::EINTR.into()))
-            .map_err(failed)?;
+        let (socket, link) = opened.unwrap_or(Err(Errno::EINTR.into())).map_err(failed)?;
         Ok(Self { socket, link, name })
     }
 
@@ -87,8 +87,8 @@ impl Wire {
         sent.map(drop).map_err(|errno| self.refused(errno))
     }
 
-    /// Sends frames over and over, `rate` a second, as long as `go_on` says so. What was missed in a short delay is caught up. Gives how
-    /// many were sent.
+    /// Sends frames over and over, `rate` a second by `clock`, as long as `go_on` says so. What was missed in a short delay is caught
+    /// up.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -96,28 +96,29 @@ impl Wire {
         &self,
         frames: &[Vec<u8>],
         rate: u32,
-        mut go_on: impl FnMut() -> bool,
-    ) -> Result<u64, Error> {
+        clock: impl Fn() -> Duration,
+        go_on: impl Fn() -> bool,
+    ) -> Result<(), Error> {
         let mut headers = MultiHeaders::<LinkAddr>::preallocate(AT_A_TIME, None);
         let links = [Some(self.link); AT_A_TIME];
         let interval = Duration::from_secs(1) * AT_A_TIME as u32 / rate.max(1);
-        let mut turns = frames.chunks(AT_A_TIME).cycle();
-        let (mut due, mut sent) = (Instant::now(), 0);
-        while go_on() {
-            let Some(turn) = turns.next() else { break };
+        let mut due = clock();
+        for turn in frames.chunks(AT_A_TIME).cycle() {
+            let mut now = clock();
+            while now < due && go_on() {
+                thread::sleep(SOON.min(due - now));
+                now = clock();
+            }
+            if !go_on() {
+                break;
+            }
+            due = due.max(now.saturating_sub(LONGEST_DELAY)) + interval;
             let slices: Vec<_> = turn.iter().map(|frame| [io::IoSlice::new(frame)]).collect();
             let socket = self.socket.as_raw_fd();
-            let results = sendmmsg(socket, &mut headers, &slices, links, [], MsgFlags::empty());
-            sent += results.map_err(|errno| self.refused(errno))?.count() as u64;
-            due += interval;
-            let now = Instant::now();
-            match due.checked_duration_since(now) {
-                Some(wait) => thread::sleep(wait),
-                None if now - due > LONGEST_DELAY => due = now,
-                None => {}
-            }
+            sendmmsg(socket, &mut headers, &slices, links, [], MsgFlags::empty())
+                .map_err(|errno| self.refused(errno))?;
         }
-        Ok(sent)
+        Ok(())
     }
 
     /// The next frame that arrives within `limit`, if one does; zero is for what is there already.

@@ -163,9 +163,8 @@ impl Reassembler {
     /// The slot of the packet that a fragment is part of.
     fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
         let (key, tag) = (&fragment.key, fragment.key.tag());
-        let is_it = |(slot, found): (&Slot, &u32)| {
-            *found == tag && slot.state != State::Free && slot.key == *key
-        };
+        let is_it =
+            |(slot, found): (&Slot, &u32)| *found == tag && slot.state != State::Free && slot.key == *key;
         self.slots.iter().zip(&self.tags).position(is_it)
     }
 
@@ -199,7 +198,9 @@ impl Reassembler {
     /// The slot of the packet whose first fragment came first.
     fn oldest(&self) -> usize {
         let since = self.since.iter().enumerate();
-        since.min_by_key(|(_, since)| **since).map_or(0, |(index, _)| index)
+        since
+            .min_by_key(|(_, since)| **since)
+            .map_or(0, |(index, _)| index)
     }
 
     fn due(&self, slot: &Slot) -> u64 {

@@ -19,7 +19,6 @@ mod replay;
 mod router;
 mod streams;
 
-
 use std::time::Duration;
 
 use gateway::Gateway;

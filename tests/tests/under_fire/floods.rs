@@ -58,13 +58,7 @@ impl Flood {
                 let (sender, _) = stranger(number);
                 let address = Ipv6Addr::from_bits(HOST6.to_bits() + 0x1_0000 + u128::from(number));
                 let group = ipv6::solicited_node(GATEWAY6);
-                let body = [
-                    &[0; 4],
-                    &GATEWAY6.octets()[..],
-                    &[1, 1],
-                    &sender.octets()[..],
-                ]
-                .concat();
+                let body = [&[0; 4], &GATEWAY6.octets()[..], &[1, 1], &sender.octets()[..]].concat();
                 PacketBuilder::ethernet(ipv6::multicast_mac(group), sender)
                     .ipv6(address, group)
                     .hop_limit(255)
@@ -132,7 +126,9 @@ pub(crate) fn for_the_host(mac: MacAddress) -> [Vec<u8>; 2] {
     let frame = || PacketBuilder::ethernet(mac, MacAddress([2, 0, 0, 0, 0x0b, 3]));
     let other6 = Ipv6Addr::from_bits(HOST6.to_bits() + 1);
     [
-        frame().ipv4(Ipv4Addr::new(192, 168, 2, 3), HOST).udp(1, 2, &[7; 18]),
+        frame()
+            .ipv4(Ipv4Addr::new(192, 168, 2, 3), HOST)
+            .udp(1, 2, &[7; 18]),
         frame().ipv6(other6, HOST6).udp(1, 2, &[]),
     ]
 }

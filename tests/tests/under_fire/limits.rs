@@ -62,7 +62,10 @@ impl Usage {
         };
         let buffers = self.packet_buffers + KEPT + RINGS + UNDER_WAY;
         assert!(later.waiting <= kept, "{flood:?}: {self:?}, then {later:?}");
-        assert!(later.packet_buffers <= buffers, "{flood:?}: {self:?}, then {later:?}");
+        assert!(
+            later.packet_buffers <= buffers,
+            "{flood:?}: {self:?}, then {later:?}"
+        );
         assert!(later.neighbors <= NEIGHBORS as u64, "{flood:?}: {later:?}");
         let grown = later.resident_kb.saturating_sub(self.resident_kb);
         assert!(grown <= MEMORY_KB, "{flood:?}: {self:?}, then {later:?}");
@@ -72,6 +75,9 @@ impl Usage {
     /// Panics unless `later`, when the flood is over, has every packet buffer back.
     pub(crate) fn assert_freed(&self, later: &Self, flood: Flood) {
         let buffers = self.packet_buffers + UNDER_WAY;
-        assert!(later.packet_buffers <= buffers, "{flood:?}: {self:?}, then {later:?}");
+        assert!(
+            later.packet_buffers <= buffers,
+            "{flood:?}: {self:?}, then {later:?}"
+        );
     }
 }

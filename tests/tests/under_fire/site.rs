@@ -9,7 +9,8 @@
 //! Port a takes all time that the worker has, so every tick that b's packets cost is seen in what leaves by `out`: nothing
 //! is hidden by time to spare. Port b is sent so many packets a second and no more, ordinary ones or bad ones: the sender, the
 //! link and the device are the same for both, so that what differs is what the primary does with them. Ordinary ones leave by a
-//! device that costs nothing, so that they are as cheap as they can be.
+//! device that costs nothing, so that they are as cheap as they can be. Seconds are those in which the worker had its CPU: on a
+//! host with much else to do it would have to cope with the packets of many seconds in one.
 
 use std::{
     fs::{self, File},
@@ -74,7 +75,8 @@ impl Site {
         host.connect("eth0", &gateway, "b0").unwrap();
         host.set_mac("eth0", &floods::HOST_MAC.to_string()).unwrap();
         host.add_address("eth0", &format!("{}/16", floods::HOST)).unwrap();
-        host.add_address("eth0", &format!("{}/64", floods::HOST6)).unwrap();
+        host.add_address("eth0", &format!("{}/64", floods::HOST6))
+            .unwrap();
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("good.pcap");
         let mut good = PcapWriter::new(BufWriter::new(File::create(&path).unwrap())).unwrap();
@@ -135,14 +137,25 @@ impl Site {
         site
     }
 
-    /// Sends `rate` frames a second to port b, and meanwhile does what `and` says; gives what `time` of it gave.
-    pub(crate) fn turn(&self, frames: &[Vec<u8>], rate: u32, time: Duration, and: impl FnOnce(&Self)) -> Turn {
+    /// Sends `rate` frames to port b for each second of the worker, and meanwhile does what `and` says; gives what `time` of it gave.
+    pub(crate) fn turn(
+        &self,
+        frames: &[Vec<u8>],
+        rate: u32,
+        time: Duration,
+        and: impl FnOnce(&Self),
+    ) -> Turn {
         let stop = AtomicBool::new(false);
         thread::scope(|scope| {
             let sender = scope.spawn(|| {
                 stay_on_one_cpu().unwrap();
                 self.wire
-                    .send_at(frames, rate, || !stop.load(Ordering::Relaxed))
+                    .send_at(
+                        frames,
+                        rate,
+                        || self.worker_time(),
+                        || !stop.load(Ordering::Relaxed),
+                    )
                     .unwrap()
             });
             let _stopped = StopAtEnd(&stop);
@@ -167,13 +180,17 @@ impl Site {
         self.tables.counters().of("b0").unwrap().rx_packets
     }
 
+    /// How long the worker has had its CPU.
+    fn worker_time(&self) -> Duration {
+        let text = fs::read_to_string(&self.worker).unwrap();
+        Duration::from_nanos(text.split(' ').next().unwrap().parse().unwrap())
+    }
+
     fn sample(&self) -> Sample {
         let counters = self.tables.counters();
-        let text = fs::read_to_string(&self.worker).unwrap();
-        let cpu = text.split(' ').next().unwrap().parse().unwrap();
         let out = counters.of("out").unwrap();
         Sample {
-            cpu: Duration::from_nanos(cpu),
+            cpu: self.worker_time(),
             // What the gateway sends there by itself is not asked for.
             good: out.tx_packets - out.originated,
             received: counters.of("b0").unwrap().rx_packets,
