@@ -8,6 +8,10 @@ use crate::{Error, Primary, wait_until};
 
 /// What a primary that nobody sends to needs at most to come to rest.
 const REST_LIMIT: Duration = Duration::from_secs(10);
+/// Counters that do not change for so long are at rest.
+const REST: Duration = Duration::from_millis(200);
+/// And for so long, if packets seem to be under way still: the worker that has them may not have had its CPU.
+const LONG_REST: Duration = Duration::from_secs(2);
 
 /// The counters of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -167,7 +171,8 @@ impl Primary {
                 since = std::time::Instant::now();
                 return Ok(None);
             }
-            Ok((since.elapsed() > Duration::from_millis(200)).then_some(now))
+            let rest = if now.came() == now.went() { REST } else { LONG_REST };
+            Ok((since.elapsed() > rest).then_some(now))
         })
     }
 }
