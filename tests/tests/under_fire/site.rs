@@ -16,6 +16,7 @@ use std::{
     fs::{self, File},
     io::BufWriter,
     net::IpAddr,
+    path::PathBuf,
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -270,15 +271,12 @@ struct Sample {
 
 /// Where the kernel says how long the worker has run.
 fn worker_thread(primary: &mut Primary) -> String {
-    let tasks = format!("/proc/{}/task", primary.process().pid());
-    let mut names = Vec::new();
-    for task in fs::read_dir(tasks).unwrap() {
-        let path = task.unwrap().path();
-        let name = fs::read_to_string(path.join("comm")).unwrap();
-        if name.contains("worker") {
-            return path.join("schedstat").display().to_string();
-        }
-        names.push(name);
-    }
-    panic!("no worker among {names:?}");
+    let tasks = fs::read_dir(format!("/proc/{}/task", primary.process().pid())).unwrap();
+    let is_worker = |task: &PathBuf| {
+        let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
+        name.contains("worker")
+    };
+    let mut tasks = tasks.map(|task| task.unwrap().path());
+    let worker = tasks.find(is_worker).unwrap();
+    worker.join("schedstat").display().to_string()
 }
