@@ -37,7 +37,7 @@ fn turns() -> (usize, Duration) {
     if std::env::var_os("TOLLGATE_SOAK").is_some() {
         (15, Duration::from_secs(2))
     } else {
-        (5, Duration::from_millis(250))
+        (9, Duration::from_millis(150))
     }
 }
 
