@@ -8,6 +8,10 @@ use crate::{Error, Primary, wait_until};
 
 /// What a primary that nobody sends to needs at most to come to rest.
 const REST_LIMIT: Duration = Duration::from_secs(10);
+/// Counters that do not change for so long are at rest.
+const REST: Duration = Duration::from_millis(200);
+/// And for so long, if packets seem to be under way still: the worker that has them may not have had its CPU.
+const LONG_REST: Duration = Duration::from_secs(2);
 
 /// The counters of one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
@@ -79,23 +83,63 @@ impl Counters {
         self.0.iter().find(|interface| interface.interface == name)
     }
 
-    /// Panics unless everything that came has gone somewhere.
+    /// Panics unless every packet is accounted for: all that came into being has ended somewhere once, and at no interface has
+    /// more ended than came.
     #[track_caller]
     pub fn assert_balanced(&self) {
         assert_eq!(self.came(), self.went(), "{self:?}");
+        for interface in &self.0 {
+            assert_eq!(interface.contradiction(), None, "{interface:?}");
+        }
     }
 
     /// Packets that came into being: received or made here.
     pub fn came(&self) -> u64 {
-        self.sum(|interface| interface.rx_packets + interface.originated + interface.from_sub_interfaces)
+        self.sum(InterfaceCounters::came)
     }
 
     /// What became of them: sent, delivered, dropped, or still waiting.
     pub fn went(&self) -> u64 {
-        self.sum(|interface| {
-            let ended = interface.tx_packets + interface.delivered + interface.waiting;
-            ended + interface.to_sub_interfaces + interface.drops.values().sum::<u64>()
-        })
+        self.sum(|interface| interface.tx_packets.wrapping_add(interface.ended_here()))
+    }
+}
+
+impl InterfaceCounters {
+    fn came(&self) -> u64 {
+        self.rx_packets + self.originated + self.from_sub_interfaces
+    }
+
+    /// Packets that came to be at this interface, and ended without leaving by one or are still there. What counts down is added
+    /// as it is: taken off the wrong interface it makes up for another one's.
+    fn ended_here(&self) -> u64 {
+        let parts = [self.delivered, self.waiting, self.to_sub_interfaces];
+        let ended = parts.into_iter().chain(self.drops.values().copied());
+        ended.fold(0, u64::wrapping_add)
+    }
+
+    /// What cannot be, in words.
+    fn contradiction(&self) -> Option<&'static str> {
+        const NEGATIVE: u64 = 1 << 63;
+        let cut = self.fragments.checked_sub(self.fragmented);
+        let wrong = [
+            (self.waiting >= NEGATIVE, "fewer than none wait"),
+            (self.delivered >= NEGATIVE, "fewer than none were delivered"),
+            (self.ended_here() > self.came(), "more ended here than came"),
+            (
+                self.to_sub_interfaces > self.rx_packets,
+                "more went on than were received",
+            ),
+            (self.icmp_errors > self.originated, "errors that nobody made"),
+            (
+                self.reassembled > self.originated,
+                "whole packets that nobody made",
+            ),
+            (
+                cut.is_none_or(|made| made > self.originated),
+                "fragments that nobody made",
+            ),
+        ];
+        wrong.into_iter().find_map(|(is_so, what)| is_so.then_some(what))
     }
 }
 
@@ -127,7 +171,8 @@ impl Primary {
                 since = std::time::Instant::now();
                 return Ok(None);
             }
-            Ok((since.elapsed() > Duration::from_millis(200)).then_some(now))
+            let rest = if now.came() == now.went() { REST } else { LONG_REST };
+            Ok((since.elapsed() > rest).then_some(now))
         })
     }
 }
@@ -147,6 +192,20 @@ mod tests {
         assert_eq!((counters.came(), counters.went()), (11, 11));
         assert_eq!(counters.dropped("no_route"), 4);
         assert_eq!(counters.drops(), BTreeMap::from([("no_route", 4)]));
+    }
+
+    #[test]
+    fn a_packet_that_is_taken_off_the_wrong_interface_is_noticed() {
+        let mut counters: Counters = serde_json::from_str(TEXT).unwrap();
+        counters.assert_balanced();
+        // In sum all is well.
+        counters.0[0].waiting += 1;
+        counters.0[1].waiting = counters.0[1].waiting.wrapping_sub(1);
+        assert_eq!(counters.came(), counters.went());
+        assert_eq!(counters.0[1].contradiction(), Some("fewer than none wait"));
+        counters.0[1].waiting = 0;
+        counters.0[1].drops.insert("no_route".to_owned(), 1);
+        assert_eq!(counters.0[1].contradiction(), Some("more ended here than came"));
     }
 
     #[test]

@@ -94,6 +94,14 @@ pub enum Error {
         /// What the kernel answered.
         source: io::Error,
     },
+    /// The tables of a primary cannot be read.
+    #[error("the tables of {instance} cannot be read: {reason}")]
+    Tables {
+        /// Name of the instance.
+        instance: String,
+        /// Why not.
+        reason: String,
+    },
     /// A command was expected to print JSON.
     #[error("`{command}` printed no JSON ({source}): {output}")]
     NotJson {

@@ -110,7 +110,7 @@ fn dropped(primary: &Primary, reason: &str) -> u64 {
 
 fn assert_balanced(primary: &Primary) {
     let counters = primary.counters_at_rest().unwrap();
-    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+    counters.assert_balanced();
     assert_eq!(counters.sum(|interface| interface.waiting), 0, "{counters:?}");
 }
 

@@ -209,11 +209,11 @@ fn a_trace_under_load_takes_what_it_was_asked_for_and_no_packet_suffers(family: 
     let primary = hosts.primary("gw").start().unwrap();
     ping(&hosts, family.address_b(), &[]);
     let before = buffers_in_use(&primary);
-    let count = 60_000;
+    let count = 240_000;
     let address = family.socket(family.address_b(), 4789);
     let receiver = Receiver::start(&hosts.host_b, &address, 16, count).unwrap();
     std::thread::scope(|scope| {
-        let load = scope.spawn(|| receiver.send_from(&hosts.host_a, 64, 5000).unwrap());
+        let load = scope.spawn(|| receiver.send_from(&hosts.host_a, 64, 20_000).unwrap());
         for _ in 0..4 {
             start(&primary, &["-n", "200", "-f", "udp port 4789"]);
             assert_eq!(wait_for(&primary, 200).len(), 200);
@@ -223,11 +223,15 @@ fn a_trace_under_load_takes_what_it_was_asked_for_and_no_packet_suffers(family: 
         load.join().unwrap();
     });
     let total = receiver.report(LIMIT).unwrap().total;
-    assert_eq!(
-        (total.received, total.lost, total.duplicates, total.out_of_order),
-        (count, 0, 0, 0)
-    );
     let counters = primary.counters_at_rest().unwrap();
+    // What the kernel drops in front of the port, when the worker does not get its CPU, no primary can save.
+    let (_, came) = hosts.gateway.packets(TwoHosts::PORT_A).unwrap();
+    let missed = came - counters.of(TwoHosts::PORT_A).unwrap().rx_packets;
+    assert!(u64::from(total.lost) <= missed, "{total:?}, {missed} missed");
+    assert_eq!(
+        (total.received + total.lost, total.duplicates, total.out_of_order),
+        (count, 0, 0)
+    );
     counters.assert_balanced();
     assert_eq!(counters.drops(), [].into());
     // A leak of traced packets would be 800.

@@ -56,7 +56,7 @@ fn two_workers_forward_all_and_keep_the_order_of_flows(family: Family) {
     }
     let counters = primary.counters_at_rest().unwrap();
     assert_eq!(counters.drops(), [].into());
-    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+    counters.assert_balanced();
 
     let workers = primary.ctl_json(&["worker", "show"]).unwrap();
     let workers = workers.as_array().unwrap();

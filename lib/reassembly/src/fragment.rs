@@ -28,6 +28,16 @@ impl Key {
     pub(crate) fn is_v6(&self) -> bool {
         self.source.is_ipv6()
     }
+
+    /// A number that equal keys have in common, and others seldom.
+    pub(crate) fn tag(&self) -> u32 {
+        let last = |address: IpAddr| match address {
+            IpAddr::V4(address) => address.to_bits(),
+            IpAddr::V6(address) => address.to_bits() as u32,
+        };
+        let spread = last(self.source).wrapping_mul(0x9e37_79b9) ^ last(self.destination).rotate_left(16);
+        self.identification ^ spread ^ u32::from(self.protocol)
+    }
 }
 
 /// A fragment of a packet, valid by itself.

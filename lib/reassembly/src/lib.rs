@@ -33,6 +33,12 @@ const PATIENCE_V6: u64 = 60;
 #[derive(Default)]
 pub struct Reassembler {
     slots: Vec<Slot>,
+    /// By slot, the tag of its key and when its first fragment came. They lie close together, since all are looked at for each
+    /// fragment of a flood, and a slot is long.
+    tags: Vec<u32>,
+    since: Vec<u64>,
+    /// Slots that were used and are free again.
+    free: Vec<usize>,
     most: usize,
     bytes: Vec<u8>,
     ticks_per_second: u64,
@@ -96,13 +102,17 @@ pub struct Expired<'r> {
 
 impl Reassembler {
     /// Bytes for each packet that is under way.
-    pub const BYTES_PER_PACKET: usize = SLOT_BYTES + size_of::<Slot>();
+    pub const BYTES_PER_PACKET: usize =
+        SLOT_BYTES + size_of::<Slot>() + size_of::<u32>() + size_of::<u64>() + size_of::<usize>();
 
     /// For at most `most` packets at a time, at least 1; time is in ticks.
     pub fn new(most: usize, ticks_per_second: u64) -> Self {
         let most = most.max(1);
         Self {
             slots: Vec::with_capacity(most),
+            tags: Vec::with_capacity(most),
+            since: Vec::with_capacity(most),
+            free: Vec::with_capacity(most),
             most,
             bytes: vec![0; most * SLOT_BYTES],
             ticks_per_second: ticks_per_second.max(1),
@@ -112,8 +122,7 @@ impl Reassembler {
 
     /// Takes a fragment that came by `interface`, `link` in front of it.
     pub fn insert(&mut self, fragment: &Fragment<'_>, link: &[u8], interface: u16, now: u64) -> Inserted<'_> {
-        let of_same = |slot: &Slot| slot.state != State::Free && slot.key == fragment.key;
-        let (index, evicted) = match self.slots.iter().position(of_same) {
+        let (index, evicted) = match self.find(fragment) {
             Some(index) => (index, None),
             None => self.open(fragment, interface, now),
         };
@@ -131,6 +140,7 @@ impl Reassembler {
             Placed::Taken if slot.is_complete() => match slot.join(bytes) {
                 Some(joined) => {
                     slot.state = State::Free;
+                    self.free.push(index);
                     let made_of = slot.lost();
                     let six = slot.key.is_v6();
                     Inserted::Whole(Whole {
@@ -154,27 +164,47 @@ impl Reassembler {
         }
     }
 
+    /// The slot of the packet that a fragment is part of.
+    fn find(&self, fragment: &Fragment<'_>) -> Option<usize> {
+        let (key, tag) = (&fragment.key, fragment.key.tag());
+        let is_it =
+            |(slot, found): (&Slot, &u32)| *found == tag && slot.state != State::Free && slot.key == *key;
+        self.slots.iter().zip(&self.tags).position(is_it)
+    }
+
     /// A slot for a new packet, the oldest one's if all are taken.
     fn open(&mut self, fragment: &Fragment<'_>, interface: u16, now: u64) -> (usize, Option<Lost>) {
-        let new = Slot::new(fragment.key, interface, now);
-        self.next_due = self.next_due.min(self.due(&new));
-        if let Some(index) = self.slots.iter().position(|slot| slot.state == State::Free) {
-            self.slots[index] = new;
-            return (index, None);
-        }
-        if self.slots.len() < self.most {
+        let (key, tag) = (fragment.key, fragment.key.tag());
+        if self.free.is_empty() && self.slots.len() < self.most {
+            let new = Slot::new(key, interface, now);
+            self.next_due = self.next_due.min(self.due(&new));
             self.slots.push(new);
+            self.tags.push(tag);
+            self.since.push(now);
             return (self.slots.len() - 1, None);
         }
-        let oldest = (0..self.slots.len())
-            .min_by_key(|index| self.slots[*index].since)
-            .unwrap_or_default();
-        let Some(slot) = self.slots.get_mut(oldest) else {
+        let index = self.free.pop().unwrap_or_else(|| self.oldest());
+        let (Some(slot), Some(its_tag), Some(since)) = (
+            self.slots.get_mut(index),
+            self.tags.get_mut(index),
+            self.since.get_mut(index),
+        ) else {
             return (0, None);
         };
-        let lost = slot.lost();
-        *slot = new;
-        (oldest, Some(lost).filter(|lost| lost.fragments > 0))
+        let lost = Some(slot.lost()).filter(|lost| slot.state != State::Free && lost.fragments > 0);
+        slot.reset(key, interface, now);
+        (*its_tag, *since) = (tag, now);
+        let due = self.slots.get(index).map_or(u64::MAX, |slot| self.due(slot));
+        self.next_due = self.next_due.min(due);
+        (index, lost)
+    }
+
+    /// The slot of the packet whose first fragment came first.
+    fn oldest(&self) -> usize {
+        let since = self.since.iter().enumerate();
+        since
+            .min_by_key(|(_, since)| **since)
+            .map_or(0, |(index, _)| index)
     }
 
     fn due(&self, slot: &Slot) -> u64 {
@@ -208,6 +238,7 @@ impl Reassembler {
         let slot = self.slots.get_mut(index)?;
         let first = slot.first_frame(bytes).filter(|_| slot.state == State::Open);
         slot.state = State::Free;
+        self.free.push(index);
         Some(Expired {
             lost: slot.lost(),
             first,
@@ -216,8 +247,10 @@ impl Reassembler {
 
     /// Gives up one packet that is still under way, whatever its time: for the end.
     pub fn give_up(&mut self) -> Option<Lost> {
-        let slot = self.slots.iter_mut().find(|slot| slot.state != State::Free)?;
+        let index = self.slots.iter().position(|slot| slot.state != State::Free)?;
+        let slot = self.slots.get_mut(index)?;
         slot.state = State::Free;
+        self.free.push(index);
         Some(slot.lost())
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Slot {
     starts: [u64; WORDS],
     /// Blocks that are there.
     blocks: usize,
+    /// The block behind the last of them.
+    beyond: usize,
     /// Bytes of the whole payload, once the last fragment has come.
     end: Option<usize>,
     first: Option<First>,
@@ -82,9 +84,24 @@ impl Slot {
             have: [0; WORDS],
             starts: [0; WORDS],
             blocks: 0,
+            beyond: 0,
             end: None,
             first: None,
         }
+    }
+
+    /// Makes it that of another packet. Only what was used of it is cleared: most packets are far from the longest.
+    pub(crate) fn reset(&mut self, key: Key, interface: u16, since: u64) {
+        let used = self.beyond.div_ceil(64).min(WORDS);
+        for bits in [&mut self.have, &mut self.starts] {
+            if let Some(words) = bits.get_mut(..used) {
+                words.fill(0);
+            }
+        }
+        self.state = State::Open;
+        (self.key, self.interface, self.since) = (key, interface, since);
+        (self.fragments, self.blocks, self.beyond) = (0, 0, 0);
+        (self.end, self.first) = (None, None);
     }
 
     /// Takes a fragment that came by `interface`, `link` in front of it.
@@ -105,13 +122,9 @@ impl Slot {
                 held == to - from && self.was_one_fragment(from, to, fragment) && place == fragment.payload;
             return if same { Placed::Copy } else { Placed::Contradiction };
         }
-        let last_block = self.have.iter().rposition(|word| *word != 0);
-        let beyond = last_block.map_or(0, |word| {
-            word * 64 + 64 - self.have[word].leading_zeros() as usize
-        });
         let contradicts = match self.end {
             Some(end) => !fragment.more || fragment.end() > end,
-            None => !fragment.more && beyond > to,
+            None => !fragment.more && self.beyond > to,
         };
         if contradicts {
             return Placed::Contradiction;
@@ -122,6 +135,7 @@ impl Slot {
         }
         set(&mut self.starts, from);
         self.blocks += to - from;
+        self.beyond = self.beyond.max(to);
         self.fragments += 1;
         if !fragment.more {
             self.end = Some(fragment.end());

@@ -259,6 +259,39 @@ fn a_flood_of_unfinished_packets_takes_no_more_than_there_is_and_the_oldest_goes
 }
 
 #[test]
+fn nothing_is_left_in_a_slot_of_the_packet_that_it_was_of() {
+    let mut table = Reassembler::new(1, SECOND);
+    // Given up, refused for an overlap, whole: the slot was used in all ways.
+    let ways: [&dyn Fn(&mut Reassembler); 3] = [
+        &|table| {
+            insert(table, &fragments(false, 60_000, 1500, 1).1[30], 0);
+        },
+        &|table| {
+            for first in [0, 1] {
+                insert(table, &piece(first * 8, true, &[1; 4000]), 0);
+            }
+        },
+        &|table| {
+            for fragment in fragments(false, 60_000, 1500, 2).1 {
+                insert(table, &fragment, 0);
+            }
+        },
+    ];
+    for (number, used) in (10..).zip(ways) {
+        used(&mut table);
+        let (packet, all) = fragments(false, 65_000, 1500, number);
+        let (last, others) = all.split_last().unwrap();
+        for fragment in others {
+            assert!(matches!(insert(&mut table, fragment, 1), Inserted::Held { .. }));
+        }
+        match insert(&mut table, last, 1) {
+            Inserted::Whole(whole) => assert_eq!(whole.frame[14..], packet),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn a_longer_fragment_in_the_place_of_the_last_is_no_copy_of_it() {
     // The bytes behind the last one's, in its last block, are zeroes of the slot: nothing that came.
     for zeroes in [32, 31] {

@@ -38,9 +38,15 @@ pub(super) struct Neighbor<I> {
     pub(super) timer: Option<Duration>,
     /// Whether subscribers have heard of it.
     pub(super) told: bool,
+    /// Whether it has answered a question of the gateway since it last failed to.
+    pub(super) proven: bool,
     /// Its place among those that may go.
-    expendable: Option<Duration>,
+    expendable: Option<Place>,
 }
+
+/// Who has proven to be there goes after all others, and the longest unchanged before others. So strangers who only say that they
+/// are there, in whatever numbers, take the places of strangers.
+type Place = (bool, Duration);
 
 impl<I> Neighbor<I> {
     /// One that nobody has asked for.
@@ -58,6 +64,7 @@ impl<I> Neighbor<I> {
             shown: Reachability::IDLE.state(),
             timer: None,
             told: false,
+            proven: false,
             expendable: None,
         }
     }
@@ -72,8 +79,13 @@ impl<I> Neighbor<I> {
         }
     }
 
-    fn is_expendable(&self) -> bool {
-        self.routes == 0 && matches!(self.shown, NeighborState::Stale | NeighborState::Failed)
+    fn place(&self) -> Option<Place> {
+        let may_go = match self.shown {
+            NeighborState::Stale | NeighborState::Failed => true,
+            NeighborState::Reachable => !self.proven,
+            NeighborState::Incomplete | NeighborState::Probe | NeighborState::Permanent => false,
+        };
+        (self.routes == 0 && may_go).then_some((self.proven, self.changed))
     }
 }
 
@@ -82,8 +94,8 @@ pub(super) struct NeighborSet<I> {
     slots: Vec<Option<Neighbor<I>>>,
     free: Vec<NeighborId>,
     by_address: BTreeMap<(I, u16), NeighborId>,
-    /// Those that may go, the longest unchanged first.
-    expendable: BTreeSet<(Duration, NeighborId)>,
+    /// Those that may go, in that order.
+    expendable: BTreeSet<(Place, NeighborId)>,
 }
 
 impl<I: Copy + Ord> NeighborSet<I> {
@@ -139,8 +151,8 @@ impl<I: Copy + Ord> NeighborSet<I> {
 
     pub(super) fn remove(&mut self, id: NeighborId) -> Option<Neighbor<I>> {
         let neighbor = self.slots.get_mut(id.0 as usize)?.take()?;
-        if let Some(since) = neighbor.expendable {
-            self.expendable.remove(&(since, id));
+        if let Some(place) = neighbor.expendable {
+            self.expendable.remove(&(place, id));
         }
         self.by_address.remove(&(neighbor.address, neighbor.interface));
         self.free.push(id);
@@ -152,17 +164,17 @@ impl<I: Copy + Ord> NeighborSet<I> {
         let Some(neighbor) = self.slots.get_mut(id.0 as usize).and_then(Option::as_mut) else {
             return;
         };
-        let place = neighbor.is_expendable().then_some(neighbor.changed);
+        let place = neighbor.place();
         let before = std::mem::replace(&mut neighbor.expendable, place);
         if before != place {
-            self.expendable.extend(place.map(|since| (since, id)));
-            if let Some(since) = before {
-                self.expendable.remove(&(since, id));
+            self.expendable.extend(place.map(|place| (place, id)));
+            if let Some(before) = before {
+                self.expendable.remove(&(before, id));
             }
         }
     }
 
-    /// The one to go first when there must be room: stale or failed, and named by no route.
+    /// The one to go first when there must be room. No route names it, and it is stale, has failed, or was never asked.
     pub(super) fn most_expendable(&self) -> Option<NeighborId> {
         self.expendable.first().map(|(_, id)| *id)
     }

@@ -83,6 +83,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         };
         if !neighbor.reachability.forwards() {
             neighbor.mac = None;
+            neighbor.proven = false;
         }
         let state = neighbor.reachability.state();
         if neighbor.shown != state {

@@ -135,6 +135,11 @@ impl Reachability {
         }
     }
 
+    /// It is being asked.
+    pub(super) fn is_asked(&self) -> bool {
+        matches!(self.state, State::Incomplete { .. } | State::Probe { .. })
+    }
+
     /// Requests since it last answered.
     pub(super) fn requests(&self) -> u8 {
         match self.state {

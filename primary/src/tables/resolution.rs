@@ -76,6 +76,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         else {
             return;
         };
+        neighbor.proven |= neighbor.reachability.is_asked();
         neighbor.reachability.heard(now, reachable);
         let is_news = neighbor.mac.replace(mac) != Some(mac);
         self.settle(id, now);

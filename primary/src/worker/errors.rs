@@ -66,7 +66,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.send_error(ingress, mbuf)
     }
 
-    /// The error that is due, counted, unless there are too many.
+    /// The error that is due, counted, unless there have been too many.
     fn error_for(
         &mut self,
         ingress: u16,
@@ -75,11 +75,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         detail: u16,
         now: u64,
     ) -> Option<IcmpError> {
-        let error = self.stages.error_for(ingress, frame, reason, detail)?;
-        if !self.policers.errors.admit(ingress, now) {
+        if !self.policers.errors.would_admit(ingress, now) {
+            // Whether it is due is not looked into: that costs as much as to make it.
             self.counters.add(ingress, InterfaceCounter::IcmpErrorsPoliced, 1);
             return None;
         }
+        let error = self.stages.error_for(ingress, frame, reason, detail)?;
+        self.policers.errors.admit(ingress, now);
         self.counters.add(ingress, InterfaceCounter::IcmpErrors, 1);
         self.counters.add(ingress, InterfaceCounter::Originated, 1);
         Some(error)

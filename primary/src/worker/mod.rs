@@ -296,27 +296,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 notes,
             },
         );
-        match together {
-            Some(Together { egress, six }) if self.waiting.is_empty() => {
-                self.transmit.append(egress, batch, bytes, &self.counters);
-                if six == 0 && batch.is_empty() {
-                    self.counters.usual4(count);
-                } else {
-                    self.count_together(count, six.into(), batch);
-                }
-                self.counters
-                    .drop(ingress, DropReason::TxFull, batch.len() as u64);
-                batch.clear();
-            }
-            _ => {
-                if let Some(Together { egress, .. }) = together {
-                    for (mbuf, note) in batch.iter().zip(&mut *notes) {
-                        *note = Note::usual(egress, mbuf.data());
-                    }
-                }
-                self.dispatch(&mut Off, ingress, batch, notes, now);
-            }
+        let Some(Together { egress, six }) = together else {
+            return self.dispatch(&mut Off, ingress, batch, notes, now);
+        };
+        if !self.waiting.is_empty() {
+            // A next hop that the stages found resolved may still have packets waiting: they leave first.
+            self.serve_waiting(now);
         }
+        self.transmit.append(egress, batch, bytes, &self.counters);
+        if six == 0 && batch.is_empty() {
+            self.counters.usual4(count);
+        } else {
+            self.count_together(count, six.into(), batch);
+        }
+        self.counters
+            .drop(ingress, DropReason::TxFull, batch.len() as u64);
+        batch.clear();
     }
 
     /// Sends what the control thread or another worker has for a queue of this worker.

@@ -35,13 +35,23 @@ impl Bucket {
     /// Whether one more packet may pass.
     #[inline]
     pub fn admit(&mut self, now: u64) -> bool {
-        // A bucket holds no more than a burst, however long it was left alone.
-        let from = self.spent_until.max(now.saturating_sub(self.full));
-        let admitted = from + self.ticks_per_packet <= now;
+        let spent = self.spent_with_next(now);
+        let admitted = spent <= now;
         if admitted {
-            self.spent_until = from + self.ticks_per_packet;
+            self.spent_until = spent;
         }
         admitted
+    }
+
+    /// Whether one more packet might pass.
+    #[inline]
+    fn would_admit(&self, now: u64) -> bool {
+        self.spent_with_next(now) <= now
+    }
+
+    fn spent_with_next(&self, now: u64) -> u64 {
+        // A bucket holds no more than a burst, however long it was left alone.
+        self.spent_until.max(now.saturating_sub(self.full)) + self.ticks_per_packet
     }
 }
 
@@ -82,6 +92,11 @@ impl Policer {
     pub(super) fn admit(&mut self, interface: u16, now: u64) -> bool {
         self.0[usize::from(interface) % BUCKETS].admit(now)
     }
+
+    /// Whether one more packet of the interface might pass. It takes nothing: for packets that may turn out not to want to.
+    pub(super) fn would_admit(&self, interface: u16, now: u64) -> bool {
+        self.0[usize::from(interface) % BUCKETS].would_admit(now)
+    }
 }
 
 #[cfg(test)]
@@ -105,6 +120,15 @@ mod tests {
             (0..1000).filter(|_| policer.admit(0, later)).count() as u64,
             BURST
         );
+    }
+
+    #[test]
+    fn to_ask_takes_nothing() {
+        let now = 1_000 * HZ;
+        let mut policer = Policer::new(HZ, (RATE, 1), now);
+        assert!(policer.would_admit(0, now) && policer.would_admit(0, now));
+        assert!(policer.admit(0, now));
+        assert!(!policer.would_admit(0, now));
     }
 
     #[test]

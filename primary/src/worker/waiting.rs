@@ -1,5 +1,9 @@
 //! Packets that wait until their next hop is known: a bounded queue per next hop, kept by the worker that received them,
 //! so that they leave in order and before anything that comes after them.
+//!
+//! Next hops that never answer are waited for as well, and whoever scans a subnet makes many of them. So queues are looked at only
+//! when the control thread may have changed something, and now and then for those whose time is over: other packets
+//! pay nothing for them.
 
 use std::net::IpAddr;
 
@@ -21,10 +25,16 @@ pub const MOST_WAITING: usize = DEPTH * NEXT_HOPS;
 const ASK_AGAIN_SECONDS: u64 = 1;
 /// Seconds after which packets are given up even if nobody said that the next hop failed.
 const PATIENCE_SECONDS: u64 = 10;
+/// How often in a second queues are looked at although nothing has changed.
+const LOOKS_PER_SECOND: u64 = 64;
 
 pub(super) struct Waiting {
     queues: Vec<Queue>,
     tsc_hz: u64,
+    /// The turn of the control thread whose tables the queues were compared with; none since a new one was made.
+    compared: Option<u64>,
+    /// When that was.
+    looked: u64,
 }
 
 /// What a packet waits for.
@@ -49,12 +59,22 @@ impl Waiting {
         Self {
             queues: Vec::with_capacity(NEXT_HOPS),
             tsc_hz: dpdk::tsc_hz(),
+            compared: None,
+            looked: 0,
         }
     }
 
     #[inline]
     pub(super) fn is_empty(&self) -> bool {
         self.queues.is_empty()
+    }
+
+    /// Whether all queues were compared with tables that are still the same, a moment ago.
+    #[inline]
+    fn is_settled(&self, turns: u64, now: u64) -> bool {
+        self.compared == Some(turns)
+            && turns.is_multiple_of(2)
+            && now.wrapping_sub(self.looked) < self.tsc_hz / LOOKS_PER_SECOND
     }
 }
 
@@ -82,6 +102,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     asked: now,
                     packets: MbufBatch::new(),
                 });
+                // The tables may have changed since the stages found the next hop unknown.
+                self.waiting.compared = None;
                 self.ask(awaited);
                 self.waiting.queues.len() - 1
             }
@@ -100,10 +122,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     #[inline]
     pub(super) fn serve_waiting(&mut self, now: u64) -> usize {
         if self.waiting.is_empty() {
-            0
-        } else {
-            self.serve_queues(now)
+            return 0;
         }
+        let turns = self.doorbell.turns();
+        if self.waiting.is_settled(turns, now) {
+            return 0;
+        }
+        (self.waiting.compared, self.waiting.looked) = (Some(turns), now);
+        self.serve_queues(now)
     }
 
     #[cold]

@@ -70,7 +70,7 @@ fn assert_apart(sites: [(&Site, &Primary); 2]) {
             "instance {number} counts what its own hosts' kernels count"
         );
         let counters = primary.counters_at_rest().unwrap();
-        assert_eq!(counters.came(), counters.went(), "{counters:?}");
+        counters.assert_balanced();
         // Request and reply of both families, each seen coming and going.
         let seen = marked(&mut captures[number], &files[number], markers[number]);
         assert_eq!(seen as u32, 8 * counts[number], "instance {number}");
@@ -158,7 +158,7 @@ fn an_instance_that_ends_dies_and_comes_back_costs_another_no_packet() {
         assert_eq!((total.received, faults), (count, (0, 0, 0)));
     }
     let counters = stays.counters_at_rest().unwrap();
-    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+    counters.assert_balanced();
     for pinger in sites[1].pingers(&["-c", "3", "-i", "0.05", "-W", "5"]) {
         pinger.finish(LIMIT).unwrap().assert_all_answered();
     }

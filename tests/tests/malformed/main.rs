@@ -19,8 +19,6 @@ mod replay;
 mod router;
 mod streams;
 
-mod wire;
-
 use std::time::Duration;
 
 use gateway::Gateway;

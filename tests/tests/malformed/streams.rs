@@ -106,7 +106,7 @@ fn frames_of_every_length_are_dropped_for_what_is_cut_off() {
         |primary| {
             let counters = primary.counters_at_rest().unwrap();
             assert_eq!(counters.drops(), expected);
-            assert_eq!(counters.came(), counters.went(), "{counters:?}");
+            counters.assert_balanced();
         },
     );
     assert_eq!(sent, whole);
@@ -178,7 +178,7 @@ fn random_mutations_leave_as_a_router_sends_them_or_end_under_a_name() {
     assert_eq!(next_expected(), None, "not forwarded");
     let [a, b] = [&counters.0[0], &counters.0[1]];
     assert_eq!((a.rx_packets, b.tx_packets - b.originated), (count, forwarded));
-    assert_eq!(counters.came(), counters.went(), "{counters:?}");
+    counters.assert_balanced();
     assert!(late <= early + 4096, "it grew from {early} to {late} kB");
     assert!(
         forwarded > count / 10 && drops.len() >= 30,

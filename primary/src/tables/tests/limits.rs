@@ -211,6 +211,42 @@ fn a_flood_of_questions_is_answered_and_takes_no_more_than_the_limit() {
 }
 
 #[test]
+fn strangers_that_ask_take_the_places_of_strangers() {
+    let mut gateway = few(8);
+    gateway.resolve(LAN, "10.0.0.2");
+    gateway.answer(LAN, "10.0.0.2", 2);
+    gateway.pass(50);
+    assert_eq!(
+        gateway.shown("10.0.0.2"),
+        Some((NeighborState::Stale, host_mac(2)))
+    );
+    for last in 100..200 {
+        let us = Ipv4Addr::new(10, 0, 0, 1);
+        gateway.hear(LAN, Arp::request(host_mac(last), [10, 0, 0, last].into(), us));
+        gateway.reclaim();
+    }
+    assert_eq!(gateway.tables.usage().neighbors, FEW.neighbors);
+    assert_eq!(
+        gateway.shown("10.0.0.2"),
+        Some((NeighborState::Stale, host_mac(2)))
+    );
+    // Nor do they keep out who is looked for.
+    for last in [3, 4] {
+        let address = format!("10.0.0.{last}");
+        gateway.resolve(LAN, &address);
+        gateway.answer(LAN, &address, last);
+        gateway.reclaim();
+    }
+    for last in [3, 4] {
+        assert_eq!(
+            gateway.shown(&format!("10.0.0.{last}")),
+            Some((NeighborState::Reachable, host_mac(last)))
+        );
+    }
+    assert!(gateway.shown("10.0.0.199").is_none());
+}
+
+#[test]
 fn when_no_neighbor_may_go_who_asks_is_answered_and_the_refusal_told_once() {
     let mut gateway = Gateway::with(
         Limits {

@@ -1,0 +1,79 @@
+//! The tables of a primary, read in place: as often as a test likes, and still there once the primary has ended.
+
+use control::instance::RunDir;
+use shm::records::{Neighbor, from_text};
+use shm::{DropReason, InterfaceCounter, TableReader};
+
+use crate::{Counters, Error, InterfaceCounters, Primary};
+
+/// The tables of a primary. They stay as they were at its end.
+pub struct Tables {
+    reader: TableReader,
+}
+
+impl Primary {
+    /// Opens its tables.
+    ///
+    /// # Errors
+    /// It has none, or this process may not read them.
+    pub fn tables(&self) -> Result<Tables, Error> {
+        let failed = |reason: String| Error::Tables {
+            instance: self.instance().to_owned(),
+            reason,
+        };
+        let name = self.instance().parse();
+        let directory =
+            RunDir::new(&self.run_dir()).instance(&name.map_err(|error| failed(format!("{error}")))?);
+        let description = directory
+            .description()
+            .map_err(|error| failed(error.to_string()))?;
+        let description =
+            description.ok_or_else(|| failed("it has not written where they are".to_owned()))?;
+        let reader = TableReader::open(&description.tables).map_err(|error| failed(error.to_string()))?;
+        Ok(Tables { reader })
+    }
+}
+
+impl Tables {
+    /// The counters of all interfaces. While packets move, those of a packet may not be seen together.
+    pub fn counters(&self) -> Counters {
+        let view = self.reader.counters();
+        let interface = |(index, name): (u16, String)| {
+            let of = |counter| view.interface(index, counter);
+            let drops = DropReason::ALL.iter();
+            InterfaceCounters {
+                interface: name,
+                rx_packets: of(InterfaceCounter::RxPackets),
+                tx_packets: of(InterfaceCounter::TxPackets),
+                delivered: of(InterfaceCounter::Delivered),
+                originated: of(InterfaceCounter::Originated),
+                echo_replies: of(InterfaceCounter::EchoReplies),
+                icmp_errors: of(InterfaceCounter::IcmpErrors),
+                icmp_errors_policed: of(InterfaceCounter::IcmpErrorsPoliced),
+                waiting: of(InterfaceCounter::Waiting),
+                to_sub_interfaces: of(InterfaceCounter::ToSubInterfaces),
+                from_sub_interfaces: of(InterfaceCounter::FromSubInterfaces),
+                fragmented: of(InterfaceCounter::Fragmented),
+                fragments: of(InterfaceCounter::Fragments),
+                reassembled: of(InterfaceCounter::Reassembled),
+                drops: drops
+                    .map(|reason| (reason.name().to_owned(), view.drops(index, *reason)))
+                    .collect(),
+            }
+        };
+        Counters(self.names().into_iter().map(interface).collect())
+    }
+
+    /// The neighbours.
+    pub fn neighbors(&self) -> Vec<Neighbor> {
+        let neighbors = self.reader.neighbors().into_iter();
+        neighbors.map(|(_, neighbor)| neighbor).collect()
+    }
+
+    fn names(&self) -> Vec<(u16, String)> {
+        let interfaces = self.reader.interfaces().into_iter();
+        interfaces
+            .filter_map(|(index, record)| Some((u16::try_from(index).ok()?, from_text(&record.name))))
+            .collect()
+    }
+}

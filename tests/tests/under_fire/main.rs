@@ -1,0 +1,148 @@
+//! One port under fire, and what another one still gets through: at least nine tenths of what it gets through while the first has
+//! ordinary packets at the same rate.
+//!
+//! Ordinary and bad packets take turns, so that whatever else the host does hits both alike, and the medians count. Bad packets
+//! of one turn are over before the next ordinary one begins: what they left behind is not held against the ordinary ones.
+
+#![allow(
+    clippy::unwrap_used,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod floods;
+mod limits;
+mod site;
+
+use std::time::Duration;
+
+use floods::Flood;
+use limits::Usage;
+use nix::sys::signal::Signal;
+use site::{Site, Turn};
+use tests::{Process, wait_until};
+
+/// What is left at least of what port a gets through. In a build without optimisations each of the thousand ICMP errors a second that
+/// are made costs as much as a thousand of port a's packets.
+const GOODPUT: f64 = if cfg!(debug_assertions) { 0.75 } else { 0.9 };
+/// One packet of port b to so many of port a, when that is alone. On a CPU of 2025 that is 100,000 a second.
+const SHARE: f64 = 1.0 / 500.0;
+/// Bad packets that arrive at least, to so many ordinary ones, and packets of either kind to so many that were to come.
+const ARRIVED: f64 = 0.9;
+/// How long next hops that do not answer are waited for, at most.
+const SETTLED: Duration = Duration::from_secs(20);
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// How often each kind of packets has its turn, and for how long.
+fn turns() -> (usize, Duration) {
+    if std::env::var_os("TOLLGATE_SOAK").is_some() {
+        (15, Duration::from_secs(2))
+    } else {
+        (9, Duration::from_millis(150))
+    }
+}
+
+/// Floods port b and gives what ended everything: nothing may be lost then.
+fn fire(flood: Flood) {
+    let mut site = Site::start();
+    let tool = (flood == Flood::Punts).then(|| stopped_tool(&site));
+    let (ordinary, bad) = (floods::ordinary(site.mac), flood.frames(site.mac));
+    let (count, time) = turns();
+    let rate = (site.alone(time) * SHARE) as u32;
+    let before = Usage::now(&mut site);
+    let (mut ordinary_turns, mut bad_turns) = (Vec::new(), Vec::new());
+    for _ in 0..count {
+        ordinary_turns.push(site.turn(&ordinary, rate, time, |_| ()));
+        bad_turns.push(site.turn(&bad, rate, time, Site::assert_answers));
+        before.assert_bounded(&Usage::now(&mut site), flood);
+        assert!(site.resolved(), "{:?}", site.primary.ctl(&["neigh", "show"]));
+        settle(&site, flood);
+    }
+    let goodput = [&ordinary_turns, &bad_turns].map(|turns| median(turns, |turn| turn.goodput));
+    let received = [&ordinary_turns, &bad_turns].map(|turns| median(turns, |turn| turn.received));
+    let ratio = goodput[1] / goodput[0];
+    println!(
+        "{flood:?}: {ratio:.3} of {:.2} million a second, at {rate}; {:?}",
+        goodput[0] / 1e6,
+        site.tables.counters().drops()
+    );
+    assert!(
+        received[1] >= ARRIVED * received[0] && received[1] >= ARRIVED * f64::from(rate),
+        "{received:?} of {rate} a second arrived"
+    );
+    assert!(ratio >= GOODPUT, "{ratio:.3}: {ordinary_turns:?}, {bad_turns:?}");
+    if let Some(mut tool) = tool {
+        tool.signal(Signal::SIGCONT);
+        wait_until("that the tool decides", LIMIT, || {
+            Ok((site.waiting() == 0).then_some(()))
+        })
+        .unwrap();
+    }
+    before.assert_freed(&Usage::now(&mut site), flood);
+    site.end();
+}
+
+/// A tool that takes packets and does nothing with them.
+fn stopped_tool(site: &Site) -> Process {
+    let mut tool = site
+        .primary
+        .tool("takes packets", "tg-consumer", &[])
+        .unwrap()
+        .start()
+        .unwrap();
+    tool.wait_for_stderr("`ready`", LIMIT, |line| line == "ready")
+        .unwrap();
+    tool.signal(Signal::SIGSTOP);
+    tool
+}
+
+/// Waits until nothing waits any more, but for what waits for fragments or a tool: those have no time of their own.
+fn settle(site: &Site, flood: Flood) {
+    if matches!(flood, Flood::Fragments | Flood::Punts) {
+        return;
+    }
+    wait_until("that nothing waits", SETTLED, || {
+        Ok((site.waiting() == 0).then_some(()))
+    })
+    .unwrap();
+}
+
+fn median(turns: &[Turn], of: impl Fn(&Turn) -> f64) -> f64 {
+    let mut values: Vec<_> = turns.iter().map(of).collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+#[test]
+fn arp() {
+    fire(Flood::Arp);
+}
+
+#[test]
+fn neighbor_discovery() {
+    fire(Flood::Nd);
+}
+
+#[test]
+fn packets_whose_ttl_ends() {
+    fire(Flood::Expired);
+}
+
+#[test]
+fn packets_with_options() {
+    fire(Flood::Options);
+}
+
+#[test]
+fn packets_for_hosts_that_are_not_there() {
+    fire(Flood::Unresolvable);
+}
+
+#[test]
+fn fragments_that_are_never_whole() {
+    fire(Flood::Fragments);
+}
+
+#[test]
+fn packets_for_a_tool_that_is_stopped() {
+    fire(Flood::Punts);
+}
