@@ -6,7 +6,7 @@ use control::message::{CaptureStarted, ControlError, ErrorCode, PuntClass, PuntI
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
 
-use super::{Attached, Attachments, Consumer, Kind};
+use super::{Attached, Attachments, ClassPolicy, Consumer, Kind};
 
 /// What a tool is asked about.
 pub(super) struct Punt {
@@ -94,6 +94,11 @@ impl Attachments<'_> {
             })),
             descriptors,
         })
+    }
+
+    /// What each class is like from now on. Workers are told by [`crate::worker::LinkControl`].
+    pub fn set_policies(&mut self, policies: [ClassPolicy; PuntClass::COUNT]) {
+        self.policies = policies;
     }
 
     /// The tool that decides about a class.

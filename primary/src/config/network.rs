@@ -10,11 +10,15 @@ use packet::MacAddress;
 
 use super::address::{InterfaceAddress, NeighborAddress};
 use super::document::{At, Section, suggestion};
+use super::places::Places;
+use super::problem::Place;
 use super::vlan::RawVlan;
 use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
 
 /// `[[interface]]` as far as it could be read.
 pub(super) struct RawInterface {
+    /// Where it begins.
+    place: Place,
     pub(super) name: Option<At<String>>,
     pub(super) device: Option<At<Device>>,
     pub(super) addresses: Vec<At<IpNet>>,
@@ -25,6 +29,8 @@ pub(super) struct RawInterface {
     pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
     tx_descriptors: u16,
+    /// Whether it is to be set up.
+    pub(super) up: bool,
     /// The name of its tap.
     pub(super) tap: Option<At<String>>,
 }
@@ -73,10 +79,13 @@ impl RawInterface {
             None => section.integer(key, 32..=32_768).map_or(1024, |at| at.value),
         };
         let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
+        let up = section.boolean("up").is_none_or(|at| at.value);
         // Nor has it a tap.
         let tap = vlan.is_none().then(|| tap(&section, name.as_ref())).flatten();
+        let place = section.place;
         section.finish();
         Self {
+            place,
             name,
             device,
             addresses,
@@ -85,7 +94,15 @@ impl RawInterface {
             vlan,
             rx_descriptors,
             tx_descriptors,
+            up,
             tap,
+        }
+    }
+
+    /// Notes where it begins.
+    pub(super) fn note_place(&self, places: &mut Places) {
+        if let Some(name) = &self.name {
+            places.name_interface(&name.value, self.place);
         }
     }
 
@@ -107,6 +124,7 @@ impl RawInterface {
                 mode,
                 members: members.into_iter().map(|at| at.value).collect(),
             }),
+            up: self.up,
             tap: self.tap.map(|at| at.value),
         })
     }
