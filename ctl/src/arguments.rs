@@ -9,8 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell, stage,
-    trace, worker,
+    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell,
+    stage, trace, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -23,6 +23,7 @@ Examples:
   tollgate-ctl -I blue route add 2001:db8:1::/48 via fe80::2 dev wan
   tollgate-ctl -I blue route get 10.1.2.3
   tollgate-ctl -I blue trace start -n 10 -f icmp
+  tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
 Exit status: 0 done, 1 failed, 2 wrong usage. With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
@@ -88,6 +89,8 @@ pub(crate) enum Object {
     Memory(memory::Arguments),
     /// Log levels
     Log(log::Arguments),
+    /// What runs as a configuration file, and files applied to what runs
+    Config(config::Arguments),
     /// Events as they happen, a JSON object per line
     Monitor(monitor::Arguments),
     /// Prints the completion script of a shell

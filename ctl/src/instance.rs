@@ -24,7 +24,8 @@ Examples:
 
 States: starting, ready, stopping, failed (it gave up and ends), hung (no heartbeat for 2 seconds), dead (ended without
 cleaning up: 'tollgate-hugepage-setup clean' removes what it left), no_permission, unknown.
-DEAD SINCE is the last heartbeat, within 0.1 s.";
+DEAD SINCE is the last heartbeat, within 0.1 s. Below the table stand last words, and when a configuration was last applied or
+refused.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -66,6 +67,16 @@ struct Instance {
     devices: Vec<DeviceClaim>,
     cpus: Vec<CpuClaim>,
     last_error: Option<String>,
+    last_reload: Option<Reload>,
+}
+
+/// What came of the last configuration that was applied or refused.
+#[derive(Debug, Serialize)]
+struct Reload {
+    /// RFC 3339, UTC.
+    at: String,
+    ok: bool,
+    outcome: String,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -164,6 +175,14 @@ impl Instance {
             tables: None,
             devices: Vec::new(),
             cpus: Vec::new(),
+            last_reload: page
+                .as_ref()
+                .and_then(|page| page.last_reload.as_ref())
+                .map(|reload| Reload {
+                    at: rfc3339(reload.at),
+                    ok: reload.ok,
+                    outcome: reload.outcome.clone(),
+                }),
             last_error: page.and_then(|page| page.last_error),
         };
         if let Some(description) = description {
@@ -244,9 +263,17 @@ impl Show for Instance {
     }
 
     fn note(&self) -> Option<String> {
-        self.last_error
+        let error = self.last_error.clone();
+        let reload = self
+            .last_reload
             .as_ref()
-            .map(|error| format!("{}: {error}", self.name))
+            .map(|reload| format!("{}: {}", reload.at, reload.outcome));
+        let notes: Vec<String> = [error, reload]
+            .into_iter()
+            .flatten()
+            .map(|note| format!("{}: {note}", self.name))
+            .collect();
+        (!notes.is_empty()).then(|| notes.join("\n"))
     }
 }
 
@@ -295,6 +322,7 @@ mod tests {
             started_at: at(1_000),
             heartbeat: at(1_700_000_000_123),
             last_error: None,
+            last_reload: None,
         }
     }
 
@@ -314,7 +342,7 @@ mod tests {
         let json = serde_json::to_string(&judge(true, Some(page(InstanceState::Ready)), 40)).unwrap();
         assert_eq!(
             json,
-            r#"{"name":"blue","state":"ready","pid":4711,"started_at":"1970-01-01T00:00:01.000Z","dead_since":null,"heartbeat_age_ms":40,"file_prefix":"tg-blue","netns":"blue","version":"0.1.0 (DPDK 22.11.11)","config":"/etc/tollgate/blue.toml","tables":"/dev/hugepages/tg-blue.tables","devices":[{"interface":"wan","device":"net_af_packet0,iface=wan0","key":null}],"cpus":[{"cpu":1,"busy":false}],"last_error":null}"#
+            r#"{"name":"blue","state":"ready","pid":4711,"started_at":"1970-01-01T00:00:01.000Z","dead_since":null,"heartbeat_age_ms":40,"file_prefix":"tg-blue","netns":"blue","version":"0.1.0 (DPDK 22.11.11)","config":"/etc/tollgate/blue.toml","tables":"/dev/hugepages/tg-blue.tables","devices":[{"interface":"wan","device":"net_af_packet0,iface=wan0","key":null}],"cpus":[{"cpu":1,"busy":false}],"last_error":null,"last_reload":null}"#
         );
     }
 

@@ -13,6 +13,7 @@ mod addr;
 mod adjacency;
 mod arguments;
 mod capture;
+mod config;
 mod counter;
 mod drop;
 mod failure;
@@ -74,6 +75,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
+        Object::Config(arguments) => config::run(&arguments, &session),
         Object::Monitor(arguments) => monitor::run(&arguments, &session),
         Object::Completion(arguments) => shell::completion(&arguments, &session),
         Object::Man(arguments) => shell::man(&arguments, &session),

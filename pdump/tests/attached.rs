@@ -65,7 +65,7 @@ impl Primary {
                 server.descriptors(&mut descriptors);
                 poll(&mut descriptors, PollTimeout::from(5u8)).unwrap();
                 drop(descriptors);
-                server.serve(|_, request| match request {
+                server.serve(|_, request, _| match request {
                     Request::CaptureStart(request) => {
                         asked.push(request.clone());
                         let (response, capture) = begin(&request);

@@ -46,7 +46,7 @@ fn it_says_whether_it_could_attach() {
                 server.descriptors(&mut descriptors);
                 poll(&mut descriptors, PollTimeout::from(5u8)).unwrap();
                 drop(descriptors);
-                server.serve(|_, _| {
+                server.serve(|_, _, _| {
                     Err(ControlError::new(ErrorCode::BadRequest, "no more than a hello")).into()
                 });
             }

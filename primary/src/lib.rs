@@ -17,6 +17,7 @@ pub mod netns;
 pub mod path;
 pub mod plan;
 pub mod ports;
+pub mod reload;
 pub mod sources;
 pub mod start;
 pub mod tables;

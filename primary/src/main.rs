@@ -17,7 +17,7 @@ Examples:
   tollgate-primary --config blue.toml --check
       Say what is wrong with the file, or what it needs in huge pages
   tollgate-primary --config blue.toml
-      Forward until SIGTERM; SIGHUP reads the [log] section again
+      Forward until SIGTERM; SIGHUP applies what is different in the file, as 'tollgate-ctl config apply' does
   tollgate-primary --instance blue --netns blue --config blue.toml -- --log-level=pmd:8
       In a network namespace, with an argument for DPDK's EAL
 

@@ -20,7 +20,7 @@ use crate::adjacency::{self, AdjacencyWriter};
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
-use crate::control_thread::{self, Control, PortState, Punts, Signals};
+use crate::control_thread::{self, Control, PortState, Punts, Reload, Signals};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
 use crate::netns;
@@ -423,7 +423,7 @@ fn forward(
         pool_record,
         config,
         plan,
-        overrides,
+        reload: Reload::new(config, overrides, description, doorbell),
     };
     control.configure()?;
     region.publish();

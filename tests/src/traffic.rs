@@ -5,6 +5,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use nix::sys::signal::Signal;
+
 use crate::{
     Captured, Error, Family, Namespace, Process, RunId, binaries,
     datagrams::{Report, Sent},
@@ -129,6 +131,15 @@ impl<'a> Pinger<'a> {
             family,
             before,
         })
+    }
+
+    /// Ends it as Ctrl-C does, and waits for answers to what it has sent.
+    ///
+    /// # Errors
+    /// It does not come to its summary within `limit`.
+    pub fn interrupt(mut self, limit: Duration) -> Result<Pings, Error> {
+        self.process.signal(Signal::SIGINT);
+        self.finish(limit)
     }
 
     /// Waits for its end, and for answers that came too late for it.

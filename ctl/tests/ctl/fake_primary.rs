@@ -140,7 +140,7 @@ fn serve(
         server.descriptors(&mut descriptors);
         poll(&mut descriptors, PollTimeout::from(5u8)).unwrap();
         drop(descriptors);
-        server.serve(|_, request| {
+        server.serve(|_, request, _| {
             asked.lock().unwrap().push(request.clone());
             answer(request, &mut subscribers, directory).into()
         });

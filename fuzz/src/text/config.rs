@@ -4,6 +4,7 @@ use std::path::Path;
 
 use primary::config::machine::Machine;
 use primary::config::{Config, Overrides};
+use primary::reload;
 
 /// The examples.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -42,7 +43,13 @@ pub fn body(bytes: &[u8]) {
     match Config::parse(text, Path::new("fuzz.toml"), &Overrides::default(), &machine) {
         Ok(config) => {
             assert!(!config.workers.lcores.is_empty() && !config.instance.name.as_str().is_empty());
-            assert_eq!(config.diff(&config.clone()), Vec::<&str>::new());
+            // What is written of it is read as the same.
+            let written = config.render(&Overrides::default());
+            let again = Config::parse(&written, Path::new("fuzz.toml"), &Overrides::default(), &machine);
+            let again = again.unwrap_or_else(|errors| panic!("{errors}:\n{written}"));
+            assert_eq!(reload::check_restart(&config, &again), Ok(()), "{written}");
+            let changes = reload::plan(&config, &again, reload::is_by_hand);
+            assert!(changes.is_empty(), "{changes:?}:\n{written}");
         }
         Err(errors) => {
             assert!(!errors.problems().is_empty(), "refused without a reason");

@@ -58,6 +58,20 @@ impl Client {
         request: Request,
         descriptors: &mut Vec<OwnedFd>,
     ) -> Result<Reply, ControlError> {
+        self.exchange(request, &[], descriptors)
+    }
+
+    /// As [`Client::call`], with a descriptor for the primary.
+    pub fn call_handing(&mut self, request: Request, descriptor: OwnedFd) -> Result<Reply, ControlError> {
+        self.exchange(request, &[descriptor], &mut Vec::new())
+    }
+
+    fn exchange(
+        &mut self,
+        request: Request,
+        handed: &[OwnedFd],
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<Reply, ControlError> {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
         let bytes = frame::encode(&Envelope { id, body: request }).ok_or_else(|| {
@@ -66,7 +80,7 @@ impl Client {
                 format!("the request is longer than {MAX_FRAME} bytes: split it"),
             )
         })?;
-        frame::send(&self.socket, &bytes, &[]).map_err(|errno| self.lost(errno))?;
+        frame::send(&self.socket, &bytes, handed).map_err(|errno| self.lost(errno))?;
         loop {
             match frame::receive_with::<Envelope<Answer>>(&self.socket, &mut self.buffer, descriptors) {
                 Received::Message(answer) if answer.id == id => return answer.body,

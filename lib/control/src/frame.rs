@@ -42,12 +42,7 @@ pub(crate) fn send(socket: &OwnedFd, bytes: &[u8], descriptors: &[OwnedFd]) -> R
     sendmsg::<()>(socket.as_raw_fd(), &[IoSlice::new(bytes)], rights, flags, None).map(drop)
 }
 
-/// Receives one message into `buffer`, which is [`MAX_FRAME`] long. Descriptors that come with it are closed.
-pub(crate) fn receive<T: DeserializeOwned>(socket: &OwnedFd, buffer: &mut [u8]) -> Received<T> {
-    receive_with(socket, buffer, &mut Vec::new())
-}
-
-/// Receives one message, and into `descriptors` what comes with it.
+/// Receives one message into `buffer`, which is [`MAX_FRAME`] long, and into `descriptors` what comes with it.
 pub(crate) fn receive_with<T: DeserializeOwned>(
     socket: &OwnedFd,
     buffer: &mut [u8],

@@ -5,6 +5,7 @@
 //!                            instance.json   who it is and what it claims         (module instance)
 //!                            control.sock    SEQPACKET: requests and replies      (message, frame, client, server)
 //!                                            captures begin here, packets go by shared memory   (capture)
+//!                                            configurations go by memory of their own           (text)
 //!                            events/         one-shot sockets of those who subscribed                (event)
 //! ```
 
@@ -22,6 +23,7 @@ pub mod instance;
 pub mod message;
 pub mod punt;
 pub mod server;
+pub mod text;
 
 /// The version of the suite and of the DPDK that it is built for: what `--version` prints and what a primary and its
 /// tools compare.

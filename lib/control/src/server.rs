@@ -125,9 +125,10 @@ impl Server {
         }
     }
 
-    /// Takes connections and answers requests, a few of each client; the rest wait for the next call. Returns whether
-    /// a client had more than its turn, so that the caller comes back at once.
-    pub fn serve(&mut self, mut answer: impl FnMut(&Peer, Request) -> Response) -> bool {
+    /// Takes connections and answers requests, a few of each client; the rest wait for the next call. `answer` gets the
+    /// descriptors that came with a request. Returns whether a client had more than its turn, so that the caller comes back at
+    /// once.
+    pub fn serve(&mut self, mut answer: impl FnMut(&Peer, Request, Vec<OwnedFd>) -> Response) -> bool {
         self.accept();
         let mut more = false;
         let (buffer, closed) = (&mut self.buffer, &mut self.closed);
@@ -195,14 +196,16 @@ impl Client {
     fn serve(
         &mut self,
         buffer: &mut [u8],
-        answer: &mut impl FnMut(&Peer, Request) -> Response,
+        answer: &mut impl FnMut(&Peer, Request, Vec<OwnedFd>) -> Response,
         more: &mut bool,
     ) -> Fate {
         if let Fate::Goes = self.flush() {
             return Fate::Goes;
         }
         for _ in 0..TURN {
-            let Envelope { id, body } = match frame::receive::<Envelope<Request>>(&self.socket, buffer) {
+            let mut descriptors = Vec::new();
+            let received = frame::receive_with::<Envelope<Request>>(&self.socket, buffer, &mut descriptors);
+            let Envelope { id, body } = match received {
                 Received::Message(request) => request,
                 Received::Nothing => return Fate::Stays,
                 // A client of another build, or a hostile one: either way nothing it says can be trusted to be what it means.
@@ -226,7 +229,7 @@ impl Client {
                     "a connection begins with a hello: send that first",
                 ))
                 .into(),
-                request => answer(&self.peer, request),
+                request => answer(&self.peer, request, descriptors),
             };
             let refused = !self.greeted;
             if let Fate::Goes = self.reply(id, response) {

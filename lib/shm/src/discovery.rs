@@ -35,6 +35,10 @@ const VERSION_WORDS: usize = 8;
 const LAST_ERROR: usize = 16;
 /// Sequence word and the text.
 const LAST_ERROR_WORDS: usize = 1 + 64;
+const LAST_RELOAD: usize = 96;
+/// Sequence word, the time, whether all went well, and the text.
+const LAST_RELOAD_WORDS: usize = 1 + 2 + RELOAD_TEXT_WORDS;
+const RELOAD_TEXT_WORDS: usize = 64;
 
 /// How often the primary writes its heartbeat.
 pub const HEARTBEAT_PERIOD: Duration = Duration::from_millis(100);
@@ -150,6 +154,18 @@ impl DiscoveryPage {
         );
     }
 
+    /// Says what came of the last configuration that was applied or refused, now; cut at 512 bytes.
+    pub fn set_last_reload(&self, ok: bool, outcome: &str) {
+        let mut words = [0u64; LAST_RELOAD_WORDS - 1];
+        words[0] = now_ns();
+        words[1] = u64::from(ok);
+        copy_text::<{ RELOAD_TEXT_WORDS * 8 }>(outcome, &mut words[2..]);
+        slot::write(
+            &words_of(&self.segment)[LAST_RELOAD..LAST_RELOAD + LAST_RELOAD_WORDS],
+            Some(&words),
+        );
+    }
+
     fn set(&self, index: usize, value: u64) {
         words_of(&self.segment)[index].store(value, Ordering::Release);
     }
@@ -172,6 +188,19 @@ pub struct DiscoveryReader {
     pub heartbeat: SystemTime,
     /// Its last words, if it had any.
     pub last_error: Option<String>,
+    /// What came of the last configuration since the start, if there was one.
+    pub last_reload: Option<LastReload>,
+}
+
+/// What came of a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LastReload {
+    /// When.
+    pub at: SystemTime,
+    /// Whether what runs is what it says.
+    pub ok: bool,
+    /// What was changed, or why nothing was.
+    pub outcome: String,
 }
 
 impl DiscoveryReader {
@@ -199,6 +228,9 @@ impl DiscoveryReader {
         let mut error = [0u64; LAST_ERROR_WORDS - 1];
         let found = slot::read(&words[LAST_ERROR..LAST_ERROR + LAST_ERROR_WORDS], &mut error);
         let error: Vec<u8> = error.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        let mut reload = [0u64; LAST_RELOAD_WORDS - 1];
+        let reloaded = slot::read(&words[LAST_RELOAD..LAST_RELOAD + LAST_RELOAD_WORDS], &mut reload);
+        let outcome: Vec<u8> = reload[2..].iter().flat_map(|word| word.to_ne_bytes()).collect();
         Some(Self {
             process: ProcessId {
                 pid: u32::try_from(load(PID)).unwrap_or(0),
@@ -210,6 +242,11 @@ impl DiscoveryReader {
             started_at: UNIX_EPOCH + Duration::from_nanos(load(STARTED_AT)),
             heartbeat: UNIX_EPOCH + Duration::from_nanos(load(HEARTBEAT)),
             last_error: (found == Found::Record).then(|| from_text(&error)),
+            last_reload: (reloaded == Found::Record).then(|| LastReload {
+                at: UNIX_EPOCH + Duration::from_nanos(reload[0]),
+                ok: reload[1] != 0,
+                outcome: from_text(&outcome),
+            }),
         })
     }
 }
@@ -252,12 +289,17 @@ mod tests {
         let page = DiscoveryPage::create(&name, None, "0.1.0 (DPDK 22.11.11)").unwrap();
         page.set_state(InstanceState::Ready);
         page.set_last_error("port wan: no such device");
+        assert_eq!(DiscoveryReader::read(&name).unwrap().last_reload, None);
+        page.set_last_reload(true, "2 changes");
         let seen = DiscoveryReader::read(&name).unwrap();
         assert_eq!(seen.process, ProcessId::current());
         assert_eq!(seen.version, "0.1.0 (DPDK 22.11.11)");
         assert_eq!(seen.state, Some(InstanceState::Ready));
         assert_eq!(seen.last_error.as_deref(), Some("port wan: no such device"));
         assert!(seen.heartbeat.elapsed().unwrap() < Duration::from_secs(5));
+        let reload = seen.last_reload.unwrap();
+        assert_eq!((reload.ok, reload.outcome.as_str()), (true, "2 changes"));
+        assert!(reload.at.elapsed().unwrap() < Duration::from_secs(5));
     }
 
     #[test]

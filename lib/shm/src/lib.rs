@@ -27,7 +27,7 @@ mod slot;
 pub mod stages;
 
 pub use counters::{CounterBlock, CounterView, DropReason, InterfaceCounter, WorkerCounter};
-pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState};
+pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState, LastReload};
 pub use process::ProcessId;
 pub use region::{Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter};
 pub use stages::{Passed, PathStage, Ways};

@@ -77,6 +77,8 @@ pub struct Consumers {
     deciding: [Option<usize>; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
     fail: [FailMode; PuntClass::COUNT],
+    /// Among how many workers the rates are shared out.
+    workers: u64,
     /// What a tool handed back, copied out before it is looked at.
     buffer: Vec<u8>,
 }
@@ -113,17 +115,20 @@ impl Consumers {
         tsc_hz: u64,
         now: u64,
     ) -> Self {
-        let bucket = |policy: &ClassPolicy| {
-            let rate = u64::from(policy.rate).div_ceil(workers.max(1));
-            Bucket::new(tsc_hz, rate, u64::from(policy.burst), now)
-        };
         Self {
             parts,
             deciding: [None; PuntClass::COUNT],
-            buckets: policies.each_ref().map(bucket),
+            buckets: buckets(policies, workers, tsc_hz, now),
             fail: policies.each_ref().map(|policy| policy.fail),
+            workers,
             buffer: vec![0; LONGEST],
         }
+    }
+
+    /// Other policies from `now` on. What tools have in their hands goes the new way if they go.
+    pub fn set_policies(&mut self, policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) {
+        self.buckets = buckets(policies, self.workers, tsc_hz, now);
+        self.fail = policies.each_ref().map(|policy| policy.fail);
     }
 
     /// What the last decision was about.
@@ -243,6 +248,19 @@ impl Consumers {
         self.parts.stop(|part| release(part, &fail, orphans));
         self.find_deciding();
     }
+}
+
+/// A worker's share of the rates, in full buckets.
+fn buckets(
+    policies: &[ClassPolicy; PuntClass::COUNT],
+    workers: u64,
+    tsc_hz: u64,
+    now: u64,
+) -> [Bucket; PuntClass::COUNT] {
+    policies.each_ref().map(|policy| {
+        let rate = u64::from(policy.rate).div_ceil(workers.max(1));
+        Bucket::new(tsc_hz, rate, u64::from(policy.burst), now)
+    })
 }
 
 fn handed_back(part: &mut Consumer, verdict: Verdict, length: usize) -> Option<HandedBack> {

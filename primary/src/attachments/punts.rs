@@ -6,7 +6,7 @@ use control::message::{CaptureStarted, ControlError, ErrorCode, PuntClass, PuntI
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
 
-use super::{Attached, Attachments, Consumer, Kind, longest};
+use super::{Attached, Attachments, ClassPolicy, Consumer, Kind, longest};
 
 /// What a tool is asked about.
 pub(super) struct Punt {
@@ -93,6 +93,11 @@ impl Attachments<'_> {
             answer: Ok(Reply::PuntStarted(CaptureStarted { id, interfaces })),
             descriptors,
         })
+    }
+
+    /// What each class is like from now on. Workers are told by [`crate::worker::LinkControl`].
+    pub fn set_policies(&mut self, policies: [ClassPolicy; PuntClass::COUNT]) {
+        self.policies = policies;
     }
 
     /// The tool that decides about a class.

@@ -10,12 +10,10 @@ use ipnet::IpNet;
 use super::Limits;
 use super::address::{is_link_local, not_a_host_of};
 use super::document::{At, Document};
+use super::interfaces::MIN_MTU6;
 use super::network::{RawInterface, RawNeighbor, no_such_interface};
 use super::problem::Place;
 use super::route::{RawNextHop, RawRoute};
-
-/// The MTU that every link of IPv6 has (RFC 8200 section 5).
-const MIN_MTU6: u16 = 1280;
 
 /// An address of the gateway and the interface that has it.
 struct Owned<'a> {
@@ -90,6 +88,18 @@ impl<'a> Network<'a> {
             let subnet = IpNet::new(address, *length).ok()?.trunc();
             self.subnets.get(&subnet).map(|interface| (subnet, *interface))
         })
+    }
+
+    /// The subnet whose network or broadcast address it is. One subnet may lie in another, so all that hold it are asked.
+    fn subnet_ended_by(&self, address: IpAddr) -> Option<(IpNet, &'a str)> {
+        let holding = self.lengths.iter().filter_map(|length| {
+            let subnet = IpNet::new(address, *length).ok()?.trunc();
+            self.subnets.get(&subnet).map(|interface| (subnet, *interface))
+        });
+        let ends = |(subnet, _): &(IpNet, &str)| {
+            subnet.prefix_len() < 31 && (subnet.network() == address || subnet.broadcast() == address)
+        };
+        holding.filter(|(subnet, _)| subnet.addr().is_ipv4()).find(ends)
     }
 
     /// Each address once, and no subnet on two interfaces: an address would be on both.
@@ -201,6 +211,14 @@ impl<'a> Network<'a> {
         {
             let sentence = format!("{net} is the gateway's own address on {interface}: remove this route");
             document.report(prefix.place, sentence);
+        } else if let (true, Some((subnet, interface))) =
+            (net.prefix_len() == single, self.subnet_ended_by(net.addr()))
+        {
+            let sentence = format!(
+                "{net} is the network or broadcast address of {subnet} on {interface}, to which there is a route of its own: \
+                 remove this one"
+            );
+            document.report(prefix.place, sentence);
         }
     }
 
@@ -209,6 +227,17 @@ impl<'a> Network<'a> {
         let prefix = raw.prefix.as_ref().map(|at| at.value);
         for next_hop in &raw.next_hops {
             self.check_next_hop(document, prefix, next_hop);
+        }
+        // Link-local addresses are on every link; others have one subnet, whatever is named beside them.
+        let mut seen: HashSet<Scoped<'_>> = HashSet::new();
+        for next_hop in &raw.next_hops {
+            let At { place, value } = next_hop.address;
+            let interface = next_hop.interface.as_ref().map_or("", |at| &at.value);
+            if !seen.insert(scoped(value, interface)) {
+                let sentence =
+                    format!("the next hop {value} is named twice: give it the sum of both weights");
+                document.report(place, sentence);
+            }
         }
         if let Some(at) = &raw.interface
             && self.check_interface(document, at)
@@ -223,11 +252,16 @@ impl<'a> Network<'a> {
             );
             document.report(at.place, sentence);
         }
-        if let Some(at) = &raw.source
-            && !self.owned.iter().any(|owned| owned.address.addr() == at.value)
-        {
-            let sentence = format!("src = '{}' is no address of an [[interface]]: name one", at.value);
-            document.report(at.place, sentence);
+        if let Some(at) = &raw.source {
+            let source = at.value;
+            let other = prefix.filter(|prefix| family(prefix.addr()) != family(source));
+            if let Some(prefix) = other {
+                let sentence = format!("src = '{source}' is not of the family of {prefix}: name one that is");
+                document.report(at.place, sentence);
+            } else if !self.owned.iter().any(|owned| owned.address.addr() == source) {
+                let sentence = format!("src = '{source}' is no address of an [[interface]]: name one");
+                document.report(at.place, sentence);
+            }
         }
         let (Some(at), Some(prefix)) = (&raw.mtu, prefix) else {
             return;
@@ -323,6 +357,7 @@ impl<'a> Network<'a> {
         &self,
         document: &Document<'_>,
         neighbors: &[RawNeighbor],
+        routes: &[RawRoute],
         limits: &Limits,
     ) {
         if let Some(address) = neighbors
@@ -353,93 +388,27 @@ impl<'a> Network<'a> {
                     format!("the neighbor {address} is there already ({first}): remove one"),
                 );
             }
-            if let Some(sentence) = self.host_fault("neighbor", address, Some(&interface.value)) {
+            // On no subnet, but on the link all the same where the route to it leads out of the interface.
+            let led_there = !is_link_local(address)
+                && self.subnet_of(address).is_none()
+                && routes_to(routes, address).any(|raw| raw.leads_out_of(&interface.value))
+                && routes_to(routes, address).all(|raw| raw.leads_out_of(&interface.value));
+            if !led_there && let Some(sentence) = self.host_fault("neighbor", address, Some(&interface.value))
+            {
                 document.report(place, sentence);
             }
         }
     }
 }
 
-/// Each name once, each device once, and packets as long as IPv6 needs them where there is IPv6.
-pub(super) fn check_interfaces(document: &Document<'_>, interfaces: &[RawInterface]) {
-    if interfaces.is_empty() {
-        document.report_missing("there is no [[interface]]: add one for each port");
-    }
-    let mut names: HashMap<&str, Place> = HashMap::new();
-    let mut devices: HashMap<String, (&str, Place)> = HashMap::new();
-    for raw in interfaces {
-        let name = raw.label();
-        check_mtu(document, raw);
-        if let Some(At { place, .. }) = raw.name
-            && let Some(first) = names.insert(name, place)
-        {
-            document.report(
-                place,
-                format!("there is an interface '{name}' already ({first}): give this one another name"),
-            );
-        }
-        let members = raw.bond.iter().flat_map(|(_, members)| members);
-        for At { place, value: device } in raw.device.iter().chain(members) {
-            let mut keys = vec![device.pci().map_or_else(
-                || format!("device {}", device.name()),
-                |pci| format!("PCI device {pci}"),
-            )];
-            keys.extend(
-                device
-                    .kernel_interface()
-                    .map(|interface| format!("kernel interface {interface}")),
-            );
-            for key in keys {
-                if let Some((other, first)) = devices.insert(key.clone(), (name, *place)) {
-                    let sentence = format!("the {key} is '{other}' already ({first}): give '{name}' another");
-                    document.report(*place, sentence);
-                    break;
-                }
-            }
-        }
-    }
-}
-
-/// Each tap is an interface of the kernel, beside those of the devices.
-pub(super) fn check_taps(document: &Document<'_>, interfaces: &[RawInterface]) {
-    let devices: HashMap<&str, &str> = interfaces
-        .iter()
-        .filter_map(|raw| Some((raw.device.as_ref()?.value.kernel_interface()?, raw.label())))
-        .collect();
-    let mut names: HashMap<&str, &str> = HashMap::new();
-    for raw in interfaces {
-        let Some(At { place, value: name }) = &raw.tap else {
-            continue;
-        };
-        let taken = match (devices.get(name.as_str()), names.insert(name, raw.label())) {
-            (Some(other), _) => format!("the device of '{other}' is the kernel interface of that name"),
-            (None, Some(other)) => format!("that of '{other}' has the name"),
-            (None, None) => continue,
-        };
-        document.report(
-            *place,
-            format!(
-                "the tap of '{}' cannot be named '{name}', {taken}: set tap_name to another",
-                raw.label()
-            ),
-        );
-    }
-}
-
-/// IPv6 needs an MTU of its own.
-fn check_mtu(document: &Document<'_>, raw: &RawInterface) {
-    let (Some(mtu), Some(first)) = (
-        raw.mtu.as_ref().filter(|mtu| mtu.value < MIN_MTU6),
-        raw.addresses.iter().find(|at| at.value.addr().is_ipv6()),
-    ) else {
-        return;
+/// The routes of the longest prefix that holds an address, whatever their metrics.
+fn routes_to(routes: &[RawRoute], address: IpAddr) -> impl Iterator<Item = &RawRoute> {
+    let length = move |raw: &RawRoute| {
+        let prefix = raw.prefix.as_ref()?.value;
+        prefix.contains(&address).then_some(prefix.prefix_len())
     };
-    let sentence = format!(
-        "mtu = {} is too short for IPv6, and {} has {} ({}): give it at least {MIN_MTU6}, or remove that address",
-        mtu.value,
-        raw.label(),
-        first.value,
-        first.place
-    );
-    document.report(mtu.place, sentence);
+    let longest = routes.iter().filter_map(length).max();
+    routes
+        .iter()
+        .filter(move |raw| longest.is_some() && length(raw) == longest)
 }

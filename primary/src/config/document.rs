@@ -12,6 +12,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::places::{Places, is_fixed};
 use super::problem::{ConfigErrors, Place, Problem};
 
 /// A value and where it is written.
@@ -36,6 +37,7 @@ pub(super) struct Document<'a> {
     line_starts: Vec<usize>,
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
+    places: RefCell<Places>,
 }
 
 impl<'a> Document<'a> {
@@ -48,7 +50,13 @@ impl<'a> Document<'a> {
             line_starts,
             text,
             problems: RefCell::new(Vec::new()),
+            places: RefCell::default(),
         }
+    }
+
+    /// Where keys are written that a running primary cannot change.
+    pub(super) fn take_places(&self) -> Places {
+        self.places.take()
     }
 
     /// Parses the text as TOML. Syntax errors are problems, and then there is no table.
@@ -143,7 +151,12 @@ impl<'d> Section<'d> {
             asked.push(key);
         }
         let value = self.table?.get(key)?;
-        Some((self.document.place(value.span().start), value.get_ref()))
+        let place = self.document.place(value.span().start);
+        if is_fixed(self.name) {
+            let mut places = self.document.places.borrow_mut();
+            places.note(self.name, self.place, key, place);
+        }
+        Some((place, value.get_ref()))
     }
 
     fn wrong_type(&self, place: Place, key: &str, wanted: &str, found: &DeValue<'_>) {

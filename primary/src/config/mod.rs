@@ -14,9 +14,13 @@ mod check;
 mod device;
 mod document;
 mod eal_args;
+mod instance;
+mod interfaces;
 pub mod machine;
 mod network;
+mod places;
 mod problem;
+mod render;
 mod route;
 mod sections;
 #[cfg(test)]
@@ -39,13 +43,14 @@ pub use self::problem::{ConfigErrors, Problem};
 
 use self::check::Network;
 pub(crate) use self::document::suggestion;
-use self::document::{At, Document, Section};
+use self::document::{Document, Section};
 use self::machine::Machine;
 use self::network::{RawInterface, RawNeighbor};
+pub(crate) use self::places::Places;
 use self::route::RawRoute;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
-use crate::{netns, plan};
+use crate::plan;
 
 /// A configuration that has nothing wrong with it.
 #[derive(Clone, Debug)]
@@ -74,6 +79,8 @@ pub struct Config {
     pub neighbors: Vec<Neighbor>,
     /// Where memory_mb is written, for the message that it is too little: `file:line:column`, or the file.
     pub(crate) memory_place: String,
+    /// Where keys are written that only a restart changes.
+    pub(crate) places: Places,
 }
 
 /// `[instance]`: who this is.
@@ -154,6 +161,22 @@ impl Limits {
     pub const DEFAULT_GROUPS: u32 = 256;
     const DEFAULT_REASSEMBLIES: u32 = 64;
 
+    /// All of them with their keys.
+    pub(crate) fn each(&self) -> [(&'static str, u32); 10] {
+        [
+            ("routes4", self.routes4),
+            ("routes6", self.routes6),
+            ("tbl8_groups4", self.tbl8_groups4),
+            ("neighbors", self.neighbors),
+            ("addresses", self.addresses),
+            ("packet_buffers", self.packet_buffers),
+            ("attachments", self.attachments),
+            ("sub_interfaces", self.sub_interfaces),
+            ("groups", self.groups),
+            ("reassemblies", self.reassemblies),
+        ]
+    }
+
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {
         (routes4 / 4).min(32_768) + 1024
@@ -202,6 +225,8 @@ pub struct Interface {
     pub bond: Option<Bond>,
     /// The kernel interface that gets what the gateway does not handle, when there is to be one.
     pub tap: Option<String>,
+    /// Whether it is set up.
+    pub up: bool,
 }
 
 impl Interface {
@@ -230,6 +255,8 @@ pub struct SubInterface {
     pub id: u16,
     /// The longest IP packet in bytes, at most that of `link`.
     pub mtu: u16,
+    /// Whether it is set up.
+    pub up: bool,
     /// Its addresses, as those of [`Interface`].
     pub addresses: Vec<IpNet>,
     /// The kernel interface that gets what the gateway does not handle of its packets, when there is to be one.
@@ -262,8 +289,39 @@ impl Config {
     /// Reads the file, with what the command line says beside it.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigErrors> {
         match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text, path, overrides, &Machine::read()),
+            Ok(text) => Self::read(&text, path, overrides),
             Err(error) => Err(ConfigErrors::unreadable(path, &error)),
+        }
+    }
+
+    /// As [`Config::load`], of a file whose text is there already.
+    pub fn read(text: &str, path: &Path, overrides: &Overrides) -> Result<Self, ConfigErrors> {
+        Self::parse(text, path, overrides, &Machine::read())
+    }
+
+    /// The names of all interfaces, and whether they are set up.
+    pub(crate) fn admin_states(&self) -> impl Iterator<Item = (&str, bool)> {
+        let ports = self.interfaces.iter().map(|port| (port.name.as_str(), port.up));
+        let links = self.sub_interfaces.iter();
+        ports.chain(links.map(|link| (link.name.as_str(), link.up)))
+    }
+
+    /// The same without its routes and neighbours, of which there can be a million.
+    pub(crate) fn without_tables(&self) -> Self {
+        Self {
+            path: self.path.clone(),
+            instance: self.instance.clone(),
+            log: self.log.clone(),
+            eal: self.eal.clone(),
+            limits: self.limits,
+            punts: self.punts,
+            workers: self.workers.clone(),
+            interfaces: self.interfaces.clone(),
+            sub_interfaces: self.sub_interfaces.clone(),
+            routes: Vec::new(),
+            neighbors: Vec::new(),
+            memory_place: self.memory_place.clone(),
+            places: Places::default(),
         }
     }
 
@@ -291,7 +349,7 @@ impl Config {
     /// Parses all sections. `None` only when something was noted as wrong.
     fn walk(root: Section<'_>, path: &Path, overrides: &Overrides, machine: &Machine) -> Option<Self> {
         let document = root.document;
-        let instance = instance(root.section("instance", "[instance]"), overrides);
+        let instance = instance::instance(root.section("instance", "[instance]"), overrides);
         let log = sections::log(root.section("log", "[log]"));
         let (eal, memory_place) = sections::eal(root.section("eal", "[eal]"), overrides);
         let limits = root.section("limits", "[limits]");
@@ -312,15 +370,18 @@ impl Config {
         });
         root.finish();
 
-        check::check_interfaces(document, &interfaces);
+        interfaces::check_interfaces(document, &interfaces);
         let sub_interfaces = vlan::sub_interfaces(document, &interfaces, limits.sub_interfaces);
-        check::check_taps(document, &interfaces);
+        interfaces::check_taps(document, &interfaces);
         let network = Network::of(&interfaces);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
-        network.check_neighbors(document, &neighbors, &limits);
+        network.check_neighbors(document, &neighbors, &routes, &limits);
+        let mut places = document.take_places();
+        interfaces.iter().for_each(|raw| raw.note_place(&mut places));
         Some(Self {
             path: path.to_path_buf(),
+            places,
             instance: instance?,
             log,
             eal,
@@ -350,98 +411,5 @@ impl Config {
         self.interfaces
             .iter()
             .position(|interface| interface.name == lowest.link)
-    }
-
-    /// The sections in which `new` differs and which are read at the start only.
-    pub fn diff(&self, new: &Self) -> Vec<&'static str> {
-        [
-            ("[instance]", self.instance != new.instance),
-            ("[eal]", self.eal != new.eal),
-            ("[limits]", self.limits != new.limits),
-            ("[[punt]]", self.punts != new.punts),
-            ("[workers]", self.workers != new.workers),
-            (
-                "[[interface]]",
-                self.interfaces != new.interfaces || self.sub_interfaces != new.sub_interfaces,
-            ),
-            ("[[route]]", self.routes != new.routes),
-            ("[[neighbor]]", self.neighbors != new.neighbors),
-        ]
-        .into_iter()
-        .filter_map(|(name, differs)| differs.then_some(name))
-        .collect()
-    }
-}
-
-/// `[instance]` and what the command line says of it, which may repeat the file and not contradict it.
-fn instance(section: Section<'_>, overrides: &Overrides) -> Option<Instance> {
-    let document = section.document;
-    let contradicts = |file: &At<&str>, key: &str, option: &str, given: &str| {
-        let sentence = format!(
-            "{key} = '{}' contradicts '--{option} {given}': remove one of them",
-            file.value
-        );
-        document.report(file.place, sentence);
-    };
-    let text = section.string("name");
-    let name = text.as_ref().and_then(|text| section.parse::<InstanceName>(text));
-    match (&text, &overrides.instance) {
-        (Some(file), Some(given)) if file.value != given.as_str() => {
-            contradicts(file, "name", "instance", given.as_str())
-        }
-        (None, None) => document.report_missing(
-            "the instance has no name: write name = \"blue\" in [instance], or give --instance NAME",
-        ),
-        _ => {}
-    }
-    let netns = section.string("netns");
-    if let Some((place, error)) = netns
-        .as_ref()
-        .and_then(|at| Some((at.place, netns::validate(at.value).err()?)))
-    {
-        document.report(place, error.to_string());
-    }
-    if let Some(Err(error)) = overrides.netns.as_deref().map(netns::validate) {
-        document.report_command_line(error.to_string());
-    }
-    if let (Some(file), Some(given)) = (&netns, &overrides.netns)
-        && file.value != given
-    {
-        contradicts(file, "netns", "netns", given);
-    }
-    let prefix = section.string("file_prefix");
-    let group = sections::group(&section);
-    section.finish();
-
-    let name = overrides.instance.clone().or(name.map(|at| at.value))?;
-    let file_prefix = prefix
-        .as_ref()
-        .map_or_else(|| format!("tg-{name}"), |at| at.value.to_owned());
-    if let Some(reason) = file_prefix_fault(&file_prefix) {
-        let sentence =
-            format!("the file prefix '{file_prefix}' {reason}: set file_prefix in [instance] to another");
-        match &prefix {
-            Some(At { place, .. }) => document.report(*place, sentence),
-            None => document.report_missing(sentence),
-        }
-    }
-    let netns = overrides.netns.clone().or(netns.map(|at| at.value.to_owned()));
-    Some(Instance {
-        name,
-        netns,
-        file_prefix,
-        group,
-    })
-}
-
-/// Why text cannot be a file prefix.
-fn file_prefix_fault(prefix: &str) -> Option<&'static str> {
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if prefix.is_empty() || prefix.len() > 64 || !prefix.chars().all(plain) || prefix.starts_with('.') {
-        Some("is not 1 to 64 letters, digits, '.', '_' and '-'")
-    } else if prefix.contains("map_") {
-        Some("contains 'map_', and every EAL that starts removes files of such names")
-    } else {
-        None
     }
 }

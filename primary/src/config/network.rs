@@ -10,11 +10,15 @@ use packet::MacAddress;
 
 use super::address::{InterfaceAddress, NeighborAddress};
 use super::document::{At, Section, suggestion};
+use super::places::Places;
+use super::problem::Place;
 use super::vlan::RawVlan;
 use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
 
 /// `[[interface]]` as far as it could be read.
 pub(super) struct RawInterface {
+    /// Where it begins.
+    place: Place,
     pub(super) name: Option<At<String>>,
     pub(super) device: Option<At<Device>>,
     pub(super) addresses: Vec<At<IpNet>>,
@@ -25,6 +29,8 @@ pub(super) struct RawInterface {
     pub(super) vlan: Option<RawVlan>,
     rx_descriptors: u16,
     tx_descriptors: u16,
+    /// Whether it is to be set up.
+    pub(super) up: bool,
     /// The name of its tap.
     pub(super) tap: Option<At<String>>,
 }
@@ -74,8 +80,11 @@ impl RawInterface {
         };
         let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         let tap = tap(&section, name.as_ref());
+        let up = section.boolean("up").is_none_or(|at| at.value);
+        let place = section.place;
         section.finish();
         Self {
+            place,
             name,
             device,
             addresses,
@@ -84,7 +93,15 @@ impl RawInterface {
             vlan,
             rx_descriptors,
             tx_descriptors,
+            up,
             tap,
+        }
+    }
+
+    /// Notes where it begins.
+    pub(super) fn note_place(&self, places: &mut Places) {
+        if let Some(name) = &self.name {
+            places.name_interface(&name.value, self.place);
         }
     }
 
@@ -106,6 +123,7 @@ impl RawInterface {
                 mode,
                 members: members.into_iter().map(|at| at.value).collect(),
             }),
+            up: self.up,
             tap: self.tap.map(|at| at.value),
         })
     }

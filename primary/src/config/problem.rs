@@ -5,7 +5,7 @@ use std::io;
 use std::path::Path;
 
 /// A place in the file, both numbers from 1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) struct Place {
     pub(super) line: usize,
     pub(super) column: usize,

@@ -122,7 +122,7 @@ impl RawRoute {
         let source = section
             .parsed::<NeighborAddress>("src")
             .map(|at| at.map(|address| address.0));
-        let mtu = section.integer("mtu", 68..=9000);
+        let mtu = section.integer("mtu", 68..=u16::MAX);
         let metric = section.integer("metric", 0..=u32::MAX).map(|at| at.value);
         let protocol = section.parsed::<RouteProtocol>("proto").map(|at| at.value.0);
         section.finish();
@@ -164,6 +164,11 @@ impl RawRoute {
     /// Whether packets leave by it.
     pub(super) fn leads_somewhere(&self) -> bool {
         !self.next_hops.is_empty() || self.interface.is_some()
+    }
+
+    /// Whether destinations are asked for on the link of the interface itself.
+    pub(super) fn leads_out_of(&self, interface: &str) -> bool {
+        self.interface.as_ref().is_some_and(|at| at.value == interface)
     }
 
     /// The route, when nothing was wrong with it.

@@ -64,7 +64,7 @@ impl Control<'_> {
     }
 
     /// Makes the indices of deleted interfaces free, once all workers have taken all changes.
-    fn let_go(&mut self) -> Result<(), ControlError> {
+    pub(super) fn let_go(&mut self) -> Result<(), ControlError> {
         let until = Instant::now() + PATIENCE;
         loop {
             let under_way: usize = self.links.iter_mut().map(|worker| worker.collect()).sum();

@@ -8,6 +8,7 @@
 
 mod links;
 mod packets;
+mod reload;
 mod requests;
 mod signals;
 mod taps;
@@ -29,11 +30,12 @@ use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
 pub use self::links::{attachment_interface, sub_interface_view};
+pub use self::reload::Reload;
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::attachments::Attachments;
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::kernel::Kernel;
 use crate::log::Log;
 use crate::path::Interfaces;
@@ -139,8 +141,8 @@ pub struct Control<'a> {
     pub config: &'a Config,
     /// What it needs.
     pub plan: &'a Plan,
-    /// What the command line said.
-    pub overrides: &'a Overrides,
+    /// Configurations that are read, compared and applied.
+    pub reload: Reload,
 }
 
 impl Control<'_> {
@@ -172,6 +174,10 @@ impl Control<'_> {
                 .neighbor_add(interface, neighbor.address, neighbor.mac, now)?;
         }
         self.perform();
+        for (name, up) in self.config.admin_states().filter(|(_, up)| !up) {
+            let index = self.tables.interface_index(name)?;
+            self.tables.set_admin(index, up, now);
+        }
         self.sync_taps();
         Ok(())
     }
@@ -187,9 +193,7 @@ impl Control<'_> {
             more |= self.serve(now);
             self.collect_attachments();
             self.traces.collect();
-            if self.signals.take_reload() {
-                self.reload();
-            }
+            more |= self.reload(now);
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);
@@ -303,31 +307,6 @@ impl Control<'_> {
         }
         self.sleeper.awake();
         self.signals.clear();
-    }
-
-    /// SIGHUP: the log as configured now; the rest of the file is only compared.
-    fn reload(&mut self) {
-        let config = match Config::load(&self.config.path, self.overrides) {
-            Ok(config) => config,
-            Err(errors) => {
-                tracing::error!(target: "config", "not reloaded, nothing is changed: {errors}");
-                return;
-            }
-        };
-        if let Err(error) = self.log.apply(&config.log) {
-            tracing::error!(target: "config", "the log stays as it was: {error}");
-            return;
-        }
-        let differs = self.config.diff(&config);
-        if differs.is_empty() {
-            tracing::info!(target: "config", "reloaded");
-        } else {
-            tracing::warn!(
-                target: "config",
-                "[log] is reloaded; {} differ from what runs and need a restart",
-                differs.join(", ")
-            );
-        }
     }
 }
 

@@ -18,7 +18,7 @@ impl Control<'_> {
         let mut server = self.server.take();
         let mut more = false;
         if let Some(server) = &mut server {
-            more = server.serve(|peer, request| {
+            more = server.serve(|peer, request, descriptors| {
                 let response = match request {
                     Request::CaptureStart(request) => self
                         .attachments
@@ -33,6 +33,11 @@ impl Control<'_> {
                         .stop_capture(peer.connection)
                         .map(|()| Reply::Done)
                         .into(),
+                    Request::ConfigApply { file, dry_run } => {
+                        self.apply_config(peer, file, dry_run, descriptors).into()
+                    }
+                    Request::ConfigShow => self.show_config(peer).into(),
+                    Request::ConfigResult => self.config_result(peer),
                     request => self.answer(request, now).into(),
                 };
                 match &response.answer {
@@ -43,7 +48,9 @@ impl Control<'_> {
                 }
                 response
             });
-            self.attachments.closed(&server.take_closed());
+            let closed = server.take_closed();
+            self.attachments.closed(&closed);
+            self.reload.closed(&closed);
         }
         self.server = server;
         more
@@ -60,12 +67,18 @@ impl Control<'_> {
     }
 
     fn answer(&mut self, request: Request, now: Duration) -> Answer {
+        if request.changes_configuration() {
+            self.reload.check_changes()?;
+        }
         match request {
-            // Answered before, by the server and by the attachments.
+            // Answered before, by the server, by the attachments and by those who apply configurations.
             Request::Hello { .. }
             | Request::CaptureStart(_)
             | Request::CaptureStop
-            | Request::PuntStart(_) => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
+            | Request::PuntStart(_)
+            | Request::ConfigApply { .. }
+            | Request::ConfigShow
+            | Request::ConfigResult => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
             Request::TraceStart(request) => {
                 self.traces.start(request, &self.interfaces).map(|()| Reply::Done)

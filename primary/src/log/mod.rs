@@ -88,6 +88,23 @@ pub enum LogError {
 pub struct Log {
     levels: Arc<RwLock<Levels>>,
     output: Arc<RwLock<Output>>,
+    target: Arc<RwLock<LogTarget>>,
+}
+
+/// A log as configured whose target is open: nothing can fail any more.
+pub struct PreparedLog {
+    config: LogConfig,
+    output: Output,
+}
+
+impl PreparedLog {
+    /// Opens the target. A log file is opened anew, so that one that was moved away is let go of.
+    pub fn open(config: &LogConfig) -> Result<Self, LogError> {
+        Ok(Self {
+            output: Output::open(&config.target)?,
+            config: config.clone(),
+        })
+    }
 }
 
 impl Log {
@@ -105,6 +122,7 @@ impl Log {
         Ok(Self {
             levels: Arc::new(RwLock::new(config.levels.clone())),
             output: Arc::new(RwLock::new(output)),
+            target: Arc::new(RwLock::new(config.target.clone())),
         })
     }
 
@@ -139,14 +157,21 @@ impl Log {
             .collect()
     }
 
-    /// Makes levels and target those of the configuration. A log file is opened anew, so that one that was moved away
-    /// is let go of. On an error nothing has changed.
-    pub fn apply(&self, config: &LogConfig) -> Result<(), LogError> {
-        let output = Output::open(&config.target)?;
+    /// What is logged now, and where.
+    pub fn config(&self) -> LogConfig {
+        LogConfig {
+            levels: self.levels.read().unwrap_or_else(PoisonError::into_inner).clone(),
+            target: self.target.read().unwrap_or_else(PoisonError::into_inner).clone(),
+        }
+    }
+
+    /// Makes levels and target those that were prepared.
+    pub fn apply(&self, prepared: PreparedLog) {
+        let PreparedLog { config, output } = prepared;
         *self.output.write().unwrap_or_else(PoisonError::into_inner) = output;
-        *self.levels.write().unwrap_or_else(PoisonError::into_inner) = config.levels.clone();
+        *self.levels.write().unwrap_or_else(PoisonError::into_inner) = config.levels;
+        *self.target.write().unwrap_or_else(PoisonError::into_inner) = config.target;
         tracing::callsite::rebuild_interest_cache();
-        Ok(())
     }
 }
 

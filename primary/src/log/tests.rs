@@ -118,7 +118,7 @@ fn a_log_file_that_was_moved_away_is_made_anew() {
     tracing::subscriber::with_default(log.subscriber(), || {
         tracing::info!(target: "arp", "before");
         fs::rename(directory.path().join("log"), directory.path().join("log.1")).unwrap();
-        log.apply(&config("debug", target)).unwrap();
+        log.apply(PreparedLog::open(&config("debug", target)).unwrap());
         tracing::debug!(target: "arp", "after");
     });
     let lines = read();
@@ -129,7 +129,10 @@ fn a_log_file_that_was_moved_away_is_made_anew() {
 fn a_target_that_cannot_be_opened_leaves_the_log_as_it_was() {
     let (log, _, read, directory) = log_to_file("info");
     let nowhere = LogTarget::File(directory.path().join("missing/log"));
-    let message = log.apply(&config("debug", nowhere)).unwrap_err().to_string();
+    let message = PreparedLog::open(&config("debug", nowhere))
+        .err()
+        .unwrap()
+        .to_string();
     assert!(message.contains("missing/log"), "{message}");
     tracing::subscriber::with_default(log.subscriber(), || {
         tracing::info!(target: "arp", "still here");

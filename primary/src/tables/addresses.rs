@@ -149,6 +149,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .map(|own| own.net)
     }
 
+    /// The addresses that an interface was given, in that order: those left out that it makes itself.
+    pub fn given_addresses(&self, interface: u16) -> impl Iterator<Item = IpNet> {
+        self.addresses
+            .iter()
+            .filter(move |own| own.interface == interface && !own.automatic)
+            .map(|own| own.net)
+    }
+
     /// The interface's link-local address.
     pub(super) fn link_local(&self, interface: u16) -> Option<&OwnAddress> {
         self.addresses

@@ -37,7 +37,7 @@ mod routes;
 mod service;
 mod sub_interfaces;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod timers;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};

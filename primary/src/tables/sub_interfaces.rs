@@ -165,6 +165,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.change_record(interface, |record| record.tap = text(name));
     }
 
+    /// All sub-interfaces as they could be made anew, each after the one that it is on, and whether they are set up.
+    pub fn sub_interfaces(&self) -> Vec<(NewSubInterface, bool)> {
+        let mut found: Vec<_> = self
+            .interfaces
+            .indexed()
+            .filter_map(|(index, interface)| {
+                let (record, sub) = (interface.record(), self.sub_interface(index)?);
+                let new = NewSubInterface {
+                    name: Some(interface.name.clone()),
+                    link: self.interface_name(record.parent).to_owned(),
+                    protocol: VlanProtocol::of_ethertype(record.vlan_protocol)?,
+                    id: record.vlan_id,
+                    mtu: Some(record.mtu),
+                };
+                Some((sub.tags.count(), new, record.admin_up != 0))
+            })
+            .collect();
+        found.sort_by(|a, b| (a.0, &a.1.name).cmp(&(b.0, &b.1.name)));
+        found.into_iter().map(|(_, new, up)| (new, up)).collect()
+    }
+
     /// What makes an interface a sub-interface.
     pub fn sub_interface(&self, index: u16) -> Option<SubInterface> {
         let record = self.known_interface(index).ok()?.record();

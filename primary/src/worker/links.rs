@@ -1,21 +1,29 @@
-//! How workers learn of sub-interfaces that come or go: each gets all interfaces anew and hands the old ones back, so that
-//! it neither allocates nor frees.
+//! How workers learn of sub-interfaces that come or go, and of other policers: each gets all interfaces anew and hands the old
+//! ones back, so that it neither allocates nor frees.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use control::message::PuntClass;
 use shm::CounterBlock;
 
+use crate::attachments::ClassPolicy;
 use crate::path::Interfaces;
 
 /// Changes that a worker has not taken yet, at most.
 const DEPTH: usize = 64;
 
-struct Change {
-    interfaces: Interfaces,
-    /// The sub-interface that is new: another may have had its place, and its counts.
-    new: Option<u16>,
+/// What the classes of packets are like that are handed to others.
+pub type Policies = [ClassPolicy; PuntClass::COUNT];
+
+enum Change {
+    Links {
+        interfaces: Interfaces,
+        /// The sub-interface that is new: another may have had its place, and its counts.
+        new: Option<u16>,
+    },
+    Policies(Policies),
 }
 
 /// A worker's end.
@@ -56,7 +64,16 @@ pub fn news() -> (LinkControl, LinkNews) {
 impl LinkControl {
     /// Gives the worker these interfaces, of which one may be new. To be called only when [`has_room`](Self::has_room).
     pub fn tell(&mut self, interfaces: Interfaces, new: Option<u16>) {
-        if self.changes.try_send(Change { interfaces, new }).is_ok() {
+        self.send(Change::Links { interfaces, new });
+    }
+
+    /// Gives the worker these policers and fail modes. To be called only when [`has_room`](Self::has_room).
+    pub fn tell_policies(&mut self, policies: Policies) {
+        self.send(Change::Policies(policies));
+    }
+
+    fn send(&mut self, change: Change) {
+        if self.changes.try_send(change).is_ok() {
             self.under_way += 1;
             self.mail.store(true, Ordering::Release);
         }
@@ -75,27 +92,38 @@ impl LinkControl {
 }
 
 impl LinkNews {
-    /// Takes what changed, if anything did.
+    /// Takes what changed, if anything did; gives new policies, if there are any.
     #[inline]
-    pub(super) fn take(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) {
+    pub(super) fn take(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<Policies> {
         if self.mail.load(Ordering::Relaxed) {
-            self.take_changes(interfaces, counters);
+            return self.take_changes(interfaces, counters);
         }
+        None
     }
 
     #[cold]
-    fn take_changes(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) {
+    fn take_changes(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<Policies> {
+        let mut last = None;
         self.mail.store(false, Ordering::Relaxed);
         // What was sent before the mark is seen with it; what comes later brings a mark of its own.
         std::sync::atomic::fence(Ordering::SeqCst);
         while let Ok(mut change) = self.changes.try_recv() {
-            std::mem::swap(interfaces, &mut change.interfaces);
-            if let Some(new) = change.new {
-                counters.clear(new);
+            match &mut change {
+                Change::Links {
+                    interfaces: told,
+                    new,
+                } => {
+                    std::mem::swap(interfaces, told);
+                    if let Some(new) = *new {
+                        counters.clear(new);
+                    }
+                }
+                Change::Policies(policies) => last = Some(*policies),
             }
             // There is room for as many as can be under way.
             let _ = self.taken.try_send(change);
         }
+        last
     }
 }
 

@@ -44,7 +44,7 @@ use self::doorbell::Doorbell;
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
 pub use self::kernel::ToKernel;
-pub use self::links::{LinkControl, LinkNews, news};
+pub use self::links::{LinkControl, LinkNews, Policies, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
 use self::spread::{HandedOver, Spread};
@@ -178,7 +178,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
             checkpoint.pass();
-            links.take(&mut engine.stages.interfaces, &engine.counters);
+            if let Some(policies) = links.take(&mut engine.stages.interfaces, &engine.counters) {
+                engine.set_policies(&policies, begin);
+            }
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }

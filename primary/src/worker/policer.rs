@@ -66,18 +66,26 @@ pub(super) struct Policers {
 impl Policers {
     /// Full buckets at `now`, for each interface those that the classes' policies say.
     pub(super) fn new(policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) -> Self {
-        let policer = |limits| Policer::new(tsc_hz, limits, now);
-        let of_class = |class: PuntClass| {
-            let policy = &policies[class as usize];
-            policer((policy.rate.into(), policy.burst.into()))
-        };
+        let of_class = |class| of_class(policies, class, tsc_hz, now);
         Self {
             arp: of_class(PuntClass::Arp),
             nd: of_class(PuntClass::Nd),
-            errors: policer(ERRORS),
+            errors: Policer::new(tsc_hz, ERRORS, now),
             kernel: of_class(PuntClass::Kernel),
         }
     }
+
+    /// Other policies from `now` on; ICMP errors have the buckets that they had.
+    pub(super) fn set(&mut self, policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) {
+        self.arp = of_class(policies, PuntClass::Arp, tsc_hz, now);
+        self.nd = of_class(policies, PuntClass::Nd, tsc_hz, now);
+        self.kernel = of_class(policies, PuntClass::Kernel, tsc_hz, now);
+    }
+}
+
+fn of_class(policies: &[ClassPolicy; PuntClass::COUNT], class: PuntClass, tsc_hz: u64, now: u64) -> Policer {
+    let policy = &policies[class as usize];
+    Policer::new(tsc_hz, (policy.rate.into(), policy.burst.into()), now)
 }
 
 /// A bucket per interface.
@@ -129,6 +137,30 @@ mod tests {
         assert!(policer.would_admit(0, now) && policer.would_admit(0, now));
         assert!(policer.admit(0, now));
         assert!(!policer.would_admit(0, now));
+    }
+
+    #[test]
+    fn other_policies_leave_the_bucket_of_errors_as_it_is() {
+        let policy = |burst| ClassPolicy {
+            fail: control::message::FailMode::Open,
+            rate: 1,
+            burst,
+        };
+        let now = 1_000 * HZ;
+        let mut policers = Policers::new(&[policy(1); PuntClass::COUNT], HZ, now);
+        while policers.errors.admit(0, now) {}
+        policers.set(&[policy(3); PuntClass::COUNT], HZ, now);
+        let admitted = |policer: &mut Policer| (0..9).filter(|_| policer.admit(0, now)).count();
+        assert_eq!(
+            [
+                &mut policers.arp,
+                &mut policers.nd,
+                &mut policers.kernel,
+                &mut policers.errors
+            ]
+            .map(admitted),
+            [3, 3, 3, 0]
+        );
     }
 
     #[test]

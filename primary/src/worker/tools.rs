@@ -8,6 +8,7 @@ use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
+use super::links::Policies;
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
@@ -42,6 +43,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return 0;
         }
         self.serve_attached(now)
+    }
+
+    /// Policers and fail modes as configured anew.
+    #[cold]
+    pub(super) fn set_policies(&mut self, policies: &Policies, now: u64) {
+        let hz = dpdk::tsc_hz();
+        self.policers.set(policies, hz, now);
+        self.consumers.set_policies(policies, hz, now);
+        self.stages.punts = self.consumers.punts();
     }
 
     #[inline(never)]

@@ -4,10 +4,14 @@
 //! with [`ErrorCode::VersionMismatch`] and closes it.
 
 mod attachments;
+mod config;
+mod log;
 mod routes;
 mod trace;
 
 pub use attachments::*;
+pub use config::*;
+pub use log::*;
 pub use routes::*;
 pub use trace::*;
 
@@ -150,6 +154,36 @@ pub enum Request {
         /// 0: from the first on.
         after: u32,
     },
+    /// Bring what runs to what a configuration says, all or nothing. With it comes the descriptor of its text.
+    ConfigApply {
+        /// What messages call the file.
+        file: String,
+        /// Only say what would be changed.
+        dry_run: bool,
+    },
+    /// What runs, as a configuration.
+    ConfigShow,
+    /// How far the primary is with what this connection asked of configurations, and what came of it.
+    ConfigResult,
+}
+
+impl Request {
+    /// Whether it changes what a configuration says. Such requests wait while one is applied.
+    pub fn changes_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::RouteAdd { .. }
+                | Self::RouteDelete { .. }
+                | Self::AddressAdd { .. }
+                | Self::AddressDelete { .. }
+                | Self::NeighborAdd { .. }
+                | Self::NeighborDelete { .. }
+                | Self::LinkSet { .. }
+                | Self::LinkAdd { .. }
+                | Self::LinkDelete { .. }
+                | Self::LogSet { .. }
+        )
+    }
 }
 
 /// What a primary answers.
@@ -181,6 +215,10 @@ pub enum Reply {
     Punts(Vec<PuntInfo>),
     /// To [`Request::TraceShow`].
     Traces(TracePage),
+    /// To [`Request::ConfigApply`] and [`Request::ConfigShow`].
+    ConfigStarted,
+    /// To [`Request::ConfigResult`]; where it is done, with a descriptor.
+    Config(ConfigProgress),
 }
 
 /// Whose tags the frames of a sub-interface have.
@@ -242,69 +280,6 @@ pub struct MemoryUse {
     pub huge: bool,
 }
 
-/// Severity as in syslog, RFC 5424 section 6.2.1.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum LogLevel {
-    /// The system is unusable.
-    Emerg,
-    /// Act at once.
-    Alert,
-    /// Critical.
-    Crit,
-    /// An error.
-    Err,
-    /// A warning.
-    Warning,
-    /// Normal, but worth a line.
-    Notice,
-    /// Informational.
-    Info,
-    /// For those who look for a fault.
-    Debug,
-}
-
-impl LogLevel {
-    /// All of them, most severe first.
-    pub const ALL: [Self; 8] = [
-        Self::Emerg,
-        Self::Alert,
-        Self::Crit,
-        Self::Err,
-        Self::Warning,
-        Self::Notice,
-        Self::Info,
-        Self::Debug,
-    ];
-
-    /// The name as configuration and command line have it.
-    pub fn name(self) -> &'static str {
-        [
-            "emerg", "alert", "crit", "err", "warning", "notice", "info", "debug",
-        ][self as usize]
-    }
-}
-
-impl std::str::FromStr for LogLevel {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        Self::ALL
-            .into_iter()
-            .find(|level| level.name() == text)
-            .ok_or_else(|| {
-                let names: Vec<_> = Self::ALL.iter().map(|level| level.name()).collect();
-                format!("'{text}' is not a log level: use one of {}", names.join(", "))
-            })
-    }
-}
-
-impl std::fmt::Display for LogLevel {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.pad(self.name())
-    }
-}
-
 /// A refusal: a code for programs, a sentence for people.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[error("{message}")]
@@ -353,6 +328,8 @@ pub enum ErrorCode {
     LimitReached,
     /// Something else failed.
     Failed,
+    /// Another request is under way that this one has to wait for.
+    Busy,
 }
 
 impl ErrorCode {
@@ -371,6 +348,7 @@ impl ErrorCode {
             Self::Invalid => "invalid",
             Self::LimitReached => "limit_reached",
             Self::Failed => "failed",
+            Self::Busy => "busy",
         }
     }
 }

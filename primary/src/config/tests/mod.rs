@@ -403,20 +403,6 @@ fn a_file_that_cannot_be_read_is_named() {
 }
 
 #[test]
-fn a_difference_names_the_section_that_has_it() {
-    let old = parse(GOOD).unwrap();
-    let text = format!(
-        "[log]\nlevel = \"debug\"\n[limits]\nneighbors = 9\n{}",
-        GOOD.replace("lan0", "lan1")
-    );
-    assert_eq!(old.diff(&parse(&text).unwrap()), ["[limits]", "[[interface]]"]);
-    assert_eq!(
-        old.diff(&parse(&format!("\n{GOOD}[log]\nlevel = \"debug\"\n")).unwrap()),
-        [""; 0]
-    );
-}
-
-#[test]
 fn the_examples_have_nothing_wrong_with_them() {
     let machine = Machine {
         online: (0..8).collect(),

@@ -295,3 +295,47 @@ proptest! {
         prop_assert_eq!(parse(&text).is_err(), expected, "{}\n{:?}", text, problems(&text));
     }
 }
+
+#[test]
+fn what_tables_would_refuse_is_refused_with_its_place() {
+    assert_added(
+        "[[route]]\nprefix = \"10.9.0.0/16\"\nblackhole = true\nsrc = \"2001:db8::1\"",
+        "\"2001:db8::1\"",
+        &["not of the family of 10.9.0.0/16"],
+    );
+    assert_added(
+        "[[route]]\nprefix = \"10.0.255.255/32\"\nblackhole = true",
+        "\"10.0.255.255/32\"",
+        &["broadcast address of 10.0.0.0/16 on lan"],
+    );
+    assert_added(
+        "[[route]]\nprefix = \"10.9.0.0/16\"\nnexthops = [{ via = \"10.0.0.9\" }, { via = \"10.0.0.9\", interface = \"lan\" }]",
+        "\"10.0.0.9\"",
+        &["named twice"],
+    );
+}
+
+#[test]
+fn a_neighbor_may_be_where_only_a_route_leads_out_of_its_interface() {
+    let neighbor =
+        "[[neighbor]]\naddress = \"172.16.0.9\"\nmac = \"02:00:00:00:00:09\"\ninterface = \"lan\"\n";
+    let route = |prefix: &str, target: &str| format!("[[route]]\nprefix = \"{prefix}\"\n{target}\n");
+    let out_of_lan = route("172.16.0.0/12", "interface = \"lan\"");
+    parse(&format!("{GOOD}{out_of_lan}{neighbor}")).unwrap();
+    assert_added(neighbor, "\"172.16.0.9\"", &["on no subnet of lan"]);
+    // A longer prefix leads elsewhere.
+    let longer = route("172.16.0.0/24", "blackhole = true");
+    assert_added(
+        &format!("{out_of_lan}{longer}{neighbor}"),
+        "\"172.16.0.9\"",
+        &["on no subnet of lan"],
+    );
+}
+
+#[test]
+fn an_interface_is_up_unless_it_says_otherwise() {
+    let text = GOOD.replace("name = \"lan\"", "name = \"lan\"\nup = false");
+    let config = parse(&text).unwrap();
+    let states: Vec<_> = config.admin_states().collect();
+    assert_eq!(states, [("wan", true), ("lan", false)]);
+}

@@ -44,18 +44,18 @@ const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0,
 /// The adjacencies that are always there: blackhole and its like, broadcast, and three per interface.
 const FIXED: usize = 4 + 3 * MACS.len();
 
-type Storage = Vec<AtomicU32>;
-type AdjacencyStorage = Vec<AtomicU64>;
+pub(crate) type Storage = Vec<AtomicU32>;
+pub(crate) type AdjacencyStorage = Vec<AtomicU64>;
 
-struct Gateway {
-    tables: Tables<Storage, AdjacencyStorage>,
+pub(crate) struct Gateway {
+    pub(crate) tables: Tables<Storage, AdjacencyStorage>,
     fib4: Fib4Reader<Storage>,
     fib6: Fib6Reader<AdjacencyStorage>,
     adjacencies: AdjacencyReader<AdjacencyStorage>,
     quiescence: Quiescence,
     worker: Checkpoint,
-    now: Duration,
-    reader: TableReader,
+    pub(crate) now: Duration,
+    pub(crate) reader: TableReader,
     _region: TableWriter,
     _directory: tempfile::TempDir,
 }
@@ -70,7 +70,7 @@ const ROOMY: Limits = Limits {
 };
 
 impl Gateway {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(ROOMY, 64)
     }
 
@@ -205,7 +205,7 @@ impl Gateway {
     }
 
     /// Lets time go by, doing what becomes due when it does.
-    fn pass(&mut self, seconds: u64) {
+    pub(crate) fn pass(&mut self, seconds: u64) {
         let end = self.now + Duration::from_secs(seconds);
         while let Some(at) = self.tables.next_deadline().filter(|at| *at <= end) {
             self.now = at.max(self.now);
@@ -241,7 +241,7 @@ impl Gateway {
     }
 
     /// All that was retired becomes free.
-    fn reclaim(&mut self) {
+    pub(crate) fn reclaim(&mut self) {
         for _ in 0..3 {
             self.tables.reclaim(&self.quiescence);
             self.worker.pass();

@@ -1,0 +1,219 @@
+//! One change of what runs, and its line in what `--dry-run` prints.
+
+use std::fmt;
+
+use control::message::{PuntClass, Route, RouteTarget};
+use ipnet::IpNet;
+use shm::records::RouteProtocol;
+
+use crate::attachments::ClassPolicy;
+use crate::config::{Neighbor, SubInterface};
+use crate::log::LogConfig;
+
+/// What a change does, and the sign that its line begins with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// `+`
+    Add,
+    /// `-`
+    Delete,
+    /// `~`
+    Change,
+}
+
+/// One change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Make a sub-interface. Its addresses are changes of their own.
+    LinkAdd(SubInterface),
+    /// Delete a sub-interface, on which nothing is left.
+    LinkDelete(SubInterface),
+    /// Set an interface up or down.
+    LinkSet {
+        /// Its name.
+        interface: String,
+        /// Up or down.
+        up: bool,
+    },
+    /// Give an interface an address.
+    AddressAdd {
+        /// Name of the interface.
+        interface: String,
+        /// Address and length of the subnet.
+        address: IpNet,
+    },
+    /// Take an address from an interface.
+    AddressDelete {
+        /// Name of the interface.
+        interface: String,
+        /// As it was given.
+        address: IpNet,
+    },
+    /// Add a route.
+    RouteAdd(Route),
+    /// Put a route in the place of another to the same prefix with the same metric. Both are the same where it goes with the
+    /// subnet of its next hop and comes again.
+    RouteReplace {
+        /// What runs.
+        before: Route,
+        /// What takes its place.
+        after: Route,
+    },
+    /// Delete a route.
+    RouteDelete(Route),
+    /// Add a static neighbour.
+    NeighborAdd(Neighbor),
+    /// Give a static neighbour another MAC address, or the same again where it went with its subnet.
+    NeighborReplace(Neighbor),
+    /// Delete a static neighbour.
+    NeighborDelete(Neighbor),
+    /// Change what a class of packets is like that is handed to others.
+    Punt {
+        /// The class.
+        class: PuntClass,
+        /// What it is to be like.
+        policy: ClassPolicy,
+    },
+    /// Log otherwise.
+    Log(LogConfig),
+}
+
+impl Change {
+    /// What it does.
+    pub fn verb(&self) -> Verb {
+        match self {
+            Self::LinkAdd(_) | Self::AddressAdd { .. } | Self::RouteAdd(_) | Self::NeighborAdd(_) => {
+                Verb::Add
+            }
+            Self::LinkDelete(_)
+            | Self::AddressDelete { .. }
+            | Self::RouteDelete(_)
+            | Self::NeighborDelete(_) => Verb::Delete,
+            Self::LinkSet { .. }
+            | Self::RouteReplace { .. }
+            | Self::NeighborReplace(_)
+            | Self::Punt { .. }
+            | Self::Log(_) => Verb::Change,
+        }
+    }
+}
+
+impl fmt::Display for Verb {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Add => "+",
+            Self::Delete => "-",
+            Self::Change => "~",
+        })
+    }
+}
+
+impl fmt::Display for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.verb())?;
+        match self {
+            Self::LinkAdd(link) | Self::LinkDelete(link) => write!(
+                f,
+                "link {} link {} proto {} id {} mtu {}",
+                link.name,
+                link.link,
+                link.protocol.name(),
+                link.id,
+                link.mtu
+            ),
+            Self::LinkSet { interface, up } => {
+                write!(f, "link {interface} admin {}", if *up { "up" } else { "down" })
+            }
+            Self::AddressAdd { interface, address } | Self::AddressDelete { interface, address } => {
+                write!(f, "address {address} dev {interface}")
+            }
+            Self::RouteAdd(route) | Self::RouteDelete(route) => write!(f, "route {}", Words(route)),
+            Self::RouteReplace { before, after } if before == after => {
+                write!(
+                    f,
+                    "route {} (again, as the subnet of its next hop is)",
+                    Words(after)
+                )
+            }
+            Self::RouteReplace { before, after } => {
+                write!(f, "route {} (was {})", Words(after), Words(before))
+            }
+            Self::NeighborAdd(neighbor)
+            | Self::NeighborReplace(neighbor)
+            | Self::NeighborDelete(neighbor) => write!(
+                f,
+                "neighbor {} lladdr {} dev {}",
+                neighbor.address, neighbor.mac, neighbor.interface
+            ),
+            Self::Punt { class, policy } => {
+                write!(
+                    f,
+                    "punt {} rate {} burst {}",
+                    class.name(),
+                    policy.rate,
+                    policy.burst
+                )?;
+                if class.is_for_tools() {
+                    write!(f, " fail {}", policy.fail.name())?;
+                }
+                Ok(())
+            }
+            Self::Log(log) => write!(f, "log level {} target {}", log.levels, log.target),
+        }
+    }
+}
+
+/// A route in the words of ip-route(8), as `tollgate-ctl route add` takes it.
+struct Words<'a>(&'a Route);
+
+impl fmt::Display for Words<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let route = self.0;
+        let prefix = |f: &mut fmt::Formatter<'_>| match route.prefix.prefix_len() {
+            // The family of "default" cannot be seen where no next hop stands beside it.
+            0 if matches!(route.target, RouteTarget::Via { .. } | RouteTarget::Multipath(_)) => {
+                f.write_str("default")
+            }
+            _ => write!(f, "{}", route.prefix),
+        };
+        let nowhere = match route.target {
+            RouteTarget::Blackhole => "blackhole ",
+            RouteTarget::Unreachable => "unreachable ",
+            RouteTarget::Prohibit => "prohibit ",
+            _ => "",
+        };
+        f.write_str(nowhere)?;
+        prefix(f)?;
+        let on = |interface: &Option<String>| {
+            let name = interface.as_deref();
+            name.map_or(String::new(), |name| format!(" dev {name}"))
+        };
+        match &route.target {
+            RouteTarget::Via { next_hop, interface } => write!(f, " via {next_hop}{}", on(interface))?,
+            RouteTarget::Interface(interface) => write!(f, " dev {interface}")?,
+            RouteTarget::Multipath(next_hops) => {
+                for each in next_hops {
+                    let on = on(&each.interface);
+                    write!(f, " nexthop via {}{on} weight {}", each.next_hop, each.weight)?;
+                }
+            }
+            RouteTarget::Blackhole | RouteTarget::Unreachable | RouteTarget::Prohibit => {}
+        }
+        if let Some(metric) = route
+            .metric
+            .filter(|metric| *metric != control::message::default_metric(route.prefix))
+        {
+            write!(f, " metric {metric}")?;
+        }
+        if let Some(mtu) = route.mtu {
+            write!(f, " mtu {mtu}")?;
+        }
+        if let Some(source) = route.source {
+            write!(f, " src {source}")?;
+        }
+        match route.protocol.map(RouteProtocol) {
+            None | Some(RouteProtocol::STATIC) => Ok(()),
+            Some(protocol) => write!(f, " proto {protocol}"),
+        }
+    }
+}

@@ -1,0 +1,418 @@
+//! The changes that lead from what runs to what a configuration says, in the order in which they are made.
+//!
+//! What both have is left alone and works all the time, so what is new comes before what goes:
+//!
+//! ```text
+//!   1  what is in the way of something new, and what would be lost with that: routes, neighbours, addresses, links
+//!   2  links    addresses    neighbours    routes         the new ones, and those that change
+//!   3  routes   neighbours   addresses     links          the old ones
+//!   4  routes, neighbours                                 that had to wait for an old address to go
+//!   5  links set down, policers, the log
+//! ```
+//!
+//! An address is in the way of one of an overlapping subnet on another interface, or of itself with another length. What is
+//! reached by it only goes with it: it is taken out by a change of its own if it is not to stay, and made again otherwise.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::net::IpAddr;
+
+use control::message::{PuntClass, Route};
+use ipnet::IpNet;
+
+use super::change::Change;
+use super::reach::{Given, Reach, is_link_local, own_prefixes};
+use super::routes::{Key, key, next_hops, normal};
+use crate::config::{Config, Neighbor, SubInterface};
+
+/// The changes from `running` to `wanted`, whose ports are the same. Routes of `running` that are not `ours`, of a routing
+/// protocol, stay as long as they can.
+pub fn plan(running: &Config, wanted: &Config, ours: impl Fn(&Route) -> bool) -> Vec<Change> {
+    let links = Links::of(running, wanted);
+    let addresses = Addresses::of(running, wanted, &links);
+    let mut steps = Steps::default();
+    plan_routes(&mut steps, running, wanted, &addresses, ours);
+    plan_neighbors(&mut steps, running, wanted, &addresses);
+    for (early, (interface, address)) in &addresses.removed {
+        let change = Change::AddressDelete {
+            interface: (*interface).to_owned(),
+            address: *address,
+        };
+        steps.of_removal(*early).addresses.push(change);
+    }
+    for (early, link) in &links.removed {
+        let change = Change::LinkDelete((*link).clone());
+        steps.of_removal(*early).links.push(change);
+    }
+    for link in &links.added {
+        steps.links.push(Change::LinkAdd((*link).clone()));
+    }
+    plan_admin(&mut steps, running, wanted, &links);
+    for (interface, address) in &addresses.added {
+        steps.addresses.push(Change::AddressAdd {
+            interface: (*interface).to_owned(),
+            address: *address,
+        });
+    }
+    for class in PuntClass::ALL {
+        let (before, policy) = (running.punts[class as usize], wanted.punts[class as usize]);
+        if before != policy {
+            steps.last.push(Change::Punt { class, policy });
+        }
+    }
+    if running.log != wanted.log {
+        steps.last.push(Change::Log(wanted.log.clone()));
+    }
+    steps.in_order()
+}
+
+/// The routes of what runs that a configuration says: `ours`, and none that the route of an address hides.
+pub fn shown(mut routes: Vec<Route>, running: &Config, ours: impl Fn(&Route) -> bool) -> Vec<Route> {
+    let reach = Reach::of(given(running));
+    routes.retain(|route| ours(route) && !reach.is_own_prefix(route.prefix));
+    routes
+}
+
+/// What is removed at one time, in this order.
+#[derive(Default)]
+struct Removal {
+    routes: Vec<Change>,
+    neighbors: Vec<Change>,
+    addresses: Vec<Change>,
+    links: Vec<Change>,
+}
+
+#[derive(Default)]
+struct Steps {
+    early: Removal,
+    links: Vec<Change>,
+    addresses: Vec<Change>,
+    neighbors: Vec<Change>,
+    routes: Vec<Change>,
+    late: Removal,
+    late_routes: Vec<Change>,
+    late_neighbors: Vec<Change>,
+    last: Vec<Change>,
+}
+
+impl Steps {
+    fn of_removal(&mut self, early: bool) -> &mut Removal {
+        if early { &mut self.early } else { &mut self.late }
+    }
+
+    fn in_order(self) -> Vec<Change> {
+        let removal = |removal: Removal| {
+            let (before, after) = (removal.routes, removal.addresses);
+            [before, removal.neighbors, after, removal.links].concat()
+        };
+        [
+            removal(self.early),
+            self.links,
+            self.addresses,
+            self.neighbors,
+            self.routes,
+            removal(self.late),
+            self.late_routes,
+            self.late_neighbors,
+            self.last,
+        ]
+        .concat()
+    }
+}
+
+/// Which sub-interfaces come and go.
+struct Links<'a> {
+    /// Innermost first, and whether before anything new.
+    removed: Vec<(bool, &'a SubInterface)>,
+    /// Each after the one that it is on.
+    added: Vec<&'a SubInterface>,
+    /// Names of those that stay, ports included.
+    stay: HashSet<&'a str>,
+}
+
+impl<'a> Links<'a> {
+    fn of(running: &'a Config, wanted: &'a Config) -> Self {
+        let mut stay: HashSet<&str> = running.interfaces.iter().map(|port| port.name.as_str()).collect();
+        let mut gone: Vec<&SubInterface> = Vec::new();
+        for link in &running.sub_interfaces {
+            let stays = stay.contains(link.link.as_str())
+                && wanted.sub_interfaces.iter().any(|other| is_same(link, other));
+            if stays {
+                stay.insert(&link.name);
+            } else {
+                gone.push(link);
+            }
+        }
+        let added: Vec<&SubInterface> = wanted
+            .sub_interfaces
+            .iter()
+            .filter(|link| !stay.contains(link.name.as_str()))
+            .collect();
+        let full = running.sub_interfaces.len() + added.len() > wanted.limits.sub_interfaces as usize;
+        let mut early: HashSet<&str> = HashSet::new();
+        for link in &gone {
+            let clashes = |new: &&SubInterface| new.name == link.name || tag(new) == tag(link);
+            if full || early.contains(link.link.as_str()) || added.iter().any(clashes) {
+                early.insert(&link.name);
+            }
+        }
+        let removed = gone
+            .into_iter()
+            .rev()
+            .map(|link| (early.contains(link.name.as_str()), link))
+            .collect();
+        Self { removed, added, stay }
+    }
+}
+
+fn tag(link: &SubInterface) -> (&str, &str, u16) {
+    (&link.link, link.protocol.name(), link.id)
+}
+
+/// Whether all is the same that cannot be changed, but for the tap.
+pub(super) fn is_same(link: &SubInterface, other: &SubInterface) -> bool {
+    (&link.name, tag(link), link.mtu) == (&other.name, tag(other), other.mtu)
+}
+
+/// Interfaces that are set up or down. New ones are up.
+fn plan_admin(steps: &mut Steps, running: &Config, wanted: &Config, links: &Links<'_>) {
+    let before: HashMap<&str, bool> = running.admin_states().collect();
+    for (name, up) in wanted.admin_states() {
+        let was = before
+            .get(name)
+            .copied()
+            .filter(|_| links.stay.contains(name))
+            .unwrap_or(true);
+        let change = Change::LinkSet {
+            interface: name.to_owned(),
+            up,
+        };
+        match (was, up) {
+            (false, true) => steps.links.push(change),
+            (true, false) => steps.last.push(change),
+            _ => {}
+        }
+    }
+}
+
+fn given(config: &Config) -> impl Iterator<Item = Given<'_>> {
+    let ports = config
+        .interfaces
+        .iter()
+        .map(|port| (port.name.as_str(), &port.addresses));
+    let links = config
+        .sub_interfaces
+        .iter()
+        .map(|link| (link.name.as_str(), &link.addresses));
+    ports
+        .chain(links)
+        .flat_map(|(name, addresses)| addresses.iter().map(move |address| (name, *address)))
+}
+
+/// Which addresses come and go, and what is reached at each moment.
+struct Addresses<'a> {
+    /// And whether before anything new.
+    removed: Vec<(bool, Given<'a>)>,
+    added: Vec<Given<'a>>,
+    /// What is reached now.
+    now: Reach<'a>,
+    /// What is reached when what was in the way is gone, and nothing new there.
+    between: Reach<'a>,
+    /// What is reached in the end.
+    after: Reach<'a>,
+    /// Own prefixes of addresses that go late.
+    late_prefixes: HashSet<IpNet>,
+    /// Addresses of hosts that are new ones of the gateway.
+    new_hosts: HashSet<IpAddr>,
+}
+
+impl<'a> Addresses<'a> {
+    fn of(running: &'a Config, wanted: &'a Config, links: &Links<'_>) -> Self {
+        let there: HashSet<Given<'_>> = given(running)
+            .filter(|(name, _)| links.stay.contains(name))
+            .collect();
+        let asked: HashSet<Given<'_>> = given(wanted).collect();
+        let added: Vec<Given<'_>> = given(wanted).filter(|each| !there.contains(each)).collect();
+        let early_links: HashSet<&str> = links
+            .removed
+            .iter()
+            .filter(|(early, _)| *early)
+            .map(|(_, link)| link.name.as_str())
+            .collect();
+        let full = given(running).count() + added.len() > wanted.limits.addresses as usize;
+        let removed: Vec<(bool, Given<'_>)> = given(running)
+            .filter(|each| !(there.contains(each) && asked.contains(each)))
+            .map(|each| {
+                let in_the_way = added.iter().any(|new| clash(each, *new));
+                (full || in_the_way || early_links.contains(each.0), each)
+            })
+            .collect();
+        let early: HashSet<Given<'_>> = removed
+            .iter()
+            .filter(|(early, _)| *early)
+            .map(|(_, each)| *each)
+            .collect();
+        let late = removed.iter().filter(|(early, _)| !early);
+        Self {
+            now: Reach::of(given(running)),
+            between: Reach::of(given(running).filter(|each| !early.contains(each))),
+            after: Reach::of(given(wanted)),
+            late_prefixes: late.flat_map(|(_, (_, net))| own_prefixes(*net)).collect(),
+            new_hosts: added.iter().map(|(_, net)| net.addr()).collect(),
+            removed,
+            added,
+        }
+    }
+
+    /// Whether the gateway will have a next hop's address, or goes on to have it.
+    fn is_new_own(&self, route: &Route) -> bool {
+        next_hops(route).any(|(next_hop, _)| self.new_hosts.contains(&next_hop))
+    }
+
+    /// Whether a route goes with an address that is in the way of another.
+    fn is_lost_between(&self, route: &'a Route) -> bool {
+        self.now.leads_by(route) != self.between.leads_by(route)
+    }
+
+    /// Whether a route can only be made once addresses have gone that go late.
+    fn is_late(&self, route: &Route) -> bool {
+        self.late_prefixes.contains(&route.prefix)
+            || next_hops(route).any(|(next_hop, _)| self.late_prefixes.contains(&next_hop.into()))
+    }
+}
+
+/// Whether an address cannot be given while another is there.
+fn clash((there, old): Given<'_>, (here, new): Given<'_>) -> bool {
+    match (is_link_local(old.addr()), is_link_local(new.addr())) {
+        // An interface has one.
+        (true, true) => there == here,
+        (false, false) => {
+            old.addr() == new.addr()
+                || there != here && (old.contains(&new.trunc()) || new.contains(&old.trunc()))
+        }
+        _ => false,
+    }
+}
+
+fn plan_routes<'a>(
+    steps: &mut Steps,
+    running: &'a Config,
+    wanted: &Config,
+    addresses: &Addresses<'a>,
+    ours: impl Fn(&Route) -> bool,
+) {
+    let mut asked: BTreeMap<Key, Route> = wanted
+        .routes
+        .iter()
+        .map(|route| (key(route), normal(route)))
+        .collect();
+    let before: HashMap<Key, &Route> = running.routes.iter().map(|route| (key(route), route)).collect();
+    for (key, route) in &before {
+        // A route that an address hides does nothing; neither it nor one that a protocol made is the file's.
+        let hidden = addresses.after.is_own_prefix(route.prefix);
+        let stays = (hidden && !addresses.is_lost_between(route)) || (!hidden && !ours(route));
+        let can_be = addresses.after.leads_by(route).is_some();
+        if stays && can_be && !asked.contains_key(key) {
+            asked.insert(*key, (*route).clone());
+        }
+    }
+    let new = asked.keys().filter(|key| !before.contains_key(*key));
+    let [mut room4, mut room6] = [wanted.limits.routes4, wanted.limits.routes6].map(|room| room as usize);
+    for (prefix, _) in before.keys().chain(new) {
+        let room = if prefix.addr().is_ipv4() {
+            &mut room4
+        } else {
+            &mut room6
+        };
+        *room = room.saturating_sub(1);
+    }
+    // Where there is no room for both, the old ones go first.
+    let full = |route: &Route| {
+        (if route.prefix.addr().is_ipv4() {
+            room4
+        } else {
+            room6
+        }) == 0
+    };
+    let mut gone: Vec<&Route> = Vec::new();
+    for route in &running.routes {
+        let key = key(route);
+        match asked.get(&key) {
+            None => gone.push(route),
+            Some(after) if normal(after) == normal(route) && !addresses.is_lost_between(route) => {
+                asked.remove(&key);
+            }
+            Some(_) => {}
+        }
+    }
+    for route in gone {
+        let early = addresses.is_lost_between(route) || addresses.is_new_own(route) || full(route);
+        let change = Change::RouteDelete(route.clone());
+        steps.of_removal(early).routes.push(change);
+    }
+    for (key, after) in asked {
+        let late = addresses.is_late(&after);
+        let change = match before.get(&key) {
+            Some(before) if addresses.is_new_own(before) => {
+                steps.early.routes.push(Change::RouteDelete((*before).clone()));
+                Change::RouteAdd(after)
+            }
+            Some(before) => Change::RouteReplace {
+                before: (*before).clone(),
+                after,
+            },
+            None => Change::RouteAdd(after),
+        };
+        if late {
+            steps.late_routes.push(change);
+        } else {
+            steps.routes.push(change);
+        }
+    }
+}
+
+fn plan_neighbors(steps: &mut Steps, running: &Config, wanted: &Config, addresses: &Addresses<'_>) {
+    let by_key = |config: &'_ Config| -> BTreeMap<(String, IpAddr), Neighbor> {
+        let all = config.neighbors.iter();
+        all.map(|each| ((each.interface.clone(), each.address), each.clone()))
+            .collect()
+    };
+    let (before, asked) = (by_key(running), by_key(wanted));
+    let new = asked.keys().filter(|key| !before.contains_key(*key)).count();
+    let full = before.len() + new > wanted.limits.neighbors as usize;
+    // Those on no subnet are on a link by a route that leads out of it, as long as the interface has an address at all.
+    let connected = |reach: &Reach<'_>, each: &Neighbor| {
+        let interface = Some(each.interface.as_str());
+        match is_link_local(each.address) {
+            true => reach.has_family(&each.interface, false),
+            false => reach.interface_of(each.address, None) == interface,
+        }
+    };
+    let lost = |each: &Neighbor| match connected(&addresses.now, each) {
+        true => !connected(&addresses.between, each),
+        false => !addresses
+            .between
+            .has_family(&each.interface, each.address.is_ipv4()),
+    };
+    for (key, neighbor) in &before {
+        if !asked.contains_key(key) {
+            let early = full || lost(neighbor) || addresses.new_hosts.contains(&neighbor.address);
+            let change = Change::NeighborDelete(neighbor.clone());
+            steps.of_removal(early).neighbors.push(change);
+        }
+    }
+    for (key, neighbor) in asked {
+        let stays_connected = connected(&addresses.after, &neighbor) || !connected(&addresses.now, &neighbor);
+        let is_late = addresses.late_prefixes.contains(&neighbor.address.into())
+            || !connected(&addresses.after, &neighbor);
+        let change = match before.get(&key) {
+            Some(before) if *before == neighbor && !lost(before) && stays_connected => continue,
+            Some(_) => Change::NeighborReplace(neighbor),
+            None => Change::NeighborAdd(neighbor),
+        };
+        if is_late {
+            steps.late_neighbors.push(change);
+        } else {
+            steps.neighbors.push(change);
+        }
+    }
+}

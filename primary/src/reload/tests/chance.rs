@@ -1,0 +1,261 @@
+//! Configurations made of few addresses, prefixes and names, so that what is new and what is old get in each other's way.
+
+use control::message::Flow;
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng};
+
+use super::*;
+
+const ADDRESSES: &[&str] = &[
+    "10.0.0.1/24",
+    "10.0.0.5/24",
+    "10.0.0.1/25",
+    "10.0.0.9/24",
+    "10.0.1.1/24",
+    "10.0.1.1/16",
+    "10.0.0.1/32",
+    "192.0.2.1/30",
+    "192.0.2.2/30",
+    "2001:db8::1/64",
+    "2001:db8::5/64",
+    "2001:db8:1::1/64",
+    "2001:db8:1::1/48",
+    "fe80::1/64",
+    "fe80::2/64",
+];
+const LINKS: &[(&str, &str, u16)] = &[
+    ("lan.1", "lan", 1),
+    ("lan.1", "lan", 2),
+    ("lan.1", "wan", 1),
+    ("both", "lan", 1),
+    ("both", "lan.1", 7),
+    ("wan.1", "wan", 1),
+];
+const PREFIXES: &[&str] = &[
+    "0.0.0.0/0",
+    "10.0.0.0/8",
+    "10.0.0.0/24",
+    "10.0.0.0/25",
+    "10.0.0.0/16",
+    "10.0.0.9/32",
+    "10.0.0.255/32",
+    "10.0.0.127/32",
+    "172.16.0.0/12",
+    "192.0.2.0/30",
+    "::/0",
+    "2001:db8::/64",
+    "2001:db8:9::/48",
+];
+const HOSTS: &[&str] = &[
+    "10.0.0.9",
+    "10.0.0.5",
+    "10.0.0.127",
+    "10.0.1.9",
+    "192.0.2.2",
+    "2001:db8::9",
+    "2001:db8:1::9",
+];
+const NAMES: &[&str] = &["lan", "wan", "lan.1", "both"];
+/// Where packets go that are looked after on the way.
+const DESTINATIONS: &[&str] = &[
+    "10.0.0.9",
+    "10.0.0.77",
+    "10.0.0.200",
+    "10.0.1.9",
+    "10.7.7.7",
+    "172.16.5.5",
+    "192.0.2.2",
+    "8.8.8.8",
+    "2001:db8::9",
+    "2001:db8:9::1",
+    "2001:db8:1::9",
+    "2620::1",
+];
+
+/// Numbers by chance.
+struct Dice(TestRng);
+
+impl Dice {
+    fn below(&mut self, end: usize) -> usize {
+        self.0.next_u32() as usize % end
+    }
+
+    fn one<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
+    }
+
+    fn chance(&mut self, of: usize) -> bool {
+        self.below(of) == 0
+    }
+}
+
+/// A section to add, or an address of a port.
+enum Part {
+    Lan(String),
+    Wan(String),
+    Section(String),
+}
+
+fn part(dice: &mut Dice) -> Part {
+    match dice.below(12) {
+        0 | 1 => Part::Lan(dice.one(ADDRESSES).to_owned()),
+        2 | 3 => Part::Wan(dice.one(ADDRESSES).to_owned()),
+        4 => {
+            let (name, link, id) = dice.one(LINKS);
+            let addresses = [dice.one(ADDRESSES)];
+            let addresses = &addresses[..dice.below(2)];
+            let (mtu, up) = (dice.one(&[1500, 1400]), !dice.chance(4));
+            Part::Section(format!(
+                "[[interface]]\nname = \"{name}\"\nlink = \"{link}\"\nid = {id}\nmtu = {mtu}\nup = {up}\naddresses = {addresses:?}\n"
+            ))
+        }
+        5 => Part::Section(format!(
+            "[[neighbor]]\naddress = \"{}\"\nmac = \"02:00:00:00:00:0{}\"\ninterface = \"{}\"\n",
+            dice.one(&[HOSTS, &["fe80::9"]].concat()),
+            dice.below(2),
+            dice.one(NAMES)
+        )),
+        6 => Part::Section(format!(
+            "[[punt]]\nclass = \"{}\"\nrate = {}\n",
+            dice.one(&["ike", "arp", "kernel"]),
+            1 + dice.below(3)
+        )),
+        _ => Part::Section(route(dice)),
+    }
+}
+
+fn route(dice: &mut Dice) -> String {
+    let mut text = format!("[[route]]\nprefix = \"{}\"\n", dice.one(PREFIXES));
+    text += &match dice.below(6) {
+        0 => "blackhole = true\n".to_owned(),
+        1 => format!("interface = \"{}\"\n", dice.one(NAMES)),
+        2 => format!(
+            "nexthops = [{{ via = \"{}\", weight = {} }}, {{ via = \"{}\" }}]\n",
+            dice.one(HOSTS),
+            1 + dice.below(3),
+            dice.one(HOSTS)
+        ),
+        3 => format!("via = \"fe80::9\"\ninterface = \"{}\"\n", dice.one(NAMES)),
+        _ => format!("via = \"{}\"\n", dice.one(HOSTS)),
+    };
+    if dice.chance(4) {
+        text += &format!("metric = {}\n", dice.one(&[0, 5]));
+    }
+    if dice.chance(6) {
+        text += "mtu = 1400\n";
+    }
+    if dice.chance(8) {
+        let source = dice.one(ADDRESSES).split('/').next().unwrap();
+        text += &format!("src = \"{source}\"\n");
+    }
+    if dice.chance(8) {
+        text += &format!("proto = \"{}\"\n", dice.one(&["boot", "ospf"]));
+    }
+    text
+}
+
+/// A configuration with nothing wrong: of parts by chance those that do not contradict the ones before.
+fn config_by_chance(dice: &mut Dice) -> Config {
+    let (mut lan, mut wan, mut sections) = (Vec::new(), Vec::new(), Vec::<String>::new());
+    let mut good = parse(&with_ports(&lan, &wan, "")).unwrap();
+    for _ in 0..dice.below(40) {
+        let before = (lan.clone(), wan.clone(), sections.clone());
+        match part(dice) {
+            Part::Lan(address) => lan.push(address),
+            Part::Wan(address) => wan.push(address),
+            Part::Section(text) => sections.push(text),
+        }
+        match parse(&with_ports(&lan, &wan, &sections.concat())) {
+            Ok(config) => good = config,
+            Err(_) => (lan, wan, sections) = before,
+        }
+    }
+    for port in &mut good.interfaces {
+        port.up = !dice.chance(6);
+    }
+    good
+}
+
+/// Where packets for each destination go, as far as it is said which way.
+fn ways(gateway: &Gateway) -> Vec<Option<String>> {
+    let way = |destination: &&str| {
+        let found = gateway.tables.route_get(&Flow::to(destination.parse().unwrap()));
+        // A tentative address is none yet: it depends on the time.
+        let prefix = found.prefix?;
+        Some(format!("{prefix} {:?} {:?}", found.kind, found.interface))
+    };
+    DESTINATIONS.iter().map(way).collect()
+}
+
+/// Whether something is taken away that comes again, so that its packets miss it for a moment.
+fn interrupts(changes: &[Change], wanted: &Config) -> bool {
+    changes.iter().any(|change| match change {
+        Change::RouteReplace { before, after } => before == after,
+        Change::AddressDelete {
+            interface: _,
+            address,
+        } => {
+            let ports = wanted.interfaces.iter().flat_map(|port| &port.addresses);
+            let links = wanted.sub_interfaces.iter().flat_map(|link| &link.addresses);
+            // Its subnet is there in the end as well, perhaps of another length or elsewhere.
+            ports
+                .chain(links)
+                .any(|new| new.contains(&address.trunc()) || address.contains(&new.trunc()))
+        }
+        Change::LinkSet { .. } => true,
+        _ => false,
+    })
+}
+
+proptest! {
+    #![proptest_config(Runs { cases: 4, max_shrink_iters: 0, failure_persistence: None, ..Runs::default() })]
+
+    #[test]
+    fn a_plan_leads_to_what_was_asked_for_and_what_both_have_works_all_the_time(seed: [u8; 32]) {
+        let mut dice = Dice(TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let mut gateway = Gateway::new();
+        let mut before = parse(&with_ports(&[], &[], "")).unwrap();
+        for _ in 0..25 {
+            let wanted = config_by_chance(&mut dice);
+            let running = gateway.running(&wanted);
+            let punts = before.punts;
+            let running = Config { punts, log: before.log.clone(), ..running };
+            let changes = plan(&running, &wanted, |_| true);
+            let (from, mut seen) = (ways(&gateway), Vec::new());
+            let made = gateway.make(&changes, |gateway| seen.push(ways(gateway)));
+            prop_assert!(made.is_ok(), "{made:?}: {:#?}", lines(&changes));
+            // What a step tells is in the region by now.
+            let mut reached = gateway.running(&wanted);
+            reached.punts = wanted.punts;
+            let left = plan(&reached, &wanted, |_| true);
+            prop_assert!(left.is_empty(), "left: {:#?}\nof: {:#?}", lines(&left), lines(&changes));
+            if !interrupts(&changes, &wanted) {
+                let to = ways(&gateway);
+                for (index, destination) in DESTINATIONS.iter().enumerate() {
+                    let stays = from[index].is_some() && from[index] == to[index];
+                    let gap = seen.iter().position(|seen| stays && seen[index] != from[index]);
+                    prop_assert_eq!(gap, None, "{}: {:#?}", destination, lines(&changes));
+                }
+            }
+            gateway.pass(2);
+            gateway.tables.take_actions();
+            before = wanted;
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(Runs { cases: 200, failure_persistence: None, ..Runs::default() })]
+
+    #[test]
+    fn what_is_rendered_reads_as_the_same(seed: [u8; 32]) {
+        let mut dice = Dice(TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
+        let running = normalized(config_by_chance(&mut dice));
+        let overrides = Overrides::default();
+        let text = running.render(&overrides);
+        let again = parse(&text).map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;
+        prop_assert_eq!(check_restart(&running, &again), Ok(()));
+        prop_assert_eq!(lines(&plan(&running, &again, |_| true)), Vec::<String>::new());
+        prop_assert_eq!(normalized(again).render(&overrides), text);
+    }
+}

@@ -1,0 +1,204 @@
+//! Plans that show one thing each.
+
+use super::*;
+
+#[track_caller]
+fn assert_plan(before: &Config, after: &Config, expected: &[&str]) {
+    let changes = plan(&normalized(before.clone()), after, is_by_hand);
+    assert_eq!(lines(&changes), expected);
+}
+
+const VIA_9: &str = "[[route]]\nprefix = \"172.16.0.0/12\"\nvia = \"10.0.0.9\"\n";
+
+#[test]
+fn the_same_in_other_words_is_no_change() {
+    let before = config("10.0.0.1/24 10.0.0.2/24", "192.0.2.1/30", VIA_9);
+    let route = "[[route]]\nprefix = \"172.16.0.0/12\"\nnexthops = [{ via = \"10.0.0.9\", weight = 7 }]\nmetric = 0\nproto = \"static\"\n";
+    let after = config("10.0.0.2/24 10.0.0.1/24", "192.0.2.1/30", route);
+    assert_plan(&before, &after, &[]);
+}
+
+#[test]
+fn a_new_next_hop_is_reached_before_the_old_one_is_not() {
+    let before = config("10.0.0.1/24", "", VIA_9);
+    let after = config("", "192.0.2.1/30", &VIA_9.replace("10.0.0.9", "192.0.2.2"));
+    assert_plan(
+        &before,
+        &after,
+        &[
+            "+ address 192.0.2.1/30 dev wan",
+            "~ route 172.16.0.0/12 via 192.0.2.2 (was 172.16.0.0/12 via 10.0.0.9)",
+            "- address 10.0.0.1/24 dev lan",
+        ],
+    );
+}
+
+#[test]
+fn a_subnet_that_moves_takes_what_it_reaches_along() {
+    let before = config("10.0.0.1/24", "", VIA_9);
+    let after = config("", "10.0.0.1/24", VIA_9);
+    assert_plan(
+        &before,
+        &after,
+        &[
+            "- address 10.0.0.1/24 dev lan",
+            "+ address 10.0.0.1/24 dev wan",
+            "~ route 172.16.0.0/12 via 10.0.0.9 (again, as the subnet of its next hop is)",
+        ],
+    );
+}
+
+#[test]
+fn routes_of_protocols_stay_as_long_as_they_can() {
+    let ospf = "[[route]]\nprefix = \"10.9.0.0/16\"\nvia = \"10.0.0.9\"\nproto = \"ospf\"\n";
+    let by_hand = "[[route]]\nprefix = \"10.8.0.0/16\"\nvia = \"10.0.0.9\"\nproto = \"boot\"\n";
+    let before = config("10.0.0.1/24", "", &format!("{by_hand}{ospf}"));
+    assert_plan(
+        &before,
+        &config("10.0.0.1/24", "", ""),
+        &["- route 10.8.0.0/16 via 10.0.0.9 proto boot"],
+    );
+    assert_plan(
+        &before,
+        &config("", "", ""),
+        &[
+            "- route 10.8.0.0/16 via 10.0.0.9 proto boot",
+            "- route 10.9.0.0/16 via 10.0.0.9 proto ospf",
+            "- address 10.0.0.1/24 dev lan",
+        ],
+    );
+}
+
+#[test]
+fn a_link_that_changes_is_made_again_with_all_that_is_on_it() {
+    let link = |id: u16| {
+        format!(
+            "[[interface]]\nname = \"lan.7\"\nlink = \"lan\"\nid = {id}\naddresses = [\"10.7.0.1/24\"]\n\
+             [[neighbor]]\naddress = \"10.7.0.9\"\nmac = \"02:00:00:00:00:09\"\ninterface = \"lan.7\"\n"
+        )
+    };
+    assert_plan(
+        &config("", "", &link(7)),
+        &config("", "", &link(8)),
+        &[
+            "- address 10.7.0.1/24 dev lan.7",
+            "- link lan.7 link lan proto 802.1q id 7 mtu 1500",
+            "+ link lan.7 link lan proto 802.1q id 8 mtu 1500",
+            "+ address 10.7.0.1/24 dev lan.7",
+            "~ neighbor 10.7.0.9 lladdr 02:00:00:00:00:09 dev lan.7",
+        ],
+    );
+}
+
+#[test]
+fn states_policers_and_the_log_are_changes_as_well() {
+    let before = config("", "", "");
+    let mut after = config(
+        "",
+        "",
+        "[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\n[log]\nlevel = \"info,arp=debug\"\n",
+    );
+    after.interfaces[1].up = false;
+    let there = [
+        "~ link wan admin down",
+        "~ punt ike rate 5 burst 6 fail closed",
+        "~ log level info,arp=debug target stderr",
+    ];
+    assert_plan(&before, &after, &there);
+    let back = [
+        "~ link wan admin up",
+        "~ punt ike rate 1000 burst 256 fail open",
+        "~ log level info target stderr",
+    ];
+    assert_plan(&after, &before, &back);
+}
+
+#[test]
+fn where_there_is_no_room_for_both_the_old_ones_go_first() {
+    let routes = |second: u8| -> String {
+        (0..1000u32)
+            .map(|third| {
+                format!(
+                    "[[route]]\nprefix = \"10.{second}.{}.{}/30\"\nblackhole = true\n",
+                    third / 64,
+                    third % 64 * 4
+                )
+            })
+            .collect()
+    };
+    let (before, after) = (
+        config("192.0.2.1/30", "", &routes(1)),
+        config("192.0.2.1/30", "", &routes(2)),
+    );
+    let mut gateway = Gateway::new();
+    for wanted in [&before, &after] {
+        let running = gateway.running(wanted);
+        gateway.make(&plan(&running, wanted, is_by_hand), |_| {}).unwrap();
+        let left = plan(&gateway.running(wanted), wanted, is_by_hand);
+        assert_eq!(lines(&left), [""; 0]);
+    }
+}
+
+#[test]
+fn what_needs_a_restart_is_named_with_its_lines_in_one_sentence() {
+    let before = config("", "", "");
+    let refused = |text: &str| check_restart(&before, &parse(text).unwrap()).unwrap_err();
+    let text = with_ports(&[], &[], "[workers]\nidle = \"busy\"\n")
+        .replace("neighbors = 100", "neighbors = 99")
+        .replace("net_null1", "net_null7");
+    assert_eq!(
+        refused(&text),
+        "neighbors in [limits] (blue.toml:7), idle in [workers] (blue.toml:20), device of wan (blue.toml:17) cannot change while the \
+         primary runs: restart it to apply blue.toml, or put back what runs"
+    );
+    let gone = with_ports(&[], &[], "").replace("\"wan\"", "\"dmz\"");
+    let sentence = refused(&gone);
+    assert!(
+        sentence.starts_with("the port wan (not in blue.toml), the new port dmz (blue.toml:17) cannot"),
+        "{sentence}"
+    );
+    let default = with_ports(&[], &[], "").replace("groups = 16\n", "");
+    assert!(refused(&default).starts_with("groups in [limits] (not in blue.toml) cannot"));
+    let mut swapped = before.clone();
+    swapped.interfaces.reverse();
+    assert_eq!(check_restart(&before, &swapped), Ok(()));
+}
+
+#[test]
+fn a_tap_of_a_sub_interface_comes_and_goes_with_the_primary() {
+    let with = |tap: &str| {
+        config(
+            "",
+            "",
+            &format!("[[interface]]\nname = \"wan.7\"\nlink = \"wan\"\nid = 7\n{tap}"),
+        )
+    };
+    let (bare, tap, other) = (
+        with(""),
+        with("tap = true\n"),
+        with("tap = true\ntap_name = \"t7\"\n"),
+    );
+    assert_eq!(check_restart(&tap, &tap), Ok(()));
+    for (running, wanted, sentence) in [
+        (&bare, &tap, "tap of wan.7 (blue.toml:"),
+        (&tap, &bare, "tap of wan.7 (blue.toml:"),
+        (&tap, &other, "tap of wan.7 (blue.toml:"),
+        (&config("", "", ""), &tap, "tap of wan.7 (blue.toml:"),
+        (&tap, &config("", "", ""), "tap of wan.7 (not in blue.toml)"),
+    ] {
+        let refused = check_restart(running, wanted).unwrap_err();
+        assert!(refused.starts_with(sentence), "{refused}");
+    }
+}
+
+#[test]
+fn what_was_said_by_the_command_line_is_not_written_into_the_file() {
+    let overrides = Overrides {
+        eal_args: vec!["--iova-mode=va".to_owned()],
+        ..Overrides::default()
+    };
+    let mut running = config("", "", "[eal]\nargs = [\"--match-allocations\"]\n");
+    running.eal.args.extend(overrides.eal_args.iter().cloned());
+    let text = running.render(&overrides);
+    assert!(text.contains("args = [\"--match-allocations\"]"), "{text}");
+}
