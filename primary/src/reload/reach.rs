@@ -101,12 +101,14 @@ pub(super) fn is_link_local(address: IpAddr) -> bool {
 /// The prefixes that an address brings routes for: itself, its subnet, and that subnet's ends where those are no hosts.
 pub(super) fn own_prefixes(net: IpNet) -> impl Iterator<Item = IpNet> {
     let local = is_link_local(net.addr());
-    let ends = net.addr().is_ipv4() && net.prefix_len() < 31;
+    // The first address is all routers' in IPv6, RFC 4291 section 2.6.1.
+    let first = net.prefix_len() + 1 < net.max_prefix_len();
+    let last = first && net.addr().is_ipv4();
     [
         (true, IpNet::from(net.addr())),
         (true, net.trunc()),
-        (ends, net.network().into()),
-        (ends, net.broadcast().into()),
+        (first, net.network().into()),
+        (last, net.broadcast().into()),
     ]
     .into_iter()
     .filter_map(move |(there, prefix)| (there && !local).then_some(prefix))

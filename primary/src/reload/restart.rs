@@ -117,8 +117,11 @@ impl Differences<'_> {
             .filter(|link| link.tap.is_some() && !is_kept(link, &running.sub_interfaces));
         let names: BTreeSet<&str> = lost.chain(new).map(|link| link.name.as_str()).collect();
         for name in names {
-            let line = self.places.interface_line(name, "tap");
-            self.note(true, line, format_args!("tap of {name}"));
+            let place = match self.places.interface_line(name, "tap") {
+                Some(line) => format!("{}:{line}", self.path.display()),
+                None => format!("not in {}", self.path.display()),
+            };
+            self.written.push(format!("tap of {name} ({place})"));
         }
     }
 
