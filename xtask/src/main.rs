@@ -13,6 +13,7 @@ mod error;
 mod fuzz;
 mod host;
 mod hugepages;
+mod instructions;
 mod kept;
 mod lint;
 mod machine;
@@ -84,6 +85,12 @@ enum Task {
         #[arg(long, default_value_t = 60)]
         seconds: u64,
     },
+    /// Counts the instructions that a packet takes in the stages, and compares them with their bounds; `test` does so too.
+    Instructions {
+        /// Makes what is counted the figures, with new bounds: for a change that is meant to cost, or to save.
+        #[arg(long)]
+        accept: bool,
+    },
     /// Checks format, clippy, dependencies and licences.
     Lint,
     /// Removes what a run has left; run by the other commands, as root.
@@ -118,6 +125,7 @@ fn main() -> ExitCode {
             milliseconds,
         } => bench::telemetry::tell_rate(&socket, port, Duration::from_millis(milliseconds)),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Task::Instructions { accept } => instructions::run(accept),
         Task::Lint => lint::run(),
         Task::Sweep { run } => host::sweep_here(&run),
     });

@@ -12,6 +12,7 @@ use crate::{
     cargo,
     error::Error,
     host::{Host, sweep_as_root},
+    instructions,
     machine,
     packages::{self, Needs},
     progress::{say, step},
@@ -45,6 +46,14 @@ pub(crate) fn run(soak: bool, vm: bool, filter: Option<&str>) -> Result<(), Erro
     }
     cargo::build_programs(&[])?;
     let executables = executables()?;
+    if filter.is_none()
+        && let Err(error) = instructions::run(false)
+    {
+        match error {
+            Error::Step(::tests::Error::Interrupted(_)) => return Err(error),
+            error => unit.faults.push(error.to_string()),
+        }
+    }
     let host = Host::prepare(privilege, PAGES)?;
     let runner = Runner {
         privilege,

@@ -18,6 +18,12 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Where the package has the examples.
 const EXAMPLES: &str = "usr/share/dpdk/examples";
 
+/// Its rules, in the folder of the bench.
+pub(super) const RULES4: &str = "l3fwd4.rules";
+pub(super) const RULES6: &str = "l3fwd6.rules";
+/// It wants a rule for IPv6 as well.
+pub(super) const ONE_RULE6: &str = "R2001:db8:0:0:0:0:0:0/32 1\n";
+
 /// What must be changed for 10,000 routes and for devices that check no checksums: file, what is there, what is put in its place. Its
 /// lookups stay as they are.
 const CHANGES: [(&str, &str, &str); 3] = [

@@ -130,10 +130,9 @@ impl Bench {
             traffic.write_pcap(&self.file("packets", *family, *size, "pcap"))?;
             traffic.write_routes(&self.file("routes", *family, *size, "txt"))?;
         }
-        for (name, family) in [("l3fwd4.rules", Family::Four), ("l3fwd6.rules", Family::Six)] {
-            self.traffic(family, Size::Ordinary)?
-                .write_rules(&self.folder.join(name))?;
-        }
+        self.traffic(Family::Four, Size::Ordinary)?
+            .write_rules(&self.folder.join(l3fwd::RULES4))?;
+        write(&self.folder.join(l3fwd::RULES6), l3fwd::ONE_RULE6)?;
         Ok(())
     }
 
@@ -263,7 +262,8 @@ fn folder() -> Result<PathBuf, Error> {
     }
 }
 
-fn write(path: &Path, text: &str) -> Result<(), Error> {
+/// Writes a file.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File {
         action: "write",
         path: path.to_owned(),

@@ -5,8 +5,8 @@ use std::{path::PathBuf, thread, time::Instant};
 use ::tests::{Process, ProcessBuilder, RunId, interrupt};
 
 use super::shape::{SINK, Shape};
-use super::telemetry;
 use super::{Bench, START_LIMIT};
+use super::{l3fwd, telemetry};
 use crate::error::Error;
 
 /// The port that packets leave by: the second device of the command line.
@@ -32,7 +32,7 @@ impl Bench {
     pub(super) fn l3fwd(&self, program: &std::path::Path, lookup: &str) -> Result<f64, Error> {
         // Its lcores get a transmit queue each, and the devices have one: it forwards on its main lcore.
         let lcores = format!("0@{}", self.cores.measured);
-        let [rules4, rules6] = ["l3fwd4.rules", "l3fwd6.rules"].map(|name| self.folder.join(name));
+        let [rules4, rules6] = [l3fwd::RULES4, l3fwd::RULES6].map(|name| self.folder.join(name));
         self.peer(program.to_owned(), &lcores, Shape::ORDINARY, |builder| {
             builder
                 .args(["-p", "0x3", "-P", "--config", "(0,0,0),(1,0,0)", "--parse-ptype"])

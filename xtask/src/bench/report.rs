@@ -38,10 +38,10 @@ impl Report {
         for section in &self.sections {
             let _ = writeln!(text, "\n{}", section.title);
             for series in &section.series {
-                let _ = writeln!(text, "  {:<44} {}", series.name, told(series));
+                let _ = writeln!(text, "  {:<56} {}", series.name, told(series));
             }
             for finding in &section.findings {
-                let _ = writeln!(text, "  {:<44} {}", finding.name, judged(finding));
+                let _ = writeln!(text, "  {:<56} {}", finding.name, judged(finding));
             }
             for remark in &section.remarks {
                 let _ = writeln!(text, "  {remark}");
