@@ -44,10 +44,10 @@ pub(crate) fn run(soak: bool, vm: bool, filter: Option<&str>) -> Result<(), Erro
     if soak {
         unit.add(long_unit_tests(filter)?);
     }
-    cargo::build_programs(&[])?;
+    cargo::build_all_and_path_cost()?;
     let executables = executables()?;
     if filter.is_none()
-        && let Err(error) = instructions::run(false)
+        && let Err(error) = instructions::compare(false)
     {
         match error {
             Error::Step(::tests::Error::Interrupted(_)) => return Err(error),
