@@ -32,6 +32,8 @@ impl Profile {
             "valgrind".to_owned(),
             "--quiet".to_owned(),
             "--tool=callgrind".to_owned(),
+            // One thread runs at a time: a worker that never waits would let no other.
+            "--fair-sched=try".to_owned(),
             "--compress-strings=no".to_owned(),
             "--compress-pos=no".to_owned(),
             format!("--callgrind-out-file={}", self.path.display()),
