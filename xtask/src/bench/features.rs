@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use ::tests::{Namespace, Primary, Process};
+use nix::sys::signal::Signal;
 
 use super::callgrind::{self, Profile};
 use super::figures::{Bound, Section, Unit};
@@ -52,6 +53,8 @@ const LEAST_RATE: Bound = Bound::AtLeast(0.97);
 /// A capture whose filter matches nothing of what is received, which is at work and so may cost.
 const MATCHES_NOTHING: &str = "capture that matches nothing";
 const FILTER: &str = "its filter by itself";
+/// How long valgrind may take to end, on a host that is busy with other things.
+const ENDING: Duration = Duration::from_secs(120);
 const BASE: &str = "no feature";
 
 impl Feature {
@@ -66,6 +69,11 @@ impl Feature {
             Interfaces => "two interfaces more",
             Taps => "taps",
         }
+    }
+
+    /// The name of what it leaves of the rate of its round without it.
+    fn share(self) -> String {
+        format!("{} / {BASE}", self.name())
     }
 
     fn setup(self, taps_in: &Namespace) -> Setup<'_> {
@@ -148,20 +156,18 @@ impl Bench {
             self.progress("unused features", round);
             for feature in FEATURES {
                 // Next to each other, and each with a base of its own: a host's speed swings.
-                for feature in [Feature::None, feature] {
-                    let turn = self.with_primary(&feature.setup(&namespace), |primary| {
-                        let _on = feature.switch_on(primary)?;
-                        self.watch(primary)
-                    })?;
-                    section.record(feature.name(), Unit::PacketsPerSecond, turn.rate);
-                }
+                let base = self.rate_with(Feature::None, &namespace)?;
+                let rate = self.rate_with(feature, &namespace)?;
+                section.record(BASE, Unit::PacketsPerSecond, base);
+                section.record(feature.name(), Unit::PacketsPerSecond, rate);
+                section.record(&feature.share(), Unit::Ratio, rate / base.max(1.0));
             }
             self.busy_capture(&mut section)?;
         }
         for feature in FEATURES {
             let name = |what: Feature| format!("{}: a packet", what.name());
             section.compare(&name(feature), &name(Feature::None), Some(MOST_INSTRUCTIONS));
-            section.compare(feature.name(), BASE, Some(LEAST_RATE));
+            section.judge(&feature.share(), LEAST_RATE);
         }
         if let (Some(captured), Some(filter)) = (section.median(MATCHES_NOTHING), section.median(FILTER)) {
             let name = "capture that matches nothing / its filter";
@@ -170,6 +176,14 @@ impl Bench {
         let slots = number_of(&cargo::example("shm", "slots")?)?;
         section.record("slots through an attachment", Unit::SlotsPerSecond, slots * 1e6);
         Ok(section)
+    }
+
+    fn rate_with(&self, feature: Feature, namespace: &Namespace) -> Result<f64, Error> {
+        let turn = self.with_primary(&feature.setup(namespace), |primary| {
+            let _on = feature.switch_on(primary)?;
+            self.watch(primary)
+        })?;
+        Ok(turn.rate)
     }
 
     /// What a capture costs that looks at every packet, beside what its filter takes by itself.
@@ -204,7 +218,9 @@ impl Bench {
         let mut primary = builder.config(&config).under(&words).start()?;
         let on = feature.switch_on(&primary);
         let worked = on.and_then(|_on| pause(callgrind::COUNTED));
-        let ended = primary.terminate();
+        // Valgrind takes its time to write down what it saw.
+        primary.process().signal(Signal::SIGTERM);
+        let ended = primary.process().wait(ENDING);
         worked?;
         ended?;
         profile.per_call("primary::worker::Engine*::burst", super::BURST)
