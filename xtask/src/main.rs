@@ -13,6 +13,7 @@ mod error;
 mod fuzz;
 mod host;
 mod hugepages;
+mod instructions;
 mod kept;
 mod lint;
 mod machine;
@@ -23,7 +24,7 @@ mod summary;
 mod system_tests;
 mod tally;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use ::tests::RunId;
 use clap::{Parser, Subcommand};
@@ -41,7 +42,8 @@ use crate::progress::say;
                   cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
                   cargo xtask test --vm a_guest  the tests in a virtual machine, on emulated network cards\n  \
                   cargo xtask fuzz stages        packets that a fuzzer thinks up, through the stages of the primary\n  \
-                  cargo xtask bench              packets per second, beside dpdk-testpmd"
+                  cargo xtask bench              packets per second, beside DPDK's own programs, and what else is fast or slow\n  \
+                  cargo xtask bench --quick --only forwarding"
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -70,8 +72,11 @@ enum Task {
         /// Runs only the tests whose names hold this.
         filter: Option<String>,
     },
-    /// Measures how many packets a worker forwards, as a ratio to dpdk-testpmd.
-    Bench,
+    /// Measures packets per second beside testpmd and l3fwd, unused features, route changes, start time and memory.
+    #[command(
+        after_help = "Writes bench.json, bench.md and bench.svg into target/bench. Takes half an hour; the host should have nothing else to do."
+    )]
+    Bench(bench::arguments::Arguments),
     /// Looks for inputs that upset whatever reads bytes from outside.
     Fuzz {
         /// Which target; all, if none is named.
@@ -79,6 +84,12 @@ enum Task {
         /// How long for each target, seconds.
         #[arg(long, default_value_t = 60)]
         seconds: u64,
+    },
+    /// Counts the instructions that a packet takes in the stages, and compares them with their bounds; `test` does so too.
+    Instructions {
+        /// Makes what is counted the figures, with new bounds: for a change that is meant to cost, or to save.
+        #[arg(long)]
+        accept: bool,
     },
     /// Checks format, clippy, dependencies and licences.
     Lint,
@@ -89,6 +100,16 @@ enum Task {
         #[arg(value_parser = |text: &str| RunId::parse(text).ok_or("lower-case letters and digits"))]
         run: RunId,
     },
+    /// Tells how many packets a program of DPDK sends per second; run by the bench, as root.
+    #[command(hide = true)]
+    Rate {
+        /// Of its telemetry.
+        socket: PathBuf,
+        /// Its port.
+        port: u16,
+        /// How long to count.
+        milliseconds: u64,
+    },
 }
 
 fn main() -> ExitCode {
@@ -97,8 +118,14 @@ fn main() -> ExitCode {
         Task::Demo { down: true, .. } => kept::take_down(),
         Task::Demo { keep, .. } => demo::run(keep),
         Task::Test { soak, vm, filter } => system_tests::run(soak, vm, filter.as_deref()),
-        Task::Bench => bench::run(),
+        Task::Bench(arguments) => bench::run(&arguments),
+        Task::Rate {
+            socket,
+            port,
+            milliseconds,
+        } => bench::telemetry::tell_rate(&socket, port, Duration::from_millis(milliseconds)),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
+        Task::Instructions { accept } => instructions::run(accept),
         Task::Lint => lint::run(),
         Task::Sweep { run } => host::sweep_here(&run),
     });

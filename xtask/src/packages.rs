@@ -35,13 +35,14 @@ const TESTS: &[&str] = &[
     "python3-scapy",
     "tcpdump",
     "traceroute",
+    "valgrind",
 ];
 /// What the virtual machine of `test --vm` runs on besides; what runs in it is not installed ([`crate::machine`]).
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with: dpdk-testpmd.
-const BENCH: &[&str] = &["dpdk-dev"];
+/// What the bench compares with and counts by: dpdk-testpmd, callgrind.
+const BENCH: &[&str] = &["dpdk-dev", "valgrind"];
 
 /// What a command needs installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -102,12 +103,13 @@ impl Needs {
                 "python3",
                 "tcpdump",
                 "traceroute",
+                "valgrind",
             ],
             Self::TestsInMachine => {
                 let machine = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "xz"];
                 [Self::Tests.programs(), machine.into()].concat()
             }
-            Self::Bench => vec!["cc", "pkg-config", "dpdk-testpmd"],
+            Self::Bench => vec!["cc", "pkg-config", "dpdk-testpmd", "valgrind"],
             Self::Fuzz => vec!["cc", "c++", "pkg-config"],
         }
     }

@@ -28,3 +28,14 @@ pub(crate) fn show(text: &str) {
         say!("    {line}");
     }
 }
+
+/// Writes one line to stderr, as [`write`] does to stdout.
+pub(crate) fn write_aside(line: fmt::Arguments<'_>) {
+    let _ = writeln!(std::io::stderr().lock(), "{line}");
+}
+
+/// Says how far something is that takes long.
+macro_rules! aside {
+    ($($words:tt)*) => { $crate::progress::write_aside(format_args!($($words)*)) };
+}
+pub(crate) use aside;

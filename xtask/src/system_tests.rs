@@ -12,7 +12,7 @@ use crate::{
     cargo,
     error::Error,
     host::{Host, sweep_as_root},
-    machine,
+    instructions, machine,
     packages::{self, Needs},
     progress::{say, step},
     session,
@@ -43,8 +43,16 @@ pub(crate) fn run(soak: bool, vm: bool, filter: Option<&str>) -> Result<(), Erro
     if soak {
         unit.add(long_unit_tests(filter)?);
     }
-    cargo::build_programs(&[])?;
+    cargo::build_all_and_path_cost()?;
     let executables = executables()?;
+    if filter.is_none()
+        && let Err(error) = instructions::compare(false)
+    {
+        match error {
+            Error::Step(::tests::Error::Interrupted(_)) => return Err(error),
+            error => unit.faults.push(error.to_string()),
+        }
+    }
     let host = Host::prepare(privilege, PAGES)?;
     let runner = Runner {
         privilege,

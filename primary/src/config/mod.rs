@@ -137,6 +137,9 @@ pub struct Limits {
     pub addresses: u32,
     /// Packets that can be in the primary at a time, in the queues of its devices or waiting.
     pub packet_buffers: u32,
+    /// Bytes of a frame that a packet buffer holds; longer frames lie in several. Headers must lie in the first: less than what
+    /// drivers take for granted is for a device whose frames are known to be short.
+    pub packet_buffer_bytes: u16,
     /// Tools attached at a time that take packets: captures.
     pub attachments: u32,
     /// Sub-interfaces, those made at run time included.
@@ -153,6 +156,8 @@ impl Limits {
     const DEFAULT_NEIGHBORS: u32 = 4096;
     const DEFAULT_ADDRESSES: u32 = 256;
     const MIN_PACKET_BUFFERS: u32 = 4096;
+    /// What drivers take for granted.
+    const DEFAULT_PACKET_BUFFER_BYTES: u16 = dpdk::Pool::DATA_ROOM - dpdk::Pool::HEADROOM;
     const DEFAULT_ATTACHMENTS: u32 = 4;
     const DEFAULT_SUB_INTERFACES: u32 = 64;
     /// With the ports, of which DPDK has 32, an adjacency can name them all.

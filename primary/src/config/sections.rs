@@ -116,6 +116,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
         packet_buffers: section
             .integer("packet_buffers", Limits::MIN_PACKET_BUFFERS..=16_777_216)
             .map_or_else(packet_buffers, |at| at.value),
+        packet_buffer_bytes: section
+            .integer("packet_buffer_bytes", 128..=16_384)
+            .map_or(Limits::DEFAULT_PACKET_BUFFER_BYTES, |at| at.value),
         attachments: section
             .integer("attachments", 0..=64)
             .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value),

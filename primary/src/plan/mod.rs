@@ -238,7 +238,7 @@ impl Plan {
         let pool = PoolPlan {
             count: limits.packet_buffers,
             cache_size: CACHE_SIZE,
-            data_room: data_room(&config.interfaces),
+            data_room: data_room(limits.packet_buffer_bytes, &config.interfaces),
         };
         let tbl8_groups = limits.tbl8_groups4 as usize;
         let fib6_words = fib::words6(fib_routes6);
@@ -337,8 +337,8 @@ impl Plan {
     }
 }
 
-/// What drivers take for granted, where longer frames may lie in several mbufs; the longest frame where they may not.
-fn data_room(interfaces: &[Interface]) -> u16 {
+/// What the configuration asks for, where longer frames may lie in several mbufs; the longest frame where they may not.
+fn data_room(frame_bytes: u16, interfaces: &[Interface]) -> u16 {
     let longest = interfaces
         .iter()
         .flat_map(|interface| {
@@ -348,9 +348,10 @@ fn data_room(interfaces: &[Interface]) -> u16 {
         .max()
         .unwrap_or(0);
     let room = longest
+        .max(frame_bytes.into())
         .next_multiple_of(64)
         .saturating_add(dpdk::Pool::HEADROOM.into());
-    u16::try_from(room).unwrap_or(u16::MAX).max(dpdk::Pool::DATA_ROOM)
+    u16::try_from(room).unwrap_or(u16::MAX)
 }
 
 /// What EAL's memory is needed for.

@@ -34,7 +34,7 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {}, attachments {}, \
+                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {}, \
                  sub_interfaces {}, groups {}, reassemblies {}",
                 limits.routes4,
                 limits.routes6,
@@ -42,6 +42,7 @@ impl Plan {
                 limits.neighbors,
                 limits.addresses,
                 limits.packet_buffers,
+                limits.packet_buffer_bytes,
                 limits.attachments,
                 limits.sub_interfaces,
                 limits.groups,

@@ -160,6 +160,16 @@ fn one_mbuf_holds_the_longest_frame_where_the_driver_wants_it() {
 }
 
 #[test]
+fn packet_buffers_are_as_short_as_asked_for_unless_a_driver_wants_longer_ones() {
+    let mut config = config("limits = { packet_buffer_bytes = 128 }");
+    let pool = |config: &Config| Plan::on(config, &machine(), &mount(2 * MEGA)).unwrap().pool;
+    let with_af_packet = pool(&config);
+    config.interfaces[0].device = "net_null1".parse().unwrap();
+    assert_eq!(pool(&config).data_room, dpdk::Pool::HEADROOM + 128);
+    assert!(with_af_packet.data_room >= dpdk::Pool::HEADROOM + 1500 + FRAME_OVERHEAD as u16);
+}
+
+#[test]
 fn packet_buffers_fill_all_queues_and_leave_some() {
     assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1, 0));
     assert!(packet_buffers(4 * 1024, 2, 0) > 2 * (4 * 1024 + MOST_WAITING as u32));

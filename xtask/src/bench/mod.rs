@@ -1,128 +1,172 @@
-//! `cargo xtask bench`: how many packets one worker forwards, beside DPDK's own `dpdk-testpmd` on the same devices.
+//! `cargo xtask bench`: how fast the suite is, beside DPDK's own programs on the same devices and by itself.
 //!
 //! ```text
-//!   packets.pcap ─► net_pcap0, infinite_rx ─► one core: tollgate-primary, or testpmd ─► net_null0
-//!   64 bytes, one packet for each of 10,000 routes; IPv4, and for the primary IPv6 as well
+//!   packets.pcap ─► net_pcap0, infinite_rx ─► one core: tollgate-primary, testpmd or l3fwd ─► net_null0
+//!   64 bytes, to random destinations in 1, 10,000 or 1,000,000 routes
 //! ```
 //!
 //! A host's speed swings within minutes. So the programs take turns, several rounds of them, and only the ratio of medians
 //! counts: each runs alone, on the same core, with the same burst, packets and number of packet buffers.
 
+pub(crate) mod arguments;
+pub(crate) mod callgrind;
+mod changes;
 mod cores;
+mod features;
 mod figures;
-mod testpmd;
+mod forwarding;
+mod l3fwd;
+mod peer;
+mod plot;
+mod report;
+mod shape;
+mod start;
+pub(crate) mod telemetry;
 mod tollgate;
 mod traffic;
 
-use std::{fs, path::PathBuf, thread, time::Duration, time::Instant};
+use std::{
+    collections::HashMap, fs, path::Path, path::PathBuf, process::Command, thread, time::Duration,
+    time::Instant,
+};
 
-use ::tests::{Privilege, Wait, binaries, interrupt, run as run_command};
+use ::tests::{Privilege, RunId, Wait, binaries, interrupt, run as run_command};
 
 use crate::{
     cargo,
     error::Error,
-    host::Host,
+    host::{Host, sweep_as_root},
     packages::{self, Needs},
-    progress::{say, show, step},
+    progress::{aside, say, show, step},
     session,
 };
+use arguments::{Arguments, Part};
 use cores::Cores;
-use figures::{Circumstances, Figures, Round};
-use traffic::{Family, Traffic};
+use report::{Circumstances, Report};
+use shape::SINK;
+use traffic::{Family, Size, Traffic};
 
-/// What the primary needs with the packet buffers of the pcap, in pages of 2 MB.
-const PAGES: u64 = 400;
-/// Turns of each program.
-const ROUNDS: usize = 7;
-/// From the first packet to the measurement.
-const WARM_UP: Duration = Duration::from_secs(1);
-/// How long each turn is measured.
-const MEASURED: Duration = Duration::from_secs(3);
-/// Packet buffers: net_pcap keeps the whole pcap in them and copies each packet to a fresh one.
-const PACKET_BUFFERS: u32 = 16_383;
+/// What the hungriest program needs with the packet buffers of the pcap, in pages of 2 MB.
+const PAGES: u64 = 450;
+/// EAL and a pcap, on a host that is busy with other things.
+const START_LIMIT: Duration = Duration::from_secs(60);
+/// Packets that programs take at a time.
+const BURST: usize = 32;
+
+/// How long and how often.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    /// Turns of each program.
+    rounds: usize,
+    /// From the first packet to the measurement.
+    warm_up: Duration,
+    /// How long each turn is measured.
+    measured: Duration,
+}
+
+impl Times {
+    fn of(quick: bool) -> Self {
+        let (rounds, warm_up, measured) = if quick { (3, 300, 700) } else { (7, 1000, 3000) };
+        Self {
+            rounds,
+            warm_up: Duration::from_millis(warm_up),
+            measured: Duration::from_millis(measured),
+        }
+    }
+}
 
 /// Measures and puts the host back.
-pub(crate) fn run() -> Result<(), Error> {
+pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let privilege = session::privilege()?;
     packages::install(Needs::Bench)?;
     cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump"])?;
-    let cores = Cores::choose()?;
-    let folder = folder()?;
-    let traffic = [Family::Four, Family::Six].map(Traffic::new);
     let bench = Bench {
         privilege,
-        cores,
-        traffic,
-        folder,
+        cores: Cores::choose()?,
+        times: Times::of(arguments.quick),
+        traffic: traffic_of(&arguments.parts()),
+        folder: folder()?,
     };
-    for family in [Family::Four, Family::Six] {
-        bench.traffic(family).write_pcap(&bench.pcap(family))?;
+    bench.write_inputs()?;
+    let work = || {
+        bench
+            .measure(&arguments.parts())
+            .and_then(|report| bench.tell(&report))
+    };
+    if arguments.reserved {
+        let done = work();
+        sweep_as_root(privilege, &RunId::current())?;
+        return done;
     }
     let host = Host::prepare(privilege, PAGES)?;
     // Told before the way back: what others do on the host meanwhile does not make it worth less.
-    host.restore_after(bench.measure().and_then(|figures| bench.tell(&figures)))
+    host.restore_after(work())
+}
+
+/// The traffic that the parts need: a million routes take seconds to think up.
+fn traffic_of(parts: &[Part]) -> HashMap<(Family, Size), Traffic> {
+    let full = parts.contains(&Part::Forwarding) || parts.contains(&Part::Start);
+    let sizes = [Size::One, Size::Ordinary, Size::Full];
+    let wanted = sizes.into_iter().filter(|size| full || *size != Size::Full);
+    wanted
+        .flat_map(|size| [Family::Four, Family::Six].map(|family| (family, size)))
+        .map(|(family, size)| ((family, size), Traffic::new(family, size)))
+        .collect()
 }
 
 /// What all turns have in common.
 struct Bench {
     privilege: Privilege,
     cores: Cores,
-    /// By family.
-    traffic: [Traffic; 2],
+    times: Times,
+    traffic: HashMap<(Family, Size), Traffic>,
     /// Where the pcaps are and the figures go.
     folder: PathBuf,
 }
 
 impl Bench {
-    fn measure(&self) -> Result<Figures, Error> {
+    fn write_inputs(&self) -> Result<(), Error> {
+        for ((family, size), traffic) in &self.traffic {
+            traffic.write_pcap(&self.file("packets", *family, *size, "pcap"))?;
+            traffic.write_routes(&self.file("routes", *family, *size, "txt"))?;
+        }
+        self.traffic(Family::Four, Size::Ordinary)?
+            .write_rules(&self.folder.join(l3fwd::RULES4))?;
+        write(&self.folder.join(l3fwd::RULES6), l3fwd::ONE_RULE6)?;
+        Ok(())
+    }
+
+    fn measure(&self, parts: &[Part]) -> Result<Report, Error> {
         step!(
-            "{ROUNDS} rounds, each program alone on CPU {}",
+            "measuring {}: {} rounds, each program alone on CPU {}",
+            parts
+                .iter()
+                .map(|part| part.name())
+                .collect::<Vec<_>>()
+                .join(", "),
+            self.times.rounds,
             self.cores.measured
         );
-        let mut rounds = Vec::with_capacity(ROUNDS);
-        for number in 1..=ROUNDS {
-            let mac = self.testpmd("mac")?;
-            let [tollgate, captured] = self.tollgate()?;
-            let six = self.tollgate6()?;
-            let filter = filter_cycles()?;
-            let io = self.testpmd("io")?;
-            say!(
-                "    round {number}: testpmd mac {:.2} Mpps, tollgate {:.2} Mpps at {:.1} cycles per packet, {:.1} with a capture \
-                 whose filter takes {filter:.1}, IPv6 {:.2} Mpps at {:.1} cycles, testpmd io {:.2} Mpps",
-                mac / 1e6,
-                tollgate.rate / 1e6,
-                tollgate.cycles,
-                captured.cycles,
-                six.rate / 1e6,
-                six.cycles,
-                io / 1e6
-            );
-            rounds.push(Round {
-                tollgate: tollgate.rate,
-                tollgate6: six.rate,
-                cycles_per_packet6: six.cycles,
-                cycles_per_packet: tollgate.cycles,
-                cycles_captured: captured.cycles,
-                cycles_filter: filter,
-                testpmd_mac: mac,
-                testpmd_io: io,
-            });
-        }
-        let slots = number_of(&cargo::example("shm", "slots")?)?;
-        Ok(Figures {
+        let sections = parts.iter().map(|part| match part {
+            Part::Forwarding => self.forwarding(),
+            Part::Features => self.features(),
+            Part::Changes => self.changes(),
+            Part::Start => self.start(),
+        });
+        Ok(Report {
+            sections: sections.collect::<Result<_, _>>()?,
             circumstances: self.circumstances()?,
-            rounds,
-            slots_per_second: slots * 1e6,
         })
     }
 
     /// Prints the figures and writes them to files.
-    fn tell(&self, figures: &Figures) -> Result<(), Error> {
-        step!("packets per second");
-        show(&figures.table());
+    fn tell(&self, report: &Report) -> Result<(), Error> {
+        step!("what was measured");
+        show(&report.table());
         for (name, text) in [
-            ("figures.md", figures.markdown()),
-            ("figures.json", figures.json()),
+            ("bench.md", report.markdown()),
+            ("bench.json", report.json()),
+            ("bench.svg", report.svg()),
         ] {
             let path = self.folder.join(name);
             write(&path, &text)?;
@@ -131,44 +175,62 @@ impl Bench {
         Ok(())
     }
 
-    fn traffic(&self, family: Family) -> &Traffic {
-        &self.traffic[family as usize]
+    fn traffic(&self, family: Family, size: Size) -> Result<&Traffic, Error> {
+        let traffic = self.traffic.get(&(family, size));
+        traffic.ok_or_else(|| Error::Unexpected(format!("no traffic was made for {family:?} and {size:?}")))
     }
 
-    fn pcap(&self, family: Family) -> PathBuf {
-        self.folder.join(match family {
-            Family::Four => "packets.pcap",
-            Family::Six => "packets6.pcap",
-        })
+    /// A file of the traffic.
+    fn file(&self, what: &str, family: Family, size: Size, extension: &str) -> PathBuf {
+        self.folder.join(format!(
+            "{what}{}-{}.{extension}",
+            family.number(),
+            size.routes(family)
+        ))
     }
 
     /// net_pcap on packets of the bench.
-    fn source(&self, family: Family) -> String {
-        format!("net_pcap0,rx_pcap={},infinite_rx=1", self.pcap(family).display())
+    fn source(&self, family: Family, size: Size) -> String {
+        let pcap = self.file("packets", family, size, "pcap");
+        format!("net_pcap0,rx_pcap={},infinite_rx=1", pcap.display())
+    }
+
+    fn progress(&self, what: &str, round: usize) {
+        aside!("    {what}: round {round} of {}", self.times.rounds);
+    }
+
+    fn say_what(&self, doing: &str, what: &str) {
+        aside!("    {doing} {what}");
     }
 
     fn circumstances(&self) -> Result<Circumstances, Error> {
         let mut command = Privilege::Direct.command(binaries::find("tollgate-primary")?);
         command.arg("--version");
         let version = run_command(command, Wait::Interruptible(Duration::from_secs(10)))?.success()?;
-        let cpus = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let text = |path: &str| fs::read_to_string(path).unwrap_or_default();
         Ok(Circumstances {
             version: version.stdout.trim().to_owned(),
-            cpu: figures::cpu_model(&cpus).unwrap_or("unknown").to_owned(),
+            commit: commit().unwrap_or_else(|| "unknown".to_owned()),
+            cpu: report::cpu_model(&text("/proc/cpuinfo"))
+                .unwrap_or("unknown")
+                .to_owned(),
+            kernel: text("/proc/sys/kernel/osrelease").trim().to_owned(),
             devices: format!("net_pcap (infinite_rx=1) to {SINK}"),
-            routes: self.traffic(Family::Four).routes(),
             frame_bytes: traffic::FRAME_BYTES,
-            packet_buffers: PACKET_BUFFERS,
+            rounds: self.times.rounds,
+            seconds: self.times.measured.as_secs_f64(),
         })
     }
 }
 
-/// net_null that receives nothing.
-const SINK: &str = "net_null0,no-rx=1";
-
-/// Cycles per packet of the capture's filter by itself.
-fn filter_cycles() -> Result<f64, Error> {
-    number_of(&cargo::example("dpdk", "filter_cycles")?)
+/// What the checkout is at, where git can tell.
+fn commit() -> Option<String> {
+    let mut command = Command::new("git");
+    command
+        .args(["describe", "--always", "--abbrev=12", "--dirty=+", "--exclude=*"])
+        .current_dir(cargo::workspace());
+    let answer = run_command(command, Wait::Interruptible(Duration::from_secs(10))).ok()?;
+    Some(answer.success().ok()?.stdout.trim().to_owned())
 }
 
 /// The first number that a program of ours printed.
@@ -200,7 +262,8 @@ fn folder() -> Result<PathBuf, Error> {
     }
 }
 
-fn write(path: &std::path::Path, text: &str) -> Result<(), Error> {
+/// Writes a file.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Error> {
     fs::write(path, text).map_err(|source| Error::File {
         action: "write",
         path: path.to_owned(),

@@ -2,14 +2,43 @@
 
 use std::time::{Duration, Instant};
 
-use ::tests::{Interface, Primary};
+use ::tests::{Interface, Namespace, Primary, PrimaryBuilder};
 use serde_json::Value;
 
-use super::traffic::{self, Family};
-use super::{Bench, MEASURED, PACKET_BUFFERS, SINK, WARM_UP, pause};
+use super::shape::{SINK, Shape};
+use super::traffic::{self, Family, Size};
+use super::{Bench, pause};
 use crate::{error::Error, summary::sum};
 
+/// A primary of the bench, not started yet.
+pub(super) struct Setup<'a> {
+    pub(super) family: Family,
+    pub(super) shape: Shape,
+    /// Tables of the configuration besides.
+    pub(super) more: String,
+    /// Interfaces that receive nothing.
+    pub(super) idle_interfaces: u8,
+    /// Taps on both interfaces, in this namespace.
+    pub(super) taps_in: Option<&'a Namespace>,
+    /// `[limits] attachments`.
+    pub(super) attachments: u8,
+}
+
+impl Setup<'_> {
+    pub(super) fn new(family: Family, shape: Shape) -> Self {
+        Self {
+            family,
+            shape,
+            more: String::new(),
+            idle_interfaces: 0,
+            taps_in: None,
+            attachments: 4,
+        }
+    }
+}
+
 /// What a turn gave.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Turn {
     /// Packets per second.
     pub(super) rate: f64,
@@ -17,82 +46,98 @@ pub(super) struct Turn {
     pub(super) cycles: f64,
 }
 
-/// A capture of received packets whose filter matches none of them.
-const UNMATCHED: &str = "udp dst port 53";
-
 impl Bench {
-    /// Lets a primary forward IPv4 and reads its counters before and after: by itself, then with a capture that matches nothing.
-    pub(super) fn tollgate(&self) -> Result<[Turn; 2], Error> {
-        self.with_primary(Family::Four, |primary| {
-            let alone = watch(primary)?;
-            Ok([alone, with_capture(primary)?])
-        })
+    /// Lets a primary forward, and measures it.
+    pub(super) fn tollgate(&self, setup: &Setup<'_>) -> Result<Turn, Error> {
+        self.with_primary(setup, |primary| self.watch(primary))
     }
 
-    /// The same for IPv6, without a capture.
-    pub(super) fn tollgate6(&self) -> Result<Turn, Error> {
-        self.with_primary(Family::Six, watch)
-    }
-
-    fn with_primary<T>(
+    /// Starts a primary, gives it its routes, and ends it after `measure`.
+    pub(super) fn with_primary<T>(
         &self,
-        family: Family,
+        setup: &Setup<'_>,
         measure: impl FnOnce(&Primary) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let traffic = self.traffic(family);
-        let ends = [
-            ("in", self.source(family), traffic::IN_ADDRESSES),
-            ("out", SINK.to_owned(), traffic::OUT_ADDRESSES),
-        ];
-        let mut builder = Primary::builder(self.privilege, "bench");
-        for (name, device, addresses) in ends {
-            let interface = Interface::device(name, &device);
-            builder = builder.interface(addresses.into_iter().fold(interface, Interface::address));
-        }
-        builder = builder
-            .busy()
-            .memory_mb(256)
-            .toml(&format!("[limits]\npacket_buffers = {PACKET_BUFFERS}\n"));
-        for (address, mac) in traffic.neighbors() {
-            builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
-        }
-        for route in &traffic.table {
-            builder = builder.route(&route.prefix.to_string(), &route.via.to_string());
-        }
-        let mut primary = builder.start()?;
-        let measured = measure(&primary);
+        let mut primary = self.builder(setup).start()?;
+        let measured = self
+            .load(&primary, setup.family, setup.shape.size)
+            .and_then(|_| measure(&primary));
         let ended = primary.terminate();
         let measured = measured?;
         ended?;
         Ok(measured)
     }
-}
 
-fn with_capture(primary: &Primary) -> Result<Turn, Error> {
-    let words = [
-        "-i",
-        "in",
-        "--direction",
-        "rx",
-        "-f",
-        UNMATCHED,
-        "-w",
-        "/dev/null",
-    ];
-    let mut pdump = primary.pdump(&words)?.start()?;
-    pdump.wait_for_stderr("that it captures", WARM_UP * 10, |line| {
-        line.starts_with("capturing")
-    })?;
-    let captured = watch(primary)?;
-    pdump.terminate()?;
-    Ok(captured)
-}
+    /// A primary on the devices, without its routes.
+    pub(super) fn builder(&self, setup: &Setup<'_>) -> PrimaryBuilder {
+        let Shape {
+            size,
+            packet_buffers,
+            buffer_bytes,
+        } = setup.shape;
+        let ends = [
+            ("in", self.source(setup.family, size), traffic::IN_ADDRESSES),
+            ("out", SINK.to_owned(), traffic::OUT_ADDRESSES),
+        ];
+        let mut builder = Primary::builder(self.privilege, "bench");
+        for (name, device, addresses) in ends {
+            let mut interface = Interface::device(name, &device);
+            if setup.taps_in.is_some() {
+                interface = interface.tap(&format!("k-{name}"));
+            }
+            builder = builder.interface(addresses.into_iter().fold(interface, Interface::address));
+        }
+        for number in 1..=setup.idle_interfaces {
+            let device = format!("net_null{number},no-rx=1");
+            builder = builder.interface(Interface::device(&format!("idle{number}"), &device));
+        }
+        if let Some(namespace) = setup.taps_in {
+            builder = builder.netns(namespace);
+        }
+        builder = builder.busy().memory_mb(512).toml(&format!(
+            "[limits]\npacket_buffers = {packet_buffers}\npacket_buffer_bytes = {buffer_bytes}\nattachments = {}\nroutes{} = {}\n{}",
+            setup.attachments,
+            setup.family.number(),
+            // With room for what the measurement adds.
+            size.routes(setup.family).max(100_000) + 1000,
+            setup.more
+        ));
+        for (address, mac) in traffic::neighbors(setup.family) {
+            builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
+        }
+        builder
+    }
 
-fn watch(primary: &Primary) -> Result<Turn, Error> {
-    pause(WARM_UP)?;
-    let before = Sample::take(primary)?;
-    pause(MEASURED)?;
-    Sample::take(primary)?.since(&before)
+    /// A primary that receives nothing.
+    pub(super) fn idle_primary(&self, family: Family, more: &str) -> Result<Primary, Error> {
+        let out = Interface::device("out", SINK);
+        let mut builder = Primary::builder(self.privilege, "bench")
+            .interface(traffic::OUT_ADDRESSES.into_iter().fold(out, Interface::address))
+            .memory_mb(256)
+            .toml(more);
+        for (address, mac) in traffic::neighbors(family) {
+            builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
+        }
+        Ok(builder.start()?)
+    }
+
+    /// Gives a primary its routes, and says how long that took.
+    pub(super) fn load(&self, primary: &Primary, family: Family, size: Size) -> Result<Duration, Error> {
+        let file = self.file("routes", family, size, "txt");
+        let began = Instant::now();
+        primary
+            .ctl(&["route", "add", "--file", &file.to_string_lossy()])?
+            .success()?;
+        Ok(began.elapsed())
+    }
+
+    /// Reads the counters before and after.
+    pub(super) fn watch(&self, primary: &Primary) -> Result<Turn, Error> {
+        pause(self.times.warm_up)?;
+        let before = Sample::take(primary)?;
+        pause(self.times.measured)?;
+        Sample::take(primary)?.since(&before)
+    }
 }
 
 /// The counters at a moment.
@@ -139,12 +184,12 @@ impl Sample {
         let sent = self.sent.saturating_sub(before.sent);
         let received = self.received.saturating_sub(before.received);
         let packets = self.packets.saturating_sub(before.packets);
+        let dropped = self.dropped.saturating_sub(before.dropped);
         // The worker goes on while its counters are read one after the other: hence the hundredth.
-        if self.dropped > 0 || sent == 0 || received.abs_diff(sent) > received / 100 {
+        if dropped > 0 || sent == 0 || received.abs_diff(sent) > received / 100 {
             return Err(Error::Unexpected(format!(
-                "the primary received {received} packets and sent {sent}, and dropped {} since its start: what was measured is not \
-                 forwarding; `tollgate-ctl drop show` names the reason",
-                self.dropped
+                "the primary received {received} packets, sent {sent} and dropped {dropped}: what was measured is not forwarding; \
+                 `tollgate-ctl drop show` names the reason"
             )));
         }
         Ok(Turn {

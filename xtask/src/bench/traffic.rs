@@ -16,14 +16,37 @@ use pcap_file::pcap::{PcapPacket, PcapWriteError, PcapWriter};
 
 use crate::error::Error;
 
-/// Routes, and packets: one for each.
-const ROUTES: usize = 10_000;
+/// Packets where there is not one for each route.
+const FEW_PACKETS: usize = 10_000;
+/// Packets to different destinations where tables are full: more than caches hold, and few enough to fit in packet buffers of 256 bytes.
+pub(super) const MANY_PACKETS: usize = 262_144;
 /// Routers that the routes lead to.
 const NEXT_HOPS: usize = 16;
-/// Lengths of the IPv4 prefixes.
+/// Lengths of the prefixes, each as often as any other.
 const LENGTHS4: RangeInclusive<u8> = 16..=28;
-/// Lengths of the IPv6 prefixes.
 const LENGTHS6: RangeInclusive<u8> = 29..=64;
+/// Lengths of the prefixes of full tables with their shares per cent, much as the Internet's routers have them.
+const FULL4: [(u8, usize); 8] = [
+    (16, 1),
+    (18, 2),
+    (20, 6),
+    (21, 7),
+    (22, 13),
+    (23, 11),
+    (24, 58),
+    (28, 2),
+];
+const FULL6: [(u8, usize); 9] = [
+    (29, 3),
+    (32, 14),
+    (36, 3),
+    (40, 8),
+    (44, 12),
+    (46, 4),
+    (47, 2),
+    (48, 51),
+    (56, 3),
+];
 /// A 64-byte frame without its frame check sequence, as DPDK hands frames over.
 pub(super) const FRAME_BYTES: usize = ethernet::MIN_FRAME_LEN;
 /// What fills such a frame behind its headers. IPv6 leaves no room for UDP.
@@ -41,10 +64,65 @@ const SENDER4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 const SENDER6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 2);
 
 /// The family of a bench's packets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Family {
     Four,
     Six,
+}
+
+/// How many routes there are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Size {
+    /// One, to everywhere.
+    One,
+    /// 10,000.
+    Ordinary,
+    /// 1,000,000 for IPv4 and 250,000 for IPv6.
+    Full,
+}
+
+impl Size {
+    pub(super) fn routes(self, family: Family) -> usize {
+        match (self, family) {
+            (Self::One, _) => 1,
+            (Self::Ordinary, _) => 10_000,
+            (Self::Full, Family::Four) => 1_000_000,
+            (Self::Full, Family::Six) => 250_000,
+        }
+    }
+
+    /// Packets, to destinations in the routes one after the other.
+    pub(super) fn packets(self) -> usize {
+        match self {
+            Self::One | Self::Ordinary => FEW_PACKETS,
+            Self::Full => MANY_PACKETS,
+        }
+    }
+
+    fn length(self, family: Family, random: &mut Random) -> u8 {
+        let among = |lengths: RangeInclusive<u8>, random: &mut Random| {
+            lengths.start() + random.below(lengths.len()) as u8
+        };
+        match (self, family) {
+            (Self::One, _) => 0,
+            (Self::Ordinary, Family::Four) => among(LENGTHS4, random),
+            (Self::Ordinary, Family::Six) => among(LENGTHS6, random),
+            (Self::Full, Family::Four) => shared_out(&FULL4, random),
+            (Self::Full, Family::Six) => shared_out(&FULL6, random),
+        }
+    }
+}
+
+/// One of the lengths, by their shares per cent.
+fn shared_out(lengths: &[(u8, usize)], random: &mut Random) -> u8 {
+    let mut place = random.below(100);
+    for (length, share) in lengths {
+        match place.checked_sub(*share) {
+            Some(rest) => place = rest,
+            None => return *length,
+        }
+    }
+    0
 }
 
 /// A route of the bench.
@@ -52,57 +130,55 @@ pub(super) enum Family {
 pub(super) struct Route {
     pub(super) prefix: IpNet,
     pub(super) via: IpAddr,
-    /// Somewhere in the prefix, maybe in a longer one of another route as well.
-    destination: IpAddr,
 }
 
-/// Routes, and a packet for each.
+/// Routes, and packets to destinations in them.
 pub(super) struct Traffic {
     pub(super) table: Vec<Route>,
-    family: Family,
+    destinations: Vec<IpAddr>,
 }
 
 impl Traffic {
-    pub(super) fn new(family: Family) -> Self {
+    pub(super) fn new(family: Family, size: Size) -> Self {
         let mut random = Random(0x746f_6c6c_6761_7465);
         let mut seen = HashSet::new();
-        let mut table = Vec::with_capacity(ROUTES);
-        let range = family.lengths();
-        let lengths = usize::from(range.end() - range.start()) + 1;
-        while table.len() < ROUTES {
-            let destination = family.destination(&mut random);
-            // The length is one of the family's by its range, so there is such a prefix.
-            let length = range.start() + random.below(lengths) as u8;
-            let Ok(prefix) = IpNet::new(destination, length).map(|net| net.trunc()) else {
+        let routes = size.routes(family);
+        let mut table = Vec::with_capacity(routes);
+        while table.len() < routes {
+            let address = family.address(&mut random);
+            let length = size.length(family, &mut random);
+            // The length is one of the family's, so there is such a prefix.
+            let Ok(prefix) = IpNet::new(address, length).map(|net| net.trunc()) else {
                 continue;
             };
             let via = family.next_hop(random.below(NEXT_HOPS));
-            if is_routable(destination) && seen.insert(prefix) {
-                table.push(Route {
-                    prefix,
-                    via,
-                    destination,
-                });
+            if is_routable(address) && seen.insert(prefix) {
+                table.push(Route { prefix, via });
             }
         }
-        Self { table, family }
+        let mut destinations = Vec::with_capacity(size.packets());
+        for route in table.iter().cycle().take(size.packets()) {
+            destinations.push(family.destination(route.prefix, &mut random));
+        }
+        Self { table, destinations }
     }
 
-    pub(super) fn routes(&self) -> usize {
-        self.table.len()
+    /// Writes the routes as `tollgate-ctl route add --file` reads them.
+    pub(super) fn write_routes(&self, path: &Path) -> Result<(), Error> {
+        let lines = self
+            .table
+            .iter()
+            .map(|route| format!("{} via {}\n", route.prefix, route.via));
+        super::write(path, &lines.collect::<String>())
     }
 
-    /// The routers with their MAC addresses.
-    pub(super) fn neighbors(&self) -> impl Iterator<Item = (IpAddr, MacAddress)> {
-        (0..NEXT_HOPS).map(|number| {
-            (
-                self.family.next_hop(number),
-                MacAddress([0x02, 0, 0, 0, 0x01, number as u8]),
-            )
-        })
+    /// Writes the routes as rules of l3fwd, all by its second port.
+    pub(super) fn write_rules(&self, path: &Path) -> Result<(), Error> {
+        let lines = self.table.iter().map(|route| format!("R{} 1\n", route.prefix));
+        super::write(path, &lines.collect::<String>())
     }
 
-    /// Writes a packet to each route, in the order of the routes, which is random.
+    /// Writes the packets, in random order.
     pub(super) fn write_pcap(&self, path: &Path) -> Result<(), Error> {
         self.try_write_pcap(path).map_err(|error| {
             Error::Unexpected(format!(
@@ -114,8 +190,8 @@ impl Traffic {
 
     fn try_write_pcap(&self, path: &Path) -> Result<(), PcapWriteError> {
         let mut pcap = PcapWriter::new(BufWriter::new(File::create(path).map_err(PcapWriteError::Io)?))?;
-        for route in &self.table {
-            let frame = route.frame();
+        for destination in &self.destinations {
+            let frame = frame(*destination);
             let packet = PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)?;
             pcap.write_packet(&packet)?;
         }
@@ -123,35 +199,61 @@ impl Traffic {
     }
 }
 
-impl Route {
-    fn frame(&self) -> Vec<u8> {
-        let link = PacketBuilder::ethernet(PORT_MAC, SENDER_MAC);
-        match self.destination {
-            IpAddr::V4(destination) => link
-                .ipv4(SENDER4, destination)
-                .udp(5000, 5001, &[0; PAYLOAD4_BYTES]),
-            IpAddr::V6(destination) => link
-                .ipv6(SENDER6, destination)
-                .payload(Protocol::NO_NEXT_HEADER, &[0; PAYLOAD6_BYTES]),
-        }
+fn frame(destination: IpAddr) -> Vec<u8> {
+    let link = PacketBuilder::ethernet(PORT_MAC, SENDER_MAC);
+    match destination {
+        IpAddr::V4(destination) => link
+            .ipv4(SENDER4, destination)
+            .udp(5000, 5001, &[0; PAYLOAD4_BYTES]),
+        IpAddr::V6(destination) => link
+            .ipv6(SENDER6, destination)
+            .payload(Protocol::NO_NEXT_HEADER, &[0; PAYLOAD6_BYTES]),
     }
 }
 
+/// The routers of a family with their MAC addresses.
+pub(super) fn neighbors(family: Family) -> impl Iterator<Item = (IpAddr, MacAddress)> {
+    (0..NEXT_HOPS).map(move |number| {
+        let mac = MacAddress([0x02, 0, 0, 0, 0x01, number as u8]);
+        (family.next_hop(number), mac)
+    })
+}
+
 impl Family {
-    fn lengths(self) -> RangeInclusive<u8> {
+    pub(super) fn number(self) -> u8 {
         match self {
-            Self::Four => LENGTHS4,
-            Self::Six => LENGTHS6,
+            Self::Four => 4,
+            Self::Six => 6,
         }
     }
 
     /// Any address; of IPv6 one that is handed out, in 2000::/3.
-    fn destination(self, random: &mut Random) -> IpAddr {
+    fn address(self, random: &mut Random) -> IpAddr {
         match self {
             Self::Four => Ipv4Addr::from_bits(random.next() as u32).into(),
             Self::Six => {
                 let bits = u128::from(random.next()) << 64 | u128::from(random.next());
                 Ipv6Addr::from_bits(bits >> 3 | 1 << 125).into()
+            }
+        }
+    }
+
+    /// An address in a prefix to which packets are forwarded.
+    fn destination(self, prefix: IpNet, random: &mut Random) -> IpAddr {
+        loop {
+            let destination = match (prefix, self.address(random)) {
+                (IpNet::V4(net), IpAddr::V4(address)) => Ipv4Addr::from_bits(
+                    net.network().to_bits() | address.to_bits() & net.hostmask().to_bits(),
+                )
+                .into(),
+                (IpNet::V6(net), IpAddr::V6(address)) => Ipv6Addr::from_bits(
+                    net.network().to_bits() | address.to_bits() & net.hostmask().to_bits(),
+                )
+                .into(),
+                (_, address) => address,
+            };
+            if is_routable(destination) {
+                return destination;
             }
         }
     }
@@ -203,56 +305,102 @@ mod tests {
 
     use super::*;
 
+    const SIZES: [(Family, Size); 3] = [
+        (Family::Four, Size::Ordinary),
+        (Family::Six, Size::Ordinary),
+        (Family::Six, Size::Full),
+    ];
+
     #[test]
     fn every_run_has_the_same_distinct_routes() {
-        for family in [Family::Four, Family::Six] {
-            let traffic = Traffic::new(family);
-            assert_eq!(traffic.table, Traffic::new(family).table);
+        for (family, size) in SIZES {
+            let traffic = Traffic::new(family, size);
+            assert_eq!(traffic.table, Traffic::new(family, size).table);
             let prefixes: HashSet<_> = traffic.table.iter().map(|route| route.prefix).collect();
-            assert_eq!(prefixes.len(), ROUTES);
-            for length in family.lengths() {
-                let of_length = prefixes
-                    .iter()
-                    .filter(|prefix| prefix.prefix_len() == length)
-                    .count();
-                assert!(of_length > ROUTES / 50, "{of_length} of length {length}");
-            }
-            let neighbors: HashSet<_> = traffic.neighbors().map(|(address, _)| address).collect();
+            assert_eq!(prefixes.len(), size.routes(family));
+            let neighbors: HashSet<_> = neighbors(family).map(|(address, _)| address).collect();
             assert!(traffic.table.iter().all(|route| neighbors.contains(&route.via)));
         }
     }
 
     #[test]
-    fn every_packet_is_a_64_byte_frame_for_its_route() {
-        let tables = [Family::Four, Family::Six].map(|family| Traffic::new(family).table);
-        for route in tables.into_iter().flatten() {
-            let frame = route.frame();
-            assert_eq!(frame.len(), FRAME_BYTES);
-            let (header, payload) = EthernetHeader::parse(&frame).unwrap();
-            assert_eq!(header.destination, PORT_MAC);
-            let destination = match route.prefix {
-                IpNet::V4(_) => IpAddr::V4(Ipv4::parse(payload).unwrap().destination()),
-                IpNet::V6(_) => IpAddr::V6(Ipv6::parse(payload).unwrap().destination()),
-            };
-            assert!(route.prefix.contains(&destination) && is_routable(destination));
+    fn prefixes_are_of_all_lengths_that_there_are_shares_for() {
+        let share = |traffic: &Traffic, length: u8| {
+            let of_length = traffic
+                .table
+                .iter()
+                .filter(|route| route.prefix.prefix_len() == length);
+            of_length.count() as f64 / traffic.table.len() as f64
+        };
+        let traffic = Traffic::new(Family::Four, Size::Ordinary);
+        for length in LENGTHS4 {
+            assert!(share(&traffic, length) > 0.02, "{length}");
+        }
+        let traffic = Traffic::new(Family::Six, Size::Full);
+        for (length, per_cent) in FULL6 {
+            let difference = share(&traffic, length) - per_cent as f64 / 100.0;
+            assert!(difference.abs() < 0.01, "{length}");
+        }
+        assert_eq!(FULL4.iter().map(|(_, share)| share).sum::<usize>(), 100);
+        assert_eq!(FULL6.iter().map(|(_, share)| share).sum::<usize>(), 100);
+    }
+
+    #[test]
+    fn every_packet_is_a_64_byte_frame_for_a_route() {
+        for (family, size) in SIZES.into_iter().chain([(Family::Four, Size::One)]) {
+            let traffic = Traffic::new(family, size);
+            assert_eq!(traffic.destinations.len(), size.packets());
+            for (route, expected) in traffic.table.iter().cycle().zip(&traffic.destinations) {
+                let frame = frame(*expected);
+                assert_eq!(frame.len(), FRAME_BYTES);
+                let (header, payload) = EthernetHeader::parse(&frame).unwrap();
+                assert_eq!(header.destination, PORT_MAC);
+                let destination = match family {
+                    Family::Four => IpAddr::V4(Ipv4::parse(payload).unwrap().destination()),
+                    Family::Six => IpAddr::V6(Ipv6::parse(payload).unwrap().destination()),
+                };
+                assert_eq!(destination, *expected);
+                assert!(route.prefix.contains(&destination) && is_routable(destination));
+            }
         }
     }
 
     #[test]
-    fn the_pcap_holds_a_packet_for_each_route() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("packets.pcap");
-        Traffic::new(Family::Four).write_pcap(&path).unwrap();
-        // File header, then a record header before each packet.
-        let expected = 24 + ROUTES * (16 + FRAME_BYTES);
-        assert_eq!(std::fs::metadata(&path).unwrap().len(), expected as u64);
+    fn full_tables_are_met_by_destinations_that_no_cache_holds() {
+        let destinations = Traffic::new(Family::Six, Size::Full).destinations;
+        let different: HashSet<_> = destinations.into_iter().collect();
+        assert!(different.len() >= 256_000, "{}", different.len());
     }
 
     #[test]
-    fn a_pcap_that_cannot_be_written_is_named() {
-        let error = Traffic::new(Family::Six)
-            .write_pcap(Path::new("/nonesuch/packets.pcap"))
-            .unwrap_err();
-        assert!(error.to_string().contains("/nonesuch/packets.pcap"), "{error}");
+    fn the_files_hold_a_packet_and_a_line_for_each_route() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("file");
+        let traffic = Traffic::new(Family::Four, Size::Ordinary);
+        traffic.write_pcap(&path).unwrap();
+        // File header, then a record header before each packet.
+        let expected = 24 + 10_000 * (16 + FRAME_BYTES);
+        assert_eq!(std::fs::metadata(&path).unwrap().len(), expected as u64);
+        traffic.write_rules(&path).unwrap();
+        let rules = std::fs::read_to_string(&path).unwrap();
+        assert_eq!(rules.lines().count(), 10_000);
+        assert!(
+            rules
+                .lines()
+                .all(|rule| rule.starts_with('R') && rule.ends_with(" 1"))
+        );
+        Traffic::new(Family::Six, Size::One).write_routes(&path).unwrap();
+        let routes = std::fs::read_to_string(&path).unwrap();
+        assert!(routes.starts_with("::/0 via 2001:2:0:1::"), "{routes}");
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_written_is_named() {
+        let traffic = Traffic::new(Family::Six, Size::One);
+        let path = Path::new("/nonesuch/packets.pcap");
+        for error in [traffic.write_pcap(path), traffic.write_routes(path)] {
+            let error = error.unwrap_err().to_string();
+            assert!(error.contains("/nonesuch/packets.pcap"), "{error}");
+        }
     }
 }
