@@ -56,16 +56,12 @@ pub(crate) enum Error {
     Tests(String),
     /// Packets take more instructions than they may.
     #[error(
-        "packets take too many instructions:\n  {}\nthe bounds in {figures} are of {compiler}, this was built by {own}; if the change is worth \
-         it, `cargo xtask instructions --accept` raises them", .complaints.join("\n  ")
+        "packets take too many instructions:\n  {}\nthe bounds are in {figures}; if the change is worth it, `cargo xtask instructions --accept` \
+         raises them", .complaints.join("\n  ")
     )]
     Instructions {
         /// Which, and by how much.
         complaints: Vec<String>,
-        /// That the figures are of.
-        compiler: String,
-        /// The one here.
-        own: String,
         /// Where they are written down.
         figures: &'static str,
     },

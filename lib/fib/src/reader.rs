@@ -81,7 +81,8 @@ impl Lookups4<'_> {
     }
 
     /// Writes the next hops by number. As many must have been begun. Gives `prefetch` what it will want.
-    #[inline(always)]
+    // Not inlined: its loops have the registers to themselves.
+    #[inline(never)]
     pub fn finish(&self, next_hops: &mut [NextHop], prefetch: impl Fn(&AtomicU32)) {
         let mut slots = [self.view.root_slot(0); BURST];
         for (slot, address) in slots.iter_mut().zip(&self.addresses).take(next_hops.len()) {

@@ -134,7 +134,8 @@ impl Usual<HEAD6> for Six {
 }
 
 /// Gives `take`, by number, where the packets of a burst go that `interface` received, if all are usual; the length of the longest frame.
-#[inline(always)]
+// Not inlined, as `output`: each loop has the registers to itself.
+#[inline(never)]
 pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     interface: &InterfaceView,
     packets: &mut [P],
@@ -160,7 +161,7 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
 }
 
 /// Makes a burst of usual packets ready to leave, if all do by one interface; that interface.
-#[inline(always)]
+#[inline(never)]
 pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     longest: usize,
     adjacencies: View<'_>,
