@@ -1,22 +1,23 @@
 //! From the command line to the first packet, and back: what is made in order is undone in reverse.
 
+mod lookup;
 mod shown;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::event::Subscribers;
 use control::instance::{Description, InstanceLock, RunDir};
 use control::message::CaptureInterface;
 use control::server::Server;
-use dpdk::{Eal, HugeSlice, LcoreId, NumaNode, Pool, PortId, ShutdownError, ring};
-use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, Quiescence, TBL24_ENTRIES};
+use dpdk::{Eal, LcoreId, NumaNode, Pool, PortId, ShutdownError, ring};
+use fib::Quiescence;
 use reassembly::Reassembler;
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 
-use crate::adjacency::{self, AdjacencyWriter};
+pub use self::lookup::{AdjacencyStorage, FibStorage};
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
@@ -27,7 +28,7 @@ use crate::netns;
 use crate::path::{InterfaceView, Interfaces, Stages};
 use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
-use crate::tables::{Fibs, Limits, NewSubInterface, Tables};
+use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
 use crate::worker::{ToKernel, Worker, doorbell, news};
 
@@ -44,11 +45,6 @@ pub struct Start {
     /// Whether devices that the host itself uses may be taken.
     pub take_over: bool,
 }
-
-/// Hugepage memory of the tables that workers look things up in.
-pub type FibStorage = HugeSlice<AtomicU32>;
-/// Hugepage memory of the adjacencies.
-pub type AdjacencyStorage = HugeSlice<AtomicU64>;
 
 /// Why the primary ended. Every message is a sentence that says what to do.
 pub type Failure = Box<dyn std::error::Error>;
@@ -190,30 +186,7 @@ fn forward(
     let (kernel_bell, kernel_sleeper) = doorbell::pair()?;
     let mut kernel_rings = kernel::rings(eal, &kernel, workers, send.kernel)?;
 
-    let fib4 = Fib4Writer::new(
-        HugeSlice::<AtomicU32>::new(eal, TBL24_ENTRIES, node)?,
-        HugeSlice::<AtomicU32>::new(eal, plan.tbl8_groups * GROUP_ENTRIES, node)?,
-        plan.fib_routes4,
-    )?;
-    let fib6 = Fib6Writer::new(
-        HugeSlice::<AtomicU64>::new(eal, plan.fib6_words, node)?,
-        plan.fib_routes6,
-    )?;
-    let words = plan.adjacencies * adjacency::WORDS + plan.groups * adjacency::GROUP_WORDS;
-    let adjacencies =
-        AdjacencyWriter::with_groups(HugeSlice::<AtomicU64>::new(eal, words, node)?, plan.groups);
-    let limits = Limits {
-        routes4: config.limits.routes4 as usize,
-        routes6: config.limits.routes6 as usize,
-        neighbors: config.limits.neighbors as usize,
-        addresses: config.limits.addresses as usize,
-        groups: config.limits.groups as usize,
-    };
-    let fibs = Fibs {
-        four: fib4,
-        six: fib6,
-    };
-    let mut tables = Tables::new(fibs, adjacencies, &region, limits)?;
+    let mut tables = lookup::tables(eal, config, plan, &region, node)?;
 
     let mut interface_of_port = Vec::new();
     let takes_chains: Vec<_> = open_ports.iter().map(OpenPort::takes_chains).collect();
