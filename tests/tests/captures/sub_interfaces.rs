@@ -13,9 +13,10 @@ use crate::{LIMIT, capture, finish};
 const MAC: &str = "02:00:00:00:0a:02";
 
 struct Site {
+    // Ends before its namespaces do.
+    primary: Primary,
     host: Namespace,
     gateway: Namespace,
-    primary: Primary,
 }
 
 impl Site {
