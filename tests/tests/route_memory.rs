@@ -9,34 +9,11 @@
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
-use tests::{Interface, Primary, Privilege, RunId};
+use tests::{FULL_TABLE4, FULL_TABLE6, Interface, Primary, Privilege, RunId};
 
 const NEXT_HOP4: &str = "198.18.0.2";
 const NEXT_HOP6: &str = "2001:2::2";
 const MEGABYTE: u64 = 1_000_000;
-
-/// Share of prefix lengths per cent, much as in the Internet's tables.
-const LENGTHS4: [(u8, u32); 8] = [
-    (16, 1),
-    (18, 2),
-    (20, 6),
-    (21, 7),
-    (22, 13),
-    (23, 11),
-    (24, 58),
-    (28, 2),
-];
-const LENGTHS6: [(u8, u32); 9] = [
-    (29, 3),
-    (32, 14),
-    (36, 3),
-    (40, 8),
-    (44, 12),
-    (46, 4),
-    (47, 2),
-    (48, 51),
-    (56, 3),
-];
 
 /// The length of prefix `number`, and how many of this length came before.
 fn length(number: u32, shares: &[(u8, u32)]) -> (u8, u32) {
@@ -54,7 +31,7 @@ fn length(number: u32, shares: &[(u8, u32)]) -> (u8, u32) {
 fn routes4(count: u32) -> String {
     let mut text = String::new();
     for number in 0..count {
-        let (length, index) = length(number, &LENGTHS4);
+        let (length, index) = length(number, &FULL_TABLE4);
         // An odd factor makes a permutation of the prefixes of a length.
         let network = (index.wrapping_mul(0x9e37_79b1) << (32 - length)).to_be_bytes();
         let network = std::net::Ipv4Addr::from(network);
@@ -67,7 +44,7 @@ fn routes4(count: u32) -> String {
 fn bgp_like_routes6(count: u32) -> String {
     let mut text = String::new();
     for number in 0..count {
-        let (length, index) = length(number, &LENGTHS6);
+        let (length, index) = length(number, &FULL_TABLE6);
         // Sixteen to a /32, and all of those under 2000::/3.
         let (index, place, shift) = if length > 32 {
             (index / 16, index % 16, 0)

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+use ::tests::{FULL_TABLE4, FULL_TABLE6};
 use ipnet::IpNet;
 use packet::{MacAddress, PacketBuilder, Protocol, ethernet, ipv4, ipv6, udp};
 use pcap_file::pcap::{PcapPacket, PcapWriteError, PcapWriter};
@@ -25,28 +26,6 @@ const NEXT_HOPS: usize = 16;
 /// Lengths of the prefixes, each as often as any other.
 const LENGTHS4: RangeInclusive<u8> = 16..=28;
 const LENGTHS6: RangeInclusive<u8> = 29..=64;
-/// Lengths of the prefixes of full tables with their shares per cent, much as the Internet's routers have them.
-const FULL4: [(u8, usize); 8] = [
-    (16, 1),
-    (18, 2),
-    (20, 6),
-    (21, 7),
-    (22, 13),
-    (23, 11),
-    (24, 58),
-    (28, 2),
-];
-const FULL6: [(u8, usize); 9] = [
-    (29, 3),
-    (32, 14),
-    (36, 3),
-    (40, 8),
-    (44, 12),
-    (46, 4),
-    (47, 2),
-    (48, 51),
-    (56, 3),
-];
 /// A 64-byte frame without its frame check sequence, as DPDK hands frames over.
 pub(super) const FRAME_BYTES: usize = ethernet::MIN_FRAME_LEN;
 /// What fills such a frame behind its headers. IPv6 leaves no room for UDP.
@@ -107,15 +86,15 @@ impl Size {
             (Self::One, _) => 0,
             (Self::Ordinary, Family::Four) => among(LENGTHS4, random),
             (Self::Ordinary, Family::Six) => among(LENGTHS6, random),
-            (Self::Full, Family::Four) => shared_out(&FULL4, random),
-            (Self::Full, Family::Six) => shared_out(&FULL6, random),
+            (Self::Full, Family::Four) => shared_out(&FULL_TABLE4, random),
+            (Self::Full, Family::Six) => shared_out(&FULL_TABLE6, random),
         }
     }
 }
 
 /// One of the lengths, by their shares per cent.
-fn shared_out(lengths: &[(u8, usize)], random: &mut Random) -> u8 {
-    let mut place = random.below(100);
+fn shared_out(lengths: &[(u8, u32)], random: &mut Random) -> u8 {
+    let mut place = random.below(100) as u32;
     for (length, share) in lengths {
         match place.checked_sub(*share) {
             Some(rest) => place = rest,
@@ -337,12 +316,12 @@ mod tests {
             assert!(share(&traffic, length) > 0.02, "{length}");
         }
         let traffic = Traffic::new(Family::Six, Size::Full);
-        for (length, per_cent) in FULL6 {
+        for (length, per_cent) in FULL_TABLE6 {
             let difference = share(&traffic, length) - per_cent as f64 / 100.0;
             assert!(difference.abs() < 0.01, "{length}");
         }
-        assert_eq!(FULL4.iter().map(|(_, share)| share).sum::<usize>(), 100);
-        assert_eq!(FULL6.iter().map(|(_, share)| share).sum::<usize>(), 100);
+        assert_eq!(FULL_TABLE4.iter().map(|(_, share)| share).sum::<u32>(), 100);
+        assert_eq!(FULL_TABLE6.iter().map(|(_, share)| share).sum::<u32>(), 100);
     }
 
     #[test]
