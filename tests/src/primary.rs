@@ -1,6 +1,6 @@
 //! A primary of a test: its process, and the tools pointed at it.
 
-use std::{path::PathBuf, process::ExitStatus, time::Duration};
+use std::{fs, path::PathBuf, process::ExitStatus, time::Duration};
 
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
@@ -60,6 +60,27 @@ impl Primary {
     /// Its configuration file, which a test may rewrite before [`Primary::reload`].
     pub fn config_path(&self) -> PathBuf {
         self.folder.path().join("primary.toml")
+    }
+
+    /// How long the workers were ready to run while their CPU ran something else, since the start: proc(5), schedstat.
+    ///
+    /// # Errors
+    /// The kernel does not say.
+    pub fn workers_kept_waiting(&mut self) -> Result<Duration, Error> {
+        let path = PathBuf::from(format!("/proc/{}/task", self.process().pid()));
+        let tasks = fs::read_dir(&path).map_err(|source| Error::File {
+            action: "read",
+            path,
+            source,
+        })?;
+        let nanoseconds = tasks
+            .flatten()
+            .filter(|task| {
+                fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.contains("worker"))
+            })
+            .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
+            .filter_map(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
+        Ok(Duration::from_nanos(nanoseconds.sum()))
     }
 
     /// Its process: output so far, pid, waiting for a line of its log.

@@ -1,26 +1,14 @@
 //! What a capture sees, when, and how soon.
 
 use std::{
-    fs, thread,
+    thread,
     time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use nix::sys::signal::Signal;
-use tests::{Pinger, Primary, Recorded, TwoHosts, datagrams::stay_on_one_cpu, read_pcap, read_pcapng};
+use tests::{Pinger, Recorded, TwoHosts, datagrams::stay_on_one_cpu, read_pcap, read_pcapng};
 
 use crate::{LIMIT, capture, datagrams, finish, hosts, is_icmp, is_udp, pings};
-
-/// How long the workers of a primary were ready to run while their CPU ran something else, since their start: proc(5),
-/// schedstat.
-fn kept_waiting(primary: &mut Primary) -> Duration {
-    let pid = primary.process().pid();
-    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap().flatten();
-    let nanoseconds = tasks
-        .filter(|task| fs::read_to_string(task.path().join("comm")).is_ok_and(|name| name.contains("worker")))
-        .filter_map(|task| fs::read_to_string(task.path().join("schedstat")).ok())
-        .filter_map(|text| text.split_whitespace().nth(1)?.parse::<u64>().ok());
-    Duration::from_nanos(nanoseconds.sum())
-}
 
 #[test]
 fn two_captures_with_different_filters_see_what_tcpdump_sees() {
@@ -65,11 +53,12 @@ fn two_captures_with_different_filters_see_what_tcpdump_sees() {
         "udp.pcapng",
         &["-i", "a0", "-f", "udp dst port 9000"],
     );
-    let (begin, waited) = (Instant::now(), kept_waiting(&mut primary));
+    let (begin, waited) = (Instant::now(), primary.workers_kept_waiting().unwrap());
     let pinger = pings(&hosts, 2);
     datagrams(&hosts, 10_000, 5_000);
     pinger.finish(LIMIT).unwrap().assert_all_answered();
-    let waited = (kept_waiting(&mut primary) - waited).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let waited =
+        (primary.workers_kept_waiting().unwrap() - waited).as_secs_f64() / begin.elapsed().as_secs_f64();
     // tcpdump is handed what it has captured once a second.
     thread::sleep(Duration::from_millis(1500));
     tcpdump.signal(Signal::SIGINT);
