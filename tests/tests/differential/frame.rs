@@ -194,8 +194,50 @@ pub(crate) fn differences(one: &Frame<'_>, other: &Frame<'_>, sent: &Frame<'_>) 
     let pairs = one.parts(sent).into_iter().zip(other.parts(sent));
     let names = pairs
         .filter(|(one, other)| one.1 != other.1)
+        .filter(|(one, other)| one.0 != "options" || !same_but_for_the_moment(&one.1, &other.1))
         .map(|(one, _)| one.0);
     names.collect()
+}
+
+/// Whether options differ only in the moments that two routers wrote into timestamps (RFC 791 section 3.1), a second apart
+/// at most.
+fn same_but_for_the_moment(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && without_moments(one, other) == without_moments(other, one)
+}
+
+/// `options` with zeros for each time that is about that of `others`.
+fn without_moments(options: &[u8], others: &[u8]) -> Vec<u8> {
+    let mut without = options.to_vec();
+    let mut at = 0;
+    loop {
+        let rest = options.get(at..).unwrap_or_default();
+        at += match rest {
+            [] | [0, ..] => return without,
+            [1, ..] => 1,
+            [68, length, _, overflow_flag, ..] => {
+                // Times alone, or each behind an address.
+                let (first, step) = if overflow_flag & 15 == 0 { (4, 4) } else { (8, 8) };
+                let length = usize::from(*length).min(rest.len());
+                for place in (first..(length + 1).saturating_sub(4)).step_by(step) {
+                    let place = at + place..at + place + 4;
+                    if is_same_moment(&options[place.clone()], &others[place.clone()]) {
+                        without[place].fill(0);
+                    }
+                }
+                length.max(4)
+            }
+            [_, length, ..] => usize::from(*length).max(2),
+            [_] => return without,
+        };
+    }
+}
+
+/// Whether two timestamps, in milliseconds, are a second apart at most, before or after midnight.
+fn is_same_moment(one: &[u8], other: &[u8]) -> bool {
+    const DAY: i64 = 86_400_000;
+    let milliseconds = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all << 8 | i64::from(*byte));
+    let apart = (milliseconds(one) - milliseconds(other)).rem_euclid(DAY);
+    apart.min(DAY - apart) <= 1000
 }
 
 /// The ones' complement sum, RFC 1071; a part of odd length comes last.
