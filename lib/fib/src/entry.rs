@@ -8,9 +8,11 @@
 //! ```
 //!
 //! Depth is the length of the prefix that the next hop comes from: what a change needs to know to leave longer
-//! prefixes alone. An extended entry has none. All zero: no route.
+//! prefixes alone. An extended entry has none; bit 30 says that it goes on with a lone prefix and not with a table. All zero: no
+//! route.
 
 const EXTENDED: u32 = 1 << 31;
+const LONE: u32 = EXTENDED | 1 << 30;
 const DEPTH_SHIFT: u32 = 25;
 const INDEX: u32 = (1 << DEPTH_SHIFT) - 1;
 
@@ -68,12 +70,35 @@ impl Entry {
         Entry(EXTENDED | number)
     }
 
+    /// Go on with lone prefix `number`, below 2^25.
+    #[inline]
+    pub(crate) const fn lone(number: u32) -> Entry {
+        Entry(LONE | number)
+    }
+
+    /// Whether it goes on in a chunk, a group or with a lone prefix.
     #[inline]
     pub(crate) const fn is_extended(self) -> bool {
         self.0 & EXTENDED != 0
     }
 
-    /// The group of an extended entry.
+    #[inline]
+    pub(crate) const fn is_lone(self) -> bool {
+        self.0 & LONE == LONE
+    }
+
+    /// Whether it goes on in a chunk or a group.
+    #[inline]
+    pub(crate) const fn is_table(self) -> bool {
+        self.0 & LONE == EXTENDED
+    }
+
+    /// The number of what an extended entry names.
+    pub(crate) const fn number(self) -> u32 {
+        self.0 & INDEX
+    }
+
+    /// The same, of a group.
     #[inline]
     pub(crate) const fn group(self) -> usize {
         (self.0 & INDEX) as usize
@@ -106,8 +131,10 @@ mod tests {
             }
         }
         let entry = Entry::extended(INDEX);
-        assert!(entry.is_extended());
+        assert!(entry.is_extended() && entry.is_table() && !entry.is_lone());
         assert_eq!(entry.group(), INDEX as usize);
+        let entry = Entry::lone(INDEX);
+        assert!(entry.is_extended() && entry.is_lone() && !entry.is_table());
     }
 
     #[test]

@@ -1,11 +1,13 @@
 //! Forwarding information base: longest-prefix match for IPv4 and IPv6 with one writer and many lock-free readers.
 //!
 //! IPv4 is DIR-24-8 (Gupta, Lin, McKeown 1998) with its first table in pieces: the first 16 bits of an address index a root. Where
-//! prefixes longer than 16 bits exist, the entry there names a chunk of 256 entries, indexed by the next 8 bits; where prefixes
-//! longer than 24 bits exist, the entry in the chunk names a group of 256 entries in `tbl8`, indexed by the last 8 bits.
+//! one prefix longer than 16 bits exists, the entry there names that one; where several do, it names a chunk of 256 entries, indexed
+//! by the next 8 bits; where prefixes longer than 24 bits exist, the entry in the chunk names a group of 256 entries in `tbl8`,
+//! indexed by the last 8 bits.
 //!
 //! ```text
 //!   10.1.2.3 ──► root[10.1] ─┬─ next hop
+//!                            ├─ lone prefix l ── in it or not ── next hop
 //!                            └─ chunk c ──► chunks[c][2] ─┬─ next hop
 //!                                                         └─ group g ──► tbl8[g][3] ── next hop
 //! ```
@@ -30,7 +32,9 @@
 //! answer from after, never a third. Each address changes its answer by one atomic store.
 #![forbid(unsafe_code)]
 
+mod change;
 mod entry;
+mod places;
 pub mod quiescence;
 mod reader;
 mod retired;

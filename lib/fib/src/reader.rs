@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
-use crate::entry::{Entry, NextHop};
+use crate::entry::NextHop;
 use crate::tables::{Storage, Tables, View, seen};
 
 /// Addresses that are looked up side by side.
@@ -29,9 +29,14 @@ impl<T: Storage> Fib4Reader<T> {
         let Ok(view) = self.tables.view() else {
             return NextHop::NONE;
         };
-        let mut entry = seen(view.slot24(address));
-        if entry.is_extended() {
-            entry = view.in_group(entry, address);
+        let mut entry = seen(view.root_slot(address));
+        if entry.is_lone() {
+            entry = seen(view.lone(entry).slot(address));
+        } else if entry.is_extended() {
+            entry = seen(view.in_chunk(entry.number(), address));
+            if entry.is_extended() {
+                entry = view.in_group(entry.number(), address);
+            }
         }
         entry.next_hop()
     }
@@ -47,8 +52,11 @@ impl<T: Storage> Fib4Reader<T> {
             for (lane, address) in addresses.iter().enumerate() {
                 lookups.add(lane, *address, |_| {});
             }
-            let count = addresses.len().min(next_hops.len());
-            lookups.finish(&mut next_hops[..count], |_| {});
+            let mut found = [NextHop::NONE; BURST];
+            lookups.finish(addresses.len(), &mut found);
+            for (next_hop, found) in next_hops.iter_mut().zip(&found).take(addresses.len()) {
+                *next_hop = *found;
+            }
         }
     }
 
@@ -80,31 +88,35 @@ impl Lookups4<'_> {
         self.addresses[lane % BURST] = address;
     }
 
-    /// Writes the next hops by number. As many must have been begun. Gives `prefetch` what it will want.
+    /// Writes the next hops of the first `count`, at most 32, by number. As many must have been begun.
     // Not inlined: its loops have the registers to themselves.
     #[inline(never)]
-    pub fn finish(&self, next_hops: &mut [NextHop], prefetch: impl Fn(&AtomicU32)) {
-        let mut slots = [self.view.root_slot(0); BURST];
-        for (slot, address) in slots.iter_mut().zip(&self.addresses).take(next_hops.len()) {
-            *slot = self.view.slot24(*address);
-            prefetch(slot);
+    pub fn finish(&self, count: usize, next_hops: &mut [NextHop; BURST]) {
+        // Those that go on in a chunk, and in a group, are kept together: a branch for each lookup would be taken as often as
+        // addresses have long prefixes, and be predicted as badly. Until they are through, what goes for their next hop is the
+        // number of the chunk or group.
+        let (mut in_chunks, mut in_chunks_count) = ([0u8; BURST], 0);
+        let (mut in_groups, mut in_groups_count) = ([0u8; BURST], 0);
+        for lane in 0..count.min(BURST) {
+            let address = self.addresses[lane];
+            let entry = seen(self.view.root_slot(address));
+            // There is some lone prefix, whatever the entry is.
+            let lone = seen(self.view.lone(entry).slot(address));
+            next_hops[lane] = if entry.is_lone() { lone } else { entry }.next_hop();
+            in_chunks[in_chunks_count % BURST] = lane as u8;
+            in_chunks_count += usize::from(entry.is_table());
         }
-        let mut entries = [Entry::NONE; BURST];
-        // Those that go on in tbl8, kept together at the front; without a branch, which would be taken as often as addresses
-        // have long prefixes, and predicted as badly.
-        let mut onward = [0u8; BURST];
-        let mut left = 0;
-        let lanes = slots.iter().zip(&mut entries).take(next_hops.len());
-        for (lane, (slot, entry)) in lanes.enumerate() {
-            *entry = seen(slot);
-            onward[left % BURST] = lane as u8;
-            left += usize::from(entry.is_extended());
+        for lane in in_chunks.iter().take(in_chunks_count) {
+            let lane = usize::from(*lane) % BURST;
+            let entry = seen(self.view.in_chunk(next_hops[lane].get(), self.addresses[lane]));
+            next_hops[lane] = entry.next_hop();
+            in_groups[in_groups_count % BURST] = lane as u8;
+            in_groups_count += usize::from(entry.is_extended());
         }
-        for lane in onward.iter().take(left).map(|lane| usize::from(*lane) % BURST) {
-            entries[lane] = self.view.in_group(entries[lane], self.addresses[lane]);
-        }
-        for (next_hop, entry) in next_hops.iter_mut().zip(entries) {
-            *next_hop = entry.next_hop();
+        for lane in in_groups.iter().take(in_groups_count) {
+            let lane = usize::from(*lane) % BURST;
+            let entry = self.view.in_group(next_hops[lane].get(), self.addresses[lane]);
+            next_hops[lane] = entry.next_hop();
         }
     }
 }

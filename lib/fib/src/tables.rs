@@ -4,6 +4,9 @@
 //! 8 bits. Chunks are taken in the order of need, so that they lie side by side: what is looked up often then fills few pages of
 //! memory, whatever the addresses are. There is one for every /16, and a /16 keeps what it was given.
 //!
+//! Where a /16 has one prefix only that is longer, its entry in the root names four words in place of a chunk: see [`Lone`]. Tables
+//! of few routes stay in the caches so, and need neither chunks nor groups.
+//!
 //! Memory ordering. Every store that a reader may meet is `Release` and every load of a reader `Acquire`. So whoever
 //! sees an entry sees what the writer did before it stored it: the 256 entries of a group that an extended entry
 //! names, and whatever the caller filled in behind a next hop before it inserted the route (an adjacency). On x86 both
@@ -18,8 +21,12 @@ use crate::entry::Entry;
 
 /// Entries of the root: one for every value of an address's first 16 bits.
 const ROOT_ENTRIES: usize = 1 << 16;
-/// Entries of tbl24: the root, and one for every value of an address's first 24 bits (64.25 MiB).
-pub const TBL24_ENTRIES: usize = ROOT_ENTRIES + (1 << 24);
+/// Lone prefixes that there may be: one for every entry of the root.
+pub(crate) const LONE_PREFIXES: usize = ROOT_ENTRIES;
+/// Words of a lone prefix.
+const LONE_WORDS: usize = 4;
+/// Entries of tbl24: the root, the lone prefixes, and one for every value of an address's first 24 bits (65.25 MiB).
+pub const TBL24_ENTRIES: usize = ROOT_ENTRIES + LONE_PREFIXES * LONE_WORDS + (1 << 24);
 /// Entries of a chunk: one for every value of the third octet.
 const CHUNK_ENTRIES: usize = 256;
 /// Entries of a tbl8 group: one for every value of an address's last 8 bits (1 KiB).
@@ -38,10 +45,68 @@ pub(crate) struct Tables<T> {
     tbl8: T,
 }
 
+/// The only prefix of more than 16 bits in its /16.
+///
+/// The first word has the least of the prefix's addresses in its low half and how many there are besides in its high half, both
+/// without their first 16 bits. Then come the entry of the addresses beyond the prefix and that of those in it.
+#[derive(Clone, Copy)]
+pub(crate) struct Lone<'a>(&'a [AtomicU32; LONE_WORDS]);
+
+impl<'a> Lone<'a> {
+    /// The slot of `address`.
+    #[inline(always)]
+    pub(crate) fn slot(self, address: u32) -> &'a AtomicU32 {
+        let range = self.range().load(Acquire);
+        let from_first = (address as u16).wrapping_sub(range as u16);
+        if from_first <= (range >> 16) as u16 {
+            self.within()
+        } else {
+            self.beyond()
+        }
+    }
+
+    /// Which addresses are in the prefix.
+    #[inline(always)]
+    pub(crate) fn range(self) -> &'a AtomicU32 {
+        let [range, ..] = self.0;
+        range
+    }
+
+    /// The slot of the addresses beyond the prefix.
+    #[inline(always)]
+    pub(crate) fn beyond(self) -> &'a AtomicU32 {
+        let [_, beyond, ..] = self.0;
+        beyond
+    }
+
+    /// The slot of the addresses in the prefix.
+    #[inline(always)]
+    pub(crate) fn within(self) -> &'a AtomicU32 {
+        let [_, _, within, _] = self.0;
+        within
+    }
+
+    /// Makes it the addresses `first..=last` of a /16, and gives both kinds their entries. Nobody must see it before.
+    pub(crate) fn fill(self, (first, last): (u32, u32), beyond: Entry, within: Entry) {
+        self.range()
+            .store((last - first) << 16 | first & 0xffff, Release);
+        publish(self.beyond(), beyond);
+        publish(self.within(), within);
+    }
+
+    /// Its first and its last address, in the /16 of `address`.
+    pub(crate) fn bounds(self, address: u32) -> (u32, u32) {
+        let range = self.range().load(Relaxed);
+        let first = address & 0xffff_0000 | range & 0xffff;
+        (first, first + (range >> 16))
+    }
+}
+
 /// The tables borrowed for some lookups or for a change: lengths known, so that indices need no check.
 #[derive(Clone, Copy)]
 pub(crate) struct View<'a> {
     root: &'a [AtomicU32; ROOT_ENTRIES],
+    lone: &'a [[AtomicU32; LONE_WORDS]; LONE_PREFIXES],
     chunks: &'a [[AtomicU32; CHUNK_ENTRIES]; ROOT_ENTRIES],
     groups: &'a [[AtomicU32; GROUP_ENTRIES]],
 }
@@ -71,9 +136,18 @@ impl<T: Storage> Tables<T> {
             got: self.tbl24.len(),
         };
         let (root, rest) = self.tbl24.split_first_chunk().ok_or_else(wrong)?;
+        let (lone, rest) = rest
+            .split_at_checked(LONE_PREFIXES * LONE_WORDS)
+            .ok_or_else(wrong)?;
+        let lone = lone.as_chunks().0.first_chunk().ok_or_else(wrong)?;
         let chunks = rest.as_chunks().0.first_chunk().ok_or_else(wrong)?;
         let (groups, _) = self.tbl8.as_chunks();
-        Ok(View { root, chunks, groups })
+        Ok(View {
+            root,
+            lone,
+            chunks,
+            groups,
+        })
     }
 
     pub(crate) fn groups(&self) -> usize {
@@ -82,15 +156,16 @@ impl<T: Storage> Tables<T> {
 }
 
 impl<'a> View<'a> {
-    /// Where a reader finds the entry for the first 24 bits of `address`: in its chunk, or in the root.
-    ///
-    /// Without a branch. An entry of the root that names no chunk names some chunk nevertheless, which is then not looked at.
+    /// The slot of `address` in a chunk; of the number, 16 bits count.
     #[inline(always)]
-    pub(crate) fn slot24(&self, address: u32) -> &'a AtomicU32 {
-        let root = self.root_slot(address);
-        let first = seen(root);
-        let slot = &self.chunk(first)[(address >> 8 & 0xff) as usize];
-        if first.is_extended() { slot } else { root }
+    pub(crate) fn in_chunk(&self, number: u32, address: u32) -> &'a AtomicU32 {
+        &self.chunks[usize::from(number as u16)][(address >> 8 & 0xff) as usize]
+    }
+
+    /// The lone prefix that `extended` names.
+    #[inline(always)]
+    pub(crate) fn lone(&self, extended: Entry) -> Lone<'a> {
+        Lone(&self.lone[usize::from(extended.0 as u16)])
     }
 
     /// Where a lookup of `address` begins.
@@ -99,10 +174,10 @@ impl<'a> View<'a> {
         &self.root[(address >> 16) as usize]
     }
 
-    /// The entry of `address` in the group that `extended` names, as a reader loads it.
+    /// The entry of `address` in a group, as a reader loads it.
     #[inline]
-    pub(crate) fn in_group(&self, extended: Entry, address: u32) -> Entry {
-        match self.groups.get(extended.group()) {
+    pub(crate) fn in_group(&self, number: u32, address: u32) -> Entry {
+        match self.groups.get(number as usize) {
             Some(group) => seen(&group[(address & 0xff) as usize]),
             None => Entry::NONE,
         }

@@ -5,29 +5,31 @@
 //! changes by one store, so that a reader finds the old answer or the new one:
 //!
 //! ```text
-//!   first prefix beyond /16      fill the next chunk with the old answer ──► publish it in the root ──► store in it
+//!   first prefix beyond /16      fill a free lone prefix with the old answer and the new ──► publish it in the root
+//!   second one in the /16        fill the next chunk with both and the old answer ──► publish it in the root
+//!   lone one goes                publish the answer beyond it in the root ──► retire it
 //!   first prefix beyond /24      fill a free group with the old answers and the new ──► publish it in the chunk
 //!   more of them                 store entry by entry in the group
 //!   last one goes                publish the common answer in the chunk ──► retire the group
 //! ```
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU32;
 
 use ipnet::Ipv4Net;
 
+use crate::change::Change;
 use crate::entry::{Entry, NextHop};
+use crate::places::Places;
 use crate::quiescence::Quiescence;
 use crate::reader::Fib4Reader;
-use crate::retired::Retired;
 use crate::rib::Rib;
-use crate::tables::{Storage, Tables, View, held, publish};
+use crate::tables::{Storage, Tables};
 
 /// Why the FIB could not be made or a route not be inserted. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FibError {
-    /// tbl24 does not have 2^16 + 2^24 entries.
-    #[error("tbl24 has {got} entries; give it 16842752")]
+    /// tbl24 does not have 2^16 + 2^18 + 2^24 entries.
+    #[error("tbl24 has {got} entries; give it 17104896")]
     Tbl24Length {
         /// Entries given.
         got: usize,
@@ -68,22 +70,7 @@ pub struct Fib4Writer<T> {
     tables: Arc<Tables<T>>,
     rib: Rib,
     limit: usize,
-    chunks: Chunks,
-    groups: Groups,
-}
-
-/// Which chunks are used.
-struct Chunks {
-    /// Those below.
-    used: u32,
-}
-
-/// Which tbl8 groups are free, used or retired.
-struct Groups {
-    free: Vec<u32>,
-    /// For each group in use, how many prefixes longer than 24 bits live in it (at most 510).
-    prefixes: Vec<u16>,
-    retired: Retired<u32>,
+    places: Places,
 }
 
 impl<T: Storage> Fib4Writer<T> {
@@ -91,19 +78,12 @@ impl<T: Storage> Fib4Writer<T> {
     /// [`GROUP_ENTRIES`](crate::GROUP_ENTRIES) entries, for at most `limit` routes. What the memory held is cleared.
     pub fn new(tbl24: T, tbl8: T, limit: usize) -> Result<Fib4Writer<T>, FibError> {
         let tables = Arc::new(Tables::new(tbl24, tbl8)?);
-        let count = tables.groups();
-        let groups = Groups {
-            // `Tables::new` has seen to it that group numbers fit. The lowest is used first.
-            free: (0..count as u32).rev().collect(),
-            prefixes: vec![0; count],
-            retired: Retired::new(),
-        };
+        let places = Places::new(tables.groups());
         Ok(Fib4Writer {
             tables,
             rib: Rib::new(),
             limit,
-            chunks: Chunks { used: 0 },
-            groups,
+            places,
         })
     }
 
@@ -137,13 +117,7 @@ impl<T: Storage> Fib4Writer<T> {
             return Ok(self.rib.insert(prefix, next_hop));
         }
         for slot in view.root_slots(change.first, change.last) {
-            let chunk = self.chunks.of(&view, slot);
-            if prefix.prefix_len() <= 24 {
-                change.in_chunk(&view, chunk);
-            } else {
-                self.groups
-                    .insert_long(&view, chunk, &change, previous.is_none())?;
-            }
+            self.places.insert(&view, slot, &change, previous.is_none())?;
         }
         Ok(self.rib.insert(prefix, next_hop))
     }
@@ -163,11 +137,7 @@ impl<T: Storage> Fib4Writer<T> {
             return Some(next_hop);
         }
         for slot in view.root_slots(change.first, change.last) {
-            if prefix.prefix_len() <= 24 {
-                change.in_chunk(&view, held(slot));
-            } else {
-                self.groups.remove_long(&view, held(slot), &change);
-            }
+            self.places.remove(&view, slot, &change);
         }
         Some(next_hop)
     }
@@ -199,155 +169,17 @@ impl<T: Storage> Fib4Writer<T> {
 
     /// tbl8 groups that a new prefix can take.
     pub fn free_groups(&self) -> usize {
-        self.groups.free.len()
+        self.places.free_groups()
     }
 
     /// tbl8 groups out of use that a worker may still be reading.
     pub fn retired(&self) -> usize {
-        self.groups.retired.len()
+        self.places.retired_groups()
     }
 
     /// Makes those retired groups free that no worker can be reading any more; gives their number. Does not wait.
     /// Always to be called with the same `quiescence`, whose workers are all that look up beside the writer.
     pub fn reclaim(&mut self, quiescence: &Quiescence) -> usize {
-        let Groups { free, retired, .. } = &mut self.groups;
-        retired.reclaim(quiescence, |group| free.push(group))
-    }
-}
-
-/// A new entry for those addresses of a range whose entry is of a certain depth.
-struct Change {
-    first: u32,
-    last: u32,
-    length: u8,
-    /// Whether an entry of this depth is overwritten for a prefix of this length.
-    overwrites: fn(u8, u8) -> bool,
-    entry: Entry,
-}
-
-impl Change {
-    fn of(prefix: Ipv4Net, overwrites: fn(u8, u8) -> bool, entry: Entry) -> Change {
-        let (first, last) = (prefix.network().to_bits(), prefix.broadcast().to_bits());
-        Change {
-            first,
-            last,
-            length: prefix.prefix_len(),
-            overwrites,
-            entry,
-        }
-    }
-
-    /// For a prefix of up to 16 bits: all slots of its range, and all of the chunks there.
-    fn in_root(&self, view: &View<'_>) {
-        for slot in view.root_slots(self.first, self.last) {
-            let entry = held(slot);
-            if entry.is_extended() {
-                self.in_slots(view, view.chunk(entry));
-            } else {
-                self.apply(slot);
-            }
-        }
-    }
-
-    /// For a prefix of 17 to 24 bits: its part of the chunk.
-    fn in_chunk(&self, view: &View<'_>, chunk: Entry) {
-        self.in_slots(view, view.chunk_slots(chunk, self.first, self.last));
-    }
-
-    /// Slots of a chunk, and all of the groups there.
-    fn in_slots(&self, view: &View<'_>, slots: &[AtomicU32]) {
-        for slot in slots {
-            let entry = held(slot);
-            if entry.is_extended() {
-                view.group(entry.group()).iter().for_each(|slot| self.apply(slot));
-            } else {
-                self.apply(slot);
-            }
-        }
-    }
-
-    /// For a prefix beyond 24 bits: its part of the group.
-    fn in_group(&self, view: &View<'_>, group: usize) {
-        view.group_slots(group, self.first, self.last)
-            .iter()
-            .for_each(|slot| self.apply(slot));
-    }
-
-    fn apply(&self, slot: &AtomicU32) {
-        if (self.overwrites)(held(slot).depth(), self.length) {
-            publish(slot, self.entry);
-        }
-    }
-}
-
-impl Chunks {
-    /// What names the chunk of `slot`, which is one of the root: the next free one if it had none. No answer changes.
-    fn of(&mut self, view: &View<'_>, slot: &AtomicU32) -> Entry {
-        let entry = held(slot);
-        if entry.is_extended() {
-            return entry;
-        }
-        // There is one for each slot. Nobody can see it before the slot names it.
-        let chunk = Entry::extended(self.used);
-        self.used += 1;
-        view.chunk(chunk).iter().for_each(|slot| publish(slot, entry));
-        publish(slot, chunk);
-        chunk
-    }
-}
-
-impl Groups {
-    /// Inserts a prefix beyond 24 bits, in the group of its /24 or in a fresh one.
-    fn insert_long(
-        &mut self,
-        view: &View<'_>,
-        chunk: Entry,
-        change: &Change,
-        is_new: bool,
-    ) -> Result<(), FibError> {
-        for slot in view.chunk_slots(chunk, change.first, change.last) {
-            let entry = held(slot);
-            let group = if entry.is_extended() {
-                change.in_group(view, entry.group());
-                entry.group()
-            } else {
-                let Some(group) = self.free.pop() else {
-                    return Err(FibError::Tbl8Exhausted {
-                        groups: self.prefixes.len(),
-                        retired: self.retired.len(),
-                    });
-                };
-                // Nobody can see the group before the slot names it.
-                view.group(group as usize)
-                    .iter()
-                    .for_each(|slot| publish(slot, entry));
-                change.in_group(view, group as usize);
-                publish(slot, Entry::extended(group));
-                group as usize
-            };
-            if let Some(prefixes) = self.prefixes.get_mut(group) {
-                *prefixes += u16::from(is_new);
-            }
-        }
-        Ok(())
-    }
-
-    /// Removes a prefix beyond 24 bits. With the last one of a /24 the group goes: all of its entries would become
-    /// the answer of the prefix that covers the /24, so that answer goes to the chunk in one store.
-    fn remove_long(&mut self, view: &View<'_>, chunk: Entry, change: &Change) {
-        for slot in view.chunk_slots(chunk, change.first, change.last) {
-            let group = held(slot).group();
-            let Some(prefixes) = self.prefixes.get_mut(group) else {
-                return;
-            };
-            *prefixes -= 1;
-            if *prefixes == 0 {
-                publish(slot, change.entry);
-                // Below 2^25, as every group that an entry names.
-                self.retired.push(group as u32);
-            } else {
-                change.in_group(view, group);
-            }
-        }
+        self.places.reclaim(quiescence)
     }
 }

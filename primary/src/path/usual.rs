@@ -23,24 +23,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
-        let next_hops = next_hops.get_mut(..packets.len())?;
+        let count = packets.len();
         // What a lookup wants from memory is asked for when its packet is read, and comes while the next ones are.
         if packets.first_mut()?.first().get(12) == Some(&0x08) {
             let mut lookups = self.fib4.begin()?;
             let longest = input::<Four, _, _>(interface, packets, |lane, destination| {
                 lookups.add(lane, destination, dpdk::prefetch);
             })?;
-            lookups.finish(next_hops, dpdk::prefetch);
-            let egress = output::<Four, _, _>(longest, view, up, packets, next_hops)?;
+            lookups.finish(count, &mut next_hops);
+            let egress = output::<Four, _, _>(longest, view, up, packets, next_hops.get(..count)?)?;
             Some(Together { egress, six: 0 })
         } else {
             let mut lookups = self.fib6.begin();
             let longest = input::<Six, _, _>(interface, packets, |lane, destination| {
                 lookups.add(lane, destination, dpdk::prefetch);
             })?;
+            let next_hops = next_hops.get_mut(..count)?;
             lookups.finish(next_hops);
             let egress = output::<Six, _, _>(longest, view, up, packets, next_hops)?;
-            let six = packets.len() as u16;
+            let six = count as u16;
             Some(Together { egress, six })
         }
     }
@@ -180,7 +181,7 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     }
     let source = in_frame(out.mac);
     let (first, second) = (source << 48, (source >> 16) as u32);
-    for (packet, mac) in packets.iter_mut().zip(macs) {
+    for (packet, mac) in packets.iter_mut().zip(&macs) {
         if let Some(head) = packet.first().first_chunk_mut::<HEAD>() {
             head[..8].copy_from_slice(&(mac | first).to_le_bytes());
             head[8..12].copy_from_slice(&second.to_le_bytes());

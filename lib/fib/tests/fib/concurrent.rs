@@ -48,12 +48,28 @@ fn circle() -> Vec<Change> {
         .iter()
         .zip(401..)
         .flat_map(|(text, index)| [(prefix(text), Some(next_hop(index))), (prefix(text), None)]);
+    // One prefix at a time beyond /16, with and without a covering route, each where the one before was or elsewhere.
+    let alone = [
+        ("10.9.64.0/18", Some(501)),
+        ("10.9.0.0/16", Some(502)),
+        ("10.9.64.0/18", Some(503)),
+        ("10.9.0.0/16", Some(504)),
+        ("10.9.64.0/18", None),
+        ("10.9.64.4/30", Some(505)),
+        ("10.9.0.0/16", None),
+        ("10.9.64.4/30", Some(506)),
+        ("10.9.64.4/30", None),
+        ("10.9.255.255/32", Some(507)),
+        ("10.9.255.255/32", None),
+    ]
+    .map(|(text, index)| (prefix(text), index.map(next_hop)));
     inserts
         .chain(changes)
         .chain(inside)
         .chain(once_more)
         .chain(others)
         .chain(bare)
+        .chain(alone)
         .collect()
 }
 
@@ -63,6 +79,8 @@ fn probes() -> Vec<u32> {
         .flat_map(|third| near.map(|last| 0x0a00_0000 | third << 8 | last))
         .collect();
     probes.extend([0x0a00_4000, 0x0a01_0000, 0x0300_0000, 0x0b00_0000]);
+    probes.extend([0x0a09_0000, 0x0a09_3fff, 0x0a09_4000, 0x0a09_4003, 0x0a09_4004, 0x0a09_4007]);
+    probes.extend([0x0a09_4008, 0x0a09_7fff, 0x0a09_8000, 0x0a09_fffe, 0x0a09_ffff]);
     probes.repeat(16)
 }
 

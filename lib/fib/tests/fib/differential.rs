@@ -15,11 +15,14 @@ enum Change {
     Remove(Ipv4Net),
 }
 
-/// Prefixes that lie in and around each other: mostly in four /24s, so that they nest, cover and uncover.
+/// Prefixes that lie in and around each other: mostly in four /24s, so that they nest, cover and uncover; and some that are alone in
+/// their /16.
 fn prefixes() -> impl Strategy<Value = Ipv4Net> {
     let at = |address: u32, length: u8| Ipv4Net::new(address.into(), length).unwrap().trunc();
     prop_oneof![
         24 => (0u32..1024, 22u8..=32).prop_map(move |(low, length)| at(0x0a01_0000 | low, length)),
+        8 => (any::<u16>(), 0u32..8, 15u8..=32)
+            .prop_map(move |(low, second, length)| at(0x0b00_0000 | second << 16 | u32::from(low), length)),
         6 => (0u32..0x4_0000, 12u8..=24).prop_map(move |(low, length)| at(0x0a00_0000 | low, length)),
         2 => (any::<u32>(), 16u8..=32).prop_map(move |(address, length)| at(address, length)),
         1 => Just(at(0x0a00_0000, 8)),
@@ -28,12 +31,26 @@ fn prefixes() -> impl Strategy<Value = Ipv4Net> {
     ]
 }
 
-fn changes() -> impl Strategy<Value = Vec<Change>> {
+/// Changes, and what is added to the first two octets of all: a /16 that ever had two prefixes is not as it was before.
+fn changes() -> impl Strategy<Value = (u16, Vec<Change>)> {
     let change = prop_oneof![
         3 => (prefixes(), 0u32..6).prop_map(|(prefix, index)| Change::Insert(prefix, next_hop(index))),
         2 => prefixes().prop_map(Change::Remove),
     ];
-    proptest::collection::vec(change, 1..60)
+    (any::<u16>(), proptest::collection::vec(change, 1..60))
+}
+
+impl Change {
+    fn moved(&self, by: u16) -> Change {
+        let moved = |prefix: Ipv4Net| {
+            let address = prefix.addr().to_bits().wrapping_add(u32::from(by) << 16);
+            Ipv4Net::new(address.into(), prefix.prefix_len()).unwrap().trunc()
+        };
+        match *self {
+            Change::Insert(prefix, next_hop) => Change::Insert(moved(prefix), next_hop),
+            Change::Remove(prefix) => Change::Remove(moved(prefix)),
+        }
+    }
 }
 
 struct Pair {
@@ -131,21 +148,27 @@ fn any_sequence_of_changes_leaves_the_answers_of_the_reference() {
     const GROUPS: usize = 64;
     let pair = RefCell::new(Pair::new(GROUPS));
     let (quiescence, _) = Quiescence::new(0);
-    let nested: Vec<u32> = (0x0a00_ff00..0x0a01_0500).collect();
+    let nested = |by: u16| {
+        let nested = 0x0a00_ff00..0x0a01_0500u32;
+        nested
+            .map(|address| address.wrapping_add(u32::from(by) << 16))
+            .collect::<Vec<_>>()
+    };
     let mut runner = TestRunner::new(Config {
         failure_persistence: None,
         cases: 100,
         ..Config::default()
     });
-    let result = runner.run(&changes(), |changes| {
+    let result = runner.run(&changes(), |(by, changes)| {
         let mut pair = pair.borrow_mut();
         for change in &changes {
-            pair.apply(change);
-            let (Change::Insert(prefix, _) | Change::Remove(prefix)) = *change;
+            let change = change.moved(by);
+            pair.apply(&change);
+            let (Change::Insert(prefix, _) | Change::Remove(prefix)) = change;
             pair.check_borders(prefix);
             pair.fib.reclaim(&quiescence);
         }
-        pair.check(&nested);
+        pair.check(&nested(by));
         pair.drain(&quiescence, GROUPS);
         Ok(())
     });

@@ -81,7 +81,7 @@ fn group_is_reused_only_after_every_worker_has_passed() {
     fib.remove(prefix("10.0.0.1/32")).unwrap();
     assert_eq!((fib.retired(), fib.free_groups()), (1, 0));
 
-    let insert = |fib: &mut Fib4Writer<_>| fib.insert(prefix("10.9.9.9/32"), next_hop(2));
+    let insert = |fib: &mut Fib4Writer<_>| fib.insert(prefix("10.0.9.9/32"), next_hop(2));
     assert_eq!(fib.reclaim(&quiescence), 0);
     workers[0].pass();
     assert_eq!(fib.reclaim(&quiescence), 0);
@@ -96,7 +96,7 @@ fn group_is_reused_only_after_every_worker_has_passed() {
     assert_eq!(fib.reclaim(&quiescence), 1);
     assert_eq!((fib.retired(), fib.free_groups()), (0, 1));
     assert_eq!(insert(&mut fib), Ok(None));
-    assert_eq!(fib.reader().lookup(0x0a09_0909), next_hop(2));
+    assert_eq!(fib.reader().lookup(0x0a00_0909), next_hop(2));
 }
 
 #[test]
@@ -114,6 +114,44 @@ fn prefix_longer_than_24_bits_takes_one_group_for_its_24() {
     // All entries equal, and yet of routes that are there.
     fib.insert(prefix("10.0.1.128/25"), next_hop(1)).unwrap();
     assert_eq!((fib.free_groups(), fib.retired()), (1, 0));
+}
+
+#[test]
+fn a_prefix_alone_in_its_16_takes_no_group() {
+    let mut fib = writer(1, 1000);
+    for second in 0..=255u8 {
+        fib.insert(prefix(&format!("10.{second}.0.0/25")), next_hop(1))
+            .unwrap();
+    }
+    assert_eq!(fib.free_groups(), 1);
+    fib.insert(prefix("10.7.0.128/25"), next_hop(2)).unwrap();
+    assert_eq!(fib.free_groups(), 0);
+    // Two in one /16 need two groups, and the one that was there stays as it was.
+    let refused = fib.insert(prefix("10.8.1.0/25"), next_hop(2));
+    assert!(
+        matches!(refused, Err(FibError::Tbl8Exhausted { .. })),
+        "{refused:?}"
+    );
+    let reader = fib.reader();
+    let lookups = [0x0a08_0000, 0x0a08_007f, 0x0a08_0080, 0x0a08_0100, 0x0a07_0080];
+    let expected = [1, 1, 0, 0, 2].map(next_hop);
+    assert_eq!(lookups.map(|address| reader.lookup(address)), expected);
+    assert_eq!(fib.remove(prefix("10.8.0.0/25")), Some(next_hop(1)));
+    assert_eq!(reader.lookup(0x0a08_0000), NextHop::NONE);
+}
+
+#[test]
+fn a_prefix_that_flaps_beside_a_worker_that_hangs_is_never_refused() {
+    let mut fib = writer(1, 10);
+    let (quiescence, _hangs) = Quiescence::new(1);
+    let reader = fib.reader();
+    for round in 1..70_000 {
+        fib.insert(prefix("10.1.0.0/24"), next_hop(round)).unwrap();
+        assert_eq!(reader.lookup(0x0a01_0000), next_hop(round));
+        fib.remove(prefix("10.1.0.0/24")).unwrap();
+        assert_eq!(reader.lookup(0x0a01_0000), NextHop::NONE);
+        assert_eq!(fib.reclaim(&quiescence), 0);
+    }
 }
 
 #[test]
