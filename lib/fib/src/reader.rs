@@ -91,6 +91,7 @@ impl Lookups4<'_> {
     /// Writes the next hops of the first `count`, at most 32, by number. As many must have been begun.
     // Not inlined: its loops have the registers to themselves.
     #[inline(never)]
+    #[expect(clippy::needless_range_loop, reason = "the number of a lane is what is kept")]
     pub fn finish(&self, count: usize, next_hops: &mut [NextHop; BURST]) {
         // Those that go on in a chunk, and in a group, are kept together: a branch for each lookup would be taken as often as
         // addresses have long prefixes, and be predicted as badly. Until they are through, what goes for their next hop is the

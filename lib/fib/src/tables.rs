@@ -88,8 +88,7 @@ impl<'a> Lone<'a> {
 
     /// Makes it the addresses `first..=last` of a /16, and gives both kinds their entries. Nobody must see it before.
     pub(crate) fn fill(self, (first, last): (u32, u32), beyond: Entry, within: Entry) {
-        self.range()
-            .store((last - first) << 16 | first & 0xffff, Release);
+        self.range().store((last - first) << 16 | first & 0xffff, Release);
         publish(self.beyond(), beyond);
         publish(self.within(), within);
     }

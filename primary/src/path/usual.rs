@@ -38,9 +38,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             let longest = input::<Six, _, _>(interface, packets, |lane, destination| {
                 lookups.add(lane, destination, dpdk::prefetch);
             })?;
-            let next_hops = next_hops.get_mut(..count)?;
-            lookups.finish(next_hops);
-            let egress = output::<Six, _, _>(longest, view, up, packets, next_hops)?;
+            lookups.finish(count, &mut next_hops, dpdk::prefetch);
+            let egress = output::<Six, _, _>(longest, view, up, packets, next_hops.get(..count)?)?;
             let six = count as u16;
             Some(Together { egress, six })
         }

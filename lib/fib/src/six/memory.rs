@@ -112,12 +112,17 @@ impl<'a> View<'a> {
         }
     }
 
+    /// The first word of `unit`.
+    #[inline]
+    pub(crate) fn first_word(&self, unit: u32) -> Option<&'a AtomicU64> {
+        self.words.get(unit as usize * UNIT_WORDS)
+    }
+
     /// The four words that a node begins with. They stay as they are for as long as an entry names the node; loading
     /// that entry has ordered their loads.
     #[inline]
     pub(crate) fn unit(&self, unit: u32) -> [u64; UNIT_WORDS] {
-        let start = unit as usize * UNIT_WORDS;
-        match self.words.get(start..).and_then(|rest| rest.first_chunk()) {
+        match self.words.as_chunks().0.get(unit as usize) {
             Some(words) => words.each_ref().map(|word: &AtomicU64| word.load(Relaxed)),
             None => [0; UNIT_WORDS],
         }

@@ -38,6 +38,7 @@ mod blocks;
 mod entry;
 mod error;
 mod grow;
+mod key;
 mod memory;
 mod node;
 mod paint;

@@ -18,8 +18,9 @@
 //! for the ways that have no entry of their own.
 
 use super::entry::Entry;
+use super::key::Key;
 use super::memory::{Place, UNIT_WORDS, View};
-use super::{STRIDE, WAYS, free_bits, way};
+use super::{STRIDE, WAYS, free_bits};
 
 /// Skipped bits in the first word.
 const FIRST_BITS: u8 = 54;
@@ -75,6 +76,12 @@ impl Skip {
     }
 }
 
+/// The way that the first bits of `key` name.
+#[inline(always)]
+const fn first_way(key: u64) -> u8 {
+    (key >> (u64::BITS - STRIDE as u32)) as u8
+}
+
 /// A node in memory: where it is and what says where its entries are.
 #[derive(Clone, Copy)]
 pub(crate) struct Header {
@@ -87,15 +94,6 @@ pub(crate) struct Header {
 }
 
 impl Header {
-    /// Of no node.
-    pub(crate) const NONE: Header = Header {
-        unit: 0,
-        first: 0,
-        own: 0,
-        starts: 0,
-        fourth: 0,
-    };
-
     #[inline]
     pub(crate) fn read(view: &View<'_>, unit: u32) -> Header {
         let [first, own, starts, fourth] = view.unit(unit);
@@ -110,18 +108,32 @@ impl Header {
 
     /// Where the entry for an address is, of which `key` is what follows the bits that led here; and what follows the
     /// bits that this node looks at.
-    #[inline]
-    pub(crate) fn follow(&self, key: u128) -> (Place, u128) {
+    #[inline(always)]
+    pub(crate) fn follow(&self, key: Key) -> (Place, Key) {
         let length = self.length();
-        let inline = length.min(FIRST_BITS);
-        let mut differing = ((key >> 64) as u64 ^ self.first) & !(u64::MAX >> inline);
-        if self.is_long() {
-            differing |=
-                ((key << FIRST_BITS >> 64) as u64 ^ self.fourth) & !(u64::MAX >> (length - FIRST_BITS));
+        if length > FIRST_BITS {
+            return self.follow_long(key);
         }
-        let key = key << length;
-        let number = if differing == 0 { self.number(way(key)) } else { 0 };
-        (self.place(number), key << STRIDE)
+        let differing = (key.bits() ^ self.first) & !(u64::MAX >> length);
+        let number = self.number(first_way(key.bits() << length));
+        let number = if differing == 0 { number } else { 0 };
+        (
+            self.place_behind(HEADER_WORDS, number),
+            key.after(length + STRIDE),
+        )
+    }
+
+    /// The same where there are more skipped bits than the first word holds.
+    #[inline(never)]
+    fn follow_long(&self, key: Key) -> (Place, Key) {
+        let rest = key.after(FIRST_BITS);
+        let more = self.length() - FIRST_BITS;
+        let differing = (key.bits() ^ self.first) >> (64 - FIRST_BITS)
+            | (rest.bits() ^ self.fourth) & !(u64::MAX >> more);
+        let number = self.number(first_way(rest.bits() << more));
+        let number = if differing == 0 { number } else { 0 };
+        let place = self.place_behind(HEADER_WORDS + 1, number);
+        (place, rest.after(more + STRIDE))
     }
 
     /// Which entry answers for `way`.
@@ -137,8 +149,13 @@ impl Header {
     /// Where entry `number` is.
     #[inline]
     pub(crate) fn place(&self, number: usize) -> Place {
-        let words = self.unit as usize * UNIT_WORDS + HEADER_WORDS + usize::from(self.is_long());
-        Place(words * 2 + number)
+        self.place_behind(HEADER_WORDS + usize::from(self.is_long()), number)
+    }
+
+    /// The same, where so many words are before the entries.
+    #[inline(always)]
+    fn place_behind(&self, words: usize, number: usize) -> Place {
+        Place((self.unit as usize * UNIT_WORDS + words) * 2 + number)
     }
 
     /// The places of all entries but the cover.

@@ -5,6 +5,7 @@ use std::sync::atomic::AtomicU64;
 
 use super::ROOT_BITS;
 use super::entry::Entry;
+use super::key::Key;
 use super::memory::{Memory, Place, Storage6, View};
 use super::node::Header;
 use crate::NextHop;
@@ -41,8 +42,11 @@ impl<T: Storage6> Fib6Reader<T> {
             for (lane, address) in addresses.iter().enumerate() {
                 lookups.add(lane, *address, |_| {});
             }
-            let count = addresses.len().min(next_hops.len());
-            lookups.finish(&mut next_hops[..count]);
+            let mut found = [NextHop::NONE; BURST];
+            lookups.finish(addresses.len(), &mut found, |_| {});
+            for (next_hop, found) in next_hops.iter_mut().zip(&found).take(addresses.len()) {
+                *next_hop = *found;
+            }
         }
     }
 
@@ -51,7 +55,7 @@ impl<T: Storage6> Fib6Reader<T> {
     pub fn begin(&self) -> Lookups6<'_> {
         Lookups6 {
             view: self.memory.view(),
-            addresses: [0; BURST],
+            keys: [Key::ZERO; BURST],
         }
     }
 }
@@ -59,7 +63,7 @@ impl<T: Storage6> Fib6Reader<T> {
 /// Lookups under way, as those of IPv4: [`Lookups4`](crate::Lookups4).
 pub struct Lookups6<'f> {
     view: View<'f>,
-    addresses: [u128; BURST],
+    keys: [Key; BURST],
 }
 
 impl Lookups6<'_> {
@@ -69,68 +73,68 @@ impl Lookups6<'_> {
         if let Some(word) = self.view.word(Place::root(address)) {
             prefetch(word);
         }
-        self.addresses[lane % BURST] = address;
+        self.keys[lane % BURST] = Key::new(address);
     }
 
-    /// Writes the next hops by number. As many must have been begun.
-    #[inline]
-    pub fn finish(&self, next_hops: &mut [NextHop]) {
-        burst(&self.view, &self.addresses, next_hops);
+    /// Writes the next hops of the first `count`, at most 32, by number. As many must have been begun. Gives `prefetch` what it will
+    /// want.
+    // Not inlined: its loops have the registers to themselves.
+    #[inline(never)]
+    #[expect(clippy::needless_range_loop, reason = "the number of a lane is what is kept")]
+    pub fn finish(&mut self, count: usize, next_hops: &mut [NextHop; BURST], prefetch: impl Fn(&AtomicU64)) {
+        let mut entries = [Entry::NONE; BURST];
+        // Those that are at a node, kept together at the front; without a branch, which would be predicted badly.
+        let (mut at_node, mut nodes) = ([0u8; BURST], 0);
+        for lane in 0..count.min(BURST) {
+            let key = self.keys[lane];
+            let mut entry = self.view.entry(key.root());
+            // Most go down one node and no further. For a leaf this finds something, or nothing, which is not taken.
+            let (place, key) = Header::read(&self.view, entry.unit()).follow(key.after(ROOT_BITS));
+            let below = self.view.entry(place);
+            entry = if entry.is_node() { below } else { entry };
+            self.keys[lane] = key;
+            entries[lane] = entry;
+            at_node[nodes % BURST] = lane as u8;
+            nodes += usize::from(entry.is_node());
+        }
+        while nodes > 0 {
+            // The misses of all of them are under way before the first is waited for.
+            for lane in at_node.iter().take(nodes) {
+                if let Some(word) = self.view.first_word(entries[usize::from(*lane) % BURST].unit()) {
+                    prefetch(word);
+                }
+            }
+            let mut left = 0;
+            for at in 0..nodes.min(BURST) {
+                let lane = usize::from(at_node[at]) % BURST;
+                let header = Header::read(&self.view, entries[lane].unit());
+                let (place, key) = header.follow(self.keys[lane]);
+                let entry = self.view.entry(place);
+                entries[lane] = entry;
+                self.keys[lane] = key;
+                at_node[left % BURST] = lane as u8;
+                left += usize::from(entry.is_node());
+            }
+            nodes = left;
+        }
+        for (next_hop, entry) in next_hops.iter_mut().zip(&entries) {
+            *next_hop = entry.next_hop();
+        }
     }
 }
 
 /// The leaf of `address`.
 #[inline]
 pub(crate) fn leaf(view: &View<'_>, address: u128) -> Entry {
-    let mut entry = view.entry(Place::root(address));
-    let mut key = address << ROOT_BITS;
+    let mut key = Key::new(address);
+    let mut entry = view.entry(key.root());
+    key = key.after(ROOT_BITS);
     while entry.is_node() {
         let place;
         (place, key) = Header::read(view, entry.unit()).follow(key);
         entry = view.entry(place);
     }
     entry
-}
-
-/// Up to [`BURST`] addresses.
-#[inline]
-fn burst(view: &View<'_>, addresses: &[u128], next_hops: &mut [NextHop]) {
-    let mut entries = [Entry::NONE; BURST];
-    let mut keys = [0; BURST];
-    let mut headers = [Header::NONE; BURST];
-    let mut places = [Place(0); BURST];
-    // Those that are at a node, kept together at the front; without a branch, which would be predicted badly.
-    let mut at_node = [0u8; BURST];
-    let mut count = 0;
-    for (lane, (address, _)) in addresses.iter().zip(&*next_hops).enumerate().take(BURST) {
-        entries[lane] = view.entry(Place::root(*address));
-        keys[lane] = address << ROOT_BITS;
-        at_node[count] = lane as u8;
-        count += usize::from(entries[lane].is_node());
-    }
-    while count > 0 {
-        let lanes = at_node.iter().take(count).map(|lane| usize::from(*lane) % BURST);
-        // Each loop does little, so that the processor sees far ahead and all of the cache misses overlap.
-        for lane in lanes.clone() {
-            headers[lane] = Header::read(view, entries[lane].unit());
-        }
-        for lane in lanes.clone() {
-            (places[lane], keys[lane]) = headers[lane].follow(keys[lane]);
-        }
-        for lane in lanes {
-            entries[lane] = view.entry(places[lane]);
-        }
-        let mut left = 0;
-        for at in 0..count.min(BURST) {
-            let lane = at_node[at];
-            at_node[left] = lane;
-            left += usize::from(entries[usize::from(lane) % BURST].is_node());
-        }
-        count = left;
-    }
-    for ((_, next_hop), entry) in addresses.iter().zip(next_hops).zip(entries) {
-        *next_hop = entry.next_hop();
-    }
 }
 
 impl<T> Clone for Fib6Reader<T> {

@@ -79,7 +79,14 @@ fn probes() -> Vec<u32> {
         .flat_map(|third| near.map(|last| 0x0a00_0000 | third << 8 | last))
         .collect();
     probes.extend([0x0a00_4000, 0x0a01_0000, 0x0300_0000, 0x0b00_0000]);
-    probes.extend([0x0a09_0000, 0x0a09_3fff, 0x0a09_4000, 0x0a09_4003, 0x0a09_4004, 0x0a09_4007]);
+    probes.extend([
+        0x0a09_0000,
+        0x0a09_3fff,
+        0x0a09_4000,
+        0x0a09_4003,
+        0x0a09_4004,
+        0x0a09_4007,
+    ]);
     probes.extend([0x0a09_4008, 0x0a09_7fff, 0x0a09_8000, 0x0a09_fffe, 0x0a09_ffff]);
     probes.repeat(16)
 }
