@@ -45,7 +45,7 @@ impl Change {
         for slot in view.root_slots(self.first, self.last) {
             let entry = held(slot);
             if entry.is_lone() {
-                self.apply(view.lone(entry).beyond());
+                self.apply(view.lone(entry.number()).beyond());
             } else if entry.is_extended() {
                 self.in_slots(view, view.chunk(entry));
             } else {

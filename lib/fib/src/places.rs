@@ -91,7 +91,7 @@ impl Places {
     pub(crate) fn remove(&mut self, view: &View<'_>, slot: &AtomicU32, change: &Change) {
         let entry = held(slot);
         if entry.is_lone() {
-            publish(slot, held(view.lone(entry).beyond()));
+            publish(slot, held(view.lone(entry.number()).beyond()));
             self.lone.retired.push(entry.number());
         } else if change.length <= 24 {
             change.in_chunk(view, entry);
@@ -112,7 +112,7 @@ impl Places {
             return Ok(());
         };
         let entry = Entry::lone(number);
-        view.lone(entry)
+        view.lone(entry.number())
             .fill((change.first, change.last), beyond, change.entry);
         publish(slot, entry);
         Ok(())
@@ -121,7 +121,7 @@ impl Places {
     /// A prefix beyond 16 bits where there is one already: that one, or a second.
     fn insert_beside(&mut self, view: &View<'_>, slot: &AtomicU32, change: &Change) -> Result<(), FibError> {
         let entry = held(slot);
-        let lone = view.lone(entry);
+        let lone = view.lone(entry.number());
         let (first, last) = lone.bounds(change.first);
         if (first, last) == (change.first, change.last) {
             publish(lone.within(), change.entry);

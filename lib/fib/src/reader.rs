@@ -31,7 +31,7 @@ impl<T: Storage> Fib4Reader<T> {
         };
         let mut entry = seen(view.root_slot(address));
         if entry.is_lone() {
-            entry = seen(view.lone(entry).slot(address));
+            entry = seen(view.lone(entry.number()).slot(address));
         } else if entry.is_extended() {
             entry = seen(view.in_chunk(entry.number(), address));
             if entry.is_extended() {
@@ -53,7 +53,7 @@ impl<T: Storage> Fib4Reader<T> {
                 lookups.add(lane, *address, |_| {});
             }
             let mut found = [NextHop::NONE; BURST];
-            lookups.finish(addresses.len(), &mut found);
+            lookups.finish(addresses.len(), &mut found, |_| {});
             for (next_hop, found) in next_hops.iter_mut().zip(&found).take(addresses.len()) {
                 *next_hop = *found;
             }
@@ -88,11 +88,12 @@ impl Lookups4<'_> {
         self.addresses[lane % BURST] = address;
     }
 
-    /// Writes the next hops of the first `count`, at most 32, by number. As many must have been begun.
+    /// Writes the next hops of the first `count`, at most 32, by number. As many must have been begun. Gives `prefetch` what it will
+    /// want.
     // Not inlined: its loops have the registers to themselves.
     #[inline(never)]
     #[expect(clippy::needless_range_loop, reason = "the number of a lane is what is kept")]
-    pub fn finish(&self, count: usize, next_hops: &mut [NextHop; BURST]) {
+    pub fn finish(&self, count: usize, next_hops: &mut [NextHop; BURST], prefetch: impl Fn(&AtomicU32)) {
         // Those that go on in a chunk, and in a group, are kept together: a branch for each lookup would be taken as often as
         // addresses have long prefixes, and be predicted as badly. Until they are through, what goes for their next hop is the
         // number of the chunk or group.
@@ -101,11 +102,17 @@ impl Lookups4<'_> {
         for lane in 0..count.min(BURST) {
             let address = self.addresses[lane];
             let entry = seen(self.view.root_slot(address));
-            // There is some lone prefix, whatever the entry is.
-            let lone = seen(self.view.lone(entry).slot(address));
+            // Without a branch: where the entry names no lone prefix, what the first one says is not taken.
+            let number = if entry.is_lone() { entry.number() } else { 0 };
+            let lone = seen(self.view.lone(number).slot(address));
             next_hops[lane] = if entry.is_lone() { lone } else { entry }.next_hop();
             in_chunks[in_chunks_count % BURST] = lane as u8;
             in_chunks_count += usize::from(entry.is_table());
+        }
+        // The misses of all of them are under way before the first is waited for.
+        for lane in in_chunks.iter().take(in_chunks_count) {
+            let lane = usize::from(*lane) % BURST;
+            prefetch(self.view.in_chunk(next_hops[lane].get(), self.addresses[lane]));
         }
         for lane in in_chunks.iter().take(in_chunks_count) {
             let lane = usize::from(*lane) % BURST;

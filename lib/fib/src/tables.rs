@@ -161,10 +161,10 @@ impl<'a> View<'a> {
         &self.chunks[usize::from(number as u16)][(address >> 8 & 0xff) as usize]
     }
 
-    /// The lone prefix that `extended` names.
+    /// A lone prefix; of the number, 16 bits count.
     #[inline(always)]
-    pub(crate) fn lone(&self, extended: Entry) -> Lone<'a> {
-        Lone(&self.lone[usize::from(extended.0 as u16)])
+    pub(crate) fn lone(&self, number: u32) -> Lone<'a> {
+        Lone(&self.lone[usize::from(number as u16)])
     }
 
     /// Where a lookup of `address` begins.

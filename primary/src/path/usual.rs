@@ -30,7 +30,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             let longest = input::<Four, _, _>(interface, packets, |lane, destination| {
                 lookups.add(lane, destination, dpdk::prefetch);
             })?;
-            lookups.finish(count, &mut next_hops);
+            lookups.finish(count, &mut next_hops, dpdk::prefetch);
             let egress = output::<Four, _, _>(longest, view, up, packets, next_hops.get(..count)?)?;
             Some(Together { egress, six: 0 })
         } else {

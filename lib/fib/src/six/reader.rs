@@ -86,13 +86,14 @@ impl Lookups6<'_> {
         // Those that are at a node, kept together at the front; without a branch, which would be predicted badly.
         let (mut at_node, mut nodes) = ([0u8; BURST], 0);
         for lane in 0..count.min(BURST) {
-            let key = self.keys[lane];
-            let mut entry = self.view.entry(key.root());
-            // Most go down one node and no further. For a leaf this finds something, or nothing, which is not taken.
-            let (place, key) = Header::read(&self.view, entry.unit()).follow(key.after(ROOT_BITS));
-            let below = self.view.entry(place);
-            entry = if entry.is_node() { below } else { entry };
-            self.keys[lane] = key;
+            let mut entry = self.view.entry(self.keys[lane].root());
+            // Most go down one node and no further.
+            if entry.is_node() {
+                let key = self.keys[lane].after(ROOT_BITS);
+                let (place, key) = Header::read(&self.view, entry.unit()).follow(key);
+                self.keys[lane] = key;
+                entry = self.view.entry(place);
+            }
             entries[lane] = entry;
             at_node[nodes % BURST] = lane as u8;
             nodes += usize::from(entry.is_node());
