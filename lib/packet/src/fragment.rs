@@ -11,6 +11,7 @@
 
 use std::ops::Range;
 
+use crate::ipv4_options::{Ipv4Option, Ipv4Options};
 use crate::{Protocol, ipv4, ipv6};
 
 /// The longest IPv4 header.
@@ -180,25 +181,11 @@ impl Iterator for Cuts {
 }
 
 /// The options that every fragment has: those whose copied flag is set (RFC 791 §3.1). Malformed ones end the walk.
-fn copied(mut options: &[u8]) -> impl Iterator<Item = &[u8]> {
-    const END: u8 = 0;
-    const NO_OPERATION: u8 = 1;
-    const COPIED: u8 = 0x80;
-    std::iter::from_fn(move || {
-        loop {
-            let (kind, rest) = options.split_first().filter(|(kind, _)| **kind != END)?;
-            if *kind == NO_OPERATION {
-                options = rest;
-                continue;
-            }
-            let length = usize::from(*rest.first()?);
-            let (option, behind) = options.split_at_checked(length).filter(|_| length >= 2)?;
-            options = behind;
-            if kind & COPIED != 0 {
-                return Some(option);
-            }
-        }
-    })
+fn copied(options: &[u8]) -> impl Iterator<Item = &[u8]> {
+    Ipv4Options::new(options)
+        .map_while(Result::ok)
+        .filter(Ipv4Option::is_copied)
+        .map(|option| option.bytes)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! ```text
 //!   mac  ethernet  arp  nd               what is on the link
-//!   ipv4  ipv6  extension                the network layer: headers, and what IPv6 puts behind its own
+//!   ipv4  ipv4_options  ipv6  extension  the network layer: headers, options, and what IPv6 puts behind its header
 //!   protocol  checksum                   what follows a header; RFC 1071 / RFC 1624 arithmetic
 //!   icmpv4  icmpv6  icmp_error  udp  tcp what IP carries; what a router sends instead of a packet
 //!   transport                            has the sender finished its TCP or UDP checksum?
@@ -27,6 +27,7 @@ pub mod icmp_error;
 pub mod icmpv4;
 pub mod icmpv6;
 pub mod ipv4;
+pub mod ipv4_options;
 pub mod ipv6;
 pub mod mac;
 pub mod nd;
