@@ -2,13 +2,13 @@
 //! IPv6).
 //!
 //! ```text
-//!   packet ──► alert: which value, and where? ──► strip ──► packet
-//!
-//!   values: names, and sets of values              decode: what is in it, for people
+//!   packet ──► alert: which value, and where? ──► matching: which rule? ──► strip ──► packet
+//!                                                    │
+//!                        values: sets of values ◄────┘      decode: what is in it, for people
 //! ```
 //!
 //! A packet here is the bytes from the IP header on. Nothing knows DPDK, a socket or a clock, and no input makes anything
-//! panic. [`alert`] allocates nothing.
+//! panic. [`alert`] and [`matching::Rules::find`] allocate nothing.
 //!
 //! ```
 //! use packet::PacketBuilder;
@@ -26,6 +26,7 @@
 
 pub mod alert;
 pub mod decode;
+pub mod matching;
 pub mod strip;
 pub mod values;
 

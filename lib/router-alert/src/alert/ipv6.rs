@@ -95,7 +95,7 @@ fn alert(option: &HeaderOption<'_>, protocol: Protocol) -> Result<Alert, Fault> 
         protocol,
         offset: option.offset,
         duplicate: false,
-        misaligned: option.offset % 2 != 0,
+        misaligned: !option.offset.is_multiple_of(2),
         irregular_padding: false,
     })
 }

@@ -276,9 +276,12 @@ proptest! {
     }
 }
 
+/// An option: its type, its place, what is in it.
+type Other = (u8, usize, Vec<u8>);
+
 /// The upper layer of a valid packet; its options, each with its place within eight bytes in IPv6 and within four in IPv4; whether
 /// there is irregular padding.
-fn read(packet: &[u8]) -> (Vec<u8>, Vec<(u8, usize, Vec<u8>)>, bool) {
+fn read(packet: &[u8]) -> (Vec<u8>, Vec<Other>, bool) {
     if packet[0] >> 4 == 4 {
         let ip = Ipv4::parse(packet).unwrap();
         assert_eq!(usize::from(ip.total_len()), packet.len());
