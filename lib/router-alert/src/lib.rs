@@ -2,7 +2,7 @@
 //! IPv6).
 //!
 //! ```text
-//!   packet ──► alert: which value, and where? ──► matching: which rule? ──► strip ──► packet
+//!   packet ──► alert: which value, and where? ──► matching: which rule? ──► strip, rewrite ──► packet
 //!                                                    │
 //!                        values: sets of values ◄────┘      decode: what is in it, for people
 //! ```
@@ -27,6 +27,7 @@
 pub mod alert;
 pub mod decode;
 pub mod matching;
+pub mod rewrite;
 pub mod strip;
 pub mod values;
 

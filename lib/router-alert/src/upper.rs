@@ -12,6 +12,8 @@ const ICMP_START: usize = 4;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Upper<'a> {
     pub(crate) protocol: Protocol,
+    /// Where it begins, from the IP header on.
+    pub(crate) offset: usize,
     pub(crate) bytes: &'a [u8],
     /// It is part of a packet, be it the first.
     pub(crate) part: Option<Part>,
@@ -31,6 +33,7 @@ impl<'a> Upper<'a> {
     pub(crate) fn of_v4(packet: &Ipv4<'a>) -> Self {
         Self {
             protocol: packet.protocol(),
+            offset: packet.header_len(),
             bytes: packet.payload(),
             part: packet.is_fragment().then(|| Part {
                 offset: packet.fragment_offset(),
@@ -50,6 +53,7 @@ impl<'a> Upper<'a> {
         let fragment = upper.fragment.filter(|_| upper.is_fragment());
         Ok(Self {
             protocol: upper.protocol,
+            offset: upper.offset,
             bytes: upper.payload,
             part: fragment.map(|fragment| Part {
                 offset: fragment.offset.into(),
