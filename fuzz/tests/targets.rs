@@ -84,6 +84,7 @@ nothing_upsets! {
     nothing_upsets_ipv6: "ipv6",
     nothing_upsets_icmp_errors: "icmp_error",
     nothing_upsets_reassembly: "reassembly",
+    nothing_upsets_router_alerts: "router_alert",
     nothing_upsets_the_stages: "stages",
     nothing_upsets_filters: "filter",
     nothing_upsets_control_messages: "control",

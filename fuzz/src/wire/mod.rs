@@ -1,10 +1,11 @@
-//! The wire formats of lib/packet, each beside a reading of its own.
+//! The wire formats of lib/packet, reassembly and router alerts, each beside a reading of its own.
 
 pub mod icmp_error;
 pub mod ipv4;
 pub mod ipv6;
 pub mod link;
 pub mod reassembly;
+pub mod router_alert;
 
 /// Two bytes, the most significant first.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
