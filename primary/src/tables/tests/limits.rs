@@ -17,7 +17,11 @@ const FEW: Limits = Limits {
 };
 
 fn few(tbl8_groups: usize) -> Gateway {
-    let mut gateway = Gateway::with(FEW, tbl8_groups);
+    with_lan(FEW, tbl8_groups)
+}
+
+fn with_lan(limits: Limits, tbl8_groups: usize) -> Gateway {
+    let mut gateway = Gateway::with(limits, tbl8_groups);
     gateway.address(LAN, "10.0.0.1/24").unwrap();
     gateway.pass(10);
     gateway.tables.take_actions();
@@ -101,14 +105,16 @@ fn next_hops_and_permanent_neighbors_do_not_make_room() {
 
 #[test]
 fn a_request_without_a_tbl8_group_changes_nothing_and_says_what_to_do() {
-    let mut gateway = few(2);
+    let mut gateway = with_lan(Limits { routes4: 4, ..FEW }, 2);
     gateway.add("172.16.0.0/16", "10.0.0.7").unwrap();
+    // A prefix that is alone in its /16 takes no group.
+    gateway.add("1.1.128.0/24", "blackhole").unwrap();
     let before = gateway.shown_routes();
     gateway.tables.take_actions();
     let routes = [
         route("172.16.0.0/16", "10.0.0.8"),
         route("1.1.1.0/30", "blackhole"),
-        route("2.2.2.0/30", "blackhole"),
+        route("1.1.2.0/30", "blackhole"),
     ];
     let add = |gateway: &mut Gateway| {
         gateway
@@ -126,11 +132,11 @@ fn a_request_without_a_tbl8_group_changes_nothing_and_says_what_to_do() {
     );
     assert_eq!(gateway.shown("10.0.0.8"), None);
     assert_eq!(gateway.tables.take_actions(), []);
-    let error = gateway.add("3.3.3.0/30", "blackhole").unwrap_err();
+    let error = gateway.add("1.1.3.0/30", "blackhole").unwrap_err();
     assert!(error.message.contains("try again"), "{error}");
     gateway.reclaim();
-    gateway.add("3.3.3.0/30", "blackhole").unwrap();
-    assert_eq!(gateway.lookup("3.3.3.1"), Adjacency::Blackhole);
+    gateway.add("1.1.3.0/30", "blackhole").unwrap();
+    assert_eq!(gateway.lookup("1.1.3.1"), Adjacency::Blackhole);
 }
 
 #[test]

@@ -116,10 +116,12 @@ fn routes_that_find_no_room_when_a_link_returns_are_told_of() {
     let mut gateway = Gateway::with(ROOMY, 3);
     gateway.address(LAN, "10.0.0.1/24").unwrap();
     gateway.address(WAN, "192.0.2.1/24").unwrap();
+    // A prefix that is alone in its /16 takes none.
+    gateway.add("172.16.128.0/24", "lan").unwrap();
     gateway.add("172.16.0.0/25", "wan").unwrap();
     gateway.tables.set_link(WAN, false, 0, gateway.now);
     gateway.reclaim();
-    gateway.add("172.17.0.0/25", "lan").unwrap();
+    gateway.add("172.16.1.0/25", "lan").unwrap();
     gateway.tables.take_actions();
     gateway.tables.set_link(WAN, true, 0, gateway.now);
     let refused = gateway
