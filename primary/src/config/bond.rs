@@ -1,7 +1,7 @@
 //! Bonds: an `[[interface]]` whose device is net_bonding, and the devices that are one in it.
 
 use super::Device;
-use super::document::{At, Section};
+use document::{At, Section};
 
 /// The most devices in one: those of DPDK's ports beside it.
 const MAX_MEMBERS: usize = 8;

@@ -9,11 +9,11 @@ use ipnet::IpNet;
 
 use super::Limits;
 use super::address::{is_link_local, not_a_host_of};
-use super::document::{At, Document};
 use super::interfaces::MIN_MTU6;
 use super::network::{RawInterface, RawNeighbor, no_such_interface};
-use super::problem::Place;
 use super::route::{RawNextHop, RawRoute};
+use document::Place;
+use document::{At, Document};
 
 /// An address of the gateway and the interface that has it.
 struct Owned<'a> {

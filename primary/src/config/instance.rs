@@ -2,9 +2,9 @@
 
 use control::instance::InstanceName;
 
-use super::document::{At, Section};
 use super::{Instance, Overrides, sections};
 use crate::netns;
+use document::{At, Section};
 
 /// `[instance]` and what the command line says of it, which may repeat the file and not contradict it.
 pub(super) fn instance(section: Section<'_>, overrides: &Overrides) -> Option<Instance> {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::document::{At, Document};
 use super::network::RawInterface;
-use super::problem::Place;
+use document::Place;
+use document::{At, Document};
 
 /// The MTU that every link of IPv6 has (RFC 8200 section 5).
 pub(super) const MIN_MTU6: u16 = 1280;

@@ -12,14 +12,12 @@ mod address;
 mod bond;
 mod check;
 mod device;
-mod document;
 mod eal_args;
 mod instance;
 mod interfaces;
 pub mod machine;
 mod network;
 mod places;
-mod problem;
 mod render;
 mod route;
 mod sections;
@@ -39,11 +37,9 @@ use shm::records::IdlePolicy;
 
 pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
-pub use self::problem::{ConfigErrors, Problem};
+pub use document::{ConfigErrors, Problem};
 
 use self::check::Network;
-pub(crate) use self::document::suggestion;
-use self::document::{Document, Section};
 use self::machine::Machine;
 use self::network::{RawInterface, RawNeighbor};
 pub(crate) use self::places::Places;
@@ -51,6 +47,7 @@ use self::route::RawRoute;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::plan;
+use document::{Document, Section};
 
 /// A configuration that has nothing wrong with it.
 #[derive(Clone, Debug)]
@@ -337,7 +334,7 @@ impl Config {
         overrides: &Overrides,
         machine: &Machine,
     ) -> Result<Self, ConfigErrors> {
-        let document = Document::new(path, text);
+        let document = Document::keeping(path, text, places::is_fixed);
         let table = document.parse();
         let config = table.as_ref().and_then(|table| {
             let root = Section::root(&document, table);
@@ -382,7 +379,7 @@ impl Config {
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
         network.check_neighbors(document, &neighbors, &routes, &limits);
-        let mut places = document.take_places();
+        let mut places = Places::of(document.take_places());
         interfaces.iter().for_each(|raw| raw.note_place(&mut places));
         Some(Self {
             path: path.to_path_buf(),

@@ -9,11 +9,11 @@ use ipnet::IpNet;
 use packet::MacAddress;
 
 use super::address::{InterfaceAddress, NeighborAddress};
-use super::document::{At, Section, suggestion};
 use super::places::Places;
-use super::problem::Place;
 use super::vlan::RawVlan;
 use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
+use document::Place;
+use document::{At, Section, suggestion};
 
 /// `[[interface]]` as far as it could be read.
 pub(super) struct RawInterface {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use super::problem::Place;
+use document::{KeyPlace, Place};
 
 /// The section of interfaces.
 pub(super) const INTERFACE: &str = "[[interface]]";
@@ -25,10 +25,19 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    pub(super) fn note(&mut self, section: &'static str, begin: Place, key: &'static str, place: Place) {
+    pub(super) fn of(kept: Vec<KeyPlace>) -> Self {
         // There is one of each but of interfaces.
-        let begin = if section == INTERFACE { begin } else { Place::START };
-        self.keys.insert((section, begin, key), place);
+        let begin = |kept: &KeyPlace| match kept.section {
+            INTERFACE => kept.begin,
+            _ => Place::START,
+        };
+        let keys = kept
+            .iter()
+            .map(|kept| ((kept.section, begin(kept), kept.key), kept.place));
+        Self {
+            keys: keys.collect(),
+            interfaces: HashMap::new(),
+        }
     }
 
     pub(super) fn name_interface(&mut self, name: &str, begin: Place) {

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
 use super::address::{NeighborAddress, Prefix};
-use super::document::{At, Section};
+use document::{At, Section};
 
 /// `[[route]]` as far as it could be read.
 pub(super) struct RawRoute {

@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use control::message::VlanProtocol;
 
 use super::SubInterface;
-use super::document::{At, Document, Section};
 use super::network::{RawInterface, no_such_interface};
-use super::problem::Place;
+use document::Place;
+use document::{At, Document, Section};
 
 /// What makes an `[[interface]]` a sub-interface.
 pub(super) struct RawVlan {

@@ -12,7 +12,7 @@ use control::message::LogLevel;
 use tracing::{Level, Metadata};
 
 use super::MODULES;
-use crate::config::suggestion;
+use document::suggestion;
 
 /// Severities without a tracing level of their own: events carry a field of that name.
 pub(super) const MARKED: [LogLevel; 4] = [LogLevel::Emerg, LogLevel::Alert, LogLevel::Crit, LogLevel::Notice];

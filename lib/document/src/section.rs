@@ -12,18 +12,20 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::places::{Places, is_fixed};
-use super::problem::{ConfigErrors, Place, Problem};
+use crate::problem::{ConfigErrors, Place, Problem};
 
 /// A value and where it is written.
 #[derive(Clone, Debug)]
-pub(super) struct At<T> {
-    pub(super) place: Place,
-    pub(super) value: T,
+pub struct At<T> {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub value: T,
 }
 
 impl<T> At<T> {
-    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
+    /// Another value at the same place.
+    pub fn map<U>(self, f: impl FnOnce(T) -> U) -> At<U> {
         At {
             place: self.place,
             value: f(self.value),
@@ -32,16 +34,37 @@ impl<T> At<T> {
 }
 
 /// The file: its text, to tell lines and columns, and what was found wrong in it.
-pub(super) struct Document<'a> {
+pub struct Document<'a> {
     path: &'a Path,
     line_starts: Vec<usize>,
     text: &'a str,
     problems: RefCell<Vec<Problem>>,
-    places: RefCell<Places>,
+    /// Of which sections the places of keys are kept.
+    keeps: fn(&str) -> bool,
+    kept: RefCell<Vec<KeyPlace>>,
+}
+
+/// Where a key is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct KeyPlace {
+    /// Its section, as messages name it.
+    pub section: &'static str,
+    /// Where that begins.
+    pub begin: Place,
+    /// The key.
+    pub key: &'static str,
+    /// Where its value is.
+    pub place: Place,
 }
 
 impl<'a> Document<'a> {
-    pub(super) fn new(path: &'a Path, text: &'a str) -> Self {
+    /// The text of the file at `path`.
+    pub fn new(path: &'a Path, text: &'a str) -> Self {
+        Self::keeping(path, text, |_| false)
+    }
+
+    /// The same, with the places kept of the keys of those sections that `keeps` wants, by name.
+    pub fn keeping(path: &'a Path, text: &'a str, keeps: fn(&str) -> bool) -> Self {
         let line_starts = std::iter::once(0)
             .chain(text.match_indices('\n').map(|(at, _)| at + 1))
             .collect();
@@ -50,17 +73,18 @@ impl<'a> Document<'a> {
             line_starts,
             text,
             problems: RefCell::new(Vec::new()),
-            places: RefCell::default(),
+            keeps,
+            kept: RefCell::default(),
         }
     }
 
-    /// Where keys are written that a running primary cannot change.
-    pub(super) fn take_places(&self) -> Places {
-        self.places.take()
+    /// The places of keys that are kept, as they were asked for.
+    pub fn take_places(&self) -> Vec<KeyPlace> {
+        self.kept.take()
     }
 
     /// Parses the text as TOML. Syntax errors are problems, and then there is no table.
-    pub(super) fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
+    pub fn parse(&self) -> Option<Spanned<DeTable<'a>>> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let place = self.place(error.span().map_or(0, |span| span.start));
@@ -81,39 +105,40 @@ impl<'a> Document<'a> {
     }
 
     /// Notes a problem at a place in the file.
-    pub(super) fn report(&self, place: Place, sentence: impl Into<String>) {
+    pub fn report(&self, place: Place, sentence: impl Into<String>) {
         self.problems
             .borrow_mut()
             .push(Problem::at(self.path, place, sentence));
     }
 
     /// Notes a problem that is the command line's.
-    pub(super) fn report_command_line(&self, sentence: impl Into<String>) {
+    pub fn report_command_line(&self, sentence: impl Into<String>) {
         self.problems
             .borrow_mut()
             .push(Problem::of_command_line(sentence));
     }
 
     /// Notes a problem of the file as a whole: something that is not there.
-    pub(super) fn report_missing(&self, sentence: impl Into<String>) {
+    pub fn report_missing(&self, sentence: impl Into<String>) {
         self.problems
             .borrow_mut()
             .push(Problem::of_file(self.path, sentence));
     }
 
     /// All that was found, in the order of the file.
-    pub(super) fn into_errors(self) -> ConfigErrors {
+    pub fn into_errors(self) -> ConfigErrors {
         ConfigErrors::of(self.problems.into_inner())
     }
 }
 
 /// A table of the document, or one that is not there and has no keys.
-pub(super) struct Section<'d> {
-    pub(super) document: &'d Document<'d>,
+pub struct Section<'d> {
+    /// What it is part of.
+    pub document: &'d Document<'d>,
     /// As messages name it: `[eal]`, `[[route]]`.
     name: &'static str,
     /// Where it begins.
-    pub(super) place: Place,
+    pub place: Place,
     table: Option<&'d DeTable<'d>>,
     asked: RefCell<Vec<&'static str>>,
     /// Whether the root is walked, where unknown names are sections.
@@ -122,7 +147,7 @@ pub(super) struct Section<'d> {
 
 impl<'d> Section<'d> {
     /// The document itself, whose keys are sections.
-    pub(super) fn root(document: &'d Document<'d>, table: &'d Spanned<DeTable<'d>>) -> Self {
+    pub fn root(document: &'d Document<'d>, table: &'d Spanned<DeTable<'d>>) -> Self {
         Self {
             root: true,
             ..Self::new(document, "the file", Place::START, Some(table.get_ref()))
@@ -152,9 +177,13 @@ impl<'d> Section<'d> {
         }
         let value = self.table?.get(key)?;
         let place = self.document.place(value.span().start);
-        if is_fixed(self.name) {
-            let mut places = self.document.places.borrow_mut();
-            places.note(self.name, self.place, key, place);
+        if (self.document.keeps)(self.name) {
+            self.document.kept.borrow_mut().push(KeyPlace {
+                section: self.name,
+                begin: self.place,
+                key,
+                place,
+            });
         }
         Some((place, value.get_ref()))
     }
@@ -168,7 +197,7 @@ impl<'d> Section<'d> {
     }
 
     /// The section `[name]`.
-    pub(super) fn section(&self, key: &'static str, name: &'static str) -> Section<'d> {
+    pub fn section(&self, key: &'static str, name: &'static str) -> Section<'d> {
         let (place, table) = match self.value(key) {
             None => (Place::START, None),
             Some((place, DeValue::Table(table))) => (place, Some(table)),
@@ -189,7 +218,7 @@ impl<'d> Section<'d> {
     }
 
     /// All sections `[[name]]`, in order.
-    pub(super) fn sections(&self, key: &'static str, name: &'static str) -> Vec<Section<'d>> {
+    pub fn sections(&self, key: &'static str, name: &'static str) -> Vec<Section<'d>> {
         match self.value(key) {
             None => Vec::new(),
             Some((_, DeValue::Array(items))) if items.iter().all(|item| item.get_ref().is_table()) => items
@@ -208,7 +237,7 @@ impl<'d> Section<'d> {
     }
 
     /// The tables in the list at `key`, in order, or `None` where there is no such list.
-    pub(super) fn tables(&self, key: &'static str, example: &str) -> Option<Vec<Section<'d>>> {
+    pub fn tables(&self, key: &'static str, example: &str) -> Option<Vec<Section<'d>>> {
         let (place, value) = self.value(key)?;
         let items = value
             .as_array()
@@ -225,7 +254,7 @@ impl<'d> Section<'d> {
     }
 
     /// The text at `key`.
-    pub(super) fn string(&self, key: &'static str) -> Option<At<&'d str>> {
+    pub fn string(&self, key: &'static str) -> Option<At<&'d str>> {
         let (place, value) = self.value(key)?;
         let text = value.as_str();
         if text.is_none() {
@@ -235,13 +264,13 @@ impl<'d> Section<'d> {
     }
 
     /// The text at `key` as `T`, whose parser says what is wrong with it.
-    pub(super) fn parsed<T: FromStr<Err: Display>>(&self, key: &'static str) -> Option<At<T>> {
+    pub fn parsed<T: FromStr<Err: Display>>(&self, key: &'static str) -> Option<At<T>> {
         let text = self.string(key)?;
         self.parse(&text)
     }
 
     /// A text of this section as `T`.
-    pub(super) fn parse<T: FromStr<Err: Display>>(&self, text: &At<&str>) -> Option<At<T>> {
+    pub fn parse<T: FromStr<Err: Display>>(&self, text: &At<&str>) -> Option<At<T>> {
         match text.value.parse() {
             Ok(value) => Some(At {
                 place: text.place,
@@ -255,7 +284,7 @@ impl<'d> Section<'d> {
     }
 
     /// Whether `key` is set to true or false.
-    pub(super) fn boolean(&self, key: &'static str) -> Option<At<bool>> {
+    pub fn boolean(&self, key: &'static str) -> Option<At<bool>> {
         let (place, value) = self.value(key)?;
         let truth = value.as_bool();
         if truth.is_none() {
@@ -265,7 +294,7 @@ impl<'d> Section<'d> {
     }
 
     /// The number at `key`, which must lie in `range`.
-    pub(super) fn integer<T>(&self, key: &'static str, range: RangeInclusive<T>) -> Option<At<T>>
+    pub fn integer<T>(&self, key: &'static str, range: RangeInclusive<T>) -> Option<At<T>>
     where
         T: TryFrom<i64> + PartialOrd + Display + Copy,
     {
@@ -291,12 +320,12 @@ impl<'d> Section<'d> {
     }
 
     /// The list of texts at `key`.
-    pub(super) fn strings(&self, key: &'static str) -> Option<Vec<At<&'d str>>> {
+    pub fn strings(&self, key: &'static str) -> Option<Vec<At<&'d str>>> {
         self.list(key, "a list of texts: write [\"...\"]", DeValue::as_str)
     }
 
     /// The list of numbers at `key`.
-    pub(super) fn integers(&self, key: &'static str) -> Option<Vec<At<i64>>> {
+    pub fn integers(&self, key: &'static str) -> Option<Vec<At<i64>>> {
         self.list(key, "a list of whole numbers: write [1, 2]", integer_of)
     }
 
@@ -323,7 +352,7 @@ impl<'d> Section<'d> {
     }
 
     /// Reports that `key`, which the section cannot do without, is not there.
-    pub(super) fn missing(&self, key: &str, example: &str) {
+    pub fn missing(&self, key: &str, example: &str) {
         if self.table.is_some_and(|table| !table.contains_key(key)) {
             self.document.report(
                 self.place,
@@ -333,7 +362,7 @@ impl<'d> Section<'d> {
     }
 
     /// Reports the keys that nobody asked for.
-    pub(super) fn finish(self) {
+    pub fn finish(self) {
         let asked = self.asked.borrow();
         for (key, _) in self.table.into_iter().flat_map(|table| table.iter()) {
             let name = key.get_ref().as_ref();
@@ -355,7 +384,7 @@ fn integer_of(value: &DeValue<'_>) -> Option<i64> {
 }
 
 /// The end of a message that says that `name` is not known: what it was most likely meant to be, or all that is known.
-pub(crate) fn suggestion(name: &str, known: &[&str]) -> String {
+pub fn suggestion(name: &str, known: &[&str]) -> String {
     let nearest = known
         .iter()
         .map(|known| (known, strsim::damerau_levenshtein(name, known)))

@@ -6,16 +6,19 @@ use std::path::Path;
 
 /// A place in the file, both numbers from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Place {
-    pub(super) line: usize,
-    pub(super) column: usize,
+pub struct Place {
+    /// Line.
+    pub line: usize,
+    /// Column, in characters.
+    pub column: usize,
 }
 
 impl Place {
-    pub(super) const START: Self = Self { line: 1, column: 1 };
+    /// Where a file begins.
+    pub const START: Self = Self { line: 1, column: 1 };
 
     /// The place as messages have it: `file:line:column`.
-    pub(super) fn in_file(self, path: &Path) -> String {
+    pub fn in_file(self, path: &Path) -> String {
         format!("{}:{}:{}", path.display(), self.line, self.column)
     }
 }
@@ -34,7 +37,8 @@ pub struct Problem {
 }
 
 impl Problem {
-    pub(super) fn at(path: &Path, place: Place, sentence: impl Into<String>) -> Self {
+    /// Something at a place.
+    pub fn at(path: &Path, place: Place, sentence: impl Into<String>) -> Self {
         let text = format!("{}: {}", place.in_file(path), sentence.into());
         Self {
             place: Some(place),
@@ -42,14 +46,16 @@ impl Problem {
         }
     }
 
-    pub(super) fn of_file(path: &Path, sentence: impl Into<String>) -> Self {
+    /// Something about the file as a whole.
+    pub fn of_file(path: &Path, sentence: impl Into<String>) -> Self {
         Self {
             place: None,
             text: format!("{}: {}", path.display(), sentence.into()),
         }
     }
 
-    pub(super) fn of_command_line(sentence: impl Into<String>) -> Self {
+    /// Something that the command line says.
+    pub fn of_command_line(sentence: impl Into<String>) -> Self {
         Self {
             place: None,
             text: format!("command line: {}", sentence.into()),
@@ -68,14 +74,15 @@ impl fmt::Display for Problem {
 pub struct ConfigErrors(Vec<Problem>);
 
 impl ConfigErrors {
-    pub(super) fn of(mut problems: Vec<Problem>) -> Self {
+    /// Those found, in any order.
+    pub fn of(mut problems: Vec<Problem>) -> Self {
         // Stable: what has no place of its own stands first, in the order of finding.
         problems.sort_by_key(|problem| problem.place);
         Self(problems)
     }
 
     /// The file cannot be read at all.
-    pub(super) fn unreadable(path: &Path, error: &io::Error) -> Self {
+    pub fn unreadable(path: &Path, error: &io::Error) -> Self {
         let advice = match error.kind() {
             io::ErrorKind::NotFound => "name the file with --config",
             io::ErrorKind::PermissionDenied => "run as a user that may read it",
