@@ -62,20 +62,7 @@ impl From<serde_json::Error> for Failure {
 pub(crate) fn report_usage(error: &clap::Error, json: bool) -> ExitCode {
     let wrong = error.use_stderr() && error.kind() != ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
     if wrong && json {
-        let text = error.to_string();
-        // What is wrong; hints and usage follow behind an empty line.
-        let wrong: Vec<_> = text
-            .lines()
-            .take_while(|line| !line.is_empty())
-            .map(str::trim)
-            .collect();
-        let sentence = wrong.join(" ");
-        return report(
-            json,
-            2,
-            USAGE,
-            sentence.strip_prefix("error: ").unwrap_or(&sentence),
-        );
+        return report(json, 2, USAGE, &control::tool::sentence(error));
     }
     match error.print() {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => ExitCode::FAILURE,

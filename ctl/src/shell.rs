@@ -25,9 +25,10 @@ pub(crate) struct ManArguments {
 
 pub(crate) fn completion(arguments: &CompletionArguments, session: &Session) -> Result<(), Failure> {
     session.refuse_watch()?;
-    let mut script = Vec::new();
-    clap_complete::generate(arguments.shell, &mut Arguments::command(), TOOL, &mut script);
-    Ok(io::stdout().lock().write_all(&script)?)
+    Ok(control::tool::print_completion::<Arguments>(
+        TOOL,
+        arguments.shell,
+    )?)
 }
 
 pub(crate) fn man(arguments: &ManArguments, session: &Session) -> Result<(), Failure> {

@@ -35,19 +35,6 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// What clap found wrong, without its hints and the usage.
-    pub fn usage(error: &clap::Error) -> Self {
-        let text = error.to_string();
-        // Hints follow behind an empty line.
-        let lines: Vec<_> = text
-            .lines()
-            .take_while(|line| !line.is_empty())
-            .map(str::trim)
-            .collect();
-        let sentence = lines.join(" ");
-        Self::Usage(sentence.strip_prefix("error: ").unwrap_or(&sentence).to_owned())
-    }
-
     /// Says what failed and gives the status to exit with.
     pub fn report(&self, json: bool) -> ExitCode {
         // Whoever read the page or script has seen enough.

@@ -18,7 +18,6 @@ pub mod arguments;
 pub mod capture;
 pub mod failure;
 pub mod filter;
-pub mod manual;
 pub mod output;
 pub mod print;
 pub mod report;

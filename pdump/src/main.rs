@@ -4,17 +4,16 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 
 use clap::Parser;
 use control::capture::Capture;
 use control::instance::InstanceName;
 use control::message::{CaptureInterface, CaptureRequest, Direction};
+use control::tool;
 use serde_json::json;
-use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
 
+use pdump::TOOL;
 use pdump::arguments::{Arguments, Command};
 use pdump::capture::{self, Interruption};
 use pdump::failure::Failure;
@@ -22,13 +21,12 @@ use pdump::filter::{Filter, listing};
 use pdump::output::{About, CaptureFile, Destination, Output};
 use pdump::print::Lines;
 use pdump::report::Report;
-use pdump::{TOOL, manual};
 
 fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
         Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
-            return Failure::usage(&error).report(true);
+            return Failure::Usage(tool::sentence(&error)).report(true);
         }
         Err(error) => error.exit(),
     };
@@ -36,8 +34,10 @@ fn main() -> ExitCode {
         return control::check::report(&arguments.instance, TOOL);
     }
     let outcome = match arguments.command {
-        Some(Command::Completion { shell }) => manual::completion(shell).map_err(Failure::from),
-        Some(Command::Man) => manual::page().map_err(Failure::from),
+        Some(Command::Completion { shell }) => {
+            tool::print_completion::<Arguments>(TOOL, shell).map_err(Failure::from)
+        }
+        Some(Command::Man) => tool::print_man_page::<Arguments>().map_err(Failure::from),
         None => run(&arguments),
     };
     outcome.map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
@@ -53,7 +53,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let destination = arguments.write.as_deref().map(Destination::open).transpose()?;
     let directory = arguments.instance.choose()?;
     // Before the capture begins, so that from then on a signal ends it in an orderly way.
-    let stopped = stop_flag()?;
+    let stopped = tool::stop_flag()?;
     let snaplen = arguments.snapshot_length();
     if arguments.verbose > 0 {
         say(&format!(
@@ -100,16 +100,6 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Interruption::Source(error) => error.into(),
         Interruption::Output(error) => error.into(),
     })
-}
-
-/// Set by the first SIGINT or SIGTERM. The second ends the process: a pipe that nobody reads may hold it up.
-fn stop_flag() -> io::Result<Arc<AtomicBool>> {
-    let stopped = Arc::new(AtomicBool::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        flag::register_conditional_shutdown(signal, 1, Arc::clone(&stopped))?;
-        flag::register(signal, Arc::clone(&stopped))?;
-    }
-    Ok(stopped)
 }
 
 /// What is captured, as a sentence or as JSON.

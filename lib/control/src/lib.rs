@@ -24,6 +24,7 @@ pub mod message;
 pub mod punt;
 pub mod server;
 pub mod text;
+pub mod tool;
 
 /// The version of the suite and of the DPDK that it is built for: what `--version` prints and what a primary and its
 /// tools compare.
