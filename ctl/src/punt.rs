@@ -17,8 +17,8 @@ Examples:
   tollgate-ctl --json punt show
 
 FAIL says what becomes of the packets of a class while no tool decides: open, what would become of them if there were no
-such class; closed, they are dropped as punt_closed. RATE and BURST are those of the policer before the tool. Each class
-is set by [[punt]] in the configuration.
+such class; closed, they are dropped as punt_closed. So does a packet about which the tool has not answered within DEADLINE;
+LATE counts those. RATE and BURST are those of the policer before the tool. Each class is set by [[punt]] in the configuration.
 
 ARP and neighbour discovery (nd) go to the primary's control thread; what the gateway does not handle goes to the kernel,
 on interfaces with tap = true. Their policers are those of each interface and worker, SEEN are all packets that came, LOST
@@ -39,10 +39,13 @@ struct Punt {
     fail: Option<&'static str>,
     rate: u32,
     burst: u32,
+    /// As `fail`.
+    deadline_ms: Option<u32>,
     tool: Option<String>,
     pid: Option<i32>,
     seen: u64,
     lost: u64,
+    late: u64,
     observers: u32,
 }
 
@@ -66,10 +69,12 @@ impl From<PuntInfo> for Punt {
             fail: told.fail.map(FailMode::name),
             rate: told.rate,
             burst: told.burst,
+            deadline_ms: told.deadline_ms,
             tool: Some(told.tool).filter(|tool| !tool.is_empty()),
             pid: Some(told.pid).filter(|pid| *pid != 0),
             seen: told.seen,
             lost: told.lost,
+            late: told.late,
             observers: told.observers,
         }
     }
@@ -81,10 +86,12 @@ impl Show for Punt {
         left("FAIL"),
         right("RATE"),
         right("BURST"),
+        right("DEADLINE MS"),
         left("TOOL"),
         right("PID"),
         right("SEEN"),
         right("LOST"),
+        right("LATE"),
         right("OBSERVERS"),
     ];
     const RATE_COLUMNS: &'static [Column] = &[right("SEEN/S"), right("LOST/S")];
@@ -95,10 +102,12 @@ impl Show for Punt {
             .optional(self.fail)
             .cell(self.rate)
             .cell(self.burst)
+            .optional(self.deadline_ms)
             .optional(self.tool.as_ref())
             .optional(self.pid)
             .cell(self.seen)
             .cell(self.lost)
+            .cell(self.late)
             .cell(self.observers);
         if let Some(rates) = rates {
             for name in ["seen", "lost"] {
@@ -128,17 +137,19 @@ mod tests {
             fail: Some(FailMode::Closed),
             rate: 1000,
             burst: 256,
+            deadline_ms: Some(1000),
             tool: String::new(),
             pid: 0,
             seen: 3,
             lost: 1,
+            late: 4,
             observers: 2,
         });
         assert_eq!(
             serde_json::to_string(&punt).unwrap(),
             concat!(
-                r#"{"class":"router_alert","fail":"closed","rate":1000,"burst":256,"tool":null,"pid":null,"#,
-                r#""seen":3,"lost":1,"observers":2}"#
+                r#"{"class":"router_alert","fail":"closed","rate":1000,"burst":256,"deadline_ms":1000,"tool":null,"#,
+                r#""pid":null,"seen":3,"lost":1,"late":4,"observers":2}"#
             )
         );
     }

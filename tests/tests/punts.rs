@@ -28,7 +28,7 @@ fn hosts() -> TwoHosts {
 
 fn primary(hosts: &TwoHosts, fail: &str) -> PrimaryBuilder {
     hosts.primary("gw").toml(&format!(
-        "[[punt]]\nclass = \"ike\"\nfail = \"{fail}\"\nrate = 1000\nburst = 200\n"
+        "[[punt]]\nclass = \"ike\"\nfail = \"{fail}\"\nrate = 1000\nburst = 200\ndeadline_ms = 60000\n"
     ))
 }
 
@@ -40,6 +40,7 @@ fn ike(observe: bool) -> PuntRequest {
     PuntRequest {
         classes: vec![PuntClass::Ike],
         observe,
+        alerts: Vec::new(),
     }
 }
 

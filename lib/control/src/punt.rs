@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 use shm::attachment::PuntEnd;
 pub use shm::attachment::{Answer, Counts, Packet, Punted, Stage};
 
-use crate::attached::{Attached, AttachmentError};
+use crate::attached::Attached;
+pub use crate::attached::AttachmentError;
 use crate::instance::InstanceDir;
 use crate::message::{CaptureInterface, ControlError, PuntRequest, Reply, Request};
 

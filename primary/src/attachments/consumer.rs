@@ -1,11 +1,14 @@
 //! A worker's part in punts: packets that a tool decides about, or watches, and those that it hands back.
 
+use std::sync::Arc;
+
 use control::message::{FailMode, PuntClass};
 use dpdk::Mbuf;
 use shm::attachment::{BadVerdict, Lane, Origin, Verdict, Way};
 
+use super::oldest::Oldest;
 use super::parts::{Part, Parts};
-use crate::path::punt::{PuntMode, Punts};
+use crate::path::punt::{AlertValues, PuntMode, Punts};
 use crate::worker::Bucket;
 
 /// The longest frame that a tool hands back, bytes.
@@ -18,9 +21,21 @@ pub struct Consumer {
     classes: [bool; PuntClass::COUNT],
     /// Whether it only watches.
     observes: bool,
+    /// The values of router alerts that it wants, if not all.
+    alerts: Option<Arc<AlertValues>>,
     lane: Lane,
-    /// By slot: the packet that the tool decides about, and its class.
-    held: Vec<Option<(Mbuf, PuntClass)>>,
+    /// By slot: the packet that the tool decides about.
+    held: Vec<Option<Held>>,
+    /// By class: the slots of those packets, the oldest first.
+    oldest: [Oldest; PuntClass::COUNT],
+}
+
+/// A packet that a tool decides about.
+struct Held {
+    mbuf: Mbuf,
+    class: PuntClass,
+    /// When it was given to the tool.
+    since: u64,
 }
 
 impl Part for Consumer {
@@ -35,12 +50,20 @@ impl Part for Consumer {
 
 impl Consumer {
     /// Decides about the packets of `classes`, or only watches them.
-    pub fn new(id: u32, classes: &[PuntClass], observes: bool, lane: Lane) -> Self {
+    pub fn new(
+        id: u32,
+        classes: &[PuntClass],
+        observes: bool,
+        alerts: Option<Arc<AlertValues>>,
+        lane: Lane,
+    ) -> Self {
         Self {
             id,
             classes: PuntClass::ALL.map(|class| classes.contains(&class)),
             observes,
+            alerts,
             held: (0..lane.free()).map(|_| None).collect(),
+            oldest: PuntClass::ALL.map(|_| Oldest::new(lane.free() as u32)),
             lane,
         }
     }
@@ -56,6 +79,33 @@ impl Consumer {
         self.lane.count_seen(1);
         self.lane.put(&origin, mbuf.segments())
     }
+
+    /// Keeps the packet of a slot until the tool has answered.
+    fn hold(&mut self, slot: u32, held: Held) {
+        if let Some(place) = self.held.get_mut(slot as usize) {
+            self.oldest[held.class as usize].push(slot);
+            *place = Some(held);
+        }
+    }
+
+    /// Gives up the packet of a slot, unless that was done before.
+    fn release(&mut self, slot: u32) -> Option<(Mbuf, PuntClass)> {
+        let held = self.held.get_mut(slot as usize)?.take()?;
+        self.oldest[held.class as usize].remove(slot);
+        Some((held.mbuf, held.class))
+    }
+
+    /// Gives up the oldest packet of a class if it was given to the tool before `since`.
+    fn release_late(&mut self, class: PuntClass, since: u64) -> Option<Mbuf> {
+        let slot = self.oldest[class as usize].first()?;
+        let held = self.held.get(slot as usize)?.as_ref()?;
+        // Counters of the CPU that differ by less than half of all values.
+        if (held.since.wrapping_sub(since) as i64) > 0 {
+            return None;
+        }
+        self.lane.count_late();
+        self.release(slot).map(|(mbuf, _)| mbuf)
+    }
 }
 
 /// What a class is like on all workers.
@@ -67,6 +117,8 @@ pub struct ClassPolicy {
     pub rate: u32,
     /// Packets that may go to a tool at once.
     pub burst: u32,
+    /// How long a tool may take to answer about a packet, milliseconds. Only of classes for tools.
+    pub deadline_ms: u32,
 }
 
 /// All tools of a worker that decide or watch.
@@ -77,10 +129,14 @@ pub struct Consumers {
     deciding: [Option<usize>; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
     fail: [FailMode; PuntClass::COUNT],
+    /// By class: how long a tool may take, ticks.
+    deadlines: [u64; PuntClass::COUNT],
     /// Among how many workers the rates are shared out.
     workers: u64,
     /// What a tool handed back, copied out before it is looked at.
     buffer: Vec<u8>,
+    /// Whether what becomes of the classes has changed since it was asked for.
+    changed: bool,
 }
 
 /// Why a packet does not go to a tool.
@@ -120,8 +176,10 @@ impl Consumers {
             deciding: [None; PuntClass::COUNT],
             buckets: buckets(policies, workers, tsc_hz, now),
             fail: policies.each_ref().map(|policy| policy.fail),
+            deadlines: deadlines(policies, tsc_hz),
             workers,
             buffer: vec![0; LONGEST],
+            changed: false,
         }
     }
 
@@ -129,11 +187,23 @@ impl Consumers {
     pub fn set_policies(&mut self, policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) {
         self.buckets = buckets(policies, self.workers, tsc_hz, now);
         self.fail = policies.each_ref().map(|policy| policy.fail);
+        self.deadlines = deadlines(policies, tsc_hz);
+        self.changed = true;
     }
 
     /// What the last decision was about.
     pub fn bytes(&self, length: usize) -> &[u8] {
         self.buffer.get(..length).unwrap_or_default()
+    }
+
+    /// Whether packets of a class go on if their tool does not decide about them.
+    pub fn fails_open(&self, class: PuntClass) -> bool {
+        self.fail[class as usize] == FailMode::Open
+    }
+
+    /// Whether [`Consumers::punts`] may be another than when this was asked last.
+    pub fn take_changed(&mut self) -> bool {
+        std::mem::take(&mut self.changed)
     }
 
     /// What becomes of the packets of each class now.
@@ -145,6 +215,13 @@ impl Consumers {
                 (None, FailMode::Closed) => PuntMode::Closed,
             },
         )
+        .with_alerts(self.alerts())
+    }
+
+    /// The values that the tool wants that decides about router alerts.
+    fn alerts(&self) -> Option<Arc<AlertValues>> {
+        let place = self.deciding[PuntClass::RouterAlert as usize]?;
+        self.parts.iter().nth(place)?.alerts.clone()
     }
 
     /// Does what the control thread has told, and gives what tools that went had in their hands to `orphans`.
@@ -158,6 +235,7 @@ impl Consumers {
     }
 
     fn find_deciding(&mut self) {
+        self.changed = true;
         for class in PuntClass::ALL {
             self.deciding[class as usize] = self
                 .parts
@@ -191,13 +269,24 @@ impl Consumers {
         };
         match part.put(ingress, &mbuf, now) {
             Some(slot) => {
-                if let Some(held) = part.held.get_mut(slot as usize) {
-                    *held = Some((mbuf, class));
-                }
+                let since = now;
+                part.hold(slot, Held { mbuf, class, since });
                 Ok(())
             }
             None => Err((mbuf, NotTaken::Full)),
         }
+    }
+
+    /// A packet whose tool has not answered in time goes the way of its class. What the tool answers later is not looked at.
+    pub fn late(&mut self, now: u64) -> Option<HandedBack> {
+        for class in PuntClass::ALL {
+            let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place));
+            let since = now.wrapping_sub(self.deadlines[class as usize]);
+            if let Some(mbuf) = part.and_then(|part| part.release_late(class, since)) {
+                return Some(without_tool(mbuf, self.fail[class as usize]));
+            }
+        }
+        None
     }
 
     /// Shows all tools what was put in.
@@ -250,6 +339,13 @@ impl Consumers {
     }
 }
 
+/// By class: how long a tool may take, ticks.
+fn deadlines(policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64) -> [u64; PuntClass::COUNT] {
+    policies
+        .each_ref()
+        .map(|policy| u64::from(policy.deadline_ms) * tsc_hz / 1000)
+}
+
 /// A worker's share of the rates, in full buckets.
 fn buckets(
     policies: &[ClassPolicy; PuntClass::COUNT],
@@ -264,7 +360,7 @@ fn buckets(
 }
 
 fn handed_back(part: &mut Consumer, verdict: Verdict, length: usize) -> Option<HandedBack> {
-    let mut held = |slot: u32| Some(part.held.get_mut(slot as usize)?.take()?.0);
+    let mut held = |slot: u32| Some(part.release(slot)?.0);
     Some(match verdict {
         Verdict::Drop(slot) => HandedBack::Drop(held(slot)?),
         Verdict::Forward(slot) => HandedBack::Forward(held(slot)?),
@@ -279,10 +375,17 @@ fn handed_back(part: &mut Consumer, verdict: Verdict, length: usize) -> Option<H
 
 /// What a tool that goes had in its hands goes the way of its class.
 fn release(part: &mut Consumer, fail: &[FailMode; PuntClass::COUNT], orphans: &mut Vec<HandedBack>) {
-    for (mbuf, class) in part.held.iter_mut().filter_map(Option::take) {
-        orphans.push(match fail[class as usize] {
-            FailMode::Open => HandedBack::Forward(mbuf),
-            FailMode::Closed => HandedBack::Orphan(mbuf),
-        });
+    for slot in 0..part.held.len() as u32 {
+        if let Some((mbuf, class)) = part.release(slot) {
+            orphans.push(without_tool(mbuf, fail[class as usize]));
+        }
+    }
+}
+
+/// What becomes of a packet that was with a tool and gets no answer.
+fn without_tool(mbuf: Mbuf, fail: FailMode) -> HandedBack {
+    match fail {
+        FailMode::Open => HandedBack::Forward(mbuf),
+        FailMode::Closed => HandedBack::Orphan(mbuf),
     }
 }

@@ -9,6 +9,7 @@
 
 mod captures;
 mod consumer;
+mod oldest;
 mod parts;
 mod punts;
 mod sight;

@@ -1,10 +1,15 @@
 //! Tools that decide about packets, or watch them: attached and shown.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use control::message::{CaptureStarted, ControlError, ErrorCode, PuntClass, PuntInfo, PuntRequest, Reply};
+use control::message::{
+    ALERT_RANGES, CaptureStarted, ControlError, ErrorCode, PuntClass, PuntInfo, PuntRequest, Reply,
+};
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
+
+use crate::path::punt::AlertValues;
 
 use super::{Attached, Attachments, ClassPolicy, Consumer, Kind, longest};
 
@@ -38,6 +43,16 @@ impl Attachments<'_> {
                 ),
             ));
         }
+        if request.alerts.len() > ALERT_RANGES {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "{} ranges of router alert values are too many: use up to {ALERT_RANGES}",
+                    request.alerts.len()
+                ),
+            ));
+        }
+        let alerts = (!request.alerts.is_empty()).then(|| Arc::new(AlertValues::new(&request.alerts)));
         let taken = request
             .classes
             .iter()
@@ -78,9 +93,13 @@ impl Attachments<'_> {
         let workers = self.workers.iter().zip(lanes);
         let parts = workers
             .map(|(worker, lane)| {
-                worker
-                    .consumers
-                    .add(Consumer::new(id, &request.classes, request.observe, lane))
+                worker.consumers.add(Consumer::new(
+                    id,
+                    &request.classes,
+                    request.observe,
+                    alerts.clone(),
+                    lane,
+                ))
             })
             .filter(|added| *added)
             .count();
@@ -122,10 +141,12 @@ impl Attachments<'_> {
                 fail: class.is_for_tools().then_some(policy.fail),
                 rate: policy.rate,
                 burst: policy.burst,
+                deadline_ms: class.is_for_tools().then_some(policy.deadline_ms),
                 tool: tool.map_or_else(String::new, |tool| tool.tool.clone()),
                 pid: tool.map_or(0, |tool| tool.pid),
                 seen: counts.seen,
                 lost: counts.lost,
+                late: counts.late,
                 observers: observers.count() as u32,
             }
         };

@@ -92,7 +92,8 @@ impl Config {
             let policy = &self.punts[class as usize];
             writeln!(out, "\n[[punt]]\nclass = {}", Quoted(class.name()))?;
             if class.is_for_tools() {
-                writeln!(out, "fail = {}", Quoted(policy.fail.name()))?;
+                let fail = Quoted(policy.fail.name());
+                writeln!(out, "fail = {fail}\ndeadline_ms = {}", policy.deadline_ms)?;
             }
             writeln!(out, "rate = {}\nburst = {}", policy.rate, policy.burst)?;
         }

@@ -7,12 +7,12 @@ use control::message::{FailMode, PuntClass};
 use nix::unistd;
 use shm::records::IdlePolicy;
 
-use super::document::{At, Document, Section};
 use super::machine::{Machine, format_list};
-use super::problem::Place;
 use super::{EalConfig, Group, Limits, Overrides, SpreadPolicy, Workers, eal_args};
 use crate::attachments::ClassPolicy;
 use crate::log::{Levels, LogConfig, LogTarget};
+use document::Place;
+use document::{At, Document, Section};
 
 /// `[eal]`, and where memory_mb is written.
 pub(super) fn eal(section: Section<'_>, overrides: &Overrides) -> (EalConfig, Option<Place>) {
@@ -136,6 +136,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
     limits
 }
 
+/// How long a tool may take to answer where the file does not say it, milliseconds.
+const DEADLINE_MS: u32 = 1000;
+
 /// What a class is like that the file does not mention.
 fn default_policy(class: PuntClass) -> ClassPolicy {
     let (rate, burst) = match class {
@@ -147,6 +150,7 @@ fn default_policy(class: PuntClass) -> ClassPolicy {
         fail: FailMode::Open,
         rate,
         burst,
+        deadline_ms: DEADLINE_MS,
     }
 }
 
@@ -191,7 +195,15 @@ pub(super) fn punts(document: &Document<'_>, sections: Vec<Section<'_>>) -> [Cla
                 None
             }
         });
+        let deadline = section.integer("deadline_ms", 1..=60_000);
+        if let (Some(at), Some(class)) = (&deadline, &class)
+            && !class.value.is_for_tools()
+        {
+            let sentence = "deadline_ms is how long a tool may take, and no tool takes this class: remove it";
+            document.report(at.place, sentence);
+        }
         let policy = ClassPolicy {
+            deadline_ms: deadline.map_or(defaults.deadline_ms, |at| at.value),
             fail: fail.unwrap_or(defaults.fail),
             rate: section
                 .integer("rate", 1..=10_000_000)

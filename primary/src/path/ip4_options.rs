@@ -1,7 +1,6 @@
 //! IPv4 options: well-formed or not (RFC 791 section 3.1), router alert (RFC 2113), and source routes, which nobody follows
 //! any more: RFC 7126 sections 4.3.5 and 4.4.5. What is written into options is [`ip4_record`]'s.
 
-use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
 use shm::{DropReason, PathStage};
 
@@ -20,7 +19,8 @@ const SOURCE_ROUTES: [u8; 2] = [131, 137];
 /// What the options of a packet ask of a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
-    router_alert: bool,
+    /// The value of the first router alert.
+    router_alert: Option<u16>,
     /// A source route, used up or not.
     source_route: bool,
     /// The route and the time that each router writes.
@@ -46,7 +46,9 @@ pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut No
         }
         Ok(found) => {
             note.careful = found.route || found.time;
-            !(found.router_alert && punts.apply(PuntClass::RouterAlert, note))
+            !found
+                .router_alert
+                .is_some_and(|value| punts.apply_alert(value, note))
         }
     };
     if !goes_on {
@@ -78,7 +80,11 @@ fn walk(options: &[u8]) -> Result<Found, usize> {
         let option = options.get(offset..offset + length).filter(|_| length >= 2);
         let option = option.ok_or(offset + 1)?;
         match (kind, option) {
-            (ROUTER_ALERT, [_, _, _, _]) => found.router_alert = true,
+            (ROUTER_ALERT, [_, _, high, low]) => {
+                found
+                    .router_alert
+                    .get_or_insert(u16::from_be_bytes([*high, *low]));
+            }
             (ROUTER_ALERT, _) => return Err(offset + 1),
             (kind, [_, _, pointer, ..]) if SOURCE_ROUTES.contains(&kind) => {
                 // One-based, and behind kind, length and itself.
@@ -118,12 +124,13 @@ mod tests {
     #[test]
     fn the_router_alert_is_found_wherever_it_stands() {
         for (options, found) in [
-            (&[148, 4, 0, 0][..], true),
-            (&[1, 1, 1, 148, 4, 0, 0, 0], true),
-            (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 0, 5, 0], true),
-            (&[], false),
-            (&[0, 148, 4, 0], false),
-            (&[9, 4, 148, 4], false),
+            (&[148, 4, 0, 0][..], Some(0)),
+            (&[1, 1, 1, 148, 4, 0, 0, 0], Some(0)),
+            (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 1, 5, 0], Some(0x105)),
+            (&[148, 4, 0, 5, 148, 4, 0, 6], Some(5)),
+            (&[], None),
+            (&[0, 148, 4, 0], None),
+            (&[9, 4, 148, 4], None),
         ] {
             assert_eq!(
                 walk(options).map(|found| found.router_alert),

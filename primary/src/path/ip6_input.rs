@@ -183,18 +183,15 @@ fn router_alert(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note
     if punts.is_off(PuntClass::RouterAlert) {
         return false;
     }
-    let alert = Ipv6::parse_start(packet, behind).is_ok_and(|header| {
-        extension::walk(&header)
-            .next()
-            .and_then(Result::ok)
-            .and_then(|header| header.options())
-            .is_some_and(|mut options| {
-                options.any(|option| {
-                    option.is_ok_and(|option| {
-                        option.option_type == option_type::ROUTER_ALERT && option.data.len() == 2
-                    })
-                })
-            })
-    });
-    alert && punts.apply(PuntClass::RouterAlert, note)
+    let value = || {
+        let header = Ipv6::parse_start(packet, behind).ok()?;
+        let mut options = extension::walk(&header).next()?.ok()?.options()?;
+        options.find_map(|option| {
+            let option = option
+                .ok()
+                .filter(|option| option.option_type == option_type::ROUTER_ALERT)?;
+            option.data.try_into().ok().map(u16::from_be_bytes)
+        })
+    };
+    value().is_some_and(|value| punts.apply_alert(value, note))
 }

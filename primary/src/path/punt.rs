@@ -1,11 +1,13 @@
 //! Which packets a tool decides about: those with the router alert option, RFC 2113 and RFC 2711, and IKE to the gateway
 //! itself, RFC 7296.
 
-use control::message::PuntClass;
+use std::sync::Arc;
+
+use control::message::{AlertRange, PuntClass};
 use packet::Udp;
 use shm::DropReason;
 
-use super::{Disposition, Note};
+use super::{Disposition, Family, Note};
 
 /// What becomes of the packets of a class now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,21 +21,85 @@ pub enum PuntMode {
 }
 
 /// What becomes of the packets of each class now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Punts([PuntMode; PuntClass::COUNT]);
+#[derive(Clone, Debug)]
+pub struct Punts {
+    modes: [PuntMode; PuntClass::COUNT],
+    /// The values of router alerts that the tool wants, if not all.
+    alerts: Option<Arc<AlertValues>>,
+}
+
+/// Words of 64 values each.
+const WORDS: usize = (1 << 16) / 64;
+
+/// Values of the router alert option, a bit for each.
+#[derive(Debug)]
+pub struct AlertValues {
+    four: [u64; WORDS],
+    six: [u64; WORDS],
+}
+
+impl AlertValues {
+    /// Those of some ranges.
+    pub fn new(ranges: &[AlertRange]) -> Self {
+        let mut values = Self {
+            four: [0; WORDS],
+            six: [0; WORDS],
+        };
+        for range in ranges {
+            let words = if range.ipv6 {
+                &mut values.six
+            } else {
+                &mut values.four
+            };
+            for value in range.first..=range.last {
+                words[usize::from(value) / 64] |= 1 << (value % 64);
+            }
+        }
+        values
+    }
+
+    fn contains(&self, family: Family, value: u16) -> bool {
+        let words = match family {
+            Family::Four => &self.four,
+            Family::Six => &self.six,
+        };
+        words[usize::from(value) / 64] >> (value % 64) & 1 == 1
+    }
+}
 
 impl Punts {
     /// No tool is asked about anything.
-    pub const OFF: Self = Self([PuntMode::Off; PuntClass::COUNT]);
+    pub const OFF: Self = Self {
+        modes: [PuntMode::Off; PuntClass::COUNT],
+        alerts: None,
+    };
 
     /// What each class is to be like.
     pub fn new(mode: impl Fn(PuntClass) -> PuntMode) -> Self {
-        Self(PuntClass::ALL.map(mode))
+        Self {
+            modes: PuntClass::ALL.map(mode),
+            alerts: None,
+        }
+    }
+
+    /// The same where the tool wants router alerts of these values only.
+    pub fn with_alerts(self, alerts: Option<Arc<AlertValues>>) -> Self {
+        Self { alerts, ..self }
+    }
+
+    /// Notes that a packet has the router alert option with this value; `false` when that changes nothing.
+    pub(super) fn apply_alert(&self, value: u16, note: &mut Note) -> bool {
+        let decides = self.modes[PuntClass::RouterAlert as usize] == PuntMode::Tool;
+        let wanted = self
+            .alerts
+            .as_ref()
+            .is_none_or(|alerts| alerts.contains(note.family, value));
+        (wanted || !decides) && self.apply(PuntClass::RouterAlert, note)
     }
 
     /// Notes that a packet is of a class; `false` when that changes nothing.
     pub(super) fn apply(&self, class: PuntClass, note: &mut Note) -> bool {
-        note.disposition = match self.0[class as usize] {
+        note.disposition = match self.modes[class as usize] {
             PuntMode::Off => return false,
             PuntMode::Tool => Disposition::Punt(class),
             PuntMode::Closed => Disposition::Drop(DropReason::PuntClosed),
@@ -42,7 +108,7 @@ impl Punts {
     }
 
     pub(super) fn is_off(&self, class: PuntClass) -> bool {
-        self.0[class as usize] == PuntMode::Off
+        self.modes[class as usize] == PuntMode::Off
     }
 }
 

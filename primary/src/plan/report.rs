@@ -56,7 +56,7 @@ impl Plan {
                     "{}:{} {} packets per second, {} at once",
                     class.name(),
                     if class.is_for_tools() {
-                        format!(" fails {},", policy.fail.name())
+                        format!(" fails {}, after {} ms;", policy.fail.name(), policy.deadline_ms)
                     } else {
                         String::new()
                     },

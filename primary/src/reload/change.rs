@@ -154,7 +154,8 @@ impl fmt::Display for Change {
                     policy.burst
                 )?;
                 if class.is_for_tools() {
-                    write!(f, " fail {}", policy.fail.name())?;
+                    let fail = policy.fail.name();
+                    write!(f, " fail {fail} deadline_ms {}", policy.deadline_ms)?;
                 }
                 Ok(())
             }

@@ -72,7 +72,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                         .map_err(|mbuf| (mbuf, DropReason::PuntRingFull))
                 }
                 Disposition::Gather | Disposition::Reassemble => {
-                    let punts = self.stages.punts;
+                    let punts = self.stages.punts.clone();
                     self.deliver(ingress, mbuf, note, &punts, now)
                 }
                 Disposition::Transmit(_) | Disposition::Wait { .. } | Disposition::Fragment(_) => {

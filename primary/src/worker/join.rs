@@ -156,7 +156,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // Refused as too short below.
             Err(_) => (usize::MAX, Family::Four),
         };
-        let punts = self.stages.punts;
+        let punts = self.stages.punts.clone();
         let kept = self.take_fragment(ingress, frame, link_len, family, &punts, now);
         self.buffer = buffer;
         let end = match kept {

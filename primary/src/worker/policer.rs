@@ -145,6 +145,7 @@ mod tests {
             fail: control::message::FailMode::Open,
             rate: 1,
             burst,
+            deadline_ms: 1000,
         };
         let now = 1_000 * HZ;
         let mut policers = Policers::new(&[policy(1); PuntClass::COUNT], HZ, now);

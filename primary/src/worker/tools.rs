@@ -17,7 +17,7 @@ use crate::path::{BURST, Disposition, Note};
 const FROM_TOOL: Passed = Passed::NONE.with(PathStage::FromTool);
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Gives a packet to the tool that decides about its class.
+    /// Gives a packet to the tool that decides about its class. One that is behind is gone by, if the class fails open.
     #[cold]
     pub(super) fn punt_to_tool(
         &mut self,
@@ -32,6 +32,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Ok(())
             }
             Err((mbuf, NotTaken::Policed)) => Err((mbuf, DropReason::PuntPoliced)),
+            Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class) => {
+                let ingress = self.interface_of(&mbuf).unwrap_or(ingress);
+                self.reinject(mbuf, ingress, Stage::Input, now);
+                Ok(())
+            }
             Err((mbuf, NotTaken::Full)) => Err((mbuf, DropReason::PuntRingFull)),
         }
     }
@@ -66,10 +71,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.go_on(handed, now);
             moved += 1;
         }
+        while moved < BURST
+            && let Some(handed) = self.consumers.late(now)
+        {
+            self.go_on(handed, now);
+            moved += 1;
+        }
         if self.consumers.parts.take_news() {
             self.doorbell.ring();
         }
-        self.stages.punts = self.consumers.punts();
+        if self.consumers.take_changed() {
+            self.stages.punts = self.consumers.punts();
+        }
         while let Some(handed) = self.handed_back.pop() {
             self.go_on(handed, now);
             moved += 1;

@@ -61,6 +61,22 @@ pub struct PuntRequest {
     pub classes: Vec<PuntClass>,
     /// Only copies, while another tool decides, or none.
     pub observe: bool,
+    /// Of packets with the router alert option only those of these values, at most [`ALERT_RANGES`]; empty: all.
+    pub alerts: Vec<AlertRange>,
+}
+
+/// The most ranges of values of one tool.
+pub const ALERT_RANGES: usize = 1024;
+
+/// Values of the router alert option that lie side by side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertRange {
+    /// Whether they are those of IPv6 (RFC 2711), and not of IPv4 (RFC 2113).
+    pub ipv6: bool,
+    /// The first.
+    pub first: u16,
+    /// The last.
+    pub last: u16,
 }
 
 /// A class of packets as others see it.
@@ -74,6 +90,8 @@ pub struct PuntInfo {
     pub rate: u32,
     /// Packets that its policer lets through at once.
     pub burst: u32,
+    /// How long a tool may take to answer about a packet before that goes the way of `fail`, milliseconds; `None` as there.
+    pub deadline_ms: Option<u32>,
     /// Who takes them: a tool as it calls itself, or a part of the gateway; empty when nobody does.
     pub tool: String,
     /// Its process; 0 when there is none.
@@ -83,6 +101,8 @@ pub struct PuntInfo {
     /// Of these, those that found no room because it was behind, or that were too many for the policer of a class that is not
     /// for tools.
     pub lost: u64,
+    /// Packets of the classes of that tool that went on without its answer, since the deadline had passed.
+    pub late: u64,
     /// Tools that watch.
     pub observers: u32,
 }

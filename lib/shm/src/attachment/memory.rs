@@ -218,6 +218,7 @@ impl Memory {
             seen: sum(count::SEEN),
             matched,
             lost,
+            late: sum(count::LATE),
         }
     }
 

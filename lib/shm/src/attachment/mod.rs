@@ -65,11 +65,13 @@ pub struct Counts {
     pub matched: u64,
     /// Those of the matching ones that found no free slot.
     pub lost: u64,
+    /// Packets that a tool was asked about and that went on without it, since it had not answered in time.
+    pub late: u64,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 2;
+const LAYOUT: u64 = 3;
 
 /// Bytes of a slot before the packet.
 const SLOT_HEADER: usize = 32;
@@ -96,6 +98,7 @@ mod count {
     pub(super) const LOST: usize = 2;
     /// 1 when the worker puts no more packets in.
     pub(super) const ENDED: usize = 3;
+    pub(super) const LATE: usize = 4;
 }
 
 /// How an attachment's memory is divided.

@@ -254,6 +254,13 @@ impl Lane {
         self.counts.seen += packets;
     }
 
+    /// Notes that a packet goes on without its tool. [`Lane::publish`] shows it.
+    #[inline]
+    pub fn count_late(&mut self) {
+        self.counts.late += 1;
+        self.news = true;
+    }
+
     /// Copies a packet that matched into a slot, if one is free, and gives its number; otherwise it is counted as lost.
     #[inline]
     pub fn put<'a>(&mut self, origin: &Origin, segments: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
@@ -284,6 +291,7 @@ impl Lane {
         counter(count::SEEN, self.counts.seen);
         counter(count::MATCHED, self.counts.matched);
         counter(count::LOST, self.counts.lost);
+        counter(count::LATE, self.counts.late);
         if std::mem::take(&mut self.news) {
             let [filled, _] = self.memory.rings(self.worker);
             self.filled.publish(filled);

@@ -5,11 +5,12 @@ use super::*;
 #[test]
 fn classes_of_punts_are_read_and_others_refused() {
     let punts = |text: &str| parse(&format!("{GOOD}\n{text}"));
-    let config = punts("[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\n").unwrap();
+    let config = punts("[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\ndeadline_ms = 7\n").unwrap();
     let expected = ClassPolicy {
         fail: FailMode::Closed,
         rate: 5,
         burst: 6,
+        deadline_ms: 7,
     };
     assert_eq!(config.punts[PuntClass::Ike as usize], expected);
     assert_eq!(config.punts[PuntClass::RouterAlert as usize].fail, FailMode::Open);
@@ -24,6 +25,11 @@ fn classes_of_punts_are_read_and_others_refused() {
             "[[punt]]\nclass = \"arp\"\nfail = \"closed\"",
             "no tool takes this class",
         ),
+        (
+            "[[punt]]\nclass = \"nd\"\ndeadline_ms = 5",
+            "deadline_ms is how long a tool may take",
+        ),
+        ("[[punt]]\nclass = \"ike\"\ndeadline_ms = 0", "use 1 to 60000"),
         ("[[punt]]\nfail = \"open\"", "class"),
         ("[[punt]]\nclass = \"ike\"\nfail = \"shut\"", "use open or closed"),
         ("[[punt]]\nclass = \"ike\"\n[[punt]]\nclass = \"ike\"", "twice"),

@@ -1,16 +1,17 @@
 //! IPv4 packets in; dispositions and bytes out.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use control::message::PuntClass;
+use control::message::{AlertRange, PuntClass};
 use packet::ethernet::EthernetHeader;
 use packet::{Arp, EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, VlanTag};
 use proptest::prelude::*;
 use shm::DropReason;
 
 use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER};
-use crate::path::punt::{PuntMode, Punts};
+use crate::path::punt::{AlertValues, PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
 pub(super) fn from_a(destination: Ipv4Addr) -> packet::builder::Ipv4Builder {
@@ -346,6 +347,18 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     let note = bench.path.run_one(0, &mut alert());
     assert_eq!(note.disposition, Disposition::Transmit(1));
 
+    let alerts =
+        [(false, 1, 4), (true, 0, 65535)].map(|(ipv6, first, last)| AlertRange { ipv6, first, last });
+    bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
+    for (value, asked) in [(0, false), (1, true), (4, true), (5, false)] {
+        let alert = from_a(HOST_B).options(&[148, 4, 0, value]).udp(1, 2, b"rsvp");
+        let expected = if asked {
+            Disposition::Punt(PuntClass::RouterAlert)
+        } else {
+            Disposition::Transmit(1)
+        };
+        assert_eq!(bench.one(alert).0, expected, "req_ra_19: value {value}");
+    }
     bench.path.punts = Punts::new(|_| PuntMode::Closed);
     assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
     assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);

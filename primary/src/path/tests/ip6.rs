@@ -1,8 +1,9 @@
 //! IPv6 packets in; dispositions and bytes out.
 
 use std::net::Ipv6Addr;
+use std::sync::Arc;
 
-use control::message::PuntClass;
+use control::message::{AlertRange, PuntClass};
 use packet::builder::Ipv6Builder;
 use packet::ethernet::EthernetHeader;
 use packet::nd::{MAX_FRAME_LEN, NeighborSolicitation};
@@ -11,7 +12,7 @@ use proptest::prelude::*;
 use shm::DropReason;
 
 use super::{Bench, GATEWAY, HOST_A6, HOST_B6, LINK_LOCAL, MTU, NEIGHBOR, OWN6, SENDER};
-use crate::path::punt::{PuntMode, Punts};
+use crate::path::punt::{AlertValues, PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
 const NEIGHBOR_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
@@ -364,6 +365,24 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
         Disposition::Transmit(1)
     );
 
+    let alerts =
+        [(true, 65503, 65534), (false, 0, 65535)].map(|(ipv6, first, last)| AlertRange { ipv6, first, last });
+    bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
+    for (value, asked) in [
+        (0, false),
+        (65502, false),
+        (65503, true),
+        (65534, true),
+        (65535, false),
+    ] {
+        let alert = from_a(HOST_B6).router_alert(value).udp(1, 2, b"rsvp");
+        let expected = if asked {
+            Disposition::Punt(PuntClass::RouterAlert)
+        } else {
+            Disposition::Transmit(1)
+        };
+        assert_eq!(bench.one(alert).0, expected, "req_ra_19: value {value}");
+    }
     bench.path.punts = Punts::new(|_| PuntMode::Closed);
     assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
     assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);
