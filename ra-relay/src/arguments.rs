@@ -1,0 +1,76 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Parser, Subcommand};
+use clap_complete::Shell;
+use control::arguments::InstanceArguments;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ra-relay --instance blue --config ra.toml
+  tollgate-ra-relay --instance blue --config ra.toml --json
+  tollgate-ra-relay --config ra.toml --check-config
+  tollgate-ra-relay --instance blue --check
+
+A configuration that prints what is in the packets with value 65503, and sends them on:
+
+  [[rule]]
+  name    = \"demo\"
+  values  = \"65503\"
+  handler = \"log\"
+
+Handlers: relay (send on), log (print and send on), strip (send on without the option; strip = \"remove\" or \"pad\"),
+dscp (send on with another DSCP; dscp = 0 to 63), drop. What fits no rule is sent on.
+At most --rate lines are printed in a second. SIGTERM and Ctrl-C end in an orderly way, with a report.
+Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong configuration.
+With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
+
+/// Relay for packets with the router alert option
+#[derive(Debug, Parser)]
+#[command(name = crate::TOOL, version = control::VERSION, after_help = EXAMPLES, disable_help_subcommand = true)]
+pub struct Arguments {
+    /// Which instance.
+    #[command(flatten)]
+    pub instance: InstanceArguments,
+
+    /// Rules, in TOML
+    #[arg(long, short, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+
+    /// Lines about packets in a second, at most
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub rate: u32,
+
+    /// A JSON object per packet and for the report at the end
+    #[arg(long)]
+    pub json: bool,
+
+    /// Say neither what is relayed nor how many packets there were
+    #[arg(short, long)]
+    pub quiet: bool,
+
+    /// Say whether the configuration is right, and exit: 0 yes, 2 no
+    #[arg(long)]
+    pub check_config: bool,
+
+    /// Connect to the instance, say whether this tool could attach, and exit: 0 yes, 1 no
+    #[arg(long)]
+    pub check: bool,
+
+    /// Something else than relaying.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Something else than relaying.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Print the completion script of a shell
+    Completion {
+        /// Which shell
+        shell: Shell,
+    },
+    /// Print the man page
+    Man,
+}
