@@ -38,6 +38,7 @@ use crate::progress::say;
     bin_name = "cargo xtask",
     after_help = "Examples:\n  cargo xtask demo               two hosts talk through a primary; everything is put back\n  \
                   cargo xtask demo --keep        leaves it up to play with\n  \
+                  cargo xtask demo ra            a packet with a router alert is read on its way\n  \
                   cargo xtask test               unit tests and whole-system tests\n  \
                   cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
                   cargo xtask test --vm a_guest  the tests in a virtual machine, on emulated network cards\n  \
@@ -50,10 +51,20 @@ struct Arguments {
     command: Task,
 }
 
+/// Demos besides the main one.
+#[derive(Clone, Copy, clap::ValueEnum)]
+enum OtherDemo {
+    /// A packet with a router alert is read on its way.
+    Ra,
+}
+
 #[derive(Subcommand)]
 enum Task {
     /// Shows two hosts that talk through a primary.
     Demo {
+        /// Something else: `ra` shows a packet with a router alert that is read on its way.
+        #[arg(value_enum, conflicts_with_all = ["keep", "down"])]
+        what: Option<OtherDemo>,
         /// Leaves everything up and says how to look at it and how to take it down.
         #[arg(long)]
         keep: bool,
@@ -116,6 +127,10 @@ fn main() -> ExitCode {
     cargo::own_program();
     let done = session::catch_signals().and_then(|()| match Arguments::parse().command {
         Task::Demo { down: true, .. } => kept::take_down(),
+        Task::Demo {
+            what: Some(OtherDemo::Ra),
+            ..
+        } => demo::router_alert::run(),
         Task::Demo { keep, .. } => demo::run(keep),
         Task::Test { soak, vm, filter } => system_tests::run(soak, vm, filter.as_deref()),
         Task::Bench(arguments) => bench::run(&arguments),

@@ -26,6 +26,8 @@ const BUILD: &[&str] = &[
 const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 /// What the demo shows besides.
 const DEMO: &[&str] = &["tshark"];
+/// What the demo of the router alert sends with.
+const SCAPY: &[&str] = &["python3-scapy"];
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
@@ -51,6 +53,8 @@ pub(crate) enum Needs {
     Build,
     /// To build it and to run the demo.
     Demo,
+    /// To build it and to run the demo of the router alert.
+    DemoOfRouterAlert,
     /// To build it and to run the system tests.
     Tests,
     /// As [`Needs::Tests`], and a virtual machine.
@@ -66,6 +70,7 @@ impl Needs {
         let groups: &[&[&str]] = match self {
             Self::Build => &[BUILD],
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
+            Self::DemoOfRouterAlert => &[BUILD, TOPOLOGY, SCAPY],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
             Self::TestsInMachine => &[BUILD, TOPOLOGY, TESTS, MACHINE],
             Self::Bench => &[BUILD, BENCH],
@@ -88,6 +93,7 @@ impl Needs {
                 "ping",
                 "tshark",
             ],
+            Self::DemoOfRouterAlert => vec!["cc", "pkg-config", "ip", "nsenter", "ethtool", "python3"],
             Self::Tests => vec![
                 "cc",
                 "pkg-config",
@@ -276,6 +282,7 @@ mod tests {
         for needs in [
             Needs::Build,
             Needs::Demo,
+            Needs::DemoOfRouterAlert,
             Needs::Tests,
             Needs::TestsInMachine,
             Needs::Bench,

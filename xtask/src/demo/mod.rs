@@ -1,5 +1,7 @@
 //! `cargo xtask demo`: two hosts in namespaces of their own talk through a primary.
 
+pub(crate) mod router_alert;
+
 use std::time::Duration;
 
 use ::tests::{Family, Primary, Privilege, TwoHosts, Wait, interrupt, run as run_command};
