@@ -171,5 +171,10 @@ pub(crate) fn begin(path: &Path, format: Format) -> Result<CaptureFile, OutputEr
 
 /// Counts of a capture whose filter matched `matched` of `seen`.
 pub(crate) fn counts(seen: u64, matched: u64, lost: u64) -> Counts {
-    Counts { seen, matched, lost }
+    Counts {
+        seen,
+        matched,
+        lost,
+        late: 0,
+    }
 }

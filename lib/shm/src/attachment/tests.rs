@@ -72,6 +72,7 @@ fn a_packet_arrives_as_it_was_put_in_and_cut_at_the_snapshot_length() {
         seen: 2,
         matched: 1,
         lost: 0,
+        late: 0,
     };
     assert_eq!((attachment.counts(), tool.counts()), (counts, counts));
 }
