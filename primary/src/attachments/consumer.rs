@@ -373,11 +373,12 @@ fn handed_back(part: &mut Consumer, verdict: Verdict, length: usize) -> Option<H
     })
 }
 
-/// What a tool that goes had in its hands goes the way of its class.
+/// What a tool that goes had in its hands goes the way of its class, those of a class in the order in which they came.
 fn release(part: &mut Consumer, fail: &[FailMode; PuntClass::COUNT], orphans: &mut Vec<HandedBack>) {
-    for slot in 0..part.held.len() as u32 {
-        if let Some((mbuf, class)) = part.release(slot) {
-            orphans.push(without_tool(mbuf, fail[class as usize]));
+    for class in PuntClass::ALL {
+        while let Some(slot) = part.oldest[class as usize].first() {
+            let released = part.release(slot);
+            orphans.extend(released.map(|(mbuf, class)| without_tool(mbuf, fail[class as usize])));
         }
     }
 }

@@ -83,9 +83,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if self.consumers.take_changed() {
             self.stages.punts = self.consumers.punts();
         }
-        while let Some(handed) = self.handed_back.pop() {
-            self.go_on(handed, now);
-            moved += 1;
+        if !self.handed_back.is_empty() {
+            // In the order in which they came.
+            let mut orphans = std::mem::take(&mut self.handed_back);
+            moved += orphans.len();
+            for handed in orphans.drain(..) {
+                self.go_on(handed, now);
+            }
+            self.handed_back = orphans;
         }
         moved
     }

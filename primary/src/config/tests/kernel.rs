@@ -5,7 +5,9 @@ use super::*;
 #[test]
 fn classes_of_punts_are_read_and_others_refused() {
     let punts = |text: &str| parse(&format!("{GOOD}\n{text}"));
-    let config = punts("[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\ndeadline_ms = 7\n").unwrap();
+    let config =
+        punts("[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\ndeadline_ms = 7\n")
+            .unwrap();
     let expected = ClassPolicy {
         fail: FailMode::Closed,
         rate: 5,
