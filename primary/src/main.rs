@@ -54,7 +54,7 @@ struct Arguments {
     #[arg(long)]
     take_over: bool,
 
-    /// More log lines than [log] level says: -v info, -vv debug
+    /// Log more than [log] level says: -v debug of all but DPDK, -vv of DPDK (the module eal) as well
     #[arg(short, long, action = clap::ArgAction::Count)]
     verbose: u8,
 
@@ -100,6 +100,7 @@ fn main() -> ExitCode {
         instance: arguments.instance,
         netns: arguments.netns,
         eal_args: arguments.eal_args,
+        verbose: arguments.verbose,
     };
     // clap requires it unless a subcommand is given.
     let path = arguments.config.unwrap_or_default();

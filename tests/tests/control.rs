@@ -102,6 +102,24 @@ fn assert_served_at_once(primary: &Primary) {
 }
 
 #[test]
+fn a_verbose_primary_logs_more_than_its_file_says() {
+    let levels = |flag| {
+        let builder = Primary::builder(Privilege::detect(), "gw");
+        let port = Interface::device("n0", "net_null0,no-rx=1").address("192.0.2.1/24");
+        let builder = builder.interface(port).log_level("warning");
+        let checked = builder.argument("--check").argument(flag).run_to_end().unwrap();
+        let line = checked.stdout.lines().find(|line| line.starts_with("log "));
+        line.unwrap_or(&checked.stderr).to_owned()
+    };
+    assert!(
+        levels("-v").ends_with(" debug,eal=warning to stderr"),
+        "{}",
+        levels("-v")
+    );
+    assert!(levels("-vv").ends_with(" debug to stderr"), "{}", levels("-vv"));
+}
+
+#[test]
 fn a_client_that_never_reads_is_cut_off_and_holds_nobody_up() {
     let primary = primary();
     let client = Raw::connect(&primary);

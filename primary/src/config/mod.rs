@@ -285,6 +285,8 @@ pub struct Overrides {
     pub netns: Option<String>,
     /// What stands after `--`.
     pub eal_args: Vec<String>,
+    /// How often `--verbose` is given: the log has these levels whatever `[log]` says, see [`crate::log::Levels::raised`].
+    pub verbose: u8,
 }
 
 impl Config {
@@ -352,7 +354,7 @@ impl Config {
     fn walk(root: Section<'_>, path: &Path, overrides: &Overrides, machine: &Machine) -> Option<Self> {
         let document = root.document;
         let instance = instance::instance(root.section("instance", "[instance]"), overrides);
-        let log = sections::log(root.section("log", "[log]"));
+        let log = sections::log(root.section("log", "[log]"), overrides);
         let (eal, memory_place) = sections::eal(root.section("eal", "[eal]"), overrides);
         let limits = root.section("limits", "[limits]");
         let workers = sections::workers(root.section("workers", "[workers]"), machine);

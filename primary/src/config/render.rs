@@ -40,7 +40,7 @@ fn quoted_list<'a>(values: impl IntoIterator<Item = &'a str>) -> String {
 
 impl Config {
     /// The text of a file that says this. What the command line said beside the file of this primary is left out where the same
-    /// command line would say it again.
+    /// command line would say it again, but for log levels: those that it raised are the ones that run.
     pub fn render(&self, overrides: &Overrides) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.

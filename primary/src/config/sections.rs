@@ -57,12 +57,13 @@ fn absolute_path(section: &Section<'_>, key: &'static str) -> Option<PathBuf> {
     Some(PathBuf::from(text.value))
 }
 
-/// `[log]`.
-pub(super) fn log(section: Section<'_>) -> LogConfig {
+/// `[log]`, with levels as the command line raises them.
+pub(super) fn log(section: Section<'_>, overrides: &Overrides) -> LogConfig {
     let levels = section
         .parsed::<Levels>("level")
         .map(|at| at.value)
-        .unwrap_or_default();
+        .unwrap_or_default()
+        .raised(overrides.verbose);
     let target = section
         .parsed::<LogTarget>("target")
         .map_or(LogTarget::Stderr, |at| at.value);

@@ -47,6 +47,21 @@ impl Default for Levels {
 }
 
 impl Levels {
+    /// These levels as `--verbose` raises them that is given so often: once to `debug` for all modules but `eal`, where DPDK
+    /// says thousands of lines at the start, and twice for that as well. To raise them again changes nothing.
+    pub fn raised(self, verbose: u8) -> Self {
+        const LOUD: &str = "eal";
+        let modules = match (verbose, self.of(LOUD)) {
+            (0, _) => return self,
+            (1, level) if level != LogLevel::Debug => BTreeMap::from([(LOUD, level)]),
+            _ => BTreeMap::new(),
+        };
+        Self {
+            default: LogLevel::Debug,
+            modules,
+        }
+    }
+
     /// The level of a module.
     pub fn of(&self, module: &str) -> LogLevel {
         self.modules.get(module).copied().unwrap_or(self.default)
@@ -152,7 +167,25 @@ mod tests {
         assert!(message("info,").contains("empty"));
     }
 
+    #[test]
+    fn verbose_raises_all_modules_and_that_of_dpdk_when_it_is_said_twice() {
+        let raised = |text: &str, verbose| text.parse::<Levels>().unwrap().raised(verbose).to_string();
+        assert_eq!(raised("err,arp=info", 0), "err,arp=info");
+        assert_eq!(raised("err,arp=info", 1), "debug,eal=err");
+        assert_eq!(raised("err,eal=notice", 1), "debug,eal=notice");
+        assert_eq!(raised("err,eal=debug", 1), "debug");
+        assert_eq!(raised("err,eal=notice", 2), "debug");
+        assert_eq!(raised("err", 3), "debug");
+    }
+
     proptest! {
+        #[test]
+        fn to_be_verbose_again_changes_nothing(level in 0..8usize, eal in 0..8usize, verbose in 0..4u8) {
+            let modules = [("eal", LogLevel::ALL[eal])].into();
+            let once = Levels { default: LogLevel::ALL[level], modules }.raised(verbose);
+            prop_assert_eq!(once.clone().raised(verbose), once);
+        }
+
         #[test]
         fn levels_come_back_from_their_text(
             default in 0..8usize,

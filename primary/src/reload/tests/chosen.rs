@@ -192,6 +192,21 @@ fn a_tap_of_a_sub_interface_comes_and_goes_with_the_primary() {
 }
 
 #[test]
+fn a_log_that_the_command_line_raised_stays_so_when_the_file_is_applied_again() {
+    let overrides = Overrides {
+        verbose: 1,
+        ..Overrides::default()
+    };
+    let file = with_ports(&[], &[], "[log]\nlevel = \"warning\"\n");
+    let running = parse_with(&file, &overrides).unwrap();
+    assert_eq!(running.log.levels.to_string(), "debug,eal=warning");
+    for text in [file, running.render(&overrides)] {
+        let again = parse_with(&text, &overrides).unwrap();
+        assert_plan(&running, &again, &[]);
+    }
+}
+
+#[test]
 fn what_was_said_by_the_command_line_is_not_written_into_the_file() {
     let overrides = Overrides {
         eal_args: vec!["--iova-mode=va".to_owned()],

@@ -30,12 +30,16 @@ groups = 16
 "#;
 
 fn parse(text: &str) -> Result<Config, ConfigErrors> {
+    parse_with(text, &Overrides::default())
+}
+
+fn parse_with(text: &str, overrides: &Overrides) -> Result<Config, ConfigErrors> {
     let machine = Machine {
         online: vec![0, 1],
         allowed: vec![0, 1],
         nodes: Vec::new(),
     };
-    Config::parse(text, Path::new("blue.toml"), &Overrides::default(), &machine)
+    Config::parse(text, Path::new("blue.toml"), overrides, &machine)
 }
 
 /// The two ports with these addresses, and `more`.
