@@ -22,6 +22,7 @@ both_families! {
     packets_for_a_dead_neighbor_are_dropped_and_counted,
     more_packets_than_are_kept_for_a_neighbor_are_counted,
     a_flood_of_unknown_neighbors_holds_up_nobody_who_is_known,
+    a_flood_of_unknown_neighbors_takes_no_place_of_another_ports_new_ones,
     a_neighbor_that_changes_its_mac_is_followed,
     addresses_are_announced_when_the_primary_starts_and_when_they_come,
     a_permanent_neighbor_is_never_asked_and_never_changed,
@@ -58,10 +59,8 @@ fn answer(hosts: &TwoHosts, family: Family, answers: bool) {
 /// What `neigh show` has of an address; `None` when it has nothing.
 fn neighbor(primary: &Primary, address: &str) -> Option<Value> {
     let all = primary.ctl_json(&["neigh", "show"]).unwrap();
-    let all = all.as_array().unwrap();
-    all.iter()
-        .find(|neighbor| neighbor["address"] == address)
-        .cloned()
+    let mut all = all.as_array().unwrap().iter();
+    all.find(|neighbor| neighbor["address"] == address).cloned()
 }
 
 fn wait_for_state(primary: &Primary, address: &str, state: &str) -> Value {
@@ -235,25 +234,20 @@ fn more_packets_than_are_kept_for_a_neighbor_are_counted(family: Family) {
     counters.assert_balanced();
 }
 
-fn a_flood_of_unknown_neighbors_holds_up_nobody_who_is_known(family: Family) {
-    let hosts = hosts(family);
-    let primary = hosts.primary("gw").start().unwrap();
-    ping(&hosts.host_a, family.address_b()).assert_all_answered();
-    let known = wait_for_state(&primary, family.address_b(), "reachable");
-
-    let (a, gateway) = (
-        hosts.host_a.mac("eth0").unwrap(),
-        port_mac(&primary, TwoHosts::PORT_A),
-    );
+/// Packets from host-a for so many hosts of host-b's subnet that are not there that a worker cannot wait for all.
+fn flood(hosts: &TwoHosts, primary: &Primary, family: Family) {
+    let a = hosts.host_a.mac("eth0").unwrap();
+    let gateway = port_mac(primary, TwoHosts::PORT_A);
     let (header, subnet) = family.choose(("IP", "192.168.2."), ("IPv6", "2001:db8:2::1:"));
     let flood = format!(
         "[Ether(src='{a}', dst='{gateway}')/{header}(src='{}', dst=f'{subnet}{{10 + n % 200}}')/UDP(dport=9) for n in range(2000)]",
         family.address_a()
     );
-    let words = ["-i", "0.005", "-c", "400", "-W", "2"];
-    let pings = tests::Pinger::start(&hosts.host_a, family.address_b(), &words).unwrap();
     hosts.host_a.send_frames("eth0", &[flood]).unwrap();
-    pings.finish(LIMIT).unwrap().assert_all_answered();
+}
+
+/// Waits until nobody is waited for any more; every packet of the flood is dropped then, and nothing else.
+fn assert_flood_is_dropped(primary: &Primary) {
     let counters = wait_until("the end of what waits", LIMIT, || {
         let counters = primary.counters_at_rest()?;
         Ok((counters.sum(|interface| interface.waiting) == 0).then_some(counters))
@@ -262,8 +256,37 @@ fn a_flood_of_unknown_neighbors_holds_up_nobody_who_is_known(family: Family) {
     let unknown = counters.dropped("neighbor_failed") + counters.dropped("neighbor_queue_full");
     assert_eq!(unknown, 2000, "{:?}", counters.drops());
     counters.assert_balanced();
+}
+
+fn a_flood_of_unknown_neighbors_holds_up_nobody_who_is_known(family: Family) {
+    let hosts = hosts(family);
+    let primary = hosts.primary("gw").start().unwrap();
+    ping(&hosts.host_a, family.address_b()).assert_all_answered();
+    let known = wait_for_state(&primary, family.address_b(), "reachable");
+
+    let words = ["-i", "0.005", "-c", "400", "-W", "2"];
+    let pings = tests::Pinger::start(&hosts.host_a, family.address_b(), &words).unwrap();
+    flood(&hosts, &primary, family);
+    pings.finish(LIMIT).unwrap().assert_all_answered();
+    assert_flood_is_dropped(&primary);
     let still_known = neighbor(&primary, family.address_b()).unwrap();
     assert_eq!(still_known["mac"], known["mac"]);
+}
+
+fn a_flood_of_unknown_neighbors_takes_no_place_of_another_ports_new_ones(family: Family) {
+    let (hosts, new) = (hosts(family), family.in_subnet(family.spare_a()));
+    let primary = hosts.primary("gw").start().unwrap();
+    ping(&hosts.host_b, family.gateway_b()).assert_all_answered();
+    hosts.host_a.add_address("eth0", &new).unwrap();
+    flood(&hosts, &primary, family);
+    wait_until("that all places are taken", LIMIT, || {
+        Ok((primary.counters()?.dropped("neighbor_queue_full") > 0).then_some(()))
+    })
+    .unwrap();
+    // They stay so for seconds, as nobody answers.
+    assert_eq!(neighbor(&primary, family.spare_a()), None);
+    ping(&hosts.host_b, family.spare_a()).assert_all_answered();
+    assert_flood_is_dropped(&primary);
 }
 
 fn a_neighbor_that_changes_its_mac_is_followed(family: Family) {

@@ -13,6 +13,7 @@
 mod dispatch;
 pub mod doorbell;
 mod errors;
+mod fair_share;
 mod fragment;
 mod idle;
 mod join;

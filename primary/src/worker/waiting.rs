@@ -3,7 +3,8 @@
 //!
 //! Next hops that never answer are waited for as well, and whoever scans a subnet makes many of them. So queues are looked at only
 //! when the control thread may have changed something, and now and then for those whose time is over: other packets
-//! pay nothing for them.
+//! pay nothing for them. They do not keep others from waiting either: where all queues are taken, one of whoever has more than a
+//! fair share gives way ([`super::fair_share`]).
 
 use std::net::IpAddr;
 
@@ -12,13 +13,14 @@ use shm::records::ip_field;
 use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::dispatch::Refused;
+use super::fair_share::{self, Taken};
 use super::{Engine, ResolveRequest};
 use crate::adjacency;
 
 /// Packets that are kept for one next hop.
 const DEPTH: usize = 64;
 /// Next hops that are waited for at a time.
-const NEXT_HOPS: usize = 64;
+pub(super) const NEXT_HOPS: usize = 64;
 /// The most packets that a worker keeps waiting.
 pub const MOST_WAITING: usize = DEPTH * NEXT_HOPS;
 /// Seconds between two requests for the same next hop, should the first get lost.
@@ -35,6 +37,9 @@ pub(super) struct Waiting {
     compared: Option<u64>,
     /// When that was.
     looked: u64,
+    /// Interfaces that packets come in and leave by for whom no queue gave way; none since there was a new one. So a flood is
+    /// refused without a look at all queues for each of its packets.
+    refused: Option<(u16, u16)>,
 }
 
 /// What a packet waits for.
@@ -48,6 +53,8 @@ pub(super) struct Awaited {
 
 struct Queue {
     awaited: Awaited,
+    /// The interface that its first packet came in by.
+    ingress: u16,
     since: u64,
     asked: u64,
     packets: MbufBatch<DEPTH>,
@@ -61,6 +68,7 @@ impl Waiting {
             tsc_hz: dpdk::tsc_hz(),
             compared: None,
             looked: 0,
+            refused: None,
         }
     }
 
@@ -88,22 +96,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), Refused> {
-        let queues = &mut self.waiting.queues;
+        let queues = &self.waiting.queues;
         let same = |queue: &Queue| {
             queue.awaited.next_hop == awaited.next_hop && queue.awaited.interface == awaited.interface
         };
         let index = match queues.iter().position(same) {
             Some(index) => index,
-            None if queues.len() == NEXT_HOPS => return Err((mbuf, DropReason::NeighborQueueFull)),
             None => {
-                queues.push(Queue {
+                if queues.len() == NEXT_HOPS && !self.make_room(ingress, awaited.interface, now) {
+                    return Err((mbuf, DropReason::NeighborQueueFull));
+                }
+                self.waiting.queues.push(Queue {
                     awaited,
+                    ingress,
                     since: now,
                     asked: now,
                     packets: MbufBatch::new(),
                 });
                 // The tables may have changed since the stages found the next hop unknown.
                 self.waiting.compared = None;
+                self.waiting.refused = None;
                 self.ask(awaited);
                 self.waiting.queues.len() - 1
             }
@@ -115,6 +127,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .map_err(|mbuf| (mbuf, DropReason::NeighborQueueFull))?;
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
         Ok(())
+    }
+
+    /// Drops what waits in the queue that gives way to another, if one has to.
+    fn make_room(&mut self, ingress: u16, egress: u16, now: u64) -> bool {
+        if self.waiting.refused == Some((ingress, egress)) {
+            return false;
+        }
+        let taken = self.waiting.queues.iter().map(|queue| Taken {
+            ingress: queue.ingress,
+            egress: queue.awaited.interface,
+            since: queue.since,
+        });
+        let Some(index) = fair_share::gives_way(taken, ingress, egress) else {
+            self.waiting.refused = Some((ingress, egress));
+            return false;
+        };
+        let queue = self.waiting.queues.swap_remove(index);
+        self.release(queue.packets, Some(DropReason::NeighborQueueFull), now);
+        true
     }
 
     /// Sends what waits for next hops that are known by now, drops what waits for those that failed. Returns how many
@@ -155,20 +186,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             let queue = self.waiting.queues.swap_remove(index);
             moved += queue.packets.len();
-            self.release(queue.packets, must_wait, now);
+            let gave_up = must_wait.then_some(DropReason::NeighborFailed);
+            self.release(queue.packets, gave_up, now);
         }
         moved
     }
 
     /// Takes packets that have waited through the stages once more, each by its own destination: routes may have changed
-    /// meanwhile. Those that nobody answered for in time are dropped.
-    fn release(&mut self, mut packets: MbufBatch<DEPTH>, gave_up: bool, now: u64) {
+    /// meanwhile. Those that were given up for a reason are dropped.
+    fn release(&mut self, mut packets: MbufBatch<DEPTH>, gave_up: Option<DropReason>, now: u64) {
         for mut mbuf in packets.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
             let released = Passed::NONE.with(PathStage::Released);
-            if gave_up {
-                let end = self.refuse(ingress, mbuf, DropReason::NeighborFailed, 0, now);
+            if let Some(reason) = gave_up {
+                let end = self.refuse(ingress, mbuf, reason, 0, now);
                 self.count_way(released.union(end));
                 continue;
             }
