@@ -127,8 +127,9 @@ fn no_iommu(proposal: &Proposal<'_>) -> Option<Finding> {
         format!(
             "vfio-pci cannot have it without an IOMMU, so leave it with the kernel and use device = \
              \"net_af_packet0,iface={name}\", or net_af_xdp0,iface={name} where its driver has XDP; only as a last resort \
-             net_{pmd} with vfio's noiommu mode (/sys/module/vfio/parameters/enable_unsafe_noiommu_mode), in which the \
-             NIC can write to all memory and the kernel counts as tainted"
+             net_{pmd} with uio_pci_generic, or with vfio's noiommu mode \
+             (/sys/module/vfio/parameters/enable_unsafe_noiommu_mode), which taints the kernel: the NIC can write to all \
+             memory either way"
         ),
     ))
 }

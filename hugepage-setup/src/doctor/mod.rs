@@ -81,7 +81,7 @@ fn examine(host: &Host, surroundings: &Surroundings, device: Option<&str>) -> Re
         .iter()
         .map(|nic| Proposal::new(host, nic, &facts, &network))
         .collect();
-    let wants_vfio = proposals.iter().any(|proposal| proposal.way == Way::Vfio);
+    let wants_vfio = proposals.iter().any(Proposal::wants_vfio);
     let node = chosen.and_then(|nic| nic.numa_node);
 
     let mut findings = memory::findings(host, chosen.is_some(), node);

@@ -8,14 +8,15 @@ use super::nic::{Interface, Nic, Pci};
 use super::pmd::{Access, Installed, Pmd};
 use crate::host::Host;
 
-/// Drivers of the kernel that hand a PCI device to user space.
-const USER_SPACE: [&str; 3] = ["vfio-pci", "igb_uio", "uio_pci_generic"];
+/// Drivers of the kernel that hand a PCI device to user space by vfio, for which there has to be an IOMMU, and without.
+const VFIO: &str = "vfio-pci";
+const UIO: [&str; 2] = ["igb_uio", "uio_pci_generic"];
 
 /// The way to a NIC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Way {
-    /// DPDK's driver has the PCI device, which is bound to vfio-pci.
+    /// DPDK's driver has the PCI device, which is bound to vfio-pci or one of its like.
     Vfio,
     /// DPDK's driver works beside the kernel's, which keeps the PCI device.
     Bifurcated,
@@ -72,6 +73,11 @@ impl<'a> Proposal<'a> {
         }
     }
 
+    /// Whether the kernel must have what vfio-pci needs for it.
+    pub(super) fn wants_vfio(&self) -> bool {
+        self.way == Way::Vfio && !has_driver(self.nic, &UIO)
+    }
+
     /// The interface, for the way through it.
     pub(super) fn kernel_interface(&self) -> Option<&'a Interface> {
         self.nic.interface.as_ref().filter(|_| self.way == Way::Kernel)
@@ -100,9 +106,13 @@ impl<'a> Proposal<'a> {
 
 /// Whether the device has been handed to user space.
 pub(super) fn bound(nic: &Nic) -> bool {
+    has_driver(nic, &[VFIO]) || has_driver(nic, &UIO)
+}
+
+fn has_driver(nic: &Nic, drivers: &[&str]) -> bool {
     nic.driver
-        .as_ref()
-        .is_some_and(|driver| USER_SPACE.contains(&driver.as_str()))
+        .as_deref()
+        .is_some_and(|driver| drivers.contains(&driver))
 }
 
 /// Whether a driver of the kernel has the device, and its interface is in another network namespace.

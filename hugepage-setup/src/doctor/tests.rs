@@ -220,6 +220,8 @@ fn in_a_cloud_without_iommu_nics_go_through_the_kernel() {
         "net_af_packet0,iface=ens6",
         "net_af_xdp0,iface=ens6",
         "last resort",
+        "uio_pci_generic",
+        "noiommu",
         "all memory",
     ] {
         assert!(told.contains(part), "no '{part}' in: {told}");
@@ -236,6 +238,40 @@ fn in_a_cloud_without_iommu_nics_go_through_the_kernel() {
     assert!(
         !config.contains_key("route"),
         "the default route is the other interface's"
+    );
+}
+
+#[test]
+fn in_a_guest_without_iommu_a_nic_that_uio_hands_on_is_no_problem() {
+    let bound_to = |driver| {
+        let place = cloud();
+        place.pci(Pci {
+            driver: Some(driver),
+            iommu_group: None,
+            ..Pci::new("0000:00:07.0", (0x1af4, 0x1041))
+        });
+        place
+    };
+    for device in [None, Some("0000:00:07.0")] {
+        let report = bound_to("uio_pci_generic").examine(device);
+        assert_eq!(problems(&report), [], "{device:?}");
+        let told = finding(&report, "iommu");
+        assert!(
+            told.level == Level::Note && told.finding.contains("uio_pci_generic"),
+            "{told:?}"
+        );
+    }
+    let report = bound_to("uio_pci_generic").examine(Some("0000:00:07.0"));
+    assert_eq!(
+        config(&report)["interface"][0]["device"].as_str(),
+        Some("0000:00:07.0")
+    );
+    assert!(finding(&report, "driver").finding.contains("has it"));
+    let vfio = bound_to("vfio-pci").examine(Some("0000:00:07.0"));
+    assert!(
+        problems(&vfio).contains(&("host", "iommu")),
+        "{:?}",
+        problems(&vfio)
     );
 }
 

@@ -44,8 +44,9 @@ fn iommu(facts: &HostFacts, wanted: bool) -> Finding {
     }
     let level = if wanted { Level::Problem } else { Level::Note };
     if facts.virtual_machine {
-        let sentence = "this virtual machine has no IOMMU, so vfio-pci cannot have a NIC: NICs are used through the \
-                        kernel, by net_af_packet or net_af_xdp";
+        let sentence = "this virtual machine has no IOMMU, which vfio-pci needs. What works is the way through the kernel, by \
+                        net_af_packet or net_af_xdp; or a NIC bound to uio_pci_generic, or to vfio-pci in its noiommu mode, \
+                        which can write to all memory then";
         return Finding::new(level, "iommu", sentence);
     }
     // Kernels that are built so have Intel's off until they are told; AMD's and Arm's are on if the firmware has them.
@@ -146,6 +147,21 @@ mod tests {
             .filter(|finding| finding.level == Level::Problem)
             .count();
         assert_eq!(problems, 2);
+    }
+
+    #[test]
+    fn a_guest_without_an_iommu_is_told_what_works() {
+        let guest = HostFacts {
+            virtual_machine: true,
+            ..HostFacts::default()
+        };
+        let finding = iommu(&guest, false);
+        assert_eq!(finding.level, Level::Note);
+        for part in ["uio_pci_generic", "noiommu", "net_af_packet", "net_af_xdp"] {
+            assert!(finding.finding.contains(part), "no '{part}' in: {finding:?}");
+        }
+        // vfio-pci has a NIC already, and DPDK could not open it.
+        assert_eq!(iommu(&guest, true).level, Level::Problem);
     }
 
     #[test]
