@@ -6,13 +6,17 @@
 //!   worker with a receive queue of p     ─► ring ─► workers that have none, by flow
 //! ```
 
+mod refused;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use dpdk::ring::{self, MbufProducer};
-use dpdk::{Eal, Pool, Port, PortConfig, PortError, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
+use dpdk::{Eal, Pool, Port, PortConfig, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
-use crate::config::{BondMode, Config, Device, Interface, PciAddress, SpreadPolicy};
+pub use self::refused::PortsError;
+use self::refused::{not_opened, not_started};
+use crate::config::{BondMode, Config, Device, Interface, SpreadPolicy};
 use crate::worker::spread::{HandedOver, Spread};
 use crate::worker::{Entry, Exit, Originated};
 
@@ -96,56 +100,6 @@ impl Drop for KernelMtu {
     }
 }
 
-/// Why the ports do not run.
-#[derive(Debug, thiserror::Error)]
-pub enum PortsError {
-    /// A device that DPDK cannot make, find or start.
-    #[error("interface '{interface}', device '{device}': {source}")]
-    Port {
-        /// Name of the interface.
-        interface: String,
-        /// Its devargs.
-        device: String,
-        /// What DPDK said.
-        source: PortError,
-    },
-    /// A PCI device that DPDK cannot open while the kernel drives it.
-    #[error(
-        "interface '{interface}', device '{address}': {source}; the kernel's {driver} has the device: \
-         'tollgate-hugepage-setup doctor {address}' says how DPDK gets it"
-    )]
-    KernelHasIt {
-        /// Name of the interface.
-        interface: String,
-        /// Where the device is.
-        address: PciAddress,
-        /// The kernel's driver.
-        driver: Box<str>,
-        /// What DPDK said.
-        source: PortError,
-    },
-    /// The kernel's interface does not take the MTU.
-    #[error(
-        "interface '{interface}': the kernel refuses its MTU of {mtu}: {source}; lower mtu, or raise what the link takes"
-    )]
-    Mtu {
-        /// Name of the interface.
-        interface: String,
-        /// As configured.
-        mtu: u16,
-        /// What the kernel said.
-        source: std::io::Error,
-    },
-    /// A ring between two threads.
-    #[error("cannot make the ring '{name}': {source}; raise [eal] memory_mb")]
-    Ring {
-        /// Name of the ring.
-        name: String,
-        /// What DPDK said.
-        source: dpdk::ring::RingError,
-    },
-}
-
 /// Opens the port of an interface with as many queues as there are workers, or as many as it has.
 pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Result<OpenPort, PortsError> {
     let failed = |source| PortsError::Port {
@@ -203,7 +157,9 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
         },
         ..PortConfig::default()
     };
-    let started = port.configure(&config, pool).map_err(failed)?;
+    let started = port
+        .configure(&config, pool)
+        .map_err(|source| not_started(interface, source))?;
     for kernel in &kernel_mtu {
         kernel.change(interface.mtu).map_err(|source| PortsError::Mtu {
             interface: interface.name.clone(),
@@ -235,35 +191,6 @@ pub fn open(eal: &Eal, pool: &Pool, interface: &Interface, workers: u16) -> Resu
 
 /// The release since which net_af_packet looks at the carrier of its kernel interface.
 const LINK_OF_AF_PACKET: (u32, u32) = (24, 11);
-
-/// Why a device is not open, with the kernel's driver if that is in the way: drivers of DPDK do not say so.
-fn not_opened(interface: &Interface, device: &Device, source: PortError) -> PortsError {
-    let kernel = device.pci().and_then(|address| {
-        let driver = kernel_driver(&Path::new("/sys/bus/pci/devices").join(address.to_string()))?;
-        Some((address, driver))
-    });
-    let interface = interface.name.clone();
-    match kernel {
-        Some((address, driver)) => PortsError::KernelHasIt {
-            interface,
-            address,
-            driver,
-            source,
-        },
-        None => PortsError::Port {
-            interface,
-            device: device.devargs().to_owned(),
-            source,
-        },
-    }
-}
-
-/// The kernel's driver of a device in sysfs, unless it is one that hands devices on: vfio-pci, uio_pci_generic and their like.
-fn kernel_driver(device: &Path) -> Option<Box<str>> {
-    let driver = fs::read_link(device.join("driver")).ok()?;
-    let name = driver.file_name()?.to_str()?;
-    (!name.contains("vfio") && !name.contains("uio")).then(|| name.into())
-}
 
 /// The argument of net_bonding that names a member: DPDK 23.11 gave it another name.
 fn member_key(version: &str) -> &'static str {
@@ -405,23 +332,6 @@ fn mbuf_ring(eal: &Eal, name: &str, capacity: u32) -> Result<(MbufProducer, ring
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_device_that_the_kernel_drives_is_told_from_one_that_it_hands_on() {
-        let device = tempfile::tempdir().unwrap();
-        assert_eq!(kernel_driver(device.path()), None);
-        for (driver, found) in [
-            ("virtio-pci", Some("virtio-pci")),
-            ("e1000", Some("e1000")),
-            ("vfio-pci", None),
-            ("uio_pci_generic", None),
-        ] {
-            let link = device.path().join("driver");
-            std::os::unix::fs::symlink(format!("../../../bus/pci/drivers/{driver}"), &link).unwrap();
-            assert_eq!(kernel_driver(device.path()).as_deref(), found, "{driver}");
-            fs::remove_file(&link).unwrap();
-        }
-    }
 
     #[test]
     fn members_are_named_as_the_installed_dpdk_has_them() {

@@ -101,7 +101,8 @@ impl Port {
             self.call("set up a receive queue", || unsafe {
                 let config = std::ptr::null();
                 dpdk_sys::rte_eth_rx_queue_setup(id, queue, rx_descriptors, node, config, pool.as_ptr())
-            })?;
+            })
+            .map_err(|error| about_frames(error, config.mtu, frame_room(pool), info.rx_offloads))?;
         }
         for queue in 0..config.tx_queues {
             // SAFETY: as for the receive queues.
@@ -175,9 +176,7 @@ impl Device {
         pool: &Pool,
     ) -> Result<dpdk_sys::rte_eth_conf, PortError> {
         let mut rx_offloads = config.rx_offloads;
-        // Ethernet header, two VLAN tags, CRC: what the longest frame has beside the MTU.
-        let longest_frame = u32::from(config.mtu) + 14 + 2 * 4 + 4;
-        if longest_frame > u32::from(pool.data_room().saturating_sub(Pool::HEADROOM)) {
+        if longest_frame(config.mtu) > u32::from(frame_room(pool)) {
             rx_offloads |= info.rx_offloads & RxOffloads::SCATTER;
         }
         let tx_offloads = config.tx_offloads | (info.tx_offloads & TxOffloads::MULTI_SEGMENT);
@@ -203,9 +202,98 @@ impl Device {
     }
 }
 
+/// What the longest frame has beside the MTU: an Ethernet header, two VLAN tags, and a CRC or what virtio puts in front.
+const BESIDE_MTU: u16 = 14 + 2 * 4 + 12;
+
+fn longest_frame(mtu: u16) -> u32 {
+    u32::from(mtu) + u32::from(BESIDE_MTU)
+}
+
+/// Bytes of a frame that a buffer holds.
+fn frame_room(pool: &Pool) -> u16 {
+    pool.data_room().saturating_sub(Pool::HEADROOM)
+}
+
+/// Why a receive queue was refused by a device with these offloads: of frames that are longer than a buffer, a device that cannot
+/// scatter them says so in words of its own.
+fn about_frames(error: PortError, mtu: u16, room: u16, offloads: RxOffloads) -> PortError {
+    let bytes = longest_frame(mtu);
+    match error {
+        PortError::Dpdk { port, log, .. }
+            if bytes > u32::from(room) && !offloads.contains(RxOffloads::SCATTER) =>
+        {
+            PortError::OneBuffer {
+                port,
+                mtu,
+                most: room.saturating_sub(BESIDE_MTU),
+                bytes,
+                log,
+            }
+        }
+        error => error,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::errno::{Errno, ErrorLines};
+
+    /// What net_virtio says without mergeable buffers.
+    fn refused() -> PortError {
+        let mut log = ErrorLines::default();
+        log.push("virtio_dev_rx_queue_setup(): RxQ 0 Rx scatter check failed");
+        PortError::Dpdk {
+            port: "0000:00:05.0".into(),
+            action: "set up a receive queue",
+            errno: Errno(22),
+            log,
+        }
+    }
+
+    #[test]
+    fn a_device_that_does_not_scatter_says_which_mtu_its_buffers_are_long_enough_for() {
+        let error = about_frames(refused(), 9000, 2048, RxOffloads::empty());
+        assert!(
+            matches!(
+                error,
+                PortError::OneBuffer {
+                    mtu: 9000,
+                    most: 2014,
+                    bytes: 9034,
+                    ..
+                }
+            ),
+            "{error:?}"
+        );
+        let sentence = error.to_string();
+        for part in [
+            "0000:00:05.0",
+            "one packet buffer",
+            "2014",
+            "9000",
+            "scatter check",
+        ] {
+            assert!(sentence.contains(part), "no '{part}' in: {sentence}");
+        }
+        // What it says would do does.
+        assert!(matches!(
+            about_frames(refused(), 2014, 2048, RxOffloads::empty()),
+            PortError::Dpdk { .. }
+        ));
+        assert!(matches!(
+            about_frames(refused(), 9000, 9034, RxOffloads::empty()),
+            PortError::Dpdk { .. }
+        ));
+    }
+
+    #[test]
+    fn a_device_that_scatters_is_refused_for_another_reason() {
+        assert!(matches!(
+            about_frames(refused(), 9000, 2048, RxOffloads::SCATTER),
+            PortError::Dpdk { .. }
+        ));
+    }
 
     /// The Toeplitz hash of Microsoft's RSS: for each bit of the input that is set, the 32 bits of the key from there on.
     fn toeplitz(input: &[u8]) -> u32 {

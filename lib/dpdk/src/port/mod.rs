@@ -144,6 +144,22 @@ pub enum PortError {
         /// The largest.
         most: u16,
     },
+    /// The device takes no frames that are longer than a packet buffer.
+    #[error(
+        "{port} receives a frame into one packet buffer only, which is long enough for an MTU of {most}, not of {mtu}{log}"
+    )]
+    OneBuffer {
+        /// The port's name.
+        port: String,
+        /// The MTU asked for.
+        mtu: u16,
+        /// The largest for these buffers.
+        most: u16,
+        /// Bytes of a frame that a buffer must hold for the MTU asked for.
+        bytes: u32,
+        /// What DPDK logged.
+        log: ErrorLines,
+    },
     /// An offload was asked for that the device does not have.
     #[error("{port} does not have the offload {offloads}: ask its capabilities first")]
     Offloads {
