@@ -3,7 +3,7 @@
 //! The primary reads, compares and writes them; the texts go by memory of their own, whatever their length.
 
 use std::fs;
-use std::io::{self, IsTerminal, Read, Write, stderr};
+use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -16,6 +16,7 @@ use control::text;
 use serde::Serialize;
 
 use crate::failure::Failure;
+use crate::progress::Bar;
 use crate::session::{Session, unexpected};
 
 const EXAMPLES: &str = "\
@@ -146,7 +147,11 @@ fn ask(
     text: Option<&[u8]>,
 ) -> Result<(u64, String), Failure> {
     begin(session, client, request, text)?;
-    let mut bar = Bar { shown: false };
+    let mut bar = Bar::new("changes");
+    let work = match text {
+        Some(_) => "reading and comparing",
+        None => "writing down what runs",
+    };
     loop {
         let mut descriptors = Vec::new();
         match client.call_with(Request::ConfigResult, &mut descriptors)? {
@@ -155,7 +160,7 @@ fn ask(
                 return Ok((changes, text::read(text).map_err(unreadable)?));
             }
             Reply::Config(ConfigProgress::Applying { done, all }) => bar.show(done, all),
-            Reply::Config(ConfigProgress::Reading) => {}
+            Reply::Config(ConfigProgress::Reading) => bar.show_work(work),
             other => return Err(unexpected(&other)),
         }
         thread::sleep(LOOK);
@@ -198,30 +203,6 @@ fn no_text() -> Failure {
         ErrorCode::VersionMismatch,
         "the primary sent no text: use tools of the primary's build",
     )
-}
-
-/// How many changes are made, on the terminal; nothing when nobody looks.
-struct Bar {
-    shown: bool,
-}
-
-impl Bar {
-    fn show(&mut self, done: u64, all: u64) {
-        if stderr().is_terminal() {
-            self.shown = true;
-            eprint!("\r\x1b[K{done} of {all} changes");
-            // Progress that could not be shown is no reason to stop.
-            drop(stderr().flush());
-        }
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        if self.shown {
-            eprint!("\r\x1b[K");
-        }
-    }
 }
 
 /// A line of a dry run.

@@ -25,6 +25,7 @@ mod monitor;
 mod neigh;
 mod prefix;
 mod present;
+mod progress;
 mod punt;
 mod rates;
 mod route;

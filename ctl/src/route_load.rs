@@ -1,7 +1,7 @@
 //! Many routes to a primary: in batches, with a bar that says how far it is.
 
 use std::collections::HashSet;
-use std::io::{IsTerminal, Write, stderr};
+use std::io::Write;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -12,6 +12,7 @@ use shm::records::from_text;
 
 use crate::failure::Failure;
 use crate::prefix::FamilyArguments;
+use crate::progress::Bar;
 use crate::route_file;
 use crate::session::{Session, unexpected};
 
@@ -50,7 +51,7 @@ pub(crate) fn run(arguments: &LoadArguments, session: &Session) -> Result<(), Fa
         replace: true,
         refused: arguments.skip_invalid.then(Vec::new),
         lines: &contents.lines,
-        bar: Bar::new(contents.routes.len()),
+        bar: Bar::new("routes"),
     };
     load.send(&contents.routes)?;
     load.bar.clear();
@@ -81,7 +82,7 @@ pub(crate) fn add(routes: &[Route], replace: bool, session: &Session) -> Result<
         replace,
         refused: None,
         lines: &[],
-        bar: Bar::new(routes.len()),
+        bar: Bar::new("routes"),
     };
     load.send(routes)
 }
@@ -123,7 +124,7 @@ impl Load<'_> {
             }
             outcome?;
             done += count;
-            self.bar.show(done);
+            self.bar.show(done as u64, routes.len() as u64);
         }
         Ok(())
     }
@@ -203,46 +204,6 @@ impl Summary {
             )
         };
         writeln!(std::io::stdout(), "{text}").map_err(Failure::from)
-    }
-}
-
-/// A bar on the terminal; nothing when nobody looks.
-struct Bar {
-    all: usize,
-    shown: Option<Instant>,
-}
-
-impl Bar {
-    const WIDTH: usize = 40;
-    const PERIOD: Duration = Duration::from_millis(100);
-
-    fn new(all: usize) -> Self {
-        Self { all, shown: None }
-    }
-
-    fn show(&mut self, done: usize) {
-        let lately = self.shown.is_some_and(|shown| shown.elapsed() < Self::PERIOD);
-        if lately || done == self.all || !stderr().is_terminal() {
-            return;
-        }
-        self.shown = Some(Instant::now());
-        let filled = Self::WIDTH * done / self.all.max(1);
-        let (full, empty) = ("=".repeat(filled), " ".repeat(Self::WIDTH - filled));
-        eprint!("\r\x1b[K[{full}{empty}] {done} of {} routes", self.all);
-        // A bar that could not be shown is no reason to stop.
-        drop(stderr().flush());
-    }
-
-    fn clear(&mut self) {
-        if self.shown.take().is_some() {
-            eprint!("\r\x1b[K");
-        }
-    }
-}
-
-impl Drop for Bar {
-    fn drop(&mut self) {
-        self.clear();
     }
 }
 
