@@ -66,6 +66,18 @@ fn show(primary: &Primary) -> String {
         .stdout
 }
 
+/// The link-local address of an interface.
+fn link_local_of(primary: &Primary, interface: &str) -> String {
+    let all = primary.ctl_json(&["addr", "show"]).unwrap();
+    let mut all = all.as_array().unwrap().iter();
+    let is_it = |address: &&Value| {
+        let text = address["address"].as_str().unwrap();
+        address["interface"] == interface && text.starts_with("fe80:")
+    };
+    let found = all.find(is_it).unwrap()["address"].as_str().unwrap();
+    found.split('/').next().unwrap().to_owned()
+}
+
 fn last_reload(primary: &Primary) -> Value {
     primary.ctl_json(&["instance", "show"]).unwrap()[0]["last_reload"].clone()
 }
@@ -291,8 +303,21 @@ fn what_runs_is_shown_as_a_file_that_changes_nothing_and_starts_the_same() {
         let words: Vec<_> = words.split(' ').collect();
         primary.ctl(&words).unwrap().success().unwrap();
     }
+    // From the address that a0 makes itself, which no file gives.
+    let made = link_local_of(&primary, "a0");
+    let words = [
+        "route",
+        "add",
+        "2001:db8:6::/48",
+        "via",
+        "2001:db8:2::2",
+        "src",
+        &made,
+    ];
+    primary.ctl(&words).unwrap().success().unwrap();
     let shown = show(&primary);
     for part in [
+        format!("src = \"{made}\"").as_str(),
         "up = false",
         "level = \"info,arp=debug\"",
         "proto = \"boot\"",

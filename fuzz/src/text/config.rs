@@ -48,7 +48,7 @@ pub fn body(bytes: &[u8]) {
             let again = Config::parse(&written, Path::new("fuzz.toml"), &Overrides::default(), &machine);
             let again = again.unwrap_or_else(|errors| panic!("{errors}:\n{written}"));
             assert_eq!(reload::check_restart(&config, &again), Ok(()), "{written}");
-            let changes = reload::plan(&config, &again, reload::is_by_hand);
+            let changes = reload::plan(&config, &again, &[], reload::is_by_hand);
             assert!(changes.is_empty(), "{changes:?}:\n{written}");
         }
         Err(errors) => {

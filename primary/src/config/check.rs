@@ -6,6 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use packet::{MacAddress, ipv6};
 
 use super::Limits;
 use super::address::{is_link_local, not_a_host_of};
@@ -27,6 +28,15 @@ type Scoped<'a> = (IpAddr, Option<&'a str>);
 
 fn scoped(address: IpAddr, interface: &str) -> Scoped<'_> {
     (address, is_link_local(address).then_some(interface))
+}
+
+/// Whether it is made of a MAC address, RFC 4291 section 2.5.6 and appendix A.
+fn is_of_mac(address: IpAddr) -> bool {
+    let IpAddr::V6(address) = address else {
+        return false;
+    };
+    let [.., a, b, c, _, _, d, e, f] = address.octets();
+    ipv6::link_local(MacAddress([a ^ 0x02, b, c, d, e, f])) == address
 }
 
 fn family(address: IpAddr) -> &'static str {
@@ -258,7 +268,8 @@ impl<'a> Network<'a> {
             if let Some(prefix) = other {
                 let sentence = format!("src = '{source}' is not of the family of {prefix}: name one that is");
                 document.report(at.place, sentence);
-            } else if !self.owned.iter().any(|owned| owned.address.addr() == source) {
+            } else if !self.owned.iter().any(|owned| owned.address.addr() == source) && !self.may_make(source)
+            {
                 let sentence = format!("src = '{source}' is no address of an [[interface]]: name one");
                 document.report(at.place, sentence);
             }
@@ -280,6 +291,16 @@ impl<'a> Network<'a> {
             );
             document.report(at.place, sentence);
         }
+    }
+
+    /// Whether an interface may make the address itself, the link-local one of some MAC address. Which one is known once it runs.
+    fn may_make(&self, address: IpAddr) -> bool {
+        let is_given = |interface: &str| {
+            let mut its = self.owned.iter().filter(|owned| owned.interface == interface);
+            its.any(|owned| is_link_local(owned.address.addr()))
+        };
+        let makes = |(interface, of): &(&str, &str)| *of == "IPv6" && !is_given(interface);
+        is_of_mac(address) && self.families.iter().any(makes)
     }
 
     fn check_next_hop(&self, document: &Document<'_>, prefix: Option<IpNet>, next_hop: &RawNextHop) {

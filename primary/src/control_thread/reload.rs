@@ -23,6 +23,7 @@ use control::instance::Description;
 use control::message::{Answer, ConfigProgress, ControlError, ErrorCode, Reply};
 use control::server::{Peer, Response};
 use ipnet::IpNet;
+use packet::MacAddress;
 
 use self::jobs::{Asker, Goal, Job, Source, Stage};
 use super::Control;
@@ -237,12 +238,14 @@ impl Control<'_> {
                 Err(TryRecvError::Disconnected) => return Err(jobs::lost()),
                 Ok(read) => {
                     let (running, wanted) = (self.running(), read?);
+                    let macs = self.port_macs();
                     reload::check_restart(&running, &wanted)
+                        .and_then(|()| reload::check_sources(&wanted, &macs))
                         .map_err(|sentence| ControlError::new(ErrorCode::Invalid, sentence))?;
                     let named = self.reload.named.clone();
                     let (tables, doorbell) = (self.reload.tables.clone(), self.reload.doorbell.clone());
                     Some((
-                        jobs::plan(running, wanted, Some(named), None, tables, doorbell)?,
+                        jobs::plan(running, wanted, macs, Some(named), None, tables, doorbell)?,
                         false,
                     ))
                 }
@@ -321,11 +324,17 @@ impl Control<'_> {
                 None => {
                     let (before, running) = (applying.planned.before, self.running());
                     let (tables, doorbell) = (self.reload.tables.clone(), self.reload.doorbell.clone());
-                    let undo = jobs::plan(running, before, None, Some(error), tables, doorbell)?;
+                    let macs = self.port_macs();
+                    let undo = jobs::plan(running, before, macs, None, Some(error), tables, doorbell)?;
                     Ok(Some((undo, false)))
                 }
             },
         }
+    }
+
+    fn port_macs(&self) -> Vec<MacAddress> {
+        let macs = (0..).map_while(|port| self.tables.interface_mac(port));
+        macs.take(self.ports.len()).collect()
     }
 
     /// All changes are made.

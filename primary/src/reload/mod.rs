@@ -12,6 +12,7 @@
 //! [`routes::normal`] writes them.
 
 mod change;
+mod link_local;
 mod plan;
 mod reach;
 mod restart;
@@ -22,6 +23,7 @@ mod steps;
 mod tests;
 
 pub use self::change::{Change, Verb};
+pub use self::link_local::check_sources;
 pub use self::plan::{plan, shown};
 pub use self::restart::check as check_restart;
 pub use self::routes::is_by_hand;

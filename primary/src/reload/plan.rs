@@ -18,17 +18,24 @@ use std::net::IpAddr;
 
 use control::message::{PuntClass, Route};
 use ipnet::IpNet;
+use packet::MacAddress;
 
 use super::change::Change;
+use super::link_local::made;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
 use super::routes::{Key, key, next_hops, normal};
 use crate::config::{Config, Neighbor, SubInterface};
 
-/// The changes from `running` to `wanted`, whose ports are the same. Routes of `running` that are not `ours`, of a routing
-/// protocol, stay as long as they can.
-pub fn plan(running: &Config, wanted: &Config, ours: impl Fn(&Route) -> bool) -> Vec<Change> {
+/// The changes from `running` to `wanted`, whose ports are the same and have these MAC addresses. Routes of `running` that are not
+/// `ours`, of a routing protocol, stay as long as they can.
+pub fn plan(
+    running: &Config,
+    wanted: &Config,
+    macs: &[MacAddress],
+    ours: impl Fn(&Route) -> bool,
+) -> Vec<Change> {
     let links = Links::of(running, wanted);
-    let addresses = Addresses::of(running, wanted, &links);
+    let addresses = Addresses::of(running, wanted, macs, &links);
     let mut steps = Steps::default();
     plan_routes(&mut steps, running, wanted, &addresses, ours);
     plan_neighbors(&mut steps, running, wanted, &addresses);
@@ -194,7 +201,8 @@ fn plan_admin(steps: &mut Steps, running: &Config, wanted: &Config, links: &Link
     }
 }
 
-fn given(config: &Config) -> impl Iterator<Item = Given<'_>> {
+/// The addresses that a configuration gives.
+pub(super) fn given(config: &Config) -> impl Iterator<Item = Given<'_>> {
     let ports = config
         .interfaces
         .iter()
@@ -215,8 +223,11 @@ struct Addresses<'a> {
     added: Vec<Given<'a>>,
     /// What is reached now.
     now: Reach<'a>,
-    /// What is reached when what was in the way is gone, and nothing new there.
+    /// What is reached when what was in the way is gone, and nothing new there. Without the link-local addresses that new ones
+    /// take the places of.
     between: Reach<'a>,
+    /// What is reached when all that is new is there, and nothing more gone.
+    with_new: Reach<'a>,
     /// What is reached in the end.
     after: Reach<'a>,
     /// Own prefixes of addresses that go late.
@@ -226,7 +237,8 @@ struct Addresses<'a> {
 }
 
 impl<'a> Addresses<'a> {
-    fn of(running: &'a Config, wanted: &'a Config, links: &Links<'_>) -> Self {
+    fn of(running: &'a Config, wanted: &'a Config, macs: &[MacAddress], links: &Links<'_>) -> Self {
+        let (made, to_make) = (made(running, macs), made(wanted, macs));
         let there: HashSet<Given<'_>> = given(running)
             .filter(|(name, _)| links.stay.contains(name))
             .collect();
@@ -252,10 +264,18 @@ impl<'a> Addresses<'a> {
             .map(|(_, each)| *each)
             .collect();
         let late = removed.iter().filter(|(early, _)| !early);
+        let left = || given(running).filter(|each| !early.contains(each));
+        let mut kept = made.clone();
+        for (interface, _) in added.iter().filter(|(_, net)| is_link_local(net.addr())) {
+            kept.remove(interface);
+        }
+        let mut both = made.clone();
+        both.extend(&to_make);
         Self {
-            now: Reach::of(given(running)),
-            between: Reach::of(given(running).filter(|each| !early.contains(each))),
-            after: Reach::of(given(wanted)),
+            now: Reach::of(given(running)).making(&made),
+            between: Reach::of(left()).making(&kept),
+            with_new: Reach::of(left().chain(added.iter().copied())).making(&both),
+            after: Reach::of(given(wanted)).making(&to_make),
             late_prefixes: late.flat_map(|(_, (_, net))| own_prefixes(*net)).collect(),
             new_hosts: added.iter().map(|(_, net)| net.addr()).collect(),
             removed,
@@ -276,6 +296,9 @@ impl<'a> Addresses<'a> {
     /// Whether a route can only be made once addresses have gone that go late.
     fn is_late(&self, route: &Route) -> bool {
         self.late_prefixes.contains(&route.prefix)
+            || route
+                .source
+                .is_some_and(|source| !self.with_new.is_source(source))
             || next_hops(route).any(|(next_hop, _)| self.late_prefixes.contains(&next_hop.into()))
     }
 }

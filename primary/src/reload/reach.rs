@@ -23,6 +23,8 @@ pub(super) struct Reach<'a> {
     own: HashSet<IpNet>,
     /// Which interface has addresses of IPv4, and of IPv6.
     families: HashSet<(&'a str, bool)>,
+    /// Which interface is given a link-local address.
+    link_local: HashSet<&'a str>,
 }
 
 impl<'a> Reach<'a> {
@@ -34,11 +36,13 @@ impl<'a> Reach<'a> {
             lengths: BTreeSet::new(),
             own: HashSet::new(),
             families: HashSet::new(),
+            link_local: HashSet::new(),
         };
         for (interface, net) in addresses {
             reach.families.insert((interface, net.addr().is_ipv4()));
             reach.sources.insert(net.addr());
             if is_link_local(net.addr()) {
+                reach.link_local.insert(interface);
                 continue;
             }
             reach.hosts.insert(net.addr());
@@ -47,6 +51,21 @@ impl<'a> Reach<'a> {
             reach.own.extend(own_prefixes(net));
         }
         reach
+    }
+
+    /// With the link-local addresses that interfaces make themselves where they have addresses of IPv6 and are given none.
+    pub(super) fn making(mut self, made: &HashMap<&'a str, IpAddr>) -> Self {
+        let make = made.iter().filter(|(interface, _)| {
+            self.has_family(interface, false) && !self.link_local.contains(*interface)
+        });
+        let addresses: Vec<IpAddr> = make.map(|(_, address)| *address).collect();
+        self.sources.extend(addresses);
+        self
+    }
+
+    /// Whether it is an address of the gateway, link-local ones included.
+    pub(super) fn is_source(&self, address: IpAddr) -> bool {
+        self.sources.contains(&address)
     }
 
     /// The interface whose subnet holds the address. A link-local one is on the interface that is named with it.
@@ -78,7 +97,7 @@ impl<'a> Reach<'a> {
     /// The interfaces that a route leads out of, one for each next hop; `None` where it cannot be.
     pub(super) fn leads_by(&self, route: &'a Route) -> Option<Vec<&'a str>> {
         let ipv4 = route.prefix.addr().is_ipv4();
-        if route.source.is_some_and(|source| !self.sources.contains(&source)) {
+        if route.source.is_some_and(|source| !self.is_source(source)) {
             return None;
         }
         if let RouteTarget::Interface(interface) = &route.target {

@@ -11,6 +11,7 @@ use std::time::Duration;
 use control::message::{ConfigProgress, ControlError, ErrorCode, Route};
 use control::text;
 use ipnet::IpNet;
+use packet::MacAddress;
 
 use crate::config::{Config, ConfigErrors, Overrides};
 use crate::log::PreparedLog;
@@ -187,10 +188,11 @@ fn is_ours(route: &Route, named: &HashSet<(IpNet, u32)>) -> bool {
 }
 
 /// Begins to compare what runs with `wanted`. Routes of `named` are the file's though a protocol has made them; without that
-/// all are, as when earlier changes are undone.
+/// all are, as when earlier changes are undone. `macs` are those of the ports.
 pub(super) fn plan(
     mut before: Config,
     wanted: Box<Config>,
+    macs: Vec<MacAddress>,
     named: Option<HashSet<(IpNet, u32)>>,
     undoes: Option<ControlError>,
     tables: PathBuf,
@@ -199,7 +201,7 @@ pub(super) fn plan(
     let work = move || {
         (before.routes, before.neighbors) = reload::read_tables(&tables).map_err(unreadable)?;
         let ours = |route: &Route| named.as_ref().is_none_or(|named| is_ours(route, named));
-        let changes = reload::plan(&before, &wanted, ours);
+        let changes = reload::plan(&before, &wanted, &macs, ours);
         let mut lines = String::new();
         for change in &changes {
             lines.extend([&change.to_string(), "\n"]);

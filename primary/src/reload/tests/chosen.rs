@@ -4,7 +4,7 @@ use super::*;
 
 #[track_caller]
 fn assert_plan(before: &Config, after: &Config, expected: &[&str]) {
-    let changes = plan(&normalized(before.clone()), after, is_by_hand);
+    let changes = plan(&normalized(before.clone()), after, &MACS, is_by_hand);
     assert_eq!(lines(&changes), expected);
 }
 
@@ -133,8 +133,10 @@ fn where_there_is_no_room_for_both_the_old_ones_go_first() {
     let mut gateway = Gateway::new();
     for wanted in [&before, &after] {
         let running = gateway.running(wanted);
-        gateway.make(&plan(&running, wanted, is_by_hand), |_| {}).unwrap();
-        let left = plan(&gateway.running(wanted), wanted, is_by_hand);
+        gateway
+            .make(&plan(&running, wanted, &MACS, is_by_hand), |_| {})
+            .unwrap();
+        let left = plan(&gateway.running(wanted), wanted, &MACS, is_by_hand);
         assert_eq!(lines(&left), [""; 0]);
     }
 }
@@ -189,6 +191,81 @@ fn a_tap_of_a_sub_interface_comes_and_goes_with_the_primary() {
         let refused = check_restart(running, wanted).unwrap_err();
         assert!(refused.starts_with(sentence), "{refused}");
     }
+}
+
+/// By the address that lan makes itself.
+const FROM_MADE: &str =
+    "[[route]]\nprefix = \"2001:db8:7::/48\"\nvia = \"2001:db8::9\"\nsrc = \"fe80::ff:fe00:1\"\n";
+
+#[test]
+fn a_route_from_a_link_local_address_that_an_interface_makes_itself_is_shown_and_applied() {
+    let mut gateway = Gateway::new();
+    let wanted = config("2001:db8::1/64", "", FROM_MADE);
+    let running = gateway.running(&wanted);
+    gateway
+        .make(&plan(&running, &wanted, &MACS, is_by_hand), |_| {})
+        .unwrap();
+    let running = gateway.running(&wanted);
+    assert_eq!(running.routes[0].source, wanted.routes[0].source);
+    let again = parse(&running.render(&Overrides::default())).unwrap();
+    assert_eq!(check_sources(&again, &MACS), Ok(()));
+    assert_plan(&running, &again, &[]);
+    // One that a protocol made so stays when others change.
+    let mut of_ospf = running.clone();
+    of_ospf.routes[0].protocol = Some(188);
+    assert_plan(
+        &of_ospf,
+        &config("2001:db8::1/64", "10.0.0.1/24", ""),
+        &["+ address 10.0.0.1/24 dev wan"],
+    );
+}
+
+#[test]
+fn a_route_from_a_link_local_address_is_made_again_where_the_interface_makes_that_again() {
+    let before = config("2001:db8::1/64", "", FROM_MADE);
+    let route = "2001:db8:7::/48 via 2001:db8::9 src fe80::ff:fe00:1";
+    let again = format!("~ route {route} (again, as the subnet of its next hop is)");
+    assert_plan(
+        &before,
+        &config("2001:db8::1/48", "", FROM_MADE),
+        &[
+            "- address 2001:db8::1/64 dev lan",
+            "+ address 2001:db8::1/48 dev lan",
+            &again,
+        ],
+    );
+}
+
+#[test]
+fn a_route_from_a_link_local_address_waits_until_another_has_made_room_for_that() {
+    let before = config("2001:db8::1/64 fe80::2/64", "", "");
+    let after = config("2001:db8::1/64", "", FROM_MADE);
+    let route = "route 2001:db8:7::/48 via 2001:db8::9 src fe80::ff:fe00:1";
+    let (gone, back) = ("- address fe80::2/64 dev lan", "+ address fe80::2/64 dev lan");
+    assert_plan(&before, &after, &[gone, &format!("+ {route}")]);
+    assert_plan(&after, &before, &[&format!("- {route}"), back]);
+}
+
+#[test]
+fn a_route_from_a_link_local_address_that_no_interface_will_have_is_refused() {
+    let sentence = |config: &Config| check_sources(config, &MACS).unwrap_err();
+    let refused = sentence(&config(
+        "2001:db8::1/64 fe80::1/64",
+        "2001:db8:1::1/64",
+        FROM_MADE,
+    ));
+    assert!(
+        refused.contains("'fe80::ff:fe00:1'") && refused.contains("2001:db8:7::/48"),
+        "{refused}"
+    );
+    // Of no interface that makes one.
+    let text = with_ports(&["2001:db8::1/64".into(), "fe80::1/64".into()], &[], FROM_MADE);
+    assert!(
+        parse(&text)
+            .unwrap_err()
+            .to_string()
+            .contains("no address of an [[interface]]")
+    );
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::*;
 use crate::config::machine::Machine;
 use crate::config::{Config, ConfigErrors, Overrides, SubInterface};
 use crate::tables::NewSubInterface;
-use crate::tables::tests::Gateway;
+use crate::tables::tests::{Gateway, MACS};
 
 /// The ports of the gateway of the tables' tests, and its limits.
 const PORTS: &str = r#"

@@ -40,7 +40,7 @@ use crate::flow;
 
 const LAN: u16 = 0;
 const WAN: u16 = 1;
-const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
+pub(crate) const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
 /// The adjacencies that are always there: blackhole and its like, broadcast, and three per interface.
 const FIXED: usize = 4 + 3 * MACS.len();
 
