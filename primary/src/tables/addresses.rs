@@ -28,13 +28,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn address_add(&mut self, interface: u16, address: IpNet, now: Duration) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
         self.check_address(interface, &name, address)?;
-        if is_link_local(address.addr())
-            && let Some(automatic) = self.link_local(interface).filter(|own| own.automatic).cloned()
-        {
+        let automatic = self
+            .link_local(interface)
+            .filter(|own| own.automatic && is_link_local(address.addr()))
+            .cloned();
+        if let Some(automatic) = &automatic {
             // What is reached by it is reached by the new one, which takes its place and brings no routes: that cannot fail.
-            self.take_out(&automatic);
+            self.take_out(automatic);
         }
         self.make_address(interface, address, false, now)?;
+        if let Some(automatic) = automatic {
+            self.withdraw_from(automatic.net.addr());
+        }
         self.keep_link_local(interface, now)
             .inspect_err(|_| self.drop_found(interface, address.addr()))
     }
@@ -135,6 +140,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
             Some(own) if own.automatic && !needed => {
                 self.take_out(&own);
+                self.withdraw_from(own.net.addr());
                 Ok(())
             }
             _ => Ok(()),
@@ -357,10 +363,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         self.withdraw_from(gone.net.addr());
         for id in neighbors {
-            let stranded = self
-                .neighbors
-                .get(id)
-                .is_some_and(|neighbor| !self.is_on_link(interface, neighbor.address));
+            // One that a route names may be the broadcast address of another subnet by now: it goes with the route.
+            let stranded = self.neighbors.get(id).is_some_and(|neighbor| {
+                neighbor.routes == 0 && !self.is_on_link(interface, neighbor.address)
+            });
             if stranded {
                 self.remove_neighbor(id);
             }

@@ -193,3 +193,17 @@ fn an_address_takes_the_place_of_a_neighbor_unless_routes_name_it() {
             .contains("next hop of 1 routes")
     );
 }
+
+#[test]
+fn a_next_hop_that_has_become_a_broadcast_address_stays_as_long_as_its_routes() {
+    let mut gateway = Gateway::new();
+    gateway.address(LAN, "10.0.0.1/24").unwrap();
+    gateway.add("172.16.0.0/12", "10.0.0.127").unwrap();
+    gateway.add("172.17.0.0/16", "10.0.0.127,10.0.0.9").unwrap();
+    gateway.address(LAN, "10.0.0.2/25").unwrap();
+    gateway.drop_address(LAN, "10.0.0.1/24").unwrap();
+    assert_eq!(gateway.tables.usage().neighbors, 2);
+    gateway.delete("172.16.0.0/12").unwrap();
+    gateway.delete("172.17.0.0/16").unwrap();
+    assert_eq!(gateway.tables.usage().neighbors, 0);
+}

@@ -2,6 +2,7 @@
 
 use shm::records::Route4;
 
+use super::link6::LINK_LOCALS;
 use super::*;
 
 impl Gateway {
@@ -231,6 +232,27 @@ fn a_route_goes_with_the_address_that_is_its_source() {
     gateway.add("172.16.0.0/16", "10.0.0.7 src 10.0.0.9").unwrap();
     gateway.drop_address(LAN, "10.0.0.9/24").unwrap();
     assert_eq!(gateway.lookup("172.16.0.1"), Adjacency::NoRoute);
+}
+
+#[test]
+fn a_route_goes_with_the_link_local_address_that_its_source_is() {
+    let made = LINK_LOCALS[0];
+    let from_made = || {
+        let mut gateway = Gateway::with_addresses6();
+        let target = format!("2001:db8:1::7 src {made}");
+        gateway.add("2001:db8:7::/48", &target).unwrap();
+        gateway
+    };
+    let mut gateway = from_made();
+    gateway.address(LAN, "fe80::1/64").unwrap();
+    assert_eq!(gateway.lookup("2001:db8:7::1"), Adjacency::NoRoute);
+    let mut gateway = from_made();
+    gateway.drop_address(LAN, "2001:db8::1/64").unwrap();
+    assert_eq!(gateway.lookup("2001:db8:7::1"), Adjacency::NoRoute);
+    // The same given by hand is the same.
+    let mut gateway = from_made();
+    gateway.address(LAN, &format!("{made}/64")).unwrap();
+    assert_ne!(gateway.lookup("2001:db8:7::1"), Adjacency::NoRoute);
 }
 
 #[test]
