@@ -101,13 +101,13 @@ fn states_policers_and_the_log_are_changes_as_well() {
     after.interfaces[1].up = false;
     let there = [
         "~ link wan admin down",
-        "~ punt ike rate 5 burst 6 fail closed",
+        "~ punt ike rate 5 burst 6 fail closed deadline_ms 1000",
         "~ log level info,arp=debug target stderr",
     ];
     assert_plan(&before, &after, &there);
     let back = [
         "~ link wan admin up",
-        "~ punt ike rate 1000 burst 256 fail open",
+        "~ punt ike rate 1000 burst 256 fail open deadline_ms 1000",
         "~ log level info target stderr",
     ];
     assert_plan(&after, &before, &back);
