@@ -18,6 +18,8 @@ pub const HEADER_LEN: usize = 8;
 pub const ECHO_REPLY: u8 = 0;
 /// Type: the packet cannot be delivered.
 pub const DESTINATION_UNREACHABLE: u8 = 3;
+/// Type: there is a better next hop.
+pub const REDIRECT: u8 = 5;
 /// Type of an echo request.
 pub const ECHO_REQUEST: u8 = 8;
 /// Type: the TTL or the time for reassembly ran out.

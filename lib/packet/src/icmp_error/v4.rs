@@ -1,4 +1,4 @@
-//! ICMP errors for IPv4 packets (RFC 792, RFC 1191, RFC 1812 §4.3).
+//! ICMP errors for IPv4 packets, redirects among them (RFC 792, RFC 1191, RFC 1812 §4.3).
 
 use std::net::Ipv4Addr;
 
@@ -15,7 +15,7 @@ const MAX_LEN: usize = 576;
 /// Precedence 6, internetwork control (RFC 1812 §4.3.2.5).
 const INTERNETWORK_CONTROL: u8 = 0xc0;
 
-/// Why an IPv4 packet was not forwarded.
+/// Why an IPv4 packet was not forwarded, or that it need not have come here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Icmpv4Problem {
     /// No route to the destination (3/0).
@@ -33,6 +33,11 @@ pub enum Icmpv4Problem {
     },
     /// A filter forbids it (3/13, RFC 1812 §5.2.7.1).
     CommunicationProhibited,
+    /// It was forwarded to another station of its sender's own subnet (5/1, RFC 1812 §4.3.3.2).
+    HostRedirect {
+        /// Where packets for its destination are better sent to.
+        gateway: Ipv4Addr,
+    },
     /// The TTL ran out (11/0).
     TimeExceeded,
     /// Fragments of the packet were missing for too long (11/1).
@@ -57,6 +62,7 @@ impl Icmpv4Problem {
                 (icmpv4::DESTINATION_UNREACHABLE, 4, [0, 0, mtu0, mtu1])
             }
             Icmpv4Problem::CommunicationProhibited => (icmpv4::DESTINATION_UNREACHABLE, 13, [0; 4]),
+            Icmpv4Problem::HostRedirect { gateway } => (icmpv4::REDIRECT, 1, gateway.octets()),
             Icmpv4Problem::TimeExceeded => (icmpv4::TIME_EXCEEDED, 0, [0; 4]),
             Icmpv4Problem::ReassemblyTimeExceeded => (icmpv4::TIME_EXCEEDED, 1, [0; 4]),
             Icmpv4Problem::ParameterProblem { pointer } => (icmpv4::PARAMETER_PROBLEM, 0, [pointer, 0, 0, 0]),
@@ -188,6 +194,10 @@ mod tests {
                 [3, 4, 0, 0, 0x05, 0x78],
             ),
             (Icmpv4Problem::CommunicationProhibited, [3, 13, 0, 0, 0, 0]),
+            (
+                Icmpv4Problem::HostRedirect { gateway: HOST },
+                [5, 1, 192, 168, 10, 2],
+            ),
             (Icmpv4Problem::TimeExceeded, [11, 0, 0, 0, 0, 0]),
             (Icmpv4Problem::ReassemblyTimeExceeded, [11, 1, 0, 0, 0, 0]),
             (

@@ -1,4 +1,5 @@
-//! Neighbour discovery: solicitations and advertisements over Ethernet (RFC 4861 §4.3, §4.4; RFC 2464 §6).
+//! Neighbour discovery: solicitations and advertisements over Ethernet (RFC 4861 §4.3, §4.4; RFC 2464 §6). Redirects are in
+//! [`redirect`].
 //!
 //! ```text
 //!    0       1       2               4               8                24                              32
@@ -10,6 +11,8 @@
 //!
 //! [`NeighborMessage::parse`] does every check of RFC 4861 §7.1: what it gives may be believed as far as anything on
 //! the link may.
+
+pub mod redirect;
 
 use std::net::Ipv6Addr;
 
