@@ -110,6 +110,16 @@ pub fn hash(seed: u32, flow: &Flow) -> u32 {
     }
 }
 
+/// The number of two addresses of one family, which stand one behind the other as in a header.
+pub fn pair(seed: u32, addresses: &[u8]) -> u32 {
+    let (words, _) = addresses.as_chunks();
+    let number = words.iter().fold(u64::from(seed) ^ KEYS[0], |number, word| {
+        fold(number ^ KEYS[2], u64::from_be_bytes(*word) ^ KEYS[1])
+    });
+    // Once more, or neighbours among addresses would be neighbours among numbers.
+    (fold(number ^ KEYS[3], KEYS[1]) >> 16) as u32
+}
+
 /// Whether what follows begins with two ports: TCP, UDP, DCCP, SCTP, UDP-Lite.
 fn has_ports(protocol: u8) -> bool {
     protocol == Protocol::TCP.0 || matches!(protocol, 17 | 33 | 132 | 136)

@@ -119,10 +119,7 @@ impl SourceAddresses {
     /// subnet, which is no single host's.
     pub fn towards4(&self, destination: Ipv4Addr) -> Option<Ipv4Addr> {
         let words = self.read()?;
-        let nets = words
-            .get(FIRST4..FIRST4 + (words[1] >> 8 & 0xff) as usize)?
-            .iter()
-            .filter_map(|word| Ipv4Net::new(Ipv4Addr::from_bits(*word as u32), (word >> 32) as u8).ok());
+        let nets = nets4(&words);
         let is_broadcast = |net: Ipv4Net| {
             net.prefix_len() < 31 && (destination == net.broadcast() || destination == net.network())
         };
@@ -142,19 +139,23 @@ impl SourceAddresses {
             return self.link_local();
         }
         let words = self.read()?;
-        let nets = words
-            .get(FIRST6..FIRST6 + 3 * (words[1] & 0xff) as usize)?
-            .as_chunks::<3>()
-            .0
-            .iter()
-            .filter_map(|[length, high, low]| {
-                let bits = u128::from(*high) << 64 | u128::from(*low);
-                Ipv6Net::new(Ipv6Addr::from_bits(bits), *length as u8).ok()
-            });
-        match towards(nets.map(IpNet::V6), destination.into()) {
+        match towards(nets6(&words).map(IpNet::V6), destination.into()) {
             Some(IpAddr::V6(address)) => Some(address),
             _ => self.link_local(),
         }
+    }
+
+    /// The address in the subnet that two others share, if they do in one of the first few.
+    pub fn shared4(&self, one: Ipv4Addr, other: Ipv4Addr) -> Option<Ipv4Addr> {
+        let words = self.read()?;
+        let shared = nets4(&words).find(|net| net.contains(&one) && net.contains(&other));
+        shared.map(|net| net.addr())
+    }
+
+    /// Whether an address is in one of the first few subnets.
+    pub fn is_on_link6(&self, address: Ipv6Addr) -> bool {
+        self.read()
+            .is_some_and(|words| nets6(&words).any(|net| net.contains(&address)))
     }
 
     fn read(&self) -> Option<[u64; WORDS]> {
@@ -166,6 +167,21 @@ impl SourceAddresses {
             (before == after && before.is_multiple_of(2)).then_some(words)
         })
     }
+}
+
+fn nets4(words: &[u64; WORDS]) -> impl Iterator<Item = Ipv4Net> + Clone + '_ {
+    let places = words.get(FIRST4..FIRST4 + (words[1] >> 8 & 0xff) as usize);
+    let net = |word: &u64| Ipv4Net::new(Ipv4Addr::from_bits(*word as u32), (word >> 32) as u8).ok();
+    places.unwrap_or_default().iter().filter_map(net)
+}
+
+fn nets6(words: &[u64; WORDS]) -> impl Iterator<Item = Ipv6Net> + Clone + '_ {
+    let places = words.get(FIRST6..FIRST6 + 3 * (words[1] & 0xff) as usize);
+    let net = |[length, high, low]: &[u64; 3]| {
+        let bits = u128::from(*high) << 64 | u128::from(*low);
+        Ipv6Net::new(Ipv6Addr::from_bits(bits), *length as u8).ok()
+    };
+    places.unwrap_or_default().as_chunks().0.iter().filter_map(net)
 }
 
 /// The part of an address that its solicited-node group has in common with it.
@@ -213,6 +229,23 @@ mod tests {
         sources.set(Some(link_local), std::iter::empty(), std::iter::empty());
         assert_eq!(sources.towards6(six("2001:db8:9::9")), Some(link_local));
         assert_eq!(sources.towards4([10, 9, 9, 9].into()), None);
+    }
+
+    #[test]
+    fn what_is_in_a_subnet_is_told_from_what_is_not() {
+        let sources = SourceAddresses::default();
+        let (a, b): (Ipv4Addr, Ipv4Addr) = ([192, 0, 2, 9].into(), [192, 0, 2, 8].into());
+        assert_eq!(sources.shared4(a, b), None);
+        sources.set(
+            None,
+            nets("10.0.0.1/8 192.0.2.1/24 2001:db8:1::1/64").into_iter(),
+            std::iter::empty(),
+        );
+        assert_eq!(sources.shared4(a, b), Some([192, 0, 2, 1].into()));
+        assert_eq!(sources.shared4(a, [10, 0, 0, 9].into()), None);
+        assert_eq!(sources.shared4(a, [172, 16, 0, 1].into()), None);
+        let on_link = |text: &str| sources.is_on_link6(text.parse().unwrap());
+        assert!(on_link("2001:db8:1::9") && !on_link("2001:db8:2::9") && !on_link("fe80::9"));
     }
 
     #[test]

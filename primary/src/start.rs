@@ -209,6 +209,7 @@ fn forward(
             mtu: record.mtu,
             kernel_device,
             tap: config.interfaces[number].tap.is_some(),
+            redirects: config.interfaces[number].redirects,
             up: tables.up_flag(index).unwrap_or_default(),
             sources: tables.sources(index).unwrap_or_default(),
             any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
@@ -239,6 +240,7 @@ fn forward(
         let view = control_thread::sub_interface_view(&tables, index, |port| views.get(port));
         views.push(InterfaceView {
             tap: interface.tap.is_some(),
+            redirects: interface.redirects,
             ..view.ok_or("a sub-interface has no port")?
         });
     }

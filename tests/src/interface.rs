@@ -17,6 +17,7 @@ pub struct Interface {
     addresses: Vec<String>,
     mtu: Option<u16>,
     tap: Option<String>,
+    redirects: bool,
 }
 
 impl Interface {
@@ -28,6 +29,7 @@ impl Interface {
             addresses: Vec::new(),
             mtu: None,
             tap: None,
+            redirects: true,
         }
     }
 
@@ -60,6 +62,13 @@ impl Interface {
         self
     }
 
+    /// No redirects to those whose packets leave by it again.
+    #[must_use]
+    pub fn without_redirects(mut self) -> Self {
+        self.redirects = false;
+        self
+    }
+
     /// Whether it has an IPv6 address.
     pub(crate) fn has_ipv6(&self) -> bool {
         self.addresses
@@ -87,6 +96,9 @@ impl Interface {
         }
         if let Some(tap) = &self.tap {
             let _ = writeln!(text, "tap = true\ntap_name = {}", quoted(tap));
+        }
+        if !self.redirects {
+            text.push_str("redirects = false\n");
         }
         text
     }

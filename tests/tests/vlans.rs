@@ -346,7 +346,8 @@ fn packets_leave_by_the_port_that_they_came_in_by() {
     let site = OneArm::create();
     let port = Interface::af_packet("t0")
         .address("192.168.1.1/24")
-        .address("2001:db8:1::1/64");
+        .address("2001:db8:1::1/64")
+        .without_redirects();
     let primary = site
         .primary(port)
         .neighbor("192.168.1.3", MAC_B, "t0")

@@ -54,14 +54,16 @@ pub(super) fn check(
             hex(original)
         )
     };
-    let leaves = matches!(
-        note.disposition,
-        Disposition::Transmit(_) | Disposition::Fragment(_)
-    );
+    let back = back(stages, ingress, after, note);
+    let (after, disposition) = match &back {
+        Some((frame, disposition)) => (frame.as_slice(), *disposition),
+        None => (after, note.disposition),
+    };
+    let leaves = matches!(disposition, Disposition::Transmit(_) | Disposition::Fragment(_));
     if !leaves && original != after {
         fails("a packet that does not leave was changed");
     }
-    match (note.disposition, opinion.expected) {
+    match (disposition, opinion.expected) {
         (Disposition::Drop(reason), Expected::Drop(reasons)) if reasons.contains(reason) => {
             let error = stages.error_for(ingress, after, reason, note.detail);
             let about = answer::About {
@@ -115,6 +117,46 @@ pub(super) fn check(
         }
         _ => fails("wrong fate"),
     }
+}
+
+/// What the worker makes of a packet that leaves by the interface that it came in by, after it has told the sender.
+fn back(stages: &Path, ingress: u16, after: &[u8], note: &Note) -> Option<(Vec<u8>, Disposition)> {
+    let Disposition::Redirect { interface, adjacency } = note.disposition else {
+        return None;
+    };
+    let mut frame = after.to_vec();
+    let leaving = &mut frame[usize::from(note.trim)..usize::from(note.length)];
+    if let Some(redirect) = stages.redirect_for(interface, adjacency, leaving, note.family()) {
+        let (headers, quote) = (
+            redirect.headers(),
+            &leaving[redirect.quote_at..][..redirect.quote_len],
+        );
+        let six = headers[12..14] == [0x86, 0xdd];
+        let most = 14 + if six { 1280 } else { 576 };
+        let message = if six { 54 } else { 34 };
+        let kind = if six { [137, 0] } else { [5, 1] };
+        // The one who is told is the one who sent the packet.
+        let (host, source) = if six { (38..54, 8..24) } else { (30..34, 12..16) };
+        let right = interface == ingress
+            && headers.len() + quote.len() <= most
+            && headers[message..message + 2] == kind
+            && headers[host] == quote[source]
+            && headers[..6] == leaving[6..12]
+            && redirect.quote_at == 14;
+        assert!(
+            right,
+            "a redirect that may not be: {}\n{}",
+            hex(headers),
+            hex(after)
+        );
+    }
+    let completed = stages.complete(interface, leaving, note);
+    assert!(completed.is_ok(), "{completed:?}: {}", hex(after));
+    let disposition = match note.detail {
+        0 => Disposition::Transmit(interface),
+        _ => Disposition::Fragment(interface),
+    };
+    Some((frame, disposition))
 }
 
 /// The link header anew, TTL or hop limit less by one, all else as it was.

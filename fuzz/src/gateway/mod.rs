@@ -183,6 +183,7 @@ fn view(interface: &topology::Interface) -> InterfaceView {
         mtu: interface.mtu,
         kernel_device: interface.kernel_device,
         tap: false,
+        redirects: true,
         up: Arc::new(AtomicBool::new(interface.up)),
         sources: Arc::new(sources),
         any_tpid: false,

@@ -64,9 +64,10 @@ counter_enum! {
         Originated => "originated",
         /// Echo requests for an address of the gateway that were turned into replies.
         EchoReplies => "echo_replies",
-        /// ICMP and ICMPv6 errors made for dropped packets that came in here; among the originated.
+        /// ICMP and ICMPv6 errors made for dropped packets that came in here, and redirects for packets that left here again; among
+        /// the originated.
         IcmpErrors => "icmp_errors",
-        /// Dropped packets whose senders were to be told, had there not been so many errors: RFC 1812 section 4.3.2.8, RFC 4443 section
+        /// Packets whose senders were to be told, had there not been so many errors: RFC 1812 section 4.3.2.8, RFC 4443 section
         /// 2.4 (f). Those among them that are never answered, such as errors, are not told apart then.
         IcmpErrorsPoliced => "icmp_errors_policed",
         /// Packets waiting for a neighbour's answer, fragments waiting for the others, packets with a tool now: goes up and down.

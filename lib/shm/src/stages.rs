@@ -53,6 +53,8 @@ counter_enum! {
         Ip4Record => "ip4_record",
         /// Cut into fragments.
         Fragment => "fragment",
+        /// Leaves by the interface that it came in by; its sender may be told of its next hop.
+        Redirect => "redirect",
         /// The sender may be told why it is dropped.
         Errors => "errors",
         /// Given to an interface; the answer, where it went through errors.

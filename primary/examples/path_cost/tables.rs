@@ -206,6 +206,7 @@ fn interfaces(feature: Feature) -> Vec<InterfaceView> {
         mtu: 1500,
         kernel_device: false,
         tap: feature.is(Feature::Taps),
+        redirects: true,
         up: Arc::new(AtomicBool::new(true)),
         sources: Arc::default(),
         any_tpid: false,

@@ -171,6 +171,7 @@ mod tests {
             mtu: 1500,
             kernel_device: false,
             tap: false,
+            redirects: false,
             up: Arc::default(),
             sources: Arc::default(),
             any_tpid: false,

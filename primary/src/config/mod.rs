@@ -227,6 +227,8 @@ pub struct Interface {
     pub bond: Option<Bond>,
     /// The kernel interface that gets what the gateway does not handle, when there is to be one.
     pub tap: Option<String>,
+    /// Whether hosts are told of a better next hop whose packets leave by it again.
+    pub redirects: bool,
     /// Whether it is set up.
     pub up: bool,
 }
@@ -263,6 +265,8 @@ pub struct SubInterface {
     pub addresses: Vec<IpNet>,
     /// The kernel interface that gets what the gateway does not handle of its packets, when there is to be one.
     pub tap: Option<String>,
+    /// As that of [`Interface`].
+    pub redirects: bool,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.
@@ -308,6 +312,16 @@ impl Config {
         let ports = self.interfaces.iter().map(|port| (port.name.as_str(), port.up));
         let links = self.sub_interfaces.iter();
         ports.chain(links.map(|link| (link.name.as_str(), link.up)))
+    }
+
+    /// The names of all interfaces, and whether redirects are sent to them.
+    pub(crate) fn redirect_states(&self) -> impl Iterator<Item = (&str, bool)> {
+        let ports = self.interfaces.iter();
+        let links = self.sub_interfaces.iter();
+        let links = links.map(|link| (link.name.as_str(), link.redirects));
+        ports
+            .map(|port| (port.name.as_str(), port.redirects))
+            .chain(links)
     }
 
     /// The same without its routes and neighbours, of which there can be a million.

@@ -33,6 +33,8 @@ pub(super) struct RawInterface {
     pub(super) up: bool,
     /// The name of its tap.
     pub(super) tap: Option<At<String>>,
+    /// Whether redirects are sent.
+    pub(super) redirects: bool,
 }
 
 impl RawInterface {
@@ -80,7 +82,8 @@ impl RawInterface {
         };
         let (rx_descriptors, tx_descriptors) = (descriptors("rx_descriptors"), descriptors("tx_descriptors"));
         let tap = tap(&section, name.as_ref());
-        let up = section.boolean("up").is_none_or(|at| at.value);
+        let on_unless_said = |key| section.boolean(key).is_none_or(|at| at.value);
+        let (up, redirects) = (on_unless_said("up"), on_unless_said("redirects"));
         let place = section.place;
         section.finish();
         Self {
@@ -95,6 +98,7 @@ impl RawInterface {
             tx_descriptors,
             up,
             tap,
+            redirects,
         }
     }
 
@@ -125,6 +129,7 @@ impl RawInterface {
             }),
             up: self.up,
             tap: self.tap.map(|at| at.value),
+            redirects: self.redirects,
         })
     }
 

@@ -151,6 +151,7 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
         interface.mtu, interface.rx_descriptors, interface.tx_descriptors
     )?;
     write_tap(out, interface.tap.as_deref())?;
+    writeln!(out, "redirects = {}", interface.redirects)?;
     write_addresses(out, &interface.addresses, interface.up)
 }
 
@@ -172,6 +173,7 @@ fn write_sub_interface(out: &mut String, interface: &SubInterface) -> fmt::Resul
         interface.mtu
     )?;
     write_tap(out, interface.tap.as_deref())?;
+    writeln!(out, "redirects = {}", interface.redirects)?;
     write_addresses(out, &interface.addresses, interface.up)
 }
 

@@ -111,6 +111,7 @@ pub(super) fn sub_interfaces(document: &Document<'_>, all: &[RawInterface], limi
                     up: raw.up,
                     addresses: raw.addresses.iter().map(|at| at.value).collect(),
                     tap: raw.tap.as_ref().map(|at| at.value.clone()),
+                    redirects: raw.redirects,
                 });
             }
             false

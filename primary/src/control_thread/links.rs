@@ -46,6 +46,28 @@ impl Control<'_> {
         Ok(Reply::Done)
     }
 
+    /// Has workers send redirects to an interface, or none.
+    pub(super) fn set_redirects(&mut self, name: &str, on: bool) -> Result<(), ControlError> {
+        self.let_go()?;
+        let index = self.tables.interface_index(name)?;
+        if let Some(view) = self.interfaces.get(usize::from(index)).cloned() {
+            let view = InterfaceView {
+                redirects: on,
+                ..view
+            };
+            self.interfaces.set(index, view);
+            self.tell_workers(None);
+        }
+        Ok(())
+    }
+
+    /// Whether redirects are sent to an interface.
+    pub(super) fn redirects(&self, index: u16) -> bool {
+        self.interfaces
+            .get(usize::from(index))
+            .is_some_and(|view| view.redirects)
+    }
+
     /// Fails if the sub-interface or one made on it has a tap: those are made at the start.
     fn refuse_tapped(&self, name: &str) -> Result<(), ControlError> {
         let index = self.tables.interface_index(name)?;
@@ -113,7 +135,7 @@ pub fn attachment_interface(
     })
 }
 
-/// A worker's view of a sub-interface without a tap, on ports whose views `port` knows.
+/// A worker's view of a sub-interface as they are unless more is said, without a tap and with redirects, on ports whose views `port` knows.
 pub fn sub_interface_view<'v>(
     tables: &Tables<FibStorage, AdjacencyStorage>,
     index: u16,
@@ -125,6 +147,7 @@ pub fn sub_interface_view<'v>(
         up: tables.up_flag(index)?,
         sources: tables.sources(index)?,
         tap: false,
+        redirects: true,
         sub: Some(sub),
         ..port(usize::from(sub.port))?.clone()
     })

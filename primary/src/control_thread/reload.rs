@@ -369,6 +369,7 @@ impl Control<'_> {
                 })
                 .map(drop),
             Step::One(Change::LinkDelete(link)) => self.link_delete(&link.name, now).map(drop),
+            Step::One(Change::Redirects { interface, on }) => self.set_redirects(interface, *on),
             Step::One(Change::Punt { class, policy }) => {
                 self.let_go()?;
                 self.reload.base.punts[*class as usize] = *policy;
@@ -417,6 +418,7 @@ impl Control<'_> {
         for (index, port) in (0..).zip(&mut config.interfaces) {
             port.addresses = self.tables.given_addresses(index).collect();
             port.up = self.tables.link_state(index).is_some_and(|(up, _)| up);
+            port.redirects = self.redirects(index);
         }
         let link = |(new, up): (NewSubInterface, bool)| {
             let name = new.name();
@@ -427,6 +429,7 @@ impl Control<'_> {
             Some(SubInterface {
                 addresses: self.tables.given_addresses(index).collect(),
                 tap: tap.and_then(|sub| sub.tap.clone()),
+                redirects: self.redirects(index),
                 name,
                 link: new.link,
                 protocol: new.protocol,

@@ -13,18 +13,19 @@ use packet::icmp_error::{
     HEADERS_LEN_V4, HEADERS_LEN_V6, Icmpv4Problem, Icmpv6Problem, emit_v4, emit_v6, may_answer_v4,
     may_answer_v6, quote_len_v4, quote_len_v6,
 };
+use packet::nd::redirect;
 use packet::{EtherType, Ipv4, Ipv6, Protocol, extension, icmpv6};
 use shm::DropReason;
 
 use super::{InterfaceView, local4, local6};
 
-/// The longest that stands in front of a quote.
-const MAX_HEADERS: usize = ethernet::HEADER_LEN + HEADERS_LEN_V6;
+/// The longest that stands in front of a quote: the headers of a redirect.
+const MAX_HEADERS: usize = ethernet::HEADER_LEN + redirect::HEADERS_LEN;
 
-/// An error instead of a packet.
+/// An error instead of a packet, or a redirect beside it.
 #[derive(Debug)]
 pub struct IcmpError {
-    headers: [u8; MAX_HEADERS],
+    pub(super) headers: [u8; MAX_HEADERS],
     len: usize,
     /// Where in the frame the quote begins.
     pub quote_at: usize,
@@ -33,6 +34,16 @@ pub struct IcmpError {
 }
 
 impl IcmpError {
+    /// With room for `headers_len` bytes behind the link header, in front of `quote_len` bytes of a frame from `quote_at` on.
+    pub(super) fn new(headers_len: usize, quote_at: usize, quote_len: usize) -> Self {
+        Self {
+            headers: [0; MAX_HEADERS],
+            len: ethernet::HEADER_LEN + headers_len,
+            quote_at,
+            quote_len,
+        }
+    }
+
     /// What to write in front of the quote.
     pub fn headers(&self) -> &[u8] {
         self.headers.get(..self.len).unwrap_or_default()
@@ -94,12 +105,7 @@ pub fn error_for(
     }
     let quote_at = link.len();
     let packet = frame.get(quote_at..)?;
-    let mut error = IcmpError {
-        headers: [0; MAX_HEADERS],
-        len: 0,
-        quote_at,
-        quote_len: 0,
-    };
+    let mut error = IcmpError::new(0, quote_at, 0);
     let (place, rest) = error
         .headers
         .split_first_chunk_mut::<{ ethernet::HEADER_LEN }>()?;
@@ -146,7 +152,7 @@ pub fn error_for(
         ethertype,
     };
     ethernet.emit(place).ok()?;
-    error.len = ethernet::HEADER_LEN + len;
+    error.len += len;
     Some(error)
 }
 

@@ -14,7 +14,8 @@
 //! A route with several next hops, or with an MTU of its own, leads to a group: between lookup and rewrite, [`multipath`] puts
 //! an adjacency in its place. A burst without one passes that by.
 //!
-//! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443.
+//! What is dropped may be answered: [`errors`] says by which ICMP message, RFC 1812 and RFC 4443. What leaves by the interface that
+//! it came in by goes through [`redirect`] as well.
 //!
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
@@ -35,6 +36,7 @@ mod multipath;
 mod note;
 mod own;
 pub mod punt;
+mod redirect;
 mod rewrite;
 mod segments;
 #[cfg(test)]
@@ -58,6 +60,7 @@ use self::local6::Ends;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note, Together};
 use self::punt::Punts;
+use self::rewrite::Onward;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
@@ -82,6 +85,8 @@ pub struct InterfaceView {
     pub kernel_device: bool,
     /// Whether the kernel gets what is not handled here of its own packets.
     pub tap: bool,
+    /// Whether those are told of a better next hop whose packets leave by it again.
+    pub redirects: bool,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
     /// Its addresses.
@@ -192,7 +197,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let mut alive = alive.four.union(alive.six);
         let next_hops = &mut next_hops[..count];
         if adjacency::any_group(next_hops) {
-            self.choose_members(tracer, packets, notes, &mut alive, next_hops);
+            self.choose_members(ingress, tracer, packets, notes, &mut alive, next_hops);
         }
         let egress = self.output(ingress, punts, tracer, packets, notes, next_hops, alive);
         if egress.is_none() && self.interfaces.is_tapped(ingress) {
@@ -221,7 +226,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             .first()
             .and_then(|next_hop| adjacencies.egress(*next_hop));
         let common = common.and_then(|egress| Some((egress, self.up(egress)?)));
-        let common = common.filter(|(_, out)| out.sub.is_none());
+        let common =
+            common.filter(|(egress, out)| out.sub.is_none() && !(*egress == ingress && out.redirects));
         let mut whole = 0;
         for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
             let behind = packet.behind();
@@ -262,8 +268,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let rewritten = note.passed;
         note.passed = rewritten.without(PathStage::Rewrite);
         match self.adjacencies.load(next_hop) {
-            Adjacency::Forward { .. } | Adjacency::Glean { .. } | Adjacency::Incomplete { .. }
-                if note.stays_on_link() =>
+            Adjacency::Forward { interface, .. }
+            | Adjacency::Glean { interface }
+            | Adjacency::Incomplete { interface }
+                if note.stays_on_link() && interface != note.ingress(ingress) =>
             {
                 // RFC 4443 section 3.3 leaves no choice about the hop limit.
                 let header = packet.get(usize::from(note.network)..).unwrap_or_default();
@@ -278,7 +286,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 self.adjacencies.mark_used(next_hop);
                 note.passed = rewritten;
                 tracer.enter(PathStage::Rewrite);
-                self.forward(tracer, (interface, mac), u16::MAX, packet, note);
+                let to = Onward {
+                    next_hop,
+                    egress: interface,
+                    mac,
+                    mtu: u16::MAX,
+                };
+                self.forward(tracer, ingress, to, packet, note);
             }
             Adjacency::Local { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note, false),
             Adjacency::Anycast { .. } => self.local(note.ingress(ingress), punts, tracer, packet, note, true),
@@ -314,39 +328,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 let ends = Ends { own_source, anycast };
                 local6::run(interface, ingress, punts, packet, note, ends);
             }
-        }
-    }
-
-    /// Makes a packet ready to leave by interface `egress` for `mac`, by a route for IP packets of at most `mtu` bytes.
-    fn forward<T: Tracer>(
-        &self,
-        tracer: &mut T,
-        (egress, mac): (u16, MacAddress),
-        mtu: u16,
-        packet: &mut [u8],
-        note: &mut Note,
-    ) {
-        // The new link header ends where the network header begins; a tag that was there goes.
-        note.trim = note.network.saturating_sub(HEADER_LEN as u8);
-        let behind = note.behind(packet.len());
-        let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
-        let Some(out) = self.up(egress) else {
-            return note.drop(DropReason::InterfaceDown);
-        };
-        let rest = packet.get(HEADER_LEN..).unwrap_or_default();
-        let result = if note.length - u16::from(note.network) > mtu {
-            Err(rewrite::too_long(mtu.min(out.mtu), rest, note))
-        } else {
-            rewrite::run(out, mac, packet, note)
-        };
-        note.disposition = match result {
-            Ok(()) => Disposition::Transmit(egress),
-            Err(reason) => rewrite::refused(reason, (egress, out), mac, packet, note),
-        };
-        if note.careful && !matches!(note.disposition, Disposition::Drop(_)) {
-            note.passed = note.passed.with(PathStage::Ip4Record);
-            tracer.enter(PathStage::Ip4Record);
-            self.record(out, packet, behind);
         }
     }
 

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use fib::NextHop;
 use shm::PathStage;
 
+use super::rewrite::Onward;
 use super::{Alive, Family, Note, Packet, Stages, Tracer};
 use crate::adjacency::{self, Adjacency};
 use crate::flow;
@@ -15,6 +16,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     #[inline(never)]
     pub(super) fn choose_members<P: Packet, T: Tracer>(
         &self,
+        ingress: u16,
         tracer: &mut T,
         packets: &mut [P],
         notes: &mut [Note],
@@ -35,13 +37,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             note.passed = note.passed.with(PathStage::Multipath);
             tracer.enter(PathStage::Multipath);
             if note.length - u16::from(note.network) > group.mtu()
-                && !note.stays_on_link()
                 && let Adjacency::Forward { interface, mac } = self.adjacencies.load(*next_hop)
+                && (!note.stays_on_link() || interface == note.ingress(ingress))
             {
                 self.adjacencies.mark_used(*next_hop);
                 tracer.found(*next_hop);
                 tracer.enter(PathStage::Rewrite);
-                self.forward(tracer, (interface, mac), group.mtu(), packet, note);
+                let to = Onward {
+                    next_hop: *next_hop,
+                    egress: interface,
+                    mac,
+                    mtu: group.mtu(),
+                };
+                self.forward(tracer, ingress, to, packet, note);
                 alive.remove(number);
                 *next_hop = NextHop::NONE;
             }

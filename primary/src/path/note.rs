@@ -20,6 +20,14 @@ pub enum Disposition {
     Gather,
     /// Is a fragment for the gateway itself: it waits for the others.
     Reassemble,
+    /// Leaves by the interface that it came in by, whole, or cut into fragments if the detail of its note says an MTU. Its sender
+    /// may be told of the next hop before, and what that needs to know still stands in its headers.
+    Redirect {
+        /// The interface.
+        interface: u16,
+        /// Names the next hop.
+        adjacency: NextHop,
+    },
     /// Ends here.
     Drop(DropReason),
     /// Goes to the control thread: ARP.

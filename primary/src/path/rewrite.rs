@@ -1,11 +1,79 @@
 //! The last stage before the wire: TTL or hop limit, MTU, link header. RFC 1812 sections 5.3.1 and 4.2.2.7, RFC 8200
 //! section 3.
 
+use fib::NextHop;
 use packet::ethernet::HEADER_LEN;
 use packet::{MacAddress, ipv4, ipv6};
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
-use super::{Disposition, Family, InterfaceView, Note};
+use super::redirect::Received;
+use super::{Disposition, Family, InterfaceView, Note, Stages, Tracer};
+use crate::adjacency;
+
+/// Where a packet goes on to.
+#[derive(Clone, Copy)]
+pub(super) struct Onward {
+    /// The adjacency that the other two are of.
+    pub(super) next_hop: NextHop,
+    pub(super) egress: u16,
+    pub(super) mac: MacAddress,
+    /// The longest IP packet that its route takes.
+    pub(super) mtu: u16,
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
+    /// Makes a packet that came in by the port of interface `ingress` ready to leave.
+    pub(super) fn forward<T: Tracer>(
+        &self,
+        tracer: &mut T,
+        ingress: u16,
+        to: Onward,
+        packet: &mut [u8],
+        note: &mut Note,
+    ) {
+        let Some(out) = self.up(to.egress) else {
+            return note.drop(DropReason::InterfaceDown);
+        };
+        let received = if out.redirects && to.egress == note.ingress(ingress) {
+            Received::of(packet, usize::from(note.network))
+        } else {
+            None
+        };
+        // The new link header ends where the network header begins; a tag that was there goes.
+        note.trim = note.network.saturating_sub(HEADER_LEN as u8);
+        let behind = note.behind(packet.len());
+        let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
+        let rest = packet.get(HEADER_LEN..).unwrap_or_default();
+        let result = if note.length - u16::from(note.network) > to.mtu {
+            Err(too_long(to.mtu.min(out.mtu), rest, note))
+        } else {
+            run(out, to.mac, packet, note)
+        };
+        note.disposition = match result {
+            Ok(()) => Disposition::Transmit(to.egress),
+            Err(reason) => refused(reason, (to.egress, out), to.mac, packet, note),
+        };
+        if matches!(note.disposition, Disposition::Drop(_)) {
+            return;
+        }
+        if let Some(received) = received {
+            received.put_back(packet);
+            if matches!(note.disposition, Disposition::Fragment(_)) {
+                note.passed = note.passed.with(PathStage::Fragment);
+            }
+            note.passed = note.passed.with(PathStage::Redirect);
+            note.disposition = Disposition::Redirect {
+                interface: to.egress,
+                adjacency: to.next_hop,
+            };
+        }
+        if note.careful && note.family == Family::Four {
+            note.passed = note.passed.with(PathStage::Ip4Record);
+            tracer.enter(PathStage::Ip4Record);
+            self.record(out, packet, behind);
+        }
+    }
+}
 
 /// Writes the headers of a packet that leaves by `out` for `destination`. Its first bytes are the new link header's; the
 /// EtherType there is right already, since the last tag has the same place for it.
@@ -47,8 +115,9 @@ pub(super) fn refused(
     }
 }
 
+/// Writes the headers alone.
 #[inline(always)]
-fn headers(
+pub(super) fn headers(
     out: &InterfaceView,
     destination: MacAddress,
     link: &mut [u8; HEADER_LEN],

@@ -19,8 +19,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
     pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
-        // What leaves by a sub-interface is still to be tagged.
-        let up = |egress| self.up(egress).filter(|out| out.sub.is_none());
+        // What leaves by a sub-interface is still to be tagged; the sender of what goes back where it came from may be told so.
+        let up = |egress| {
+            self.up(egress)
+                .filter(|out| out.sub.is_none() && !(std::ptr::eq(*out, interface) && out.redirects))
+        };
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
         let count = packets.len();

@@ -87,10 +87,11 @@ impl Plan {
                 addresses.join(", ")
             };
             let tap = of_tap(interface.tap.as_deref());
+            let redirects = of_redirects(interface.redirects);
             line(
                 "interface",
                 format!(
-                    "{}: {}, mtu {}, {addresses}{tap}",
+                    "{}: {}, mtu {}, {addresses}{tap}{redirects}",
                     interface.name, interface.device, interface.mtu
                 ),
             );
@@ -99,14 +100,15 @@ impl Plan {
             line(
                 "sub-interface",
                 format!(
-                    "{}: {} id {} on {}, mtu {}, addresses: {}{}",
+                    "{}: {} id {} on {}, mtu {}, addresses: {}{}{}",
                     vlan.name,
                     vlan.protocol.name(),
                     vlan.id,
                     vlan.link,
                     vlan.mtu,
                     vlan.addresses.len(),
-                    of_tap(vlan.tap.as_deref())
+                    of_tap(vlan.tap.as_deref()),
+                    of_redirects(vlan.redirects)
                 ),
             );
         }
@@ -161,4 +163,9 @@ impl Plan {
 /// The end of a line about an interface.
 fn of_tap(tap: Option<&str>) -> String {
     tap.map_or_else(String::new, |tap| format!(", tap {tap}"))
+}
+
+/// The end of a line about an interface that redirects are not sent to.
+fn of_redirects(on: bool) -> &'static str {
+    if on { "" } else { ", no redirects" }
 }

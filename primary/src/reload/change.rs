@@ -35,6 +35,13 @@ pub enum Change {
         /// Up or down.
         up: bool,
     },
+    /// Send redirects to an interface, or none.
+    Redirects {
+        /// Its name.
+        interface: String,
+        /// Whether they are sent.
+        on: bool,
+    },
     /// Give an interface an address.
     AddressAdd {
         /// Name of the interface.
@@ -90,6 +97,7 @@ impl Change {
             | Self::RouteDelete(_)
             | Self::NeighborDelete(_) => Verb::Delete,
             Self::LinkSet { .. }
+            | Self::Redirects { .. }
             | Self::RouteReplace { .. }
             | Self::NeighborReplace(_)
             | Self::Punt { .. }
@@ -123,6 +131,9 @@ impl fmt::Display for Change {
             ),
             Self::LinkSet { interface, up } => {
                 write!(f, "link {interface} admin {}", if *up { "up" } else { "down" })
+            }
+            Self::Redirects { interface, on } => {
+                write!(f, "link {interface} redirects {}", if *on { "on" } else { "off" })
             }
             Self::AddressAdd { interface, address } | Self::AddressDelete { interface, address } => {
                 write!(f, "address {address} dev {interface}")

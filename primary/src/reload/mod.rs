@@ -15,6 +15,7 @@ mod change;
 mod link_local;
 mod plan;
 mod reach;
+mod redirects;
 mod restart;
 mod routes;
 mod running;

@@ -23,6 +23,7 @@ use packet::MacAddress;
 use super::change::Change;
 use super::link_local::made;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
+use super::redirects::redirects;
 use super::routes::{Key, key, next_hops, normal};
 use crate::config::{Config, Neighbor, SubInterface};
 
@@ -54,6 +55,7 @@ pub fn plan(
         steps.links.push(Change::LinkAdd((*link).clone()));
     }
     plan_admin(&mut steps, running, wanted, &links);
+    steps.links.extend(redirects(running, wanted, &links.stay));
     for (interface, address) in &addresses.added {
         steps.addresses.push(Change::AddressAdd {
             interface: (*interface).to_owned(),

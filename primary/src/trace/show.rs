@@ -58,6 +58,10 @@ fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
     match finished.note.disposition {
         Disposition::Transmit(interface) => TraceEnd::Sent(name(interface)),
         Disposition::Fragment(interface) => TraceEnd::SentInFragments(name(interface)),
+        Disposition::Redirect { interface, .. } if finished.note.detail != 0 => {
+            TraceEnd::SentInFragments(name(interface))
+        }
+        Disposition::Redirect { interface, .. } => TraceEnd::Sent(name(interface)),
         Disposition::Kernel(interface) => TraceEnd::Kernel(name(interface)),
         Disposition::Gather | Disposition::Reassemble => put_together(finished, name),
         Disposition::Wait { interface, .. } => TraceEnd::Waits {

@@ -75,7 +75,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     let punts = self.stages.punts.clone();
                     self.deliver(ingress, mbuf, note, &punts, now)
                 }
-                Disposition::Transmit(_) | Disposition::Wait { .. } | Disposition::Fragment(_) => {
+                Disposition::Transmit(_)
+                | Disposition::Wait { .. }
+                | Disposition::Fragment(_)
+                | Disposition::Redirect { .. } => {
                     if waited {
                         // The next hop may have been resolved in the middle of this burst.
                         self.serve_waiting(now);
@@ -149,6 +152,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return self
                     .fragment(ingress, interface, mbuf, note)
                     .map(|()| End::at(PathStage::Tx));
+            }
+            Disposition::Redirect { interface, adjacency } => {
+                if let Err(reason) = self.redirect(interface, adjacency, &mut mbuf, note, now) {
+                    return Err((mbuf, reason));
+                }
+                if note.detail != 0 {
+                    return self
+                        .fragment(ingress, interface, mbuf, note)
+                        .map(|()| End::at(PathStage::Tx));
+                }
+                interface
             }
             // Of a packet that has been through the stages before: no tool is asked again.
             Disposition::Gather | Disposition::Reassemble => {

@@ -1,10 +1,11 @@
-//! ICMP errors instead of dropped packets.
+//! ICMP errors instead of dropped packets, and redirects beside those that go on.
 
 use dpdk::Mbuf;
 use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use crate::adjacency;
+use crate::path::Stages;
 use crate::path::errors::{self, IcmpError};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
@@ -57,9 +58,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Whether an error goes back.
     fn tell_of(&mut self, ingress: u16, frame: &[u8], reason: DropReason, detail: u16, now: u64) -> bool {
-        let Some(error) = self.error_for(ingress, frame, reason, detail, now) else {
-            return false;
-        };
+        match self.error_for(ingress, frame, reason, detail, now) {
+            Some(error) => self.send_copy(ingress, frame, &error),
+            None => false,
+        }
+    }
+
+    /// Sends an error about a frame that stays as it is; whether it goes back.
+    pub(super) fn send_copy(&mut self, ingress: u16, frame: &[u8], error: &IcmpError) -> bool {
         let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
         let quote = quote.unwrap_or_default();
         let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
@@ -75,12 +81,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         detail: u16,
         now: u64,
     ) -> Option<IcmpError> {
+        self.policed(ingress, now, |stages| {
+            stages.error_for(ingress, frame, reason, detail)
+        })
+    }
+
+    /// What `make` gives, counted, unless there have been too many.
+    pub(super) fn policed(
+        &mut self,
+        ingress: u16,
+        now: u64,
+        make: impl FnOnce(&Stages<F, A>) -> Option<IcmpError>,
+    ) -> Option<IcmpError> {
         if !self.policers.errors.would_admit(ingress, now) {
             // Whether it is due is not looked into: that costs as much as to make it.
             self.counters.add(ingress, InterfaceCounter::IcmpErrorsPoliced, 1);
             return None;
         }
-        let error = self.stages.error_for(ingress, frame, reason, detail)?;
+        let error = make(&self.stages)?;
         self.policers.errors.admit(ingress, now);
         self.counters.add(ingress, InterfaceCounter::IcmpErrors, 1);
         self.counters.add(ingress, InterfaceCounter::Originated, 1);

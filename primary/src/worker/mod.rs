@@ -21,6 +21,7 @@ mod kernel;
 mod links;
 mod local;
 mod policer;
+mod redirect;
 pub mod spread;
 mod tools;
 mod traced;
@@ -48,6 +49,7 @@ pub use self::kernel::ToKernel;
 pub use self::links::{LinkControl, LinkNews, Policies, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
+use self::redirect::Told;
 use self::spread::{HandedOver, Spread};
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
@@ -148,6 +150,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             transmit: Transmit::new(self.exits, self.taps),
             waiting: Waiting::new(),
             policers: Policers::new(&self.policies, dpdk::tsc_hz(), dpdk::tsc()),
+            told: Told::new(dpdk::tsc_hz()),
             stages: self.stages,
             discovery: self.discovery,
             resolve: self.resolve,
@@ -244,6 +247,8 @@ struct Engine<F, A> {
     transmit: Transmit,
     waiting: Waiting,
     policers: Policers,
+    /// Who was told of a better next hop a moment ago.
+    told: Told,
     discovery: MbufProducer,
     resolve: Producer<ResolveRequest>,
     doorbell: Doorbell,

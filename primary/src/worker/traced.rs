@@ -67,6 +67,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let left = bytes.get(usize::from(note.trim)..end);
                 watched.leaves(left.unwrap_or_default());
             }
+            Disposition::Redirect { interface, .. } => {
+                // As it will be: its sender is told first.
+                let end = usize::from(note.length).min(bytes.len());
+                let left = bytes.get(usize::from(note.trim)..end).unwrap_or_default();
+                if let Some(leaving) = self.buffer.get_mut(..left.len()) {
+                    leaving.copy_from_slice(left);
+                    if self.stages.complete(interface, leaving, &note).is_ok() {
+                        watched.leaves(leaving);
+                    }
+                }
+            }
             Disposition::Wait { adjacency, .. } => {
                 awaited = self.stages.awaited(adjacency, bytes, &note);
             }

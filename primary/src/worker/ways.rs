@@ -15,6 +15,8 @@ pub(super) fn behind(disposition: Disposition) -> Passed {
         Disposition::Gather | Disposition::Reassemble => Passed::NONE.with(PathStage::Reassembly),
         Disposition::Fragment(_) => Passed::NONE.with(PathStage::Fragment),
         Disposition::Transmit(_)
+        // The stages have noted what it passes.
+        | Disposition::Redirect { .. }
         | Disposition::Wait { .. }
         | Disposition::Kernel(_)
         | Disposition::Drop(_) => Passed::NONE,

@@ -172,7 +172,7 @@ pub(crate) fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuild
     let mut builder = Primary::builder(privilege, "gw").netns(gateway);
     for link in 0..LINKS {
         let port = format!("p{link}");
-        let mut interface = Interface::af_packet(&port);
+        let mut interface = Interface::af_packet(&port).without_redirects();
         for address in addresses(link) {
             interface = interface.address(&address);
         }

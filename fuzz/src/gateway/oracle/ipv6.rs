@@ -6,7 +6,7 @@ use control::message::PuntClass;
 use primary::path::punt::PuntMode;
 use shm::DropReason;
 
-use super::super::topology::{ROUTES6, Target, UNKNOWN6};
+use super::super::topology::{INTERFACES, ROUTES6, Target, UNKNOWN6};
 use super::{Expected, Packet, Reasons, fold, is_ike, is_udp, is_unfinished, pseudo, routed, sum, u16_at};
 
 /// What may become of the packet, and its length; 0 if it is not one.
@@ -66,7 +66,14 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         destination.into(),
         UNKNOWN6.into(),
     );
-    if is_link_local(source) {
+    let stays = |interface: u16| INTERFACES[usize::from(interface)].mac == packet.ingress.mac;
+    let leaves_link = match expected {
+        Expected::Forward(interface) | Expected::Fragment(interface) | Expected::Wait(interface, _) => {
+            !stays(interface)
+        }
+        _ => true,
+    };
+    if is_link_local(source) && leaves_link {
         // RFC 4291 section 2.5.6: it stays on its link, whatever else may be said of it.
         let mut faults = Reasons::of(DropReason::Ip6Scope);
         if let Expected::Drop(others) = expected {

@@ -339,3 +339,25 @@ fn an_interface_is_up_unless_it_says_otherwise() {
     let states: Vec<_> = config.admin_states().collect();
     assert_eq!(states, [("wan", true), ("lan", false)]);
 }
+
+#[test]
+fn redirects_are_sent_unless_the_interface_says_otherwise() {
+    let with = |keys: &str| {
+        let port = "[[interface]]\nname = \"wan\"\ndevice = \"net_null0\"\n";
+        let link = "[[interface]]\nname = \"wan.2\"\nlink = \"wan\"\nid = 2\n";
+        parse(&format!(
+            "[instance]\nname = \"blue\"\n{port}{keys}\n{link}{keys}\n"
+        ))
+    };
+    for (keys, on) in [
+        ("", true),
+        ("redirects = true", true),
+        ("redirects = false", false),
+    ] {
+        let states = with(keys).unwrap();
+        let states: Vec<_> = states.redirect_states().collect();
+        assert_eq!(states, [("wan", on), ("wan.2", on)], "{keys}");
+    }
+    let message = with("redirects = 1").unwrap_err().to_string();
+    assert!(message.contains("redirects"), "{message}");
+}

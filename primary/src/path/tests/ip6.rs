@@ -198,11 +198,6 @@ fn link_local_packets_stay_on_their_link() {
         (NEIGHBOR_LINK_LOCAL, HOST_B6, DropReason::Ip6Scope),
         (
             NEIGHBOR_LINK_LOCAL,
-            address("2001:db8:1::77"),
-            DropReason::Ip6Scope,
-        ),
-        (
-            NEIGHBOR_LINK_LOCAL,
             address("2001:db8:a1::1"),
             DropReason::Ip6Scope,
         ),
@@ -211,6 +206,12 @@ fn link_local_packets_stay_on_their_link() {
     ] {
         assert_eq!(bench.dropped(from(source, destination).udp(1, 2, b"")), reason);
     }
+    // RFC 4291 section 2.5.6: they go to no other link.
+    let on_link = address("2001:db8:1::77");
+    assert_eq!(
+        bench.waits(from(NEIGHBOR_LINK_LOCAL, on_link).udp(1, 2, b"")),
+        (0, on_link.into(), on_link.into())
+    );
 }
 
 #[test]

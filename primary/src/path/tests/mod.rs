@@ -8,6 +8,7 @@ mod ip6;
 mod kernel;
 mod long;
 mod multipath;
+mod redirect;
 mod trace;
 mod usual;
 mod vlan;
@@ -75,7 +76,11 @@ impl Bench {
             mac: NEIGHBOR,
         };
         let (none4, none6) = (Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into());
-        let routes: [(&str, Adjacency, IpAddr); 20] = [
+        let back = Adjacency::Forward {
+            interface: 0,
+            mac: NEIGHBOR,
+        };
+        let routes: [(&str, Adjacency, IpAddr); 26] = [
             // No packet may come here: what was dropped before the lookup must not either.
             ("0.0.0.0/8", forward, none4),
             ("192.168.2.2/32", forward, HOST_B.into()),
@@ -117,6 +122,13 @@ impl Bench {
             ("10.5.0.0/16", Adjacency::Prohibit, none4),
             ("2001:db8:a4::/48", Adjacency::Unreachable, none6),
             ("2001:db8:a5::/48", Adjacency::Prohibit, none6),
+            // Back where most packets come from: by a neighbour there, and by ones that their senders do not have there.
+            ("192.168.1.80/32", back, [192, 168, 1, 80].into()),
+            ("10.80.0.0/16", back, [192, 168, 1, 80].into()),
+            ("10.81.0.0/16", back, [192, 168, 8, 1].into()),
+            ("2001:db8:1::80/128", back, "2001:db8:1::80".parse().unwrap()),
+            ("2001:db8:80::/48", back, "fe80::80".parse().unwrap()),
+            ("2001:db8:81::/48", back, "2001:db8:1::80".parse().unwrap()),
         ];
         for (prefix, adjacency, next_hop) in routes {
             let index = adjacencies.allocate(adjacency, next_hop).unwrap();
@@ -154,6 +166,7 @@ impl Bench {
                 mtu: [1500, MTU][index],
                 kernel_device,
                 tap: index == 0 && with_tap,
+                redirects: true,
                 up: up[index].clone(),
                 sources: Arc::default(),
                 any_tpid: false,

@@ -252,7 +252,13 @@ proptest! {
     #[test]
     fn what_is_rendered_reads_as_the_same(seed: [u8; 32]) {
         let mut dice = Dice(TestRng::from_seed(RngAlgorithm::ChaCha, &seed));
-        let running = normalized(config_by_chance(&mut dice));
+        let mut running = normalized(config_by_chance(&mut dice));
+        for port in &mut running.interfaces {
+            port.redirects = dice.chance(2);
+        }
+        for link in &mut running.sub_interfaces {
+            link.redirects = dice.chance(2);
+        }
         let overrides = Overrides::default();
         let text = running.render(&overrides);
         let again = parse(&text).map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;

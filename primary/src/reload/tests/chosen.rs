@@ -294,3 +294,29 @@ fn what_was_said_by_the_command_line_is_not_written_into_the_file() {
     let text = running.render(&overrides);
     assert!(text.contains("args = [\"--match-allocations\"]"), "{text}");
 }
+
+#[test]
+fn redirects_are_switched_where_they_differ_and_off_for_a_new_link_that_wants_none() {
+    let link = "[[interface]]\nname = \"wan.7\"\nlink = \"wan\"\nid = 7\n";
+    let before = config("", "", "");
+    let mut after = config("", "", &format!("{link}redirects = false\n"));
+    after.interfaces[0].redirects = false;
+    assert_plan(
+        &before,
+        &after,
+        &[
+            "+ link wan.7 link wan proto 802.1q id 7 mtu 1500",
+            "~ link lan redirects off",
+            "~ link wan.7 redirects off",
+        ],
+    );
+    assert_eq!(check_restart(&before, &after), Ok(()));
+    let mut again = after.clone();
+    again.interfaces[0].redirects = true;
+    again.sub_interfaces[0].redirects = true;
+    assert_plan(
+        &after,
+        &again,
+        &["~ link lan redirects on", "~ link wan.7 redirects on"],
+    );
+}

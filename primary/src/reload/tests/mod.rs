@@ -81,6 +81,7 @@ impl Gateway {
             let index = self.tables.interface_index(&name).unwrap();
             SubInterface {
                 tap: None,
+                redirects: true,
                 addresses: self.tables.given_addresses(index).collect(),
                 name,
                 link: new.link,
