@@ -15,10 +15,11 @@ pub(super) fn redirects(
         .redirect_states()
         .filter(|(name, _)| stay.contains(name))
         .collect();
-    wanted.redirect_states().filter_map(move |(name, on)| {
-        (before.get(name).copied().unwrap_or(true) != on).then(|| Change::Redirects {
-            interface: name.to_owned(),
-            on,
-        })
+    let changed = wanted
+        .redirect_states()
+        .filter(move |(name, on)| before.get(name).copied().unwrap_or(true) != *on);
+    changed.map(|(name, on)| Change::Redirects {
+        interface: name.to_owned(),
+        on,
     })
 }
