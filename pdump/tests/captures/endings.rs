@@ -1,8 +1,11 @@
 //! How captures end, and that what was captured until then can be read.
 
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, Instant};
 
 use pdump::arguments::Format;
 use pdump::capture::Interruption;
@@ -173,6 +176,7 @@ fn a_reader_that_goes_away_ends_it() {
     };
     let mut output = begin(&path, Format::Pcapng).unwrap();
     reader.join().unwrap();
+    wait_for_no_reader(&path);
     let (_, ended) =
         Script::new([Step::Packets(pings(3)), Step::Idle], counts(3, 3, 0)).run(&mut output, None);
     let error = ended.unwrap_err();
@@ -186,6 +190,17 @@ fn a_reader_that_goes_away_ends_it() {
     // A pipe is not ours to remove.
     drop(output);
     assert!(fs::symlink_metadata(&path).is_ok());
+}
+
+/// A program that another test starts at this moment has the pipe open until it is another program.
+fn wait_for_no_reader(pipe: &Path) {
+    let mut writing = OpenOptions::new();
+    writing.write(true).custom_flags(nix::libc::O_NONBLOCK);
+    let until = Instant::now() + Duration::from_secs(10);
+    while writing.open(pipe).is_ok() {
+        assert!(Instant::now() < until, "somebody reads {}", pipe.display());
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 #[test]
