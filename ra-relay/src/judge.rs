@@ -90,31 +90,29 @@ impl Judge {
         let Some(rule) = self.rules.find(&key) else {
             return judgement(Verdict::Forward, Cause::NoRule);
         };
-        let verdict = match self.handler(rule) {
-            None | Some(Handler::Relay | Handler::Log) => Verdict::Forward,
-            Some(Handler::Drop) => Verdict::Drop,
-            Some(Handler::Strip(how)) => {
-                let Some(mut packet) = packet_of(frame, network) else {
-                    return judgement(Verdict::Forward, Cause::Refused(rule));
-                };
-                if strip::strip(&mut packet, how).is_err() {
-                    return judgement(Verdict::Forward, Cause::Refused(rule));
-                }
+        let mut change = |change: &dyn Fn(&mut Vec<u8>) -> bool| {
+            let Some(mut packet) = packet_of(frame, network) else {
+                return false;
+            };
+            let changed = change(&mut packet);
+            if changed {
                 put_together(frame, network, &packet, out);
-                Verdict::Replace
             }
-            Some(Handler::Dscp(dscp)) => {
-                let Some(mut packet) = packet_of(frame, network) else {
-                    return judgement(Verdict::Forward, Cause::Refused(rule));
-                };
-                if rewrite::set_dscp(&mut packet, dscp).is_err() {
-                    return judgement(Verdict::Forward, Cause::Refused(rule));
-                }
-                put_together(frame, network, &packet, out);
-                Verdict::Replace
-            }
+            changed
         };
-        judgement(verdict, Cause::Rule(rule))
+        let changed = match self.handler(rule) {
+            None | Some(Handler::Relay | Handler::Log) => {
+                return judgement(Verdict::Forward, Cause::Rule(rule));
+            }
+            Some(Handler::Drop) => return judgement(Verdict::Drop, Cause::Rule(rule)),
+            Some(Handler::Strip(how)) => change(&|packet| strip::strip(packet, how).is_ok()),
+            Some(Handler::Dscp(dscp)) => change(&|packet| rewrite::set_dscp(packet, dscp).is_ok()),
+        };
+        if changed {
+            judgement(Verdict::Replace, Cause::Rule(rule))
+        } else {
+            judgement(Verdict::Forward, Cause::Refused(rule))
+        }
     }
 
     /// Where the IP header is, and what rules look at. `None` for what has no router alert.

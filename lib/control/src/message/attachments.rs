@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]
 pub enum PuntClass {
-    /// IPv4 packets with the router alert option, wherever they are going (RFC 2113).
+    /// Packets with the router alert option, wherever they are going (RFC 2113, RFC 2711).
     RouterAlert = 0,
     /// UDP to port 500 or 4500 of an address of the gateway (RFC 7296 section 2).
     Ike = 1,
