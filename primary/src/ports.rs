@@ -11,7 +11,7 @@ mod refused;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use dpdk::ring::{self, MbufProducer};
+use dpdk::ring::{self, Arrivals, MbufProducer};
 use dpdk::{Eal, Pool, Port, PortConfig, PortInfo, RunningPort, RxQueue, TxOffloads, TxQueue};
 
 pub use self::refused::PortsError;
@@ -219,6 +219,8 @@ pub struct Share {
     pub exits: Vec<Exit>,
     /// Rings that this worker empties.
     pub originated: Vec<Originated>,
+    /// Whether there is something in one of those.
+    pub arrivals: Arrivals,
 }
 
 /// The rings by which others than workers send, by interface index.
@@ -281,7 +283,7 @@ pub fn share_out(
                         frames,
                         from_kernel: false,
                     });
-                    Exit::HandOver(producer)
+                    Exit::HandOver(producer.noting(&shares[owner].arrivals))
                 }
             };
             shares[worker].exits.push(exit);
@@ -293,7 +295,7 @@ pub fn share_out(
                 frames,
                 from_kernel,
             });
-            Ok(producer)
+            Ok(producer.noting(&shares[owner_of(0)].arrivals))
         };
         senders.control.push(sender("control", false)?);
         let has_tap = config.interfaces.get(number).is_some_and(|of| of.tap.is_some());
@@ -314,7 +316,7 @@ pub fn share_out(
                     frames,
                     from_kernel: true,
                 });
-                Some(producer)
+                Some(producer.noting(&shares[port % workers].arrivals))
             }
         };
         senders.kernel.push(producer);

@@ -339,6 +339,7 @@ fn forward(
             handed_over: share.handed_over,
             exits: share.exits,
             originated: share.originated,
+            arrivals: share.arrivals,
             discovery,
             resolve,
             doorbell: doorbell.clone(),

@@ -5,7 +5,7 @@ mod runtime_directory;
 
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
 
-use dpdk::ring::{self, RingError};
+use dpdk::ring::{self, Arrivals, RingError};
 use dpdk::{Eal, HugeSlice, LaunchError, LcoreId, MbufBatch, NumaNode, Pool, pause, tsc, tsc_hz};
 
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -39,6 +39,7 @@ fn threads_share_values_and_packets() {
     several_producers_lose_nothing(&eal);
     rings_refuse_bad_names_and_sizes(&eal);
     packets_change_owner_through_a_ring(&eal, &pool);
+    what_is_put_into_one_of_several_rings_is_noted(&eal, &pool);
     a_ring_frees_what_is_left_in_it(&eal, &pool);
     a_slice_is_zero_and_aligned(&eal);
     an_lcore_runs_one_function_at_a_time(&eal);
@@ -161,6 +162,51 @@ fn packets_change_owner_through_a_ring(eal: &Eal, pool: &Pool) {
         (4, true, 20)
     );
     drop((batch, taken));
+    assert_eq!(pool.in_use(), 0);
+}
+
+fn what_is_put_into_one_of_several_rings_is_noted(eal: &Eal, pool: &Pool) {
+    const EACH: usize = 20_000;
+    let arrivals = Arrivals::default();
+    assert!(!arrivals.take());
+    let mut consumers = Vec::new();
+    let mut producers = Vec::new();
+    for name in ["first", "second"] {
+        let (producer, consumer) = ring::mbufs(eal, name, 20).unwrap();
+        producers.push(producer.noting(&arrivals));
+        consumers.push(consumer);
+    }
+    std::thread::scope(|scope| {
+        for mut producer in producers {
+            scope.spawn(move || {
+                let mut batch = MbufBatch::<7>::new();
+                let mut left = EACH;
+                while left > 0 || !batch.is_empty() {
+                    left -= pool.alloc_batch(&mut batch, left.min(7));
+                    if producer.enqueue(&mut batch) == 0 {
+                        std::thread::yield_now();
+                    }
+                }
+            });
+        }
+        let mut taken = 0;
+        let mut batch = MbufBatch::<16>::new();
+        // Looks into no ring unless it was noted that there is something: a lost note would leave packets there for ever.
+        while taken < 2 * EACH {
+            if !arrivals.take() {
+                std::thread::yield_now();
+                continue;
+            }
+            for consumer in &mut consumers {
+                taken += consumer.dequeue(&mut batch);
+                batch.clear();
+                if !consumer.is_empty() {
+                    arrivals.note();
+                }
+            }
+        }
+    });
+    assert!(!arrivals.take() || consumers.iter().all(ring::MbufConsumer::is_empty));
     assert_eq!(pool.in_use(), 0);
 }
 

@@ -34,7 +34,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::message::PuntClass;
-use dpdk::ring::{MbufConsumer, MbufProducer, Producer};
+use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
 use dpdk::{Chain, Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
 use reassembly::Reassembler;
@@ -103,6 +103,8 @@ pub struct Worker<F, A> {
     pub exits: Vec<Exit>,
     /// Packets that others have for transmit queues of this worker.
     pub originated: Vec<Originated>,
+    /// Whether there are any.
+    pub arrivals: Arrivals,
     /// ARP and neighbour discovery packets for the control thread.
     pub discovery: MbufProducer,
     /// Next hops for the control thread to find.
@@ -216,8 +218,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 }
             }
             moved += received;
-            for source in &mut originated {
-                moved += engine.pass_on(source, &mut batch);
+            if self.arrivals.take() {
+                for source in &mut originated {
+                    moved += engine.pass_on(source, &mut batch);
+                    if !source.frames.is_empty() {
+                        self.arrivals.note();
+                    }
+                }
             }
             moved += engine.serve_waiting(begin);
             moved += engine.serve_fragments(begin);

@@ -27,6 +27,10 @@ pub enum Exit {
 
 pub(super) struct Transmit {
     interfaces: Vec<Interface>,
+    /// Whether a batch may hold something, or a device is to be asked in any case: most rounds leave nothing behind.
+    pending: bool,
+    /// Whether there is such a device.
+    lacp: bool,
     /// Captures of this worker: those of sent packets look here.
     pub(super) taps: Taps,
 }
@@ -40,6 +44,7 @@ struct Interface {
 
 impl Transmit {
     pub(super) fn new(exits: Vec<Exit>, taps: Taps) -> Self {
+        let lacp = exits.iter().any(|exit| matches!(exit, Exit::Lacp(_)));
         let interfaces = exits
             .into_iter()
             .map(|exit| Interface {
@@ -48,7 +53,12 @@ impl Transmit {
                 offered: 0,
             })
             .collect();
-        Self { interfaces, taps }
+        Self {
+            interfaces,
+            pending: lacp,
+            lacp,
+            taps,
+        }
     }
 
     /// Whether an interface is that of a port, by which packets leave as they are.
@@ -63,6 +73,7 @@ impl Transmit {
         let Some(out) = self.interfaces.get_mut(usize::from(interface)) else {
             return Err(mbuf);
         };
+        self.pending = true;
         match out.batch.push(mbuf) {
             Ok(()) => Ok(()),
             Err(mbuf) => {
@@ -93,6 +104,7 @@ impl Transmit {
             send(queue, burst, bytes, interface, counters);
             out.offered = burst.len();
         }
+        self.pending |= !burst.is_empty();
         out.batch.append(burst);
         if !burst.is_empty() {
             out.flush(interface, counters, &mut self.taps);
@@ -103,9 +115,18 @@ impl Transmit {
     /// Offers everything to the devices.
     #[inline]
     pub(super) fn flush(&mut self, counters: &CounterBlock) {
+        if self.pending {
+            self.flush_all(counters);
+        }
+    }
+
+    #[inline(never)]
+    fn flush_all(&mut self, counters: &CounterBlock) {
+        self.pending = self.lacp;
         for (interface, out) in (0..).zip(&mut self.interfaces) {
             if !out.batch.is_empty() || matches!(out.exit, Exit::Lacp(_)) {
                 out.flush(interface, counters, &mut self.taps);
+                self.pending |= !out.batch.is_empty();
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{RawRing, RingError};
 use crate::batch::MbufBatch;
@@ -10,6 +11,28 @@ use crate::eal::Eal;
 /// The producing end of a ring of mbufs.
 pub struct MbufProducer {
     ring: Arc<MbufRing>,
+    arrivals: Option<Arrivals>,
+}
+
+/// Whether anything was put into any of several rings, for the one thread that empties them: it looks here, which takes
+/// less than to look into each.
+#[derive(Clone, Debug, Default)]
+pub struct Arrivals(Arc<AtomicBool>);
+
+impl Arrivals {
+    /// Notes that there is something in one of the rings, or still is.
+    #[inline]
+    pub fn note(&self) {
+        // A read-modify-write, so that whoever takes the note of a later producer has seen what this one put in as well.
+        self.0.swap(true, Ordering::AcqRel);
+    }
+
+    /// Whether something was noted since the last time: then all the rings are to be looked into, and what is left there
+    /// is to be noted again.
+    #[inline]
+    pub fn take(&self) -> bool {
+        self.0.load(Ordering::Relaxed) && self.0.swap(false, Ordering::AcqRel)
+    }
 }
 
 /// The consuming end of a ring of mbufs. What is in the ring when it is dropped goes back to its pools.
@@ -26,12 +49,22 @@ pub fn mbufs(eal: &Eal, name: &str, capacity: u32) -> Result<(MbufProducer, Mbuf
     Ok((
         MbufProducer {
             ring: Arc::clone(&ring),
+            arrivals: None,
         },
         MbufConsumer { ring },
     ))
 }
 
 impl MbufProducer {
+    /// The same, and from now on what is put in is noted.
+    #[must_use]
+    pub fn noting(self, arrivals: &Arrivals) -> Self {
+        Self {
+            arrivals: Some(arrivals.clone()),
+            ..self
+        }
+    }
+
     /// Moves packets from the start of the batch into the ring, as many as there is room for, and answers how many.
     /// The others stay in the batch, in their order.
     #[inline]
@@ -44,6 +77,11 @@ impl MbufProducer {
         };
         // SAFETY: the ring owns those packets now.
         unsafe { batch.forget_front(count) };
+        if count > 0
+            && let Some(arrivals) = &self.arrivals
+        {
+            arrivals.note();
+        }
         count
     }
 

@@ -12,7 +12,7 @@ use crate::handles::{HandleKind, Lease};
 use crate::log;
 use crate::numa::NumaNode;
 
-pub use mbufs::{MbufConsumer, MbufProducer, mbufs};
+pub use mbufs::{Arrivals, MbufConsumer, MbufProducer, mbufs};
 pub use values::{Consumer, Producer, SharedProducer, mpsc, spsc};
 
 /// Why a ring was not made.
