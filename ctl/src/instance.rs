@@ -11,7 +11,7 @@ use shm::{DiscoveryReader, InstanceState};
 use crate::failure::Failure;
 use crate::present::Show;
 use crate::rates::Rates;
-use crate::session::{Session, unknown};
+use crate::session::Session;
 use crate::table::{Column, Table, left};
 
 /// A primary that was silent for longer than this hangs: twenty of its heartbeats.
@@ -90,7 +90,7 @@ pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         Some(name) => {
             let directory = run_dir.instance(name);
             if !directory.exists() {
-                return Err(unknown(&directory).into());
+                return Err(control::client::unknown(&directory).into());
             }
             Ok(vec![Instance::look(&directory).map_err(ControlError::from)?].into())
         }

@@ -75,7 +75,7 @@ impl From<PuntInfo> for Punt {
             seen: told.seen,
             lost: told.lost,
             late: told.late,
-            observers: told.observers,
+            observers: told.observers.len() as u32,
         }
     }
 }
@@ -128,7 +128,7 @@ impl Show for Punt {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::message::PuntClass;
+    use control::message::{Observer, PuntClass};
 
     #[test]
     fn the_json_form_is_stable() {
@@ -143,7 +143,13 @@ mod tests {
             seen: 3,
             lost: 1,
             late: 4,
-            observers: 2,
+            observers: vec![
+                Observer {
+                    tool: "tollgate-ra-relay".into(),
+                    pid: 7,
+                };
+                2
+            ],
         });
         assert_eq!(
             serde_json::to_string(&punt).unwrap(),

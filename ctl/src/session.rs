@@ -2,15 +2,13 @@
 
 use std::cell::OnceCell;
 use std::fmt;
-use std::io;
 use std::time::Instant;
 
-use control::VERSION;
-use control::client::{self, Client};
-use control::instance::{InstanceDir, RegistryError};
+use control::client::Client;
+use control::instance::InstanceDir;
 use control::message::{ControlError, ErrorCode, Reply, Request};
 use shm::records::{Interface, from_text};
-use shm::{DiscoveryReader, OpenError, ProcessId, TableReader};
+use shm::{ProcessId, TableReader};
 
 use crate::arguments::Options;
 use crate::failure::Failure;
@@ -136,46 +134,7 @@ pub(crate) fn unexpected(reply: &Reply) -> Failure {
 
 impl Tables {
     fn open(directory: &InstanceDir) -> Result<Self, ControlError> {
-        let name = directory.name();
-        if !directory.is_alive()? {
-            return Err(if directory.exists() {
-                client::dead(directory)
-            } else {
-                unknown(directory)
-            });
-        }
-        let starting = || {
-            ControlError::new(
-                ErrorCode::NoAnswer,
-                format!("the primary of '{name}' has no tables now: it is starting or ending; try again"),
-            )
-        };
-        let description = directory.description()?.ok_or_else(starting)?;
-        // A primary that starts where another died has not replaced the dead one's description yet.
-        if DiscoveryReader::read(&description.segment)
-            .is_some_and(|page| page.process != description.process())
-        {
-            return Err(starting());
-        }
-        let reader = TableReader::open(&description.tables).map_err(|error| match error {
-            OpenError::NotReady { .. } => starting(),
-            OpenError::Layout { .. } => ControlError::new(
-                ErrorCode::VersionMismatch,
-                format!(
-                    "the primary of '{name}' is {}, this tool is {VERSION}: {error}",
-                    description.version
-                ),
-            ),
-            error @ OpenError::Damaged { .. } => ControlError::new(ErrorCode::Failed, error.to_string()),
-            OpenError::Io { source, path } => match source.kind() {
-                io::ErrorKind::NotFound => starting(),
-                io::ErrorKind::PermissionDenied => RegistryError::Permission { path }.into(),
-                _ => ControlError::new(ErrorCode::Failed, OpenError::Io { source, path }.to_string()),
-            },
-        })?;
-        if reader.writer() != description.process() {
-            return Err(starting());
-        }
+        let reader = control::tables::open(directory)?;
         let interfaces = reader.interfaces();
         let interfaces = interfaces
             .into_iter()
@@ -231,13 +190,4 @@ impl Tables {
         }
         Ok(found)
     }
-}
-
-/// The refusal for an instance that is not there.
-pub(crate) fn unknown(directory: &InstanceDir) -> ControlError {
-    RegistryError::Unknown {
-        name: directory.name().clone(),
-        run_dir: directory.path().parent().map(Into::into).unwrap_or_default(),
-    }
-    .into()
 }

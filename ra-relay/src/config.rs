@@ -3,13 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use control::message::{ALERT_RANGES, AlertRange};
+use control::message::AlertRule;
 use document::{At, ConfigErrors, Document, Section, suggestion};
 use router_alert::Family;
+use router_alert::handler::Handler;
 use router_alert::matching::Rule;
 use router_alert::strip::How;
-
-use crate::handler::Handler;
 
 /// A configuration that has nothing wrong with it.
 #[derive(Clone, Debug)]
@@ -52,26 +51,12 @@ impl Config {
 }
 
 impl Config {
-    /// The values that rules are about, for the primary: it forwards packets with others by itself. Empty if those are too many to tell.
-    pub fn alerts(&self) -> Vec<AlertRange> {
-        let mut alerts = Vec::new();
-        for (rule, _) in &self.rules {
-            for (family, ipv6) in [(Family::Four, false), (Family::Six, true)] {
-                if rule.family.is_none_or(|wanted| wanted == family) {
-                    let ranges = rule.values.ranges();
-                    alerts.extend(ranges.map(|range| AlertRange {
-                        ipv6,
-                        first: *range.start(),
-                        last: *range.end(),
-                    }));
-                }
-            }
-        }
-        if alerts.len() > ALERT_RANGES {
-            Vec::new()
-        } else {
-            alerts
-        }
+    /// The rules for the primary: it forwards packets that none fits by itself.
+    pub fn alerts(&self) -> Vec<AlertRule> {
+        let rules = self.rules.iter().cloned();
+        rules
+            .map(|(rule, handler)| AlertRule::new(rule, handler))
+            .collect()
     }
 }
 
@@ -140,6 +125,9 @@ fn family(section: &Section<'_>, text: &At<&str>) -> Option<Family> {
     }
 }
 
+/// The handlers that rules may name.
+const HANDLERS: [&str; 5] = ["relay", "log", "strip", "dscp", "drop"];
+
 fn handler(section: &Section<'_>) -> Option<Handler> {
     let text = section.string("handler");
     section.missing("handler", "\"log\"");
@@ -169,7 +157,7 @@ fn handler(section: &Section<'_>) -> Option<Handler> {
             }
         },
         other => {
-            let hint = suggestion(other, &Handler::NAMES);
+            let hint = suggestion(other, &HANDLERS);
             let sentence = format!("'{other}' is no handler: {hint}");
             section.document.report(text.place, sentence);
             return None;
@@ -238,15 +226,12 @@ mod tests {
         assert_eq!(rsvp.values.to_string(), "1,4-35");
         assert_eq!(rsvp.source, Some("2001:db8::/32".parse().unwrap()));
         assert_eq!(rsvp.destination, Some("2001:db8:1::/48".parse().unwrap()));
-        assert_eq!((*strip, *log), (Handler::Strip(How::Pad), Handler::Log));
+        assert_eq!((strip, log), (&Handler::Strip(How::Pad), &Handler::Log));
         assert_eq!((rest.family, rest.priority), (None, 0));
         assert!(rest.values.contains(65535));
-        let of = |ipv6, first, last| AlertRange { ipv6, first, last };
         let alerts = [
-            of(true, 1, 1),
-            of(true, 4, 35),
-            of(false, 0, 65535),
-            of(true, 0, 65535),
+            AlertRule::new(rsvp.clone(), strip.clone()),
+            AlertRule::new(rest.clone(), log.clone()),
         ];
         assert_eq!(config.alerts(), alerts);
     }

@@ -4,11 +4,11 @@ use packet::ethernet::EthernetHeader;
 use packet::{EtherType, Ipv4, Ipv6};
 use router_alert::Family;
 use router_alert::alert::{self, Alert, Settings, Unrecognized};
+use router_alert::handler::Handler;
 use router_alert::matching::{Key, Rules};
 use router_alert::{rewrite, strip};
 
 use crate::config::Config;
-use crate::handler::Handler;
 
 /// Rules and their handlers.
 pub struct Judge {
@@ -57,7 +57,7 @@ impl Judge {
     pub fn new(config: &Config) -> Self {
         Self {
             rules: Rules::new(config.rules.iter().map(|(rule, _)| rule.clone())),
-            handlers: config.rules.iter().map(|(_, handler)| *handler).collect(),
+            handlers: config.rules.iter().map(|(_, handler)| handler.clone()).collect(),
             // Options that are not known are the primary's to judge.
             settings: Settings {
                 unrecognized: Unrecognized::Skip,
@@ -67,8 +67,8 @@ impl Judge {
     }
 
     /// What a rule does.
-    pub fn handler(&self, rule: usize) -> Option<Handler> {
-        self.handlers.get(rule).copied()
+    pub fn handler(&self, rule: usize) -> Option<&Handler> {
+        self.handlers.get(rule)
     }
 
     /// Judges a frame that came in by `interface`. Where the verdict is [`Verdict::Replace`], `out` is the frame that goes on.
@@ -101,12 +101,18 @@ impl Judge {
             changed
         };
         let changed = match self.handler(rule) {
-            None | Some(Handler::Relay | Handler::Log) => {
+            // No file can say the others yet.
+            None
+            | Some(
+                Handler::Relay | Handler::Log | Handler::Mirror(_) | Handler::Hold(_) | Handler::Helper(_),
+            ) => {
                 return judgement(Verdict::Forward, Cause::Rule(rule));
             }
-            Some(Handler::Drop) => return judgement(Verdict::Drop, Cause::Rule(rule)),
-            Some(Handler::Strip(how)) => change(&|packet| strip::strip(packet, how).is_ok()),
-            Some(Handler::Dscp(dscp)) => change(&|packet| rewrite::set_dscp(packet, dscp).is_ok()),
+            Some(Handler::Drop | Handler::DropProhibited) => {
+                return judgement(Verdict::Drop, Cause::Rule(rule));
+            }
+            Some(Handler::Strip(how)) => change(&|packet| strip::strip(packet, *how).is_ok()),
+            Some(Handler::Dscp(dscp)) => change(&|packet| rewrite::set_dscp(packet, *dscp).is_ok()),
         };
         if changed {
             judgement(Verdict::Replace, Cause::Rule(rule))

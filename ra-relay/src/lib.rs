@@ -16,7 +16,6 @@
 pub mod arguments;
 pub mod config;
 pub mod failure;
-pub mod handler;
 pub mod histogram;
 pub mod judge;
 pub mod lines;

@@ -56,7 +56,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let request = PuntRequest {
         classes: vec![PuntClass::RouterAlert],
         observe: false,
-        alerts: config.alerts(),
+        rules: Some(config.alerts()),
     };
     let mut punts = Punts::start(&directory, TOOL, request)?;
     if !arguments.quiet {
@@ -101,7 +101,7 @@ fn say_right(path: &Path, config: &Config) -> Result<(), Failure> {
         config.rules.len()
     )?;
     for (rule, handler) in &config.rules {
-        writeln!(out, "  {rule}: {}", handler.name())?;
+        writeln!(out, "  {rule}: {handler}")?;
     }
     Ok(())
 }

@@ -5,10 +5,10 @@ use std::time::{Duration, Instant, SystemTime};
 
 use control::message::CaptureInterface;
 use control::punt::{Answer, AttachmentError, Punted, Punts, Stage};
+use router_alert::handler::Handler;
 
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::handler::Handler;
 use crate::judge::{Cause, Judge, Verdict};
 use crate::lines::Lines;
 use crate::report::Report;
@@ -40,7 +40,7 @@ pub fn run<W: Write>(
             let judgement = judge.judge(packet.data, interface, &mut frame);
             report.count(&judgement);
             if let Cause::Rule(rule) = judgement.cause
-                && judge.handler(rule) == Some(Handler::Log)
+                && judge.handler(rule) == Some(&Handler::Log)
             {
                 let name = report.rules.get(rule).map_or("", |(name, _)| name.as_str());
                 let now = Instant::now();

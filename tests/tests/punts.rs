@@ -40,7 +40,7 @@ fn ike(observe: bool) -> PuntRequest {
     PuntRequest {
         classes: vec![PuntClass::Ike],
         observe,
-        alerts: Vec::new(),
+        rules: None,
     }
 }
 

@@ -4,8 +4,11 @@ use std::fs;
 use std::io::Write;
 use std::sync::OnceLock;
 
-use shm::records::{Address, Interface, Neighbor, NextHop, Route4, Route6};
-use shm::{Capacity, InterfaceCounter, TableReader, TableWriter};
+use shm::records::{
+    ALERT_RANGES, ALERT_RULES, Address, AlertRule, Interface, NO_PREFIX, Neighbor, NextHop, Route4, Route6,
+    text,
+};
+use shm::{AlertCounter, Capacity, InterfaceCounter, TableReader, TableWriter};
 use tempfile::{NamedTempFile, TempDir};
 use zerocopy::FromZeros;
 
@@ -42,11 +45,17 @@ pub fn body(bytes: &[u8]) {
     };
     assert!(reader.interfaces().len() <= memory.len() && reader.addresses().len() <= memory.len());
     let _ = (reader.routes4(), reader.routes6(), reader.neighbors());
-    let _ = reader.next_hops();
+    let _ = (reader.next_hops(), reader.alert_generation());
+    // What is no rule is none, and what is one is a rule that could be asked for.
+    for listed in control::alerts::listed(&reader) {
+        assert!(usize::from(listed.id) < ALERT_RULES);
+        assert_eq!(control::alerts::check(&listed.rule), Ok(()));
+    }
     let _ = (reader.workers(), reader.pools(), reader.usage(), reader.writer());
     assert_eq!(reader.bytes(), memory.len() as u64);
     let counters = reader.counters();
     let _ = counters.interface(0, InterfaceCounter::RxPackets);
+    let _ = (counters.alert(0, AlertCounter::Matched), counters.punt_took());
 }
 
 /// A region with a record of each kind.
@@ -60,6 +69,22 @@ fn region() -> Option<Vec<u8>> {
     writer.routes6()?.insert(&Route6::new_zeroed())?;
     writer.neighbors()?.insert(&Neighbor::new_zeroed())?;
     writer.next_hops()?.insert(&NextHop::new_zeroed())?;
+    writer.alert_rules()?.set(1, &rule());
     writer.publish();
     fs::read(&path).ok()
+}
+
+fn rule() -> AlertRule {
+    let mut ranges = [[0; 2]; ALERT_RANGES];
+    (ranges[0], ranges[1]) = ([1, 1], [4, 35]);
+    AlertRule {
+        name: text("rsvp"),
+        handler: text("strip pad"),
+        source_length: NO_PREFIX,
+        destination_length: NO_PREFIX,
+        ranges,
+        range_count: 2,
+        origin: 1,
+        ..AlertRule::new_zeroed()
+    }
 }

@@ -163,12 +163,17 @@ fn refusal(directory: &InstanceDir, errno: Errno) -> ControlError {
             ),
         ),
         Ok(false) if directory.exists() => dead(directory),
-        Ok(false) => RegistryError::Unknown {
-            name: name.clone(),
-            run_dir: directory.path().parent().map(Into::into).unwrap_or_default(),
-        }
-        .into(),
+        Ok(false) => unknown(directory),
     }
+}
+
+/// The refusal for an instance that is not there.
+pub fn unknown(directory: &InstanceDir) -> ControlError {
+    RegistryError::Unknown {
+        name: directory.name().clone(),
+        run_dir: directory.path().parent().map(Into::into).unwrap_or_default(),
+    }
+    .into()
 }
 
 /// The refusal for an instance whose primary is dead.

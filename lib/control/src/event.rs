@@ -18,7 +18,7 @@ use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::InstanceDir;
-use crate::message::Route;
+use crate::message::{AlertOrigin, PuntClass, Route};
 
 /// Events that wait for a subscriber before it is cut off.
 pub const QUEUE: usize = 64;
@@ -97,6 +97,28 @@ pub enum Event {
         interface: String,
         /// What was seen and what to type against it.
         advice: String,
+    },
+    /// Rules for router alerts were made, changed or deleted by one request.
+    AlertRules {
+        /// Whose they are.
+        origin: AlertOrigin,
+        /// Names of those that are new, or other than they were.
+        added: Vec<String>,
+        /// Names of those that are no more.
+        deleted: Vec<String>,
+    },
+    /// A tool that decides about packets, or watches them, came or went.
+    Listener {
+        /// As it calls itself.
+        tool: String,
+        /// Its process.
+        pid: i32,
+        /// Whose packets.
+        classes: Vec<PuntClass>,
+        /// Whether it only watches.
+        observes: bool,
+        /// Whether it came.
+        came: bool,
     },
     /// The primary ends.
     Stopping,

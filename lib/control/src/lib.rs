@@ -8,9 +8,12 @@
 //!                                            configurations go by memory of their own           (text)
 //!                            events/         one-shot sockets of those who subscribed                (event)
 //! ```
+//!
+//! The tables of a living instance are found by its description (tables); rules for router alerts among them (alerts).
 
 #![forbid(unsafe_code)]
 
+pub mod alerts;
 pub mod arguments;
 mod attached;
 pub mod capture;
@@ -23,6 +26,7 @@ pub mod instance;
 pub mod message;
 pub mod punt;
 pub mod server;
+pub mod tables;
 pub mod text;
 pub mod tool;
 

@@ -2,7 +2,7 @@
 //! IPv6).
 //!
 //! ```text
-//!   packet ──► alert: which value, and where? ──► matching: which rule? ──► strip, rewrite ──► packet
+//!   packet ──► alert: which value, and where? ──► matching: which rule? ──► handler ──► strip, rewrite ──► packet
 //!                                                    │
 //!                        values: sets of values ◄────┘      decode: what is in it, for people
 //! ```
@@ -26,6 +26,7 @@
 
 pub mod alert;
 pub mod decode;
+pub mod handler;
 pub mod matching;
 pub mod rewrite;
 pub mod strip;
@@ -37,12 +38,16 @@ mod vectors;
 
 use std::fmt;
 
+use serde::{Deserialize, Serialize};
+
 /// IPv4 or IPv6. Values of router alerts mean something else in each.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Family {
     /// IPv4.
+    #[serde(rename = "ipv4")]
     Four,
     /// IPv6.
+    #[serde(rename = "ipv6")]
     Six,
 }
 

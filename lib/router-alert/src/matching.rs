@@ -15,14 +15,24 @@ use std::net::IpAddr;
 
 use ipnet::IpNet;
 use packet::Protocol;
+use serde::{Deserialize, Serialize};
 
 use crate::Family;
 use crate::values::ValueSet;
 
+/// The longest name, bytes.
+pub const NAME_MAX: usize = 31;
+
+/// Whether a text can be a name: 1 to [`NAME_MAX`] letters of ASCII, digits, `_`, `.` and `-`.
+pub fn is_name(text: &str) -> bool {
+    let is_good = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    (1..=NAME_MAX).contains(&text.len()) && text.bytes().all(is_good)
+}
+
 /// What packets a rule is for. What is `None` is not looked at.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Rule {
-    /// What people call it.
+    /// What people call it; rules that are in use have one that [`is_name`].
     pub name: String,
     /// Rules with a higher priority are asked before those with a lower one; equal ones in the order in which they are given.
     pub priority: u32,
@@ -38,6 +48,22 @@ pub struct Rule {
     pub source: Option<IpNet>,
     /// Where the packet goes.
     pub destination: Option<IpNet>,
+}
+
+impl Rule {
+    /// A rule for all packets with one of these values, of priority 0.
+    pub fn new(name: impl Into<String>, values: ValueSet) -> Self {
+        Self {
+            name: name.into(),
+            priority: 0,
+            family: None,
+            values,
+            protocol: None,
+            interface: None,
+            source: None,
+            destination: None,
+        }
+    }
 }
 
 /// What rules look at in a packet.
@@ -64,12 +90,9 @@ pub struct Key<'a> {
 /// use router_alert::Family;
 /// use router_alert::matching::{Key, Rule, Rules};
 ///
-/// let rule = |name: &str, priority, values: &str| -> Result<_, router_alert::values::ValueSetError> {
-///     let (family, protocol, interface, source, destination) = (None, None, None, None, None);
-///     let (name, values) = (name.to_owned(), values.parse()?);
-///     Ok(Rule { name, priority, family, values, protocol, interface, source, destination })
-/// };
-/// let rules = Rules::new([rule("rest", 0, "any")?, rule("nesting levels", 10, "4-35")?]);
+/// let rest = Rule::new("rest", "any".parse()?);
+/// let levels = Rule { priority: 10, ..Rule::new("nesting-levels", "4-35".parse()?) };
+/// let rules = Rules::new([rest, levels]);
 /// let key = Key {
 ///     family: Family::Six,
 ///     value: 5,

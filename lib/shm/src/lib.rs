@@ -3,8 +3,8 @@
 //! ```text
 //!   primary ── writes ──► table region    hugetlbfs file <file_prefix>.tables, read-only to all others
 //!      │                  ├─ header       magic, layout hash, writer, where each section lies
-//!      │                  ├─ sections     slots of interfaces, addresses, routes, neighbours, workers
-//!      │                  └─ counters     one block per (worker, interface), written by that worker alone
+//!      │                  ├─ sections     slots of interfaces, addresses, routes, neighbours, workers, rules for router alerts
+//!      │                  └─ counters     one block per (worker, interface) and (worker, rule), written by that worker alone
 //!      └──── writes ────► discovery page  POSIX segment: identity, heartbeat, last error; outlives a crash
 //!   ctl … ── reads ─────► both, copying out before it believes anything
 //! ```
@@ -15,8 +15,10 @@
 //! crate except `&AtomicU64`. A record is written under a sequence word ([`slot`]), so that a reader sees all of a
 //! change or nothing of it, and a writer that dies in the middle is noticed.
 
+mod alert_counters;
 pub mod attachment;
-pub mod counters;
+mod cells;
+mod counters;
 pub mod discovery;
 mod mapping;
 pub mod process;
@@ -26,8 +28,12 @@ mod region;
 mod slot;
 pub mod stages;
 
-pub use counters::{CounterBlock, CounterView, DropReason, InterfaceCounter, WorkerCounter};
+pub use alert_counters::{AlertCounter, PUNT_BUCKETS, punt_bucket};
+pub use cells::{CounterBlock, CounterView};
+pub use counters::{DropReason, InterfaceCounter, WorkerCounter};
 pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState, LastReload};
 pub use process::ProcessId;
-pub use region::{Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter};
+pub use region::{
+    AlertRuleTable, Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter,
+};
 pub use stages::{Passed, PathStage, Ways};

@@ -61,6 +61,10 @@ macro_rules! raw_enum {
     };
 }
 
+mod alert_rule;
+
+pub use alert_rule::{ALERT_RANGES, ALERT_RULES, AlertRule, HANDLER_TEXT, NO_PREFIX};
+
 raw_enum! {
     /// How a packet that matches a route leaves.
     pub enum RouteKind {

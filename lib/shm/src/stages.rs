@@ -8,7 +8,8 @@
 //!
 //! A reader adds the usual way to the steps that it is made of, so what goes into a stage is what comes out of it.
 
-use crate::counters::{CounterBlock, CounterView, counter_enum};
+use crate::cells::{CounterBlock, CounterView};
+use crate::counters::counter_enum;
 
 counter_enum! {
     /// A stage of the path, or a place where packets come from or end. A packet passes them in this order, each at most once.

@@ -18,6 +18,7 @@ mod tap;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use control::event::Event;
 use control::message::{CaptureInterface, ControlError, ErrorCode, PuntClass};
 use control::server::Peer;
 use dpdk::Eal;
@@ -45,6 +46,8 @@ pub struct Attachments<'a> {
     limit: usize,
     attached: Vec<Attached>,
     next_id: u32,
+    /// Who came and went.
+    events: Vec<Event>,
     /// When the primary started: time stamp counter, nanoseconds since 1970.
     epoch: (u64, u64),
 }
@@ -118,6 +121,7 @@ impl<'a> Attachments<'a> {
             limit,
             attached: Vec::new(),
             next_id: 1,
+            events: Vec::new(),
             epoch: (dpdk::tsc(), now_ns()),
         })
     }
@@ -260,8 +264,10 @@ impl<'a> Attachments<'a> {
                 attached.end(&self.workers);
             }
         }
-        self.attached
-            .retain(|attached| attached.parts > 0 || !attached.abandoned);
+        let is_over = |attached: &mut Attached| attached.parts == 0 && attached.abandoned;
+        let over = self.attached.extract_if(.., is_over);
+        self.events
+            .extend(over.filter_map(|attached| attached.listener(false)));
         // The memory of those that are gone, for those to come. A tool that keeps its mapping keeps the pages, too.
         while self.reservations.len() + self.attached.len() < self.limit {
             match Reservation::new(ATTACHMENT_BYTES, true) {

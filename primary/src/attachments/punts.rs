@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use control::event::Event;
 use control::message::{
-    ALERT_RANGES, CaptureStarted, ControlError, ErrorCode, PuntClass, PuntInfo, PuntRequest, Reply,
+    CaptureStarted, ControlError, ErrorCode, Observer, PuntClass, PuntInfo, PuntRequest, Reply,
 };
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
@@ -43,16 +44,10 @@ impl Attachments<'_> {
                 ),
             ));
         }
-        if request.alerts.len() > ALERT_RANGES {
-            return Err(ControlError::new(
-                ErrorCode::Invalid,
-                format!(
-                    "{} ranges of router alert values are too many: use up to {ALERT_RANGES}",
-                    request.alerts.len()
-                ),
-            ));
-        }
-        let alerts = (!request.alerts.is_empty()).then(|| Arc::new(AlertValues::new(&request.alerts)));
+        let alerts = request
+            .rules
+            .as_ref()
+            .map(|rules| Arc::new(AlertValues::new(rules)));
         let taken = request
             .classes
             .iter()
@@ -108,6 +103,8 @@ impl Attachments<'_> {
             observes: request.observe,
         };
         self.add(id, peer, Kind::Punt(punt), attachment, parts, now);
+        self.events
+            .extend(self.attached.last().and_then(|attached| attached.listener(true)));
         Ok(Response {
             answer: Ok(Reply::PuntStarted(CaptureStarted { id, interfaces })),
             descriptors,
@@ -125,6 +122,17 @@ impl Attachments<'_> {
             let is_it = |punt: &Punt| !punt.observes && punt.classes.contains(&class);
             !attached.abandoned && matches!(&attached.kind, Kind::Punt(punt) if is_it(punt))
         })
+    }
+
+    /// Whether the tool at the other end of a connection decides about a class.
+    pub fn decides(&self, connection: u64, class: PuntClass) -> bool {
+        self.deciding(class)
+            .is_some_and(|attached| attached.connection == connection)
+    }
+
+    /// Who came and went since the last call.
+    pub fn take_events(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.events)
     }
 
     /// All classes, to be shown.
@@ -147,9 +155,30 @@ impl Attachments<'_> {
                 seen: counts.seen,
                 lost: counts.lost,
                 late: counts.late,
-                observers: observers.count() as u32,
+                observers: observers
+                    .map(|attached| Observer {
+                        tool: attached.tool.clone(),
+                        pid: attached.pid,
+                    })
+                    .collect(),
             }
         };
         PuntClass::ALL.map(info).into()
+    }
+}
+
+impl Attached {
+    /// The event of its coming or going, if it decides about packets or watches them.
+    pub(super) fn listener(&self, came: bool) -> Option<Event> {
+        match &self.kind {
+            Kind::Capture(_) => None,
+            Kind::Punt(punt) => Some(Event::Listener {
+                tool: self.tool.clone(),
+                pid: self.pid,
+                classes: punt.classes.clone(),
+                observes: punt.observes,
+                came,
+            }),
+        }
     }
 }

@@ -6,6 +6,7 @@
 //!   signals, timers ──────────────────►┘                       └─► tools: answers, events
 //! ```
 
+mod alerts;
 mod links;
 mod packets;
 mod reload;

@@ -25,9 +25,9 @@ impl Control<'_> {
                         .start_capture(peer, request, &self.interfaces, now)
                         .unwrap_or_else(|error| Err(error).into()),
                     Request::PuntStart(request) => self
-                        .attachments
                         .start_punt(peer, request, now)
                         .unwrap_or_else(|error| Err(error).into()),
+                    Request::AlertRules(rules) => self.set_alert_rules(peer, rules).into(),
                     Request::CaptureStop => self
                         .attachments
                         .stop_capture(peer.connection)
@@ -59,6 +59,10 @@ impl Control<'_> {
     /// Frees attachments that are over and cuts those off that must be.
     pub(super) fn collect_attachments(&mut self) {
         let cut_off = self.attachments.collect();
+        for event in self.attachments.take_events() {
+            tracing::debug!(target: "event", "{}", event.to_json());
+            self.subscribers.tell(&event);
+        }
         if let Some(server) = &mut self.server {
             for connection in cut_off {
                 server.disconnect(connection);
@@ -76,10 +80,16 @@ impl Control<'_> {
             | Request::CaptureStart(_)
             | Request::CaptureStop
             | Request::PuntStart(_)
+            | Request::AlertRules(_)
             | Request::ConfigApply { .. }
             | Request::ConfigShow
             | Request::ConfigResult => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
+            Request::AlertRuleAdd(rule) => self.tables.alert_rule_add(*rule).map(|()| Reply::Done),
+            Request::AlertRuleDelete { name } => {
+                self.tables.alert_rule_delete(&name)?;
+                Ok(Reply::Done)
+            }
             Request::TraceStart(request) => {
                 self.traces.start(request, &self.interfaces).map(|()| Reply::Done)
             }

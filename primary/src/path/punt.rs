@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use control::message::{AlertRange, PuntClass};
+use control::message::{AlertRule, PuntClass};
 use packet::Udp;
 use shm::DropReason;
 
@@ -39,20 +39,21 @@ pub struct AlertValues {
 }
 
 impl AlertValues {
-    /// Those of some ranges.
-    pub fn new(ranges: &[AlertRange]) -> Self {
+    /// Those of some rules.
+    pub fn new(rules: &[AlertRule]) -> Self {
         let mut values = Self {
             four: [0; WORDS],
             six: [0; WORDS],
         };
-        for range in ranges {
-            let words = if range.ipv6 {
-                &mut values.six
-            } else {
-                &mut values.four
-            };
-            for value in range.first..=range.last {
-                words[usize::from(value) / 64] |= 1 << (value % 64);
+        for AlertRule { rule, .. } in rules {
+            for value in rule.values.ranges().flatten() {
+                let bit = 1 << (value % 64);
+                if rule.family != Some(router_alert::Family::Six) {
+                    values.four[usize::from(value) / 64] |= bit;
+                }
+                if rule.family != Some(router_alert::Family::Four) {
+                    values.six[usize::from(value) / 64] |= bit;
+                }
             }
         }
         values

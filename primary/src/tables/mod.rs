@@ -1,4 +1,4 @@
-//! What the gateway knows: its interfaces, addresses, routes and neighbours, and how workers and readers learn of it.
+//! What the gateway knows: its interfaces, addresses, routes, neighbours and rules for router alerts, and how workers and readers learn of it.
 //!
 //! The control thread owns [`Tables`] and is the only one that changes anything. Every change goes three ways at once:
 //!
@@ -13,6 +13,7 @@
 
 mod address_rules;
 mod addresses;
+mod alerts;
 mod announce;
 mod arp;
 mod attributes;
@@ -49,6 +50,7 @@ use packet::nd::NeighborMessage;
 use packet::{Arp, MacAddress};
 
 use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
+use alerts::AlertSet;
 pub use arp::ArpVerdict;
 use attributes::AttributeSets;
 use candidates::Candidates;
@@ -193,6 +195,7 @@ pub struct Tables<F, A> {
     /// Of the hash by which flows choose among next hops.
     seed: u32,
     neighbors: NeighborSet<IpAddr>,
+    alerts: AlertSet,
     timers: Timers,
     jitter: Jitter,
     /// Answers for anycast addresses among the timers.
@@ -214,6 +217,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         limits: Limits,
     ) -> Result<Self, TablesError> {
         let published = Published::new(region).ok_or(TablesError::Taken)?;
+        let alerts = AlertSet::new(region).ok_or(TablesError::Taken)?;
         let capacity = adjacencies.capacity();
         let mut fixed = |adjacency| {
             let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -236,6 +240,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             groups: GroupSet::new(),
             seed: 0,
             neighbors: NeighborSet::new(),
+            alerts,
             timers: Timers::new(),
             jitter: Jitter::new(),
             delayed_answers: 0,

@@ -42,7 +42,7 @@ fn run(arguments: &Arguments) -> Result<std::convert::Infallible, Box<dyn std::e
     let request = PuntRequest {
         classes: classes.collect(),
         observe: false,
-        alerts: Vec::new(),
+        rules: None,
     };
     let mut punts = Punts::start(&directory, "tg-consumer", request)?;
     eprintln!("ready");

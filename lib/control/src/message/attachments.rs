@@ -3,6 +3,8 @@
 use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
+use super::AlertRule;
+
 /// Packets that the path hands to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -61,22 +63,10 @@ pub struct PuntRequest {
     pub classes: Vec<PuntClass>,
     /// Only copies, while another tool decides, or none.
     pub observe: bool,
-    /// Of packets with the router alert option only those of these values, at most [`ALERT_RANGES`]; empty: all.
-    pub alerts: Vec<AlertRange>,
-}
-
-/// The most ranges of values of one tool.
-pub const ALERT_RANGES: usize = 1024;
-
-/// Values of the router alert option that lie side by side.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AlertRange {
-    /// Whether they are those of IPv6 (RFC 2711), and not of IPv4 (RFC 2113).
-    pub ipv6: bool,
-    /// The first.
-    pub first: u16,
-    /// The last.
-    pub last: u16,
+    /// Of a tool that decides about router alerts: rules that take the place of all that tools have made, at most
+    /// [`ALERT_RULES`](super::ALERT_RULES) with those of operators; `None` leaves the rules as they are. While there is any, the tool is
+    /// asked about packets that one fits, otherwise about all.
+    pub rules: Option<Vec<AlertRule>>,
 }
 
 /// A class of packets as others see it.
@@ -104,7 +94,16 @@ pub struct PuntInfo {
     /// Packets of the classes of that tool that went on without its answer, since the deadline had passed.
     pub late: u64,
     /// Tools that watch.
-    pub observers: u32,
+    pub observers: Vec<Observer>,
+}
+
+/// A tool that watches.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observer {
+    /// As it calls itself.
+    pub tool: String,
+    /// Its process.
+    pub pid: i32,
 }
 
 /// What a capture is to take.

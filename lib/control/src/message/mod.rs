@@ -3,12 +3,14 @@
 //! A connection begins with [`Request::Hello`]; a primary that reads other tables or speaks another version answers
 //! with [`ErrorCode::VersionMismatch`] and closes it.
 
+mod alerts;
 mod attachments;
 mod config;
 mod log;
 mod routes;
 mod trace;
 
+pub use alerts::*;
 pub use attachments::*;
 pub use config::*;
 pub use log::*;
@@ -138,6 +140,16 @@ pub enum Request {
     PuntStart(PuntRequest),
     /// What classes of packets there are, and who takes them.
     PuntShow,
+    /// Rules that take the place of all that tools have made, all or none. Only the tool that decides about router alerts may say
+    /// so, by the connection of its attachment.
+    AlertRules(Vec<AlertRule>),
+    /// Make a rule for router alerts. It is an operator's.
+    AlertRuleAdd(Box<AlertRule>),
+    /// Delete a rule for router alerts, whoever made it.
+    AlertRuleDelete {
+        /// Its name.
+        name: String,
+    },
     /// Send events to the one-shot IPC server at this path, which lies in the instance's `events` directory.
     Subscribe {
         /// The path that ipc-channel named.

@@ -4,14 +4,8 @@ use super::*;
 
 fn rule(name: &str, priority: u32, values: &str) -> Rule {
     Rule {
-        name: name.to_owned(),
         priority,
-        family: None,
-        values: values.parse().unwrap(),
-        protocol: None,
-        interface: None,
-        source: None,
-        destination: None,
+        ..Rule::new(name, values.parse().unwrap())
     }
 }
 
@@ -172,6 +166,34 @@ fn req_ra_15_each_part_of_a_rule_counts() {
         assert_eq!((fits(key4()), fits(key6())), (four, six), "{rule}");
     }
     assert_eq!(Rules::new([]).find(&key4()), None);
+}
+
+#[test]
+fn req_ra_15_names_are_short_and_of_plain_characters() {
+    for name in ["a", "rsvp", "RSVP-te_1.2", &"x".repeat(31)] {
+        assert!(is_name(name), "{name}");
+    }
+    for name in ["", "two words", "ü", "a/b", "a\0", &"x".repeat(32)] {
+        assert!(!is_name(name), "{name}");
+    }
+}
+
+#[test]
+fn req_ra_15_rules_are_the_same_after_json() {
+    let rule = Rule {
+        family: Some(Family::Six),
+        source: Some("2001:db8::/32".parse().unwrap()),
+        ..rule("demo", 7, "0,4-35")
+    };
+    let json = serde_json::to_string(&rule).unwrap();
+    assert_eq!(
+        json,
+        concat!(
+            r#"{"name":"demo","priority":7,"family":"ipv6","values":"0,4-35","protocol":null,"interface":null,"#,
+            r#""source":"2001:db8::/32","destination":null}"#
+        )
+    );
+    assert_eq!(serde_json::from_str::<Rule>(&json).unwrap(), rule);
 }
 
 #[test]

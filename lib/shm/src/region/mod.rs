@@ -4,6 +4,7 @@
 //!   word 0  magic           1  layout hash      2  writer pid       3  writer start time
 //!   word 4  length, bytes   5  ready
 //!   word 8  per section: first word, words per slot, slots, slots in use (high-water mark)
+//!   …       interfaces and writers of the counters, generation of the rules for router alerts
 //!   …       sections, each starting at a cache line
 //! ```
 
@@ -15,13 +16,18 @@ mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use crate::counters::{DropReason, Geometry, InterfaceCounter, WorkerCounter};
+use crate::alert_counters::{AlertCounter, PUNT_BUCKETS};
+use crate::cells::Geometry;
+use crate::counters::{DropReason, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
-use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
+use crate::records::{
+    ALERT_RANGES, ALERT_RULES, Address, AlertRule, HANDLER_TEXT, Interface, Neighbor, NextHop, Pool, Record,
+    Route4, Route6, Worker,
+};
 use crate::stages::PathStage;
 
 pub use self::reader::{OpenError, TableReader};
-pub use self::table::SlotTable;
+pub use self::table::{AlertRuleTable, SlotTable};
 pub use self::writer::{CreateError, TableWriter};
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tollgate");
@@ -32,10 +38,12 @@ const LENGTH: usize = 4;
 const READY: usize = 5;
 /// Interfaces and writers of the counters, behind the sections.
 const GEOMETRY: usize = FIRST_SECTION + SECTIONS * SECTION_WORDS;
+/// Goes up with every change of the rules for router alerts, behind that.
+const ALERT_GENERATION: usize = GEOMETRY + 2;
 
 /// Hash over the layout of every record and counter. Two builds with the same value read each other's regions.
 pub const LAYOUT_HASH: u64 = {
-    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 3");
+    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 4");
     hash = fnv1a(hash, Interface::LAYOUT);
     hash = fnv1a(hash, Address::LAYOUT);
     hash = fnv1a(hash, Route4::LAYOUT);
@@ -44,6 +52,9 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, NextHop::LAYOUT);
     hash = fnv1a(hash, Worker::LAYOUT);
     hash = fnv1a(hash, Pool::LAYOUT);
+    hash = fnv1a(hash, AlertRule::LAYOUT);
+    hash = fnv1a(hash, AlertCounter::LAYOUT);
+    hash = numbers(hash, [ALERT_RULES, ALERT_RANGES, HANDLER_TEXT, PUNT_BUCKETS]);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
     hash = fnv1a(hash, WorkerCounter::LAYOUT);
@@ -56,6 +67,16 @@ const fn fnv1a(mut hash: u64, text: &str) -> u64 {
     let mut index = 0;
     while index < bytes.len() {
         hash = (hash ^ bytes[index] as u64).wrapping_mul(0x0000_0100_0000_01b3);
+        index += 1;
+    }
+    hash
+}
+
+/// The hash over some numbers that texts have names for.
+const fn numbers<const N: usize>(mut hash: u64, numbers: [usize; N]) -> u64 {
+    let mut index = 0;
+    while index < N {
+        hash = (hash ^ numbers[index] as u64).wrapping_mul(0x0000_0100_0000_01b3);
         index += 1;
     }
     hash
@@ -115,11 +136,12 @@ impl Capacity {
             slots(SectionId::Pools, Pool::WORDS + 1, self.pools),
             slots(SectionId::Counters, 1, geometry.cells()),
             slots(SectionId::NextHops, NextHop::WORDS + 1, self.next_hops),
+            slots(SectionId::AlertRules, AlertRule::WORDS + 1, ALERT_RULES),
         ]
     }
 }
 
-const SECTIONS: usize = 9;
+const SECTIONS: usize = 10;
 
 #[derive(Clone, Copy)]
 enum SectionId {
@@ -132,6 +154,7 @@ enum SectionId {
     Pools,
     Counters,
     NextHops,
+    AlertRules,
 }
 
 impl SectionId {
@@ -146,6 +169,7 @@ impl SectionId {
         Self::Pools,
         Self::Counters,
         Self::NextHops,
+        Self::AlertRules,
     ];
 }
 
@@ -223,4 +247,8 @@ impl Shared {
 }
 
 /// The longest record, in words.
-const MAX_RECORD_WORDS: usize = Interface::WORDS;
+const MAX_RECORD_WORDS: usize = if Interface::WORDS > AlertRule::WORDS {
+    Interface::WORDS
+} else {
+    AlertRule::WORDS
+};

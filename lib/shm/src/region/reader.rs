@@ -7,13 +7,15 @@ use std::path::{Path, PathBuf};
 use zerocopy::IntoBytes;
 
 use super::{
-    GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, MAX_RECORD_WORDS, Placed, READY, SECTIONS, SectionId,
-    Shared,
+    ALERT_GENERATION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, MAX_RECORD_WORDS, Placed, READY,
+    SECTIONS, SectionId, Shared,
 };
-use crate::counters::{CounterView, Geometry};
+use crate::cells::{CounterView, Geometry};
 use crate::mapping::Mapping;
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
+use crate::records::{
+    Address, AlertRule, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker,
+};
 use crate::slot::{self, Found};
 
 /// Why a region could not be read.
@@ -165,6 +167,17 @@ impl TableReader {
     /// Copies out the memory pools.
     pub fn pools(&self) -> Vec<(u32, Pool)> {
         self.copy_out(SectionId::Pools)
+    }
+
+    /// Copies out the rules for router alerts with their numbers, in no order.
+    pub fn alert_rules(&self) -> Vec<(u32, AlertRule)> {
+        self.copy_out(SectionId::AlertRules)
+    }
+
+    /// Another number than before once the rules for router alerts have changed. Whoever reads it and then the rules misses no
+    /// change that the number does not tell later.
+    pub fn alert_generation(&self) -> u64 {
+        self.shared.word(ALERT_GENERATION)
     }
 
     /// How many records a table can hold and up to which slot it was ever filled, by name.

@@ -1,12 +1,12 @@
-//! The writer's side of one table.
+//! The writer's side of one table, and of that of the rules for router alerts.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
 
 use zerocopy::IntoBytes;
 
-use super::{MAX_RECORD_WORDS, Placed, Shared};
-use crate::records::Record;
+use super::{ALERT_GENERATION, MAX_RECORD_WORDS, Placed, Shared};
+use crate::records::{AlertRule, Record};
 use crate::slot;
 
 /// The writer's side of one table: slots by number, free ones reused.
@@ -83,5 +83,36 @@ impl<T: Record> SlotTable<T> {
     /// How many records fit.
     pub fn capacity(&self) -> usize {
         self.placed.slots
+    }
+}
+
+/// The writer's side of the rules for router alerts: the slot of each is chosen by who writes it, since its number goes with
+/// packets and counters.
+pub struct AlertRuleTable(SlotTable<AlertRule>);
+
+impl AlertRuleTable {
+    pub(super) fn new(mut table: SlotTable<AlertRule>) -> Self {
+        // Readers look at all slots.
+        table.high_water = table.placed.slots;
+        table
+            .shared
+            .set(table.placed.header + 3, table.placed.slots as u64);
+        Self(table)
+    }
+
+    /// Puts a rule into the slot of its number, in place of one that may be there.
+    pub fn set(&mut self, number: u16, rule: &AlertRule) {
+        self.0.update(number.into(), rule);
+    }
+
+    /// Empties the slot of a number.
+    pub fn clear(&mut self, number: u16) {
+        self.0.hide(number.into());
+    }
+
+    /// Tells readers that the rules are others now. To be called when all slots are as they are to be.
+    pub fn changed(&mut self) {
+        let generation = self.0.shared.word(ALERT_GENERATION);
+        self.0.shared.set(ALERT_GENERATION, generation.wrapping_add(1));
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::ProcessId;
-use crate::records::{RouteKind, text};
+use crate::records::{ALERT_RULES, AlertRule, RouteKind, text};
 use zerocopy::FromZeros;
 
 const CAPACITY: Capacity = Capacity {
@@ -166,4 +166,30 @@ fn a_region_whose_sections_go_beyond_it_is_refused() {
             );
         }
     }
+}
+
+#[test]
+fn req_ra_17_rules_lie_in_the_slots_of_their_numbers_and_a_change_is_told_by_one_word() {
+    let (_directory, path, writer) = region();
+    let mut rules = writer.alert_rules().unwrap();
+    assert!(writer.alert_rules().is_none(), "handed out once");
+    writer.publish();
+    let reader = TableReader::open(&path).unwrap();
+    let named = |name| AlertRule {
+        name: text(name),
+        ..AlertRule::new_zeroed()
+    };
+    let before = reader.alert_generation();
+    let last = ALERT_RULES as u16 - 1;
+    for (number, name) in [(3, "a"), (last, "b"), (last + 1, "beyond")] {
+        rules.set(number, &named(name));
+    }
+    assert_eq!(reader.alert_generation(), before);
+    rules.changed();
+    assert_ne!(reader.alert_generation(), before);
+    let expected = [(3, named("a")), (u32::from(last), named("b"))];
+    assert_eq!(reader.alert_rules(), expected);
+    rules.set(3, &named("c"));
+    rules.clear(last);
+    assert_eq!(reader.alert_rules(), [(3, named("c"))]);
 }

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    Capacity, FIRST_SECTION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, READY, SECTION_WORDS,
-    SECTIONS, SectionId, Shared, SlotTable,
+    AlertRuleTable, Capacity, FIRST_SECTION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, READY,
+    SECTION_WORDS, SECTIONS, SectionId, Shared, SlotTable,
 };
-use crate::counters::{CounterBlock, CounterView, Geometry};
+use crate::cells::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
 use crate::process::ProcessId;
 use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
@@ -212,6 +212,11 @@ impl TableWriter {
     /// The memory pools, handed out once.
     pub fn pools(&self) -> Option<SlotTable<Pool>> {
         self.table(SectionId::Pools)
+    }
+
+    /// The rules for router alerts, handed out once.
+    pub fn alert_rules(&self) -> Option<AlertRuleTable> {
+        self.table(SectionId::AlertRules).map(AlertRuleTable::new)
     }
 
     fn table<T: Record>(&self, id: SectionId) -> Option<SlotTable<T>> {

@@ -4,13 +4,13 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use control::message::{AlertRange, PuntClass};
+use control::message::PuntClass;
 use packet::ethernet::EthernetHeader;
 use packet::{Arp, EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, VlanTag};
 use proptest::prelude::*;
 use shm::DropReason;
 
-use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER};
+use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER, alert_rule};
 use crate::path::punt::{AlertValues, PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
@@ -347,8 +347,10 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     let note = bench.path.run_one(0, &mut alert());
     assert_eq!(note.disposition, Disposition::Transmit(1));
 
-    let alerts =
-        [(false, 1, 4), (true, 0, 65535)].map(|(ipv6, first, last)| AlertRange { ipv6, first, last });
+    let alerts = [
+        alert_rule(router_alert::Family::Four, "1-4"),
+        alert_rule(router_alert::Family::Six, "any"),
+    ];
     bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
     for (value, asked) in [(0, false), (1, true), (4, true), (5, false)] {
         let alert = from_a(HOST_B).options(&[148, 4, 0, value]).udp(1, 2, b"rsvp");

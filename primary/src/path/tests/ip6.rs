@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use control::message::{AlertRange, PuntClass};
+use control::message::PuntClass;
 use packet::builder::Ipv6Builder;
 use packet::ethernet::EthernetHeader;
 use packet::nd::{MAX_FRAME_LEN, NeighborSolicitation};
@@ -11,7 +11,7 @@ use packet::{EtherType, Icmpv6, Ipv6, MacAddress, PacketBuilder, Protocol, VlanT
 use proptest::prelude::*;
 use shm::DropReason;
 
-use super::{Bench, GATEWAY, HOST_A6, HOST_B6, LINK_LOCAL, MTU, NEIGHBOR, OWN6, SENDER};
+use super::{Bench, GATEWAY, HOST_A6, HOST_B6, LINK_LOCAL, MTU, NEIGHBOR, OWN6, SENDER, alert_rule};
 use crate::path::punt::{AlertValues, PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
@@ -366,8 +366,10 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
         Disposition::Transmit(1)
     );
 
-    let alerts =
-        [(true, 65503, 65534), (false, 0, 65535)].map(|(ipv6, first, last)| AlertRange { ipv6, first, last });
+    let alerts = [
+        alert_rule(router_alert::Family::Six, "65503-65534"),
+        alert_rule(router_alert::Family::Four, "any"),
+    ];
     bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
     for (value, asked) in [
         (0, false),

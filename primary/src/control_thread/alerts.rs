@@ -1,0 +1,46 @@
+//! Tools that come with rules for router alerts, or change theirs.
+
+use std::time::Duration;
+
+use control::message::{AlertRule, Answer, ControlError, ErrorCode, PuntClass, PuntRequest, Reply};
+use control::server::{Peer, Response};
+
+use super::Control;
+
+impl Control<'_> {
+    /// Attaches a tool that decides about packets or watches them, with its rules, or does neither.
+    pub(super) fn start_punt(
+        &mut self,
+        peer: &Peer,
+        request: PuntRequest,
+        now: Duration,
+    ) -> Result<Response, ControlError> {
+        let rules = request.rules.clone();
+        if let Some(rules) = &rules {
+            if request.observe || !request.classes.contains(&PuntClass::RouterAlert) {
+                return Err(ControlError::new(
+                    ErrorCode::Invalid,
+                    "rules for router alerts are made by the tool that decides about them: leave them out",
+                ));
+            }
+            self.tables.check_alert_rules(rules)?;
+        }
+        let response = self.attachments.start_punt(peer, request, now)?;
+        if let Some(rules) = rules {
+            self.tables.replace_alert_rules(rules)?;
+        }
+        Ok(response)
+    }
+
+    /// Gives the tool that decides about router alerts other rules.
+    pub(super) fn set_alert_rules(&mut self, peer: &Peer, rules: Vec<AlertRule>) -> Answer {
+        if !self.attachments.decides(peer.connection, PuntClass::RouterAlert) {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                "this tool does not decide about router alerts: attach for them before their rules are set",
+            ));
+        }
+        self.tables.replace_alert_rules(rules)?;
+        Ok(Reply::Done)
+    }
+}
