@@ -53,10 +53,10 @@ pub struct Judgement {
 }
 
 impl Judge {
-    /// The rules of a configuration.
-    pub fn new(config: &Config) -> Self {
+    /// The rules of a configuration; `index_of` knows the index of an interface by its name.
+    pub fn new(config: &Config, index_of: impl Fn(&str) -> Option<u16>) -> Self {
         Self {
-            rules: Rules::new(config.rules.iter().map(|(rule, _)| rule.clone())),
+            rules: Rules::new(config.rules.iter().map(|(rule, _)| rule.clone()), index_of),
             handlers: config.rules.iter().map(|(_, handler)| handler.clone()).collect(),
             // Options that are not known are the primary's to judge.
             settings: Settings {
@@ -71,8 +71,8 @@ impl Judge {
         self.handlers.get(rule)
     }
 
-    /// Judges a frame that came in by `interface`. Where the verdict is [`Verdict::Replace`], `out` is the frame that goes on.
-    pub fn judge(&self, frame: &[u8], interface: &str, out: &mut Vec<u8>) -> Judgement {
+    /// Judges a frame that came in by the interface of this index. Where the verdict is [`Verdict::Replace`], `out` is the frame that goes on.
+    pub fn judge(&self, frame: &[u8], interface: u16, out: &mut Vec<u8>) -> Judgement {
         let Some((network, key)) = self.key(frame, interface) else {
             return Judgement {
                 verdict: Verdict::Forward,
@@ -122,7 +122,7 @@ impl Judge {
     }
 
     /// Where the IP header is, and what rules look at. `None` for what has no router alert.
-    fn key<'p>(&self, frame: &[u8], interface: &'p str) -> Option<(usize, Key<'p>)> {
+    fn key(&self, frame: &[u8], interface: u16) -> Option<(usize, Key)> {
         let (link, packet) = EthernetHeader::parse(frame).ok()?;
         let Alert { value, protocol, .. } = alert::find(packet, &self.settings).ok()??;
         let (family, source, destination) = match link.ethertype {
@@ -174,8 +174,13 @@ mod tests {
 
     use super::*;
 
+    const LAN: u16 = 0;
+    const WAN: u16 = 1;
+
     fn judge(rules: &str) -> Judge {
-        Judge::new(&Config::read(rules, Path::new("ra.toml")).unwrap())
+        let index_of = |name: &str| ["lan", "wan"].iter().position(|known| *known == name);
+        let config = Config::read(rules, Path::new("ra.toml")).unwrap();
+        Judge::new(&config, |name| index_of(name).map(|index| index as u16))
     }
 
     fn rule(name: &str, more: &str) -> String {
@@ -216,11 +221,11 @@ mod tests {
             (6, Verdict::Forward, Cause::Rule(3)),
             (7, Verdict::Drop, Cause::Rule(4)),
         ] {
-            let judgement = judge.judge(&frame(value), "lan", &mut out);
+            let judgement = judge.judge(&frame(value), LAN, &mut out);
             assert_eq!((judgement.verdict, judgement.cause), (verdict, cause), "{value}");
             assert_eq!((judgement.value, judgement.network), (Some(value), 18));
         }
-        assert_eq!(judge.judge(&frame(5), "wan", &mut out).cause, Cause::Rule(0));
+        assert_eq!(judge.judge(&frame(5), WAN, &mut out).cause, Cause::Rule(0));
     }
 
     #[test]
@@ -228,7 +233,7 @@ mod tests {
         let frame = frame(5);
         let mut out = vec![1, 2, 3];
         let judge = judge(&rule("strip", "values = \"5\"\nhandler = \"strip\""));
-        assert_eq!(judge.judge(&frame, "lan", &mut out).verdict, Verdict::Replace);
+        assert_eq!(judge.judge(&frame, LAN, &mut out).verdict, Verdict::Replace);
         assert_eq!(out.len(), frame.len() - 8 - 7);
         assert_eq!(out[..18], frame[..18]);
         assert_eq!((out[18 + 6], &out[out.len() - 5..]), (17, &b"hello"[..]));
@@ -246,7 +251,7 @@ mod tests {
         );
         let link = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd];
         let judge = judge(&rule("strip", "values = \"5\"\nhandler = \"strip\""));
-        let judgement = judge.judge(&[&link[..], &packet].concat(), "lan", &mut Vec::new());
+        let judgement = judge.judge(&[&link[..], &packet].concat(), LAN, &mut Vec::new());
         assert_eq!(
             (judgement.verdict, judgement.cause),
             (Verdict::Forward, Cause::Refused(0))
@@ -261,7 +266,7 @@ mod tests {
                 place.copy_from_slice(&ethertype);
             }
             let rules = judge(&rule("strip", "values = \"any\"\nhandler = \"strip\""));
-            rules.judge(&bytes, "lan", &mut Vec::new());
+            rules.judge(&bytes, LAN, &mut Vec::new());
         }
     }
 }

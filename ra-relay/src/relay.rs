@@ -28,8 +28,11 @@ pub fn run<W: Write>(
     report: &mut Report,
     stopped: &dyn Fn() -> bool,
 ) -> Result<(), Failure> {
-    let judge = Judge::new(config);
     let interfaces = punts.interfaces().to_vec();
+    let judge = Judge::new(config, |name| {
+        let interface = interfaces.iter().find(|interface| interface.name == name)?;
+        Some(interface.index)
+    });
     let mut answers: Vec<(Punted, u16, Verdict, Vec<u8>)> = Vec::new();
     let mut spare: Vec<Vec<u8>> = Vec::new();
     while !stopped() {
@@ -37,7 +40,7 @@ pub fn run<W: Write>(
         let received = punts.receive(LOOK, &mut |punted, packet| {
             let interface = name_of(&interfaces, packet.interface);
             let mut frame = spare.pop().unwrap_or_default();
-            let judgement = judge.judge(packet.data, interface, &mut frame);
+            let judgement = judge.judge(packet.data, packet.interface, &mut frame);
             report.count(&judgement);
             if let Cause::Rule(rule) = judgement.cause
                 && judge.handler(rule) == Some(&Handler::Log)

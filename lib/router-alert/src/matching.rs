@@ -68,15 +68,15 @@ impl Rule {
 
 /// What rules look at in a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Key<'a> {
+pub struct Key {
     /// Its family.
     pub family: Family,
     /// The value of its router alert.
     pub value: u16,
     /// What follows the header with the router alert, as in [`crate::alert::Alert`].
     pub protocol: Protocol,
-    /// The name of the interface by which it came.
-    pub interface: &'a str,
+    /// The index of the interface by which it came.
+    pub interface: u16,
     /// Its source address.
     pub source: IpAddr,
     /// Its destination address.
@@ -92,12 +92,12 @@ pub struct Key<'a> {
 ///
 /// let rest = Rule::new("rest", "any".parse()?);
 /// let levels = Rule { priority: 10, ..Rule::new("nesting-levels", "4-35".parse()?) };
-/// let rules = Rules::new([rest, levels]);
+/// let rules = Rules::new([rest, levels], |_| None);
 /// let key = Key {
 ///     family: Family::Six,
 ///     value: 5,
 ///     protocol: Protocol::TCP,
-///     interface: "lan",
+///     interface: 0,
 ///     source: "2001:db8::1".parse()?,
 ///     destination: "2001:db8:1::1".parse()?,
 /// };
@@ -122,7 +122,7 @@ pub struct Rules {
 struct Ranked {
     /// Its number among the rules as they were given.
     index: usize,
-    interface: Option<String>,
+    interface: Option<u16>,
     source: Option<IpNet>,
     destination: Option<IpNet>,
 }
@@ -137,9 +137,23 @@ struct Values {
 }
 
 impl Rules {
-    /// Compiles rules.
-    pub fn new(rules: impl IntoIterator<Item = Rule>) -> Self {
-        let mut ranked: Vec<_> = rules.into_iter().enumerate().collect();
+    /// Compiles rules; `index_of` knows the index of an interface by its name. A rule for an interface that is not there fits
+    /// nothing.
+    pub fn new(rules: impl IntoIterator<Item = Rule>, index_of: impl Fn(&str) -> Option<u16>) -> Self {
+        let resolve = |(index, rule): (usize, Rule)| {
+            let interface = match &rule.interface {
+                None => None,
+                Some(name) => Some(index_of(name)?),
+            };
+            let ranked = Ranked {
+                index,
+                interface,
+                source: rule.source,
+                destination: rule.destination,
+            };
+            Some((ranked, rule))
+        };
+        let mut ranked: Vec<_> = rules.into_iter().enumerate().filter_map(resolve).collect();
         // Keeps the order of those with equal priority.
         ranked.sort_by_key(|(_, rule)| Reverse(rule.priority));
         let words = ranked.len().div_ceil(64).max(1);
@@ -153,21 +167,13 @@ impl Rules {
             six: Values::new(Family::Six, &ranked, words),
             protocols,
             words,
-            rules: ranked
-                .into_iter()
-                .map(|(index, rule)| Ranked {
-                    index,
-                    interface: rule.interface,
-                    source: rule.source,
-                    destination: rule.destination,
-                })
-                .collect(),
+            rules: ranked.into_iter().map(|(ranked, _)| ranked).collect(),
         }
     }
 
     /// The rule that a packet belongs to, as a number among the rules that were given: of those that fit it, that of the highest
     /// priority, and among equals the first. `None` if no rule fits.
-    pub fn find(&self, key: &Key<'_>) -> Option<usize> {
+    pub fn find(&self, key: &Key) -> Option<usize> {
         let values = match key.family {
             Family::Four => &self.four,
             Family::Six => &self.six,
@@ -193,17 +199,17 @@ impl Rules {
 }
 
 impl Ranked {
-    fn fits(&self, key: &Key<'_>) -> bool {
+    fn fits(&self, key: &Key) -> bool {
         let is_from = |prefix: &IpNet| prefix.contains(&key.source);
         let is_to = |prefix: &IpNet| prefix.contains(&key.destination);
-        self.interface.as_ref().is_none_or(|name| name == key.interface)
+        self.interface.is_none_or(|interface| interface == key.interface)
             && self.source.as_ref().is_none_or(is_from)
             && self.destination.as_ref().is_none_or(is_to)
     }
 }
 
 impl Values {
-    fn new(family: Family, ranked: &[(usize, Rule)], words: usize) -> Self {
+    fn new(family: Family, ranked: &[(Ranked, Rule)], words: usize) -> Self {
         let is_of_family = |rule: &Rule| rule.family.is_none_or(|of_rule| of_rule == family);
         let mut starts = vec![0];
         for (_, rule) in ranked.iter().filter(|(_, rule)| is_of_family(rule)) {
@@ -225,7 +231,7 @@ impl Values {
 }
 
 /// A bit for each rule, set if it fits: the lowest of the first word for the first.
-fn mask(ranked: &[(usize, Rule)], words: usize, fits: impl Fn(&Rule) -> bool) -> Vec<u64> {
+fn mask(ranked: &[(Ranked, Rule)], words: usize, fits: impl Fn(&Rule) -> bool) -> Vec<u64> {
     let mut mask = vec![0; words];
     for (word, rules) in mask.iter_mut().zip(ranked.chunks(64)) {
         for (bit, (_, rule)) in rules.iter().enumerate() {

@@ -2,6 +2,21 @@ use proptest::prelude::*;
 
 use super::*;
 
+const LAN: u16 = 3;
+const WAN: u16 = 4;
+
+fn index_of(name: &str) -> Option<u16> {
+    match name {
+        "lan" => Some(LAN),
+        "wan" => Some(WAN),
+        _ => None,
+    }
+}
+
+fn compile(rules: impl IntoIterator<Item = Rule>) -> Rules {
+    Rules::new(rules, index_of)
+}
+
 fn rule(name: &str, priority: u32, values: &str) -> Rule {
     Rule {
         priority,
@@ -9,23 +24,23 @@ fn rule(name: &str, priority: u32, values: &str) -> Rule {
     }
 }
 
-fn key4() -> Key<'static> {
+fn key4() -> Key {
     Key {
         family: Family::Four,
         value: 0,
         protocol: Protocol::RSVP,
-        interface: "lan",
+        interface: LAN,
         source: [198, 51, 100, 1].into(),
         destination: [203, 0, 113, 77].into(),
     }
 }
 
-fn key6() -> Key<'static> {
+fn key6() -> Key {
     Key {
         family: Family::Six,
         value: 5,
         protocol: Protocol::TCP,
-        interface: "lan",
+        interface: LAN,
         source: "2001:db8::1".parse().unwrap(),
         destination: "2001:db8:1::1".parse().unwrap(),
     }
@@ -162,10 +177,10 @@ fn req_ra_15_each_part_of_a_rule_counts() {
             true,
         ),
     ] {
-        let fits = |key| Rules::new([rule.clone()]).find(&key) == Some(0);
+        let fits = |key| compile([rule.clone()]).find(&key) == Some(0);
         assert_eq!((fits(key4()), fits(key6())), (four, six), "{rule}");
     }
-    assert_eq!(Rules::new([]).find(&key4()), None);
+    assert_eq!(compile([]).find(&key4()), None);
 }
 
 #[test]
@@ -198,7 +213,7 @@ fn req_ra_15_rules_are_the_same_after_json() {
 
 #[test]
 fn req_ra_15_the_highest_priority_goes_first_and_then_the_order() {
-    let rules = Rules::new([
+    let rules = compile([
         rule("low", 0, "any"),
         rule("first of two", 10, "4-35"),
         rule("second of two", 10, "5"),
@@ -211,11 +226,35 @@ fn req_ra_15_the_highest_priority_goes_first_and_then_the_order() {
 
 #[test]
 fn req_ra_15_more_rules_than_a_word_has_bits_are_searched() {
-    let rules = Rules::new((0..200u16).map(|value| rule("one of many", 0, &value.to_string())));
+    let rules = compile((0..200u16).map(|value| rule("one of many", 0, &value.to_string())));
     for value in [0, 63, 64, 127, 128, 199] {
         assert_eq!(rules.find(&Key { value, ..key6() }), Some(value.into()));
     }
     assert_eq!(rules.find(&Key { value: 200, ..key6() }), None);
+}
+
+#[test]
+fn req_ra_15_a_rule_for_an_interface_that_is_not_there_fits_nothing_and_hides_none() {
+    let by = |interface: &str| Rule {
+        interface: Some(interface.to_owned()),
+        ..rule("by", 9, "any")
+    };
+    let rules = compile([by("gone"), by("wan"), by("lan"), rule("rest", 0, "any")]);
+    assert_eq!(rules.find(&key6()), Some(2));
+    assert_eq!(
+        rules.find(&Key {
+            interface: WAN,
+            ..key6()
+        }),
+        Some(1)
+    );
+    assert_eq!(
+        rules.find(&Key {
+            interface: 7,
+            ..key6()
+        }),
+        Some(3)
+    );
 }
 
 #[test]
@@ -236,12 +275,15 @@ fn a_rule_says_what_it_is_for() {
 }
 
 /// What [`Rules::find`] does, without any of its tables.
-fn slowly(rules: &[Rule], key: &Key<'_>) -> Option<usize> {
+fn slowly(rules: &[Rule], key: &Key) -> Option<usize> {
     let fits = |rule: &Rule| {
         rule.family.is_none_or(|family| family == key.family)
             && rule.values.contains(key.value)
             && rule.protocol.is_none_or(|protocol| protocol == key.protocol.0)
-            && rule.interface.as_deref().is_none_or(|name| name == key.interface)
+            && rule
+                .interface
+                .as_deref()
+                .is_none_or(|name| index_of(name) == Some(key.interface))
             && rule.source.is_none_or(|prefix| prefix.contains(&key.source))
             && rule
                 .destination
@@ -265,7 +307,12 @@ fn any_rule() -> impl Strategy<Value = Rule> {
         values
     });
     let family = prop_oneof![Just(None), Just(Some(Family::Four)), Just(Some(Family::Six))];
-    let interface = prop_oneof![Just(None), Just(Some("lan")), Just(Some("wan"))];
+    let interface = prop_oneof![
+        Just(None),
+        Just(Some("lan")),
+        Just(Some("wan")),
+        Just(Some("gone"))
+    ];
     let prefix = || {
         let text = prop_oneof![
             Just("10.0.0.0/8"),
@@ -320,10 +367,10 @@ proptest! {
             family,
             value,
             protocol,
-            interface: if lan { "lan" } else { "wan" },
+            interface: if lan { LAN } else { WAN },
             source,
             destination: source,
         };
-        prop_assert_eq!(Rules::new(rules.clone()).find(&key), slowly(&rules, &key));
+        prop_assert_eq!(compile(rules.clone()).find(&key), slowly(&rules, &key));
     }
 }
