@@ -144,6 +144,7 @@ fn begin(request: &CaptureRequest) -> (Response, (Attachment, Lane)) {
             interface: 4,
             way: Way::Rx,
             wire_length: u32::try_from(ping.len()).unwrap(),
+            rule: None,
         };
         lane.put(&origin, std::iter::once(&ping[..]));
     }

@@ -66,6 +66,7 @@ fn memory() -> Option<[Vec<u8>; 2]> {
             interface: 1,
             way: Way::Rx,
             wire_length: 100,
+            rule: None,
         };
         lane.put(&origin, [&[1; 60][..], &[2; 40]].into_iter());
         lane.publish();

@@ -53,6 +53,7 @@ pub fn body(bytes: &[u8]) {
                     interface: 0,
                     way: Way::Rx,
                     wire_length: 60,
+                    rule: None,
                 };
                 if let Some(slot) = lane.put(&origin, [&[9; 60][..]].into_iter()) {
                     assert!(slot < slots && !with_tool.contains(&slot), "a slot in two places");

@@ -37,6 +37,7 @@ fn send() -> Result<(), Box<dyn Error>> {
         interface: 0,
         way: Way::Rx,
         wire_length: 64,
+        rule: None,
     };
     let lane = &mut lanes[0];
     // Until the child takes packets.

@@ -170,6 +170,7 @@ mod tests {
             interface: 3,
             way: Way::Rx,
             wire_length: 98,
+            rule: None,
             data: &data,
         };
         assert_eq!(
@@ -195,7 +196,7 @@ mod tests {
         fn any_packet_is_one_line(
             time_ns: u64, interface: u16, wire_length: u32, data in proptest::collection::vec(any::<u8>(), 0..200)
         ) {
-            let packet = Packet { time_ns, interface, way: Way::Tx, wire_length, data: &data };
+            let packet = Packet { time_ns, interface, way: Way::Tx, wire_length, rule: None, data: &data };
             for json in [false, true] {
                 prop_assert_eq!(print(&packet, json).lines().count(), 1);
             }

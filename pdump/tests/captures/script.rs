@@ -31,6 +31,7 @@ impl Captured {
             interface: self.interface,
             way: self.way,
             wire_length: self.wire_length,
+            rule: None,
             data: &self.data,
         }
     }

@@ -62,6 +62,7 @@ impl Tap {
                     interface,
                     way,
                     wire_length: mbuf.len() as u32,
+                    rule: None,
                 };
                 lane.put(&origin, mbuf.segments());
             });

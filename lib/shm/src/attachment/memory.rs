@@ -124,7 +124,12 @@ pub struct Origin {
     pub way: Way,
     /// Its length, from the Ethernet header on, without FCS.
     pub wire_length: u32,
+    /// The number of the rule for router alerts that it fits, if a tool is asked because of one; never `u16::MAX`.
+    pub rule: Option<u16>,
 }
+
+/// The rule of a packet that fits none.
+const NO_RULE: u16 = u16::MAX;
 
 /// What is written before a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -254,7 +259,8 @@ impl Memory {
         }
         let words = &self.packets.words()[first / 8..first / 8 + SLOT_HEADER / 8];
         let lengths = u64::from(origin.wire_length) << 32 | written as u64;
-        let from = u64::from(origin.interface) | (origin.way as u64) << 16;
+        let rule = u64::from(origin.rule.unwrap_or(NO_RULE));
+        let from = u64::from(origin.interface) | (origin.way as u64) << 16 | rule << 32;
         for (word, value) in words.iter().zip([origin.ticks, lengths, from]) {
             word.store(value, Ordering::Relaxed);
         }
@@ -265,7 +271,7 @@ impl Memory {
         let first = self.geometry.slot(worker, slot) / 8;
         let word = |index: usize| self.packets.words()[first + index].load(Ordering::Relaxed);
         let (lengths, from) = (word(1), word(2));
-        let way = match from >> 16 {
+        let way = match (from >> 16) as u16 {
             1 => Way::Rx,
             2 => Way::Tx,
             _ => return None,
@@ -277,6 +283,7 @@ impl Memory {
                 interface: from as u16,
                 way,
                 wire_length: (lengths >> 32) as u32,
+                rule: Some((from >> 32) as u16).filter(|rule| *rule != NO_RULE),
             },
             captured,
         })

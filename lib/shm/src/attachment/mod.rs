@@ -71,7 +71,7 @@ pub struct Counts {
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 3;
+const LAYOUT: u64 = 4;
 
 /// Bytes of a slot before the packet.
 const SLOT_HEADER: usize = 32;

@@ -44,11 +44,23 @@ pub enum BadVerdict {
     /// A decision that is none.
     #[error("the tool decided {head:#x} about {length} bytes, which means nothing")]
     Decision {
+        /// The slot that it is in: of the packet that it is about, or one of the tool's own.
+        slot: u32,
         /// Decision, stage and interface as it wrote them.
         head: u32,
         /// How many bytes it says that there are.
         length: u32,
     },
+}
+
+impl BadVerdict {
+    /// The slot of the packet that it is about, if the tool had that.
+    pub fn slot(&self) -> Option<u32> {
+        match self {
+            Self::Decision { slot, .. } => Some(*slot),
+            Self::Position(_) | Self::Slot { .. } => None,
+        }
+    }
 }
 
 /// What a tool has decided about a packet, or made itself.
@@ -194,7 +206,11 @@ impl Lane {
             return Err(BadVerdict::Slot { slot: number });
         }
         let (head, length) = self.memory.reply_head(self.worker, number);
-        let bad = BadVerdict::Decision { head, length };
+        let bad = BadVerdict::Decision {
+            slot: number,
+            head,
+            length,
+        };
         let own = number >= self.memory.geometry.slots;
         let [decision, stage, low, high] = head.to_le_bytes();
         let interface = u16::from_le_bytes([low, high]);

@@ -32,6 +32,7 @@ fn origin(ticks: u64) -> Origin {
         interface: 3,
         way: Way::Tx,
         wire_length: 1500,
+        rule: None,
     }
 }
 
@@ -320,6 +321,50 @@ fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
             (send, b"its own".to_vec()),
         ]
     );
+}
+
+#[test]
+fn req_ra_15_a_tool_learns_which_rule_a_packet_fits() {
+    let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
+    let rules = [None, Some(0), Some(255), Some(u16::MAX - 1)];
+    for rule in rules {
+        let origin = Origin { rule, ..origin(0) };
+        lanes[0].put(&origin, [[0; 40].as_slice()].into_iter());
+    }
+    lanes[0].publish();
+    let mut seen = Vec::new();
+    tool.receive(&mut |punted, packet| {
+        seen.push((punted, packet.rule));
+        assert_eq!((packet.interface, packet.way), (3, Way::Tx));
+    })
+    .unwrap();
+    let (punted, seen): (Vec<_>, Vec<_>) = seen.into_iter().unzip();
+    assert_eq!(seen, rules);
+    for punted in punted {
+        tool.answer(punted, Answer::Forward);
+    }
+}
+
+#[test]
+fn req_ra_37_a_decision_that_means_nothing_names_the_packet_that_it_is_about() {
+    let (attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
+    let slot = lanes[0].put(&origin(0), [[0; 40].as_slice()].into_iter());
+    lanes[0].publish();
+    let mut taken = Vec::new();
+    tool.receive(&mut |punted, _| taken.push(punted)).unwrap();
+    for punted in taken {
+        tool.answer(punted, Answer::Forward);
+    }
+    tool.flush();
+    let rings = std::fs::File::from(attachment.descriptors()[1].try_clone_to_owned().unwrap());
+    let length = rings.metadata().unwrap().len() as usize;
+    let hostile = crate::mapping::Mapping::writable(&rings, length).unwrap();
+    let geometry = Geometry::fit(64 * 1024, 1, 96).unwrap().deciding();
+    let head = geometry.reply(0, slot.unwrap()) / 4;
+    hostile.halves()[head].store(0xff, Ordering::Relaxed);
+    let bad = lanes[0].decision(&mut [0; 128]).unwrap_err();
+    assert_eq!(bad.slot(), slot);
+    assert_eq!(BadVerdict::Slot { slot: 0 }.slot(), None);
 }
 
 #[test]

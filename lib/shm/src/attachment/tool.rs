@@ -37,6 +37,8 @@ pub struct Packet<'a> {
     pub way: Way,
     /// Its length, from the Ethernet header on, without FCS.
     pub wire_length: u32,
+    /// The number of the rule for router alerts that it fits, if that is why the tool is asked.
+    pub rule: Option<u16>,
     /// As much of it as was asked for.
     pub data: &'a [u8],
 }
@@ -48,12 +50,14 @@ impl<'a> Packet<'a> {
             interface,
             way,
             wire_length,
+            rule,
         } = header.origin;
         Self {
             time_ns: clock.time_ns(ticks),
             interface,
             way,
             wire_length,
+            rule,
             data,
         }
     }
