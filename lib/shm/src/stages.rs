@@ -148,6 +148,14 @@ pub struct Ways {
     passed: Passed,
 }
 
+impl Ways {
+    /// Whether a packet of another way has passed one of these stages.
+    #[inline]
+    pub fn pass_any(&self, stages: Passed) -> bool {
+        self.passed.0 & stages.0 != 0
+    }
+}
+
 impl CounterBlock {
     /// Counts a burst that went the usual way of IPv4 from its port to an interface.
     #[inline]
@@ -280,6 +288,8 @@ mod tests {
         counters.way(&mut ways, arp);
         counters.way(&mut ways, arp);
         counters.way(&mut ways, USUAL[0]);
+        let any = |stage| ways.pass_any(Passed::NONE.with(stage));
+        assert!(any(PathStage::Arp) && !any(PathStage::Ip4Input) && !any(PathStage::Nd));
         counters.ways(&ways);
         region.publish();
 
