@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod adjacency;
+pub mod alerts;
 pub mod attachments;
 pub mod claims;
 pub mod config;

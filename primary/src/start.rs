@@ -18,6 +18,7 @@ use shm::records;
 use shm::{DiscoveryPage, InstanceState, ProcessId, TableWriter};
 
 pub use self::lookup::{AdjacencyStorage, FibStorage};
+use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
 use crate::config::{Config, Overrides};
@@ -394,6 +395,7 @@ fn forward(
         interface_of_port,
         interfaces: Interfaces::new(views),
         links,
+        alert_rules: Told::default(),
         pool_table,
         pool_slot,
         pool_record,

@@ -58,7 +58,8 @@ counter_enum! {
         LimitedSource => "limited_source",
         /// Of the punted, those whose decision could not be what it said.
         BadVerdict => "bad_verdict",
-        /// Packets with the last of their hops that fit the rule, of which observers got a copy; not among the matched.
+        /// Packets that the rule was the first to fit and whose hops have run out, so that no tool was asked; not among the matched.
+        /// Observers get copies if the rule says so.
         Expired => "expired",
     }
 }

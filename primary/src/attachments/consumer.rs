@@ -5,10 +5,13 @@ use std::sync::Arc;
 use control::message::{FailMode, PuntClass};
 use dpdk::Mbuf;
 use shm::attachment::{BadVerdict, Lane, Origin, Verdict, Way};
+use shm::{AlertCounter, CounterBlock};
 
+use super::ends::{FailModes, Held, Stopwatch, Unanswered};
 use super::oldest::Oldest;
 use super::parts::{Part, Parts};
-use crate::path::punt::{AlertValues, PuntMode, Punts};
+use crate::alerts::RuleSet;
+use crate::path::punt::{PuntMode, Punts};
 use crate::worker::Bucket;
 
 /// The longest frame that a tool hands back, bytes.
@@ -21,21 +24,11 @@ pub struct Consumer {
     classes: [bool; PuntClass::COUNT],
     /// Whether it only watches.
     observes: bool,
-    /// The values of router alerts that it wants, if not all.
-    alerts: Option<Arc<AlertValues>>,
     lane: Lane,
     /// By slot: the packet that the tool decides about.
     held: Vec<Option<Held>>,
     /// By class: the slots of those packets, the oldest first.
     oldest: [Oldest; PuntClass::COUNT],
-}
-
-/// A packet that a tool decides about.
-struct Held {
-    mbuf: Mbuf,
-    class: PuntClass,
-    /// When it was given to the tool.
-    since: u64,
 }
 
 impl Part for Consumer {
@@ -50,18 +43,11 @@ impl Part for Consumer {
 
 impl Consumer {
     /// Decides about the packets of `classes`, or only watches them.
-    pub fn new(
-        id: u32,
-        classes: &[PuntClass],
-        observes: bool,
-        alerts: Option<Arc<AlertValues>>,
-        lane: Lane,
-    ) -> Self {
+    pub fn new(id: u32, classes: &[PuntClass], observes: bool, lane: Lane) -> Self {
         Self {
             id,
             classes: PuntClass::ALL.map(|class| classes.contains(&class)),
             observes,
-            alerts,
             held: (0..lane.free()).map(|_| None).collect(),
             oldest: PuntClass::ALL.map(|_| Oldest::new(lane.free() as u32)),
             lane,
@@ -69,12 +55,13 @@ impl Consumer {
     }
 
     /// Copies a packet to the tool and gives the slot, or nothing when it is behind.
-    fn put(&mut self, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
+    fn put(&mut self, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
         let origin = Origin {
             ticks: now,
             interface: ingress,
             way: Way::Rx,
             wire_length: mbuf.len() as u32,
+            rule,
         };
         self.lane.count_seen(1);
         self.lane.put(&origin, mbuf.segments())
@@ -89,14 +76,14 @@ impl Consumer {
     }
 
     /// Gives up the packet of a slot, unless that was done before.
-    fn release(&mut self, slot: u32) -> Option<(Mbuf, PuntClass)> {
+    fn release(&mut self, slot: u32) -> Option<Held> {
         let held = self.held.get_mut(slot as usize)?.take()?;
         self.oldest[held.class as usize].remove(slot);
-        Some((held.mbuf, held.class))
+        Some(held)
     }
 
     /// Gives up the oldest packet of a class if it was given to the tool before `since`.
-    fn release_late(&mut self, class: PuntClass, since: u64) -> Option<Mbuf> {
+    fn release_late(&mut self, class: PuntClass, since: u64) -> Option<Held> {
         let slot = self.oldest[class as usize].first()?;
         let held = self.held.get(slot as usize)?.as_ref()?;
         // Counters of the CPU that differ by less than half of all values.
@@ -104,7 +91,16 @@ impl Consumer {
             return None;
         }
         self.lane.count_late();
-        self.release(slot).map(|(mbuf, _)| mbuf)
+        self.release(slot)
+    }
+
+    /// Forgets which rules its packets fit, but for those that go on with their counters.
+    fn keep_rules(&mut self, rules: Option<&RuleSet>) {
+        let stays =
+            |rule: u16| rules.is_some_and(|set| set.rule(rule).is_some() && !set.fresh().contains(&rule));
+        for held in self.held.iter_mut().flatten() {
+            held.rule = held.rule.filter(|rule| stays(*rule));
+        }
     }
 }
 
@@ -128,7 +124,8 @@ pub struct Consumers {
     /// By class: the place of the part that decides.
     deciding: [Option<usize>; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
-    fail: [FailMode; PuntClass::COUNT],
+    fail: FailModes,
+    stopwatch: Stopwatch,
     /// By class: how long a tool may take, ticks.
     deadlines: [u64; PuntClass::COUNT],
     /// Among how many workers the rates are shared out.
@@ -175,7 +172,11 @@ impl Consumers {
             parts,
             deciding: [None; PuntClass::COUNT],
             buckets: buckets(policies, workers, tsc_hz, now),
-            fail: policies.each_ref().map(|policy| policy.fail),
+            fail: FailModes {
+                classes: policies.each_ref().map(|policy| policy.fail),
+                rules: None,
+            },
+            stopwatch: Stopwatch::new(tsc_hz),
             deadlines: deadlines(policies, tsc_hz),
             workers,
             buffer: vec![0; LONGEST],
@@ -186,8 +187,19 @@ impl Consumers {
     /// Other policies from `now` on. What tools have in their hands goes the new way if they go.
     pub fn set_policies(&mut self, policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) {
         self.buckets = buckets(policies, self.workers, tsc_hz, now);
-        self.fail = policies.each_ref().map(|policy| policy.fail);
+        self.fail.classes = policies.each_ref().map(|policy| policy.fail);
         self.deadlines = deadlines(policies, tsc_hz);
+        self.changed = true;
+    }
+
+    /// Other rules for router alerts, or none. What tools have in their hands goes the new way if they go.
+    pub fn set_rules(&mut self, rules: Option<Arc<RuleSet>>) {
+        let mut place = 0;
+        while let Some(part) = self.parts.get_mut(place) {
+            part.keep_rules(rules.as_deref());
+            place += 1;
+        }
+        self.fail.rules = rules;
         self.changed = true;
     }
 
@@ -196,9 +208,9 @@ impl Consumers {
         self.buffer.get(..length).unwrap_or_default()
     }
 
-    /// Whether packets of a class go on if their tool does not decide about them.
-    pub fn fails_open(&self, class: PuntClass) -> bool {
-        self.fail[class as usize] == FailMode::Open
+    /// Whether packets of a class, or of a rule in it, go on if their tool does not decide about them.
+    pub fn fails_open(&self, class: PuntClass, rule: Option<u16>) -> bool {
+        self.fail.of(class, rule) == FailMode::Open
     }
 
     /// Whether [`Consumers::punts`] may be another than when this was asked last.
@@ -209,27 +221,22 @@ impl Consumers {
     /// What becomes of the packets of each class now.
     pub fn punts(&self) -> Punts {
         Punts::new(
-            |class| match (self.deciding[class as usize], self.fail[class as usize]) {
+            |class| match (self.deciding[class as usize], self.fail.of(class, None)) {
                 (Some(_), _) => PuntMode::Tool,
                 (None, FailMode::Open) => PuntMode::Off,
                 (None, FailMode::Closed) => PuntMode::Closed,
             },
         )
-        .with_alerts(self.alerts())
-    }
-
-    /// The values that the tool wants that decides about router alerts.
-    fn alerts(&self) -> Option<Arc<AlertValues>> {
-        let place = self.deciding[PuntClass::RouterAlert as usize]?;
-        self.parts.iter().nth(place)?.alerts.clone()
+        .with_rules(self.fail.rules.clone())
     }
 
     /// Does what the control thread has told, and gives what tools that went had in their hands to `orphans`.
     #[inline]
-    pub fn serve(&mut self, orphans: &mut Vec<HandedBack>) {
+    pub fn serve(&mut self, orphans: &mut Vec<HandedBack>, counters: &CounterBlock) {
         if self.parts.has_mail() {
-            let fail = self.fail;
-            self.parts.read_mail(|part| release(part, &fail, orphans));
+            let fail = &self.fail;
+            self.parts
+                .read_mail(|part| release(part, fail, orphans, counters));
             self.find_deciding();
         }
     }
@@ -244,11 +251,31 @@ impl Consumers {
         }
     }
 
+    /// Copies a packet to the tools that watch its class.
+    fn show(&mut self, class: PuntClass, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) {
+        let mut place = 0;
+        while let Some(part) = self.parts.get_mut(place) {
+            if part.observes && part.classes[class as usize] {
+                part.put(rule, ingress, mbuf, now);
+            }
+            place += 1;
+        }
+    }
+
+    /// Copies a router alert whose hops have run out to the tools that watch, if its rule says so.
+    pub fn show_expired(&mut self, rule: u16, ingress: u16, mbuf: &Mbuf, now: u64) {
+        let terms = self.fail.rules.as_ref().and_then(|rules| rules.rule(rule));
+        if terms.is_some_and(|terms| terms.see_expired) {
+            self.show(PuntClass::RouterAlert, Some(rule), ingress, mbuf, now);
+        }
+    }
+
     /// Gives a packet to the tool that decides about its class, and copies to those that watch. It comes back by
-    /// [`Consumers::hand_back`].
+    /// [`Consumers::hand_back`]. A router alert may fit a rule.
     pub fn take(
         &mut self,
         class: PuntClass,
+        rule: Option<u16>,
         ingress: u16,
         mbuf: Mbuf,
         now: u64,
@@ -256,34 +283,34 @@ impl Consumers {
         if !self.buckets[class as usize].admit(now) {
             return Err((mbuf, NotTaken::Policed));
         }
-        let mut place = 0;
-        while let Some(part) = self.parts.get_mut(place) {
-            if part.observes && part.classes[class as usize] {
-                part.put(ingress, &mbuf, now);
-            }
-            place += 1;
-        }
+        self.show(class, rule, ingress, &mbuf, now);
         let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place));
         let Some(part) = part else {
             return Err((mbuf, NotTaken::Full));
         };
-        match part.put(ingress, &mbuf, now) {
+        match part.put(rule, ingress, &mbuf, now) {
             Some(slot) => {
-                let since = now;
-                part.hold(slot, Held { mbuf, class, since });
+                let held = Held {
+                    mbuf,
+                    class,
+                    rule,
+                    since: now,
+                };
+                part.hold(slot, held);
                 Ok(())
             }
             None => Err((mbuf, NotTaken::Full)),
         }
     }
 
-    /// A packet whose tool has not answered in time goes the way of its class. What the tool answers later is not looked at.
-    pub fn late(&mut self, now: u64) -> Option<HandedBack> {
+    /// A packet whose tool has not answered in time goes the way of its class, or of its rule. What the tool answers later is not
+    /// looked at.
+    pub fn late(&mut self, now: u64, counters: &CounterBlock) -> Option<HandedBack> {
         for class in PuntClass::ALL {
             let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place));
             let since = now.wrapping_sub(self.deadlines[class as usize]);
-            if let Some(mbuf) = part.and_then(|part| part.release_late(class, since)) {
-                return Some(without_tool(mbuf, self.fail[class as usize]));
+            if let Some(held) = part.and_then(|part| part.release_late(class, since)) {
+                return Some(self.fail.without_tool(held, Unanswered::Late, counters));
             }
         }
         None
@@ -301,7 +328,13 @@ impl Consumers {
     }
 
     /// The next packet that a tool has decided about. A tool that hands back nonsense is ended; its packets come one by one.
-    pub fn hand_back(&mut self, orphans: &mut Vec<HandedBack>) -> Option<HandedBack> {
+    pub fn hand_back(
+        &mut self,
+        orphans: &mut Vec<HandedBack>,
+        counters: &CounterBlock,
+        now: u64,
+    ) -> Option<HandedBack> {
+        let stopwatch = self.stopwatch;
         let mut place = 0;
         while let Some(part) = self.parts.get_mut(place) {
             let decision = if part.observes {
@@ -312,29 +345,34 @@ impl Consumers {
             match decision {
                 Ok(None) => place += 1,
                 Ok(Some((verdict, length))) => {
-                    if let Some(handed) = handed_back(part, verdict, length) {
+                    let stop = |held: &Held| stopwatch.stop(held, now, counters);
+                    if let Some(handed) = handed_back(part, verdict, length, counters, stop) {
                         return Some(handed);
                     }
                 }
-                Err(bad) => self.end(place, bad, orphans),
+                Err(bad) => self.end(place, bad, orphans, counters),
             }
         }
         None
     }
 
     #[cold]
-    fn end(&mut self, place: usize, bad: BadVerdict, orphans: &mut Vec<HandedBack>) {
+    fn end(&mut self, place: usize, bad: BadVerdict, orphans: &mut Vec<HandedBack>, counters: &CounterBlock) {
         if let Some(part) = self.parts.get_mut(place) {
-            release(part, &self.fail, orphans);
+            let slot = bad.slot().and_then(|slot| part.held.get(slot as usize));
+            if let Some(Some(held)) = slot {
+                held.count(AlertCounter::BadVerdict, counters);
+            }
+            release(part, &self.fail, orphans, counters);
         }
         self.parts.hand_back(place, Some(bad));
         self.find_deciding();
     }
 
     /// Ends all: the worker ends.
-    pub fn stop(&mut self, orphans: &mut Vec<HandedBack>) {
-        let fail = self.fail;
-        self.parts.stop(|part| release(part, &fail, orphans));
+    pub fn stop(&mut self, orphans: &mut Vec<HandedBack>, counters: &CounterBlock) {
+        let fail = &self.fail;
+        self.parts.stop(|part| release(part, fail, orphans, counters));
         self.find_deciding();
     }
 }
@@ -359,34 +397,45 @@ fn buckets(
     })
 }
 
-fn handed_back(part: &mut Consumer, verdict: Verdict, length: usize) -> Option<HandedBack> {
-    let mut held = |slot: u32| Some(part.release(slot)?.0);
+/// What becomes of a packet after its tool's verdict; `stop` sees those that go on.
+fn handed_back(
+    part: &mut Consumer,
+    verdict: Verdict,
+    length: usize,
+    counters: &CounterBlock,
+    stop: impl Fn(&Held),
+) -> Option<HandedBack> {
+    let mut ends = |slot: u32, counter| {
+        let held = part.release(slot)?;
+        held.count(counter, counters);
+        Some(held)
+    };
     Some(match verdict {
-        Verdict::Drop(slot) => HandedBack::Drop(held(slot)?),
-        Verdict::Forward(slot) => HandedBack::Forward(held(slot)?),
+        Verdict::Drop(slot) => HandedBack::Drop(ends(slot, AlertCounter::Dropped)?.mbuf),
+        Verdict::Forward(slot) => {
+            let held = ends(slot, AlertCounter::Relayed)?;
+            stop(&held);
+            HandedBack::Forward(held.mbuf)
+        }
         Verdict::Rewrite {
             slot,
             stage,
             interface,
-        } => HandedBack::Rewrite(held(slot)?, stage, interface, length),
+        } => {
+            let held = ends(slot, AlertCounter::Replaced)?;
+            stop(&held);
+            HandedBack::Rewrite(held.mbuf, stage, interface, length)
+        }
         Verdict::Send { stage, interface } => HandedBack::Send(stage, interface, length),
     })
 }
 
-/// What a tool that goes had in its hands goes the way of its class, those of a class in the order in which they came.
-fn release(part: &mut Consumer, fail: &[FailMode; PuntClass::COUNT], orphans: &mut Vec<HandedBack>) {
+/// What a tool that goes had in its hands goes the way of its class or rule, those of a class in the order in which they came.
+fn release(part: &mut Consumer, fail: &FailModes, orphans: &mut Vec<HandedBack>, counters: &CounterBlock) {
     for class in PuntClass::ALL {
         while let Some(slot) = part.oldest[class as usize].first() {
             let released = part.release(slot);
-            orphans.extend(released.map(|(mbuf, class)| without_tool(mbuf, fail[class as usize])));
+            orphans.extend(released.map(|held| fail.without_tool(held, Unanswered::Died, counters)));
         }
-    }
-}
-
-/// What becomes of a packet that was with a tool and gets no answer.
-fn without_tool(mbuf: Mbuf, fail: FailMode) -> HandedBack {
-    match fail {
-        FailMode::Open => HandedBack::Forward(mbuf),
-        FailMode::Closed => HandedBack::Orphan(mbuf),
     }
 }

@@ -9,6 +9,7 @@
 
 mod captures;
 mod consumer;
+mod ends;
 mod oldest;
 mod parts;
 mod punts;

@@ -1,16 +1,13 @@
 //! Tools that decide about packets, or watch them: attached and shown.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use control::event::Event;
 use control::message::{
-    CaptureStarted, ControlError, ErrorCode, Observer, PuntClass, PuntInfo, PuntRequest, Reply,
+    CaptureStarted, ControlError, ErrorCode, FailMode, Observer, PuntClass, PuntInfo, PuntRequest, Reply,
 };
 use control::server::{Peer, Response};
 use shm::attachment::Attachment;
-
-use crate::path::punt::AlertValues;
 
 use super::{Attached, Attachments, ClassPolicy, Consumer, Kind, longest};
 
@@ -44,10 +41,6 @@ impl Attachments<'_> {
                 ),
             ));
         }
-        let alerts = request
-            .rules
-            .as_ref()
-            .map(|rules| Arc::new(AlertValues::new(rules)));
         let taken = request
             .classes
             .iter()
@@ -88,13 +81,9 @@ impl Attachments<'_> {
         let workers = self.workers.iter().zip(lanes);
         let parts = workers
             .map(|(worker, lane)| {
-                worker.consumers.add(Consumer::new(
-                    id,
-                    &request.classes,
-                    request.observe,
-                    alerts.clone(),
-                    lane,
-                ))
+                worker
+                    .consumers
+                    .add(Consumer::new(id, &request.classes, request.observe, lane))
             })
             .filter(|added| *added)
             .count();
@@ -114,6 +103,11 @@ impl Attachments<'_> {
     /// What each class is like from now on. Workers are told by [`crate::worker::LinkControl`].
     pub fn set_policies(&mut self, policies: [ClassPolicy; PuntClass::COUNT]) {
         self.policies = policies;
+    }
+
+    /// What becomes of the packets of a class without a tool.
+    pub fn fail_mode(&self, class: PuntClass) -> FailMode {
+        self.policies[class as usize].fail
     }
 
     /// The tool that decides about a class.

@@ -1,4 +1,4 @@
-//! Tools that come with rules for router alerts, or change theirs.
+//! Rules for router alerts: tools that come with some or change theirs, and how workers learn of them.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use control::message::{AlertRule, Answer, ControlError, ErrorCode, PuntClass, Pu
 use control::server::{Peer, Response};
 
 use super::Control;
+use crate::worker::LinkControl;
 
 impl Control<'_> {
     /// Attaches a tool that decides about packets or watches them, with its rules, or does neither.
@@ -30,6 +31,26 @@ impl Control<'_> {
             self.tables.replace_alert_rules(rules)?;
         }
         Ok(response)
+    }
+
+    /// Tells workers of the rules for router alerts if these have changed, or what they are compiled with. If a worker is too far
+    /// behind, this is for the next time.
+    pub(super) fn tell_alert_rules(&mut self) {
+        if let Some(fresh) = self.tables.take_alert_news() {
+            self.alert_rules.change(fresh);
+        }
+        if !self.alert_rules.is_due() || !self.links.iter_mut().all(LinkControl::has_room) {
+            return;
+        }
+        let tables = &self.tables;
+        let rules = self.alert_rules.next(
+            tables.alert_rules().map(|listed| (listed.id, &listed.rule)),
+            self.attachments.fail_mode(PuntClass::RouterAlert),
+            |name| tables.interface_index(name).ok(),
+        );
+        for worker in &mut self.links {
+            worker.tell_rules(rules.clone());
+        }
     }
 
     /// Gives the tool that decides about router alerts other rules.

@@ -112,6 +112,9 @@ impl Control<'_> {
         for worker in &mut self.links {
             worker.tell(self.interfaces.clone(), new);
         }
+        // Their names may mean others now.
+        self.alert_rules.change([]);
+        self.tell_alert_rules();
     }
 }
 

@@ -35,6 +35,7 @@ pub use self::reload::Reload;
 pub use self::signals::Signals;
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
+use crate::alerts::Told;
 use crate::attachments::Attachments;
 use crate::config::Config;
 use crate::kernel::Kernel;
@@ -132,6 +133,8 @@ pub struct Control<'a> {
     pub interfaces: Interfaces,
     /// By which each worker learns of sub-interfaces that come or go.
     pub links: Vec<LinkControl>,
+    /// What workers were told of rules for router alerts.
+    pub alert_rules: Told,
     /// The pool's place in the region.
     pub pool_table: SlotTable<records::Pool>,
     /// Its slot there.
@@ -195,6 +198,7 @@ impl Control<'_> {
             self.collect_attachments();
             self.traces.collect();
             more |= self.reload(now);
+            self.tell_alert_rules();
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);

@@ -378,6 +378,7 @@ impl Control<'_> {
                 for worker in &mut self.links {
                     worker.tell_policies(policies);
                 }
+                self.alert_rules.change([]);
                 Ok(())
             }
             // The log is prepared, and changed in the end.

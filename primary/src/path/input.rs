@@ -41,8 +41,8 @@ pub(super) fn run<P: Packet, T: Tracer>(
                 passed: Passed::USUAL4,
                 ..Note::NEW
             };
-            if let Some(found) = ip4_input::run(interface, punts, tracer, (packet, behind), HEADER_LEN, note)
-            {
+            let packet = (&*packet, behind);
+            if let Some(found) = ip4_input::run(interface, ingress, punts, tracer, packet, HEADER_LEN, note) {
                 *destination = found;
                 alive.four.insert(number);
             }
@@ -105,7 +105,7 @@ fn unusual<T: Tracer>(
         Family::Four => {
             note.passed = note.passed.union(Passed::USUAL4);
             let network = usize::from(note.network);
-            let found = ip4_input::run(interface, punts, tracer, (packet, behind), network, note);
+            let found = ip4_input::run(interface, ingress, punts, tracer, (packet, behind), network, note);
             *destination = found.unwrap_or(*destination);
             found.is_some()
         }

@@ -13,6 +13,7 @@ use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, ip4_options};
 #[inline(always)]
 pub(super) fn run<T: Tracer>(
     interface: &InterfaceView,
+    ingress: u16,
     punts: &Punts,
     tracer: &mut T,
     (packet, behind): (&[u8], usize),
@@ -27,7 +28,7 @@ pub(super) fn run<T: Tracer>(
             let has_options = packet.first() != Some(&0x45);
             if has_options {
                 tracer.enter(PathStage::Ip4Options);
-                if !ip4_options::run(punts, (packet, behind), note) {
+                if !ip4_options::run(punts, ingress, (packet, behind), note) {
                     return None;
                 }
             }

@@ -2,11 +2,12 @@
 //! any more: RFC 7126 sections 4.3.5 and 4.4.5. What is written into options is [`ip4_record`]'s.
 
 use packet::{Ipv4, ipv4};
+use router_alert::alert::find_v4;
 use shm::{DropReason, PathStage};
 
 use super::Note;
 use super::ip4_record::{self, RECORD_ROUTE, TIMESTAMP};
-use super::punt::Punts;
+use super::punt::{LOOK, Punts};
 
 /// The router alert option: copied, class 0, number 20.
 const ROUTER_ALERT: u8 = 148;
@@ -19,8 +20,7 @@ const SOURCE_ROUTES: [u8; 2] = [131, 137];
 /// What the options of a packet ask of a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
-    /// The value of the first router alert.
-    router_alert: Option<u16>,
+    router_alert: bool,
     /// A source route, used up or not.
     source_route: bool,
     /// The route and the time that each router writes.
@@ -30,7 +30,7 @@ struct Found {
 
 /// Whether a packet with options goes on: not when they are malformed or a source route, and not when a tool decides about it.
 #[cold]
-pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
+pub(super) fn run(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
     note.passed = note.passed.with(PathStage::Ip4Options);
     let goes_on = match scan(packet, behind) {
         Err(pointer) => {
@@ -46,9 +46,9 @@ pub(super) fn run(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut No
         }
         Ok(found) => {
             note.careful = found.route || found.time;
-            !found
-                .router_alert
-                .is_some_and(|value| punts.apply_alert(value, note))
+            let alert = || find_v4(&Ipv4::parse_start(packet, behind).ok()?, &LOOK).ok()?;
+            !(found.router_alert
+                && alert().is_some_and(|alert| punts.apply_alert(&alert, ingress, packet, note)))
         }
     };
     if !goes_on {
@@ -80,11 +80,7 @@ fn walk(options: &[u8]) -> Result<Found, usize> {
         let option = options.get(offset..offset + length).filter(|_| length >= 2);
         let option = option.ok_or(offset + 1)?;
         match (kind, option) {
-            (ROUTER_ALERT, [_, _, high, low]) => {
-                found
-                    .router_alert
-                    .get_or_insert(u16::from_be_bytes([*high, *low]));
-            }
+            (ROUTER_ALERT, [_, _, _, _]) => found.router_alert = true,
             (ROUTER_ALERT, _) => return Err(offset + 1),
             (kind, [_, _, pointer, ..]) if SOURCE_ROUTES.contains(&kind) => {
                 // One-based, and behind kind, length and itself.
@@ -124,13 +120,13 @@ mod tests {
     #[test]
     fn the_router_alert_is_found_wherever_it_stands() {
         for (options, found) in [
-            (&[148, 4, 0, 0][..], Some(0)),
-            (&[1, 1, 1, 148, 4, 0, 0, 0], Some(0)),
-            (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 1, 5, 0], Some(0x105)),
-            (&[148, 4, 0, 5, 148, 4, 0, 6], Some(5)),
-            (&[], None),
-            (&[0, 148, 4, 0], None),
-            (&[9, 4, 148, 4], None),
+            (&[148, 4, 0, 0][..], true),
+            (&[1, 1, 1, 148, 4, 0, 0, 0], true),
+            (&[7, 7, 4, 0, 0, 0, 0, 148, 4, 1, 5, 0], true),
+            (&[148, 4, 0, 5, 148, 4, 0, 6], true),
+            (&[], false),
+            (&[0, 148, 4, 0], false),
+            (&[9, 4, 148, 4], false),
         ] {
             assert_eq!(
                 walk(options).map(|found| found.router_alert),

@@ -7,13 +7,13 @@
 use std::net::Ipv6Addr;
 
 use control::message::PuntClass;
-use packet::extension::{self, option_type};
 use packet::ipv6::{self, Ipv6Error};
 use packet::{Ipv6, Protocol};
+use router_alert::alert::find_v6;
 use shm::{DropReason, PathStage};
 
 use super::local6::Ends;
-use super::punt::Punts;
+use super::punt::{LOOK, Punts};
 use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, local6};
 
 /// All routers of the link: the address of RFC 4291 section 2.6.1 in fe80::/64.
@@ -57,7 +57,7 @@ pub(super) fn run<T: Tracer>(
     }
     tracer.enter(PathStage::Ip6Options);
     note.passed = note.passed.with(PathStage::Ip6Options);
-    let goes_on = !router_alert(punts, (datagram, behind), note);
+    let goes_on = !router_alert(punts, ingress, (datagram, behind), note);
     if !goes_on {
         note.stays_before_lookup();
     }
@@ -179,19 +179,10 @@ fn is_nobody(address: Ipv6Addr) -> bool {
 /// Whether a tool decides about a packet with hop-by-hop options, or nobody may: RFC 2711. A gateway that is not asked to
 /// look at them passes them on, RFC 8200 section 4.
 #[cold]
-fn router_alert(punts: &Punts, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
+fn router_alert(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
     if punts.is_off(PuntClass::RouterAlert) {
         return false;
     }
-    let value = || {
-        let header = Ipv6::parse_start(packet, behind).ok()?;
-        let mut options = extension::walk(&header).next()?.ok()?.options()?;
-        options.find_map(|option| {
-            let option = option
-                .ok()
-                .filter(|option| option.option_type == option_type::ROUTER_ALERT)?;
-            option.data.try_into().ok().map(u16::from_be_bytes)
-        })
-    };
-    value().is_some_and(|value| punts.apply_alert(value, note))
+    let alert = || find_v6(&Ipv6::parse_start(packet, behind).ok()?, &LOOK).ok()?;
+    alert().is_some_and(|alert| punts.apply_alert(&alert, ingress, packet, note))
 }

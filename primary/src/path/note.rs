@@ -7,6 +7,7 @@ use fib::NextHop;
 use shm::{DropReason, Passed, PathStage};
 
 use super::BURST;
+use super::punt::Alerted;
 
 /// What becomes of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,8 +69,11 @@ pub struct Note {
     /// Whether the gateway made it from an echo request.
     pub echo_reply: bool,
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
-    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU.
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU. For a router alert that a
+    /// tool decides about, the rule that it fits, or [`NO_RULE`](super::punt::NO_RULE).
     pub detail: u16,
+    /// What the rules for router alerts say of it.
+    pub alert: Alerted,
     /// The stages that it passed. Begins as the usual way of its family; whoever leads it off that way says so here.
     pub passed: Passed,
     /// Where its network header begins.
@@ -92,6 +96,7 @@ impl Note {
         length: 0,
         echo_reply: false,
         detail: 0,
+        alert: Alerted::No,
         passed: Passed::NONE.with(PathStage::Ethernet),
         network: 0,
         family: Family::Four,

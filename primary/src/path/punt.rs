@@ -1,13 +1,17 @@
 //! Which packets a tool decides about: those with the router alert option, RFC 2113 and RFC 2711, and IKE to the gateway
 //! itself, RFC 7296.
+//!
+//! Of router alerts the rules say which, as soon as there is one; without rules it is all of them.
 
 use std::sync::Arc;
 
-use control::message::{AlertRule, PuntClass};
+use control::message::{FailMode, PuntClass};
 use packet::Udp;
+use router_alert::alert::{Alert, Beyond, Duplicates, Padding, Settings, Unrecognized};
 use shm::DropReason;
 
-use super::{Disposition, Family, Note};
+use super::{Disposition, Note, rewrite};
+use crate::alerts::RuleSet;
 
 /// What becomes of the packets of a class now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,78 +28,103 @@ pub enum PuntMode {
 #[derive(Clone, Debug)]
 pub struct Punts {
     modes: [PuntMode; PuntClass::COUNT],
-    /// The values of router alerts that the tool wants, if not all.
-    alerts: Option<Arc<AlertValues>>,
+    /// The rules for router alerts, if there are any.
+    rules: Option<Arc<RuleSet>>,
 }
 
-/// Words of 64 values each.
-const WORDS: usize = (1 << 16) / 64;
+/// The detail of a packet for a tool that fits no rule.
+pub const NO_RULE: u16 = u16::MAX;
 
-/// Values of the router alert option, a bit for each.
-#[derive(Debug)]
-pub struct AlertValues {
-    four: [u64; WORDS],
-    six: [u64; WORDS],
-}
+/// How router alerts are looked for: the first counts, and all else in the options is somebody else's to judge.
+pub(super) const LOOK: Settings = Settings {
+    padding: Padding::Lenient,
+    duplicates: Duplicates::First,
+    unrecognized: Unrecognized::Skip,
+    beyond: Beyond::Ignore,
+    most_bytes: usize::MAX,
+    most_options: usize::MAX,
+};
 
-impl AlertValues {
-    /// Those of some rules.
-    pub fn new(rules: &[AlertRule]) -> Self {
-        let mut values = Self {
-            four: [0; WORDS],
-            six: [0; WORDS],
-        };
-        for AlertRule { rule, .. } in rules {
-            for value in rule.values.ranges().flatten() {
-                let bit = 1 << (value % 64);
-                if rule.family != Some(router_alert::Family::Six) {
-                    values.four[usize::from(value) / 64] |= bit;
-                }
-                if rule.family != Some(router_alert::Family::Four) {
-                    values.six[usize::from(value) / 64] |= bit;
-                }
-            }
-        }
-        values
-    }
-
-    fn contains(&self, family: Family, value: u16) -> bool {
-        let words = match family {
-            Family::Four => &self.four,
-            Family::Six => &self.six,
-        };
-        words[usize::from(value) / 64] >> (value % 64) & 1 == 1
-    }
+/// What the rules for router alerts say of a packet. Rules are named by their ids.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Alerted {
+    /// Nothing: it has no router alert, or nobody wants to know.
+    #[default]
+    No,
+    /// None fits it.
+    Unmatched,
+    /// It fits the one that is the detail of its note, and a tool is to be asked.
+    Asked,
+    /// It fits this one, goes no further, and no tool is asked.
+    Expired(u16),
+    /// It fits this one, which has no tool, and goes on.
+    Bypass(u16),
+    /// It fits this one, which has no tool, and is dropped.
+    Closed(u16),
 }
 
 impl Punts {
     /// No tool is asked about anything.
     pub const OFF: Self = Self {
         modes: [PuntMode::Off; PuntClass::COUNT],
-        alerts: None,
+        rules: None,
     };
 
     /// What each class is to be like.
     pub fn new(mode: impl Fn(PuntClass) -> PuntMode) -> Self {
         Self {
             modes: PuntClass::ALL.map(mode),
-            alerts: None,
+            rules: None,
         }
     }
 
-    /// The same where the tool wants router alerts of these values only.
-    pub fn with_alerts(self, alerts: Option<Arc<AlertValues>>) -> Self {
-        Self { alerts, ..self }
+    /// The same with rules for router alerts.
+    pub fn with_rules(self, rules: Option<Arc<RuleSet>>) -> Self {
+        Self { rules, ..self }
     }
 
-    /// Notes that a packet has the router alert option with this value; `false` when that changes nothing.
-    pub(super) fn apply_alert(&self, value: u16, note: &mut Note) -> bool {
-        let decides = self.modes[PuntClass::RouterAlert as usize] == PuntMode::Tool;
-        let wanted = self
-            .alerts
-            .as_ref()
-            .is_none_or(|alerts| alerts.contains(note.family, value));
-        (wanted || !decides) && self.apply(PuntClass::RouterAlert, note)
+    /// Notes what the router alert of a packet leads to that came in by `ingress`; `false` when the packet goes on as any other.
+    /// `packet` begins with the IP header, which was checked.
+    #[cold]
+    pub(super) fn apply_alert(&self, alert: &Alert, ingress: u16, packet: &[u8], note: &mut Note) -> bool {
+        if self.is_off(PuntClass::RouterAlert) {
+            return false;
+        }
+        let Some(rules) = &self.rules else {
+            note.alert = Alerted::Unmatched;
+            let applies = self.apply(PuntClass::RouterAlert, note);
+            if matches!(note.disposition, Disposition::Punt(_)) {
+                note.detail = NO_RULE;
+            }
+            return applies;
+        };
+        let Some(rule) = rules.find(alert, ingress, packet) else {
+            note.alert = Alerted::Unmatched;
+            return false;
+        };
+        let id = rule.id;
+        // Whether it is for the gateway itself is not known yet. Then its hops are enough, and it is no tool's to send on.
+        if rewrite::has_expired(note.family, packet) {
+            note.alert = Alerted::Expired(id);
+            return false;
+        }
+        if self.modes[PuntClass::RouterAlert as usize] == PuntMode::Tool {
+            note.alert = Alerted::Asked;
+            note.detail = id;
+            note.disposition = Disposition::Punt(PuntClass::RouterAlert);
+            return true;
+        }
+        match rule.fail {
+            FailMode::Open => {
+                note.alert = Alerted::Bypass(id);
+                false
+            }
+            FailMode::Closed => {
+                note.alert = Alerted::Closed(id);
+                note.drop(DropReason::PuntClosed);
+                true
+            }
+        }
     }
 
     /// Notes that a packet is of a class; `false` when that changes nothing.
@@ -108,8 +137,10 @@ impl Punts {
         true
     }
 
+    /// Whether nobody wants to know which packets are of a class.
     pub(super) fn is_off(&self, class: PuntClass) -> bool {
-        self.modes[class as usize] == PuntMode::Off
+        let has_rules = class == PuntClass::RouterAlert && self.rules.is_some();
+        self.modes[class as usize] == PuntMode::Off && !has_rules
     }
 }
 

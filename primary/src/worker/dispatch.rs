@@ -5,7 +5,7 @@ use shm::{DropReason, InterfaceCounter, Passed, PathStage, Ways};
 
 use super::waiting::Awaited;
 use super::ways::{self, End};
-use super::{Engine, ingress_of};
+use super::{Engine, alerts, ingress_of};
 use crate::adjacency;
 use crate::path::punt::Punts;
 use crate::path::{BURST, Disposition, Note, Tracer, errors};
@@ -28,6 +28,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // A next hop that the stages found resolved may still have packets waiting: they leave first.
             self.serve_waiting(now);
         }
+        let count = batch.len();
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();
@@ -59,7 +60,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err((mbuf, DropReason::NdPoliced))
                 }
                 Disposition::Punt(class) => self
-                    .punt_to_tool(class, ingress, mbuf, now)
+                    .punt_to_tool(class, alerts::rule_of(class, note), ingress, mbuf, now)
                     .map(|()| End::at(PathStage::Tool)),
                 Disposition::Kernel(interface) => self
                     .hand_to_kernel(interface, mbuf, now)
@@ -92,6 +93,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Ok(_) if matches!(note.disposition, Disposition::Arp | Disposition::Nd) => continue,
                 Ok(end) => end,
                 Err((mbuf, reason)) if errors::is_told(reason) => {
+                    self.show_expired(ingress, &mbuf, reason, note.alert, now);
                     End::dropped(self.refuse(ingress, mbuf, reason, note.detail, now), reason)
                 }
                 Err((mbuf, reason)) => {
@@ -119,6 +121,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         self.counters.ways(&counted);
+        if counted.pass_any(alerts::OPTIONS) {
+            self.count_alerts(ingress, notes.get(..count).unwrap_or_default());
+        }
     }
 
     /// Puts a packet where it leaves or waits, or gives it back with the reason why neither can be.

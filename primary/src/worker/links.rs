@@ -1,5 +1,6 @@
-//! How workers learn of sub-interfaces that come or go, and of other policers: each gets all interfaces anew and hands the old
-//! ones back, so that it neither allocates nor frees.
+//! How workers learn of sub-interfaces that come or go, of other policers and of other rules for router alerts: each gets all
+//! interfaces anew and hands the old ones back, so that it neither allocates nor frees. The rules are kept for it by
+//! [`crate::alerts::Told`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -8,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use control::message::PuntClass;
 use shm::CounterBlock;
 
+use crate::alerts::RuleSet;
 use crate::attachments::ClassPolicy;
 use crate::path::Interfaces;
 
@@ -24,6 +26,16 @@ enum Change {
         new: Option<u16>,
     },
     Policies(Policies),
+    /// `None`: there are none any more.
+    Rules(Option<Arc<RuleSet>>),
+}
+
+/// What a worker has to see to itself.
+pub(super) enum News {
+    /// Other policers and fail modes.
+    Policies(Policies),
+    /// Other rules for router alerts, or none.
+    Rules(Option<Arc<RuleSet>>),
 }
 
 /// A worker's end.
@@ -72,6 +84,11 @@ impl LinkControl {
         self.send(Change::Policies(policies));
     }
 
+    /// Gives the worker these rules for router alerts, or none. To be called only when [`has_room`](Self::has_room).
+    pub fn tell_rules(&mut self, rules: Option<Arc<RuleSet>>) {
+        self.send(Change::Rules(rules));
+    }
+
     fn send(&mut self, change: Change) {
         if self.changes.try_send(change).is_ok() {
             self.under_way += 1;
@@ -92,9 +109,9 @@ impl LinkControl {
 }
 
 impl LinkNews {
-    /// Takes what changed, if anything did; gives new policies, if there are any.
+    /// Takes what changed, if anything did, up to what the worker has to see to itself. What comes behind that is taken next time.
     #[inline]
-    pub(super) fn take(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<Policies> {
+    pub(super) fn take(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<News> {
         if self.mail.load(Ordering::Relaxed) {
             return self.take_changes(interfaces, counters);
         }
@@ -102,13 +119,12 @@ impl LinkNews {
     }
 
     #[cold]
-    fn take_changes(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<Policies> {
-        let mut last = None;
+    fn take_changes(&mut self, interfaces: &mut Interfaces, counters: &CounterBlock) -> Option<News> {
         self.mail.store(false, Ordering::Relaxed);
         // What was sent before the mark is seen with it; what comes later brings a mark of its own.
         std::sync::atomic::fence(Ordering::SeqCst);
         while let Ok(mut change) = self.changes.try_recv() {
-            match &mut change {
+            let news = match &mut change {
                 Change::Links {
                     interfaces: told,
                     new,
@@ -117,13 +133,19 @@ impl LinkNews {
                     if let Some(new) = *new {
                         counters.clear(new);
                     }
+                    None
                 }
-                Change::Policies(policies) => last = Some(*policies),
-            }
+                Change::Policies(policies) => Some(News::Policies(*policies)),
+                Change::Rules(rules) => Some(News::Rules(rules.clone())),
+            };
             // There is room for as many as can be under way.
             let _ = self.taken.try_send(change);
+            if news.is_some() {
+                self.mail.store(true, Ordering::Relaxed);
+                return news;
+            }
         }
-        last
+        None
     }
 }
 

@@ -91,7 +91,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.place(ingress, mbuf, &reply, now)
             }
             (Disposition::Punt(class), _) => {
-                self.punt_to_tool(class, ingress, mbuf, now)?;
+                self.punt_to_tool(class, None, ingress, mbuf, now)?;
                 Ok(TO_TOOL)
             }
             (Disposition::Kernel(tap), _) => {
@@ -168,7 +168,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             Disposition::Punt(class) => match self.filled(ingress, &[frame]) {
                 Ok(mbuf) => self
-                    .punt_to_tool(class, ingress, mbuf, now)
+                    .punt_to_tool(class, None, ingress, mbuf, now)
                     .map(|()| TO_TOOL)
                     .map_err(|(_, reason)| reason),
                 Err(_) => Err(DropReason::NoBuffer),

@@ -10,6 +10,7 @@
 //! Nothing here allocates, locks or logs, and the only system calls are the sleep of an idle worker and the wake-up of a
 //! sleeping control thread.
 
+mod alerts;
 mod dispatch;
 pub mod doorbell;
 mod errors;
@@ -186,8 +187,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut begin = dpdk::tsc();
         while !self.stop.load(Ordering::Relaxed) {
             checkpoint.pass();
-            if let Some(policies) = links.take(&mut engine.stages.interfaces, &engine.counters) {
-                engine.set_policies(&policies, begin);
+            if let Some(news) = links.take(&mut engine.stages.interfaces, &engine.counters) {
+                engine.learn(news, begin);
             }
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();

@@ -4,11 +4,11 @@
 use control::message::PuntClass;
 use dpdk::{Chain, Mbuf};
 use shm::attachment::Stage;
-use shm::{DropReason, InterfaceCounter, Passed, PathStage};
+use shm::{AlertCounter, DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
-use super::links::Policies;
+use super::links::News;
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
@@ -17,28 +17,37 @@ use crate::path::{BURST, Disposition, Note};
 const FROM_TOOL: Passed = Passed::NONE.with(PathStage::FromTool);
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Gives a packet to the tool that decides about its class. One that is behind is gone by, if the class fails open.
+    /// Gives a packet to the tool that decides about its class. One that is behind is gone by, if the class or the rule that the
+    /// packet fits fails open.
     #[cold]
     pub(super) fn punt_to_tool(
         &mut self,
         class: PuntClass,
+        rule: Option<u16>,
         ingress: u16,
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), Refused> {
-        match self.consumers.take(class, ingress, mbuf, now) {
+        let taken = self.consumers.take(class, rule, ingress, mbuf, now);
+        let (counter, result) = match taken {
             Ok(()) => {
                 self.counters.add(ingress, InterfaceCounter::Waiting, 1);
-                Ok(())
+                (AlertCounter::Punted, Ok(()))
             }
-            Err((mbuf, NotTaken::Policed)) => Err((mbuf, DropReason::PuntPoliced)),
-            Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class) => {
+            Err((mbuf, NotTaken::Policed)) => {
+                (AlertCounter::LimitedGlobal, Err((mbuf, DropReason::PuntPoliced)))
+            }
+            Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class, rule) => {
                 let ingress = self.interface_of(&mbuf).unwrap_or(ingress);
                 self.reinject(mbuf, ingress, Stage::Input, now);
-                Ok(())
+                (AlertCounter::BypassFull, Ok(()))
             }
-            Err((mbuf, NotTaken::Full)) => Err((mbuf, DropReason::PuntRingFull)),
+            Err((mbuf, NotTaken::Full)) => (AlertCounter::ClosedFull, Err((mbuf, DropReason::PuntRingFull))),
+        };
+        if let Some(rule) = rule {
+            self.counters.alert(rule, counter, 1);
         }
+        result
     }
 
     /// Lets tools come and go, and packets go on that they have decided about, a burst at a time. Gives how many moved.
@@ -50,12 +59,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.serve_attached(now)
     }
 
-    /// Policers and fail modes as configured anew.
+    /// Policers and fail modes as configured anew, or other rules for router alerts.
     #[cold]
-    pub(super) fn set_policies(&mut self, policies: &Policies, now: u64) {
-        let hz = dpdk::tsc_hz();
-        self.policers.set(policies, hz, now);
-        self.consumers.set_policies(policies, hz, now);
+    pub(super) fn learn(&mut self, news: News, now: u64) {
+        match news {
+            News::Policies(policies) => {
+                let hz = dpdk::tsc_hz();
+                self.policers.set(&policies, hz, now);
+                self.consumers.set_policies(&policies, hz, now);
+            }
+            News::Rules(rules) => {
+                for rule in rules.iter().flat_map(|rules| rules.fresh()) {
+                    self.counters.clear_alert(*rule);
+                }
+                self.consumers.set_rules(rules);
+            }
+        }
         self.stages.punts = self.consumers.punts();
     }
 
@@ -63,16 +82,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn serve_attached(&mut self, now: u64) -> usize {
         // What was put in by the last burst is shown now, so that a tool is woken once for all of it.
         self.consumers.publish();
-        self.consumers.serve(&mut self.handed_back);
+        self.consumers.serve(&mut self.handed_back, &self.counters);
         let mut moved = 0;
         while moved < BURST
-            && let Some(handed) = self.consumers.hand_back(&mut self.handed_back)
+            && let Some(handed) = self
+                .consumers
+                .hand_back(&mut self.handed_back, &self.counters, now)
         {
             self.go_on(handed, now);
             moved += 1;
         }
         while moved < BURST
-            && let Some(handed) = self.consumers.late(now)
+            && let Some(handed) = self.consumers.late(now, &self.counters)
         {
             self.go_on(handed, now);
             moved += 1;
@@ -173,7 +194,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Takes back what tools have, each packet counted: the worker ends.
     pub(super) fn stop_tools(&mut self) {
-        self.consumers.stop(&mut self.handed_back);
+        self.consumers.stop(&mut self.handed_back, &self.counters);
         while let Some(handed) = self.handed_back.pop() {
             if let HandedBack::Forward(mbuf) | HandedBack::Orphan(mbuf) = handed {
                 let ingress = self.back(&mbuf);

@@ -1,7 +1,6 @@
 //! IPv4 packets in; dispositions and bytes out.
 
 use std::net::Ipv4Addr;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use control::message::PuntClass;
@@ -10,8 +9,8 @@ use packet::{Arp, EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, VlanTag};
 use proptest::prelude::*;
 use shm::DropReason;
 
-use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER, alert_rule};
-use crate::path::punt::{AlertValues, PuntMode, Punts};
+use super::{Bench, GATEWAY, HOST_A, HOST_B, NEIGHBOR, OWN, SENDER};
+use crate::path::punt::{PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
 pub(super) fn from_a(destination: Ipv4Addr) -> packet::builder::Ipv4Builder {
@@ -347,20 +346,6 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
     let note = bench.path.run_one(0, &mut alert());
     assert_eq!(note.disposition, Disposition::Transmit(1));
 
-    let alerts = [
-        alert_rule(router_alert::Family::Four, "1-4"),
-        alert_rule(router_alert::Family::Six, "any"),
-    ];
-    bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
-    for (value, asked) in [(0, false), (1, true), (4, true), (5, false)] {
-        let alert = from_a(HOST_B).options(&[148, 4, 0, value]).udp(1, 2, b"rsvp");
-        let expected = if asked {
-            Disposition::Punt(PuntClass::RouterAlert)
-        } else {
-            Disposition::Transmit(1)
-        };
-        assert_eq!(bench.one(alert).0, expected, "req_ra_19: value {value}");
-    }
     bench.path.punts = Punts::new(|_| PuntMode::Closed);
     assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
     assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);

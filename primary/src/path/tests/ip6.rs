@@ -1,7 +1,6 @@
 //! IPv6 packets in; dispositions and bytes out.
 
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 
 use control::message::PuntClass;
 use packet::builder::Ipv6Builder;
@@ -11,13 +10,13 @@ use packet::{EtherType, Icmpv6, Ipv6, MacAddress, PacketBuilder, Protocol, VlanT
 use proptest::prelude::*;
 use shm::DropReason;
 
-use super::{Bench, GATEWAY, HOST_A6, HOST_B6, LINK_LOCAL, MTU, NEIGHBOR, OWN6, SENDER, alert_rule};
-use crate::path::punt::{AlertValues, PuntMode, Punts};
+use super::{Bench, GATEWAY, HOST_A6, HOST_B6, LINK_LOCAL, MTU, NEIGHBOR, OWN6, SENDER};
+use crate::path::punt::{PuntMode, Punts};
 use crate::path::{BURST, Disposition};
 
 const NEIGHBOR_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 
-fn from_a(destination: Ipv6Addr) -> Ipv6Builder {
+pub(super) fn from_a(destination: Ipv6Addr) -> Ipv6Builder {
     from(HOST_A6, destination)
 }
 
@@ -366,26 +365,6 @@ fn router_alerts_and_ike_go_to_a_tool_or_fail_as_their_class_does() {
         Disposition::Transmit(1)
     );
 
-    let alerts = [
-        alert_rule(router_alert::Family::Six, "65503-65534"),
-        alert_rule(router_alert::Family::Four, "any"),
-    ];
-    bench.path.punts = Punts::new(|_| PuntMode::Tool).with_alerts(Some(Arc::new(AlertValues::new(&alerts))));
-    for (value, asked) in [
-        (0, false),
-        (65502, false),
-        (65503, true),
-        (65534, true),
-        (65535, false),
-    ] {
-        let alert = from_a(HOST_B6).router_alert(value).udp(1, 2, b"rsvp");
-        let expected = if asked {
-            Disposition::Punt(PuntClass::RouterAlert)
-        } else {
-            Disposition::Transmit(1)
-        };
-        assert_eq!(bench.one(alert).0, expected, "req_ra_19: value {value}");
-    }
     bench.path.punts = Punts::new(|_| PuntMode::Closed);
     assert_eq!(bench.dropped(alert()), DropReason::PuntClosed);
     assert_eq!(bench.dropped(ike(500)), DropReason::PuntClosed);

@@ -1,5 +1,6 @@
 //! Packets in; dispositions and bytes out. A gateway with two interfaces and a route of each kind, in both families.
 
+mod alerts;
 mod answers;
 mod anycast;
 mod errors;
@@ -17,12 +18,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
-use control::message::AlertRule;
 use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6};
 use ipnet::IpNet;
 use packet::MacAddress;
-use router_alert::handler::Handler;
-use router_alert::matching::Rule;
 use shm::DropReason;
 
 use super::*;
@@ -40,15 +38,6 @@ const OWN6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 1);
 const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1);
 /// Of the second interface.
 const MTU: u16 = 1400;
-
-/// A rule for the router alerts of a family with some values.
-fn alert_rule(family: router_alert::Family, values: &str) -> AlertRule {
-    let rule = Rule {
-        family: Some(family),
-        ..Rule::new("demo", values.parse().unwrap())
-    };
-    AlertRule::new(rule, Handler::Relay)
-}
 
 struct Bench {
     path: Stages<Vec<AtomicU32>, Vec<AtomicU64>>,
