@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tests::{Family, Privilege, TwoHosts, wait_until};
 
+use crate::rules::Counts;
 use crate::{LIMIT, rule};
 
 const PYTHON: &str = "/usr/bin/python3";
@@ -88,7 +89,9 @@ fn req_ra_34_and_36_packets_arrive_once_and_in_order_while_relays_are_killed() {
     assert_eq!(
         receiver.stdout().trim(),
         format!("{count} 0 0"),
-        "packets, twice, out of order"
+        "packets, twice, out of order; dropped {:?}, of the rule {:?}",
+        primary.counters_at_rest().unwrap().drops(),
+        Counts::of_primary(&primary).all("demo")
     );
     let back = || Ok((buffers() <= before).then_some(()));
     wait_until("all packet buffers to be back", LIMIT, back).unwrap();

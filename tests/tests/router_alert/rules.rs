@@ -108,7 +108,7 @@ impl Stage {
     }
 
     fn counts(&self) -> Counts {
-        Counts(RuleTable::open(&directory(&self.primary)).unwrap())
+        Counts::of_primary(&self.primary)
     }
 
     /// Makes the next hop known: packets for one that is not may be too many.
@@ -122,9 +122,20 @@ impl Stage {
 }
 
 /// What the primary has counted.
-struct Counts(RuleTable);
+pub(crate) struct Counts(RuleTable);
 
 impl Counts {
+    pub(crate) fn of_primary(primary: &Primary) -> Self {
+        Self(RuleTable::open(&directory(primary)).unwrap())
+    }
+
+    /// What has happened to packets of a rule.
+    pub(crate) fn all(&self, name: &str) -> Vec<(&'static str, u64)> {
+        let all = AlertCounter::ALL.iter();
+        let all = all.map(|counter| (counter.name(), self.of(name, *counter)));
+        all.filter(|(_, count)| *count > 0).collect()
+    }
+
     fn id(&self, name: &str) -> u16 {
         let mut rules = self.0.rules().iter();
         rules.find(|listed| listed.rule.rule.name == name).unwrap().id
@@ -174,12 +185,7 @@ impl Counts {
                 ClosedDied,
             ];
             let punted = self.of(name, Punted);
-            let all = || {
-                AlertCounter::ALL
-                    .iter()
-                    .map(|counter| (counter.name(), self.of(name, *counter)))
-            };
-            let all: Vec<_> = all().filter(|(_, count)| *count > 0).collect();
+            let all = self.all(name);
             assert_eq!(
                 self.of(name, Matched),
                 punted + self.sum(name, &not_asked),
