@@ -74,7 +74,8 @@ pub fn body(bytes: &[u8]) {
                         interface: step.into(),
                         frame,
                     };
-                    let answer = [Answer::Drop, Answer::Forward, replace][usize::from(step % 8 - 2)];
+                    let answers = [Answer::Drop, Answer::Forward, Answer::Refuse, replace];
+                    let answer = answers[usize::from(step / 8 % 4)];
                     tool.answer(packet, answer);
                     tool.flush();
                 }
@@ -111,7 +112,10 @@ fn decisions(lane: &mut Lane, with_tool: &mut Vec<u32>) -> bool {
         };
         assert!(length <= frame.len());
         match verdict {
-            Verdict::Drop(slot) | Verdict::Forward(slot) | Verdict::Rewrite { slot, .. } => {
+            Verdict::Drop(slot)
+            | Verdict::Forward(slot)
+            | Verdict::Refuse(slot)
+            | Verdict::Rewrite { slot, .. } => {
                 let place = with_tool.iter().position(|other| *other == slot);
                 assert!(place.is_some(), "slot {slot} came back and was not away");
                 place.map(|place| with_tool.swap_remove(place));

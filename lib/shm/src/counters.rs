@@ -230,6 +230,8 @@ counter_enum! {
         SpreadRingFull => "spread_ring_full",
         /// The first fragment of an IPv6 packet for the gateway itself that ends before its upper-layer header; RFC 8200 section 4.5.
         Ip6FirstFragment => "ip6_first_fragment",
+        /// A tool decided that it is prohibited; its sender is told.
+        PuntRefused => "punt_refused",
     }
 }
 

@@ -151,6 +151,8 @@ pub enum HandedBack {
     Forward(Mbuf),
     /// It is forgotten.
     Drop(Mbuf),
+    /// It is dropped, and its sender told that it is prohibited.
+    Refuse(Mbuf),
     /// Its class has no tool any more and fails closed.
     Orphan(Mbuf),
     /// Other bytes, the first `usize` of [`Consumers::buffer`], go on in its place.
@@ -417,6 +419,7 @@ fn handed_back(
             stop(&held);
             HandedBack::Forward(held.mbuf)
         }
+        Verdict::Refuse(slot) => HandedBack::Refuse(ends(slot, AlertCounter::Refused)?.mbuf),
         Verdict::Rewrite {
             slot,
             stage,

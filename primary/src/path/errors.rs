@@ -72,6 +72,7 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::Prohibited
             | DropReason::FragmentMalformed
             | DropReason::ReassemblyTimeout
+            | DropReason::PuntRefused
     )
 }
 
@@ -166,7 +167,7 @@ fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4
             Icmpv4Problem::NetUnreachable
         }
         DropReason::NeighborFailed | DropReason::Unreachable => Icmpv4Problem::HostUnreachable,
-        DropReason::Prohibited => Icmpv4Problem::CommunicationProhibited,
+        DropReason::Prohibited | DropReason::PuntRefused => Icmpv4Problem::CommunicationProhibited,
         DropReason::TtlExpired => Icmpv4Problem::TimeExceeded,
         DropReason::ReassemblyTimeout => Icmpv4Problem::ReassemblyTimeExceeded,
         DropReason::TooBig if packet.dont_fragment() => Icmpv4Problem::FragmentationNeeded { mtu: detail },
@@ -193,7 +194,7 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
         DropReason::NoRoute | DropReason::Unreachable => Icmpv6Problem::NoRoute,
         // No route ever leads to the others, RFC 4443 section 3.1; RFC 4291 section 2.5.3 has the loopback dropped.
         DropReason::Ip6MartianDestination if !packet.destination().is_loopback() => Icmpv6Problem::NoRoute,
-        DropReason::Prohibited => Icmpv6Problem::AdministrativelyProhibited,
+        DropReason::Prohibited | DropReason::PuntRefused => Icmpv6Problem::AdministrativelyProhibited,
         DropReason::NeighborFailed => Icmpv6Problem::AddressUnreachable,
         DropReason::TtlExpired => Icmpv6Problem::HopLimitExceeded,
         DropReason::ReassemblyTimeout => Icmpv6Problem::ReassemblyTimeExceeded,

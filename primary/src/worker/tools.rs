@@ -131,6 +131,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let ingress = self.back(&mbuf);
                 return self.drop_from_tool(ingress, DropReason::PuntDropped);
             }
+            HandedBack::Refuse(mbuf) => {
+                let ingress = self.back(&mbuf);
+                let end = self.refuse(ingress, mbuf, DropReason::PuntRefused, 0, now);
+                return self.count_way(FROM_TOOL.union(end));
+            }
             HandedBack::Orphan(mbuf) => {
                 let ingress = self.back(&mbuf);
                 return self.drop_from_tool(ingress, DropReason::PuntClosed);

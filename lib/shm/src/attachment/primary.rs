@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::memory::{Memory, Origin, Reservation, ReservationError};
-use super::punt::{DROP, FORWARD, REPLACE};
+use super::punt::{DROP, FORWARD, REFUSE, REPLACE};
 use super::ring::{self, BadPosition, Consumer, Producer};
 use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Stage, count, word};
 
@@ -70,6 +70,8 @@ pub enum Verdict {
     Drop(u32),
     /// The packet of this slot goes on as if no tool had been asked.
     Forward(u32),
+    /// The packet of this slot is dropped, and its sender told that it is prohibited.
+    Refuse(u32),
     /// The bytes that were copied out take the place of the packet of this slot.
     Rewrite {
         /// The slot.
@@ -217,6 +219,7 @@ impl Lane {
         let verdict = match (decision, own) {
             (DROP, false) => Verdict::Drop(number),
             (FORWARD, false) => Verdict::Forward(number),
+            (REFUSE, false) => Verdict::Refuse(number),
             (REPLACE, _) => {
                 let stage = match stage {
                     1 => Stage::Input,

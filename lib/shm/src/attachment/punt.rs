@@ -11,6 +11,7 @@ use super::{Clock, Counts, Packet, Stage};
 pub(super) const DROP: u8 = 1;
 pub(super) const FORWARD: u8 = 2;
 pub(super) const REPLACE: u8 = 3;
+pub(super) const REFUSE: u8 = 4;
 
 /// What a tool that decides has of its attachment.
 pub struct PuntEnd {
@@ -43,6 +44,9 @@ pub struct Punted {
 pub enum Answer<'a> {
     /// It is forgotten.
     Drop,
+    /// It is dropped, and its sender is told that it is prohibited: ICMP 3/13 (RFC 1812 section 5.2.7.1), ICMPv6 1/1 (RFC 4443
+    /// section 3.1). Not where an ICMP error may not be sent, and no oftener than others are.
+    Refuse,
     /// It goes on as if no tool had been asked.
     Forward,
     /// This frame goes on in its place.
@@ -118,6 +122,7 @@ impl PuntEnd {
         let (head, frame, taken) = match answer {
             Answer::Drop => (head(DROP, 0, 0), &[][..], true),
             Answer::Forward => (head(FORWARD, 0, 0), &[][..], true),
+            Answer::Refuse => (head(REFUSE, 0, 0), &[][..], true),
             Answer::Replace {
                 stage,
                 interface,

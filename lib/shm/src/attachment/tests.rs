@@ -274,9 +274,9 @@ fn decisions(lane: &mut Lane) -> Vec<(Verdict, Vec<u8>)> {
 }
 
 #[test]
-fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
+fn a_tool_drops_refuses_forwards_replaces_and_sends_and_the_worker_learns_which() {
     let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
-    let slots: Vec<_> = (0..3u8)
+    let slots: Vec<_> = (0..4u8)
         .map(|number| {
             lanes[0]
                 .put(&origin(0), [[number; 40].as_slice()].into_iter())
@@ -292,6 +292,7 @@ fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
         let answer = match number {
             0 => Answer::Drop,
             1 => Answer::Forward,
+            2 => Answer::Refuse,
             _ => Answer::Replace {
                 stage: Stage::Output,
                 interface: 7,
@@ -304,7 +305,7 @@ fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
     assert_eq!(decisions(&mut lanes[0]), [], "nothing is seen before it is shown");
     tool.flush();
     let rewrite = Verdict::Rewrite {
-        slot: slots[2],
+        slot: slots[3],
         stage: Stage::Output,
         interface: 7,
     };
@@ -317,7 +318,8 @@ fn a_tool_drops_forwards_replaces_and_sends_and_the_worker_learns_which() {
         [
             (Verdict::Drop(slots[0]), vec![]),
             (Verdict::Forward(slots[1]), vec![]),
-            (rewrite, vec![2; 50]),
+            (Verdict::Refuse(slots[2]), vec![]),
+            (rewrite, vec![3; 50]),
             (send, b"its own".to_vec()),
         ]
     );
@@ -425,7 +427,13 @@ proptest! {
             lanes[0].publish();
             let mut bytes = [0; 128];
             match lanes[0].decision(&mut bytes) {
-                Ok(Some((Verdict::Drop(slot) | Verdict::Forward(slot) | Verdict::Rewrite { slot, .. }, length))) => {
+                Ok(Some((
+                    Verdict::Drop(slot)
+                    | Verdict::Forward(slot)
+                    | Verdict::Refuse(slot)
+                    | Verdict::Rewrite { slot, .. },
+                    length,
+                ))) => {
                     prop_assert!(slot < slots && length <= 96);
                 }
                 Ok(_) => {}

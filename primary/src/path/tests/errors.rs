@@ -265,3 +265,22 @@ fn a_first_fragment_without_its_upper_layer_header_is_told_of() {
     let through = first(&HOST_B6.to_string()).payload(Protocol::TCP, &[1; 8]);
     assert_eq!(bench.one(through).0, Disposition::Transmit(1));
 }
+
+#[test]
+fn req_ra_30_the_sender_of_what_a_tool_refuses_is_told_that_it_is_prohibited() {
+    let bench = Bench::new();
+    let refused = |frame: Vec<u8>| {
+        let error = bench.path.error_for(0, &frame, DropReason::PuntRefused, 0)?;
+        let [.., kind, code, _, _, _, _, _, _] = *error.headers() else {
+            panic!("no ICMP header");
+        };
+        Some((kind, code))
+    };
+    let alert = [148, 4, 0, 0];
+    assert_eq!(refused(four(HOST_B).options(&alert).udp(1, 2, b"x")), Some((3, 13)));
+    let b = HOST_B6.to_string();
+    assert_eq!(refused(six(&b).router_alert(5).udp(1, 2, b"x")), Some((1, 1)));
+    // Neither errors nor fragments other than the first are answered.
+    assert_eq!(refused(six(&b).router_alert(5).icmp(1, 0, &[0; 48])), None);
+    assert_eq!(refused(four(HOST_B).fragment(8, false).udp(1, 2, b"x")), None);
+}
