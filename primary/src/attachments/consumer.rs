@@ -8,8 +8,10 @@ use shm::attachment::{BadVerdict, Lane, Origin, Verdict, Way};
 use shm::{AlertCounter, CounterBlock};
 
 use super::ends::{FailModes, Held, Stopwatch, Unanswered};
+use super::flow_order::FlowOrder;
 use super::oldest::Oldest;
 use super::parts::{Part, Parts};
+use super::window::Window;
 use crate::alerts::RuleSet;
 use crate::path::punt::{PuntMode, Punts};
 use crate::worker::Bucket;
@@ -24,11 +26,15 @@ pub struct Consumer {
     classes: [bool; PuntClass::COUNT],
     /// Whether it only watches.
     observes: bool,
-    lane: Lane,
+    pub(super) lane: Lane,
     /// By slot: the packet that the tool decides about.
-    held: Vec<Option<Held>>,
+    pub(super) held: Vec<Option<Held>>,
     /// By class: the slots of those packets, the oldest first.
     oldest: [Oldest; PuntClass::COUNT],
+    /// Those packets by their flows, and what stays behind them.
+    pub(super) order: FlowOrder<Mbuf>,
+    /// How many it may have.
+    pub(super) window: Window,
 }
 
 impl Part for Consumer {
@@ -50,6 +56,8 @@ impl Consumer {
             observes,
             held: (0..lane.free()).map(|_| None).collect(),
             oldest: PuntClass::ALL.map(|_| Oldest::new(lane.free() as u32)),
+            order: FlowOrder::new(lane.free() as u32),
+            window: Window::new(lane.free()),
             lane,
         }
     }
@@ -71,14 +79,16 @@ impl Consumer {
     fn hold(&mut self, slot: u32, held: Held) {
         if let Some(place) = self.held.get_mut(slot as usize) {
             self.oldest[held.class as usize].push(slot);
+            self.order.enter(self.order.flow_of(held.mbuf.data()), slot);
             *place = Some(held);
         }
     }
 
     /// Gives up the packet of a slot, unless that was done before.
-    fn release(&mut self, slot: u32) -> Option<Held> {
+    pub(super) fn release(&mut self, slot: u32) -> Option<Held> {
         let held = self.held.get_mut(slot as usize)?.take()?;
         self.oldest[held.class as usize].remove(slot);
+        self.order.leave(slot);
         Some(held)
     }
 
@@ -122,9 +132,9 @@ pub struct Consumers {
     /// Its parts.
     pub parts: Parts<Consumer>,
     /// By class: the place of the part that decides.
-    deciding: [Option<usize>; PuntClass::COUNT],
+    pub(super) deciding: [Option<usize>; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
-    fail: FailModes,
+    pub(super) fail: FailModes,
     stopwatch: Stopwatch,
     /// By class: how long a tool may take, ticks.
     deadlines: [u64; PuntClass::COUNT],
@@ -149,6 +159,8 @@ pub enum NotTaken {
 pub enum HandedBack {
     /// It goes on as if no tool had been asked.
     Forward(Mbuf),
+    /// It goes by the tool, and has stayed behind others of its flow.
+    Behind(Mbuf),
     /// It is forgotten.
     Drop(Mbuf),
     /// It is dropped, and its sender told that it is prohibited.
@@ -290,6 +302,10 @@ impl Consumers {
         let Some(part) = part else {
             return Err((mbuf, NotTaken::Full));
         };
+        if !part.window.is_open(part.lane.free()) && self.fail.of(class, rule) == FailMode::Open {
+            part.lane.count_lost();
+            return Err((mbuf, NotTaken::Full));
+        }
         match part.put(rule, ingress, &mbuf, now) {
             Some(slot) => {
                 let held = Held {
@@ -308,6 +324,9 @@ impl Consumers {
     /// A packet whose tool has not answered in time goes the way of its class, or of its rule. What the tool answers later is not
     /// looked at.
     pub fn late(&mut self, now: u64, counters: &CounterBlock) -> Option<HandedBack> {
+        if let Some(handed) = self.next_behind() {
+            return Some(handed);
+        }
         for class in PuntClass::ALL {
             let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place));
             let since = now.wrapping_sub(self.deadlines[class as usize]);
@@ -339,6 +358,9 @@ impl Consumers {
         let stopwatch = self.stopwatch;
         let mut place = 0;
         while let Some(part) = self.parts.get_mut(place) {
+            if let Some(mbuf) = part.order.next() {
+                return Some(HandedBack::Behind(mbuf));
+            }
             let decision = if part.observes {
                 part.lane.reclaim().map(|()| None)
             } else {
@@ -409,6 +431,7 @@ fn handed_back(
 ) -> Option<HandedBack> {
     let mut ends = |slot: u32, counter| {
         let held = part.release(slot)?;
+        part.window.answered(part.order.any_behind());
         held.count(counter, counters);
         Some(held)
     };
@@ -433,12 +456,18 @@ fn handed_back(
     })
 }
 
-/// What a tool that goes had in its hands goes the way of its class or rule, those of a class in the order in which they came.
+/// What a tool that goes had in its hands goes the way of its class or rule, those of a class in the order in which they came, and
+/// what is behind them after them.
 fn release(part: &mut Consumer, fail: &FailModes, orphans: &mut Vec<HandedBack>, counters: &CounterBlock) {
+    let behind = |part: &mut Consumer, orphans: &mut Vec<HandedBack>| {
+        orphans.extend(std::iter::from_fn(|| part.order.next()).map(HandedBack::Behind));
+    };
+    behind(part, orphans);
     for class in PuntClass::ALL {
         while let Some(slot) = part.oldest[class as usize].first() {
             let released = part.release(slot);
             orphans.extend(released.map(|held| fail.without_tool(held, Unanswered::Died, counters)));
+            behind(part, orphans);
         }
     }
 }

@@ -10,11 +10,14 @@
 mod captures;
 mod consumer;
 mod ends;
+mod flow_order;
+mod going_by;
 mod oldest;
 mod parts;
 mod punts;
 mod sight;
 mod tap;
+mod window;
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};

@@ -280,8 +280,8 @@ struct Engine<F, A> {
     identification: u32,
 }
 
-/// Packets that are with tools at a time, at most; room for them all when a tool goes.
-const HANDED_BACK: usize = 1024;
+/// Packets that are with a tool or behind such at a time, at most; room for them all when it goes.
+const HANDED_BACK: usize = 2048;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before

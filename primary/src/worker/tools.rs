@@ -38,8 +38,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (AlertCounter::LimitedGlobal, Err((mbuf, DropReason::PuntPoliced)))
             }
             Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class, rule) => {
-                let ingress = self.interface_of(&mbuf).unwrap_or(ingress);
-                self.reinject(mbuf, ingress, Stage::Input, now);
+                self.go_by_tool(class, ingress, mbuf, now);
                 (AlertCounter::BypassFull, Ok(()))
             }
             Err((mbuf, NotTaken::Full)) => (AlertCounter::ClosedFull, Err((mbuf, DropReason::PuntRingFull))),
@@ -48,6 +47,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.counters.alert(rule, counter, 1);
         }
         result
+    }
+
+    /// A packet goes on as if no tool were asked, after those of its flow that the tool has.
+    fn go_by_tool(&mut self, class: PuntClass, ingress: u16, mut mbuf: Mbuf, now: u64) {
+        loop {
+            match self.consumers.keep_behind(class, mbuf) {
+                Ok(()) => return self.counters.add(ingress, InterfaceCounter::Waiting, 1),
+                Err(back) => mbuf = back,
+            }
+            match self.consumers.make_room(class, &mbuf, &self.counters, now) {
+                Some(handed) => self.go_on(handed, now),
+                None => break,
+            }
+        }
+        let ingress = self.interface_of(&mbuf).unwrap_or(ingress);
+        self.reinject(mbuf, ingress, Stage::Input, now);
     }
 
     /// Lets tools come and go, and packets go on that they have decided about, a burst at a time. Gives how many moved.
@@ -123,7 +138,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     fn go_on(&mut self, handed: HandedBack, now: u64) {
         let (mbuf, interface, stage) = match handed {
-            HandedBack::Forward(mbuf) => {
+            HandedBack::Forward(mbuf) | HandedBack::Behind(mbuf) => {
                 let ingress = self.back(&mbuf);
                 (mbuf, ingress, Stage::Input)
             }
@@ -172,6 +187,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
+        if !self.waiting.is_empty() {
+            // A next hop that the stages find resolved may still have packets waiting: they leave first.
+            self.serve_waiting(now);
+        }
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let note = match stage {
             Stage::Input if self.stages.interfaces.get(usize::from(interface)).is_none() => {
@@ -201,7 +220,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn stop_tools(&mut self) {
         self.consumers.stop(&mut self.handed_back, &self.counters);
         while let Some(handed) = self.handed_back.pop() {
-            if let HandedBack::Forward(mbuf) | HandedBack::Orphan(mbuf) = handed {
+            if let HandedBack::Forward(mbuf) | HandedBack::Behind(mbuf) | HandedBack::Orphan(mbuf) = handed {
                 let ingress = self.back(&mbuf);
                 self.counters.drop(ingress, DropReason::Stopping, 1);
             }

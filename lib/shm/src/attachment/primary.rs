@@ -280,14 +280,21 @@ impl Lane {
         self.news = true;
     }
 
+    /// Notes that a packet that matched is not put in, since the tool is behind.
+    #[inline]
+    pub fn count_lost(&mut self) {
+        self.counts.matched += 1;
+        self.counts.lost += 1;
+    }
+
     /// Copies a packet that matched into a slot, if one is free, and gives its number; otherwise it is counted as lost.
     #[inline]
     pub fn put<'a>(&mut self, origin: &Origin, segments: impl Iterator<Item = &'a [u8]>) -> Option<u32> {
-        self.counts.matched += 1;
         let Some(slot) = self.free.pop() else {
-            self.counts.lost += 1;
+            self.count_lost();
             return None;
         };
+        self.counts.matched += 1;
         self.memory.fill(self.worker, slot, origin, segments);
         if let Some(out) = self.out.get_mut(slot as usize) {
             *out = true;

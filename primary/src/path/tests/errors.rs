@@ -277,7 +277,10 @@ fn req_ra_30_the_sender_of_what_a_tool_refuses_is_told_that_it_is_prohibited() {
         Some((kind, code))
     };
     let alert = [148, 4, 0, 0];
-    assert_eq!(refused(four(HOST_B).options(&alert).udp(1, 2, b"x")), Some((3, 13)));
+    assert_eq!(
+        refused(four(HOST_B).options(&alert).udp(1, 2, b"x")),
+        Some((3, 13))
+    );
     let b = HOST_B6.to_string();
     assert_eq!(refused(six(&b).router_alert(5).udp(1, 2, b"x")), Some((1, 1)));
     // Neither errors nor fragments other than the first are answered.
