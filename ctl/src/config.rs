@@ -31,8 +31,9 @@ started with. The file says all that there is to be: addresses, static neighbour
 protocols static and boot that are not in it are removed, those that were added by 'route add' included. Routes of other
 protocols stay unless a file that was applied named them, or the subnet of their next hop goes.
 
-Changed while packets flow: [log], addresses, up, sub-interfaces, [[route]], [[neighbor]], [[punt]]. All else needs a restart of
-the primary, and a file that differs in it is refused, as is one with anything wrong in it: then nothing is changed.
+Changed while packets flow: [log], addresses, up, sub-interfaces, [[route]], [[neighbor]], [[punt]], [router_alert]. All else
+needs a restart of the primary, and a file that differs in it is refused, as is one with anything wrong in it: then nothing is
+changed.
 
 What both have works all the time. What is in the way of something new is removed first: an address that gets another prefix
 length or goes to another interface, a sub-interface that gets another VLAN. What it reaches is interrupted for that moment.
@@ -210,7 +211,7 @@ fn no_text() -> Failure {
 struct Change<'a> {
     /// add, delete or change.
     action: &'static str,
-    /// link, address, route, neighbor, punt or log.
+    /// link, address, route, neighbor, punt, router_alert or log.
     object: &'a str,
     text: &'a str,
 }

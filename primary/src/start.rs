@@ -31,7 +31,7 @@ use crate::plan::{self, Plan};
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
-use crate::worker::{ToKernel, Worker, doorbell, news};
+use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
 
 /// Everything that the command line and the configuration say.
 pub struct Start {
@@ -279,6 +279,10 @@ fn forward(
         })
         .chain(sub_interfaces.filter_map(|index| control_thread::attachment_interface(&tables, index)))
         .collect();
+    let policies = Policies {
+        classes: config.punts,
+        alerts: config.router_alert.limits,
+    };
     let mut worker_controls = Vec::with_capacity(workers);
     let mut worker_parts = Vec::with_capacity(workers);
     for _ in 0..workers {
@@ -287,7 +291,7 @@ fn forward(
         worker_controls.push(WorkerControl { taps, consumers });
         let consumers = Consumers::new(
             worker_consumers,
-            &config.punts,
+            &policies,
             workers as u64,
             dpdk::tsc_hz(),
             dpdk::tsc(),
@@ -348,7 +352,7 @@ fn forward(
                 rings: std::mem::take(&mut kernel_rings.of_workers[number]),
                 doorbell: kernel_bell.clone(),
             },
-            policies: config.punts,
+            policies,
             counters: region
                 .counter_block(number + 1)
                 .ok_or("the worker's counters were taken")?,

@@ -9,6 +9,7 @@ use control::message::{AlertRule, FailMode, PuntClass};
 use dpdk::{Eal, Mbuf, NumaNode, Pool};
 use primary::alerts::RuleSet;
 use primary::attachments::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken, PartControl, parts};
+use primary::worker::{AlertPolicy, Policies};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use router_alert::handler::Handler;
@@ -79,10 +80,14 @@ impl<'p> Bench<'p> {
             burst: 1_000_000,
             deadline_ms: DEADLINE_MS,
         };
+        let policies = Policies {
+            classes: [policy; PuntClass::COUNT],
+            alerts: AlertPolicy::DEFAULT,
+        };
         let now = 1_000 * HZ;
         let (control, parts) = parts(4);
-        let mut consumers = Consumers::new(parts, &[policy; PuntClass::COUNT], 1, HZ, now);
-        consumers.set_rules(Some(rules(Vec::new())));
+        let mut consumers = Consumers::new(parts, &policies, 1, HZ, now);
+        consumers.set_rules(Some(rules(Vec::new())), now);
         let (attachment, lane, watcher) = attach(false);
         control.add(Consumer::new(99, &[ALERTS], true, lane));
         Self {
@@ -278,7 +283,7 @@ fn fail_modes_are_those_of_the_rules(pool: &Pool) {
         }
         assert!(bench.consumers.fails_open(ALERTS, OPEN));
         assert!(!bench.consumers.fails_open(ALERTS, CLOSED));
-        bench.consumers.set_rules(None);
+        bench.consumers.set_rules(None, bench.now);
         assert!(
             bench.consumers.fails_open(ALERTS, CLOSED),
             "a rule that is gone has none"
@@ -306,7 +311,7 @@ fn rules_that_change_leave_no_count_behind(pool: &Pool) {
         bench.punt(rule).unwrap();
     }
     // Another rule has the number now, and counters that begin at zero.
-    bench.consumers.set_rules(Some(rules(vec![200])));
+    bench.consumers.set_rules(Some(rules(vec![200])), bench.now);
     bench.go();
     bench.serve();
     assert_eq!((bench.ends(OPEN), bench.ends(CLOSED)), (1, 0), "req_ra_17");

@@ -14,7 +14,7 @@ use super::parts::{Part, Parts};
 use super::window::Window;
 use crate::alerts::RuleSet;
 use crate::path::punt::{PuntMode, Punts};
-use crate::worker::Bucket;
+use crate::worker::{AlertLimits, Bucket, Excess, Policies, Spent};
 
 /// The longest frame that a tool hands back, bytes.
 const LONGEST: usize = 16_384;
@@ -134,6 +134,8 @@ pub struct Consumers {
     /// By class: the place of the part that decides.
     pub(super) deciding: [Option<usize>; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
+    /// Those of router alerts.
+    limits: AlertLimits,
     pub(super) fail: FailModes,
     stopwatch: Stopwatch,
     /// By class: how long a tool may take, ticks.
@@ -151,6 +153,8 @@ pub struct Consumers {
 pub enum NotTaken {
     /// More than the class's policer lets through.
     Policed,
+    /// A router alert, and more than a policer of those lets through; [`Consumers::excess`] is what becomes of it.
+    Excess(Spent),
     /// The tool is behind.
     Full,
 }
@@ -175,17 +179,14 @@ pub enum HandedBack {
 
 impl Consumers {
     /// The worker's share of the classes' policies.
-    pub fn new(
-        parts: Parts<Consumer>,
-        policies: &[ClassPolicy; PuntClass::COUNT],
-        workers: u64,
-        tsc_hz: u64,
-        now: u64,
-    ) -> Self {
+    pub fn new(parts: Parts<Consumer>, policies: &Policies, workers: u64, tsc_hz: u64, now: u64) -> Self {
+        let limits = AlertLimits::new(policies, workers, tsc_hz, now);
+        let policies = &policies.classes;
         Self {
             parts,
             deciding: [None; PuntClass::COUNT],
             buckets: buckets(policies, workers, tsc_hz, now),
+            limits,
             fail: FailModes {
                 classes: policies.each_ref().map(|policy| policy.fail),
                 rules: None,
@@ -199,7 +200,9 @@ impl Consumers {
     }
 
     /// Other policies from `now` on. What tools have in their hands goes the new way if they go.
-    pub fn set_policies(&mut self, policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64, now: u64) {
+    pub fn set_policies(&mut self, policies: &Policies, tsc_hz: u64, now: u64) {
+        self.limits.set(policies, now);
+        let policies = &policies.classes;
         self.buckets = buckets(policies, self.workers, tsc_hz, now);
         self.fail.classes = policies.each_ref().map(|policy| policy.fail);
         self.deadlines = deadlines(policies, tsc_hz);
@@ -207,7 +210,8 @@ impl Consumers {
     }
 
     /// Other rules for router alerts, or none. What tools have in their hands goes the new way if they go.
-    pub fn set_rules(&mut self, rules: Option<Arc<RuleSet>>) {
+    pub fn set_rules(&mut self, rules: Option<Arc<RuleSet>>, now: u64) {
+        self.limits.set_rules(rules.as_deref(), now);
         let mut place = 0;
         while let Some(part) = self.parts.get_mut(place) {
             part.keep_rules(rules.as_deref());
@@ -225,6 +229,11 @@ impl Consumers {
     /// Whether packets of a class, or of a rule in it, go on if their tool does not decide about them.
     pub fn fails_open(&self, class: PuntClass, rule: Option<u16>) -> bool {
         self.fail.of(class, rule) == FailMode::Open
+    }
+
+    /// What becomes of router alerts that are too many.
+    pub fn excess(&self) -> Excess {
+        self.limits.excess()
     }
 
     /// Whether [`Consumers::punts`] may be another than when this was asked last.
@@ -294,7 +303,11 @@ impl Consumers {
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), (Mbuf, NotTaken)> {
-        if !self.buckets[class as usize].admit(now) {
+        if class == PuntClass::RouterAlert {
+            if let Err(spent) = self.limits.admit(ingress, rule, mbuf.data(), now) {
+                return Err((mbuf, NotTaken::Excess(spent)));
+            }
+        } else if !self.buckets[class as usize].admit(now) {
             return Err((mbuf, NotTaken::Policed));
         }
         self.show(class, rule, ingress, &mbuf, now);

@@ -33,6 +33,7 @@ use shm::process;
 use self::captures::Capture;
 pub use self::captures::compile;
 pub use self::consumer::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken};
+pub(crate) use self::oldest::Oldest;
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
 pub use self::sight::{Sight, means_all};

@@ -9,6 +9,7 @@
 //! ```
 
 mod address;
+mod alert_limits;
 mod bond;
 mod check;
 mod device;
@@ -20,6 +21,7 @@ mod network;
 mod places;
 mod render;
 mod route;
+mod router_alert;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -37,6 +39,7 @@ use shm::records::IdlePolicy;
 
 pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
+pub use self::router_alert::RouterAlert;
 pub use document::{ConfigErrors, Problem};
 
 use self::check::Network;
@@ -64,6 +67,8 @@ pub struct Config {
     pub limits: Limits,
     /// `[[punt]]`, by class; what is not given has its defaults.
     pub punts: [ClassPolicy; PuntClass::COUNT],
+    /// `[router_alert]`.
+    pub router_alert: RouterAlert,
     /// `[workers]`.
     pub workers: Workers,
     /// `[[interface]]` with a device, in the order of the file: the index is that of the port's interface.
@@ -333,6 +338,7 @@ impl Config {
             eal: self.eal.clone(),
             limits: self.limits,
             punts: self.punts,
+            router_alert: self.router_alert,
             workers: self.workers.clone(),
             interfaces: self.interfaces.clone(),
             sub_interfaces: self.sub_interfaces.clone(),
@@ -381,6 +387,7 @@ impl Config {
             .map(RawNeighbor::parse)
             .collect();
         let punts = sections::punts(document, root.sections("punt", "[[punt]]"));
+        let router_alert = RouterAlert::parse(root.section("router_alert", "[router_alert]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
         let taps = interfaces.iter().filter(|raw| raw.tap.is_some()).count();
         let limits = sections::limits(limits, || {
@@ -405,6 +412,7 @@ impl Config {
             eal,
             limits,
             punts,
+            router_alert,
             workers,
             interfaces: interfaces
                 .into_iter()

@@ -97,10 +97,20 @@ impl Config {
             }
             writeln!(out, "rate = {}\nburst = {}", policy.rate, policy.burst)?;
         }
+        writeln!(out, "\n[router_alert]")?;
+        self.write_alert_limits(out)?;
         self.routes.iter().try_for_each(|route| write_route(out, route))?;
         self.neighbors
             .iter()
             .try_for_each(|neighbor| write_neighbor(out, neighbor))
+    }
+
+    fn write_alert_limits(&self, out: &mut String) -> fmt::Result {
+        let limits = &self.router_alert.limits;
+        writeln!(out, "excess = {}", Quoted(limits.excess.name()))?;
+        limits
+            .numbers()
+            .try_for_each(|(key, number)| writeln!(out, "{key} = {number}"))
     }
 
     fn write_eal(&self, out: &mut String, overrides: &Overrides) -> fmt::Result {

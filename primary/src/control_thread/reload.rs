@@ -31,6 +31,7 @@ use crate::config::{Config, Overrides, SubInterface};
 use crate::log::{PreparedLog, notice};
 use crate::reload::{self, Change, Step};
 use crate::tables::NewSubInterface;
+use crate::worker::Policies;
 use crate::worker::doorbell::Doorbell;
 
 /// How long a step waits for workers to let go of what earlier ones took out of use.
@@ -373,16 +374,30 @@ impl Control<'_> {
             Step::One(Change::Punt { class, policy }) => {
                 self.let_go()?;
                 self.reload.base.punts[*class as usize] = *policy;
-                let policies = self.reload.base.punts;
-                self.attachments.set_policies(policies);
-                for worker in &mut self.links {
-                    worker.tell_policies(policies);
-                }
+                self.attachments.set_policies(self.reload.base.punts);
+                self.tell_policies();
                 self.alert_rules.change([]);
+                Ok(())
+            }
+            Step::One(Change::RouterAlert(router_alert)) => {
+                self.let_go()?;
+                self.reload.base.router_alert = *router_alert;
+                self.tell_policies();
                 Ok(())
             }
             // The log is prepared, and changed in the end.
             _ => Ok(()),
+        }
+    }
+
+    /// Gives all workers the policers and fail modes that run.
+    fn tell_policies(&mut self) {
+        let policies = Policies {
+            classes: self.reload.base.punts,
+            alerts: self.reload.base.router_alert.limits,
+        };
+        for worker in &mut self.links {
+            worker.tell_policies(policies);
         }
     }
 

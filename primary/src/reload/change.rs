@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
 use crate::attachments::ClassPolicy;
-use crate::config::{Neighbor, SubInterface};
+use crate::config::{Neighbor, RouterAlert, SubInterface};
 use crate::log::LogConfig;
 
 /// What a change does, and the sign that its line begins with.
@@ -81,6 +81,8 @@ pub enum Change {
         /// What it is to be like.
         policy: ClassPolicy,
     },
+    /// Treat router alerts otherwise.
+    RouterAlert(RouterAlert),
     /// Log otherwise.
     Log(LogConfig),
 }
@@ -101,6 +103,7 @@ impl Change {
             | Self::RouteReplace { .. }
             | Self::NeighborReplace(_)
             | Self::Punt { .. }
+            | Self::RouterAlert(_)
             | Self::Log(_) => Verb::Change,
         }
     }
@@ -170,6 +173,7 @@ impl fmt::Display for Change {
                 }
                 Ok(())
             }
+            Self::RouterAlert(router_alert) => write!(f, "router_alert {router_alert}"),
             Self::Log(log) => write!(f, "log level {} target {}", log.levels, log.target),
         }
     }

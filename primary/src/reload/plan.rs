@@ -68,6 +68,9 @@ pub fn plan(
             steps.last.push(Change::Punt { class, policy });
         }
     }
+    if running.router_alert != wanted.router_alert {
+        steps.last.push(Change::RouterAlert(wanted.router_alert));
+    }
     if running.log != wanted.log {
         steps.last.push(Change::Log(wanted.log.clone()));
     }

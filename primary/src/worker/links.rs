@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use control::message::PuntClass;
 use shm::CounterBlock;
 
+use super::AlertPolicy;
 use crate::alerts::RuleSet;
 use crate::attachments::ClassPolicy;
 use crate::path::Interfaces;
@@ -17,7 +18,13 @@ use crate::path::Interfaces;
 const DEPTH: usize = 64;
 
 /// What the classes of packets are like that are handed to others.
-pub type Policies = [ClassPolicy; PuntClass::COUNT];
+#[derive(Clone, Copy, Debug)]
+pub struct Policies {
+    /// By class.
+    pub classes: [ClassPolicy; PuntClass::COUNT],
+    /// What more holds for router alerts.
+    pub alerts: AlertPolicy,
+}
 
 enum Change {
     Links {

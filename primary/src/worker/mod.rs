@@ -10,6 +10,7 @@
 //! Nothing here allocates, locks or logs, and the only system calls are the sleep of an idle worker and the wake-up of a
 //! sleeping control thread.
 
+mod alert_limits;
 mod alerts;
 mod dispatch;
 pub mod doorbell;
@@ -34,7 +35,6 @@ mod ways;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use control::message::PuntClass;
 use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
 use dpdk::{Chain, Mbuf, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
@@ -43,6 +43,7 @@ use shm::attachment::Way;
 use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
+pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
 use self::doorbell::Doorbell;
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
@@ -58,7 +59,7 @@ pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
-use crate::attachments::{ClassPolicy, Consumers, HandedBack, Parts, Taps};
+use crate::attachments::{Consumers, HandedBack, Parts, Taps};
 use crate::path::{BURST, Burst, NOTES, Note, Off, Stages, Together};
 use crate::trace;
 
@@ -115,7 +116,7 @@ pub struct Worker<F, A> {
     /// Packets for the kernel.
     pub to_kernel: ToKernel,
     /// What each class of packets is like that is handed to others.
-    pub policies: [ClassPolicy; PuntClass::COUNT],
+    pub policies: Policies,
     /// Its counters.
     pub counters: CounterBlock,
     /// Its quiescent points.
@@ -154,7 +155,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut engine = Engine {
             transmit: Transmit::new(self.exits, self.taps),
             waiting: Waiting::new(),
-            policers: Policers::new(&self.policies, dpdk::tsc_hz(), dpdk::tsc()),
+            policers: Policers::new(&self.policies.classes, dpdk::tsc_hz(), dpdk::tsc()),
             told: Told::new(dpdk::tsc_hz()),
             stages: self.stages,
             discovery: self.discovery,

@@ -11,7 +11,7 @@ const ERRORS: (u64, u64) = (1000, 100);
 const BUCKETS: usize = 64;
 
 /// A token bucket, counted in ticks of the time stamp counter.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bucket {
     ticks_per_packet: u64,
     /// Ticks that a full bucket is worth.
@@ -45,7 +45,7 @@ impl Bucket {
 
     /// Whether one more packet might pass.
     #[inline]
-    fn would_admit(&self, now: u64) -> bool {
+    pub(super) fn would_admit(&self, now: u64) -> bool {
         self.spent_with_next(now) <= now
     }
 
@@ -92,7 +92,8 @@ fn of_class(policies: &[ClassPolicy; PuntClass::COUNT], class: PuntClass, tsc_hz
 pub(super) struct Policer([Bucket; BUCKETS]);
 
 impl Policer {
-    fn new(tsc_hz: u64, (rate, burst): (u64, u64), now: u64) -> Self {
+    /// Full buckets at `now` of so many packets per second, and so many at once.
+    pub(super) fn new(tsc_hz: u64, (rate, burst): (u64, u64), now: u64) -> Self {
         Self([Bucket::new(tsc_hz, rate, burst, now); BUCKETS])
     }
 

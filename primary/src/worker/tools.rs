@@ -6,9 +6,9 @@ use dpdk::{Chain, Mbuf};
 use shm::attachment::Stage;
 use shm::{AlertCounter, DropReason, InterfaceCounter, Passed, PathStage};
 
-use super::Engine;
 use super::dispatch::Refused;
 use super::links::News;
+use super::{Engine, Excess};
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
 use crate::path::{BURST, Disposition, Note};
@@ -36,6 +36,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             Err((mbuf, NotTaken::Policed)) => {
                 (AlertCounter::LimitedGlobal, Err((mbuf, DropReason::PuntPoliced)))
+            }
+            Err((mbuf, NotTaken::Excess(spent))) => {
+                let result = match self.consumers.excess() {
+                    Excess::Forward => {
+                        self.go_by_tool(class, ingress, mbuf, now);
+                        Ok(())
+                    }
+                    Excess::Drop => Err((mbuf, DropReason::PuntPoliced)),
+                };
+                (spent.counter(), result)
             }
             Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class, rule) => {
                 self.go_by_tool(class, ingress, mbuf, now);
@@ -80,14 +90,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         match news {
             News::Policies(policies) => {
                 let hz = dpdk::tsc_hz();
-                self.policers.set(&policies, hz, now);
+                self.policers.set(&policies.classes, hz, now);
                 self.consumers.set_policies(&policies, hz, now);
             }
             News::Rules(rules) => {
                 for rule in rules.iter().flat_map(|rules| rules.fresh()) {
                     self.counters.clear_alert(*rule);
                 }
-                self.consumers.set_rules(rules);
+                self.consumers.set_rules(rules, now);
             }
         }
         self.stages.punts = self.consumers.punts();
@@ -187,10 +197,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
-        if !self.waiting.is_empty() {
-            // A next hop that the stages find resolved may still have packets waiting: they leave first.
-            self.serve_waiting(now);
-        }
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let note = match stage {
             Stage::Input if self.stages.interfaces.get(usize::from(interface)).is_none() => {
@@ -208,6 +214,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Note::of(disposition, mbuf.len())
             }
         };
+        if !self.waiting.is_empty() {
+            // A next hop that the stages found resolved may still have packets waiting: they leave first.
+            self.serve_waiting(now);
+        }
         self.place_again(FROM_TOOL, ingress, mbuf, &note, now);
     }
 

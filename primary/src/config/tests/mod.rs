@@ -4,6 +4,7 @@ mod bond;
 mod ipv6;
 mod kernel;
 mod network;
+mod router_alert;
 mod vlan;
 
 use proptest::prelude::*;

@@ -96,18 +96,21 @@ fn states_policers_and_the_log_are_changes_as_well() {
     let mut after = config(
         "",
         "",
-        "[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\n[log]\nlevel = \"info,arp=debug\"\n",
+        "[[punt]]\nclass = \"ike\"\nfail = \"closed\"\nrate = 5\nburst = 6\n\
+         [router_alert]\nexcess = \"drop\"\nsource_rate = 9\n[log]\nlevel = \"info,arp=debug\"\n",
     );
     after.interfaces[1].up = false;
     let there = [
         "~ link wan admin down",
         "~ punt ike rate 5 burst 6 fail closed deadline_ms 1000",
+        "~ router_alert excess drop source_rate 9 source_burst 2",
         "~ log level info,arp=debug target stderr",
     ];
     assert_plan(&before, &after, &there);
     let back = [
         "~ link wan admin up",
         "~ punt ike rate 1000 burst 256 fail open deadline_ms 1000",
+        "~ router_alert excess forward",
         "~ log level info target stderr",
     ];
     assert_plan(&after, &before, &back);
