@@ -7,6 +7,7 @@ use dpdk::Mbuf;
 use shm::attachment::{BadVerdict, Lane, Origin, Verdict, Way};
 use shm::{AlertCounter, CounterBlock};
 
+use super::class_policy::{buckets, deadlines};
 use super::ends::{FailModes, Held, Stopwatch, Unanswered};
 use super::flow_order::FlowOrder;
 use super::oldest::Oldest;
@@ -23,9 +24,9 @@ const LONGEST: usize = 16_384;
 pub struct Consumer {
     id: u32,
     /// By class: whether it takes part.
-    classes: [bool; PuntClass::COUNT],
+    pub(super) classes: [bool; PuntClass::COUNT],
     /// Whether it only watches.
-    observes: bool,
+    pub(super) observes: bool,
     pub(super) lane: Lane,
     /// By slot: the packet that the tool decides about.
     pub(super) held: Vec<Option<Held>>,
@@ -63,7 +64,7 @@ impl Consumer {
     }
 
     /// Copies a packet to the tool and gives the slot, or nothing when it is behind.
-    fn put(&mut self, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
+    pub(super) fn put(&mut self, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
         let origin = Origin {
             ticks: now,
             interface: ingress,
@@ -114,25 +115,14 @@ impl Consumer {
     }
 }
 
-/// What a class is like on all workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ClassPolicy {
-    /// What becomes of its packets without a tool.
-    pub fail: FailMode,
-    /// Packets per second that may go to a tool, shared out among the workers.
-    pub rate: u32,
-    /// Packets that may go to a tool at once.
-    pub burst: u32,
-    /// How long a tool may take to answer about a packet, milliseconds. Only of classes for tools.
-    pub deadline_ms: u32,
-}
-
 /// All tools of a worker that decide or watch.
 pub struct Consumers {
     /// Its parts.
     pub parts: Parts<Consumer>,
     /// By class: the place of the part that decides.
     pub(super) deciding: [Option<usize>; PuntClass::COUNT],
+    /// By class: whether any watch.
+    pub(super) watched: [bool; PuntClass::COUNT],
     buckets: [Bucket; PuntClass::COUNT],
     /// Those of router alerts.
     limits: AlertLimits,
@@ -157,6 +147,8 @@ pub enum NotTaken {
     Excess(Spent),
     /// The tool is behind.
     Full,
+    /// There is no tool that decides, only such as watch.
+    Nobody,
 }
 
 /// A packet that a tool decided about, or that lost its tool.
@@ -185,6 +177,7 @@ impl Consumers {
         Self {
             parts,
             deciding: [None; PuntClass::COUNT],
+            watched: [false; PuntClass::COUNT],
             buckets: buckets(policies, workers, tsc_hz, now),
             limits,
             fail: FailModes {
@@ -246,6 +239,8 @@ impl Consumers {
         Punts::new(
             |class| match (self.deciding[class as usize], self.fail.of(class, None)) {
                 (Some(_), _) => PuntMode::Tool,
+                // They see what a tool would be asked about.
+                (None, _) if self.watched[class as usize] => PuntMode::Tool,
                 (None, FailMode::Open) => PuntMode::Off,
                 (None, FailMode::Closed) => PuntMode::Closed,
             },
@@ -271,25 +266,10 @@ impl Consumers {
                 .parts
                 .iter()
                 .position(|part| !part.observes && part.classes[class as usize]);
-        }
-    }
-
-    /// Copies a packet to the tools that watch its class.
-    fn show(&mut self, class: PuntClass, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) {
-        let mut place = 0;
-        while let Some(part) = self.parts.get_mut(place) {
-            if part.observes && part.classes[class as usize] {
-                part.put(rule, ingress, mbuf, now);
-            }
-            place += 1;
-        }
-    }
-
-    /// Copies a router alert whose hops have run out to the tools that watch, if its rule says so.
-    pub fn show_expired(&mut self, rule: u16, ingress: u16, mbuf: &Mbuf, now: u64) {
-        let terms = self.fail.rules.as_ref().and_then(|rules| rules.rule(rule));
-        if terms.is_some_and(|terms| terms.see_expired) {
-            self.show(PuntClass::RouterAlert, Some(rule), ingress, mbuf, now);
+            self.watched[class as usize] = self
+                .parts
+                .iter()
+                .any(|part| part.observes && part.classes[class as usize]);
         }
     }
 
@@ -313,7 +293,7 @@ impl Consumers {
         self.show(class, rule, ingress, &mbuf, now);
         let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place));
         let Some(part) = part else {
-            return Err((mbuf, NotTaken::Full));
+            return Err((mbuf, NotTaken::Nobody));
         };
         if !part.window.is_open(part.lane.free()) && self.fail.of(class, rule) == FailMode::Open {
             part.lane.count_lost();
@@ -412,26 +392,6 @@ impl Consumers {
         self.parts.stop(|part| release(part, fail, orphans, counters));
         self.find_deciding();
     }
-}
-
-/// By class: how long a tool may take, ticks.
-fn deadlines(policies: &[ClassPolicy; PuntClass::COUNT], tsc_hz: u64) -> [u64; PuntClass::COUNT] {
-    policies
-        .each_ref()
-        .map(|policy| u64::from(policy.deadline_ms) * tsc_hz / 1000)
-}
-
-/// A worker's share of the rates, in full buckets.
-fn buckets(
-    policies: &[ClassPolicy; PuntClass::COUNT],
-    workers: u64,
-    tsc_hz: u64,
-    now: u64,
-) -> [Bucket; PuntClass::COUNT] {
-    policies.each_ref().map(|policy| {
-        let rate = u64::from(policy.rate).div_ceil(workers.max(1));
-        Bucket::new(tsc_hz, rate, u64::from(policy.burst), now)
-    })
 }
 
 /// What becomes of a packet after its tool's verdict; `stop` sees those that go on.

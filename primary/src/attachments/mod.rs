@@ -8,6 +8,7 @@
 //! ```
 
 mod captures;
+mod class_policy;
 mod consumer;
 mod ends;
 mod flow_order;
@@ -17,6 +18,7 @@ mod parts;
 mod punts;
 mod sight;
 mod tap;
+mod watching;
 mod window;
 
 use std::os::fd::{AsFd, OwnedFd};
@@ -32,7 +34,8 @@ use shm::process;
 
 use self::captures::Capture;
 pub use self::captures::compile;
-pub use self::consumer::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken};
+pub use self::class_policy::ClassPolicy;
+pub use self::consumer::{Consumer, Consumers, HandedBack, NotTaken};
 pub(crate) use self::oldest::Oldest;
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;

@@ -1,5 +1,6 @@
 //! Does what the stages noted: the one place where packets change hands.
 
+use control::message::PuntClass;
 use dpdk::{Mbuf, MbufBatch};
 use shm::{DropReason, InterfaceCounter, Passed, PathStage, Ways};
 
@@ -27,6 +28,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if !self.waiting.is_empty() {
             // A next hop that the stages found resolved may still have packets waiting: they leave first.
             self.serve_waiting(now);
+        }
+        if self.consumers.is_watched(PuntClass::RouterAlert) {
+            self.show_local(ingress, batch, notes, now);
         }
         let count = batch.len();
         // Freed together at the end of this function.

@@ -30,6 +30,7 @@ mod traced;
 mod transmit;
 mod vlan;
 mod waiting;
+mod watched;
 mod ways;
 
 use std::sync::Arc;

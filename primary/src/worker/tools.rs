@@ -52,6 +52,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (AlertCounter::BypassFull, Ok(()))
             }
             Err((mbuf, NotTaken::Full)) => (AlertCounter::ClosedFull, Err((mbuf, DropReason::PuntRingFull))),
+            Err((mbuf, NotTaken::Nobody)) if self.consumers.fails_open(class, rule) => {
+                self.go_by_tool(class, ingress, mbuf, now);
+                (AlertCounter::BypassDead, Ok(()))
+            }
+            Err((mbuf, NotTaken::Nobody)) => (AlertCounter::ClosedDead, Err((mbuf, DropReason::PuntClosed))),
         };
         if let Some(rule) = rule {
             self.counters.alert(rule, counter, 1);

@@ -27,6 +27,8 @@ pub struct Lane {
     counts: Counts,
     /// Whether something was put in since the tool was last told.
     news: bool,
+    /// Whether something was counted since then.
+    counted: bool,
 }
 
 /// The tool handed something back that it never had, or claims to have handed back what it cannot.
@@ -173,6 +175,7 @@ impl Lane {
             out,
             counts: Counts::default(),
             news: false,
+            counted: false,
         }
     }
 
@@ -256,9 +259,9 @@ impl Lane {
         Ok(Some((verdict, length)))
     }
 
-    /// Whether something was put in that [`Lane::publish`] has not shown yet.
+    /// Whether something was put in or counted that [`Lane::publish`] has not shown yet.
     pub fn has_news(&self) -> bool {
-        self.news
+        self.news | self.counted
     }
 
     /// Slots that are free, of those that [`Lane::reclaim`] has seen.
@@ -277,7 +280,7 @@ impl Lane {
     #[inline]
     pub fn count_late(&mut self) {
         self.counts.late += 1;
-        self.news = true;
+        self.counted = true;
     }
 
     /// Notes that a packet that matched is not put in, since the tool is behind.
@@ -285,6 +288,7 @@ impl Lane {
     pub fn count_lost(&mut self) {
         self.counts.matched += 1;
         self.counts.lost += 1;
+        self.counted = true;
     }
 
     /// Copies a packet that matched into a slot, if one is free, and gives its number; otherwise it is counted as lost.
@@ -318,6 +322,7 @@ impl Lane {
         counter(count::MATCHED, self.counts.matched);
         counter(count::LOST, self.counts.lost);
         counter(count::LATE, self.counts.late);
+        self.counted = false;
         if std::mem::take(&mut self.news) {
             let [filled, _] = self.memory.rings(self.worker);
             self.filled.publish(filled);

@@ -30,7 +30,7 @@ struct PuntLane {
     news: bool,
 }
 
-/// A packet that the primary waits for an answer about. One that is dropped without an answer keeps its slot until the
+/// A packet that the primary waits for an answer about, or the copy of one: any answer gives that back. One that is dropped without an answer keeps its slot until the
 /// attachment ends.
 #[derive(Debug)]
 #[must_use = "the primary waits for an answer"]
@@ -151,7 +151,10 @@ impl PuntEnd {
     }
 
     fn put(&mut self, worker: usize, number: u32, head: u32, frame: &[u8]) {
-        self.memory.write_reply(worker, number, head, frame);
+        // Where nothing is decided, copies are only given back.
+        if self.memory.geometry.own.is_some() {
+            self.memory.write_reply(worker, number, head, frame);
+        }
         let [_, returned] = self.memory.rings(worker);
         let lane = &mut self.lanes[worker];
         lane.returned.put(returned, number);

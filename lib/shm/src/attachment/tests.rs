@@ -370,6 +370,41 @@ fn req_ra_37_a_decision_that_means_nothing_names_the_packet_that_it_is_about() {
 }
 
 #[test]
+fn req_ra_16_a_tool_that_only_watches_gives_copies_back_and_decides_nothing() {
+    let reservation = Reservation::new(16 * 1024, false).unwrap();
+    let (attachment, mut lanes) = Attachment::new(reservation, 1, 96).unwrap().unwrap();
+    attachment.set_clock(&CLOCK);
+    let [packets, rings] = attachment
+        .descriptors()
+        .map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let mut tool = PuntEnd::open(packets, rings).unwrap();
+    let frame = [7; 40];
+    let answers = [
+        Answer::Drop,
+        Answer::Forward,
+        Answer::Refuse,
+        Answer::Replace {
+            stage: Stage::Output,
+            interface: 0,
+            frame: &frame,
+        },
+    ];
+    for round in 0..10 * attachment.slots() as usize {
+        lanes[0].put(&origin(0), [frame.as_slice()].into_iter()).unwrap();
+        lanes[0].publish();
+        let mut taken = Vec::new();
+        tool.receive(&mut |punted, _| taken.push(punted)).unwrap();
+        for punted in taken {
+            assert!(tool.answer(punted, answers[round % 4]));
+        }
+        tool.flush();
+        lanes[0].reclaim().unwrap();
+    }
+    assert!(!tool.send(Stage::Output, 0, &frame));
+    assert_eq!(lanes[0].free(), attachment.slots() as usize);
+}
+
+#[test]
 fn slots_for_packets_of_its_own_come_back_to_the_tool() {
     let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
     for round in 0..100 {
