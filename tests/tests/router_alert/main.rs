@@ -8,7 +8,13 @@
 )]
 
 mod kills;
+mod limits;
+mod numbers;
+mod observers;
+mod order;
+mod refuse;
 mod rules;
+mod tool;
 
 use std::fs;
 use std::time::Duration;
@@ -59,8 +65,13 @@ struct Stage {
 impl Stage {
     /// With a class that fails so.
     fn set(fail: &str) -> Self {
+        Self::set_with(fail, "")
+    }
+
+    /// The same with more of the class, and sections behind it.
+    fn set_with(fail: &str, more: &str) -> Self {
         Self::with(&format!(
-            "[[punt]]\nclass = \"router_alert\"\nfail = \"{fail}\"\n"
+            "[[punt]]\nclass = \"router_alert\"\nfail = \"{fail}\"\n{more}"
         ))
     }
 

@@ -1,0 +1,64 @@
+//! Router alerts with a number each, from the kernel of a host to that of another.
+
+use tests::{Family, Namespace, Process, TwoHosts};
+
+use crate::LIMIT;
+
+const PYTHON: &str = "/usr/bin/python3";
+const SEND: &str = include_str!("../../frames/alerts.py");
+const RECEIVE: &str = include_str!("../../frames/numbers.py");
+
+/// Receives them at a host, until none has come for two seconds.
+pub(crate) fn receive(host: &Namespace) -> Process {
+    let mut receiver = host
+        .process("receives numbers", PYTHON)
+        .args(["-I", "-c", RECEIVE, "4000"])
+        .start()
+        .unwrap();
+    receiver
+        .wait_for_stderr("`ready`", LIMIT, |line| line == "ready")
+        .unwrap();
+    receiver
+}
+
+/// How many came, how many of them twice, and how many behind a later one.
+pub(crate) fn received(mut receiver: Process) -> [usize; 3] {
+    assert!(
+        receiver.wait(LIMIT * 10).unwrap().success(),
+        "{}",
+        receiver.stderr()
+    );
+    let said = receiver.stdout();
+    let numbers: Vec<usize> = said
+        .split_whitespace()
+        .map(|word| word.parse().unwrap())
+        .collect();
+    numbers.try_into().unwrap()
+}
+
+/// Sends `count`, so many a second.
+pub(crate) fn send(hosts: &TwoHosts, count: usize, per_second: usize) -> Process {
+    let words = words([Family::Ip6.address_b(), "4000"], count, per_second);
+    let sender = hosts.host_a.process("sends alerts", PYTHON);
+    sender.args(words).start().unwrap()
+}
+
+/// The same from host-b to host-a.
+pub(crate) fn send_back(hosts: &TwoHosts, count: usize, per_second: usize) -> Process {
+    let words = words([Family::Ip6.address_a(), "4000"], count, per_second);
+    let sender = hosts.host_b.process("sends alerts back", PYTHON);
+    sender.args(words).start().unwrap()
+}
+
+fn words(to: [&str; 2], count: usize, per_second: usize) -> Vec<String> {
+    let [count, per_second] = [count, per_second].map(|number| number.to_string());
+    let [address, port] = to;
+    ["-I", "-c", SEND, address, port, "65503", &count, &per_second]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// Waits until all are sent.
+pub(crate) fn sent(mut sender: Process) {
+    assert!(sender.wait(LIMIT * 10).unwrap().success(), "{}", sender.stderr());
+}
