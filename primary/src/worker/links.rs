@@ -182,4 +182,50 @@ mod tests {
         assert_eq!(told.count(), DEPTH);
         assert_eq!(worker.changes.try_iter().count(), DEPTH);
     }
+
+    #[test]
+    fn req_ra_17_a_worker_takes_each_change_once_and_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        let capacity = shm::Capacity {
+            interfaces: 1,
+            addresses: 1,
+            routes4: 1,
+            routes6: 1,
+            neighbors: 1,
+            next_hops: 1,
+            workers: 1,
+            pools: 1,
+        };
+        let region = shm::TableWriter::create(&folder.path().join("tables"), None, &capacity).unwrap();
+        let counters = region.counter_block(1).unwrap();
+        let mut interfaces = Interfaces::default();
+        let (mut control, mut worker) = news();
+        let rule = crate::alerts::tests::rule("any", "any");
+        let rules = crate::alerts::tests::set(&[(3, rule)]);
+        let policy = ClassPolicy {
+            fail: control::message::FailMode::Open,
+            rate: 1,
+            burst: 1,
+            deadline_ms: 1000,
+        };
+        control.tell_rules(Some(rules.clone()));
+        control.tell(Interfaces::default(), None);
+        control.tell_policies([policy; PuntClass::COUNT]);
+        control.tell_rules(None);
+        assert_eq!(control.collect(), 4);
+        let mut taken = Vec::new();
+        while let Some(news) = worker.take(&mut interfaces, &counters) {
+            taken.push(match news {
+                News::Policies(_) => "policies",
+                News::Rules(Some(told)) => {
+                    assert!(Arc::ptr_eq(&told, &rules));
+                    "rules"
+                }
+                News::Rules(None) => "no rules",
+            });
+        }
+        assert_eq!(taken, ["rules", "policies", "no rules"]);
+        assert_eq!(control.collect(), 0);
+        assert_eq!(Arc::strong_count(&rules), 1, "what was handed back is freed here");
+    }
 }

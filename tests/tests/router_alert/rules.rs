@@ -260,6 +260,51 @@ fn req_ra_15_the_first_rule_by_priority_that_fits_is_told_to_the_tool() {
 }
 
 #[test]
+fn req_ra_18_a_rule_for_an_interface_is_for_that_alone_whatever_has_its_place() {
+    let stage = Stage::set("open");
+    let ctl = |words: &str| {
+        let words: Vec<_> = words.split_whitespace().collect();
+        stage.primary.ctl(&words).unwrap().success().unwrap();
+    };
+    let port = TwoHosts::PORT_A;
+    ctl(&format!("link add seven link {port} id 7"));
+    let by_seven = rule("by-seven", "any", |made| {
+        made.rule.interface = Some("seven".to_owned())
+    });
+    let mut punts = attach(&stage, Some(vec![by_seven]));
+    let counts = stage.counts();
+    let id = Some(counts.id("by-seven"));
+    let send = |vlan: u16| {
+        let (mac, packet) = (&stage.mac, alert6(30 + vlan, 9));
+        let frame = format!("Ether(dst='{mac}', src='02:00:00:00:00:0a')/Dot1Q(vlan={vlan})/{packet}");
+        stage.hosts.host_a.send_frames("eth0", &[frame]).unwrap();
+    };
+    let unmatched = |packets| {
+        let counted = || {
+            // The ports, and the two sub-interfaces.
+            let index = 0..4;
+            let view = counts.0.reader().counters();
+            let of = |index| view.interface(index, InterfaceCounter::AlertsUnmatched);
+            Ok((index.map(of).sum::<u64>() == packets).then_some(()))
+        };
+        wait_until("packets without a rule", LIMIT, counted).unwrap();
+    };
+    send(7);
+    assert_eq!(take(&mut punts, 1)[0].0, id);
+    ctl("link del seven");
+    // In its place, and of another name.
+    ctl(&format!("link add eight link {port} id 8"));
+    send(8);
+    unmatched(1);
+    ctl(&format!("link add seven link {port} id 7"));
+    send(8);
+    unmatched(2);
+    send(7);
+    assert_eq!(take(&mut punts, 1)[0].0, id);
+    assert_eq!(counts.of("by-seven", AlertCounter::Matched), 2);
+}
+
+#[test]
 fn req_ra_19_what_fits_no_rule_goes_on_and_no_tool_hears_of_it() {
     let mut stage = Stage::set("closed");
     let punts = attach(&stage, Some(vec![rule("five", "5", |_| {})]));
