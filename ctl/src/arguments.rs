@@ -9,8 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, route, shell,
-    stage, trace, worker,
+    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, ra, route,
+    shell, stage, trace, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -23,6 +23,7 @@ Examples:
   tollgate-ctl -I blue route add 2001:db8:1::/48 via fe80::2 dev wan
   tollgate-ctl -I blue route get 10.1.2.3
   tollgate-ctl -I blue trace start -n 10 -f icmp
+  tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
   tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
@@ -83,6 +84,8 @@ pub(crate) enum Object {
     Capture(capture::Arguments),
     /// Packets that tools decide about
     Punt(punt::Arguments),
+    /// Router alerts: rules, who listens, and what became of packets
+    Ra(ra::Arguments),
     /// The stages that single packets went through
     Trace(trace::Arguments),
     /// How memory is used
@@ -166,6 +169,13 @@ mod tests {
             "ctl drop --all",
             "ctl drop show --all wan",
             "ctl instance -v show blue",
+            "ctl ra",
+            "ctl ra --json show",
+            "ctl --watch 1 ra rule",
+            "ctl ra rule --json add a values 0,4-35 handler strip pad",
+            "ctl ra rule add a values any handler log --json",
+            "ctl ra listener show",
+            "ctl ra values",
         ] {
             let parsed = Arguments::read(words.split(' ').map(Into::into));
             assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());

@@ -27,6 +27,7 @@ mod prefix;
 mod present;
 mod progress;
 mod punt;
+mod ra;
 mod rates;
 mod route;
 mod route_add;
@@ -73,6 +74,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Drop(arguments) => drop::run(&arguments, &session),
         Object::Capture(arguments) => capture::run(&arguments, &session),
         Object::Punt(arguments) => punt::run(&arguments, &session),
+        Object::Ra(arguments) => ra::run(arguments, &session),
         Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
