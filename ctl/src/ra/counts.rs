@@ -13,15 +13,18 @@ use crate::rates::{Count, Rates};
 use crate::session::Session;
 use crate::table::{Column, Table, left, right};
 
-/// Why packets are dropped for their options, before any rule is looked at.
-const OPTION_DROPS: [DropReason; 3] = [
-    DropReason::Ip4Options,
-    DropReason::Ip6ExtensionHeader,
-    DropReason::Ip6Option,
+/// How the names of reasons begin for which packets are dropped for their options, before any rule is looked at.
+const OPTION_DROPS: [&str; 6] = [
+    "hop_by_hop_",
+    "ip4_options",
+    "ip6_extension_header",
+    "ip6_option",
+    "jumbo_",
+    "router_alert_",
 ];
 
-/// What an interface has of router alerts.
-const SEEN: [InterfaceCounter; 2] = [InterfaceCounter::AlertsSeen, InterfaceCounter::AlertsUnmatched];
+/// How the names of counters of router alerts begin that interfaces have.
+const ALERTS: &str = "alerts_";
 
 /// One part of what is shown.
 #[derive(Debug)]
@@ -71,12 +74,19 @@ impl Part {
     }
 
     fn interface(index: u16, name: String, counters: &CounterView<'_>) -> Self {
-        let counts = SEEN.map(|counter| (counter, counters.interface(index, counter)));
-        let drops = OPTION_DROPS.map(|reason| (reason, counters.drops(index, reason)));
+        let of_alerts = |counter: &&InterfaceCounter| counter.name().starts_with(ALERTS);
+        let of_options =
+            |reason: &&DropReason| OPTION_DROPS.iter().any(|begin| reason.name().starts_with(begin));
+        let counts = InterfaceCounter::ALL.iter().filter(of_alerts);
+        let drops = DropReason::ALL.iter().filter(of_options);
         Self::Interface {
             name,
-            counts: counts.into(),
-            drops: drops.into(),
+            counts: counts
+                .map(|counter| (*counter, counters.interface(index, *counter)))
+                .collect(),
+            drops: drops
+                .map(|reason| (*reason, counters.drops(index, *reason)))
+                .collect(),
         }
     }
 

@@ -21,8 +21,8 @@ use shm::records::{
     Route6, RouteKind, RouteProtocol, Worker, ip_field, text,
 };
 use shm::{
-    Capacity, CounterBlock, DiscoveryPage, DropReason, InstanceState, InterfaceCounter, ProcessId,
-    TableWriter, WorkerCounter,
+    AlertRuleTable, Capacity, CounterBlock, DiscoveryPage, DropReason, InstanceState, InterfaceCounter,
+    ProcessId, TableWriter, WorkerCounter,
 };
 
 /// Everything that a tool sees of an instance. It heartbeats until it is dropped.
@@ -78,6 +78,11 @@ impl FakePrimary {
             thread,
             tables,
         }
+    }
+
+    /// The rules for router alerts, to be written once.
+    pub(crate) fn alert_rules(&self) -> AlertRuleTable {
+        self.tables.as_ref().unwrap().alert_rules().unwrap()
     }
 
     /// The requests that came, hellos not among them.

@@ -12,6 +12,7 @@ mod changes;
 mod errors;
 mod events;
 mod fake_primary;
+mod router_alerts;
 mod run;
 mod shows;
 mod speed;

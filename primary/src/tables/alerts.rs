@@ -178,11 +178,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.check_alert_rule(&rule)?;
         let name = rule.rule.name.clone();
         if let Some(there) = self.alerts.get(&name) {
-            let whose = there.origin.name();
+            let whose = match there.origin {
+                AlertOrigin::Tool => "a tool",
+                AlertOrigin::Operator => "an operator",
+            };
             return Err(refuse(
                 ErrorCode::Exists,
                 format!(
-                    "there is a rule {name} of a {whose} already: give this one another name, or delete that with \
+                    "{whose} has made a rule {name}: give this one another name, or delete that with \
                      'tollgate-ctl ra rule del {name}'"
                 ),
             ));

@@ -1,6 +1,7 @@
 //! A gateway with two interfaces, driven by requests, ARP, neighbour discovery and virtual time.
 
 mod addresses;
+mod alerts;
 mod anycast;
 mod arp;
 mod limits;
