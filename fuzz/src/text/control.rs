@@ -5,7 +5,13 @@ use std::fmt::Debug;
 
 use control::event::Event;
 use control::instance::{Description, InstanceName};
-use control::message::{Answer, Envelope, Reply, Request, Route, RouteTarget};
+use control::message::{
+    AlertRate, AlertRule, Answer, Envelope, FailMode, PuntClass, PuntRequest, Reply, Request, Route,
+    RouteTarget,
+};
+use router_alert::handler::Handler;
+use router_alert::matching::Rule;
+use router_alert::values::ValueSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,6 +50,12 @@ pub fn seeds() -> Vec<Vec<u8>> {
         Request::Subscribe {
             server: "events/x".to_owned(),
         },
+        Request::AlertRuleAdd(Box::new(alert_rule())),
+        Request::PuntStart(PuntRequest {
+            classes: vec![PuntClass::RouterAlert],
+            observe: false,
+            rules: Some(vec![alert_rule(); 2]),
+        }),
     ];
     let answers: [Answer; 2] = [Ok(Reply::Done), Ok(Reply::Log([].into()))];
     let encoded = |body: Result<Vec<u8>, postcard::Error>| body.ok();
@@ -55,6 +67,20 @@ pub fn seeds() -> Vec<Vec<u8>> {
         "devices":[{"interface":"wan","device":"net_null0","key":null}],"cpus":[{"cpu":1,"busy":false}]}"#;
     let seeds = requests.into_iter().chain(answers).chain([event]).flatten();
     seeds.chain([description.to_vec()]).collect()
+}
+
+fn alert_rule() -> AlertRule {
+    let mut values = ValueSet::default();
+    values.insert(4..=35);
+    let rule = Rule {
+        source: Some(ipnet::IpNet::V6(ipnet::Ipv6Net::default())),
+        ..Rule::new("rsvp", values)
+    };
+    AlertRule {
+        fail: Some(FailMode::Closed),
+        rate: Some(AlertRate { rate: 100, burst: 20 }),
+        ..AlertRule::new(rule, Handler::Mirror("wan".to_owned()))
+    }
 }
 
 /// Reads bytes as each kind of message.
