@@ -80,10 +80,11 @@ counter_enum! {
         /// Packets for the gateway itself that were put together from fragments; among the originated, as their fragments are
         /// among the delivered.
         Reassembled => "reassembled",
-        /// Packets with a router alert that could be read, those not among them that their options or addresses had dropped. Of these,
-        /// the others than the unmatched are counted by rule, as [`AlertCounter`](crate::AlertCounter) has it.
+        /// Packets with a router alert that could be read, those not among them that their options or addresses had dropped. Counted while
+        /// there is a rule, a tool that decides, or a class that fails closed. Those that are not unmatched are among the matched or
+        /// the expired of a rule, as [`AlertCounter`](crate::AlertCounter) has it.
         AlertsSeen => "alerts_seen",
-        /// Of these, those that no rule fits, and all while there is none.
+        /// Of these, those that no rule fits, so all while there is none.
         AlertsUnmatched => "alerts_unmatched",
     }
 }
