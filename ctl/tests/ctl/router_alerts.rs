@@ -1,5 +1,8 @@
 //! Router alerts: rules, listeners and counters as the tool shows them, and what it asks for.
 
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
 use control::alerts;
 use control::message::{AlertOrigin, AlertRate, AlertRule, FailMode, Request};
 use router_alert::handler::Handler;
@@ -8,7 +11,7 @@ use serde_json::{Value, json};
 use shm::{AlertCounter, DropReason, InterfaceCounter};
 
 use crate::fake_primary::FakePrimary;
-use crate::run::run;
+use crate::run::{run, tool};
 
 /// Two rules of one priority and one that is asked before them.
 fn with_rules() -> (tempfile::TempDir, FakePrimary) {
@@ -121,6 +124,29 @@ fn req_ra_39_counters_are_shown_by_rule_and_by_interface_and_latency_with_its_pe
         assert!(shown.contains(line), "{line}\n{shown}");
     }
     assert_eq!(primary.asked(), [], "they are read from shared memory");
+}
+
+#[test]
+fn req_ra_17_watched_rules_have_rates() {
+    let (_place, primary) = with_rules();
+    let mut command = tool(&primary.run_dir, "--json --watch 0.2 ra rule show");
+    let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut next = || -> Value {
+        let listing: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+        listing[0].clone()
+    };
+    assert_eq!(next()["matched_per_second"], Value::Null);
+    primary.worker.alert(2, AlertCounter::Matched, 5);
+    let second = next();
+    assert_eq!(
+        (&second["name"], &second["matched"]),
+        (&json!("rsvp"), &json!(15))
+    );
+    assert!(second["matched_per_second"].as_f64().unwrap() > 0.0, "{second}");
+    assert_eq!(second["punted_per_second"], 0.0);
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[test]
