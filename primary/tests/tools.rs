@@ -447,7 +447,8 @@ fn whatever_happens_the_sums_are_right(pool: &Pool) {
                 Step::Come => {
                     bench.go();
                     bench.serve();
-                    bench.come(number as u32 + 1);
+                    // The watcher has a number below these.
+                    bench.come(number as u32 + 1000);
                     bench.serve();
                 }
                 Step::Go => {
