@@ -387,16 +387,21 @@ fn req_ra_33_each_rule_fails_as_it_says_when_its_tool_is_full_dies_and_is_dead()
         let both = || Ok((stage.arrived_by_rule() == [open, closed]).then_some(()));
         wait_until("what goes on", LIMIT, both).unwrap();
     };
-    arrived(full_open, 0);
+    // What goes by the tool stays behind others of its flow. Those of another flow have none there.
+    let elsewhere = open.replace("::200e", "::200f");
+    stage.send_all(&[(&elsewhere, 4)]);
+    stage.matched(904, 350);
+    arrived(4, 0);
+    assert_eq!(of("open", AlertCounter::BypassFull), full_open + 4);
     // It dies.
     drop(punts);
-    arrived(900, 0);
+    arrived(904, 0);
     assert_eq!(of("open", AlertCounter::BypassDied), held_open);
     assert_eq!(of("closed", AlertCounter::ClosedDied), 300);
     // Its rules are still there, and there is nobody to ask.
     stage.send_all(&[(&open, 5), (&closed, 5)]);
-    stage.matched(905, 355);
-    arrived(905, 0);
+    stage.matched(909, 355);
+    arrived(909, 0);
     assert_eq!(of("open", AlertCounter::BypassDead), 5);
     assert_eq!(of("closed", AlertCounter::ClosedDead), 5);
     let counters = stage.primary.counters_at_rest().unwrap();
