@@ -210,7 +210,10 @@ mod tests {
         };
         control.tell_rules(Some(rules.clone()));
         control.tell(Interfaces::default(), None);
-        control.tell_policies([policy; PuntClass::COUNT]);
+        control.tell_policies(Policies {
+            classes: [policy; PuntClass::COUNT],
+            alerts: AlertPolicy::DEFAULT,
+        });
         control.tell_rules(None);
         assert_eq!(control.collect(), 4);
         let mut taken = Vec::new();
