@@ -80,7 +80,8 @@ impl Consumer {
     fn hold(&mut self, slot: u32, held: Held) {
         if let Some(place) = self.held.get_mut(slot as usize) {
             self.oldest[held.class as usize].push(slot);
-            self.order.enter(self.order.flow_of(held.mbuf.data()), slot);
+            let flow = self.order.flow_of(held.mbuf.data(), held.rule);
+            self.order.enter(flow, slot);
             *place = Some(held);
         }
     }

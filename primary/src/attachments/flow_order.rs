@@ -13,8 +13,8 @@
 //! Places are bounded. When they are all taken, the caller makes room: it takes back from the tool what is before the packet, as
 //! if the time for an answer were over, so that nothing is lost and nothing overtakes.
 //!
-//! A flow is here whatever goes from one address to another, so fragments belong to the packets that they are of. Flows that share a
-//! number wait for each other.
+//! A flow is here whatever goes from one address to another and fits the same rule, so fragments belong to the packets that they are
+//! of. Flows that share a number wait for each other.
 
 use std::hash::{BuildHasher, Hasher, RandomState};
 
@@ -63,8 +63,11 @@ impl<P> FlowOrder<P> {
         }
     }
 
-    /// The number of a frame's flow.
-    pub(super) fn flow_of(&self, frame: &[u8]) -> FlowNumber {
+    /// The number of the flow of a frame that fits this rule.
+    pub(super) fn flow_of(&self, frame: &[u8], rule: Option<u16>) -> FlowNumber {
+        /// So that the bits of a rule's number are spread over all of the seed: the golden ratio.
+        const SPREAD: u32 = 0x9e37_79b9;
+        let rule = rule.map_or(0, |rule| (u32::from(rule) + 1).wrapping_mul(SPREAD));
         let addresses = EthernetHeader::parse(frame)
             .ok()
             .and_then(|(link, packet)| match link.ethertype {
@@ -72,7 +75,7 @@ impl<P> FlowOrder<P> {
                 EtherType::IPV6 => packet.get(8..40),
                 _ => None,
             });
-        FlowNumber((flow::pair(self.seed, addresses.unwrap_or_default()) % FLOWS) as u16)
+        FlowNumber((flow::pair(self.seed ^ rule, addresses.unwrap_or_default()) % FLOWS) as u16)
     }
 
     /// A packet of a flow goes to the tool in a slot that none is in.

@@ -10,11 +10,11 @@ use super::{Consumers, HandedBack};
 impl Consumers {
     /// Keeps a packet behind those of its flow that the tool has. Gives it back when there are none, or no place for it:
     /// [`Consumers::make_room`] tells which. It comes back by [`Consumers::hand_back`].
-    pub fn keep_behind(&mut self, class: PuntClass, mbuf: Mbuf) -> Result<(), Mbuf> {
+    pub fn keep_behind(&mut self, class: PuntClass, rule: Option<u16>, mbuf: Mbuf) -> Result<(), Mbuf> {
         let Some(part) = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place)) else {
             return Err(mbuf);
         };
-        part.order.keep(part.order.flow_of(mbuf.data()), mbuf)
+        part.order.keep(part.order.flow_of(mbuf.data(), rule), mbuf)
     }
 
     /// The next packet that has to go on before one that goes by the tool can be kept, or go on itself; `None` when that can go on.
@@ -22,12 +22,13 @@ impl Consumers {
     pub fn make_room(
         &mut self,
         class: PuntClass,
+        rule: Option<u16>,
         mbuf: &Mbuf,
         counters: &CounterBlock,
         now: u64,
     ) -> Option<HandedBack> {
         let part = self.deciding[class as usize].and_then(|place| self.parts.get_mut(place))?;
-        let flow = part.order.flow_of(mbuf.data());
+        let flow = part.order.flow_of(mbuf.data(), rule);
         if !part.order.has_any(flow) {
             return None;
         }

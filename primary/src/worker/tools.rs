@@ -40,7 +40,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Err((mbuf, NotTaken::Excess(spent))) => {
                 let result = match self.consumers.excess() {
                     Excess::Forward => {
-                        self.go_by_tool(class, ingress, mbuf, now);
+                        self.go_by_tool(class, rule, ingress, mbuf, now);
                         Ok(())
                     }
                     Excess::Drop => Err((mbuf, DropReason::PuntPoliced)),
@@ -48,12 +48,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (spent.counter(), result)
             }
             Err((mbuf, NotTaken::Full)) if self.consumers.fails_open(class, rule) => {
-                self.go_by_tool(class, ingress, mbuf, now);
+                self.go_by_tool(class, rule, ingress, mbuf, now);
                 (AlertCounter::BypassFull, Ok(()))
             }
             Err((mbuf, NotTaken::Full)) => (AlertCounter::ClosedFull, Err((mbuf, DropReason::PuntRingFull))),
             Err((mbuf, NotTaken::Nobody)) if self.consumers.fails_open(class, rule) => {
-                self.go_by_tool(class, ingress, mbuf, now);
+                self.go_by_tool(class, rule, ingress, mbuf, now);
                 (AlertCounter::BypassDead, Ok(()))
             }
             Err((mbuf, NotTaken::Nobody)) => (AlertCounter::ClosedDead, Err((mbuf, DropReason::PuntClosed))),
@@ -65,13 +65,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// A packet goes on as if no tool were asked, after those of its flow that the tool has.
-    fn go_by_tool(&mut self, class: PuntClass, ingress: u16, mut mbuf: Mbuf, now: u64) {
+    fn go_by_tool(&mut self, class: PuntClass, rule: Option<u16>, ingress: u16, mut mbuf: Mbuf, now: u64) {
         loop {
-            match self.consumers.keep_behind(class, mbuf) {
+            match self.consumers.keep_behind(class, rule, mbuf) {
                 Ok(()) => return self.counters.add(ingress, InterfaceCounter::Waiting, 1),
                 Err(back) => mbuf = back,
             }
-            match self.consumers.make_room(class, &mbuf, &self.counters, now) {
+            match self.consumers.make_room(class, rule, &mbuf, &self.counters, now) {
                 Some(handed) => self.go_on(handed, now),
                 None => break,
             }

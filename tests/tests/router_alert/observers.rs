@@ -22,7 +22,7 @@ fn shown(punts: &mut Punts, count: usize) -> Vec<String> {
 
 #[test]
 fn req_ra_16_one_decides_two_watch_and_a_packet_leaves_once() {
-    let mut stage = Stage::set("open");
+    let mut stage = Stage::set_with("open", "deadline_ms = 30000\n");
     let mut owner = attach(&stage.primary, false);
     let mut watchers = [attach(&stage.primary, true), attach(&stage.primary, true)];
     for _ in 0..5 {
@@ -70,7 +70,7 @@ fn req_ra_16_who_watches_sees_packets_that_no_tool_decides_about_and_they_go_on(
 
 #[test]
 fn req_ra_20_who_watches_sees_what_stays_on_its_link_and_nobody_decides_about_it() {
-    let mut stage = Stage::set("open");
+    let mut stage = Stage::set_with("open", "deadline_ms = 30000\n");
     let mut owner = attach(&stage.primary, false);
     let mut watcher = attach(&stage.primary, true);
     stage.send_made(

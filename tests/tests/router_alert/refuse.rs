@@ -8,7 +8,7 @@ use crate::{ALERT, ETHERNET, FAR6, LIMIT, Stage};
 
 #[test]
 fn req_ra_30_a_packet_that_is_refused_is_dropped_and_its_sender_told() {
-    let stage = Stage::set("open");
+    let stage = Stage::set_with("open", "deadline_ms = 30000\n");
     let mut listener = Listener::start(&stage.hosts.host_a, "eth0").unwrap();
     let mut punts = attach(&stage.primary, false);
     let source = Family::Ip6.address_a();

@@ -387,6 +387,8 @@ fn req_ra_33_each_rule_fails_as_it_says_when_its_tool_is_full_dies_and_is_dead()
         let both = || Ok((stage.arrived_by_rule() == [open, closed]).then_some(()));
         wait_until("what goes on", LIMIT, both).unwrap();
     };
+    // They do not overtake those of their flow that the tool has.
+    assert_eq!(stage.arrived_by_rule(), [0, 0]);
     // What goes by the tool stays behind others of its flow. Those of another flow have none there.
     let elsewhere = open.replace("::200e", "::200f");
     stage.send_all(&[(&elsewhere, 4)]);

@@ -202,22 +202,21 @@ fn a_packet_waits_for_those_of_its_flow_only() {
 }
 
 #[test]
-fn what_goes_from_one_address_to_another_is_a_flow_whatever_its_tags_and_ports() {
+fn what_goes_from_one_address_to_another_and_fits_a_rule_is_a_flow_whatever_its_tags_and_ports() {
     let order = FlowOrder::<()>::new(1);
     let ethernet = || PacketBuilder::ethernet(MacAddress([2; 6]), MacAddress([4; 6]));
     let hosts4 = ([10, 0, 0, 1].into(), [10, 0, 1, 1].into());
-    let four = order.flow_of(&ethernet().ipv4(hosts4.0, hosts4.1).udp(1, 2, b"a"));
+    let four = order.flow_of(&ethernet().ipv4(hosts4.0, hosts4.1).udp(1, 2, b"a"), None);
     let tagged = ethernet().vlan(5).ipv4(hosts4.0, hosts4.1).udp(3, 4, b"b");
-    assert_eq!(order.flow_of(&tagged), four);
-    let six = |last: u16| {
+    assert_eq!(order.flow_of(&tagged, None), four);
+    let six = |last: u16, rule| {
         let host = std::net::Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, last);
-        order.flow_of(
-            &ethernet()
-                .ipv6(host, "2001:db8:1::1".parse().unwrap())
-                .udp(1, 2, b""),
-        )
+        let packet = ethernet().ipv6(host, "2001:db8:1::1".parse().unwrap());
+        order.flow_of(&packet.udp(1, 2, b""), rule)
     };
-    let numbers: std::collections::HashSet<u16> = (0..100).map(|last| six(last).0).collect();
+    let rules: std::collections::HashSet<u16> = (0..100).map(|rule| six(1, Some(rule)).0).collect();
+    assert!(rules.len() > 80, "{}", rules.len());
+    let numbers: std::collections::HashSet<u16> = (0..100).map(|last| six(last, None).0).collect();
     assert!(numbers.len() > 80, "{}", numbers.len());
-    assert_eq!(order.flow_of(b"short"), order.flow_of(b""));
+    assert_eq!(order.flow_of(b"short", None), order.flow_of(b"", None));
 }
