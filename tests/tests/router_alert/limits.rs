@@ -6,17 +6,21 @@ use std::time::{Duration, Instant};
 use control::punt::Answer;
 
 use crate::numbers;
-use crate::tool::{attach, serve, take};
-use crate::{LIMIT, Stage};
+use crate::tool::{attach, serve, serve_some, take};
+use crate::{LIMIT, Stage, is_far6, packet6};
 
 const MUCH: &str = "rate = 1000000\nburst = 100000\n";
 
 #[test]
 fn req_ra_31_what_is_too_much_goes_on_and_is_dropped_once_the_configuration_says_so() {
     const RATE: usize = 200;
-    let limits = format!("[router_alert]\nsource_rate = {RATE}\nsource_burst = 10\n");
-    let stage = Stage::set_with("closed", &format!("{MUCH}{limits}"));
+    let limits = format!("[router_alert]\nsource_rate = {RATE}\nsource_burst = 100\n");
+    let mut stage = Stage::set_with("closed", &format!("{MUCH}{limits}"));
     let mut punts = attach(&stage.primary, false);
+    // The next hop is known from here on.
+    stage.send(&packet6());
+    serve_some(&mut punts, 1, LIMIT, |_, _| Answer::Forward);
+    stage.arrives(is_far6);
     let (seconds, count) = (5, 5 * 1000);
     let mut asked_of = |excess: &str| {
         let receiver = numbers::receive(&stage.hosts.host_b);
@@ -34,7 +38,7 @@ fn req_ra_31_what_is_too_much_goes_on_and_is_dropped_once_the_configuration_says
         // Before Python has begun, nothing comes.
         let took = begin.elapsed().as_secs_f64();
         while take(&mut punts, Duration::from_millis(50), &mut |_, _| Answer::Forward) > 0 {}
-        let most = RATE as f64 * took * 1.05 + 10.0;
+        let most = RATE as f64 * took * 1.05 + 100.0;
         let least = RATE as f64 * seconds as f64 * 0.95;
         assert!(
             (least..=most).contains(&f64::from(asked)),
@@ -44,11 +48,7 @@ fn req_ra_31_what_is_too_much_goes_on_and_is_dropped_once_the_configuration_says
         (asked as usize, numbers::received(receiver))
     };
     let (_, received) = asked_of("forward");
-    assert_eq!(received, [count, 0, 0], "packets, twice, out of order");
-    assert_eq!(
-        stage.primary.counters_at_rest().unwrap().dropped("punt_policed"),
-        0
-    );
+    numbers::assert_whole(&stage.primary, received, count);
     let path = stage.primary.config_path();
     let text = fs::read_to_string(&path).unwrap();
     let text = text.replace("[router_alert]\n", "[router_alert]\nexcess = \"drop\"\n");
@@ -62,10 +62,14 @@ fn req_ra_31_what_is_too_much_goes_on_and_is_dropped_once_the_configuration_says
     let (asked, received) = asked_of("drop");
     assert_eq!(received, [asked, 0, 0], "packets, twice, out of order");
     let counters = stage.primary.counters_at_rest().unwrap();
-    assert_eq!(counters.dropped("punt_policed") as usize, count - asked);
+    let policed = counters.dropped("punt_policed") as usize;
+    assert!(
+        (count / 2..=count - asked).contains(&policed),
+        "{policed} policed, {asked} asked about"
+    );
     counters.assert_balanced();
     let shown = stage.primary.ctl(&["config", "show"]).unwrap().success().unwrap();
-    for line in ["excess = \"drop\"", "source_rate = 200", "source_burst = 10"] {
+    for line in ["excess = \"drop\"", "source_rate = 200", "source_burst = 100"] {
         assert!(shown.stdout.contains(line), "{}", shown.stdout);
     }
 }
@@ -73,7 +77,9 @@ fn req_ra_31_what_is_too_much_goes_on_and_is_dropped_once_the_configuration_says
 #[test]
 fn req_ra_31_a_flood_by_one_interface_takes_nothing_from_another() {
     let limits = "rate = 400\nburst = 100\n[router_alert]\ninterface_rate = 200\ninterface_burst = 20\n";
-    let stage = Stage::set_with("open", limits);
+    let mut stage = Stage::set_with("open", limits);
+    stage.send(&packet6());
+    stage.arrives(is_far6);
     let mut punts = attach(&stage.primary, false);
     let receivers = [&stage.hosts.host_b, &stage.hosts.host_a].map(numbers::receive);
     let (flood, other) = (15_000, 300);
@@ -101,10 +107,6 @@ fn req_ra_31_a_flood_by_one_interface_takes_nothing_from_another() {
     assert_eq!(asked[1], other, "none of the other interface is too many");
     assert!(asked[0] < flood / 4, "{asked:?}");
     let received = receivers.map(numbers::received);
-    assert_eq!(
-        received,
-        [[flood, 0, 0], [other, 0, 0]],
-        "packets, twice, out of order"
-    );
-    stage.primary.counters_at_rest().unwrap().assert_balanced();
+    numbers::assert_whole(&stage.primary, received[0], flood);
+    numbers::assert_whole(&stage.primary, received[1], other);
 }

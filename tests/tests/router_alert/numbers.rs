@@ -1,6 +1,6 @@
 //! Router alerts with a number each, from the kernel of a host to that of another.
 
-use tests::{Family, Namespace, Process, TwoHosts};
+use tests::{Family, Namespace, Primary, Process, TwoHosts};
 
 use crate::LIMIT;
 
@@ -34,6 +34,33 @@ pub(crate) fn received(mut receiver: Process) -> [usize; 3] {
         .map(|word| word.parse().unwrap())
         .collect();
     numbers.try_into().unwrap()
+}
+
+/// Checks that what was received of `sent` came once and in order, and that the gateway lost none of it. The kernel may lose some
+/// before the gateway has it, where others use the CPU.
+pub(crate) fn assert_whole(primary: &Primary, received: [usize; 3], sent: usize) {
+    let counters = primary.counters_at_rest().unwrap();
+    counters.assert_balanced();
+    assert_eq!(counters.sum(|interface| interface.waiting), 0, "{counters:?}");
+    let [count, twice, behind] = received;
+    let said = format!(
+        "{count} of {sent}, {twice} twice, {behind} out of order, dropped {:?}",
+        counters.drops()
+    );
+    assert!(
+        (sent / 2..=sent).contains(&count) && twice == 0 && behind == 0,
+        "{said}"
+    );
+    for reason in [
+        "punt_ring_full",
+        "punt_policed",
+        "punt_closed",
+        "neighbor_queue_full",
+        "tx_full",
+        "no_buffer",
+    ] {
+        assert_eq!(counters.dropped(reason), 0, "{said}");
+    }
 }
 
 /// Sends `count`, so many a second.
