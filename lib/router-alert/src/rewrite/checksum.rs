@@ -16,11 +16,8 @@ pub(super) fn replaced(
     place: Range<usize>,
     new: &[u8],
 ) {
-    let field = match protocol {
-        Protocol::UDP => 6,
-        Protocol::TCP => 16,
-        Protocol::ICMP | Protocol::ICMPV6 => 2,
-        _ => return,
+    let Some(field) = field(protocol) else {
+        return;
     };
     let old = packet.get(place.clone()).unwrap_or_default();
     let mut sum = Sum::ZERO.word(!Sum::ZERO.bytes(old).fold()).bytes(new);
@@ -47,6 +44,16 @@ pub(super) fn replaced(
         0 if protocol == Protocol::UDP => 0xffff,
         checksum => checksum,
     });
+}
+
+/// Where a protocol has its checksum; `None` for those that are not known.
+pub(super) fn field(protocol: Protocol) -> Option<usize> {
+    match protocol {
+        Protocol::UDP => Some(6),
+        Protocol::TCP => Some(16),
+        Protocol::ICMP | Protocol::ICMPV6 => Some(2),
+        _ => None,
+    }
 }
 
 /// Changes the word at `offset`.

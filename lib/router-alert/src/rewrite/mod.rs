@@ -9,6 +9,9 @@
 //! the packet was damaged, and one with another address in its pseudo-header, as behind a routing header, stays right.
 
 mod checksum;
+mod correct;
+
+pub use correct::correct;
 
 use packet::checksum::update16;
 use packet::extension::ExtensionError;
@@ -50,6 +53,12 @@ pub enum Refused {
     /// Its upper-layer header is not all there.
     #[error("the {0} header is cut short or malformed, so that no payload can be found; drop the packet")]
     UpperLayer(Protocol),
+    /// Another version of IP than before.
+    #[error("the changed packet is of another IP version than the original, or empty; send one of the same")]
+    OtherFamily,
+    /// Another protocol than before.
+    #[error("the changed packet carries {1} and the original {0}; send one with the same protocol")]
+    OtherProtocol(Protocol, Protocol),
     /// The packet would be longer than its length field can say.
     #[error("the payload is {beyond} bytes too long for an IP packet; shorten it")]
     TooLong {
