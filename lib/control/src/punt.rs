@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use shm::attachment::PuntEnd;
-pub use shm::attachment::{Answer, Counts, Packet, Punted, Stage};
+pub use shm::attachment::{Answer, Counts, Packet, Punted, Stage, Waker};
 
 use crate::attached::Attached;
 pub use crate::attached::AttachmentError;
@@ -38,7 +38,26 @@ impl Punts {
         self.attached.interfaces()
     }
 
-    /// Takes what packets there are and waits at most `timeout` for the first. Gives how many were taken.
+    /// What wakes this tool from other threads: [`Punts::receive`] returns then.
+    pub fn waker(&self) -> Waker {
+        self.end.waker()
+    }
+
+    /// The longest frame that can be answered with or sent, bytes.
+    pub fn longest(&self) -> usize {
+        self.end.longest()
+    }
+
+    /// Asks the primary for something by the connection of this attachment.
+    ///
+    /// # Errors
+    ///
+    /// The primary refuses, or is gone.
+    pub fn call(&mut self, request: Request) -> Result<Reply, ControlError> {
+        self.attached.call(request)
+    }
+
+    /// Takes what packets there are and waits at most `timeout` for the first, or until its waker is used. Gives how many were taken.
     pub fn receive(
         &mut self,
         timeout: Duration,
@@ -58,7 +77,7 @@ impl Punts {
             if over {
                 return Err(self.attached.ended());
             }
-            if left.is_zero() {
+            if left.is_zero() || self.end.was_woken() {
                 return Ok(0);
             }
             self.end.wait(left.min(crate::attached::LOOK));

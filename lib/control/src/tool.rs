@@ -6,7 +6,7 @@ use std::sync::atomic::AtomicBool;
 
 use clap::CommandFactory;
 use clap_complete::Shell;
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// What clap found wrong, as one sentence: without its hints and the usage.
@@ -56,6 +56,17 @@ pub fn stop_flag() -> io::Result<Arc<AtomicBool>> {
         flag::register(signal, Arc::clone(&stopped))?;
     }
     Ok(stopped)
+}
+
+/// Set by each SIGHUP, which ends nothing from then on.
+///
+/// # Errors
+///
+/// The kernel takes no handler.
+pub fn reload_flag() -> io::Result<Arc<AtomicBool>> {
+    let reload = Arc::new(AtomicBool::new(false));
+    flag::register(SIGHUP, Arc::clone(&reload))?;
+    Ok(reload)
 }
 
 #[cfg(test)]

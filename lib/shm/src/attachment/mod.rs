@@ -29,12 +29,14 @@ pub mod ring;
 #[cfg(test)]
 mod tests;
 mod tool;
+mod waker;
 
 pub use clock::Clock;
 pub use memory::{Origin, Reservation, ReservationError};
 pub use primary::{Attachment, BadVerdict, Lane, Verdict};
 pub use punt::{Answer, PuntEnd, Punted};
 pub use tool::{OpenError, Packet, ToolEnd};
+pub use waker::Waker;
 
 /// Which way a packet went, seen from the gateway.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,12 @@
 //! The side of a tool that decides about packets.
 
 use std::os::fd::OwnedFd;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::memory::{Memory, OpenError};
 use super::ring::{BadPosition, Consumer, Producer};
-use super::{Clock, Counts, Packet, Stage};
+use super::{Clock, Counts, Packet, Stage, Waker};
 
 /// Decisions, the first byte of an answer; then come stage and interface.
 pub(super) const DROP: u8 = 1;
@@ -15,7 +16,8 @@ pub(super) const REFUSE: u8 = 4;
 
 /// What a tool that decides has of its attachment.
 pub struct PuntEnd {
-    memory: Memory,
+    memory: Arc<Memory>,
+    waker: Waker,
     lanes: Vec<PuntLane>,
     clock: Clock,
     packet: Vec<u8>,
@@ -63,7 +65,7 @@ pub enum Answer<'a> {
 impl PuntEnd {
     /// Maps what the primary handed over: the memory of the packets, and that of the rings.
     pub fn open(packets: OwnedFd, rings: OwnedFd) -> Result<Self, OpenError> {
-        let memory = Memory::open(packets, rings)?;
+        let memory = Arc::new(Memory::open(packets, rings)?);
         let clock = Clock::read(memory.header()).ok_or(OpenError::Layout)?;
         let geometry = memory.geometry;
         let numbers = geometry.numbers();
@@ -76,9 +78,20 @@ impl PuntEnd {
         Ok(Self {
             lanes: (0..geometry.workers).map(lane).collect(),
             packet: vec![0; geometry.snaplen()],
+            waker: Waker::new(&memory),
             memory,
             clock,
         })
+    }
+
+    /// What wakes this end from other threads.
+    pub fn waker(&self) -> Waker {
+        self.waker.clone()
+    }
+
+    /// Whether its waker was used since this was asked last.
+    pub fn was_woken(&self) -> bool {
+        self.waker.take()
     }
 
     /// The longest frame that can be answered with or sent, bytes.
@@ -171,14 +184,14 @@ impl PuntEnd {
         }
     }
 
-    /// Sleeps until there is a packet, or the primary has ended the attachment, or `timeout` is over.
+    /// Sleeps until there is a packet, or its waker is used, or the primary has ended the attachment, or `timeout` is over.
     pub fn wait(&self, timeout: Duration) {
         self.memory.sleep(timeout, || {
             let waiting = |(worker, lane): (usize, &PuntLane)| {
                 let [filled, _] = self.memory.rings(worker);
                 lane.filled.ready(filled) != Ok(0)
             };
-            self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended()
+            self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended() || self.waker.is_rung()
         });
     }
 

@@ -264,6 +264,31 @@ fn attach_deciding(slots_for: usize) -> (Attachment, Vec<Lane>, PuntEnd) {
     (attachment, lanes, tool)
 }
 
+#[test]
+fn a_tool_that_decides_is_woken_by_its_own_threads_and_sleeps_no_more_than_once_less() {
+    let (_attachment, _lanes, tool) = attach_deciding(64 * 1024);
+    let waker = tool.waker();
+    let began = Instant::now();
+    let thread = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(50));
+        waker.wake();
+    });
+    while !tool.was_woken() {
+        assert!(began.elapsed() < Duration::from_secs(10), "it slept on");
+        tool.wait(Duration::from_secs(20));
+    }
+    thread.join().unwrap();
+    // Used while the tool is awake it is not forgotten, and counts once.
+    tool.waker().wake();
+    tool.wait(Duration::from_secs(20));
+    assert!(began.elapsed() < Duration::from_secs(10));
+    assert!(tool.was_woken());
+    assert!(!tool.was_woken());
+    let began = Instant::now();
+    tool.wait(Duration::from_millis(20));
+    assert!(began.elapsed() >= Duration::from_millis(20));
+}
+
 fn decisions(lane: &mut Lane) -> Vec<(Verdict, Vec<u8>)> {
     let mut bytes = [0; 2048];
     let mut all = Vec::new();
