@@ -9,6 +9,8 @@ use control::punt::AttachmentError;
 use document::ConfigErrors;
 use serde_json::json;
 
+use crate::helpers::BeginError;
+
 /// Why the tool did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -18,6 +20,12 @@ pub enum Failure {
     /// The configuration is wrong.
     #[error("{0}")]
     Configuration(#[from] ConfigErrors),
+    /// What the configuration wants takes longer than the primary waits.
+    #[error("{0}")]
+    TooLong(String),
+    /// A helper cannot begin.
+    #[error(transparent)]
+    Helper(#[from] BeginError),
     /// The instance refused, or could not be reached.
     #[error(transparent)]
     Refused(#[from] ControlError),
@@ -50,7 +58,7 @@ impl Failure {
 
     fn status(&self) -> u8 {
         match self {
-            Self::Usage(_) | Self::Configuration(_) => 2,
+            Self::Usage(_) | Self::Configuration(_) | Self::TooLong(_) => 2,
             _ => 1,
         }
     }
@@ -58,10 +66,10 @@ impl Failure {
     fn code(&self) -> &'static str {
         match self {
             Self::Usage(_) => "usage",
-            Self::Configuration(_) => ErrorCode::Invalid.name(),
+            Self::Configuration(_) | Self::TooLong(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
             Self::Ended(AttachmentError::PrimaryEnded(_)) => ErrorCode::InstanceDead.name(),
-            Self::Ended(_) | Self::Print(_) => ErrorCode::Failed.name(),
+            Self::Ended(_) | Self::Helper(_) | Self::Print(_) => ErrorCode::Failed.name(),
         }
     }
 }

@@ -1,246 +1,178 @@
-//! What becomes of a packet: the first rule that fits says it.
+//! What a rule makes of a packet.
 
 use packet::ethernet::EthernetHeader;
 use packet::{EtherType, Ipv4, Ipv6};
 use router_alert::Family;
-use router_alert::alert::{self, Alert, Settings, Unrecognized};
-use router_alert::handler::Handler;
-use router_alert::matching::{Key, Rules};
+use router_alert::alert::{self, Beyond, Duplicates, Padding, Settings, Unrecognized};
+use router_alert::strip::How;
 use router_alert::{rewrite, strip};
 
-use crate::config::Config;
-
-/// Rules and their handlers.
-pub struct Judge {
-    rules: Rules,
-    handlers: Vec<Handler>,
-    settings: Settings,
-}
-
-/// What becomes of a packet.
+/// Where a frame has its packet, and what its router alert says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It goes on as it came.
-    Forward,
-    /// What [`Judge::judge`] has written goes on in its place.
-    Replace,
-    /// It is dropped.
-    Drop,
-}
-
-/// Why a packet was judged as it was.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cause {
-    /// The rule of this number, in the order of the configuration.
-    Rule(usize),
-    /// The rule of this number, but what it wants cannot be done with this packet.
-    Refused(usize),
-    /// No rule fits, or there is no router alert in it.
-    NoRule,
-}
-
-/// What was decided about a packet, and why.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Judgement {
-    /// What becomes of it.
-    pub verdict: Verdict,
-    /// Why.
-    pub cause: Cause,
-    /// The value of its router alert, if it has one.
-    pub value: Option<u16>,
-    /// Where its IP header begins.
+pub struct Sight {
+    /// Where the IP header begins.
     pub network: usize,
+    /// Where the packet ends; behind it is what the link padded it with.
+    pub end: usize,
+    /// Its family.
+    pub family: Family,
+    /// The value of its router alert.
+    pub value: u16,
 }
 
-impl Judge {
-    /// The rules of a configuration; `index_of` knows the index of an interface by its name.
-    pub fn new(config: &Config, index_of: impl Fn(&str) -> Option<u16>) -> Self {
-        Self {
-            rules: Rules::new(config.rules.iter().map(|(rule, _)| rule.clone()), index_of),
-            handlers: config.rules.iter().map(|(_, handler)| handler.clone()).collect(),
-            // Options that are not known are the primary's to judge.
-            settings: Settings {
-                unrecognized: Unrecognized::Skip,
-                ..Settings::default()
-            },
+/// Why a packet is not changed as it should be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It is a fragment, and its payload would be another.
+    Fragment,
+    /// It cannot be read, is protected, or has nothing to be changed.
+    Other,
+}
+
+impl From<rewrite::Refused> for Refused {
+    fn from(refused: rewrite::Refused) -> Self {
+        match refused {
+            rewrite::Refused::Fragment => Self::Fragment,
+            _ => Self::Other,
         }
     }
+}
 
-    /// What a rule does.
-    pub fn handler(&self, rule: usize) -> Option<&Handler> {
-        self.handlers.get(rule)
-    }
+/// What is wrong with options was for the primary to judge.
+const READABLE: Settings = Settings {
+    padding: Padding::Lenient,
+    duplicates: Duplicates::First,
+    unrecognized: Unrecognized::Skip,
+    beyond: Beyond::Refuse,
+    most_bytes: usize::MAX,
+    most_options: usize::MAX,
+};
 
-    /// Judges a frame that came in by the interface of this index. Where the verdict is [`Verdict::Replace`], `out` is the frame that goes on.
-    pub fn judge(&self, frame: &[u8], interface: u16, out: &mut Vec<u8>) -> Judgement {
-        let Some((network, key)) = self.key(frame, interface) else {
-            return Judgement {
-                verdict: Verdict::Forward,
-                cause: Cause::NoRule,
-                value: None,
-                network: 0,
-            };
-        };
-        let judgement = |verdict, cause| Judgement {
-            verdict,
-            cause,
-            value: Some(key.value),
-            network,
-        };
-        let Some(rule) = self.rules.find(&key) else {
-            return judgement(Verdict::Forward, Cause::NoRule);
-        };
-        let mut change = |change: &dyn Fn(&mut Vec<u8>) -> bool| {
-            let Some(mut packet) = packet_of(frame, network) else {
-                return false;
-            };
-            let changed = change(&mut packet);
-            if changed {
-                put_together(frame, network, &packet, out);
-            }
-            changed
-        };
-        let changed = match self.handler(rule) {
-            // No file can say the others yet.
-            None
-            | Some(
-                Handler::Relay | Handler::Log | Handler::Mirror(_) | Handler::Hold(_) | Handler::Helper(_),
-            ) => {
-                return judgement(Verdict::Forward, Cause::Rule(rule));
-            }
-            Some(Handler::Drop | Handler::DropProhibited) => {
-                return judgement(Verdict::Drop, Cause::Rule(rule));
-            }
-            Some(Handler::Strip(how)) => change(&|packet| strip::strip(packet, *how).is_ok()),
-            Some(Handler::Dscp(dscp)) => change(&|packet| rewrite::set_dscp(packet, *dscp).is_ok()),
-        };
-        if changed {
-            judgement(Verdict::Replace, Cause::Rule(rule))
-        } else {
-            judgement(Verdict::Forward, Cause::Refused(rule))
-        }
-    }
-
-    /// Where the IP header is, and what rules look at. `None` for what has no router alert.
-    fn key(&self, frame: &[u8], interface: u16) -> Option<(usize, Key)> {
+impl Sight {
+    /// Looks at a frame. `None` for one without a router alert, or that cannot be read.
+    pub fn of(frame: &[u8]) -> Option<Self> {
         let (link, packet) = EthernetHeader::parse(frame).ok()?;
-        let Alert { value, protocol, .. } = alert::find(packet, &self.settings).ok()??;
-        let (family, source, destination) = match link.ethertype {
-            EtherType::IPV4 => {
-                let header = Ipv4::parse(packet).ok()?;
-                (Family::Four, header.source().into(), header.destination().into())
-            }
-            EtherType::IPV6 => {
-                let header = Ipv6::parse(packet).ok()?;
-                (Family::Six, header.source().into(), header.destination().into())
-            }
+        let (family, length) = match link.ethertype {
+            EtherType::IPV4 => (Family::Four, usize::from(Ipv4::parse(packet).ok()?.total_len())),
+            EtherType::IPV6 => (Family::Six, Ipv6::parse(packet).ok()?.total_len()),
             _ => return None,
         };
-        let key = Key {
+        let alert = alert::find(packet, &READABLE).ok()??;
+        Some(Self {
+            network: link.len(),
+            end: link.len() + length,
             family,
-            value,
-            protocol,
-            interface,
-            source,
-            destination,
-        };
-        Some((link.len(), key))
+            value: alert.value,
+        })
+    }
+
+    /// The packet of the frame.
+    pub fn packet<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        frame.get(self.network..self.end).unwrap_or_default()
     }
 }
 
-/// The IP packet of a frame, without what the link padded it with.
-fn packet_of(frame: &[u8], network: usize) -> Option<Vec<u8>> {
-    let packet = frame.get(network..)?;
-    let length = match packet.first()? >> 4 {
-        4 => usize::from(Ipv4::parse(packet).ok()?.total_len()),
-        _ => Ipv6::parse(packet).ok()?.total_len(),
-    };
-    packet.get(..length).map(<[u8]>::to_vec)
+/// Writes to `out` the frame with its packet stripped.
+///
+/// # Errors
+///
+/// It cannot be.
+pub fn stripped(frame: &[u8], how: How, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let mut packet = packet_of(frame)?;
+    strip::strip(&mut packet.1, how).map_err(|_| Refused::Other)?;
+    put_together(frame, &packet, out);
+    Ok(())
+}
+
+/// Writes to `out` the frame with another DSCP in its packet.
+///
+/// # Errors
+///
+/// It cannot be.
+pub fn with_dscp(frame: &[u8], dscp: u8, out: &mut Vec<u8>) -> Result<(), Refused> {
+    let mut packet = packet_of(frame)?;
+    rewrite::set_dscp(&mut packet.1, dscp)?;
+    put_together(frame, &packet, out);
+    Ok(())
+}
+
+/// Writes to `out` the frame with what a helper has made of its packet, lengths and checksums made right.
+///
+/// # Errors
+///
+/// It is not to be sent.
+pub fn with_packet(frame: &[u8], changed: &[u8], out: &mut Vec<u8>) -> Result<(), Refused> {
+    let (network, original) = packet_of(frame)?;
+    let mut changed = changed.to_vec();
+    rewrite::correct(&original, &mut changed)?;
+    put_together(frame, &(network, changed), out);
+    Ok(())
+}
+
+/// Where the packet of a frame begins, and the packet without what the link padded it with.
+fn packet_of(frame: &[u8]) -> Result<(usize, Vec<u8>), Refused> {
+    let sight = Sight::of(frame).ok_or(Refused::Other)?;
+    Ok((sight.network, sight.packet(frame).to_vec()))
 }
 
 /// A frame with another packet in it.
-fn put_together(frame: &[u8], network: usize, packet: &[u8], out: &mut Vec<u8>) {
+fn put_together(frame: &[u8], (network, packet): &(usize, Vec<u8>), out: &mut Vec<u8>) {
     out.clear();
-    out.extend_from_slice(frame.get(..network).unwrap_or_default());
+    out.extend_from_slice(frame.get(..*network).unwrap_or_default());
     out.extend_from_slice(packet);
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
     use packet::PacketBuilder;
     use proptest::prelude::*;
 
     use super::*;
 
-    const LAN: u16 = 0;
-    const WAN: u16 = 1;
+    const LINK: [u8; 18] = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 100, 0x86, 0xdd];
 
-    fn judge(rules: &str) -> Judge {
-        let index_of = |name: &str| ["lan", "wan"].iter().position(|known| *known == name);
-        let config = Config::read(rules, Path::new("ra.toml")).unwrap();
-        Judge::new(&config, |name| index_of(name).map(|index| index as u16))
-    }
-
-    fn rule(name: &str, more: &str) -> String {
-        format!("[[rule]]\nname = \"{name}\"\n{more}\n")
+    fn packet(text: &[u8]) -> Vec<u8> {
+        let (host, peer) = ("2001:db8::1".parse().unwrap(), "2001:db8:1::1".parse().unwrap());
+        PacketBuilder::ipv6(host, peer).router_alert(5).udp(1, 2, text)
     }
 
     /// In a frame with one tag, and padding behind it.
-    fn frame(value: u16) -> Vec<u8> {
-        let (host, peer) = ("2001:db8::1".parse().unwrap(), "2001:db8:1::1".parse().unwrap());
-        let packet = PacketBuilder::ipv6(host, peer)
-            .router_alert(value)
-            .udp(1, 2, b"hello");
-        let link = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x81, 0, 0, 100, 0x86, 0xdd];
-        [&link[..], &packet, &[0; 7]].concat()
+    fn frame(packet: &[u8]) -> Vec<u8> {
+        [&LINK[..], packet, &[0; 7]].concat()
     }
 
     #[test]
-    fn the_first_rule_that_fits_decides() {
-        let rules = [
-            rule(
-                "other side",
-                "values = \"any\"\ninterface = \"wan\"\nhandler = \"drop\"",
-            ),
-            rule("four", "values = \"any\"\nfamily = \"ipv4\"\nhandler = \"drop\""),
-            rule("five", "values = \"5\"\nhandler = \"log\""),
-            rule("urgent", "priority = 9\nvalues = \"6\"\nhandler = \"relay\""),
-            rule(
-                "rest",
-                "values = \"5-7\"\nsource = \"2001:db8::/48\"\nhandler = \"drop\"",
-            ),
-        ]
-        .concat();
-        let judge = judge(&rules);
-        let mut out = Vec::new();
-        for (value, verdict, cause) in [
-            (4, Verdict::Forward, Cause::NoRule),
-            (5, Verdict::Forward, Cause::Rule(2)),
-            (6, Verdict::Forward, Cause::Rule(3)),
-            (7, Verdict::Drop, Cause::Rule(4)),
-        ] {
-            let judgement = judge.judge(&frame(value), LAN, &mut out);
-            assert_eq!((judgement.verdict, judgement.cause), (verdict, cause), "{value}");
-            assert_eq!((judgement.value, judgement.network), (Some(value), 18));
-        }
-        assert_eq!(judge.judge(&frame(5), WAN, &mut out).cause, Cause::Rule(0));
+    fn a_frame_is_looked_at_behind_its_tag_and_before_its_padding() {
+        let packet = packet(b"hello");
+        let frame = frame(&packet);
+        let sight = Sight::of(&frame).unwrap();
+        assert_eq!((sight.network, sight.family, sight.value), (18, Family::Six, 5));
+        assert_eq!(sight.packet(&frame), packet);
     }
 
     #[test]
     fn what_goes_on_changed_keeps_its_link_header_and_loses_the_padding() {
-        let frame = frame(5);
+        let frame = frame(&packet(b"hello"));
         let mut out = vec![1, 2, 3];
-        let judge = judge(&rule("strip", "values = \"5\"\nhandler = \"strip\""));
-        assert_eq!(judge.judge(&frame, LAN, &mut out).verdict, Verdict::Replace);
+        assert_eq!(stripped(&frame, How::Remove, &mut out), Ok(()));
         assert_eq!(out.len(), frame.len() - 8 - 7);
         assert_eq!(out[..18], frame[..18]);
         assert_eq!((out[18 + 6], &out[out.len() - 5..]), (17, &b"hello"[..]));
+        assert_eq!(with_dscp(&frame, 46, &mut out), Ok(()));
+        assert_eq!((out.len(), out[18], out[19]), (frame.len() - 7, 0x6b, 0x80));
     }
 
     #[test]
-    fn what_cannot_be_changed_as_the_rule_wants_goes_on_as_it_came() {
+    fn req_ra_29_what_a_helper_has_made_of_a_packet_is_made_right() {
+        let original = packet(b"hello");
+        let changed = [&original[..original.len() - 5], b"good morning"].concat();
+        let mut out = Vec::new();
+        assert_eq!(with_packet(&frame(&original), &changed, &mut out), Ok(()));
+        assert_eq!(out, [&LINK[..], &packet(b"good morning")].concat());
+    }
+
+    #[test]
+    fn req_ra_25_and_28_what_cannot_be_changed_is_refused() {
         let (host, peer) = ("2001:db8::1".parse().unwrap(), "2001:db8:1::1".parse().unwrap());
         // RFC 4302: an authentication header covers the option.
         let packet = PacketBuilder::ipv6(host, peer).router_alert(5).payload(
@@ -249,24 +181,37 @@ mod tests {
                 17, 4, 0, 0, 0, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
             ],
         );
-        let link = [2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x86, 0xdd];
-        let judge = judge(&rule("strip", "values = \"5\"\nhandler = \"strip\""));
-        let judgement = judge.judge(&[&link[..], &packet].concat(), LAN, &mut Vec::new());
+        let mut out = Vec::new();
         assert_eq!(
-            (judgement.verdict, judgement.cause),
-            (Verdict::Forward, Cause::Refused(0))
+            stripped(&frame(&packet), How::Remove, &mut out),
+            Err(Refused::Other)
         );
+        let fragment = PacketBuilder::ipv6(host, peer)
+            .router_alert(5)
+            .fragment(8, true, 7)
+            .payload(packet::Protocol::UDP, &[1; 16]);
+        let changed = [&fragment[..fragment.len() - 16], &[2; 16]].concat();
+        assert_eq!(
+            with_packet(&frame(&fragment), &changed, &mut out),
+            Err(Refused::Fragment)
+        );
+        assert_eq!(stripped(&frame(&fragment), How::Remove, &mut out), Ok(()));
     }
 
     proptest! {
         #[test]
-        fn any_bytes_are_judged(mut bytes in prop::collection::vec(any::<u8>(), 0..120), six: bool) {
+        fn any_bytes_are_judged(
+            mut bytes in prop::collection::vec(any::<u8>(), 0..120),
+            changed in prop::collection::vec(any::<u8>(), 0..120),
+            six: bool,
+        ) {
             let ethertype = if six { [0x86, 0xdd] } else { [8, 0] };
             if let Some(place) = bytes.get_mut(12..14) {
                 place.copy_from_slice(&ethertype);
             }
-            let rules = judge(&rule("strip", "values = \"any\"\nhandler = \"strip\""));
-            rules.judge(&bytes, LAN, &mut Vec::new());
+            let mut out = Vec::new();
+            let _ = (Sight::of(&bytes), stripped(&bytes, How::Remove, &mut out), with_dscp(&bytes, 9, &mut out));
+            let _ = with_packet(&bytes, &changed, &mut out);
         }
     }
 }

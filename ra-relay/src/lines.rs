@@ -6,7 +6,20 @@ use std::time::{Duration, Instant};
 use router_alert::decode;
 use serde_json::json;
 
-use crate::judge::Judgement;
+use crate::judge::Sight;
+
+/// A packet that is to be said something about.
+#[derive(Clone, Copy, Debug)]
+pub struct Shown<'a> {
+    /// From the link header on.
+    pub frame: &'a [u8],
+    /// The interface that it came by.
+    pub interface: &'a str,
+    /// The rule that it fits; empty if there is none.
+    pub rule: &'a str,
+    /// When it came: nanoseconds since 1970, UTC.
+    pub time_ns: u64,
+}
 
 /// Writes lines, and counts those that were too many.
 pub struct Lines<W> {
@@ -32,18 +45,12 @@ impl<W: Write> Lines<W> {
         }
     }
 
-    /// Says what a packet is: `frame` came in by `interface` at `time_ns` since 1970 and rule `rule` is about it.
+    /// Says what a packet is.
     ///
     /// # Errors
     ///
     /// Those of writing.
-    pub fn packet(
-        &mut self,
-        (frame, judgement): (&[u8], &Judgement),
-        (interface, rule): (&str, &str),
-        time_ns: u64,
-        now: Instant,
-    ) -> io::Result<()> {
+    pub fn packet(&mut self, shown: &Shown<'_>, now: Instant) -> io::Result<()> {
         if now.duration_since(self.second) >= Duration::from_secs(1) {
             (self.left, self.second) = (self.rate, now);
         }
@@ -52,22 +59,35 @@ impl<W: Write> Lines<W> {
             return Ok(());
         }
         self.left -= 1;
-        let packet = frame.get(judgement.network..).unwrap_or_default();
+        let Shown {
+            frame,
+            interface,
+            rule,
+            time_ns,
+        } = *shown;
+        let sight = Sight::of(frame);
+        let packet = sight.map_or(&[][..], |sight| sight.packet(frame));
+        let value = sight.map(|sight| sight.value);
         let line = decode::line(packet);
         let text = decode::text(packet);
         if self.json {
             let said = json!({
                 "time_ns": time_ns,
                 "interface": interface,
-                "rule": rule,
-                "value": judgement.value,
+                "rule": Some(rule).filter(|rule| !rule.is_empty()),
+                "value": value,
                 "packet": line,
                 "text": text,
             });
             return writeln!(self.out, "{said}");
         }
-        let value = judgement.value.unwrap_or_default();
-        writeln!(self.out, "{interface}: router alert {value}, rule {rule}: {line}")?;
+        let value = value.unwrap_or_default();
+        let rule = if rule.is_empty() {
+            "no rule".to_owned()
+        } else {
+            format!("rule {rule}")
+        };
+        writeln!(self.out, "{interface}: router alert {value}, {rule}: {line}")?;
         for line in text.iter().flat_map(|text| text.lines()) {
             writeln!(self.out, "    {line}")?;
         }
@@ -94,23 +114,24 @@ mod tests {
     use packet::PacketBuilder;
 
     use super::*;
-    use crate::judge::{Cause, Verdict};
 
-    const JUDGEMENT: Judgement = Judgement {
-        verdict: Verdict::Forward,
-        cause: Cause::Rule(0),
-        value: Some(5),
-        network: 14,
-    };
+    fn shown<'a>(frame: &'a [u8], rule: &'a str) -> Shown<'a> {
+        Shown {
+            frame,
+            interface: "lan",
+            rule,
+            time_ns: 7,
+        }
+    }
 
     fn frame() -> Vec<u8> {
         let (host, peer) = ([198, 51, 100, 1].into(), [203, 0, 113, 77].into());
         let packet = PacketBuilder::ipv4(host, peer).options(&[148, 4, 0, 5]).udp(
             1,
             2,
-            "zwei\nZeilen\x1b[31m".as_bytes(),
+            "zwei\nZeilen\u{1b}[31m".as_bytes(),
         );
-        [&[0; 14][..], &packet].concat()
+        [&[0; 12][..], &[8, 0], &packet, &[0; 9]].concat()
     }
 
     #[test]
@@ -119,9 +140,7 @@ mod tests {
         let mut lines = Lines::new(Vec::new(), false, 2, start);
         for milliseconds in [0, 10, 20, 999, 1000, 1001, 1002] {
             let now = start + Duration::from_millis(milliseconds);
-            lines
-                .packet((&frame(), &JUDGEMENT), ("lan", "demo"), 0, now)
-                .unwrap();
+            lines.packet(&shown(&frame(), "demo"), now).unwrap();
         }
         assert_eq!(lines.suppressed(), 3);
         let said = String::from_utf8(lines.out).unwrap();
@@ -139,9 +158,7 @@ mod tests {
     fn with_json_each_packet_is_an_object() {
         let now = Instant::now();
         let mut lines = Lines::new(Vec::new(), true, 1, now);
-        lines
-            .packet((&frame(), &JUDGEMENT), ("lan", "demo"), 7, now)
-            .unwrap();
+        lines.packet(&shown(&frame(), "demo"), now).unwrap();
         let said: serde_json::Value = serde_json::from_slice(&lines.out).unwrap();
         assert_eq!(
             (&said["time_ns"], &said["value"], &said["rule"]),
