@@ -69,10 +69,11 @@ pub(crate) fn build_programs(packages: &[&str]) -> Result<(), Error> {
     Ok(())
 }
 
-/// Builds all programs and the example that instructions are counted of in one go: apart, cargo would build much of it twice, with
-/// other features of what it rests on.
-pub(crate) fn build_all_and_path_cost() -> Result<(), Error> {
-    let words = ["build", "--release", "--bins", "--example", "path_cost"];
+/// Builds all programs, the example that instructions are counted of and the one that decides for a relay in one go: apart, cargo
+/// would build much of it twice, with other features of what it rests on.
+pub(crate) fn build_all_and_examples() -> Result<(), Error> {
+    let examples = ["--example", "path_cost", "--example", "ra_policy"];
+    let words = [&["build", "--release", "--bins"][..], &examples].concat();
     step!("building: cargo {} (minutes the first time)", words.join(" "));
     show(&words)?;
     binaries::are_in(&programs());

@@ -29,7 +29,7 @@ const LIMIT: Duration = Duration::from_secs(10 * 60);
 /// Builds, counts, and compares with the bounds; with `accept`, makes what is counted the new figures instead.
 pub(crate) fn run(accept: bool) -> Result<(), Error> {
     packages::install(Needs::Tests)?;
-    cargo::build_all_and_path_cost()?;
+    cargo::build_all_and_examples()?;
     compare(accept)
 }
 

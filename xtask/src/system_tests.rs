@@ -43,7 +43,7 @@ pub(crate) fn run(soak: bool, vm: bool, filter: Option<&str>) -> Result<(), Erro
     if soak {
         unit.add(long_unit_tests(filter)?);
     }
-    cargo::build_all_and_path_cost()?;
+    cargo::build_all_and_examples()?;
     let executables = executables()?;
     if filter.is_none()
         && let Err(error) = instructions::compare(false)
