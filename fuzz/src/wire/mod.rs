@@ -1,5 +1,6 @@
-//! The wire formats of lib/packet, reassembly and router alerts, each beside a reading of its own.
+//! The wire formats of lib/packet, reassembly, router alerts and helpers, each beside a reading of its own.
 
+pub mod helper;
 pub mod icmp_error;
 pub mod ipv4;
 pub mod ipv6;
