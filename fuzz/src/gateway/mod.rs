@@ -5,6 +5,7 @@
 //!           └─► oracle ─► what is allowed ───┴─► check
 //! ```
 
+pub mod alerts;
 mod answer;
 mod check;
 pub mod oracle;
@@ -15,11 +16,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
+use control::message::PuntClass;
 use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6};
 use packet::MacAddress;
 use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
 use primary::path::punt::{PuntMode, Punts};
-use primary::path::{BURST, Burst, InterfaceView, NOTES, Note, Recorder, Stages};
+use primary::path::{BURST, Burst, Disposition, InterfaceView, NOTES, Note, Packet, Recorder, Stages};
 use primary::sources::SourceAddresses;
 use shm::PathStage;
 
@@ -137,6 +139,40 @@ impl Gateway {
         note
     }
 
+    /// Takes a frame whose first segment has `first` bytes through the stages. Nothing behind it may change, and where it has all
+    /// headers the frame fares as in one segment. Give an interface that no kernel feeds: that looks at checksums of single segments.
+    pub fn run_split(&self, ingress: u16, punts: PuntMode, original: &[u8], first: usize) {
+        let stages = &self.stages[punts as usize];
+        let fate = |first: usize| {
+            let mut packets = [Split(original.to_vec(), first.min(original.len()))];
+            let mut notes = NOTES;
+            let burst = &mut Burst {
+                packets: &mut packets,
+                notes: &mut notes,
+            };
+            let together = stages.run(ingress, burst);
+            let fate = together.map_or(notes[0].disposition, |together| {
+                Disposition::Transmit(together.egress)
+            });
+            let [Split(bytes, _)] = packets;
+            (fate, bytes)
+        };
+        let (in_one, whole) = fate(original.len());
+        let (split, bytes) = fate(first);
+        assert_eq!(
+            bytes.get(first..),
+            original.get(first..),
+            "what lies behind the first segment was changed"
+        );
+        let goes_on = matches!(
+            in_one,
+            Disposition::Transmit(_) | Disposition::Punt(PuntClass::RouterAlert)
+        );
+        if goes_on && first >= original.len().min(HEADERS) {
+            assert_eq!((split, &bytes), (in_one, &whole), "{first} of {original:02x?}");
+        }
+    }
+
     /// Takes the frame through the stages once more and writes down where it was: nothing else may come of it.
     fn trace(
         &self,
@@ -163,6 +199,24 @@ impl Gateway {
             note.passed,
             recorder.steps()
         );
+    }
+}
+
+/// Link header, IPv6 header, and as much as its options and the header of the upper layer may take.
+const HEADERS: usize = 14 + 40 + 2048 + 60;
+
+/// A packet of which the first segment has this many bytes.
+struct Split(Vec<u8>, usize);
+
+impl Packet for Split {
+    const MAY_GO_ON: bool = true;
+
+    fn first(&mut self) -> &mut [u8] {
+        &mut self.0[..self.1]
+    }
+
+    fn behind(&self) -> usize {
+        self.0.len() - self.1
     }
 }
 

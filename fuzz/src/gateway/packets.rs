@@ -7,12 +7,13 @@ use packet::nd::{NeighborAdvertisement, NeighborSolicitation};
 use packet::tcp::{TcpFlags, TcpHeader};
 use packet::{Arp, EtherType, MacAddress, PacketBuilder, Protocol, VlanTag, ipv6, nd};
 
+use super::alerts;
 use super::topology::INTERFACES;
 
-const SENDER: MacAddress = MacAddress([2, 0, 0, 0, 9, 9]);
-const HOST4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
-const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
-const HOST_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
+pub(super) const SENDER: MacAddress = MacAddress([2, 0, 0, 0, 9, 9]);
+pub(super) const HOST4: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 2);
+pub(super) const HOST6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
+pub(super) const HOST_LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0x99);
 
 /// Destinations of every kind.
 pub const TO4: [[u8; 4]; 19] = [
@@ -96,6 +97,7 @@ pub fn frames(ingress: u16) -> Vec<Vec<u8>> {
     discovery(own, &mut frames);
     links(own, &mut frames);
     long(link, &mut frames);
+    frames.extend(alerts::frames(ingress));
     frames
 }
 
