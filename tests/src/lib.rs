@@ -48,6 +48,7 @@ mod process;
 mod process_builder;
 mod random;
 mod run_id;
+pub mod side_by_side;
 mod snapshot;
 mod sweep;
 mod tables;

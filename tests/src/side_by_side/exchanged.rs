@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 
 use serde::Deserialize;
 
-use crate::frame::{Frame, differences};
+use super::frame::{Frame, differences};
 
 /// One stimulus and what came of it, as exchange.py prints it.
-#[derive(Deserialize)]
-pub(crate) struct Exchanged {
+#[derive(Debug, Deserialize)]
+pub(super) struct Exchanged {
     /// Names the stimulus.
-    pub(crate) key: String,
+    pub(super) key: String,
     sent: String,
     linux: Vec<(usize, String)>,
     tollgate: Vec<(usize, String)>,
@@ -18,12 +18,12 @@ pub(crate) struct Exchanged {
 
 impl Exchanged {
     /// Whether one of them sent anything.
-    pub(crate) fn has_output(&self) -> bool {
+    pub(super) fn has_output(&self) -> bool {
         !(self.linux.is_empty() && self.tollgate.is_empty())
     }
 
-    /// What is different, each in the words of the second column of docs/differences-from-linux.md.
-    pub(crate) fn differences(&self) -> BTreeSet<String> {
+    /// What is different, each in the words of the second column of the table.
+    pub(super) fn differences(&self) -> BTreeSet<String> {
         let sent = unhex(&self.sent);
         let sent = Frame::new(&sent);
         let frames = |side: &[(usize, String)]| -> Vec<_> {

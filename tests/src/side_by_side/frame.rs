@@ -9,7 +9,7 @@ const ARP: [u8; 2] = [0x08, 0x06];
 const TAGS: [[u8; 2]; 2] = [[0x81, 0x00], [0x88, 0xa8]];
 
 /// A frame taken apart as far as the comparison needs it.
-pub(crate) struct Frame<'a> {
+pub(super) struct Frame<'a> {
     bytes: &'a [u8],
     ethertype: [u8; 2],
     /// What follows the link header.
@@ -18,7 +18,7 @@ pub(crate) struct Frame<'a> {
 }
 
 impl<'a> Frame<'a> {
-    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+    pub(super) fn new(bytes: &'a [u8]) -> Self {
         let mut at = ETHERNET - 2;
         let mut tags = 0;
         let ethertype = |at: usize| {
@@ -49,7 +49,7 @@ impl<'a> Frame<'a> {
     }
 
     /// What it is, in a few words, as an answer to `sent`.
-    pub(crate) fn summary(&self, sent: &Frame<'_>) -> String {
+    pub(super) fn summary(&self, sent: &Frame<'_>) -> String {
         let name = match (self.ethertype, self.packet) {
             (IPV4 | IPV6, _) if self.addresses() == sent.addresses() => "forwarded".to_owned(),
             (ARP, [_, _, _, _, _, _, _, operation, ..]) => format!("arp {operation}"),
@@ -167,7 +167,7 @@ impl<'a> Frame<'a> {
     }
 
     /// Whether the lengths and checksums of a packet that a router made itself are right.
-    pub(crate) fn is_sound(&self, sent: &Frame<'_>) -> bool {
+    pub(super) fn is_sound(&self, sent: &Frame<'_>) -> bool {
         if self.is_forwarded(sent) {
             return true;
         }
@@ -190,7 +190,7 @@ impl<'a> Frame<'a> {
 }
 
 /// The names of the parts in which two frames differ.
-pub(crate) fn differences(one: &Frame<'_>, other: &Frame<'_>, sent: &Frame<'_>) -> Vec<&'static str> {
+pub(super) fn differences(one: &Frame<'_>, other: &Frame<'_>, sent: &Frame<'_>) -> Vec<&'static str> {
     let pairs = one.parts(sent).into_iter().zip(other.parts(sent));
     let names = pairs
         .filter(|(one, other)| one.1 != other.1)

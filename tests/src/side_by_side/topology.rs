@@ -9,7 +9,8 @@
 
 use std::time::Duration;
 
-use tests::{Captured, Interface, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege};
+use super::exchanged::Exchanged;
+use crate::{Interface, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege};
 
 /// As many as stimuli/world.py has.
 const LINKS: usize = 3;
@@ -17,10 +18,6 @@ const LINKS: usize = 3;
 const SMALL_MTU: u16 = 1400;
 /// Some thousand exchanges, and scapy's start.
 const LIMIT: Duration = Duration::from_secs(300);
-const EXCHANGE: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/tests/differential/stimuli/exchange.py"
-);
 
 /// What the kernel is told, so that it routes as RFC 1812 has it and says what it drops; docs/differences-from-linux.md has the
 /// reasons.
@@ -46,16 +43,24 @@ const SYSCTLS: &[(&str, &str)] = &[
     ("net/ipv6/conf/default/addr_gen_mode", "0"),
 ];
 
-/// Both routers and what is outside of them.
-pub(crate) struct Topology {
+/// Both routers and what is outside of them. Dropped from top to bottom.
+#[derive(Debug)]
+pub struct Topology {
     /// The one that is tested.
-    pub(crate) primary: Primary,
-    outside: Namespace,
-    _routers: [Namespace; 2],
+    pub primary: Primary,
+    /// Where stimuli come from, and all goes to that comes out.
+    pub outside: Namespace,
+    /// The kernel's router.
+    pub linux: Namespace,
+    _gateway: Namespace,
 }
 
 impl Topology {
-    pub(crate) fn create() -> Self {
+    /// Sets both up; `more` says what the primary has besides.
+    ///
+    /// # Panics
+    /// A step fails.
+    pub fn create(more: impl FnOnce(PrimaryBuilder) -> PrimaryBuilder) -> Self {
         let privilege = Privilege::detect();
         let outside = Namespace::create(privilege, "outside").unwrap();
         let options = NamespaceOptions {
@@ -68,27 +73,43 @@ impl Topology {
         connect(&outside, &linux, 'l');
         connect(&outside, &gateway, 't');
         set_up_linux(&linux);
-        let primary = builder(privilege, &gateway).start().unwrap();
+        let primary = more(builder(privilege, &gateway)).start().unwrap();
         Self {
             primary,
             outside,
-            _routers: [linux, gateway],
+            linux,
+            _gateway: gateway,
         }
     }
 
-    /// Sends all stimuli whose key begins with one of `prefixes`, or all; what exchange.py printed.
-    pub(crate) fn exchange(&self, prefixes: &[String]) -> Captured {
-        let mut words = vec!["/usr/bin/python3", "-B", EXCHANGE];
-        words.extend(prefixes.iter().map(String::as_str));
+    /// What the Python program at `path`, given `words`, says that it has exchanged.
+    pub(super) fn exchange(&self, path: &str, words: &[&str]) -> Vec<Exchanged> {
+        let words = [&["/usr/bin/python3", "-B", path], words].concat();
         let captured = self
             .outside
             .run_within(LIMIT, "sends stimuli to two routers", &words);
-        captured.unwrap().success().unwrap()
+        let captured = captured.unwrap().success().unwrap();
+        let lines = captured.stdout.lines();
+        lines.map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+
+    /// Packet buffers that the primary has in use.
+    ///
+    /// # Panics
+    /// It does not say.
+    pub fn buffers(&self) -> u64 {
+        let memory = self.primary.ctl_json(&["memory", "show"]).unwrap();
+        let mut parts = memory.as_array().unwrap().iter();
+        let pool = parts.find(|part| part["part"] == "pool_packets").unwrap();
+        pool["used"].as_u64().unwrap()
     }
 }
 
-/// The links of a router to the outside, where their names begin with `side`.
-pub(crate) fn connect(outside: &Namespace, router: &Namespace, side: char) {
+/// Makes the links of a router to the outside, where their names begin with `side`.
+///
+/// # Panics
+/// The kernel refuses one.
+pub fn connect(outside: &Namespace, router: &Namespace, side: char) {
     for link in 0..LINKS {
         let port = format!("p{link}");
         outside.connect(&format!("{side}{link}"), router, &port).unwrap();
@@ -168,7 +189,7 @@ fn set_up_linux(linux: &Namespace) {
 }
 
 /// The primary in `gateway`.
-pub(crate) fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
+pub fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
     let mut builder = Primary::builder(privilege, "gw").netns(gateway);
     for link in 0..LINKS {
         let port = format!("p{link}");

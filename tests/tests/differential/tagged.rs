@@ -5,9 +5,7 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use serde::Deserialize;
-use tests::{Namespace, Privilege};
-
-use super::topology;
+use tests::{Namespace, Privilege, side_by_side};
 
 const TAGGED: &str = concat!(
     env!("CARGO_MANIFEST_DIR"),
@@ -39,8 +37,8 @@ fn tagged_frames_come_out_as_scapy_builds_them() {
     let privilege = Privilege::detect();
     let outside = Namespace::create(privilege, "outside").unwrap();
     let gateway = Namespace::create(privilege, "gateway").unwrap();
-    topology::connect(&outside, &gateway, 't');
-    let mut builder = topology::builder(privilege, &gateway);
+    side_by_side::connect(&outside, &gateway, 't');
+    let mut builder = side_by_side::builder(privilege, &gateway);
     for (name, link, protocol, id, net) in SUB_INTERFACES {
         let mut text = format!(
             "[[interface]]\nname = \"{name}\"\nlink = \"{link}\"\nprotocol = \"{protocol}\"\nid = {id}\n"
