@@ -50,6 +50,7 @@ mod random;
 mod run_id;
 pub mod side_by_side;
 mod snapshot;
+pub mod socket_relay;
 mod sweep;
 mod tables;
 mod traffic;

@@ -26,8 +26,6 @@ use crate::{Error, Namespace};
 const OUTGOING: u8 = 4;
 /// Longer than any frame of a test.
 const LONGEST: usize = 4096;
-/// Frames that are handed to the kernel at a time.
-const AT_A_TIME: usize = 32;
 /// A sender that was held up for longer does not catch up.
 const LONGEST_DELAY: Duration = Duration::from_millis(20);
 /// How soon a clock is looked at again that is not that of this thread.
@@ -42,30 +40,38 @@ pub struct Wire {
 }
 
 impl Wire {
+    /// Frames that are handed to the kernel at a time.
+    pub const AT_A_TIME: usize = 32;
+
     /// Opens the link `interface` of `namespace`. Only root may: tests that use it run as root.
     ///
     /// # Errors
     /// The kernel refuses, or there is no such link.
     pub fn open(namespace: &Namespace, interface: &str) -> Result<Self, Error> {
         let (path, name) = (namespace.path(), format!("{interface} of {}", namespace.name()));
-        let failed = |source: io::Error| Error::File {
-            action: "open",
-            path: PathBuf::from(&name),
-            source,
-        };
         // A thread that has entered another namespace ends there.
         let open = || {
             setns(File::open(path)?, CloneFlags::CLONE_NEWNET)?;
-            let all = SockProtocol::EthAll;
-            let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, all)?;
-            let link = getifaddrs()?
-                .filter(|found| found.interface_name == interface)
-                .find_map(|found| found.address?.as_link_addr().copied())
-                .ok_or(Errno::ENODEV)?;
-            Ok((socket, link))
+            open(interface)
         };
         let opened = thread::scope(|scope| scope.spawn(open).join());
-        let (socket, link) = opened.unwrap_or(Err(Errno::EINTR.into())).map_err(failed)?;
+        Self::opened(opened.unwrap_or(Err(Errno::EINTR.into())), name)
+    }
+
+    /// As [`Wire::open`], of the namespace of this thread.
+    ///
+    /// # Errors
+    /// The kernel refuses, or there is no such link.
+    pub fn open_here(interface: &str) -> Result<Self, Error> {
+        Self::opened(open(interface), interface.to_owned())
+    }
+
+    fn opened(opened: io::Result<(OwnedFd, LinkAddr)>, name: String) -> Result<Self, Error> {
+        let (socket, link) = opened.map_err(|source| Error::File {
+            action: "open",
+            path: PathBuf::from(&name),
+            source,
+        })?;
         Ok(Self { socket, link, name })
     }
 
@@ -99,11 +105,11 @@ impl Wire {
         clock: impl Fn() -> Duration,
         go_on: impl Fn() -> bool,
     ) -> Result<(), Error> {
-        let mut headers = MultiHeaders::<LinkAddr>::preallocate(AT_A_TIME, None);
-        let links = [Some(self.link); AT_A_TIME];
-        let interval = Duration::from_secs(1) * AT_A_TIME as u32 / rate.max(1);
+        let mut headers = MultiHeaders::<LinkAddr>::preallocate(Self::AT_A_TIME, None);
+        let links = [Some(self.link); Self::AT_A_TIME];
+        let interval = Duration::from_secs(1) * Self::AT_A_TIME as u32 / rate.max(1);
         let mut due = clock();
-        for turn in frames.chunks(AT_A_TIME).cycle() {
+        for turn in frames.chunks(Self::AT_A_TIME).cycle() {
             let mut now = clock();
             while now < due && go_on() {
                 thread::sleep(SOON.min(due - now));
@@ -140,4 +146,14 @@ impl Wire {
         }
         Ok(None)
     }
+}
+
+fn open(interface: &str) -> io::Result<(OwnedFd, LinkAddr)> {
+    let all = SockProtocol::EthAll;
+    let socket = socket(AddressFamily::Packet, SockType::Raw, SockFlag::SOCK_CLOEXEC, all)?;
+    let link = getifaddrs()?
+        .filter(|found| found.interface_name == interface)
+        .find_map(|found| found.address?.as_link_addr().copied())
+        .ok_or(Errno::ENODEV)?;
+    Ok((socket, link))
 }
