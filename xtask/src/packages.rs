@@ -43,8 +43,8 @@ const TESTS: &[&str] = &[
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with and counts by: dpdk-testpmd, callgrind.
-const BENCH: &[&str] = &["dpdk-dev", "valgrind"];
+/// What the bench compares with and counts by: dpdk-testpmd, callgrind, a raw socket in a topology.
+const BENCH: &[&str] = &["dpdk-dev", "ethtool", "iproute2", "python3", "valgrind"];
 
 /// What a command needs installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -115,7 +115,17 @@ impl Needs {
                 let machine = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "xz"];
                 [Self::Tests.programs(), machine.into()].concat()
             }
-            Self::Bench => vec!["cc", "pkg-config", "dpdk-testpmd", "valgrind"],
+            Self::Bench => vec![
+                "cc",
+                "pkg-config",
+                "dpdk-testpmd",
+                "ip",
+                "nsenter",
+                "taskset",
+                "ethtool",
+                "python3",
+                "valgrind",
+            ],
             Self::Fuzz => vec!["cc", "c++", "pkg-config"],
         }
     }

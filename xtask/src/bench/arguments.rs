@@ -27,6 +27,8 @@ pub(crate) enum Part {
     Changes,
     /// Time to the first packet, memory, and time to load a million routes.
     Start,
+    /// Router alerts relayed, beside a raw socket of the kernel.
+    Relay,
 }
 
 impl Arguments {
@@ -45,6 +47,7 @@ impl Part {
             Self::Features => "features",
             Self::Changes => "changes",
             Self::Start => "start",
+            Self::Relay => "relay",
         }
     }
 }

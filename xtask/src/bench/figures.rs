@@ -23,11 +23,13 @@ impl Unit {
     /// A figure as people read it.
     pub(super) fn text(self, value: f64) -> String {
         match self {
+            Self::PacketsPerSecond if value < 1e6 => format!("{:.1} kpps", value / 1e3),
             Self::PacketsPerSecond => format!("{:.2} Mpps", value / 1e6),
             Self::Cycles => format!("{value:.1} cycles"),
             Self::Instructions => format!("{value:.2} instructions"),
             Self::ChangesPerSecond => format!("{:.0} thousand changes/s", value / 1e3),
             Self::SlotsPerSecond => format!("{:.0} million slots/s", value / 1e6),
+            Self::Seconds if value < 1e-5 => format!("{:.1} µs", value * 1e6),
             Self::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
             Self::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),
             Self::Seconds => format!("{value:.2} s"),
@@ -216,6 +218,8 @@ mod tests {
     #[test]
     fn figures_are_told_in_units_that_people_use() {
         assert_eq!(Unit::PacketsPerSecond.text(45.2e6), "45.20 Mpps");
+        assert_eq!(Unit::PacketsPerSecond.text(15_489.0), "15.5 kpps");
+        assert_eq!(Unit::Seconds.text(0.000_004_096), "4.1 µs");
         assert_eq!(Unit::Seconds.text(0.000_812), "812 µs");
         assert_eq!(Unit::Seconds.text(0.812), "812.0 ms");
         assert_eq!(Unit::Bytes.text(212e6), "212 MB");

@@ -18,6 +18,7 @@ mod forwarding;
 mod l3fwd;
 mod peer;
 mod plot;
+mod relay;
 mod report;
 mod shape;
 mod start;
@@ -79,7 +80,7 @@ impl Times {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let privilege = session::privilege()?;
     packages::install(Needs::Bench)?;
-    cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump"])?;
+    cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump", "ra-relay", "tests"])?;
     let bench = Bench {
         privilege,
         cores: Cores::choose()?,
@@ -152,6 +153,7 @@ impl Bench {
             Part::Features => self.features(),
             Part::Changes => self.changes(),
             Part::Start => self.start(),
+            Part::Relay => self.relay(),
         });
         Ok(Report {
             sections: sections.collect::<Result<_, _>>()?,

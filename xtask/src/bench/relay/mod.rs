@@ -1,0 +1,121 @@
+//! How fast router alerts are relayed: by the program that one writes first, a raw socket of the kernel, and by Tollgate's relay.
+//!
+//! ```text
+//!   r0  paced sender ─► veth ─► r1  the kernel, raw socket ─► veth ─► r2     two CPUs: sender, relay
+//!
+//!   alerts.pcap ─► net_pcap0, infinite_rx ─► tollgate-primary ─► net_null0   two CPUs: worker, relay
+//!                                              │        ▲
+//!                                              └─ tollgate-ra-relay
+//! ```
+//!
+//! net_pcap gives as many packets as the worker asks for. So the rate of alerts is set by their share of the packets: the others have
+//! no use but to take the time that alerts leave, and end in a blackhole. Their number is counted, and so is the rate.
+
+mod goodput;
+mod latency;
+mod ours;
+mod packets;
+mod search;
+mod socket;
+
+use ::tests::socket_relay::Tuning;
+
+use super::Bench;
+use super::figures::{Bound, Section, Unit};
+use crate::error::Error;
+use socket::SocketSite;
+
+/// Raw sockets, each with what is asked of ours beside its loss-free rate.
+const SOCKETS: [(&str, Tuning, Bound); 2] = [
+    (
+        "raw socket, as it is first written",
+        Tuning::NONE,
+        Bound::AtLeast(10.0),
+    ),
+    ("raw socket, tuned", Tuning::TUNED, Bound::AtLeast(4.0)),
+];
+const OURS: &str = "tollgate-ra-relay";
+/// What leaves when alerts are all that comes, by the loss-free rate.
+const LEAST_OUTPUT: Bound = Bound::AtLeast(0.9);
+
+/// Packets that were to be relayed, and what became of them, per second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+struct Probe {
+    offered: f64,
+    /// While they were offered.
+    relayed: f64,
+    /// Never relayed.
+    lost: f64,
+}
+
+impl Probe {
+    /// What may be lost of a rate that is called loss-free.
+    const MOST_LOST: f64 = 0.001;
+
+    fn is_loss_free(&self) -> bool {
+        self.lost <= self.offered * Self::MOST_LOST
+    }
+}
+
+impl Bench {
+    /// All take turns.
+    pub(super) fn relay(&self) -> Result<Section, Error> {
+        let mut section = Section::new("Relay of router alerts, IPv6 packets of 170 bytes");
+        self.write_alerts()?;
+        let site = SocketSite::create(self)?;
+        for round in 1..=self.times.rounds {
+            self.progress("relay", round);
+            for (name, tuning, _) in SOCKETS {
+                let (loss_free, overload) = self.socket_relay(&site, tuning)?;
+                let mut record = |what: &str, rate| {
+                    section.record(&format!("{name}: {what}"), Unit::PacketsPerSecond, rate);
+                };
+                record("loss-free", loss_free);
+                record("offered twice that", overload.offered);
+                record("then relayed", overload.relayed);
+            }
+            let (loss_free, flood) = self.our_relay()?;
+            let mut record =
+                |what: &str, rate| section.record(&format!("{OURS}: {what}"), Unit::PacketsPerSecond, rate);
+            record("loss-free", loss_free);
+            record("offered by a flood", flood.offered);
+            record("then relayed", flood.relayed);
+            self.latency(&mut section)?;
+            self.goodput(&mut section)?;
+        }
+        let loss_free = format!("{OURS}: loss-free");
+        for (name, _, bound) in SOCKETS {
+            section.compare(&loss_free, &format!("{name}: loss-free"), Some(bound));
+            section.compare(
+                &format!("{name}: then relayed"),
+                &format!("{name}: loss-free"),
+                None,
+            );
+        }
+        section.compare(&format!("{OURS}: then relayed"), &loss_free, Some(LEAST_OUTPUT));
+        section.compare(&format!("{OURS}: offered by a flood"), &loss_free, None);
+        latency::judge(&mut section);
+        goodput::judge(&mut section);
+        section.remarks.push(
+            "Loss-free is a rate of which at most one packet in a thousand is lost. A flood is all that one worker can take in: where that \
+             is less than twice the loss-free rate, more cannot be offered."
+                .to_owned(),
+        );
+        Ok(section)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_in_a_thousand_may_be_lost() {
+        let probe = |lost| Probe {
+            offered: 1e6,
+            relayed: 1e6 - lost,
+            lost,
+        };
+        assert!(probe(1000.0).is_loss_free() && !probe(1001.0).is_loss_free());
+    }
+}
