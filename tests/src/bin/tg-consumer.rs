@@ -24,6 +24,15 @@ struct Arguments {
     /// The name of its instance.
     #[arg(long)]
     instance: String,
+    /// Only watches.
+    #[arg(long)]
+    observe: bool,
+    /// Drops the packets instead of sending them on.
+    #[arg(long)]
+    swallow: bool,
+    /// Prints each frame as hex on a line of its own.
+    #[arg(long)]
+    print: bool,
 }
 
 fn main() -> ExitCode {
@@ -41,16 +50,27 @@ fn run(arguments: &Arguments) -> Result<std::convert::Infallible, Box<dyn std::e
     let classes = PuntClass::ALL.into_iter().filter(|class| class.is_for_tools());
     let request = PuntRequest {
         classes: classes.collect(),
-        observe: false,
+        observe: arguments.observe,
         rules: None,
     };
     let mut punts = Punts::start(&directory, "tg-consumer", request)?;
     eprintln!("ready");
     let mut taken = Vec::new();
     loop {
-        punts.receive(PATIENCE, &mut |punted, _| taken.push(punted))?;
+        punts.receive(PATIENCE, &mut |punted, packet| {
+            if arguments.print {
+                let hex: String = packet.data.iter().map(|byte| format!("{byte:02x}")).collect();
+                println!("{hex}");
+            }
+            taken.push(punted);
+        })?;
         for punted in taken.drain(..) {
-            punts.answer(punted, Answer::Forward);
+            let answer = if arguments.swallow {
+                Answer::Drop
+            } else {
+                Answer::Forward
+            };
+            punts.answer(punted, answer);
         }
         punts.flush();
     }
