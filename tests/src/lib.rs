@@ -39,6 +39,7 @@ mod full_table;
 mod interface;
 pub mod interrupt;
 mod mount_namespace;
+pub mod mutate;
 mod namespace;
 mod pcap;
 mod primary;

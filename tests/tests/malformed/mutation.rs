@@ -6,15 +6,13 @@ use packet::{
     Arp, EtherType, MacAddress, PacketBuilder, Protocol, VlanTag, ipv6,
     tcp::{TcpFlags, TcpHeader},
 };
-use tests::Random;
+use tests::{
+    Random,
+    mutate::{mend_checksum, mutate},
+};
 
 use crate::replay::MTU_OUT;
-use crate::router::{ETHERNET, fix_checksum, sum6};
-
-/// Longer than one packet buffer.
-const TOO_LONG: usize = 2100;
-/// Values at the edges of what fields mean.
-const EDGES: [u8; 16] = [0, 1, 2, 4, 5, 6, 7, 8, 15, 31, 58, 63, 127, 128, 254, 255];
+use crate::router::{ETHERNET, sum6};
 
 /// Frames and how they are changed, the same for the same seed.
 pub(crate) struct Mutation {
@@ -35,13 +33,7 @@ impl Mutation {
         let random = &mut self.random;
         frame.clear();
         frame.extend_from_slice(&self.frames[random.below(self.frames.len())]);
-        // One in sixteen stays as it is.
-        if random.once_in(16) {
-            return;
-        }
-        for _ in 0..1 + random.below(3) {
-            change(random, frame);
-        }
+        mutate(random, frame);
         // What may be cut is compared in the tests of fragments: here each packet that leaves is one frame.
         if let [0x08, 0x00, _, _, high, low, _, _, flags, ..] = &mut frame.get_mut(12..).unwrap_or_default()
             && u16::from_be_bytes([*high, *low]) > MTU_OUT
@@ -49,9 +41,8 @@ impl Mutation {
             *flags |= 0x40;
         }
         // Otherwise what is behind the check of the IPv4 checksum would hardly ever be seen.
-        let is_ip4 = frame.get(12..14) == Some(&[0x08, 0x00]);
-        if is_ip4 && !random.once_in(4) {
-            fix_checksum(&mut frame[ETHERNET..]);
+        if !random.once_in(4) {
+            mend_checksum(frame);
         }
         // Nor what is behind that of ICMPv6, right behind the IPv6 header.
         let is_icmp6 = frame.get(12..14) == Some(&[0x86, 0xdd]) && frame.get(20) == Some(&58);
@@ -60,44 +51,6 @@ impl Mutation {
             packet[42..44].fill(0);
             let checksum = !sum6(packet);
             packet[42..44].copy_from_slice(&checksum.to_be_bytes());
-        }
-    }
-}
-
-fn change(random: &mut Random, frame: &mut Vec<u8>) {
-    let length = frame.len();
-    // Mostly in the headers, and rarely in the link header, behind which nothing else would be seen.
-    let start = if random.once_in(16) { 0 } else { ETHERNET };
-    let end = if random.once_in(2) {
-        length
-    } else {
-        length.min(ETHERNET + 64)
-    };
-    let place = start + random.below(end.saturating_sub(start));
-    let Some(byte) = frame.get_mut(place) else {
-        frame.push(random.number() as u8);
-        return;
-    };
-    match random.below(16) {
-        0..5 => *byte ^= 1 << random.below(8),
-        5..8 => *byte = EDGES[random.below(EDGES.len())],
-        8..10 => *byte = random.number() as u8,
-        10 => *byte = byte.wrapping_add(1),
-        11 => frame.truncate(place),
-        12 => frame.insert(place, EDGES[random.below(EDGES.len())]),
-        13 => {
-            frame.remove(place);
-        }
-        14 => {
-            // A piece from elsewhere in the frame.
-            let count = 1 + random.below((length - place).min(16));
-            let from = random.below(length - count + 1);
-            frame.copy_within(from..from + count, place);
-        }
-        _ => {
-            let most = if random.once_in(64) { TOO_LONG } else { 64 };
-            let more = random.below(most);
-            frame.resize(length + more, random.number() as u8);
         }
     }
 }

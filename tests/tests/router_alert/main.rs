@@ -9,6 +9,7 @@
 
 mod kills;
 mod limits;
+mod mutated;
 mod numbers;
 mod observers;
 mod order;
