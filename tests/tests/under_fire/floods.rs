@@ -35,9 +35,20 @@ pub(crate) enum Flood {
     Fragments,
     /// Packets that a tool decides about, which is stopped.
     Punts,
+    /// Packets that a relay sends on, each of them.
+    Alerts,
 }
 
 impl Flood {
+    /// What the gateway is told besides.
+    pub(crate) fn configuration(self) -> &'static str {
+        match self {
+            // All of them are for the relay to send on.
+            Self::Alerts => "[[punt]]\nclass = \"router_alert\"\nrate = 10000000\nburst = 1000000\n",
+            _ => "",
+        }
+    }
+
     /// The frames, for the gateway at `mac`.
     pub(crate) fn frames(self, mac: MacAddress) -> Vec<Vec<u8>> {
         (0..FRAMES).map(|number| self.frame(mac, number)).collect()
@@ -96,6 +107,8 @@ impl Flood {
                 1 => six(GATEWAY6).udp(500, 500, &[]),
                 _ => four(GATEWAY).udp(4500, 4500, &[7; 18]),
             },
+            Self::Alerts if odd => six(far6(number)).router_alert(5).udp(1, 2, &[]),
+            Self::Alerts => four(far(number)).options(&[148, 4, 0, 0]).udp(1, 2, &[7; 14]),
         }
     }
 }

@@ -13,17 +13,27 @@ mod floods;
 mod limits;
 mod site;
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
 use floods::Flood;
 use limits::Usage;
-use nix::sys::signal::Signal;
+use nix::{
+    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
+    sys::signal::Signal,
+    unistd::Pid,
+};
 use site::{Site, Turn};
 use tests::{Process, wait_until};
 
 /// What is left at least of what port a gets through. In a build without optimisations each of the thousand ICMP errors a second that
-/// are made costs as much as a thousand of port a's packets.
-const GOODPUT: f64 = if cfg!(debug_assertions) { 0.75 } else { 0.9 };
+/// are made costs as much as a thousand of port a's packets, and each packet that a tool is asked about as much as a hundred.
+fn least_goodput(flood: Flood) -> f64 {
+    match flood {
+        _ if !cfg!(debug_assertions) => 0.9,
+        Flood::Alerts => 0.6,
+        _ => 0.75,
+    }
+}
 /// One packet of port b to so many of port a, when that is alone. On a CPU of 2025 that is 100,000 a second.
 const SHARE: f64 = 1.0 / 500.0;
 /// Bad packets that arrive at least, to so many ordinary ones, and packets of either kind to so many that were to come.
@@ -43,8 +53,12 @@ fn turns() -> (usize, Duration) {
 
 /// Floods port b and gives what ended everything: nothing may be lost then.
 fn fire(flood: Flood) {
-    let mut site = Site::start();
-    let tool = (flood == Flood::Punts).then(|| stopped_tool(&site));
+    let mut site = Site::start(flood);
+    let tool = match flood {
+        Flood::Punts => Some(stopped_tool(&site)),
+        Flood::Alerts => Some(relay(&site)),
+        _ => None,
+    };
     let (ordinary, bad) = (floods::ordinary(site.mac), flood.frames(site.mac));
     let (count, time) = turns();
     let rate = (site.alone(time) * SHARE) as u32;
@@ -69,13 +83,21 @@ fn fire(flood: Flood) {
         received[1] >= ARRIVED * received[0] && received[1] >= ARRIVED * f64::from(rate),
         "{received:?} of {rate} a second arrived"
     );
-    assert!(ratio >= GOODPUT, "{ratio:.3}: {ordinary_turns:?}, {bad_turns:?}");
+    assert!(
+        ratio >= least_goodput(flood),
+        "{ratio:.3}: {ordinary_turns:?}, {bad_turns:?}"
+    );
     if let Some(mut tool) = tool {
         tool.signal(Signal::SIGCONT);
         wait_until("that the tool decides", LIMIT, || {
             Ok((site.waiting() == 0).then_some(()))
         })
         .unwrap();
+        if flood == Flood::Alerts {
+            // In all turns, and before and after each as well.
+            let received: f64 = bad_turns.iter().map(|turn| turn.received).sum();
+            assert_relayed(&site, received * time.as_secs_f64());
+        }
     }
     before.assert_freed(&Usage::now(&mut site), flood);
     site.end();
@@ -93,6 +115,40 @@ fn stopped_tool(site: &Site) -> Process {
         .unwrap();
     tool.signal(Signal::SIGSTOP);
     tool
+}
+
+/// A relay that sends all alerts on, on the CPU that is not the worker's.
+fn relay(site: &Site) -> Process {
+    let file = site.primary.config_path().with_file_name("ra.toml");
+    fs::write(
+        &file,
+        "[[rule]]\nname = \"all\"\nvalues = \"any\"\nhandler = \"relay\"\n",
+    )
+    .unwrap();
+    let words = ["--quiet", "--config"];
+    let relay = site.primary.tool("relays", "tollgate-ra-relay", &words).unwrap();
+    let relay = relay.arg(&file).start().unwrap();
+    let mut first = CpuSet::new();
+    let allowed = sched_getaffinity(Pid::from_raw(0)).unwrap();
+    let cpu = (0..CpuSet::count()).find(|cpu| allowed.is_set(*cpu).unwrap());
+    first.set(cpu.unwrap()).unwrap();
+    sched_setaffinity(Pid::from_raw(relay.pid().cast_signed()), &first).unwrap();
+    wait_until("that it decides", LIMIT, || {
+        Ok(site.router_alerts()["tool"].is_string().then_some(()))
+    })
+    .unwrap();
+    relay
+}
+
+/// Panics unless the relay was asked about nearly all alerts, which are `received` at least, and had room for them.
+fn assert_relayed(site: &Site, received: f64) {
+    let class = site.router_alerts();
+    let [seen, lost] = ["seen", "lost"].map(|count| class[count].as_u64().unwrap());
+    println!("of {seen} alerts {lost} found no room at the relay");
+    assert!(
+        seen as f64 >= ARRIVED * received && lost as f64 <= (1.0 - ARRIVED) * seen as f64,
+        "{class}, {received} received"
+    );
 }
 
 /// Waits until nothing waits any more, but for what waits for fragments or a tool: those have no time of their own.
@@ -145,4 +201,9 @@ fn fragments_that_are_never_whole() {
 #[test]
 fn packets_for_a_tool_that_is_stopped() {
     fire(Flood::Punts);
+}
+
+#[test]
+fn req_ra_32_alerts_for_a_relay_at_work() {
+    fire(Flood::Alerts);
 }

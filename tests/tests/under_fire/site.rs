@@ -31,7 +31,7 @@ use tests::{
     wait_until,
 };
 
-use crate::floods;
+use crate::floods::{self, Flood};
 
 /// Where net_pcap's first port of a process is.
 const PORT_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
@@ -65,7 +65,7 @@ pub(crate) struct Turn {
 }
 
 impl Site {
-    pub(crate) fn start() -> Self {
+    pub(crate) fn start(flood: Flood) -> Self {
         let privilege = Privilege::detect();
         let options = NamespaceOptions {
             ipv6: true,
@@ -112,7 +112,8 @@ impl Site {
             .neighbor("10.9.255.2", "02:00:00:00:09:02", "out")
             .neighbor("10.8.0.2", "02:00:00:00:08:02", "far")
             .neighbor("2001:db8:8::2", "02:00:00:00:08:02", "far")
-            .toml(&format!("[limits]\nneighbors = {NEIGHBORS}\n"));
+            .toml(&format!("[limits]\nneighbors = {NEIGHBORS}\n"))
+            .toml(flood.configuration());
         let mut primary = primary.start().unwrap();
         let mac = gateway.mac("b0").unwrap().parse().unwrap();
         let tables = primary.tables().unwrap();
@@ -216,6 +217,14 @@ impl Site {
 
     pub(crate) fn waiting(&self) -> u64 {
         self.tables.counters().sum(|interface| interface.waiting)
+    }
+
+    /// The class of router alerts, as `tollgate-ctl punt show` has it.
+    pub(crate) fn router_alerts(&self) -> serde_json::Value {
+        let mut punts = self.primary.ctl_json(&["punt", "show"]).unwrap();
+        let mut classes = punts.as_array_mut().unwrap().iter_mut();
+        let class = classes.find(|class| class["class"] == "router_alert");
+        class.unwrap().take()
     }
 
     /// Panics unless the primary answers a question soon.
