@@ -56,11 +56,19 @@ pub struct Topology {
 }
 
 impl Topology {
-    /// Sets both up; `more` says what the primary has besides.
+    /// Sets both up.
     ///
     /// # Panics
     /// A step fails.
-    pub fn create(more: impl FnOnce(PrimaryBuilder) -> PrimaryBuilder) -> Self {
+    pub fn create() -> Self {
+        Self::with(builder)
+    }
+
+    /// As [`Topology::create`], with a primary that is made otherwise.
+    ///
+    /// # Panics
+    /// A step fails.
+    pub fn with(primary: impl FnOnce(Privilege, &Namespace) -> PrimaryBuilder) -> Self {
         let privilege = Privilege::detect();
         let outside = Namespace::create(privilege, "outside").unwrap();
         let options = NamespaceOptions {
@@ -73,7 +81,7 @@ impl Topology {
         connect(&outside, &linux, 'l');
         connect(&outside, &gateway, 't');
         set_up_linux(&linux);
-        let primary = more(builder(privilege, &gateway)).start().unwrap();
+        let primary = primary(privilege, &gateway).start().unwrap();
         Self {
             primary,
             outside,

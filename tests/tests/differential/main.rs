@@ -25,7 +25,7 @@ fn what_comes_out_is_what_linux_sends_but_for_the_listed_differences() {
     let only = std::env::var(ONLY).unwrap_or_default();
     let only: Vec<_> = only.split_whitespace().collect();
     let mut comparison = Comparison::new(DOCUMENT, &["RFC ", "IEEE "]);
-    let topology = Topology::create(|builder| builder);
+    let topology = Topology::create();
     let buffers = topology.buffers();
     comparison.exchange(&topology, EXCHANGE, &only);
     let (stimuli, answered) = comparison.assert_listed();

@@ -13,7 +13,7 @@ use std::fs;
 use listeners::{Listeners, Taker};
 use tests::{
     Interface, Namespace, Primary, PrimaryBuilder, Privilege,
-    side_by_side::{Comparison, Topology},
+    side_by_side::{self, Comparison, Topology},
     wait_until,
 };
 
@@ -35,7 +35,8 @@ const ROUTES: [(&str, &str); 2] = [
     ("203.0.113.64/26", "192.168.2.2"),
 ];
 
-fn with_routes(builder: PrimaryBuilder) -> PrimaryBuilder {
+fn with_routes(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
+    let builder = side_by_side::builder(privilege, gateway);
     ROUTES
         .iter()
         .fold(builder, |builder, (prefix, via)| builder.route(prefix, via))
@@ -44,7 +45,7 @@ fn with_routes(builder: PrimaryBuilder) -> PrimaryBuilder {
 #[test]
 fn req_ra_16_18_and_20_to_26_what_comes_out_is_what_a_relay_of_linux_sends_but_for_the_listed_differences() {
     let mut comparison = Comparison::new(DOCUMENT, &SOURCES);
-    let topology = Topology::create(with_routes);
+    let topology = Topology::with(with_routes);
     for (prefix, via) in ROUTES {
         topology.linux.add_route(prefix, via).unwrap();
     }
