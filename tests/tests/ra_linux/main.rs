@@ -8,7 +8,7 @@
 
 mod listeners;
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use listeners::{Listeners, Taker};
 use tests::{
@@ -49,6 +49,8 @@ fn req_ra_16_18_and_20_to_26_what_comes_out_is_what_a_relay_of_linux_sends_but_f
     for (prefix, via) in ROUTES {
         topology.linux.add_route(prefix, via).unwrap();
     }
+    // Addresses are preferred after a second and announced, and two seconds later once more.
+    std::thread::sleep(Duration::from_secs(3));
     let buffers = topology.buffers();
     let listeners = Listeners::new(&topology);
     let mut exchange = |scenario| comparison.exchange(&topology, RELAYED, &[scenario]);
