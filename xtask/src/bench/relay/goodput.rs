@@ -40,7 +40,7 @@ impl Bench {
             .interface(Interface::device("in", &source).address(traffic::IN_ADDRESSES[1]))
             .interface(Interface::af_packet("b0").address("2001:2:0:3::1/64"));
         let mut primary = self.to_far(builder).start()?;
-        let mut relay = self.start_relay(&primary, &["--quiet"])?;
+        let mut relay = self.start_relay(&primary, &[])?;
         let mac = gateway.mac("b0")?;
         let mac: MacAddress = mac
             .parse()

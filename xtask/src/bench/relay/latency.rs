@@ -34,7 +34,7 @@ impl Bench {
         for (relay, words, _, _) in RELAYS {
             let (tried, _) = self.with_relay(TRIED, words, |primary, alerts| {
                 let before = Sample::take(primary)?;
-                pause(self.times.warm_up)?;
+                pause(self.times.measured)?;
                 Sample::take(primary)?.since(&before, alerts)
             })?;
             let alerts = (TRIED as f64 * RATE / tried.offered.max(1.0)).round();

@@ -66,22 +66,20 @@ impl Bench {
         for round in 1..=self.times.rounds {
             self.progress("relay", round);
             for (name, tuning, _) in SOCKETS {
-                let (loss_free, overload) = self.socket_relay(&site, tuning)?;
-                let mut record = |what: &str, rate| {
-                    section.record(&format!("{name}: {what}"), Unit::PacketsPerSecond, rate);
-                };
-                record("loss-free", loss_free);
-                record("offered twice that", overload.offered);
-                record("then relayed", overload.relayed);
+                let measured = self.socket_relay(&site, tuning);
+                self.take(&mut section, measured, |section, (loss_free, overload)| {
+                    let twice = "offered twice that";
+                    record(section, name, twice, loss_free, overload);
+                })?;
             }
-            let (loss_free, flood) = self.our_relay()?;
-            let mut record =
-                |what: &str, rate| section.record(&format!("{OURS}: {what}"), Unit::PacketsPerSecond, rate);
-            record("loss-free", loss_free);
-            record("offered by a flood", flood.offered);
-            record("then relayed", flood.relayed);
-            self.latency(&mut section)?;
-            self.goodput(&mut section)?;
+            let measured = self.our_relay();
+            self.take(&mut section, measured, |section, (loss_free, flood)| {
+                record(section, OURS, "offered by a flood", loss_free, flood);
+            })?;
+            let measured = self.latency(&mut section);
+            self.take(&mut section, measured, |_, ()| ())?;
+            let measured = self.goodput(&mut section);
+            self.take(&mut section, measured, |_, ()| ())?;
         }
         let loss_free = format!("{OURS}: loss-free");
         for (name, _, bound) in SOCKETS {
@@ -102,6 +100,35 @@ impl Bench {
                 .to_owned(),
         );
         Ok(section)
+    }
+
+    /// Hands on what was measured. Where nothing could be, that is said, and the other rounds count: a host that is kept busy for a moment
+    /// does not end a bench of half an hour.
+    fn take<T>(
+        &self,
+        section: &mut Section,
+        measured: Result<T, Error>,
+        take: impl FnOnce(&mut Section, T),
+    ) -> Result<(), Error> {
+        match measured {
+            Ok(measured) => take(section, measured),
+            Err(error @ Error::Step(::tests::Error::Interrupted(_))) => return Err(error),
+            Err(error) => section
+                .remarks
+                .push(format!("Not measured in one round: {error}.")),
+        }
+        Ok(())
+    }
+}
+
+/// Records a loss-free rate, and what came of a higher one.
+fn record(section: &mut Section, relay: &str, higher: &str, loss_free: f64, probe: Probe) {
+    for (what, rate) in [
+        ("loss-free", loss_free),
+        (higher, probe.offered),
+        ("then relayed", probe.relayed),
+    ] {
+        section.record(&format!("{relay}: {what}"), Unit::PacketsPerSecond, rate);
     }
 }
 

@@ -17,7 +17,7 @@ const LEAST: f64 = 2000.0;
 const MOST: f64 = 400_000.0;
 const CLOSENESS: f64 = 1.05;
 /// How long nothing must come any more, and how long that may take.
-const QUIET: Duration = Duration::from_millis(100);
+const QUIET: Duration = Duration::from_millis(300);
 const QUIET_LIMIT: Duration = Duration::from_secs(5);
 
 /// Sender, relay and receiver.
