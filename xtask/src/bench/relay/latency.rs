@@ -1,5 +1,9 @@
-//! How long a packet is on its way by the relay, at a rate that leaves it time.
+//! How long a packet is on its way by the relay, at a rate that leaves it time: from the primary to the tool and back, by the primary's
+//! histogram.
 
+use std::collections::BTreeMap;
+
+use ::tests::Primary;
 use serde_json::Value;
 
 use super::super::figures::{Bound, Section, Unit};
@@ -32,34 +36,73 @@ impl Bench {
     /// Both relays at the rate.
     pub(super) fn latency(&self, section: &mut Section) -> Result<(), Error> {
         for (relay, words, _, _) in RELAYS {
-            let (tried, _) = self.with_relay(TRIED, words, |primary, alerts| {
+            let tried = self.with_relay(TRIED, words, |primary, alerts| {
                 let before = Sample::take(primary)?;
                 pause(self.times.measured)?;
                 Sample::take(primary)?.since(&before, alerts)
             })?;
             let alerts = (TRIED as f64 * RATE / tried.offered.max(1.0)).round();
             let alerts = (alerts as usize).clamp(1, PACKETS);
-            let (probe, report) = self.with_relay(alerts, words, |primary, alerts| {
+            let (probe, took) = self.with_relay(alerts, words, |primary, alerts| {
                 pause(self.times.warm_up)?;
-                let before = Sample::take(primary)?;
+                let (before, began) = (Sample::take(primary)?, Histogram::read(primary)?);
                 pause(self.times.measured)?;
-                Sample::take(primary)?.since(&before, alerts)
+                let probe = Sample::take(primary)?.since(&before, alerts)?;
+                Ok((probe, Histogram::read(primary)?.since(&began)))
             })?;
             let rate = name(relay, "alerts a second");
             section.record(&rate, Unit::PacketsPerSecond, probe.offered);
-            for (what, key) in [("half within", "median_ns"), ("99 of 100 within", "p99_ns")] {
-                section.record(&name(relay, what), Unit::Seconds, seconds(&report, key)?);
+            for (what, share) in [("half within", 0.5), ("99 of 100 within", 0.99)] {
+                section.record(&name(relay, what), Unit::Seconds, took.within(share)?);
             }
         }
         Ok(())
     }
 }
 
-fn seconds(report: &Value, key: &str) -> Result<f64, Error> {
-    let nanoseconds = report[key].as_f64();
-    nanoseconds
-        .map(|nanoseconds| nanoseconds / 1e9)
-        .ok_or_else(|| Error::Unexpected(format!("the relay's report has no {key}: {report}")))
+/// How many packets took how long: by the end of each class in nanoseconds, which is twice its beginning.
+#[derive(Debug)]
+struct Histogram(BTreeMap<u64, u64>);
+
+impl Histogram {
+    /// As `tollgate-ctl ra show` has it.
+    fn read(primary: &Primary) -> Result<Self, Error> {
+        Self::of(&primary.ctl_json(&["ra", "show"])?)
+    }
+
+    fn of(shown: &Value) -> Result<Self, Error> {
+        let mut parts = shown.as_array().into_iter().flatten();
+        let buckets = parts
+            .find(|part| part["kind"] == "latency")
+            .and_then(|latency| latency["buckets"].as_array())
+            .ok_or_else(|| Error::Unexpected(format!("`tollgate-ctl ra show` has no latency: {shown}")))?;
+        let class = |bucket: &Value| Some((bucket["below_ns"].as_u64()?, bucket["packets"].as_u64()?));
+        Ok(Self(buckets.iter().filter_map(class).collect()))
+    }
+
+    fn since(&self, before: &Self) -> Self {
+        let came = |(end, packets): (&u64, &u64)| {
+            let before = before.0.get(end).copied().unwrap_or_default();
+            (*end, packets.saturating_sub(before))
+        };
+        Self(self.0.iter().map(came).collect())
+    }
+
+    /// What this share of the packets took at most, seconds: those of a class are taken to be spread evenly over it.
+    fn within(&self, share: f64) -> Result<f64, Error> {
+        let all: u64 = self.0.values().sum();
+        let mut wanted = all as f64 * share;
+        for (end, packets) in &self.0 {
+            if *packets > 0 && wanted <= *packets as f64 {
+                let half = *end as f64 / 2.0;
+                return Ok((half + half * wanted / *packets as f64) / 1e9);
+            }
+            wanted -= *packets as f64;
+        }
+        Err(Error::Unexpected(
+            "no tool has answered about a packet while times were measured".to_owned(),
+        ))
+    }
 }
 
 /// Asks of the series what is asked.
@@ -71,8 +114,40 @@ pub(super) fn judge(section: &mut Section) {
         }
     }
     section.remarks.push(
-        "Times are from when the primary took the packet's burst until the relay has its verdict, by a histogram of powers of two: each is the end \
-         of its class, so it may be up to twice what it was."
+        "Times are from when a worker hands a packet to the tool until it takes the answer, by a histogram of powers of two, in whose classes \
+         packets are taken to be spread evenly."
             .to_owned(),
     );
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn histogram(buckets: &[(u64, u64)]) -> Histogram {
+        let buckets = buckets
+            .iter()
+            .map(|(end, packets)| json!({"below_ns": end, "packets": packets}));
+        let shown = json!([{"kind": "rule"}, {"kind": "latency", "buckets": buckets.collect::<Vec<_>>()}]);
+        Histogram::of(&shown).unwrap()
+    }
+
+    #[test]
+    fn a_share_lies_within_its_class_and_earlier_packets_do_not_count() {
+        let before = histogram(&[(1024, 1000), (65_536, 7)]);
+        let after = histogram(&[(1024, 1000), (4096, 100), (8192, 100), (65_536, 7)]);
+        let came = after.since(&before);
+        let close = |share: f64, nanoseconds: f64| {
+            let within = came.within(share).unwrap() * 1e9;
+            assert!((within - nanoseconds).abs() < 1.0, "{within}");
+        };
+        close(0.25, 3072.0);
+        close(0.5, 4096.0);
+        close(0.75, 6144.0);
+        close(1.0, 8192.0);
+        assert!(after.since(&after).within(0.5).is_err());
+        assert!(Histogram::of(&json!([])).is_err());
+    }
 }

@@ -32,7 +32,7 @@ impl Bench {
         let mut loss_free = 0.0;
         let mut flood = None;
         let found = highest(LEAST, PACKETS as f64, CLOSENESS, |alerts| {
-            let (probe, _) = self.with_relay(alerts.round() as usize, &[], |primary, alerts| {
+            let probe = self.with_relay(alerts.round() as usize, &[], |primary, alerts| {
                 self.probe(primary, alerts)
             })?;
             // All of them are alerts: that is asked first.
@@ -50,13 +50,13 @@ impl Bench {
         }
     }
 
-    /// Measures with a primary that is given `alerts` in [`PACKETS`], and a relay on the other CPU; what the relay reported at its end.
+    /// Measures with a primary that is given `alerts` in [`PACKETS`], and a relay on the other CPU.
     pub(super) fn with_relay<T>(
         &self,
         alerts: usize,
         words: &[&str],
         measure: impl FnOnce(&Primary, usize) -> Result<T, Error>,
-    ) -> Result<(T, serde_json::Value), Error> {
+    ) -> Result<T, Error> {
         let source = format!(
             "net_pcap0,rx_pcap={},infinite_rx=1",
             self.mixed(alerts)?.display()
@@ -66,11 +66,10 @@ impl Bench {
         let mut primary = self.to_far(builder).start()?;
         let mut relay = self.start_relay(&primary, words)?;
         let measured = measure(&primary, alerts);
-        let report = report(&mut relay);
-        let ended = primary.terminate();
+        let ended = relay.terminate().and(primary.terminate());
         let measured = measured?;
         ended?;
-        Ok((measured, report?))
+        Ok(measured)
     }
 
     /// The way out for alerts, and the blackhole for the others.
@@ -104,12 +103,12 @@ impl Bench {
             .arg(binaries::find("tollgate-ra-relay")?)
             .arg("--run-dir")
             .arg(primary.run_dir())
-            .args(["--instance", primary.instance(), "--json"])
+            .args(["--instance", primary.instance()])
             .args(words)
             .arg("--config")
             .arg(self.folder.join("rules.toml"))
             .start()?;
-        relay.wait_for_stderr("that it relays", START_LIMIT, |line| line.contains("relaying"))?;
+        relay.wait_for_stderr("that it relays", START_LIMIT, |line| line.starts_with("relaying"))?;
         Ok(relay)
     }
 
@@ -119,22 +118,6 @@ impl Bench {
         pause(self.times.measured)?;
         Sample::take(primary)?.since(&before, alerts)
     }
-}
-
-/// Ends a relay; its report.
-pub(super) fn report(relay: &mut Process) -> Result<serde_json::Value, Error> {
-    relay.terminate()?;
-    let said = relay.stderr();
-    let last = said.lines().last().unwrap_or_default();
-    let report = serde_json::from_str::<serde_json::Value>(last).ok();
-    report.map_or_else(
-        || {
-            Err(Error::Unexpected(format!(
-                "the relay ended without a report: {said}"
-            )))
-        },
-        |mut report| Ok(report["report"].take()),
-    )
 }
 
 /// The counters at a moment.
