@@ -115,7 +115,7 @@ impl Bench {
             Err(error @ Error::Step(::tests::Error::Interrupted(_))) => return Err(error),
             Err(error) => section
                 .remarks
-                .push(format!("Not measured in one round: {error}.")),
+                .push(format!("Not measured in one round: {error}")),
         }
         Ok(())
     }
