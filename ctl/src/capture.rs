@@ -35,7 +35,7 @@ struct Capture {
     pid: i32,
     uid: u32,
     interfaces: Vec<String>,
-    direction: &'static str,
+    points: Vec<&'static str>,
     filter: String,
     snaplen: u32,
     age_s: u64,
@@ -65,7 +65,7 @@ impl From<CaptureInfo> for Capture {
             pid: told.pid,
             uid: told.uid,
             interfaces: told.interfaces,
-            direction: told.direction.name(),
+            points: told.points.iter().map(|point| point.name()).collect(),
             filter: told.expression,
             snaplen: told.snaplen,
             age_s: told.age_s,
@@ -83,7 +83,7 @@ impl Show for Capture {
         right("PID"),
         right("UID"),
         left("DEV"),
-        left("DIRECTION"),
+        left("POINTS"),
         right("SNAPLEN"),
         right("AGE"),
         right("SEEN"),
@@ -100,7 +100,7 @@ impl Show for Capture {
             .cell(self.pid)
             .cell(self.uid)
             .cell(self.interfaces.join(","))
-            .cell(self.direction)
+            .cell(self.points.join(","))
             .cell(self.snaplen)
             .cell(format_args!("{} s", self.age_s))
             .cell(self.seen)
@@ -130,7 +130,7 @@ impl Show for Capture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::message::Direction;
+    use control::message::CapturePoint;
 
     #[test]
     fn the_json_form_is_stable() {
@@ -140,7 +140,7 @@ mod tests {
             pid: 7,
             uid: 1000,
             interfaces: vec!["wan".into()],
-            direction: Direction::Rx,
+            points: vec![CapturePoint::Rx, CapturePoint::Punt],
             expression: "udp".into(),
             snaplen: 96,
             age_s: 2,
@@ -151,7 +151,7 @@ mod tests {
         assert_eq!(
             serde_json::to_string(&capture).unwrap(),
             concat!(
-                r#"{"id":1,"tool":"tollgate-pdump","pid":7,"uid":1000,"interfaces":["wan"],"direction":"rx","#,
+                r#"{"id":1,"tool":"tollgate-pdump","pid":7,"uid":1000,"interfaces":["wan"],"points":["rx","punt"],"#,
                 r#""filter":"udp","snaplen":96,"age_s":2,"seen":10,"matched":5,"lost":1}"#
             )
         );

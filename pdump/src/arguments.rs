@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use control::arguments::InstanceArguments;
-use control::message::{Direction, SNAPLEN_MAX};
+use control::message::{CapturePoint, SNAPLEN_MAX};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -14,9 +14,13 @@ Examples:
   tollgate-pdump --instance blue -i wan -f 'udp port 500 or esp' -w ike.pcapng
   tollgate-pdump --instance blue -f icmp -c 10 --json
   tollgate-pdump --instance blue -w - | tcpdump -n -r -
+  tollgate-pdump --instance blue --point punt --point reinject -w relayed.pcapng
   tollgate-pdump -f 'tcp port 80' -d
 
 Filters are those of tcpdump: see pcap-filter(7). Times are UTC. Ctrl-C ends, twice at once.
+Points: rx and tx are the ports. punt is where a packet is handed to a tool that decides about it, such as the router
+alert relay, and reinject where it comes back: both before its hop limit is counted down. In a pcapng file they are
+interfaces of their own, such as wan:punt.
 The end report says how many packets the filter was asked about (seen), which it did not match
 (filtered), which were written, and which found no room as this tool was behind (lost).
 Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong filter.
@@ -34,7 +38,7 @@ pub struct Arguments {
     #[arg(short, long = "interface", value_name = "IFACE")]
     pub interfaces: Vec<String>,
 
-    /// Which way the packets go, seen from the gateway
+    /// Which way the packets go, seen from the gateway: as one --point rx or tx, or both
     #[arg(
         long,
         value_enum,
@@ -43,6 +47,16 @@ pub struct Arguments {
         value_name = "rx|tx|both"
     )]
     pub direction: DirectionWord,
+
+    /// Capture at this point; may be given several times [default: rx and tx]
+    #[arg(
+        long = "point",
+        value_enum,
+        hide_possible_values = true,
+        conflicts_with = "direction",
+        value_name = "rx|tx|punt|reinject"
+    )]
+    pub points: Vec<PointWord>,
 
     /// Capture what this filter matches, in libpcap's language
     #[arg(
@@ -111,6 +125,17 @@ impl Arguments {
         }
     }
 
+    /// The points, each once, in their order.
+    pub fn points(&self) -> Vec<CapturePoint> {
+        let is_meant = |point: &CapturePoint| match (&self.points[..], self.direction, point) {
+            ([], DirectionWord::Rx, point) => *point == CapturePoint::Rx,
+            ([], DirectionWord::Tx, point) => *point == CapturePoint::Tx,
+            ([], DirectionWord::Both, point) => matches!(point, CapturePoint::Rx | CapturePoint::Tx),
+            (points, _, point) => points.iter().any(|word| CapturePoint::from(*word) == *point),
+        };
+        CapturePoint::ALL.into_iter().filter(is_meant).collect()
+    }
+
     /// The interfaces, each once, in the order given.
     pub fn interfaces(&self) -> Vec<String> {
         let mut names: Vec<String> = Vec::new();
@@ -134,12 +159,26 @@ pub enum DirectionWord {
     Both,
 }
 
-impl From<DirectionWord> for Direction {
-    fn from(word: DirectionWord) -> Self {
+/// A point of [`CapturePoint`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum PointWord {
+    /// Where packets are received.
+    Rx,
+    /// Where they are sent.
+    Tx,
+    /// Where they are handed to a tool that decides about them.
+    Punt,
+    /// Where they come back from it.
+    Reinject,
+}
+
+impl From<PointWord> for CapturePoint {
+    fn from(word: PointWord) -> Self {
         match word {
-            DirectionWord::Rx => Self::Rx,
-            DirectionWord::Tx => Self::Tx,
-            DirectionWord::Both => Self::Both,
+            PointWord::Rx => Self::Rx,
+            PointWord::Tx => Self::Tx,
+            PointWord::Punt => Self::Punt,
+            PointWord::Reinject => Self::Reinject,
         }
     }
 }
@@ -183,7 +222,7 @@ mod tests {
     fn everything_has_a_default() {
         let arguments = parse("pdump").unwrap();
         assert_eq!(arguments.interfaces(), Vec::<String>::new());
-        assert_eq!(Direction::from(arguments.direction), Direction::Both);
+        assert_eq!(arguments.points(), [CapturePoint::Rx, CapturePoint::Tx]);
         assert_eq!((arguments.filter.as_str(), arguments.count), ("", None));
         assert_eq!(
             (arguments.snapshot_length(), arguments.format),
@@ -197,7 +236,7 @@ mod tests {
             parse("pdump -i wan -i lan -i wan --direction rx -f icmp -w - -s 96 -c 5 -q --format pcap")
                 .unwrap();
         assert_eq!(arguments.interfaces(), ["wan", "lan"]);
-        assert_eq!(Direction::from(arguments.direction), Direction::Rx);
+        assert_eq!(arguments.points(), [CapturePoint::Rx]);
         assert_eq!(
             (arguments.snapshot_length(), arguments.count.map(u64::from)),
             (96, Some(5))
@@ -207,8 +246,21 @@ mod tests {
     }
 
     #[test]
+    fn points_are_those_that_are_named_each_once() {
+        let points = |words: &str| parse(words).unwrap().points();
+        assert_eq!(points("pdump --direction tx"), [CapturePoint::Tx]);
+        assert_eq!(points("pdump --point punt"), [CapturePoint::Punt]);
+        assert_eq!(
+            points("pdump --point reinject --point rx --point reinject"),
+            [CapturePoint::Rx, CapturePoint::Reinject]
+        );
+        assert!(parse("pdump --point rx --direction tx").is_err());
+    }
+
+    #[test]
     fn values_that_cannot_be_are_refused() {
         for words in [
+            "pdump --point nowhere",
             "pdump -s 16385",
             "pdump -s -1",
             "pdump -c 0",

@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use clap::Parser;
 use control::capture::Capture;
 use control::instance::InstanceName;
-use control::message::{CaptureInterface, CaptureRequest, Direction};
+use control::message::{CaptureInterface, CapturePoint, CaptureRequest};
 use control::tool;
 use serde_json::json;
 
@@ -62,9 +62,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             filter.program.len()
         ));
     }
+    let points = arguments.points();
     let request = CaptureRequest {
         interfaces: arguments.interfaces(),
-        direction: arguments.direction.into(),
+        points: points.clone(),
         filter: filter.program,
         expression: filter.expression.clone(),
         snaplen,
@@ -75,6 +76,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Some(destination) => {
             let about = About {
                 interfaces: &interfaces,
+                points: &points,
                 expression: &filter.expression,
                 snaplen,
             };
@@ -113,20 +115,25 @@ fn beginning(
         .iter()
         .map(|interface| interface.name.as_str())
         .collect();
-    let direction = Direction::from(arguments.direction);
+    let points = arguments.points();
     if arguments.json {
+        let points: Vec<_> = points.iter().map(|point| point.name()).collect();
         let capture = json!({
             "instance": instance.as_str(),
             "interfaces": names,
-            "direction": direction.name(),
+            "points": points,
             "filter": expression,
         });
         return json!({ "capturing": capture }).to_string();
     }
-    let direction = match direction {
-        Direction::Rx => ", received packets only",
-        Direction::Tx => ", sent packets only",
-        Direction::Both => "",
+    let points = match points[..] {
+        [CapturePoint::Rx] => ", received packets only".to_owned(),
+        [CapturePoint::Tx] => ", sent packets only".to_owned(),
+        [CapturePoint::Rx, CapturePoint::Tx] => String::new(),
+        _ => {
+            let names: Vec<_> = points.iter().map(|point| point.name()).collect();
+            format!(", at {}", names.join(" and "))
+        }
     };
     let filter = if expression.trim().is_empty() {
         String::new()
@@ -134,7 +141,7 @@ fn beginning(
         format!(", filter '{expression}'")
     };
     format!(
-        "capturing on {} of instance {instance}{direction}{filter}; Ctrl-C ends",
+        "capturing on {} of instance {instance}{points}{filter}; Ctrl-C ends",
         names.join(", ")
     )
 }

@@ -211,6 +211,7 @@ fn forward(
             kernel_device,
             tap: config.interfaces[number].tap.is_some(),
             redirects: config.interfaces[number].redirects,
+            options: config.router_alert.on(config.interfaces[number].hop_by_hop),
             up: tables.up_flag(index).unwrap_or_default(),
             sources: tables.sources(index).unwrap_or_default(),
             any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
@@ -242,6 +243,7 @@ fn forward(
         views.push(InterfaceView {
             tap: interface.tap.is_some(),
             redirects: interface.redirects,
+            options: config.router_alert.on(interface.hop_by_hop),
             ..view.ok_or("a sub-interface has no port")?
         });
     }

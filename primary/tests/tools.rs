@@ -156,7 +156,7 @@ impl<'p> Bench<'p> {
     /// Gives a packet to the tool as a worker does that knows of one; what came of it.
     fn punt(&mut self, rule: Option<u16>) -> Result<(), NotTaken> {
         let mbuf = self.packet();
-        let taken = self.consumers.take(ALERTS, rule, 0, mbuf, self.now);
+        let taken = self.consumers.take(ALERTS, rule, 0, mbuf, self.now, |_| {});
         taken.map_err(|(_, why)| why)
     }
 

@@ -18,6 +18,7 @@ pub struct Interface {
     mtu: Option<u16>,
     tap: Option<String>,
     redirects: bool,
+    hop_by_hop: bool,
 }
 
 impl Interface {
@@ -30,6 +31,7 @@ impl Interface {
             mtu: None,
             tap: None,
             redirects: true,
+            hop_by_hop: false,
         }
     }
 
@@ -69,6 +71,13 @@ impl Interface {
         self
     }
 
+    /// Hop-by-hop headers are judged.
+    #[must_use]
+    pub fn judging_hop_by_hop(mut self) -> Self {
+        self.hop_by_hop = true;
+        self
+    }
+
     /// Whether it has an IPv6 address.
     pub(crate) fn has_ipv6(&self) -> bool {
         self.addresses
@@ -99,6 +108,9 @@ impl Interface {
         }
         if !self.redirects {
             text.push_str("redirects = false\n");
+        }
+        if self.hop_by_hop {
+            text.push_str("hop_by_hop = \"process\"\n");
         }
         text
     }

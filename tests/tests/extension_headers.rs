@@ -5,9 +5,9 @@
     reason = "a test ends where something is not as expected"
 )]
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use tests::{Family, Listener, Privilege, TwoHosts};
+use tests::{Family, Listener, Privilege, TwoHosts, wait_until};
 
 const LIMIT: Duration = Duration::from_secs(30);
 const IP6: Family = Family::Ip6;
@@ -90,6 +90,72 @@ fn packets_with_extension_headers_arrive_unchanged_and_in_order() {
     let counters = primary.counters_at_rest().unwrap();
     assert_eq!(counters.drops(), [].into());
     counters.assert_balanced();
+}
+
+/// By `config apply`, without a packet lost.
+#[test]
+fn req_ra_10_hop_by_hop_headers_are_judged_from_when_the_configuration_says_so() {
+    let hosts = TwoHosts::create_for(Privilege::detect(), &[IP6]).unwrap();
+    let primary = hosts.primary("gw").start().unwrap();
+    let first = hosts.host_a.ping(IP6.address_b(), &["-c", "1", "-W", "2"], LIMIT);
+    first.unwrap().assert_all_answered();
+    let mut listeners = [&hosts.host_a, &hosts.host_b].map(|host| Listener::start(host, "eth0").unwrap());
+    let (a, gateway) = (
+        hosts.host_a.mac("eth0").unwrap(),
+        hosts.gateway.mac(TwoHosts::PORT_A).unwrap(),
+    );
+    let send = |text: &str| {
+        let frame = format!(
+            "Ether(src='{a}', dst='{gateway}')/IPv6(src='{}', dst='{}')/\
+             IPv6ExtHdrHopByHop(options=[HBHOptUnknown(otype=0x9e, optdata=b'tell')])/UDP(dport=9)/b'{text}'",
+            IP6.address_a(),
+            IP6.address_b()
+        );
+        let sent = hosts.host_a.send_frames("eth0", &[frame]).unwrap();
+        sent.frames[0].clone()
+    };
+    let through = forwarded(&send("before"));
+    listeners[1]
+        .wait_for("what is not judged", LIMIT, |frame| {
+            frame[ETHERTYPE.start..] == through
+        })
+        .unwrap();
+    let shown = || {
+        let shown = primary.ctl(&["config", "show"]).unwrap();
+        shown.success().unwrap().stdout
+    };
+    let off = shown();
+    assert_eq!(off.matches("\nhop_by_hop = \"ignore\"\n").count(), 2, "{off}");
+    let text = off
+        .replacen("\"ignore\"", "\"process\"", 1)
+        .replace("padding = \"lenient\"", "padding = \"strict\"");
+    let file = primary.config_path().with_file_name("other.toml");
+    fs::write(&file, text).unwrap();
+    let words = ["config", "apply", file.to_str().unwrap(), "--dry-run"];
+    let said = primary.ctl(&words).unwrap().success().unwrap().stdout;
+    let expected = format!(
+        "~ link {} hop_by_hop process\n~ router_alert padding strict ",
+        TwoHosts::PORT_A
+    );
+    assert!(said.starts_with(&expected), "{said}");
+    primary.ctl(&words[..3]).unwrap().success().unwrap();
+    let on = shown();
+    assert_eq!(on.matches("\nhop_by_hop = \"process\"\n").count(), 1, "{on}");
+    assert!(on.contains("\npadding = \"strict\"\n"), "{on}");
+    // The last word is still under way to the workers when a tool has its answer.
+    wait_until("a drop", LIMIT, || {
+        send("after");
+        let counters = primary.counters_at_rest()?;
+        Ok((counters.dropped("hop_by_hop_option") > 0).then_some(()))
+    })
+    .unwrap();
+    listeners[0]
+        .wait_for("a parameter problem, code 2, pointer 42", LIMIT, |frame| {
+            let message = frame.get(54..).unwrap_or_default();
+            message.get(..2) == Some(&[4, 2]) && message[4..8] == [0, 0, 0, 42]
+        })
+        .unwrap();
+    primary.counters_at_rest().unwrap().assert_balanced();
 }
 
 /// What is to be received of a frame, from the EtherType on: all but one hop.

@@ -39,10 +39,24 @@ pub(super) fn steps(trace: &Trace) -> Vec<Step> {
     let stage = |number: u8| PathStage::ALL.get(usize::from(number)).copied();
     let last = trace.steps.len().saturating_sub(1);
     let steps = trace.steps.iter().enumerate();
+    // When a tool was given it, and the bytes that the stages see.
+    let (mut given, mut bytes) = (0, trace.received.as_slice());
     steps
         .filter_map(|(place, step)| {
             let stage = stage(step.stage)?;
-            let mut fields = fields(trace, stage);
+            let mut fields = fields(trace, bytes, stage);
+            match (stage, &trace.tool) {
+                (PathStage::Tool, Some(tool)) => {
+                    given = step.offset_ns;
+                    fields.push(("class", tool.class.name().into()));
+                }
+                (PathStage::FromTool, Some(tool)) => {
+                    bytes = &tool.bytes;
+                    fields.push(("verdict", tool.verdict.name().into()));
+                    fields.push(("waited_ns", step.offset_ns.saturating_sub(given).into()));
+                }
+                _ => {}
+            }
             if place == last {
                 fields.extend(end(trace));
             }
@@ -64,17 +78,17 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn fields(trace: &Trace, stage: PathStage) -> Fields {
+fn fields(trace: &Trace, bytes: &[u8], stage: PathStage) -> Fields {
     match stage {
         PathStage::Rx => vec![
             ("interface", trace.interface.as_str().into()),
             ("length", trace.length.into()),
             ("worker", trace.worker.into()),
         ],
-        PathStage::Ethernet => ethernet(&trace.received),
-        PathStage::Ip4Input => network(&trace.received).map_or_else(Vec::new, |(_, bytes)| four(bytes)),
-        PathStage::Ip6Input => network(&trace.received).map_or_else(Vec::new, |(_, bytes)| six(bytes)),
-        PathStage::Ip4Options => network(&trace.received).map_or_else(Vec::new, |(_, bytes)| {
+        PathStage::Ethernet => ethernet(bytes),
+        PathStage::Ip4Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| four(bytes)),
+        PathStage::Ip6Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| six(bytes)),
+        PathStage::Ip4Options => network(bytes).map_or_else(Vec::new, |(_, bytes)| {
             let end = usize::from(bytes.first().map_or(0, |first| first & 0x0f)) * 4;
             let options = bytes.get(ipv4::HEADER_LEN..end).unwrap_or_default();
             vec![("options", hex(options).into())]

@@ -25,7 +25,8 @@ Examples:
 
 A trace takes the first packets that match and then ends by itself; 'start' forgets what was traced before. Each line has a
 stage, when it began in nanoseconds after the first, and what it saw; the last says where the packet went or why it was
-dropped. A packet that waits for a neighbour or is given to a tool is not followed further. Times are longer than those of
+dropped. A packet that waits for a neighbour is not followed further. One that is given to a tool is shown once it is back:
+'from_tool' says what the tool decided and how long that took. Times are longer than those of
 packets that nobody traces, since traced packets go one by one.";
 
 #[derive(Debug, Args)]

@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use control::message::{TraceEnd, TraceLookup, TraceStep};
+use control::message::{PuntClass, TraceEnd, TraceLookup, TraceStep, TraceTool, TraceVerdict};
 use packet::{MacAddress, PacketBuilder};
 use shm::PathStage;
 
@@ -44,6 +44,7 @@ fn trace(stages: &[PathStage], end: TraceEnd) -> Trace {
             next_hop: Some(B.into()),
             mac: Some(MacAddress([2, 0, 0, 0, 0, 4])),
         }),
+        tool: None,
         end,
     }
 }
@@ -144,4 +145,37 @@ fn a_wrong_filter_is_wrong_usage_and_pointed_at() {
         interface: vec![],
     };
     assert!(matches!(start.request(), Err(Failure::Usage(text)) if text.contains('^')));
+}
+
+#[test]
+fn a_packet_that_was_with_a_tool_has_its_verdict_its_wait_and_what_came_back() {
+    use PathStage::*;
+    let stages = [
+        &[Rx, Ethernet, Ip4Input, Ip4Options, Punt, Tool, FromTool][..],
+        &FORWARDED[1..],
+    ];
+    let mut trace = trace(&stages.concat(), TraceEnd::Sent("lan".into()));
+    trace.tool = Some(TraceTool {
+        class: PuntClass::RouterAlert,
+        verdict: TraceVerdict::Replace,
+        bytes: PacketBuilder::ethernet(MacAddress([2, 0, 0, 0, 0, 2]), MacAddress([2, 0, 0, 0, 0, 1]))
+            .ipv4(A, B)
+            .ttl(64)
+            .echo_request(1, 2, &[0; 4]),
+    });
+    let object = object(&trace);
+    let stage = |number: usize| &object["stages"][number];
+    assert_eq!(
+        stage(5),
+        &json!({ "stage": "tool", "offset_ns": 500, "class": "router_alert" })
+    );
+    let back = json!({ "stage": "from_tool", "offset_ns": 600, "verdict": "replace", "waited_ns": 100 });
+    assert_eq!(stage(6), &back);
+    assert_eq!(
+        (&stage(2)["length"], &stage(8)["length"]),
+        (&36.into(), &32.into())
+    );
+    let text = text(&trace);
+    let line = "       600 ns  from_tool    verdict replace, waited ns 100\n";
+    assert!(text.contains(line), "{text}");
 }

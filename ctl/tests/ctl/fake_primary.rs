@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use control::event::{Event, Subscribers};
 use control::instance::{CpuClaim, Description, DeviceClaim, InstanceDir, InstanceLock, RunDir};
 use control::message::{
-    Answer, CaptureInfo, ControlError, Direction, ErrorCode, LogLevel, MemoryUse, Reply, Request,
+    Answer, CaptureInfo, CapturePoint, ControlError, ErrorCode, LogLevel, MemoryUse, Reply, Request,
     RouteExplanation,
 };
 use control::server::Server;
@@ -184,7 +184,7 @@ fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceD
             pid: 77,
             uid: 1000,
             interfaces: vec!["wan".into(), "lan".into()],
-            direction: Direction::Both,
+            points: vec![CapturePoint::Rx, CapturePoint::Tx],
             expression: "udp port 53".into(),
             snaplen: 1526,
             age_s: 4,

@@ -114,7 +114,10 @@ impl About<'_> {
             && !chain.is_later_fragment()
             && kind.is_some_and(|kind| *kind < 128 || *kind == 137);
         let to_group = self.frame[0] & 1 == 1 || packet[24] == 0xff;
-        let excepted = matches!(self.reason, DropReason::TooBig | DropReason::Ip6Option);
+        let excepted = matches!(
+            self.reason,
+            DropReason::TooBig | DropReason::Ip6Option | DropReason::HopByHopOption
+        );
         if !from_one || is_error && chain.ending == Ending::Upper || to_group && !excepted {
             return Due::Never;
         }
@@ -138,7 +141,10 @@ impl About<'_> {
             | DropReason::Ip6Option
             | DropReason::Ip6ExtensionHeader
             | DropReason::Ip6RoutingHeader
-            | DropReason::Ip6FirstFragment => Due::May,
+            | DropReason::Ip6FirstFragment
+            | DropReason::HopByHopOption
+            | DropReason::JumboPayload
+            | DropReason::RouterAlertLength => Due::May,
             _ => Due::Never,
         }
     }
@@ -197,7 +203,7 @@ impl About<'_> {
                 (kind, code) == (2, 0) && u16::try_from(field).is_ok_and(|mtu| is_mtu(mtu, packet.len()))
             }
             // RFC 8200 section 4.2: to the option's type; to a group only if it begins with 10.
-            DropReason::Ip6Option => {
+            DropReason::Ip6Option | DropReason::HopByHopOption => {
                 let to_group = packet[24] == 0xff || self.frame[0] & 1 == 1;
                 let asks = |kind: u8| kind >> 6 == 2 || kind >> 6 == 3 && !to_group;
                 (kind, code) == (4, 2) && at >= 42 && pointed.is_some_and(asks)
@@ -207,6 +213,14 @@ impl About<'_> {
             // Section 4.4: to the routing type.
             DropReason::Ip6RoutingHeader => {
                 (kind, code) == (4, 0) && at >= 42 && packet.get(at + 1) != Some(&0)
+            }
+            // RFC 2711 section 2.1: to the length of the option.
+            DropReason::RouterAlertLength => {
+                (kind, code) == (4, 0) && at >= 43 && packet[at - 1] == 5 && pointed != Some(2)
+            }
+            // RFC 2675 section 3: to the option's type, or to the value, or to a length that is not that of one.
+            DropReason::JumboPayload => {
+                (kind, code) == (4, 0) && (at.saturating_sub(2)..=at).any(|at| packet.get(at) == Some(&0xc2))
             }
             // RFC 7112 section 5.
             DropReason::Ip6FirstFragment => (kind, code, field) == (4, 3, 0),
@@ -224,7 +238,7 @@ impl About<'_> {
         );
         let (_, six, link_local) = self.ingress.addresses;
         let to_several = packet[24] == 0xff || packet[24..40] == ipv6::LINK_ROUTERS.octets();
-        let source = if was_for_us && !to_several {
+        let source = if was_for_us && !to_several || ipv6::is_for_here(packet, link_local) {
             &packet[24..40]
         } else if u16_at(packet, 8) & 0xffc0 == 0xfe80 {
             &link_local.octets()

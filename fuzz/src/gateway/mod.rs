@@ -21,7 +21,9 @@ use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6}
 use packet::MacAddress;
 use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
 use primary::path::punt::{PuntMode, Punts};
-use primary::path::{BURST, Burst, Disposition, InterfaceView, NOTES, Note, Packet, Recorder, Stages};
+use primary::path::{
+    BURST, Burst, Disposition, InterfaceView, NOTES, Note, OptionPolicy, Packet, Recorder, Stages,
+};
 use primary::sources::SourceAddresses;
 use shm::PathStage;
 
@@ -241,6 +243,7 @@ fn view(interface: &topology::Interface) -> InterfaceView {
         kernel_device: interface.kernel_device,
         tap: false,
         redirects: true,
+        options: OptionPolicy::default().with_hop_by_hop(interface.process),
         up: Arc::new(AtomicBool::new(interface.up)),
         sources: Arc::new(sources),
         any_tpid: false,

@@ -159,6 +159,11 @@ fn kinds6(ip: impl Fn() -> Ipv6Builder, frames: &mut Vec<Vec<u8>>) {
         ip().fragment(1480, false, 7).payload(Protocol::UDP, &[0; 24]),
         ip().fragment(0, false, 7).echo_request(1, 2, b"atomic"),
         ip().router_alert(0).udp(1, 2, b"mld or rsvp"),
+        ip().hop_by_hop(&[5, 2, 0, 1, 0x5e, 2, 0, 0])
+            .udp(1, 2, b"discard"),
+        ip().hop_by_hop(&[0x9e, 0, 5, 2, 0, 1]).udp(1, 2, b"tell"),
+        ip().hop_by_hop(&[0, 5, 2, 0, 1, 5, 2, 0, 2]).udp(1, 2, b"twice"),
+        ip().hop_by_hop(&[0xc2, 4, 0, 1, 0, 0]).udp(1, 2, b"jumbo"),
         ip().hop_by_hop(&[]).echo_request(1, 2, b""),
         ip().hop_by_hop(&[0x1e, 1, 0])
             .destination_options(&[0x3e, 0])

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   0  192.168.1.1/24  2001:db8:1::1/64  fe80::1   kernel device   packets come in here
-//!   1  192.168.2.1/24  2001:db8:2::1/64  fe80::2                   and here
+//!   1  192.168.2.1/24  2001:db8:2::1/64  fe80::2                   and here, where each hop-by-hop header is judged
 //!   2  narrow: MTU 1300
 //!   3  down
 //! ```
@@ -21,6 +21,8 @@ pub struct Interface {
     pub kernel_device: bool,
     /// Whether it is up.
     pub up: bool,
+    /// Whether each hop-by-hop header is judged of what comes in by it.
+    pub process: bool,
     /// Its addresses: IPv4, IPv6, link-local.
     pub addresses: (Ipv4Addr, Ipv6Addr, Ipv6Addr),
 }
@@ -32,6 +34,7 @@ const fn interface(number: u8, mtu: u16, kernel_device: bool, up: bool) -> Inter
         mtu,
         kernel_device,
         up,
+        process: number == 1,
         addresses: (
             Ipv4Addr::new(192, 168, last, 1),
             Ipv6Addr::new(0x2001, 0xdb8, last as u16, 0, 0, 0, 0, 1),

@@ -60,6 +60,10 @@ pub const UNRECOGNIZED_NEXT_HEADER: u8 = 1;
 pub const UNRECOGNIZED_OPTION: u8 = 2;
 /// Code of a parameter problem: a first fragment ends before its upper-layer header does (RFC 7112 §5).
 pub const INCOMPLETE_HEADER_CHAIN: u8 = 3;
+/// Code of a parameter problem: an extension header is longer than who sends this takes (RFC 8883 §2.2).
+pub const EXTENSION_HEADER_TOO_BIG: u8 = 6;
+/// Code of a parameter problem: an extension header has more options than who sends this takes (RFC 8883 §2.5).
+pub const TOO_MANY_OPTIONS: u8 = 9;
 
 /// Why bytes are not the ICMPv6 message that was wanted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -86,6 +86,12 @@ counter_enum! {
         AlertsSeen => "alerts_seen",
         /// Of these, those that no rule fits, so all while there is none.
         AlertsUnmatched => "alerts_unmatched",
+        /// Router alerts that were found at an odd offset, RFC 2711 section 2.1, and taken all the same.
+        AlertsMisaligned => "alerts_misaligned",
+        /// Packets with several router alerts of which one was taken.
+        AlertsDuplicate => "alerts_duplicate",
+        /// Packets with a router alert that was taken, and padding that is more than 7 bytes long or not zero.
+        AlertsPadding => "alerts_padding",
     }
 }
 
@@ -233,6 +239,24 @@ counter_enum! {
         Ip6FirstFragment => "ip6_first_fragment",
         /// A tool decided that it is prohibited; its sender is told.
         PuntRefused => "punt_refused",
+        /// A hop-by-hop header that is longer than its packet.
+        HopByHopLength => "hop_by_hop_length",
+        /// A hop-by-hop option that goes beyond its header.
+        HopByHopOptionLength => "hop_by_hop_option_length",
+        /// A hop-by-hop option that is not known here and says to discard, on its way through; RFC 8200 section 4.2.
+        HopByHopOption => "hop_by_hop_option",
+        /// Hop-by-hop padding of more than 7 bytes, or not of zeros, where padding is strict.
+        HopByHopPadding => "hop_by_hop_padding",
+        /// A hop-by-hop header that is longer than is looked at, where such are dropped; RFC 8883 section 2.2.
+        HopByHopTooBig => "hop_by_hop_too_big",
+        /// A hop-by-hop header with more options than are looked at, where such are dropped; RFC 8883 section 2.5.
+        HopByHopTooMany => "hop_by_hop_too_many",
+        /// A jumbo payload, which no link here carries; RFC 2675 section 3.
+        JumboPayload => "jumbo_payload",
+        /// A router alert of IPv6 with another length than two; RFC 2711 section 2.1.
+        RouterAlertLength => "router_alert_length",
+        /// Router alerts with different values, where such are dropped; RFC 2711 section 2.1.
+        RouterAlertDuplicate => "router_alert_duplicate",
     }
 }
 

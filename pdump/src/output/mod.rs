@@ -12,7 +12,7 @@ mod pcapng;
 use std::io;
 use std::time::{Duration, Instant};
 
-use control::message::CaptureInterface;
+use control::message::{CaptureInterface, CapturePoint};
 
 use self::buffer::Buffer;
 pub use self::destination::Destination;
@@ -110,6 +110,8 @@ impl OutputError {
 pub struct About<'a> {
     /// The interfaces.
     pub interfaces: &'a [CaptureInterface],
+    /// Where its packets are seen.
+    pub points: &'a [CapturePoint],
     /// The filter; empty: none.
     pub expression: &'a str,
     /// Bytes kept of each packet.

@@ -1,5 +1,6 @@
 //! pcapng (draft-ietf-opsawg-pcapng): a section with one interface description per interface, enhanced packets with
-//! their direction, and interface statistics at the end.
+//! their direction, and interface statistics at the end. What is seen where a tool gets a packet or gives it back is of an
+//! interface of its own, named for the point: `wan:punt`.
 //!
 //! The primary counts for the capture, not per interface. So the first interface's statistics carry the numbers of the
 //! whole capture (and say so if there are several), while the packets written are counted for each.
@@ -8,7 +9,7 @@ use std::borrow::Cow;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
-use control::message::CaptureInterface;
+use control::message::{CaptureInterface, CapturePoint};
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
 use pcap_file::pcapng::blocks::interface_description::{
     InterfaceDescriptionBlock, InterfaceDescriptionOption, InterfaceTsResolution,
@@ -41,7 +42,46 @@ pub(super) struct Pcapng {
 /// An interface, at the position that the file knows it by.
 struct Interface {
     index: u16,
+    place: Place,
     written: u64,
+}
+
+/// Where the packets of an interface of the file are seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Place {
+    /// On the port.
+    Wire,
+    Punt,
+    Reinject,
+}
+
+impl Place {
+    const ALL: [Self; 3] = [Self::Wire, Self::Punt, Self::Reinject];
+
+    fn of(way: Way) -> Self {
+        match way {
+            Way::Rx | Way::Tx => Self::Wire,
+            Way::Punt => Self::Punt,
+            Way::Reinject => Self::Reinject,
+        }
+    }
+
+    fn has(self, point: CapturePoint) -> bool {
+        self == match point {
+            CapturePoint::Rx | CapturePoint::Tx => Self::Wire,
+            CapturePoint::Punt => Self::Punt,
+            CapturePoint::Reinject => Self::Reinject,
+        }
+    }
+
+    /// What the file calls an interface there.
+    fn name(self, interface: &str) -> Cow<'_, str> {
+        match self {
+            Self::Wire => interface.into(),
+            Self::Punt => format!("{interface}:punt").into(),
+            Self::Reinject => format!("{interface}:reinject").into(),
+        }
+    }
 }
 
 impl Pcapng {
@@ -61,12 +101,18 @@ impl Pcapng {
             interfaces: Vec::new(),
             begun: now(),
         };
-        for interface in about.interfaces {
-            encoder.write(description(interface, about))?;
-            encoder.interfaces.push(Interface {
-                index: interface.index,
-                written: 0,
-            });
+        for place in Place::ALL {
+            if !about.points.iter().any(|point| place.has(*point)) {
+                continue;
+            }
+            for interface in about.interfaces {
+                encoder.write(description(interface, place, about))?;
+                encoder.interfaces.push(Interface {
+                    index: interface.index,
+                    place,
+                    written: 0,
+                });
+            }
         }
         Ok(encoder)
     }
@@ -79,9 +125,10 @@ impl Pcapng {
 
 impl Encoder for Pcapng {
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
+        let place = Place::of(packet.way);
         let found = (0..)
             .zip(&mut self.interfaces)
-            .find(|(_, interface)| interface.index == packet.interface);
+            .find(|(_, interface)| interface.index == packet.interface && interface.place == place);
         let (interface_id, interface) = found.ok_or_else(|| OutputError::Format {
             reason: format!(
                 "it is of interface {}, which is none of the capture's",
@@ -90,15 +137,17 @@ impl Encoder for Pcapng {
         })?;
         interface.written += 1;
         let flags = match packet.way {
-            Way::Rx => INBOUND,
-            Way::Tx => OUTBOUND,
+            Way::Rx | Way::Punt => Some(INBOUND),
+            Way::Tx => Some(OUTBOUND),
+            // Neither: it is on its way.
+            Way::Reinject => None,
         };
         self.write(EnhancedPacketBlock {
             interface_id,
             timestamp: Duration::from_nanos(packet.time_ns),
             original_len: packet.wire_length,
             data: Cow::Borrowed(packet.data),
-            options: vec![EnhancedPacketOption::Flags(flags)],
+            options: flags.map(EnhancedPacketOption::Flags).into_iter().collect(),
         })
     }
 
@@ -139,9 +188,13 @@ impl Encoder for Pcapng {
     }
 }
 
-fn description<'a>(interface: &'a CaptureInterface, about: &About<'_>) -> InterfaceDescriptionBlock<'a> {
+fn description<'a>(
+    interface: &'a CaptureInterface,
+    place: Place,
+    about: &About<'_>,
+) -> InterfaceDescriptionBlock<'a> {
     let mut options = vec![
-        InterfaceDescriptionOption::IfName(Cow::Borrowed(&interface.name)),
+        InterfaceDescriptionOption::IfName(place.name(&interface.name)),
         InterfaceDescriptionOption::IfDescription(Cow::Borrowed(&interface.device)),
         InterfaceDescriptionOption::IfMacAddr(interface.mac.octets().to_vec().into()),
         InterfaceDescriptionOption::IfTsResol(InterfaceTsResolution::NANO),

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use std::io::Write;
 use std::time::{Duration, SystemTime};
 
-use control::message::CaptureInterface;
+use control::message::{CaptureInterface, CapturePoint};
 use serde_json::json;
 
 pub use self::summary::summary;
@@ -60,23 +60,26 @@ impl<W: Write> Lines<W> {
             .find(|(index, _)| *index == packet.interface);
         let interface = found.map_or("?", |(_, name)| name);
         let time = timestamp(packet.time_ns);
-        let direction = match packet.way {
-            Way::Rx => "rx",
-            Way::Tx => "tx",
+        let point = match packet.way {
+            Way::Rx => CapturePoint::Rx,
+            Way::Tx => CapturePoint::Tx,
+            Way::Punt => CapturePoint::Punt,
+            Way::Reinject => CapturePoint::Reinject,
         };
+        let point = point.name();
         let summary = summary(packet.data, packet.wire_length);
         if self.json {
             json!({
                 "time": time,
                 "interface": interface,
-                "direction": direction,
+                "point": point,
                 "length": packet.wire_length,
                 "captured": packet.data.len(),
                 "summary": summary,
             })
             .to_string()
         } else {
-            format!("{} {interface} {direction} {summary}", time_of_day(&time))
+            format!("{} {interface} {point} {summary}", time_of_day(&time))
         }
     }
 }
@@ -163,7 +166,7 @@ mod tests {
     const NOON: u64 = 1_795_264_496_123_456_789;
 
     #[test]
-    fn a_line_has_time_interface_direction_and_what_it_is() {
+    fn a_line_has_time_interface_point_and_what_it_is() {
         let data = ping();
         let packet = Packet {
             time_ns: NOON,
@@ -183,7 +186,7 @@ mod tests {
             json!({
                 "time": "2026-11-21T12:34:56.123456789Z",
                 "interface": "wan",
-                "direction": "rx",
+                "point": "rx",
                 "length": 98,
                 "captured": 98,
                 "summary": "192.168.1.2 > 192.168.2.2: icmp echo request, id 1, seq 2, length 98",

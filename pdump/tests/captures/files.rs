@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use control::message::CapturePoint;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapReader, PcapTsResolution};
 use pcap_file::pcapng::PcapNgReader;
@@ -16,7 +17,7 @@ use pcap_file::pcapng::blocks::section_header::SectionHeaderOption;
 use pdump::arguments::Format;
 use pdump::source::Way;
 
-use crate::script::{Captured, LAN, Script, Step, WAN, begin, counts, interfaces, pings};
+use crate::script::{Captured, LAN, Script, Step, WAN, begin, begin_at, counts, interfaces, pings};
 
 /// The blocks behind the section header of a file, which has to be readable to its end.
 pub(crate) fn read(path: &Path) -> Vec<Block<'static>> {
@@ -233,4 +234,60 @@ fn an_empty_capture_is_a_file_all_the_same() {
     assert_eq!((report.filtered, report.written), (4, 0));
     assert_eq!(read(&path).len(), 4);
     assert_eq!(tcpdump(&path), Vec::<String>::new());
+}
+
+#[test]
+fn a_point_where_tools_decide_is_an_interface_of_its_own() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("out.pcapng");
+    let ways = [Way::Punt, Way::Reinject, Way::Tx];
+    let mut seen = pings(3);
+    for (packet, way) in seen.iter_mut().zip(ways) {
+        (packet.interface, packet.way) = (LAN, way);
+    }
+    let points = [CapturePoint::Tx, CapturePoint::Punt, CapturePoint::Reinject];
+    let mut output = begin_at(&points, &path, Format::Pcapng).unwrap();
+    let steps = [Step::Packets(seen.clone())];
+    Script::new(steps, counts(3, 3, 0))
+        .run(&mut output, None)
+        .1
+        .unwrap();
+    let blocks = read(&path);
+    let names: Vec<_> = blocks
+        .iter()
+        .filter_map(|block| match block {
+            Block::InterfaceDescription(interface) => Some(&interface.options[0]),
+            _ => None,
+        })
+        .map(|option| match option {
+            InterfaceDescriptionOption::IfName(name) => name.as_ref(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    let expected = [
+        "wan",
+        "lan",
+        "wan:punt",
+        "lan:punt",
+        "wan:reinject",
+        "lan:reinject",
+    ];
+    assert_eq!(names, expected);
+    let packets = blocks.iter().filter_map(Block::as_enhanced_packet);
+    let packets: Vec<_> = packets
+        .map(|packet| (names[packet.interface_id as usize], &packet.options[..]))
+        .collect();
+    let flags = [[EnhancedPacketOption::Flags(1)], [EnhancedPacketOption::Flags(2)]];
+    let expected = [
+        ("lan:punt", &flags[0][..]),
+        ("lan:reinject", &[]),
+        ("lan", &flags[1]),
+    ];
+    assert_eq!(packets, expected);
+    assert_eq!(tcpdump(&path).len(), 3);
+    // What was not asked for has no interface.
+    let mut output = begin_at(&points[1..2], &path, Format::Pcapng).unwrap();
+    let steps = [Step::Packets(seen[..2].to_vec())];
+    let (_, ended) = Script::new(steps, counts(2, 2, 0)).run(&mut output, None);
+    assert!(ended.is_err());
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
-use control::message::CaptureInterface;
+use control::message::{CaptureInterface, CapturePoint};
 use packet::{MacAddress, PacketBuilder};
 use pdump::arguments::Format;
 use pdump::capture::{Interruption, run};
@@ -162,8 +162,18 @@ impl Source for Script<'_> {
 
 /// Begins a file of both interfaces with a filter.
 pub(crate) fn begin(path: &Path, format: Format) -> Result<CaptureFile, OutputError> {
+    begin_at(&[CapturePoint::Rx, CapturePoint::Tx], path, format)
+}
+
+/// The same at other points.
+pub(crate) fn begin_at(
+    points: &[CapturePoint],
+    path: &Path,
+    format: Format,
+) -> Result<CaptureFile, OutputError> {
     let about = About {
         interfaces: &interfaces(),
+        points,
         expression: "icmp or esp",
         snaplen: 16_384,
     };

@@ -8,7 +8,7 @@ use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, TBL24_ENTRIES, words6}
 use packet::{MacAddress, PacketBuilder, Protocol};
 use primary::adjacency::{Adjacency, AdjacencyWriter, GROUP_WORDS, WORDS};
 use primary::path::punt::{PuntMode, Punts};
-use primary::path::{InterfaceView, Stages};
+use primary::path::{InterfaceView, OptionPolicy, Stages};
 
 const ROUTES: usize = 10_000;
 const NEXT_HOPS: u8 = 16;
@@ -207,6 +207,7 @@ fn interfaces(feature: Feature) -> Vec<InterfaceView> {
         kernel_device: false,
         tap: feature.is(Feature::Taps),
         redirects: true,
+        options: OptionPolicy::default(),
         up: Arc::new(AtomicBool::new(true)),
         sources: Arc::default(),
         any_tpid: false,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::message::{
-    CaptureInfo, CaptureRequest, ControlError, Direction, ErrorCode, FilterInstruction, Reply, SNAPLEN_MAX,
+    CaptureInfo, CapturePoint, CaptureRequest, ControlError, ErrorCode, FilterInstruction, Reply, SNAPLEN_MAX,
 };
 use control::server::{Peer, Response};
 use dpdk::Eal;
@@ -23,7 +23,7 @@ const INTERFACES: usize = 1000;
 /// What a capture takes.
 pub(super) struct Capture {
     interfaces: Vec<String>,
-    direction: Direction,
+    points: Vec<CapturePoint>,
     expression: String,
     snaplen: usize,
 }
@@ -70,12 +70,21 @@ impl Attachments<'_> {
                 ),
             ));
         }
+        if request.points.is_empty() {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                "a capture needs a point: give rx, tx, punt or reinject",
+            ));
+        }
+        let mut points = request.points;
+        points.sort_by_key(|point| way(*point) as u8);
+        points.dedup();
         let snaplen = longest.min(request.snaplen as usize);
         let indices: Vec<_> = chosen.iter().map(|interface| interface.index).collect();
         let sight = Sight::new(
             &Arc::new(interfaces.clone()),
             &indices,
-            ways(request.direction),
+            points.iter().fold(0, |ways, point| ways | way(*point).bit()),
             means_all(&request.interfaces),
         );
         let reservation = self.reserve()?;
@@ -86,7 +95,7 @@ impl Attachments<'_> {
         expression.truncate(expression.floor_char_boundary(EXPRESSION));
         let capture = Capture {
             interfaces: chosen.iter().map(|interface| interface.name.clone()).collect(),
-            direction: request.direction,
+            points,
             expression: expression.chars().filter(|c| !c.is_control()).collect(),
             snaplen,
         };
@@ -171,7 +180,7 @@ impl Attachments<'_> {
                 pid: attached.pid,
                 uid: attached.uid,
                 interfaces: capture.interfaces.clone(),
-                direction: capture.direction,
+                points: capture.points.clone(),
                 expression: capture.expression.clone(),
                 snaplen: capture.snaplen as u32,
                 age_s: now.saturating_sub(attached.begun).as_secs(),
@@ -184,11 +193,11 @@ impl Attachments<'_> {
     }
 }
 
-/// A bit for each [`Way`].
-fn ways(direction: Direction) -> u8 {
-    match direction {
-        Direction::Rx => Way::Rx as u8,
-        Direction::Tx => Way::Tx as u8,
-        Direction::Both => Way::Rx as u8 | Way::Tx as u8,
+fn way(point: CapturePoint) -> Way {
+    match point {
+        CapturePoint::Rx => Way::Rx,
+        CapturePoint::Tx => Way::Tx,
+        CapturePoint::Punt => Way::Punt,
+        CapturePoint::Reinject => Way::Reinject,
     }
 }

@@ -10,6 +10,7 @@ use shm::{AlertCounter, CounterBlock};
 use super::class_policy::{buckets, deadlines};
 use super::ends::{FailModes, Held, Stopwatch, Unanswered};
 use super::flow_order::FlowOrder;
+use super::handed_back::HandedBack;
 use super::oldest::Oldest;
 use super::parts::{Part, Parts};
 use super::window::Window;
@@ -152,24 +153,6 @@ pub enum NotTaken {
     Nobody,
 }
 
-/// A packet that a tool decided about, or that lost its tool.
-pub enum HandedBack {
-    /// It goes on as if no tool had been asked.
-    Forward(Mbuf),
-    /// It goes by the tool, and has stayed behind others of its flow.
-    Behind(Mbuf),
-    /// It is forgotten.
-    Drop(Mbuf),
-    /// It is dropped, and its sender told that it is prohibited.
-    Refuse(Mbuf),
-    /// Its class has no tool any more and fails closed.
-    Orphan(Mbuf),
-    /// Other bytes, the first `usize` of [`Consumers::buffer`], go on in its place.
-    Rewrite(Mbuf, shm::attachment::Stage, u16, usize),
-    /// A packet of the tool's own: as many bytes of the buffer.
-    Send(shm::attachment::Stage, u16, usize),
-}
-
 impl Consumers {
     /// The worker's share of the classes' policies.
     pub fn new(parts: Parts<Consumer>, policies: &Policies, workers: u64, tsc_hz: u64, now: u64) -> Self {
@@ -275,14 +258,15 @@ impl Consumers {
     }
 
     /// Gives a packet to the tool that decides about its class, and copies to those that watch. It comes back by
-    /// [`Consumers::hand_back`]. A router alert may fit a rule.
+    /// [`Consumers::hand_back`]. A router alert may fit a rule. `see` is shown a packet that the tool has.
     pub fn take(
         &mut self,
         class: PuntClass,
         rule: Option<u16>,
         ingress: u16,
-        mbuf: Mbuf,
+        mut mbuf: Mbuf,
         now: u64,
+        see: impl FnOnce(&mut Mbuf),
     ) -> Result<(), (Mbuf, NotTaken)> {
         if class == PuntClass::RouterAlert {
             if let Err(spent) = self.limits.admit(ingress, rule, mbuf.data(), now) {
@@ -302,6 +286,7 @@ impl Consumers {
         }
         match part.put(rule, ingress, &mbuf, now) {
             Some(slot) => {
+                see(&mut mbuf);
                 let held = Held {
                     mbuf,
                     class,

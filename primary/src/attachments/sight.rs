@@ -38,7 +38,7 @@ pub struct Sight {
 }
 
 impl Sight {
-    /// On the interfaces `chosen`, packets of the ways whose bits are set; a frame `once`, or on each interface that it passes.
+    /// On the interfaces `chosen`, packets of the ways whose bits ([`Way::bit`]) are set; a frame `once`, or on each interface that it passes.
     pub fn new(interfaces: &Arc<Interfaces>, chosen: &[u16], way: u8, once: bool) -> Self {
         let mark = |marks: &mut Vec<u8>, index: u16| {
             let index = usize::from(index);
@@ -107,7 +107,7 @@ fn tags_of(frame: &[u8]) -> VlanTags {
 fn has(marks: &[u8], index: u16, way: Way) -> bool {
     marks
         .get(usize::from(index))
-        .is_some_and(|ways| ways & way as u8 != 0)
+        .is_some_and(|ways| ways & way.bit() != 0)
 }
 
 /// Shows a frame without its first `tags` tags, which are put back afterwards.
@@ -138,14 +138,14 @@ mod tests {
     use packet::{EtherType, MacAddress, PacketBuilder, VlanTag};
 
     use super::*;
-    use crate::path::{InterfaceView, SubInterface};
+    use crate::path::{InterfaceView, OptionPolicy, SubInterface};
 
     const WAN: u16 = 0;
     const LAN: u16 = 1;
     const SERVICE: u16 = 2;
     const INNER: u16 = 3;
     const Q100: u16 = 4;
-    const BOTH: u8 = Way::Rx as u8 | Way::Tx as u8;
+    const BOTH: u8 = Way::Rx.bit() | Way::Tx.bit();
 
     fn tag(tpid: EtherType, tci: u16) -> VlanTag {
         VlanTag { tpid, tci }
@@ -172,6 +172,7 @@ mod tests {
             kernel_device: false,
             tap: false,
             redirects: false,
+            options: OptionPolicy::default(),
             up: Arc::default(),
             sources: Arc::default(),
             any_tpid: false,
@@ -226,9 +227,20 @@ mod tests {
     }
 
     #[test]
+    fn a_frame_that_a_tool_has_is_seen_at_that_point_alone() {
+        let interfaces = interfaces();
+        for chosen in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+            let sight = Sight::new(&interfaces, &[LAN], chosen.bit(), false);
+            for way in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+                assert_eq!(sight.covers(LAN, way), way == chosen);
+            }
+        }
+    }
+
+    #[test]
     fn a_port_is_covered_when_it_or_a_sub_interface_of_it_is_looked_at() {
         let interfaces = interfaces();
-        let sight = Sight::new(&interfaces, &[INNER], Way::Tx as u8, false);
+        let sight = Sight::new(&interfaces, &[INNER], Way::Tx.bit(), false);
         assert!(sight.covers(WAN, Way::Tx) && !sight.covers(WAN, Way::Rx));
         assert!(!sight.covers(LAN, Way::Tx));
         // Without a sub-interface nobody looks for tags.

@@ -87,7 +87,8 @@ impl Taps {
         self.0.take_news()
     }
 
-    /// Shows packets that come or go by a port to all captures, before the stages change them or after.
+    /// Shows packets that come or go by a port to all captures, before the stages change them or after; or those that a tool gets or
+    /// gives back.
     #[inline]
     pub fn observe(&mut self, port: u16, way: Way, packets: &mut [Mbuf]) {
         if !self.0.is_empty() {

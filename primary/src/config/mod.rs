@@ -23,6 +23,7 @@ mod render;
 mod route;
 mod router_alert;
 mod sections;
+mod states;
 #[cfg(test)]
 mod tests;
 mod vlan;
@@ -39,7 +40,7 @@ use shm::records::IdlePolicy;
 
 pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
-pub use self::router_alert::RouterAlert;
+pub use self::router_alert::{HopByHop, RouterAlert};
 pub use document::{ConfigErrors, Problem};
 
 use self::check::Network;
@@ -234,6 +235,8 @@ pub struct Interface {
     pub tap: Option<String>,
     /// Whether hosts are told of a better next hop whose packets leave by it again.
     pub redirects: bool,
+    /// What becomes of the hop-by-hop headers of packets that come in by it.
+    pub hop_by_hop: HopByHop,
     /// Whether it is set up.
     pub up: bool,
 }
@@ -272,6 +275,8 @@ pub struct SubInterface {
     pub tap: Option<String>,
     /// As that of [`Interface`].
     pub redirects: bool,
+    /// As that of [`Interface`].
+    pub hop_by_hop: HopByHop,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.
@@ -310,23 +315,6 @@ impl Config {
     /// As [`Config::load`], of a file whose text is there already.
     pub fn read(text: &str, path: &Path, overrides: &Overrides) -> Result<Self, ConfigErrors> {
         Self::parse(text, path, overrides, &Machine::read())
-    }
-
-    /// The names of all interfaces, and whether they are set up.
-    pub(crate) fn admin_states(&self) -> impl Iterator<Item = (&str, bool)> {
-        let ports = self.interfaces.iter().map(|port| (port.name.as_str(), port.up));
-        let links = self.sub_interfaces.iter();
-        ports.chain(links.map(|link| (link.name.as_str(), link.up)))
-    }
-
-    /// The names of all interfaces, and whether redirects are sent to them.
-    pub(crate) fn redirect_states(&self) -> impl Iterator<Item = (&str, bool)> {
-        let ports = self.interfaces.iter();
-        let links = self.sub_interfaces.iter();
-        let links = links.map(|link| (link.name.as_str(), link.redirects));
-        ports
-            .map(|port| (port.name.as_str(), port.redirects))
-            .chain(links)
     }
 
     /// The same without its routes and neighbours, of which there can be a million.

@@ -11,7 +11,7 @@ use packet::MacAddress;
 use super::address::{InterfaceAddress, NeighborAddress};
 use super::places::Places;
 use super::vlan::RawVlan;
-use super::{Bond, BondMode, Device, Interface, Neighbor, bond};
+use super::{Bond, BondMode, Device, HopByHop, Interface, Neighbor, bond};
 use document::Place;
 use document::{At, Section, suggestion};
 
@@ -35,6 +35,8 @@ pub(super) struct RawInterface {
     pub(super) tap: Option<At<String>>,
     /// Whether redirects are sent.
     pub(super) redirects: bool,
+    /// What becomes of hop-by-hop headers.
+    pub(super) hop_by_hop: HopByHop,
 }
 
 impl RawInterface {
@@ -84,6 +86,7 @@ impl RawInterface {
         let tap = tap(&section, name.as_ref());
         let on_unless_said = |key| section.boolean(key).is_none_or(|at| at.value);
         let (up, redirects) = (on_unless_said("up"), on_unless_said("redirects"));
+        let hop_by_hop = HopByHop::parse(&section);
         let place = section.place;
         section.finish();
         Self {
@@ -99,6 +102,7 @@ impl RawInterface {
             up,
             tap,
             redirects,
+            hop_by_hop,
         }
     }
 
@@ -130,6 +134,7 @@ impl RawInterface {
             up: self.up,
             tap: self.tap.map(|at| at.value),
             redirects: self.redirects,
+            hop_by_hop: self.hop_by_hop,
         })
     }
 

@@ -9,7 +9,7 @@ use control::message::{PuntClass, Route, RouteTarget, WeightedNextHop, default_m
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
-use super::{BondMode, Config, Interface, Neighbor, Overrides, SpreadPolicy, SubInterface};
+use super::{BondMode, Config, HopByHop, Interface, Neighbor, Overrides, SpreadPolicy, SubInterface};
 
 /// Text as TOML has it in quotes.
 struct Quoted<'a>(&'a str);
@@ -97,15 +97,21 @@ impl Config {
             }
             writeln!(out, "rate = {}\nburst = {}", policy.rate, policy.burst)?;
         }
-        writeln!(out, "\n[router_alert]")?;
-        self.write_alert_limits(out)?;
+        self.write_router_alert(out)?;
         self.routes.iter().try_for_each(|route| write_route(out, route))?;
         self.neighbors
             .iter()
             .try_for_each(|neighbor| write_neighbor(out, neighbor))
     }
 
-    fn write_alert_limits(&self, out: &mut String) -> fmt::Result {
+    fn write_router_alert(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "\n[router_alert]")?;
+        for (key, word) in self.router_alert.words() {
+            writeln!(out, "{key} = {}", Quoted(word))?;
+        }
+        for (key, number) in self.router_alert.numbers() {
+            writeln!(out, "{key} = {number}")?;
+        }
         let limits = &self.router_alert.limits;
         writeln!(out, "excess = {}", Quoted(limits.excess.name()))?;
         limits
@@ -161,8 +167,12 @@ fn write_interface(out: &mut String, interface: &Interface) -> fmt::Result {
         interface.mtu, interface.rx_descriptors, interface.tx_descriptors
     )?;
     write_tap(out, interface.tap.as_deref())?;
-    writeln!(out, "redirects = {}", interface.redirects)?;
+    write_behaviour(out, interface.redirects, interface.hop_by_hop)?;
     write_addresses(out, &interface.addresses, interface.up)
+}
+
+fn write_behaviour(out: &mut String, redirects: bool, hop_by_hop: HopByHop) -> fmt::Result {
+    writeln!(out, "redirects = {redirects}\nhop_by_hop = \"{hop_by_hop}\"")
 }
 
 fn write_tap(out: &mut String, tap: Option<&str>) -> fmt::Result {
@@ -183,7 +193,7 @@ fn write_sub_interface(out: &mut String, interface: &SubInterface) -> fmt::Resul
         interface.mtu
     )?;
     write_tap(out, interface.tap.as_deref())?;
-    writeln!(out, "redirects = {}", interface.redirects)?;
+    write_behaviour(out, interface.redirects, interface.hop_by_hop)?;
     write_addresses(out, &interface.addresses, interface.up)
 }
 

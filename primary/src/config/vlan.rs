@@ -112,6 +112,7 @@ pub(super) fn sub_interfaces(document: &Document<'_>, all: &[RawInterface], limi
                     addresses: raw.addresses.iter().map(|at| at.value).collect(),
                     tap: raw.tap.as_ref().map(|at| at.value.clone()),
                     redirects: raw.redirects,
+                    hop_by_hop: raw.hop_by_hop,
                 });
             }
             false

@@ -6,7 +6,8 @@ use control::message::{Answer, CaptureInterface, ControlError, ErrorCode, Reply}
 
 use super::Control;
 use crate::attachments::AttachmentInterface;
-use crate::path::InterfaceView;
+use crate::config::{HopByHop, RouterAlert};
+use crate::path::{InterfaceView, OptionPolicy};
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{NewSubInterface, Tables};
 
@@ -48,17 +49,48 @@ impl Control<'_> {
 
     /// Has workers send redirects to an interface, or none.
     pub(super) fn set_redirects(&mut self, name: &str, on: bool) -> Result<(), ControlError> {
+        self.change_view(name, |view| view.redirects = on)
+    }
+
+    /// Has workers make this of the options of what comes in by an interface.
+    pub(super) fn set_options(&mut self, name: &str, options: OptionPolicy) -> Result<(), ControlError> {
+        self.change_view(name, |view| view.options = options)
+    }
+
+    /// Changes what workers know of an interface.
+    fn change_view(
+        &mut self,
+        name: &str,
+        change: impl FnOnce(&mut InterfaceView),
+    ) -> Result<(), ControlError> {
         self.let_go()?;
         let index = self.tables.interface_index(name)?;
-        if let Some(view) = self.interfaces.get(usize::from(index)).cloned() {
-            let view = InterfaceView {
-                redirects: on,
-                ..view
-            };
+        if let Some(mut view) = self.interfaces.get(usize::from(index)).cloned() {
+            change(&mut view);
             self.interfaces.set(index, view);
             self.tell_workers(None);
         }
         Ok(())
+    }
+
+    /// Has workers make something else of options, by all interfaces.
+    pub(super) fn set_router_alert(&mut self, router_alert: &RouterAlert) -> Result<(), ControlError> {
+        self.let_go()?;
+        for index in 0..=u16::MAX {
+            let Some(mut view) = self.interfaces.get(usize::from(index)).cloned() else {
+                break;
+            };
+            view.options = router_alert.on(HopByHop::of(&view.options));
+            self.interfaces.set(index, view);
+        }
+        self.tell_workers(None);
+        Ok(())
+    }
+
+    /// What becomes of the hop-by-hop headers of what comes in by an interface.
+    pub(super) fn hop_by_hop(&self, index: u16) -> HopByHop {
+        let view = self.interfaces.get(usize::from(index));
+        view.map_or_else(HopByHop::default, |view| HopByHop::of(&view.options))
     }
 
     /// Whether redirects are sent to an interface.
@@ -138,20 +170,23 @@ pub fn attachment_interface(
     })
 }
 
-/// A worker's view of a sub-interface as they are unless more is said, without a tap and with redirects, on ports whose views `port` knows.
+/// A worker's view of a sub-interface as they are unless more is said, without a tap, with redirects, and without a look at
+/// hop-by-hop headers, on ports whose views `port` knows.
 pub fn sub_interface_view<'v>(
     tables: &Tables<FibStorage, AdjacencyStorage>,
     index: u16,
     port: impl FnOnce(usize) -> Option<&'v InterfaceView>,
 ) -> Option<InterfaceView> {
     let sub = tables.sub_interface(index)?;
+    let port = port(usize::from(sub.port))?;
     Some(InterfaceView {
         mtu: tables.interface_mtu(index)?,
         up: tables.up_flag(index)?,
         sources: tables.sources(index)?,
         tap: false,
         redirects: true,
+        options: port.options.with_hop_by_hop(false),
         sub: Some(sub),
-        ..port(usize::from(sub.port))?.clone()
+        ..port.clone()
     })
 }

@@ -12,6 +12,7 @@
 //! goes on.
 
 mod jobs;
+mod running;
 
 use std::collections::{HashMap, HashSet};
 use std::os::fd::OwnedFd;
@@ -27,7 +28,7 @@ use packet::MacAddress;
 
 use self::jobs::{Asker, Goal, Job, Source, Stage};
 use super::Control;
-use crate::config::{Config, Overrides, SubInterface};
+use crate::config::{Config, Overrides};
 use crate::log::{PreparedLog, notice};
 use crate::reload::{self, Change, Step};
 use crate::tables::NewSubInterface;
@@ -371,18 +372,25 @@ impl Control<'_> {
                 .map(drop),
             Step::One(Change::LinkDelete(link)) => self.link_delete(&link.name, now).map(drop),
             Step::One(Change::Redirects { interface, on }) => self.set_redirects(interface, *on),
+            Step::One(Change::HopByHop {
+                interface,
+                hop_by_hop,
+            }) => {
+                let options = self.reload.base.router_alert.on(*hop_by_hop);
+                self.set_options(interface, options)
+            }
+            Step::One(Change::RouterAlert(router_alert)) => {
+                self.set_router_alert(router_alert)?;
+                self.reload.base.router_alert = *router_alert;
+                self.tell_policies();
+                Ok(())
+            }
             Step::One(Change::Punt { class, policy }) => {
                 self.let_go()?;
                 self.reload.base.punts[*class as usize] = *policy;
                 self.attachments.set_policies(self.reload.base.punts);
                 self.tell_policies();
                 self.alert_rules.change([]);
-                Ok(())
-            }
-            Step::One(Change::RouterAlert(router_alert)) => {
-                self.let_go()?;
-                self.reload.base.router_alert = *router_alert;
-                self.tell_policies();
                 Ok(())
             }
             // The log is prepared, and changed in the end.
@@ -425,41 +433,5 @@ impl Control<'_> {
             Asker::Tool(connection) => drop(self.reload.finished.insert(connection, outcome)),
             Asker::Nobody => {}
         }
-    }
-
-    /// What runs, but for routes and neighbours, of which there can be a million.
-    fn running(&self) -> Config {
-        let mut config = self.reload.base.clone();
-        config.log = self.log.config();
-        for (index, port) in (0..).zip(&mut config.interfaces) {
-            port.addresses = self.tables.given_addresses(index).collect();
-            port.up = self.tables.link_state(index).is_some_and(|(up, _)| up);
-            port.redirects = self.redirects(index);
-        }
-        let link = |(new, up): (NewSubInterface, bool)| {
-            let name = new.name();
-            let index = self.tables.interface_index(&name).ok()?;
-            // Taps are made at the start.
-            let at_start = |sub: &&SubInterface| sub.name == name;
-            let tap = self.reload.base.sub_interfaces.iter().find(at_start);
-            Some(SubInterface {
-                addresses: self.tables.given_addresses(index).collect(),
-                tap: tap.and_then(|sub| sub.tap.clone()),
-                redirects: self.redirects(index),
-                name,
-                link: new.link,
-                protocol: new.protocol,
-                id: new.id,
-                mtu: new.mtu?,
-                up,
-            })
-        };
-        config.sub_interfaces = self
-            .tables
-            .sub_interfaces()
-            .into_iter()
-            .filter_map(link)
-            .collect();
-        config
     }
 }

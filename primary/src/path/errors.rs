@@ -73,35 +73,28 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::FragmentMalformed
             | DropReason::ReassemblyTimeout
             | DropReason::PuntRefused
-    )
-}
-
-/// Whether IPv6 packets that are dropped for this reason had arrived where they were sent to.
-fn was_for_us(reason: DropReason) -> bool {
-    matches!(
-        reason,
-        DropReason::LocalUnhandled
-            | DropReason::Ip6Option
-            | DropReason::Ip6ExtensionHeader
-            | DropReason::Ip6RoutingHeader
-            | DropReason::Ip6FirstFragment
-            | DropReason::FragmentMalformed
-            | DropReason::ReassemblyTimeout
+            | DropReason::HopByHopOption
+            | DropReason::HopByHopTooBig
+            | DropReason::HopByHopTooMany
+            | DropReason::JumboPayload
+            | DropReason::RouterAlertLength
     )
 }
 
 /// The error for a frame that came in by `interface` and was dropped, if its sender is to be told. `detail` is that of the
-/// packet's note; `anycast` says of an IPv6 packet for the gateway whether it was for all routers of a subnet.
+/// packet's note; `is_own` says of an IPv6 packet whether it was for an address of the gateway alone.
 #[cold]
 pub fn error_for(
     interface: &InterfaceView,
     frame: &[u8],
     reason: DropReason,
     detail: u16,
-    anycast: impl FnOnce(&[u8]) -> bool,
+    is_own: impl FnOnce(&[u8]) -> bool,
 ) -> Option<IcmpError> {
     let (link, _) = EthernetHeader::parse(frame).ok()?;
-    if link.destination.is_multicast() && reason != DropReason::Ip6Option {
+    if link.destination.is_multicast()
+        && !matches!(reason, DropReason::Ip6Option | DropReason::HopByHopOption)
+    {
         return None;
     }
     let quote_at = link.len();
@@ -134,8 +127,7 @@ pub fn error_for(
             error.quote_len = quote_len_v6(header.total_len());
             let quote = packet.get(..error.quote_len)?;
             // RFC 4443 section 2.2 (a): who sent to an address of the gateway is answered from it.
-            let own = was_for_us(reason) && !header.destination().is_multicast() && !anycast(packet);
-            let source = if own {
+            let source = if is_own(packet) {
                 header.destination()
             } else {
                 interface.sources.towards6(header.source())?
@@ -207,11 +199,14 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
             code: icmpv6::INCOMPLETE_HEADER_CHAIN,
             pointer: 0,
         },
-        DropReason::Ip6Option => return parameter(icmpv6::UNRECOGNIZED_OPTION),
+        DropReason::Ip6Option | DropReason::HopByHopOption => return parameter(icmpv6::UNRECOGNIZED_OPTION),
         DropReason::Ip6ExtensionHeader => return parameter(icmpv6::UNRECOGNIZED_NEXT_HEADER),
-        DropReason::Ip6RoutingHeader | DropReason::FragmentMalformed => {
-            return parameter(icmpv6::ERRONEOUS_HEADER_FIELD);
-        }
+        DropReason::Ip6RoutingHeader
+        | DropReason::FragmentMalformed
+        | DropReason::JumboPayload
+        | DropReason::RouterAlertLength => return parameter(icmpv6::ERRONEOUS_HEADER_FIELD),
+        DropReason::HopByHopTooBig => return parameter(icmpv6::EXTENSION_HEADER_TOO_BIG),
+        DropReason::HopByHopTooMany => return parameter(icmpv6::TOO_MANY_OPTIONS),
         DropReason::LocalUnhandled => {
             let udp = extension::upper_layer(packet).is_ok_and(|upper| upper.protocol == Protocol::UDP);
             if udp {

@@ -28,7 +28,7 @@ pub(super) fn run<T: Tracer>(
             let has_options = packet.first() != Some(&0x45);
             if has_options {
                 tracer.enter(PathStage::Ip4Options);
-                if !ip4_options::run(punts, ingress, (packet, behind), note) {
+                if !ip4_options::run(interface, ingress, punts, (packet, behind), note) {
                     return None;
                 }
             }

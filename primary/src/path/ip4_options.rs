@@ -1,13 +1,14 @@
 //! IPv4 options: well-formed or not (RFC 791 section 3.1), router alert (RFC 2113), and source routes, which nobody follows
 //! any more: RFC 7126 sections 4.3.5 and 4.4.5. What is written into options is [`ip4_record`]'s.
 
+use control::message::PuntClass;
 use packet::{Ipv4, ipv4};
 use router_alert::alert::find_v4;
 use shm::{DropReason, PathStage};
 
-use super::Note;
 use super::ip4_record::{self, RECORD_ROUTE, TIMESTAMP};
-use super::punt::{LOOK, Punts};
+use super::punt::Punts;
+use super::{InterfaceView, Note, options};
 
 /// The router alert option: copied, class 0, number 20.
 const ROUTER_ALERT: u8 = 148;
@@ -20,6 +21,7 @@ const SOURCE_ROUTES: [u8; 2] = [131, 137];
 /// What the options of a packet ask of a router.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Found {
+    /// One router alert or several.
     router_alert: bool,
     /// A source route, used up or not.
     source_route: bool,
@@ -30,11 +32,21 @@ struct Found {
 
 /// Whether a packet with options goes on: not when they are malformed or a source route, and not when a tool decides about it.
 #[cold]
-pub(super) fn run(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
+pub(super) fn run(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    (packet, behind): (&[u8], usize),
+    note: &mut Note,
+) -> bool {
     note.passed = note.passed.with(PathStage::Ip4Options);
-    let goes_on = match scan(packet, behind) {
-        Err(pointer) => {
-            note.detail = pointer;
+    // ip4_input has checked the header.
+    let Ok(header) = Ipv4::parse_start(packet, behind) else {
+        return false;
+    };
+    let goes_on = match walk(header.options()) {
+        Err(offset) => {
+            note.detail = (ipv4::HEADER_LEN + offset) as u16;
             note.drop(DropReason::Ip4Options);
             false
         }
@@ -46,9 +58,8 @@ pub(super) fn run(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize),
         }
         Ok(found) => {
             note.careful = found.route || found.time;
-            let alert = || find_v4(&Ipv4::parse_start(packet, behind).ok()?, &LOOK).ok()?;
-            !(found.router_alert
-                && alert().is_some_and(|alert| punts.apply_alert(&alert, ingress, packet, note)))
+            let is_asked = found.router_alert && !punts.is_off(PuntClass::RouterAlert);
+            !is_asked || passes_alert(interface, ingress, punts, (packet, &header), note)
         }
     };
     if !goes_on {
@@ -57,10 +68,25 @@ pub(super) fn run(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize),
     goes_on
 }
 
-fn scan(packet: &[u8], behind: usize) -> Result<Found, u16> {
-    // ip4_input has checked the header.
-    let options = Ipv4::parse_start(packet, behind).map_or(&[][..], |header| header.options());
-    walk(options).map_err(|offset| (ipv4::HEADER_LEN + offset) as u16)
+/// Whether a packet with a router alert goes on, although such packets concern somebody.
+fn passes_alert(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    (packet, header): (&[u8], &Ipv4<'_>),
+    note: &mut Note,
+) -> bool {
+    match find_v4(header, &interface.options.settings) {
+        Ok(Some(alert)) => {
+            note.remarks = options::remarks(&alert);
+            !punts.apply_alert(&alert, ingress, packet, note)
+        }
+        Ok(None) => true,
+        Err(fault) => {
+            interface.options.refuse(fault, note);
+            false
+        }
+    }
 }
 
 /// Walks the options; fails with the offset of the octet that is wrong.

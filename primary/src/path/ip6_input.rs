@@ -6,15 +6,13 @@
 
 use std::net::Ipv6Addr;
 
-use control::message::PuntClass;
+use packet::Ipv6;
 use packet::ipv6::{self, Ipv6Error};
-use packet::{Ipv6, Protocol};
-use router_alert::alert::find_v6;
 use shm::{DropReason, PathStage};
 
 use super::local6::Ends;
-use super::punt::{LOOK, Punts};
-use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, local6};
+use super::punt::Punts;
+use super::{InterfaceView, LONGEST_BEHIND, Note, Tracer, ip6_options, local6};
 
 /// All routers of the link: the address of RFC 4291 section 2.6.1 in fe80::/64.
 pub(super) const LINK_ROUTERS: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 0);
@@ -34,34 +32,59 @@ pub(super) fn run<T: Tracer>(
     match check(interface, packet.get(network..).unwrap_or_default(), behind, note) {
         Ok(Way::Lookup) => {}
         Ok(Way::Here) => {
-            note.stays_before_lookup();
-            note.passed = note.passed.with(PathStage::Local6);
-            tracer.enter(PathStage::Local6);
-            let ends = Ends {
-                own_source: false,
-                anycast: destination(packet, network) == LINK_ROUTERS.to_bits(),
-            };
-            local6::run(interface, ingress, punts, packet, note, ends);
+            here(interface, ingress, punts, tracer, (packet, behind), note);
             return false;
         }
         Err(reason) => {
-            note.stays_before_lookup();
-            note.drop(reason);
+            refuse(interface, tracer, (packet, behind), reason, note);
             return false;
         }
     }
     let datagram = packet.get(network..).unwrap_or_default();
-    let has_options = datagram.get(6) == Some(&Protocol::HOP_BY_HOP.0);
-    if !has_options {
-        return true;
+    !ip6_options::has(datagram)
+        || ip6_options::run(interface, ingress, punts, tracer, (datagram, behind), note)
+}
+
+/// Takes a packet for this link that the gateway may take.
+fn here<T: Tracer>(
+    interface: &InterfaceView,
+    ingress: u16,
+    punts: &Punts,
+    tracer: &mut T,
+    (packet, behind): (&mut [u8], usize),
+    note: &mut Note,
+) {
+    note.stays_before_lookup();
+    let network = usize::from(note.network);
+    let datagram = packet.get(network..).unwrap_or_default();
+    if !ip6_options::run_on_link(interface, tracer, (datagram, behind), note) {
+        return;
     }
-    tracer.enter(PathStage::Ip6Options);
-    note.passed = note.passed.with(PathStage::Ip6Options);
-    let goes_on = !router_alert(punts, ingress, (datagram, behind), note);
-    if !goes_on {
-        note.stays_before_lookup();
+    note.passed = note.passed.with(PathStage::Local6);
+    tracer.enter(PathStage::Local6);
+    let ends = Ends {
+        own_source: false,
+        anycast: destination(packet, network) == LINK_ROUTERS.to_bits(),
+    };
+    local6::run(interface, ingress, punts, packet, note, ends);
+}
+
+/// Drops a packet that may not be touched. What its hop-by-hop options say comes before where it may not go: RFC 8200 section 4.2
+/// has senders to groups told as well.
+#[cold]
+fn refuse<T: Tracer>(
+    interface: &InterfaceView,
+    tracer: &mut T,
+    (packet, behind): (&[u8], usize),
+    reason: DropReason,
+    note: &mut Note,
+) {
+    note.stays_before_lookup();
+    let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
+    let stays = matches!(reason, DropReason::Ip6Multicast | DropReason::Ip6LinkLocal);
+    if !stays || ip6_options::run_on_link(interface, tracer, (datagram, behind), note) {
+        note.drop(reason);
     }
-    goes_on
 }
 
 /// The destination of a packet that was checked.
@@ -174,15 +197,4 @@ fn other_scope(
 /// Unspecified, loopback and IPv4-mapped addresses are nobody's on a wire.
 fn is_nobody(address: Ipv6Addr) -> bool {
     address.is_unspecified() || address.is_loopback() || address.to_ipv4_mapped().is_some()
-}
-
-/// Whether a tool decides about a packet with hop-by-hop options, or nobody may: RFC 2711. A gateway that is not asked to
-/// look at them passes them on, RFC 8200 section 4.
-#[cold]
-fn router_alert(punts: &Punts, ingress: u16, (packet, behind): (&[u8], usize), note: &mut Note) -> bool {
-    if punts.is_off(PuntClass::RouterAlert) {
-        return false;
-    }
-    let alert = || find_v6(&Ipv6::parse_start(packet, behind).ok()?, &LOOK).ok()?;
-    alert().is_some_and(|alert| punts.apply_alert(&alert, ingress, packet, note))
 }

@@ -28,12 +28,14 @@ mod ip4_input;
 mod ip4_options;
 mod ip4_record;
 mod ip6_input;
+mod ip6_options;
 mod kernel;
 mod local4;
 mod local6;
 mod lookup;
 mod multipath;
 mod note;
+mod options;
 mod own;
 pub mod punt;
 mod redirect;
@@ -58,7 +60,8 @@ pub use self::deliver::Delivered;
 use self::errors::IcmpError;
 use self::local6::Ends;
 use self::note::Alive;
-pub use self::note::{Disposition, Family, NOTES, Note, Together};
+pub use self::note::{Disposition, Family, NOTES, Note, Remarks, Together};
+pub use self::options::OptionPolicy;
 use self::punt::Punts;
 use self::rewrite::Onward;
 pub use self::segments::Packet;
@@ -87,6 +90,8 @@ pub struct InterfaceView {
     pub tap: bool,
     /// Whether those are told of a better next hop whose packets leave by it again.
     pub redirects: bool,
+    /// What is made of the options of packets that come in by it.
+    pub options: OptionPolicy,
     /// Set by the control thread.
     pub up: Arc<AtomicBool>,
     /// Its addresses.
@@ -390,21 +395,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         detail: u16,
     ) -> Option<IcmpError> {
         let interface = self.up(ingress)?;
-        let anycast = |packet: &[u8]| self.is_for_routers(packet);
-        let error = errors::error_for(interface, frame, reason, detail, anycast)?;
+        let is_own = |packet: &[u8]| self.is_for_one_of_us(interface, packet);
+        let error = errors::error_for(interface, frame, reason, detail, is_own)?;
         let about = frame.get(error.quote_at..).unwrap_or_default();
         let link_local = interface.sources.link_local();
-        let is_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
-        (!is_own && !self.is_from_here(about, 0)).then_some(error)
+        let from_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
+        (!from_own && !self.is_from_here(about, 0)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
-    pub fn run_one<P: Packet>(&self, ingress: u16, mut packet: P) -> Note {
+    pub fn run_one<P: Packet>(&self, ingress: u16, packet: P) -> Note {
+        self.run_again(&mut Off, ingress, packet)
+    }
+
+    /// As [`run_one`](Self::run_one), where somebody may look on.
+    pub fn run_again<P: Packet, T: Tracer>(&self, tracer: &mut T, ingress: u16, mut packet: P) -> Note {
         let mut notes = NOTES;
         let together = self.run_with(
             &Punts::OFF,
-            &mut Off,
+            tracer,
             ingress,
             &mut Burst {
                 packets: &mut [&mut packet],

@@ -87,6 +87,36 @@ pub struct Note {
     pub(super) careful: bool,
     /// The sub-interface that it came in by: 0 is always a port's interface.
     pub(super) sub: Option<NonZeroU16>,
+    /// What is odd about its router alert, to be counted.
+    pub remarks: Remarks,
+}
+
+/// What is odd about a router alert that was taken all the same, a bit each.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Remarks(u8);
+
+impl Remarks {
+    /// Nothing.
+    pub const NONE: Self = Self(0);
+    /// It stands at an odd offset.
+    pub const MISALIGNED: Self = Self(1);
+    /// There are several.
+    pub const DUPLICATE: Self = Self(2);
+    /// There is padding that is longer than it need be, or not zero.
+    pub const PADDING: Self = Self(4);
+
+    /// The remarks of both.
+    #[inline]
+    #[must_use]
+    pub const fn union(self, other: Self) -> Self {
+        Self(self.0 | other.0)
+    }
+
+    /// Whether they have all of `other`.
+    #[inline]
+    pub const fn contains(self, other: Self) -> bool {
+        self.0 & other.0 == other.0
+    }
 }
 
 impl Note {
@@ -103,6 +133,7 @@ impl Note {
         group_frame: false,
         careful: false,
         sub: None,
+        remarks: Remarks::NONE,
     };
 
     /// For a packet of `length` bytes that is not to be changed.

@@ -50,6 +50,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         )
     }
 
+    /// Whether an IPv6 packet is for an address of the gateway that nobody else has, be it the link-local one of `interface`.
+    #[cold]
+    pub(super) fn is_for_one_of_us(&self, interface: &InterfaceView, packet: &[u8]) -> bool {
+        let destination = Ipv6Addr::from_bits(ip6_input::destination(packet, 0));
+        let adjacency = || self.adjacencies.load(self.fib6.lookup(destination.into()));
+        interface.sources.link_local() == Some(destination) || matches!(adjacency(), Adjacency::Local { .. })
+    }
+
     /// Whether an IPv6 packet is for all routers of a link or of a subnet: RFC 4291 section 2.6.1.
     #[cold]
     pub(super) fn is_for_routers(&self, packet: &[u8]) -> bool {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use control::message::{FailMode, PuntClass};
 use packet::Udp;
-use router_alert::alert::{Alert, Beyond, Duplicates, Padding, Settings, Unrecognized};
+use router_alert::alert::Alert;
 use shm::DropReason;
 
 use super::{Disposition, Note, rewrite};
@@ -34,16 +34,6 @@ pub struct Punts {
 
 /// The detail of a packet for a tool that fits no rule.
 pub const NO_RULE: u16 = u16::MAX;
-
-/// How router alerts are looked for: the first counts, and all else in the options is somebody else's to judge.
-pub(super) const LOOK: Settings = Settings {
-    padding: Padding::Lenient,
-    duplicates: Duplicates::First,
-    unrecognized: Unrecognized::Skip,
-    beyond: Beyond::Ignore,
-    most_bytes: usize::MAX,
-    most_options: usize::MAX,
-};
 
 /// What the rules for router alerts say of a packet. Rules are named by their ids.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

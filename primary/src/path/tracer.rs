@@ -17,6 +17,8 @@ pub trait Tracer {
     fn enter(&mut self, stage: PathStage);
     /// The lookup is over.
     fn found(&mut self, next_hop: NextHop);
+    /// A packet that is back from a tool has been through the stages and goes where its note says, or is dropped before.
+    fn goes_on(&mut self, note: &Note, packet: &[u8]);
     /// The packet is where it ends, with all the stages that it passed; for one that was dropped, why.
     fn end(&mut self, passed: Passed, refused: Option<DropReason>);
 }
@@ -34,13 +36,19 @@ impl Tracer for Off {
     fn found(&mut self, _: NextHop) {}
 
     #[inline(always)]
+    fn goes_on(&mut self, _: &Note, _: &[u8]) {}
+
+    #[inline(always)]
     fn end(&mut self, _: Passed, _: Option<DropReason>) {}
 }
+
+/// Stages that a packet goes through at most: all, and all again when it is back from a tool.
+const MOST: usize = 2 * PathStage::COUNT;
 
 /// Writes down where one packet was, and when.
 #[derive(Clone, Copy, Debug)]
 pub struct Recorder {
-    steps: [(PathStage, u64); PathStage::COUNT],
+    steps: [(PathStage, u64); MOST],
     len: usize,
     /// What the lookup found.
     pub next_hop: Option<NextHop>,
@@ -52,7 +60,7 @@ impl Recorder {
     /// For a packet that has been in no stage yet.
     pub fn new() -> Self {
         Self {
-            steps: [(PathStage::Rx, 0); PathStage::COUNT],
+            steps: [(PathStage::Rx, 0); MOST],
             len: 0,
             next_hop: None,
             refused: None,
@@ -89,6 +97,8 @@ impl Tracer for Recorder {
     fn found(&mut self, next_hop: NextHop) {
         self.next_hop = Some(next_hop);
     }
+
+    fn goes_on(&mut self, _: &Note, _: &[u8]) {}
 
     fn end(&mut self, passed: Passed, refused: Option<DropReason>) {
         self.refused = refused;

@@ -2,8 +2,8 @@
 
 use control::message::PuntClass;
 
-use crate::config::Config;
 use crate::config::machine::format_list;
+use crate::config::{Config, HopByHop};
 
 use super::{ATTACHMENT_BYTES, ATTACHMENT_PAGE, Plan, hugepages, megabytes};
 
@@ -88,10 +88,11 @@ impl Plan {
             };
             let tap = of_tap(interface.tap.as_deref());
             let redirects = of_redirects(interface.redirects);
+            let hop_by_hop = of_hop_by_hop(interface.hop_by_hop);
             line(
                 "interface",
                 format!(
-                    "{}: {}, mtu {}, {addresses}{tap}{redirects}",
+                    "{}: {}, mtu {}, {addresses}{tap}{redirects}{hop_by_hop}",
                     interface.name, interface.device, interface.mtu
                 ),
             );
@@ -100,7 +101,7 @@ impl Plan {
             line(
                 "sub-interface",
                 format!(
-                    "{}: {} id {} on {}, mtu {}, addresses: {}{}{}",
+                    "{}: {} id {} on {}, mtu {}, addresses: {}{}{}{}",
                     vlan.name,
                     vlan.protocol.name(),
                     vlan.id,
@@ -108,7 +109,8 @@ impl Plan {
                     vlan.mtu,
                     vlan.addresses.len(),
                     of_tap(vlan.tap.as_deref()),
-                    of_redirects(vlan.redirects)
+                    of_redirects(vlan.redirects),
+                    of_hop_by_hop(vlan.hop_by_hop)
                 ),
             );
         }
@@ -168,4 +170,12 @@ fn of_tap(tap: Option<&str>) -> String {
 /// The end of a line about an interface that redirects are not sent to.
 fn of_redirects(on: bool) -> &'static str {
     if on { "" } else { ", no redirects" }
+}
+
+/// The end of a line about an interface by which hop-by-hop headers are judged.
+fn of_hop_by_hop(hop_by_hop: HopByHop) -> &'static str {
+    match hop_by_hop {
+        HopByHop::Ignore => "",
+        HopByHop::Process => ", hop-by-hop headers judged",
+    }
 }

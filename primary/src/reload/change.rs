@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
 use crate::attachments::ClassPolicy;
-use crate::config::{Neighbor, RouterAlert, SubInterface};
+use crate::config::{HopByHop, Neighbor, RouterAlert, SubInterface};
 use crate::log::LogConfig;
 
 /// What a change does, and the sign that its line begins with.
@@ -41,6 +41,13 @@ pub enum Change {
         interface: String,
         /// Whether they are sent.
         on: bool,
+    },
+    /// Judge the hop-by-hop headers of what comes in by an interface, or not.
+    HopByHop {
+        /// Its name.
+        interface: String,
+        /// What becomes of them.
+        hop_by_hop: HopByHop,
     },
     /// Give an interface an address.
     AddressAdd {
@@ -81,7 +88,7 @@ pub enum Change {
         /// What it is to be like.
         policy: ClassPolicy,
     },
-    /// Treat router alerts otherwise.
+    /// Change what is made of packets with a router alert.
     RouterAlert(RouterAlert),
     /// Log otherwise.
     Log(LogConfig),
@@ -100,6 +107,7 @@ impl Change {
             | Self::NeighborDelete(_) => Verb::Delete,
             Self::LinkSet { .. }
             | Self::Redirects { .. }
+            | Self::HopByHop { .. }
             | Self::RouteReplace { .. }
             | Self::NeighborReplace(_)
             | Self::Punt { .. }
@@ -138,6 +146,10 @@ impl fmt::Display for Change {
             Self::Redirects { interface, on } => {
                 write!(f, "link {interface} redirects {}", if *on { "on" } else { "off" })
             }
+            Self::HopByHop {
+                interface,
+                hop_by_hop,
+            } => write!(f, "link {interface} hop_by_hop {hop_by_hop}"),
             Self::AddressAdd { interface, address } | Self::AddressDelete { interface, address } => {
                 write!(f, "address {address} dev {interface}")
             }

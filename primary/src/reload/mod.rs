@@ -12,6 +12,7 @@
 //! [`routes::normal`] writes them.
 
 mod change;
+mod hop_by_hop;
 mod link_local;
 mod plan;
 mod reach;

@@ -21,6 +21,7 @@ use ipnet::IpNet;
 use packet::MacAddress;
 
 use super::change::Change;
+use super::hop_by_hop::hop_by_hop;
 use super::link_local::made;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
 use super::redirects::redirects;
@@ -56,6 +57,7 @@ pub fn plan(
     }
     plan_admin(&mut steps, running, wanted, &links);
     steps.links.extend(redirects(running, wanted, &links.stay));
+    steps.links.extend(hop_by_hop(running, wanted, &links.stay));
     for (interface, address) in &addresses.added {
         steps.addresses.push(Change::AddressAdd {
             interface: (*interface).to_owned(),

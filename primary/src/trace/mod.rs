@@ -229,7 +229,7 @@ impl<'a> Traces<'a> {
         Ok(Sight::new(
             &Arc::new(interfaces.clone()),
             &meant,
-            Way::Rx as u8,
+            Way::Rx.bit(),
             all,
         ))
     }

@@ -5,14 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
 
-use control::message::{TRACED_BYTES, TRACED_SENT_BYTES};
+use control::message::{PuntClass, TRACED_BYTES, TRACED_SENT_BYTES, TraceTool, TraceVerdict};
 use dpdk::filter::Filter;
 use dpdk::{Mbuf, MbufBatch};
+use fib::NextHop;
 use shm::attachment::Way;
+use shm::{DropReason, Passed, PathStage};
 
 use crate::adjacency::Adjacency;
 use crate::attachments::{self, Sight};
-use crate::path::{BURST, Note, Recorder};
+use crate::path::{BURST, Disposition, Note, Recorder, Tracer};
 
 /// One worker's part of one trace.
 pub struct Part {
@@ -22,6 +24,8 @@ pub struct Part {
     sight: Sight,
     /// How many packets all workers together may still take.
     left: Arc<AtomicU32>,
+    /// Packets of it that tools have.
+    away: u32,
     finished: SyncSender<Finished>,
 }
 
@@ -49,8 +53,24 @@ impl Part {
             filter,
             sight,
             left,
+            away: 0,
             finished,
         }
+    }
+
+    /// A tool has a packet of it.
+    pub fn goes_away(&mut self) {
+        self.away += 1;
+    }
+
+    /// It is back.
+    pub fn is_back(&mut self) {
+        self.away = self.away.saturating_sub(1);
+    }
+
+    /// Whether tools have packets of it.
+    pub fn waits(&self) -> bool {
+        self.away > 0
     }
 
     /// Whether no packet is meant any more.
@@ -103,7 +123,18 @@ pub struct Watched {
     /// Its length as received.
     pub length: u32,
     received: Head<TRACED_BYTES>,
+    back: Option<Back>,
     sent: Head<TRACED_SENT_BYTES>,
+}
+
+/// A traced packet that is back from a tool.
+#[derive(Clone, Copy, Debug)]
+struct Back {
+    class: PuntClass,
+    verdict: TraceVerdict,
+    bytes: Head<TRACED_BYTES>,
+    /// What the stages noted then.
+    note: Option<Note>,
 }
 
 /// What a worker says of a traced packet.
@@ -130,6 +161,7 @@ impl Watched {
             begun: dpdk::tsc(),
             length: mbuf.len() as u32,
             received: Head::of(mbuf.data()),
+            back: None,
             sent: Head::of(&[]),
         }
     }
@@ -137,6 +169,30 @@ impl Watched {
     /// Keeps the bytes of a packet that is about to leave.
     pub fn leaves(&mut self, bytes: &[u8]) {
         self.sent = Head::of(bytes);
+    }
+
+    /// A tool for this class has decided, and these bytes come back.
+    pub fn is_back(&mut self, class: PuntClass, verdict: TraceVerdict, bytes: &[u8]) {
+        self.back = Some(Back {
+            class,
+            verdict,
+            bytes: Head::of(bytes),
+            note: None,
+        });
+    }
+
+    /// What a tool made of it, if it is back from one.
+    pub fn tool(&self) -> Option<TraceTool> {
+        self.back.as_ref().map(|back| TraceTool {
+            class: back.class,
+            verdict: back.verdict,
+            bytes: back.bytes.bytes().to_vec(),
+        })
+    }
+
+    /// What was noted of it once it was back.
+    pub fn last_note(&self) -> Option<&Note> {
+        self.back.as_ref()?.note.as_ref()
     }
 
     /// The first bytes as received.
@@ -147,6 +203,35 @@ impl Watched {
     /// The first bytes as sent; none if it was not.
     pub fn sent(&self) -> &[u8] {
         self.sent.bytes()
+    }
+}
+
+impl Tracer for Watched {
+    const WATCHES: bool = true;
+
+    fn enter(&mut self, stage: PathStage) {
+        self.recorder.enter(stage);
+    }
+
+    fn found(&mut self, next_hop: NextHop) {
+        self.recorder.found(next_hop);
+    }
+
+    fn goes_on(&mut self, note: &Note, packet: &[u8]) {
+        if let Some(back) = &mut self.back {
+            back.note = Some(*note);
+        }
+        if matches!(
+            note.disposition,
+            Disposition::Transmit(_) | Disposition::Fragment(_)
+        ) {
+            let end = usize::from(note.length).min(packet.len());
+            self.leaves(packet.get(usize::from(note.trim)..end).unwrap_or_default());
+        }
+    }
+
+    fn end(&mut self, passed: Passed, refused: Option<DropReason>) {
+        self.recorder.end(passed, refused);
     }
 }
 

@@ -43,6 +43,7 @@ pub(super) fn trace(finished: &Finished, number: u32, interfaces: &[String], clo
             let number = watched.recorder.next_hop.unwrap_or_default().get();
             lookup(number, adjacency, next_hop, name)
         }),
+        tool: watched.tool(),
         end: end(finished, name),
     }
 }
@@ -55,10 +56,11 @@ fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
             answered: recorder.last() == PathStage::Tx,
         };
     }
-    match finished.note.disposition {
+    let note = finished.watched.last_note().unwrap_or(&finished.note);
+    match note.disposition {
         Disposition::Transmit(interface) => TraceEnd::Sent(name(interface)),
         Disposition::Fragment(interface) => TraceEnd::SentInFragments(name(interface)),
-        Disposition::Redirect { interface, .. } if finished.note.detail != 0 => {
+        Disposition::Redirect { interface, .. } if note.detail != 0 => {
             TraceEnd::SentInFragments(name(interface))
         }
         Disposition::Redirect { interface, .. } => TraceEnd::Sent(name(interface)),

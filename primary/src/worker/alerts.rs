@@ -6,8 +6,8 @@ use shm::{AlertCounter, DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use crate::adjacency;
-use crate::path::Note;
 use crate::path::punt::{Alerted, NO_RULE};
+use crate::path::{Note, Remarks};
 
 /// Only packets that pass one of these stages have router alerts.
 pub(super) const OPTIONS: Passed = Passed::NONE
@@ -26,6 +26,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn count_alerts(&self, port: u16, notes: &[Note]) {
         for note in notes {
             let interface = note.sub_interface().unwrap_or(port);
+            self.count_remarks(interface, note.remarks);
             let of_rule = |rule, counter| self.counters.alert(rule, counter, 1);
             match note.alert {
                 Alerted::No => continue,
@@ -42,6 +43,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
             }
             self.counters.add(interface, InterfaceCounter::AlertsSeen, 1);
+        }
+    }
+
+    /// Counts what is odd about a router alert.
+    fn count_remarks(&self, interface: u16, remarks: Remarks) {
+        for (remark, counter) in [
+            (Remarks::MISALIGNED, InterfaceCounter::AlertsMisaligned),
+            (Remarks::DUPLICATE, InterfaceCounter::AlertsDuplicate),
+            (Remarks::PADDING, InterfaceCounter::AlertsPadding),
+        ] {
+            self.counters
+                .add(interface, counter, remarks.contains(remark).into());
         }
     }
 

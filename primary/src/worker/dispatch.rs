@@ -199,13 +199,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Puts a packet that comes from somewhere else than a port where its note says, or drops it, and counts its way.
-    pub(super) fn place_again(&mut self, from: Passed, ingress: u16, mbuf: Mbuf, note: &Note, now: u64) {
+    pub(super) fn place_again<T: Tracer>(
+        &mut self,
+        tracer: &mut T,
+        from: Passed,
+        ingress: u16,
+        mbuf: Mbuf,
+        note: &Note,
+        now: u64,
+    ) {
         let passed = from.union(note.passed).union(ways::behind(note.disposition));
         let end = match self.place(ingress, mbuf, note, now) {
-            Ok(end) => end.passed,
-            Err((mbuf, reason)) => self.refuse(ingress, mbuf, reason, note.detail, now),
+            Ok(end) => end,
+            Err((mbuf, reason)) => End::dropped(self.refuse(ingress, mbuf, reason, note.detail, now), reason),
         };
-        self.count_way(passed.union(end));
+        let passed = passed.union(end.passed);
+        self.count_way(passed);
+        tracer.end(passed, end.refused);
     }
 
     #[cold]

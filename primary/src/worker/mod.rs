@@ -12,6 +12,7 @@
 
 mod alert_limits;
 mod alerts;
+mod away;
 mod dispatch;
 pub mod doorbell;
 mod errors;
@@ -45,6 +46,7 @@ use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 
 pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
+use self::away::Away;
 use self::doorbell::Doorbell;
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
@@ -167,6 +169,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             interface_of_port: self.interface_of_port,
             consumers: self.consumers,
             traces: self.traces,
+            away: Away::new(),
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
@@ -269,6 +272,8 @@ struct Engine<F, A> {
     interface_of_port: Vec<u16>,
     consumers: Consumers,
     traces: Parts<trace::Part>,
+    /// Traced packets that tools have.
+    away: Away,
     /// What tools had in their hands when they went.
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,

@@ -3,7 +3,7 @@
 
 use control::message::PuntClass;
 use dpdk::{Chain, Mbuf};
-use shm::attachment::Stage;
+use shm::attachment::{Stage, Way};
 use shm::{AlertCounter, DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::dispatch::Refused;
@@ -11,7 +11,7 @@ use super::links::News;
 use super::{Engine, Excess};
 use crate::adjacency;
 use crate::attachments::{HandedBack, NotTaken};
-use crate::path::{BURST, Disposition, Note};
+use crate::path::{BURST, Disposition, Note, Off, Tracer};
 
 /// Where their ways begin.
 const FROM_TOOL: Passed = Passed::NONE.with(PathStage::FromTool);
@@ -28,7 +28,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), Refused> {
-        let taken = self.consumers.take(class, rule, ingress, mbuf, now);
+        let Self {
+            consumers,
+            transmit,
+            stages,
+            away,
+            ..
+        } = self;
+        let see = |mbuf: &mut Mbuf| {
+            away.given(mbuf);
+            let port = stages.interfaces.port_of(ingress);
+            transmit.taps.observe(port, Way::Punt, std::slice::from_mut(mbuf));
+        };
+        let taken = consumers.take(class, rule, ingress, mbuf, now, see);
         let (counter, result) = match taken {
             Ok(()) => {
                 self.counters.add(ingress, InterfaceCounter::Waiting, 1);
@@ -72,12 +84,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Err(back) => mbuf = back,
             }
             match self.consumers.make_room(class, rule, &mbuf, &self.counters, now) {
-                Some(handed) => self.go_on(handed, now),
+                Some(handed) => self.hand_on(handed, now),
                 None => break,
             }
         }
         let ingress = self.interface_of(&mbuf).unwrap_or(ingress);
-        self.reinject(mbuf, ingress, Stage::Input, now);
+        self.reinject(&mut Off, mbuf, ingress, Stage::Input, now);
     }
 
     /// Lets tools come and go, and packets go on that they have decided about, a burst at a time. Gives how many moved.
@@ -119,13 +131,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 .consumers
                 .hand_back(&mut self.handed_back, &self.counters, now)
         {
-            self.go_on(handed, now);
+            self.hand_on(handed, now);
             moved += 1;
         }
         while moved < BURST
             && let Some(handed) = self.consumers.late(now, &self.counters)
         {
-            self.go_on(handed, now);
+            self.hand_on(handed, now);
             moved += 1;
         }
         if self.consumers.parts.take_news() {
@@ -139,7 +151,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let mut orphans = std::mem::take(&mut self.handed_back);
             moved += orphans.len();
             for handed in orphans.drain(..) {
-                self.go_on(handed, now);
+                self.hand_on(handed, now);
             }
             self.handed_back = orphans;
         }
@@ -151,15 +163,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.consumers.parts.bad_verdicts() + self.transmit.taps.0.bad_verdicts()
     }
 
-    fn go_on(&mut self, handed: HandedBack, now: u64) {
-        let (mbuf, interface, stage) = match handed {
+    /// A packet goes on that a tool has decided about, or that is its own.
+    fn hand_on(&mut self, handed: HandedBack, now: u64) {
+        if self.away.is_empty() {
+            return self.go_on(&mut Off, handed, now);
+        }
+        self.go_on_traced(handed, now);
+    }
+
+    pub(super) fn go_on<T: Tracer>(&mut self, tracer: &mut T, handed: HandedBack, now: u64) {
+        let goes_by = matches!(handed, HandedBack::Behind(_));
+        let (mut mbuf, interface, stage) = match handed {
             HandedBack::Forward(mbuf) | HandedBack::Behind(mbuf) => {
                 let ingress = self.back(&mbuf);
                 (mbuf, ingress, Stage::Input)
             }
             HandedBack::Drop(mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(ingress, DropReason::PuntDropped);
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped);
             }
             HandedBack::Refuse(mbuf) => {
                 let ingress = self.back(&mbuf);
@@ -168,13 +189,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Orphan(mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(ingress, DropReason::PuntClosed);
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntClosed);
             }
             HandedBack::Rewrite(mut mbuf, stage, interface, length) => {
                 let ingress = self.back(&mbuf);
                 mbuf.truncate(0);
                 if mbuf.append(self.consumers.bytes(length)).is_err() {
-                    return self.drop_from_tool(ingress, DropReason::NoBuffer);
+                    return self.drop_from_tool(tracer, ingress, DropReason::NoBuffer);
                 }
                 (mbuf, interface, stage)
             }
@@ -182,16 +203,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if self.port_of(interface).is_none() {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
-                    return self.drop_from_tool(0, DropReason::PuntInterface);
+                    return self.drop_from_tool(tracer, 0, DropReason::PuntInterface);
                 }
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 match self.filled(interface, &[self.consumers.bytes(length)]) {
                     Ok(mbuf) => (mbuf, interface, stage),
-                    Err(_) => return self.drop_from_tool(interface, DropReason::NoBuffer),
+                    Err(_) => return self.drop_from_tool(tracer, interface, DropReason::NoBuffer),
                 }
             }
         };
-        self.reinject(mbuf, interface, stage, now);
+        if !goes_by {
+            let port = self.stages.interfaces.port_of(interface);
+            let seen = std::slice::from_mut(&mut mbuf);
+            self.transmit.taps.observe(port, Way::Reinject, seen);
+        }
+        self.reinject(tracer, mbuf, interface, stage, now);
     }
 
     /// A packet that was with a tool is with the worker again; gives the interface that it came in by.
@@ -201,7 +227,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         ingress
     }
 
-    fn reinject(&mut self, mut mbuf: Mbuf, interface: u16, stage: Stage, now: u64) {
+    fn reinject<T: Tracer>(
+        &mut self,
+        tracer: &mut T,
+        mut mbuf: Mbuf,
+        interface: u16,
+        stage: Stage,
+        now: u64,
+    ) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let note = match stage {
             Stage::Input if self.stages.interfaces.get(usize::from(interface)).is_none() => {
@@ -211,7 +244,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // A frame of a sub-interface has its tags.
             Stage::Input => {
                 let port = self.stages.interfaces.port_of(interface);
-                self.stages.run_one(port, Chain::of_one(&mut mbuf))
+                self.stages.run_again(tracer, port, Chain::of_one(&mut mbuf))
             }
             Stage::Output => {
                 let refusal = self.stages.refusal(interface, mbuf.len());
@@ -223,12 +256,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // A next hop that the stages found resolved may still have packets waiting: they leave first.
             self.serve_waiting(now);
         }
-        self.place_again(FROM_TOOL, ingress, mbuf, &note, now);
+        tracer.goes_on(&note, mbuf.data());
+        self.place_again(tracer, FROM_TOOL, ingress, mbuf, &note, now);
     }
 
-    fn drop_from_tool(&self, interface: u16, reason: DropReason) {
+    fn drop_from_tool<T: Tracer>(&self, tracer: &mut T, interface: u16, reason: DropReason) {
         self.counters.drop(interface, reason, 1);
-        self.count_way(FROM_TOOL.with(PathStage::Drop));
+        let passed = FROM_TOOL.with(PathStage::Drop);
+        self.count_way(passed);
+        tracer.end(passed, Some(reason));
     }
 
     /// Takes back what tools have, each packet counted: the worker ends.

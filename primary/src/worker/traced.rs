@@ -2,8 +2,9 @@
 
 use dpdk::{Chain, MbufBatch};
 
-use super::Engine;
+use super::{Engine, away};
 use crate::adjacency;
+use crate::attachments::Part;
 use crate::path::{BURST, Burst, Disposition, NOTES, Off};
 use crate::trace::{Finished, Watched};
 
@@ -25,7 +26,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let chosen = loop {
             match self.traces.get_mut(place) {
                 None => return false,
-                Some(part) if part.is_over() => {
+                Some(part) if part.is_over() && !part.waits() => {
                     self.traces.hand_back(place, None);
                     self.doorbell.ring();
                 }
@@ -58,6 +59,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .stages
             .run_traced(ingress, Chain::of_one(mbuf), &mut watched.recorder);
         let note = notes[0];
+        let at = one.first().map_or(0, away::place_of);
         let bytes = one.first().map_or(&[][..], |mbuf| mbuf.data());
         let mut awaited = None;
         match note.disposition {
@@ -84,6 +86,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             _ => {}
         }
         let found = watched.recorder.next_hop.map(|found| self.stages.explain(found));
+        self.away.forget_given();
         self.dispatch(&mut watched.recorder, ingress, one, &notes, now);
         let finished = Finished {
             watched,
@@ -92,9 +95,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             found,
             awaited: awaited.map(|(next_hop, _)| next_hop),
         };
-        if let Some(part) = self.traces.get_mut(place) {
-            part.finish(finished);
+        let Some(part) = self.traces.get_mut(place) else {
+            return;
+        };
+        if let Disposition::Punt(class) = note.disposition
+            && self.away.keep(at, part.id(), class, finished)
+        {
+            part.goes_away();
+            return;
         }
+        part.finish(finished);
         self.doorbell.ring();
     }
 

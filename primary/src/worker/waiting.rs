@@ -16,6 +16,7 @@ use super::dispatch::Refused;
 use super::fair_share::{self, Taken};
 use super::{Engine, ResolveRequest};
 use crate::adjacency;
+use crate::path::Off;
 
 /// Packets that are kept for one next hop.
 const DEPTH: usize = 64;
@@ -206,7 +207,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             let port = self.stages.interfaces.port_of(ingress);
             let note = self.stages.run_one(port, Chain::of_one(&mut mbuf));
-            self.place_again(released, ingress, mbuf, &note, now);
+            self.place_again(&mut Off, released, ingress, mbuf, &note, now);
         }
     }
 

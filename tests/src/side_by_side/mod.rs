@@ -19,4 +19,4 @@ mod frame;
 mod topology;
 
 pub use self::comparison::Comparison;
-pub use self::topology::{Topology, builder, connect};
+pub use self::topology::{Topology, builder, builder_with, connect};

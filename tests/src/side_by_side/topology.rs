@@ -198,10 +198,19 @@ fn set_up_linux(linux: &Namespace) {
 
 /// The primary in `gateway`.
 pub fn builder(privilege: Privilege, gateway: &Namespace) -> PrimaryBuilder {
+    builder_with(privilege, gateway, |interface| interface)
+}
+
+/// The same with other interfaces.
+pub fn builder_with(
+    privilege: Privilege,
+    gateway: &Namespace,
+    change: impl Fn(Interface) -> Interface,
+) -> PrimaryBuilder {
     let mut builder = Primary::builder(privilege, "gw").netns(gateway);
     for link in 0..LINKS {
         let port = format!("p{link}");
-        let mut interface = Interface::af_packet(&port).without_redirects();
+        let mut interface = change(Interface::af_packet(&port).without_redirects());
         for address in addresses(link) {
             interface = interface.address(&address);
         }

@@ -9,7 +9,7 @@ use std::{
 use control::{
     client::Client,
     instance::RunDir,
-    message::{CaptureRequest, Direction, Request},
+    message::{CapturePoint, CaptureRequest, Request},
 };
 
 use crate::{LIMIT, hosts, is_soak, pings};
@@ -39,7 +39,7 @@ fn a_tool_that_writes_nonsense_into_its_memory_is_cut_off_and_the_primary_forwar
         let mut client = Client::connect(&directory, "hostile").unwrap();
         let request = CaptureRequest {
             interfaces: Vec::new(),
-            direction: Direction::Both,
+            points: CapturePoint::ALL.to_vec(),
             filter: Vec::new(),
             expression: String::new(),
             snaplen: 128,

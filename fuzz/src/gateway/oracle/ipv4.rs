@@ -31,10 +31,15 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         return (dropped, length);
     }
     let options = options.unwrap_or_default();
-    let punted = if options.router_alert {
-        packet.punted(PuntClass::RouterAlert)
-    } else {
-        None
+    let punted = match options.router_alert {
+        Some(_) if options.differ && packet.punts != PuntMode::Off => {
+            return (
+                Expected::Drop(Reasons::of(DropReason::RouterAlertDuplicate)),
+                length,
+            );
+        }
+        Some(_) => packet.punted(PuntClass::RouterAlert),
+        None => None,
     };
     let expected = punted.unwrap_or_else(|| {
         let destination = Ipv4Addr::new(bytes[16], bytes[17], bytes[18], bytes[19]);
@@ -96,7 +101,10 @@ fn addresses(packet: &Packet<'_>, bytes: &[u8], header_len: usize, faults: &mut 
 
 #[derive(Default)]
 struct Options {
-    router_alert: bool,
+    /// The value of the first.
+    router_alert: Option<u16>,
+    /// There is another with another value.
+    differ: bool,
     /// A source route, which nobody follows: RFC 7126 section 4.3.5.
     source_route: bool,
     /// Record route and timestamp, which are there once at most.
@@ -117,7 +125,10 @@ fn options(mut options: &[u8]) -> Option<Options> {
                 }
                 match kind {
                     // RFC 2113 section 2.1.
-                    148 if length == 4 => found.router_alert = true,
+                    148 if length == 4 => {
+                        let value = u16_at(options, 2);
+                        found.differ |= *found.router_alert.get_or_insert(value) != value;
+                    }
                     148 => return None,
                     131 | 137 if length < 3 || options[2] < 4 => return None,
                     // RFC 1812 section 5.2.4.1.

@@ -7,6 +7,7 @@ use primary::path::punt::PuntMode;
 use shm::DropReason;
 
 use super::super::topology::{INTERFACES, ROUTES6, Target, UNKNOWN6};
+use super::hop_by_hop::{self, Judged};
 use super::{Expected, Packet, Reasons, fold, is_ike, is_udp, is_unfinished, pseudo, routed, sum, u16_at};
 
 /// What may become of the packet, and its length; 0 if it is not one.
@@ -40,6 +41,13 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         && !chain.has_segments_left(bytes)
         && is_unfinished(&bytes[8..40], chain.protocol, &bytes[chain.offset..]);
     faults.add_if(unfinished, DropReason::PartialChecksum);
+    let stays = [DropReason::Ip6Multicast, DropReason::Ip6LinkLocal];
+    let stays = here || stays.into_iter().any(|reason| faults.contains(reason));
+    let options = hop_by_hop::judge(packet, bytes, !stays);
+    if stays && let Judged::Wrong(wrong) = options {
+        // Said before where a packet may not go.
+        faults = faults.union(wrong);
+    }
     if let Some(dropped) = faults.found() {
         return (dropped, claims);
     }
@@ -48,8 +56,10 @@ pub(super) fn expected(packet: &Packet<'_>) -> (Expected, usize) {
         let from_here = source == packet.ingress.addresses.2;
         return (local(packet, bytes, &chain, from_here), claims);
     }
-    if packet.punts != PuntMode::Off
-        && has_router_alert(bytes, &chain)
+    if let Some(dropped) = options.dropped() {
+        return (dropped, claims);
+    }
+    if matches!(options, Judged::Alert)
         && let Some(punted) = packet.punted(PuntClass::RouterAlert)
     {
         return (punted, claims);
@@ -229,7 +239,11 @@ impl Chain {
 }
 
 /// Offset and type of each option of a header, and at last `None` if one goes beyond it.
-fn options(bytes: &[u8], offset: usize, length: usize) -> impl Iterator<Item = Option<(u8, usize)>> {
+pub(super) fn options(
+    bytes: &[u8],
+    offset: usize,
+    length: usize,
+) -> impl Iterator<Item = Option<(u8, usize)>> {
     let end = offset + length;
     let mut at = offset + 2;
     std::iter::from_fn(move || {
@@ -249,12 +263,6 @@ fn options(bytes: &[u8], offset: usize, length: usize) -> impl Iterator<Item = O
         at += length;
         Some(Some(option))
     })
-}
-
-/// RFC 2711: only the first header can be one of hop-by-hop options.
-fn has_router_alert(bytes: &[u8], chain: &Chain) -> bool {
-    matches!(chain.headers(), [(0, offset, length), ..]
-        if options(bytes, *offset, *length).flatten().any(|(kind, at)| kind == 5 && bytes[at + 1] == 2))
 }
 
 /// What the extension headers of a packet for the gateway itself say: against it, or that it is a part of one.
@@ -330,8 +338,16 @@ fn local(packet: &Packet<'_>, bytes: &[u8], chain: &Chain, from_here: bool) -> E
 
 /// Whether the source is an address of the gateway; of the link-local ones, that of this link.
 pub(in super::super) fn is_from_here(bytes: &[u8], link_local: Ipv6Addr) -> bool {
-    let source = address(bytes, 8);
-    source == link_local || matches!(lookup(source), Some(Target::Local))
+    is_own(address(bytes, 8), link_local)
+}
+
+/// Whether the destination is.
+pub(in super::super) fn is_for_here(bytes: &[u8], link_local: Ipv6Addr) -> bool {
+    is_own(address(bytes, 24), link_local)
+}
+
+fn is_own(address: Ipv6Addr, link_local: Ipv6Addr) -> bool {
+    address == link_local || matches!(lookup(address), Some(Target::Local))
 }
 
 /// The longest prefix that matches, one by one.

@@ -4,6 +4,7 @@
 //! behind is not looked at. So where there is one fault, the drop has one reason that is right, and where there is none,
 //! one fate.
 
+mod hop_by_hop;
 pub(super) mod ipv4;
 pub(super) mod ipv6;
 
@@ -13,6 +14,7 @@ use control::message::PuntClass;
 use primary::path::punt::PuntMode;
 use shm::DropReason;
 
+use self::ipv6::options as options6;
 pub(super) use self::ipv6::{Chain, Ending};
 use super::topology::{INTERFACES, Interface, Target};
 
@@ -45,6 +47,10 @@ impl Reasons {
     /// Whether there is no choice.
     pub fn is_certain(self) -> bool {
         self.0.count_ones() == 1
+    }
+
+    fn union(self, others: Self) -> Self {
+        Self(self.0 | others.0)
     }
 
     fn found(self) -> Option<Expected> {

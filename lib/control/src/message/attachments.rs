@@ -111,8 +111,8 @@ pub struct Observer {
 pub struct CaptureRequest {
     /// Names of interfaces; empty: all.
     pub interfaces: Vec<String>,
-    /// Received packets, sent ones, or both.
-    pub direction: Direction,
+    /// Where: at least at one point.
+    pub points: Vec<CapturePoint>,
     /// A program in classic BPF over the Ethernet frame, at most [`FILTER_INSTRUCTIONS`]; empty: every packet.
     pub filter: Vec<FilterInstruction>,
     /// What the program was compiled from, for those who look at it.
@@ -126,25 +126,31 @@ pub const FILTER_INSTRUCTIONS: usize = 4096;
 /// The longest snapshot of a packet, bytes.
 pub const SNAPLEN_MAX: u32 = 16_384;
 
-/// Which way packets go, seen from the gateway.
+/// Where a packet is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// Received.
+pub enum CapturePoint {
+    /// Where it was received.
     Rx,
-    /// Sent.
+    /// Where it is sent.
     Tx,
-    /// Both.
-    Both,
+    /// Where it is handed to a tool that decides about it, as it was received.
+    Punt,
+    /// Where it comes back from that tool, before it is looked up: also when the tool has gone, or has not answered in time.
+    Reinject,
 }
 
-impl Direction {
+impl CapturePoint {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Rx, Self::Tx, Self::Punt, Self::Reinject];
+
     /// The name as the command line has it.
     pub fn name(self) -> &'static str {
         match self {
             Self::Rx => "rx",
             Self::Tx => "tx",
-            Self::Both => "both",
+            Self::Punt => "punt",
+            Self::Reinject => "reinject",
         }
     }
 }
@@ -199,8 +205,8 @@ pub struct CaptureInfo {
     pub uid: u32,
     /// Names of the interfaces.
     pub interfaces: Vec<String>,
-    /// Which packets.
-    pub direction: Direction,
+    /// Where.
+    pub points: Vec<CapturePoint>,
     /// What the filter was compiled from.
     pub expression: String,
     /// Bytes of each packet.

@@ -386,7 +386,7 @@ mod tests {
                     stage: u8::MAX,
                     offset_ns: u32::MAX,
                 };
-                shm::PathStage::COUNT
+                2 * shm::PathStage::COUNT
             ],
             lookup: Some(TraceLookup {
                 adjacency: u32::MAX,
@@ -394,6 +394,11 @@ mod tests {
                 interface: Some(name()),
                 next_hop: address,
                 mac: Some(MacAddress([0xff; 6])),
+            }),
+            tool: Some(TraceTool {
+                class: PuntClass::RouterAlert,
+                verdict: TraceVerdict::Replace,
+                bytes: vec![0xff; TRACED_BYTES],
             }),
             end: TraceEnd::Waits {
                 next_hop: address,

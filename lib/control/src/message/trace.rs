@@ -74,8 +74,43 @@ pub struct Trace {
     pub steps: Vec<TraceStep>,
     /// What the lookup found, if it came so far.
     pub lookup: Option<TraceLookup>,
+    /// What the tool made of it that it was given to, if it is back from there.
+    pub tool: Option<TraceTool>,
     /// What became of it.
     pub end: TraceEnd,
+}
+
+/// What a tool made of a traced packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceTool {
+    /// The class that it decides about.
+    pub class: PuntClass,
+    /// What it decided.
+    pub verdict: TraceVerdict,
+    /// The first bytes of what came back, at most [`TRACED_BYTES`]; empty when it was dropped.
+    pub bytes: Vec<u8>,
+}
+
+/// What a tool decided about a traced packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TraceVerdict {
+    /// It goes on: so the tool said, or it did not answer in time, or went.
+    Forward,
+    /// Other bytes go on in its place.
+    Replace,
+    /// It is dropped: so the tool said, or it went without, and such packets are dropped then.
+    Drop,
+}
+
+impl TraceVerdict {
+    /// Its name as tools show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Forward => "forward",
+            Self::Replace => "replace",
+            Self::Drop => "drop",
+        }
+    }
 }
 
 /// A stage that a packet went through.

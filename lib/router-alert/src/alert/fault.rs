@@ -1,14 +1,11 @@
 //! What is wrong with a packet whose router alert is looked for, and how a router answers.
 
 use packet::extension::UnrecognizedAction;
-use packet::icmpv6::{ERRONEOUS_HEADER_FIELD, UNRECOGNIZED_OPTION};
+use packet::icmpv6::{
+    ERRONEOUS_HEADER_FIELD, EXTENSION_HEADER_TOO_BIG, TOO_MANY_OPTIONS, UNRECOGNIZED_OPTION,
+};
 use packet::ipv4::Ipv4Error;
 use packet::ipv6::Ipv6Error;
-
-/// Code of a parameter problem: an extension header is too big (RFC 8883 §2).
-const EXTENSION_HEADER_TOO_BIG: u8 = 6;
-/// Code of a parameter problem: an extension header has too many options (RFC 8883 §2).
-const TOO_MANY_OPTIONS: u8 = 9;
 
 /// Why a packet is refused whose router alert was looked for. Pointers count from the start of the IP header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,6 +1,7 @@
 //! The router alert in the hop-by-hop header of IPv6 (RFC 2711).
 
 use packet::extension::{self, HeaderOption, OptionError, UnrecognizedAction, option_type};
+use packet::ipv6::HEADER_LEN;
 use packet::{Ipv6, Protocol};
 
 use super::{Alert, Beyond, Fault, Padding, Settings, Unrecognized, join};
@@ -14,7 +15,8 @@ const MOST_PADDING: usize = 7;
 /// Below this many bytes there is no need for a jumbo payload (RFC 2675 §2).
 const JUMBO: u32 = 65_536;
 
-/// As [`super::find`] for an IPv6 packet that was checked, be it only the start of it: the hop-by-hop header has to be there.
+/// As [`super::find`] for an IPv6 packet that was checked, be it only the start of it. A hop-by-hop header that is not all there
+/// counts as one beyond the limits.
 ///
 /// # Errors
 ///
@@ -28,15 +30,27 @@ pub fn find_v6(packet: &Ipv6<'_>, settings: &Settings) -> Result<Option<Alert>, 
 }
 
 fn in_hop_by_hop(packet: &Ipv6<'_>, settings: &Settings) -> Result<Option<Alert>, Fault> {
-    let Some(Ok(header)) = extension::walk(packet).next() else {
-        let has_length = packet.payload().len() >= 2;
-        let pointer = if has_length { HEADER_LENGTH } else { NEXT_HEADER };
-        return Err(Fault::HeaderLength { pointer });
+    let payload_len = usize::from(packet.payload_len());
+    let too_big = Fault::HeaderTooBig { pointer: HEADER_LEN };
+    let Some(&[_, units]) = packet.payload().first_chunk() else {
+        return if payload_len < 2 {
+            Err(Fault::HeaderLength { pointer: NEXT_HEADER })
+        } else {
+            beyond(settings, too_big)
+        };
     };
-    if header.bytes.len() > settings.most_bytes {
-        let pointer = header.offset;
-        return beyond(settings, Fault::HeaderTooBig { pointer });
+    let header_len = (usize::from(units) + 1) * 8;
+    if header_len > payload_len {
+        let pointer = HEADER_LENGTH;
+        return Err(Fault::HeaderLength { pointer });
     }
+    if header_len > settings.most_bytes {
+        return beyond(settings, too_big);
+    }
+    let Some(Ok(header)) = extension::walk(packet).next() else {
+        // It goes on where nobody looks.
+        return beyond(settings, too_big);
+    };
     let protocol = Protocol(header.bytes.first().copied().unwrap_or_default());
     let mut found = None;
     let mut irregular_padding = false;

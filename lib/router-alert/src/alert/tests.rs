@@ -353,6 +353,24 @@ fn the_start_of_a_packet_is_enough() {
     assert_eq!(alert.value, 5);
 }
 
+#[test]
+fn req_ra_4_a_header_that_goes_on_elsewhere_is_beyond_the_limits_and_one_beyond_the_packet_is_wrong() {
+    let refuse = with(|settings| settings.beyond = Beyond::Refuse);
+    let packet = six(&[5, 2, 0, 5]);
+    for length in 40..48 {
+        let (start, rest) = packet.split_at(length);
+        let view = Ipv6::parse_start(start, rest.len()).unwrap();
+        assert_eq!(find_v6(&view, &Settings::default()), Ok(None), "{length}");
+        let refused = find_v6(&view, &refuse);
+        assert_eq!(refused, Err(Fault::HeaderTooBig { pointer: 40 }), "{length}");
+    }
+    let mut long = packet;
+    long[41] = 200;
+    let (start, rest) = long.split_at(48);
+    let view = Ipv6::parse_start(start, rest.len()).unwrap();
+    assert_eq!(find_v6(&view, &refuse), Err(Fault::HeaderLength { pointer: 41 }));
+}
+
 fn any_settings() -> impl Strategy<Value = Settings> {
     (any::<[bool; 4]>(), 0..400usize, 0..12usize).prop_map(|(choices, most_bytes, most_options)| {
         let [strict, last, skip, refuse] = choices;

@@ -274,6 +274,8 @@ impl Memory {
         let way = match (from >> 16) as u16 {
             1 => Way::Rx,
             2 => Way::Tx,
+            3 => Way::Punt,
+            4 => Way::Reinject,
             _ => return None,
         };
         let captured = (lengths & u64::from(u32::MAX)) as usize;

@@ -46,6 +46,18 @@ pub enum Way {
     Rx = 1,
     /// Sent.
     Tx = 2,
+    /// Handed to a tool that decides about it.
+    Punt = 3,
+    /// Come back from such a tool, or made by it.
+    Reinject = 4,
+}
+
+impl Way {
+    /// A bit of its own, for sets.
+    #[inline]
+    pub const fn bit(self) -> u8 {
+        1 << self as u8
+    }
 }
 
 /// Where a packet that a tool hands back goes on.

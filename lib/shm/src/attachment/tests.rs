@@ -41,6 +41,22 @@ fn put(lane: &mut Lane, ticks: u64, packet: &[u8]) {
     lane.put(&origin(ticks), [packet].into_iter());
 }
 
+#[test]
+fn a_packet_says_at_which_point_it_was_seen() {
+    let (_attachment, mut lanes, mut tool) = attach(1, 64);
+    let ways = [Way::Rx, Way::Tx, Way::Punt, Way::Reinject];
+    for way in ways {
+        let origin = Origin { way, ..origin(1000) };
+        lanes[0].put(&origin, [&[1; 60][..]].into_iter());
+    }
+    lanes[0].publish();
+    let mut seen = Vec::new();
+    tool.receive(&mut |packet| seen.push(packet.way)).unwrap();
+    assert_eq!(seen, ways);
+    let bits = ways.map(Way::bit);
+    assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 4);
+}
+
 /// Times and bytes of what the tool gets in one call.
 fn received(tool: &mut ToolEnd) -> Vec<(u64, Vec<u8>)> {
     let mut all = Vec::new();

@@ -1,9 +1,80 @@
-//! `[router_alert]`.
+//! `[router_alert]`, and `hop_by_hop` of an interface.
 
+use ::router_alert::alert::{Beyond, Duplicates, Padding, Settings, Unrecognized};
 use control::message::AlertRate;
 
 use super::*;
 use crate::worker::{AlertPolicy, Excess};
+
+#[test]
+fn what_is_made_of_router_alerts_is_as_the_file_says_or_as_a_router_should() {
+    let defaults = parse(GOOD).unwrap().router_alert;
+    let expected = Settings {
+        unrecognized: Unrecognized::Skip,
+        ..Settings::default()
+    };
+    assert_eq!(defaults.options.settings, expected);
+    assert!(defaults.options.tells_length);
+    let text = format!(
+        "{GOOD}[router_alert]\npadding = \"strict\"\nduplicates = \"last\"\nwrong_length = \"silent\"\n\
+         most_bytes = 64\nmost_options = 3\nbeyond = \"drop\"\n"
+    );
+    let options = parse(&text).unwrap().router_alert.options;
+    let expected = Settings {
+        padding: Padding::Strict,
+        duplicates: Duplicates::Last,
+        unrecognized: Unrecognized::Skip,
+        beyond: Beyond::Refuse,
+        most_bytes: 64,
+        most_options: 3,
+    };
+    assert_eq!((options.settings, options.tells_length), (expected, false));
+}
+
+#[test]
+fn hop_by_hop_headers_are_judged_where_the_interface_says_so() {
+    let with = |keys: &str| {
+        let port = "[[interface]]\nname = \"wan\"\ndevice = \"net_null0\"\n";
+        let link = "[[interface]]\nname = \"wan.2\"\nlink = \"wan\"\nid = 2\n";
+        parse(&format!(
+            "[instance]\nname = \"blue\"\n{port}{keys}\n{link}{keys}\n"
+        ))
+    };
+    for (keys, expected) in [
+        ("", HopByHop::Ignore),
+        ("hop_by_hop = \"ignore\"", HopByHop::Ignore),
+        ("hop_by_hop = \"process\"", HopByHop::Process),
+    ] {
+        let config = with(keys).unwrap();
+        let states: Vec<_> = config.hop_by_hop().collect();
+        assert_eq!(states, [("wan", expected), ("wan.2", expected)], "{keys}");
+        let judged = config.router_alert.on(expected);
+        assert_eq!(judged.processes(), expected == HopByHop::Process);
+        assert_eq!(HopByHop::of(&judged), expected);
+    }
+}
+
+#[test]
+fn words_that_are_not_known_and_limits_that_no_header_can_have_are_refused() {
+    for (key, parts) in [
+        ("padding = \"loose\"", ["'loose'", "\"lenient\" or \"strict\""]),
+        (
+            "duplicates = \"all\"",
+            ["'all'", "\"drop\" or \"first\" or \"last\""],
+        ),
+        ("wrong_length = \"tell\"", ["'tell'", "\"answer\" or \"silent\""]),
+        ("beyond = \"punt\"", ["'punt'", "\"forward\" or \"drop\""]),
+    ] {
+        let word = key.split_once("= ").unwrap().1;
+        assert_added(&format!("[router_alert]\n{key}"), word, &parts);
+    }
+    for key in ["most_bytes = 7", "most_bytes = 2049", "most_options = 0"] {
+        let number = key.split_once("= ").unwrap().1;
+        assert_added(&format!("[router_alert]\n{key}"), number, &[]);
+    }
+    let text = GOOD.replace("name = \"lan\"", "name = \"lan\"\nhop_by_hop = \"judge\"");
+    assert_problem(&text, "\"judge\"", &["\"ignore\" or \"process\""]);
+}
 
 fn limits(text: &str) -> AlertPolicy {
     let config = parse(&format!("{GOOD}\n[router_alert]\n{text}")).unwrap();

@@ -12,7 +12,7 @@ use crate::path::Disposition;
 
 impl Bench {
     /// The error for a packet that came in by interface 0, as a whole frame, if there is one.
-    fn error(&self, frame: Vec<u8>) -> Option<Vec<u8>> {
+    pub(super) fn error(&self, frame: Vec<u8>) -> Option<Vec<u8>> {
         let mut frames = [frame];
         let note = self.run(&mut frames)[0];
         let Disposition::Drop(reason) = note.disposition else {
@@ -25,7 +25,7 @@ impl Bench {
     }
 
     /// Type, code and the last four bytes of the ICMP header of the error, which is checked in all else.
-    fn error4(&self, frame: Vec<u8>) -> Option<(u8, u8, u32)> {
+    pub(super) fn error4(&self, frame: Vec<u8>) -> Option<(u8, u8, u32)> {
         let error = self.error(frame.clone())?;
         let (link, rest) = EthernetHeader::parse(&error).unwrap();
         assert_eq!(
@@ -43,7 +43,7 @@ impl Bench {
         Some((message.message_type(), message.code(), rest))
     }
 
-    fn error6(&self, frame: Vec<u8>) -> Option<(u8, u8, u32)> {
+    pub(super) fn error6(&self, frame: Vec<u8>) -> Option<(u8, u8, u32)> {
         let error = self.error(frame.clone())?;
         let (link, rest) = EthernetHeader::parse(&error).unwrap();
         assert_eq!(

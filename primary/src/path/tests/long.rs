@@ -5,7 +5,7 @@ use packet::{PacketBuilder, Protocol};
 use super::*;
 
 /// A packet of which the first segment has this many bytes.
-struct Split(Vec<u8>, usize);
+pub(super) struct Split(pub(super) Vec<u8>, pub(super) usize);
 
 impl Packet for Split {
     fn first(&mut self) -> &mut [u8] {

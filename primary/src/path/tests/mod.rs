@@ -9,6 +9,7 @@ mod ip6;
 mod kernel;
 mod long;
 mod multipath;
+mod options;
 mod redirect;
 mod trace;
 mod usual;
@@ -168,6 +169,7 @@ impl Bench {
                 kernel_device,
                 tap: index == 0 && with_tap,
                 redirects: true,
+                options: OptionPolicy::default(),
                 up: up[index].clone(),
                 sources: Arc::default(),
                 any_tpid: false,

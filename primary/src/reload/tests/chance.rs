@@ -3,6 +3,7 @@
 use control::message::Flow;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng};
+use router_alert::alert::{Beyond, Duplicates, Padding};
 
 use super::*;
 
@@ -246,6 +247,14 @@ proptest! {
     }
 }
 
+fn hop_by_hop_by_chance(dice: &mut Dice) -> HopByHop {
+    if dice.chance(2) {
+        HopByHop::Process
+    } else {
+        HopByHop::Ignore
+    }
+}
+
 proptest! {
     #![proptest_config(Runs { cases: 200, failure_persistence: None, ..Runs::default() })]
 
@@ -255,10 +264,26 @@ proptest! {
         let mut running = normalized(config_by_chance(&mut dice));
         for port in &mut running.interfaces {
             port.redirects = dice.chance(2);
+            port.hop_by_hop = hop_by_hop_by_chance(&mut dice);
         }
         for link in &mut running.sub_interfaces {
             link.redirects = dice.chance(2);
+            link.hop_by_hop = hop_by_hop_by_chance(&mut dice);
         }
+        let settings = &mut running.router_alert.options.settings;
+        (settings.most_bytes, settings.most_options) = (8 + usize::from(seed[0]), 1 + usize::from(seed[1]));
+        if dice.chance(2) {
+            settings.padding = Padding::Strict;
+        }
+        if dice.chance(2) {
+            settings.beyond = Beyond::Refuse;
+        }
+        settings.duplicates = match seed[2] % 3 {
+            0 => Duplicates::First,
+            1 => Duplicates::Last,
+            _ => Duplicates::Refuse,
+        };
+        running.router_alert.options.tells_length = dice.chance(2);
         let overrides = Overrides::default();
         let text = running.render(&overrides);
         let again = parse(&text).map_err(|errors| TestCaseError::fail(format!("{errors}\n{text}")))?;

@@ -103,14 +103,14 @@ fn states_policers_and_the_log_are_changes_as_well() {
     let there = [
         "~ link wan admin down",
         "~ punt ike rate 5 burst 6 fail closed deadline_ms 1000",
-        "~ router_alert excess drop source_rate 9 source_burst 2",
+        "~ router_alert padding lenient duplicates drop wrong_length answer beyond forward most_bytes 256 most_options 8 excess drop source_rate 9 source_burst 2",
         "~ log level info,arp=debug target stderr",
     ];
     assert_plan(&before, &after, &there);
     let back = [
         "~ link wan admin up",
         "~ punt ike rate 1000 burst 256 fail open deadline_ms 1000",
-        "~ router_alert excess forward",
+        "~ router_alert padding lenient duplicates drop wrong_length answer beyond forward most_bytes 256 most_options 8 excess forward",
         "~ log level info target stderr",
     ];
     assert_plan(&after, &before, &back);
@@ -321,5 +321,37 @@ fn redirects_are_switched_where_they_differ_and_off_for_a_new_link_that_wants_no
         &after,
         &again,
         &["~ link lan redirects on", "~ link wan.7 redirects on"],
+    );
+}
+
+#[test]
+fn hop_by_hop_headers_are_judged_where_that_differs_and_router_alerts_change_for_all() {
+    let link = "[[interface]]\nname = \"wan.7\"\nlink = \"wan\"\nid = 7\n";
+    let before = config("", "", "");
+    let mut after = config("", "", &format!("{link}hop_by_hop = \"process\"\n"));
+    after.interfaces[0].hop_by_hop = HopByHop::Process;
+    after.router_alert.options.settings.most_options = 4;
+    let router_alert = "~ router_alert padding lenient duplicates drop wrong_length answer beyond forward most_bytes 256 most_options";
+    assert_plan(
+        &before,
+        &after,
+        &[
+            "+ link wan.7 link wan proto 802.1q id 7 mtu 1500",
+            "~ link lan hop_by_hop process",
+            "~ link wan.7 hop_by_hop process",
+            &format!("{router_alert} 4 excess forward"),
+        ],
+    );
+    assert_eq!(check_restart(&before, &after), Ok(()));
+    let mut again = after.clone();
+    again.interfaces[0].hop_by_hop = HopByHop::Ignore;
+    again.router_alert.options.settings.most_options = 8;
+    assert_plan(
+        &after,
+        &again,
+        &[
+            "~ link lan hop_by_hop ignore",
+            &format!("{router_alert} 8 excess forward"),
+        ],
     );
 }

@@ -12,7 +12,7 @@ use control::message::ControlError;
 use super::routes::normal;
 use super::*;
 use crate::config::machine::Machine;
-use crate::config::{Config, ConfigErrors, Overrides, SubInterface};
+use crate::config::{Config, ConfigErrors, HopByHop, Overrides, SubInterface};
 use crate::tables::NewSubInterface;
 use crate::tables::tests::{Gateway, MACS};
 
@@ -82,6 +82,7 @@ impl Gateway {
             SubInterface {
                 tap: None,
                 redirects: true,
+                hop_by_hop: HopByHop::Ignore,
                 addresses: self.tables.given_addresses(index).collect(),
                 name,
                 link: new.link,

@@ -155,6 +155,11 @@ def addresses():
                 link = ether(type=0x86DD, dst=mac)
                 stimulus(f"ip6/destination/{name}/{kind}/{frame}", link / (ip6(**fields) / payload))
                 stimulus(f"ip6/destination/{name}/{kind}/{frame}/expired", link / (ip6(hlim=1, **fields) / payload))
+    for kind in (0x1E, 0x5E, 0x9E, 0xDE):
+        options = IPv6ExtHdrHopByHop(options=[RouterAlert(value=5), HBHOptUnknown(otype=kind)])
+        fields = {"dst": DESTINATIONS["global-group"]}
+        for frame, mac in group_macs(fields["dst"]).items():
+            stimulus(f"ip6/hop-by-hop/group-{kind:#04x}/{frame}", ether(type=0x86DD, dst=mac) / (ip6(**fields) / options / UDP_PACKET))
     for link in (1, 2):
         for other in LINKS:
             fields = {"src": HOST6[link], "dst": FAR6[other]}

@@ -1,0 +1,32 @@
+//! What interfaces of both kinds are like, by their names.
+
+use super::{Config, HopByHop};
+
+impl Config {
+    /// The names of all interfaces, and whether they are set up.
+    pub(crate) fn admin_states(&self) -> impl Iterator<Item = (&str, bool)> {
+        let ports = self.interfaces.iter().map(|port| (port.name.as_str(), port.up));
+        let links = self.sub_interfaces.iter();
+        ports.chain(links.map(|link| (link.name.as_str(), link.up)))
+    }
+
+    /// The names of all interfaces, and whether redirects are sent to them.
+    pub(crate) fn redirect_states(&self) -> impl Iterator<Item = (&str, bool)> {
+        let ports = self.interfaces.iter();
+        let links = self.sub_interfaces.iter();
+        let links = links.map(|link| (link.name.as_str(), link.redirects));
+        ports
+            .map(|port| (port.name.as_str(), port.redirects))
+            .chain(links)
+    }
+
+    /// The names of all interfaces, and what becomes of hop-by-hop headers there.
+    pub(crate) fn hop_by_hop(&self) -> impl Iterator<Item = (&str, HopByHop)> {
+        let ports = self.interfaces.iter();
+        let links = self.sub_interfaces.iter();
+        let links = links.map(|link| (link.name.as_str(), link.hop_by_hop));
+        ports
+            .map(|port| (port.name.as_str(), port.hop_by_hop))
+            .chain(links)
+    }
+}
