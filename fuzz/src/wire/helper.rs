@@ -56,7 +56,10 @@ pub fn body(bytes: &[u8]) {
     loop {
         let expected = whole.take().map(|message| message.map(<[u8]>::to_vec));
         let mut found = parts.take().map(|message| message.map(<[u8]>::to_vec));
-        while let (Ok(None), Some(part)) = (&found, cuts.next()) {
+        while let Ok(None) = found {
+            let Some(part) = cuts.next() else {
+                break;
+            };
             parts.push(part);
             found = parts.take().map(|message| message.map(<[u8]>::to_vec));
         }
