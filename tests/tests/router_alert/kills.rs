@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tests::{Family, Privilege, TwoHosts, wait_until};
 
-use crate::rules::Counts;
+use crate::counts::Counts;
 use crate::{LIMIT, rule};
 
 const PYTHON: &str = "/usr/bin/python3";

@@ -8,6 +8,8 @@
 )]
 
 mod captures;
+mod counts;
+mod fails;
 mod kills;
 mod limits;
 mod mutated;

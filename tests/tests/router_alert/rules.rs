@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use control::alerts::RuleTable;
 use control::instance::{InstanceDir, RunDir};
 use control::message::{AlertRule, FailMode, PuntClass, PuntRequest};
 use control::punt::{Answer, Packet, Punted, Punts, Stage as Place};
@@ -11,24 +10,25 @@ use router_alert::matching::Rule;
 use shm::{AlertCounter, InterfaceCounter};
 use tests::{Family, Listener, Primary, TwoHosts, wait_until};
 
+use crate::counts::Counts;
 use crate::{ETHERNET, FAR6, HOP_LIMIT, LIMIT, Stage, hex, is_far4, is_far6};
 
 const PYTHON: &str = "/usr/bin/python3";
 const SEND: &str = include_str!("../../frames/alerts.py");
 const RECEIVE: &str = include_str!("../../frames/numbers.py");
 
-fn directory(primary: &Primary) -> InstanceDir {
+pub(crate) fn directory(primary: &Primary) -> InstanceDir {
     RunDir::new(&primary.run_dir()).instance(&primary.instance().parse().unwrap())
 }
 
-fn rule(name: &str, values: &str, change: impl FnOnce(&mut AlertRule)) -> AlertRule {
+pub(crate) fn rule(name: &str, values: &str, change: impl FnOnce(&mut AlertRule)) -> AlertRule {
     let mut rule = AlertRule::new(Rule::new(name, values.parse().unwrap()), Handler::Relay);
     change(&mut rule);
     rule
 }
 
 /// Decides about router alerts by these rules, or watches if there are none.
-fn attach(stage: &Stage, rules: Option<Vec<AlertRule>>) -> Punts {
+pub(crate) fn attach(stage: &Stage, rules: Option<Vec<AlertRule>>) -> Punts {
     let request = PuntRequest {
         classes: vec![PuntClass::RouterAlert],
         observe: rules.is_none(),
@@ -76,7 +76,7 @@ fn look(punts: &mut Punts, mut decide: impl FnMut(&mut Punts, Punted, Option<u16
 }
 
 /// An alert with this value of far destinations, as scapy makes it.
-fn alert6(value: u16, hop_limit: u8) -> String {
+pub(crate) fn alert6(value: u16, hop_limit: u8) -> String {
     let source = Family::Ip6.address_a();
     format!(
         "IPv6(src='{source}', {FAR6}, hlim={hop_limit})/IPv6ExtHdrHopByHop(options=[RouterAlert(value={value})])/UDP()/b'{value}'"
@@ -91,7 +91,7 @@ fn alert4(value: u16) -> String {
 
 impl Stage {
     /// Sends so many packets of each expression, those of an expression together.
-    fn send_all(&self, packets: &[(&str, usize)]) {
+    pub(crate) fn send_all(&self, packets: &[(&str, usize)]) {
         let frame = |(packet, count): &(&str, usize)| {
             let ethertype = if packet.starts_with("IPv6") {
                 "0x86dd"
@@ -107,97 +107,17 @@ impl Stage {
         self.hosts.host_a.send_frames("eth0", &frames).unwrap();
     }
 
-    fn counts(&self) -> Counts {
+    pub(crate) fn counts(&self) -> Counts {
         Counts::of_primary(&self.primary)
     }
 
     /// Makes the next hop known: packets for one that is not may be too many.
-    fn find_neighbors(&mut self) {
+    pub(crate) fn find_neighbors(&mut self) {
         for packet in [alert6(65000, 9), alert4(65000)] {
             self.send_all(&[(&packet, 1)]);
         }
         self.arrives(is_far6);
         self.arrives(is_far4);
-    }
-}
-
-/// What the primary has counted.
-pub(crate) struct Counts(RuleTable);
-
-impl Counts {
-    pub(crate) fn of_primary(primary: &Primary) -> Self {
-        Self(RuleTable::open(&directory(primary)).unwrap())
-    }
-
-    /// What has happened to packets of a rule.
-    pub(crate) fn all(&self, name: &str) -> Vec<(&'static str, u64)> {
-        let all = AlertCounter::ALL.iter();
-        let all = all.map(|counter| (counter.name(), self.of(name, *counter)));
-        all.filter(|(_, count)| *count > 0).collect()
-    }
-
-    fn id(&self, name: &str) -> u16 {
-        let mut rules = self.0.rules().iter();
-        rules.find(|listed| listed.rule.rule.name == name).unwrap().id
-    }
-
-    fn of(&self, name: &str, counter: AlertCounter) -> u64 {
-        self.0.reader().counters().alert(self.id(name), counter)
-    }
-
-    fn sum(&self, name: &str, counters: &[AlertCounter]) -> u64 {
-        counters.iter().map(|counter| self.of(name, *counter)).sum()
-    }
-
-    fn interfaces(&self, counter: InterfaceCounter) -> u64 {
-        let view = self.0.reader().counters();
-        (0..2).map(|index| view.interface(index, counter)).sum()
-    }
-
-    /// Checks that each packet was counted once, nothing being with a tool.
-    fn assert_balanced(&self) {
-        use AlertCounter::{
-            BypassDead, BypassDeadline, BypassDied, BypassFull, ClosedDead, ClosedDeadline, ClosedDied,
-            ClosedFull, Dropped, Expired, LimitedGlobal, LimitedInterface, LimitedRule, LimitedSource,
-            Matched, Punted, Refused, Relayed, Replaced,
-        };
-        let mut of_rules = 0;
-        for listed in self.0.rules() {
-            let name = &listed.rule.rule.name;
-            let not_asked = [
-                BypassDead,
-                ClosedDead,
-                BypassFull,
-                ClosedFull,
-                LimitedGlobal,
-                LimitedInterface,
-                LimitedRule,
-                LimitedSource,
-            ];
-            let ends = [
-                Relayed,
-                Replaced,
-                Dropped,
-                Refused,
-                BypassDeadline,
-                ClosedDeadline,
-                BypassDied,
-                ClosedDied,
-            ];
-            let punted = self.of(name, Punted);
-            let all = self.all(name);
-            assert_eq!(
-                self.of(name, Matched),
-                punted + self.sum(name, &not_asked),
-                "{name}: {all:?}"
-            );
-            assert_eq!(punted, self.sum(name, &ends), "{name}: {all:?}");
-            of_rules += self.sum(name, &[Matched, Expired]);
-        }
-        assert_eq!(
-            self.interfaces(InterfaceCounter::AlertsSeen),
-            self.interfaces(InterfaceCounter::AlertsUnmatched) + of_rules
-        );
     }
 }
 
@@ -255,7 +175,7 @@ fn req_ra_15_the_first_rule_by_priority_that_fits_is_told_to_the_tool() {
     counts.assert_balanced();
     assert_eq!(counts.of("four", AlertCounter::Relayed), 2);
     assert_eq!(counts.of("other-side", AlertCounter::Matched), 0);
-    let took: u64 = counts.0.reader().counters().punt_took().iter().sum();
+    let took: u64 = counts.reader().counters().punt_took().iter().sum();
     assert_eq!(took, expected.len() as u64, "req_ra_40");
 }
 
@@ -283,7 +203,7 @@ fn req_ra_18_a_rule_for_an_interface_is_for_that_alone_whatever_has_its_place() 
         let counted = || {
             // The ports, and the two sub-interfaces.
             let index = 0..4;
-            let view = counts.0.reader().counters();
+            let view = counts.reader().counters();
             let of = |index| view.interface(index, InterfaceCounter::AlertsUnmatched);
             Ok((index.map(of).sum::<u64>() == packets).then_some(()))
         };
@@ -326,112 +246,6 @@ fn req_ra_19_what_fits_no_rule_goes_on_and_no_tool_hears_of_it() {
     counts.assert_balanced();
     assert_eq!(punts.counts().matched, 0, "nothing was put into a ring");
     assert_eq!(counts.of("five", AlertCounter::Matched), 0);
-}
-
-/// A class that fails open, and rules for 10 and 11 that fail open and closed, where a tool has so long.
-fn open_and_closed(deadline_ms: u32) -> (Stage, Vec<AlertRule>) {
-    let mut stage = Stage::with(&format!(
-        "[[punt]]\nclass = \"router_alert\"\nrate = 100000\nburst = 10000\ndeadline_ms = {deadline_ms}\n"
-    ));
-    stage.find_neighbors();
-    let rules = [("open", "10", FailMode::Open), ("closed", "11", FailMode::Closed)];
-    let rules = rules.map(|(name, values, fail)| rule(name, values, |made| made.fail = Some(fail)));
-    (stage, rules.into())
-}
-
-impl Stage {
-    /// Waits until both rules have seen so many packets in all.
-    fn matched(&self, open: u64, closed: u64) {
-        let counts = self.counts();
-        let both = || {
-            let matched = ["open", "closed"].map(|name| counts.of(name, AlertCounter::Matched));
-            Ok((matched == [open, closed]).then_some(()))
-        };
-        wait_until("the packets to be matched", LIMIT, both).unwrap();
-    }
-
-    /// How many of value 10 and 11 have arrived.
-    fn arrived_by_rule(&self) -> [u64; 2] {
-        let frames = self.listener.frames();
-        [10, 11].map(|value| {
-            let is_it = |frame: &&Vec<u8>| frame.get(ETHERNET + 42..ETHERNET + 46) == Some(&[5, 2, 0, value]);
-            frames.iter().filter(is_it).count() as u64
-        })
-    }
-}
-
-#[test]
-fn req_ra_33_each_rule_fails_as_it_says_when_its_tool_is_full_dies_and_is_dead() {
-    let (stage, rules) = open_and_closed(60_000);
-    let punts = attach(&stage, Some(rules));
-    let (open, closed) = (alert6(10, 9), alert6(11, 9));
-    // Of a tool that takes nothing.
-    stage.send_all(&[(&closed, 300)]);
-    stage.matched(0, 300);
-    for round in 1..=3 {
-        stage.send_all(&[(&open, 300)]);
-        stage.matched(round * 300, 300);
-    }
-    stage.send_all(&[(&closed, 50)]);
-    stage.matched(900, 350);
-    let counts = stage.counts();
-    let of = |name, counter| counts.of(name, counter);
-    let [held_open, full_open] =
-        [AlertCounter::Punted, AlertCounter::BypassFull].map(|counter| of("open", counter));
-    assert!(
-        full_open > 0 && held_open + full_open == 900,
-        "{held_open} {full_open}"
-    );
-    assert_eq!(of("closed", AlertCounter::ClosedFull), 50);
-    let arrived = |open, closed| {
-        let both = || Ok((stage.arrived_by_rule() == [open, closed]).then_some(()));
-        wait_until("what goes on", LIMIT, both).unwrap();
-    };
-    // They do not overtake those of their flow that the tool has.
-    assert_eq!(stage.arrived_by_rule(), [0, 0]);
-    // What goes by the tool stays behind others of its flow. Those of another flow have none there.
-    let elsewhere = open.replace("::200e", "::200f");
-    stage.send_all(&[(&elsewhere, 4)]);
-    stage.matched(904, 350);
-    arrived(4, 0);
-    assert_eq!(of("open", AlertCounter::BypassFull), full_open + 4);
-    // It dies.
-    drop(punts);
-    arrived(904, 0);
-    assert_eq!(of("open", AlertCounter::BypassDied), held_open);
-    assert_eq!(of("closed", AlertCounter::ClosedDied), 300);
-    // Its rules are still there, and there is nobody to ask.
-    stage.send_all(&[(&open, 5), (&closed, 5)]);
-    stage.matched(909, 355);
-    arrived(909, 0);
-    assert_eq!(of("open", AlertCounter::BypassDead), 5);
-    assert_eq!(of("closed", AlertCounter::ClosedDead), 5);
-    let counters = stage.primary.counters_at_rest().unwrap();
-    counters.assert_balanced();
-    assert_eq!(
-        (
-            counters.dropped("punt_ring_full"),
-            counters.dropped("punt_closed")
-        ),
-        (50, 305)
-    );
-    counts.assert_balanced();
-}
-
-#[test]
-fn req_ra_33_each_rule_fails_as_it_says_when_its_tool_does_not_answer_in_time() {
-    let (stage, rules) = open_and_closed(200);
-    let _punts = attach(&stage, Some(rules));
-    stage.send_all(&[(&alert6(10, 9), 20), (&alert6(11, 9), 30)]);
-    stage.matched(20, 30);
-    let both = || Ok((stage.arrived_by_rule() == [20, 0]).then_some(()));
-    wait_until("what goes on", LIMIT, both).unwrap();
-    stage.drops("punt_closed", 30);
-    let counts = stage.counts();
-    assert_eq!(counts.of("open", AlertCounter::BypassDeadline), 20);
-    assert_eq!(counts.of("closed", AlertCounter::ClosedDeadline), 30);
-    stage.primary.counters_at_rest().unwrap().assert_balanced();
-    counts.assert_balanced();
 }
 
 #[test]

@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod chance;
+
 use std::sync::Arc;
 
 use control::message::{AlertRule, FailMode, PuntClass};
@@ -10,8 +12,6 @@ use dpdk::{Eal, Mbuf, NumaNode, Pool};
 use primary::alerts::RuleSet;
 use primary::attachments::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken, PartControl, parts};
 use primary::worker::{AlertPolicy, Policies};
-use proptest::prelude::*;
-use proptest::test_runner::{Config, TestRunner};
 use router_alert::handler::Handler;
 use router_alert::matching::Rule;
 use shm::attachment::{Answer, Attachment, Clock, PuntEnd, Punted, Reservation, Stage};
@@ -241,7 +241,7 @@ fn main() {
     watchers_see_what_has_expired_if_the_rule_says_so(&pool);
     how_long_tools_take_is_counted(&pool);
     a_bad_verdict_is_counted_for_the_rule_of_its_packet(&pool);
-    whatever_happens_the_sums_are_right(&pool);
+    chance::whatever_happens_the_sums_are_right(&pool);
     assert_eq!(pool.in_use(), 0, "every packet was freed");
     drop(pool);
     eal.shutdown().unwrap();
@@ -408,62 +408,4 @@ fn write_over_decisions(rings: &std::fs::File) {
             rings.write_all_at(&[0xff], offset as u64).unwrap();
         }
     }
-}
-
-/// What happens next.
-#[derive(Clone, Debug)]
-enum Step {
-    Punt(usize),
-    Answer(usize, u8),
-    Serve,
-    Later(u64),
-    Come,
-    Go,
-}
-
-fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let step = prop_oneof![
-        8 => (0..RULES.len()).prop_map(Step::Punt),
-        6 => (any::<usize>(), 0..3u8).prop_map(|(number, how)| Step::Answer(number, how)),
-        4 => Just(Step::Serve),
-        1 => (0..15_000_000u64).prop_map(Step::Later),
-        1 => Just(Step::Come),
-        1 => Just(Step::Go),
-    ];
-    prop::collection::vec(step, 1..200)
-}
-
-fn whatever_happens_the_sums_are_right(pool: &Pool) {
-    let mut runner = TestRunner::new(Config::with_cases(64));
-    let outcome = runner.run(&steps(), |steps| {
-        let mut bench = Bench::new(pool);
-        let mut given = [0; 3];
-        for (number, step) in steps.into_iter().enumerate() {
-            match step {
-                Step::Punt(rule) => given[rule] += u64::from(bench.punt(RULES[rule]).is_ok()),
-                Step::Answer(number, how) => bench.answer(number, how),
-                Step::Serve => bench.serve(),
-                Step::Later(ticks) => bench.now += ticks,
-                Step::Come => {
-                    bench.go();
-                    bench.serve();
-                    // The watcher has a number below these.
-                    bench.come(number as u32 + 1000);
-                    bench.serve();
-                }
-                Step::Go => {
-                    bench.go();
-                    bench.serve();
-                }
-            }
-            let ended = bench.ends(OPEN) + bench.ends(CLOSED);
-            prop_assert!(ended <= bench.on + bench.gone + bench.orphans.len() as u64);
-        }
-        bench.go();
-        bench.serve();
-        prop_assert_eq!([bench.ends(OPEN), bench.ends(CLOSED)], [given[0], given[1]]);
-        prop_assert_eq!(bench.on + bench.gone, given.iter().sum::<u64>());
-        Ok(())
-    });
-    outcome.unwrap();
 }
