@@ -2,7 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::memory::{Memory, OpenError};
 use super::ring::{BadPosition, Consumer, Producer};
@@ -21,7 +21,14 @@ pub struct PuntEnd {
     lanes: Vec<PuntLane>,
     clock: Clock,
     packet: Vec<u8>,
+    /// When it last had packets.
+    taken: Option<Instant>,
 }
+
+/// How long it looks for packets after the last before it sleeps.
+const LINGER: Duration = Duration::from_micros(200);
+/// Pauses between two looks, of some tens of cycles each.
+const PAUSES: u32 = 128;
 
 struct PuntLane {
     filled: Consumer,
@@ -32,8 +39,8 @@ struct PuntLane {
     news: bool,
 }
 
-/// A packet that the primary waits for an answer about, or the copy of one: any answer gives that back. One that is dropped without an answer keeps its slot until the
-/// attachment ends.
+/// A packet that the primary waits for an answer about, or the copy of one: any answer gives that back. One that is dropped without
+/// an answer keeps its slot until the attachment ends.
 #[derive(Debug)]
 #[must_use = "the primary waits for an answer"]
 pub struct Punted {
@@ -81,6 +88,7 @@ impl PuntEnd {
             waker: Waker::new(&memory),
             memory,
             clock,
+            taken: None,
         })
     }
 
@@ -124,6 +132,9 @@ impl PuntEnd {
             if ready > 0 {
                 lane.filled.publish(filled);
             }
+        }
+        if taken > 0 {
+            self.taken = Some(Instant::now());
         }
         Ok(taken)
     }
@@ -185,14 +196,27 @@ impl PuntEnd {
     }
 
     /// Sleeps until there is a packet, or its waker is used, or the primary has ended the attachment, or `timeout` is over.
+    ///
+    /// Right after packets it looks for more for 200 µs before it sleeps: to wake it takes the primary a system call, which costs
+    /// as much as to forward dozens of packets.
     pub fn wait(&self, timeout: Duration) {
-        self.memory.sleep(timeout, || {
+        let ready = || {
             let waiting = |(worker, lane): (usize, &PuntLane)| {
                 let [filled, _] = self.memory.rings(worker);
                 lane.filled.ready(filled) != Ok(0)
             };
             self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended() || self.waker.is_rung()
-        });
+        };
+        let looked_for = timeout.min(LINGER);
+        while self.taken.is_some_and(|taken| taken.elapsed() < looked_for) {
+            if ready() {
+                return;
+            }
+            for _ in 0..PAUSES {
+                std::hint::spin_loop();
+            }
+        }
+        self.memory.sleep(timeout, ready);
     }
 
     /// Whether no worker takes part any more.
