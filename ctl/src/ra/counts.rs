@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use control::alerts;
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use shm::records::from_text;
-use shm::{AlertCounter, CounterView, DropReason, InterfaceCounter, PUNT_BUCKETS};
+use shm::{AlertCounter, CounterView, DropReason, InterfaceCounter, PUNT_BUCKETS, punt_bucket_start};
 
 use crate::failure::Failure;
 use crate::present::Show;
@@ -106,7 +106,8 @@ impl Part {
     }
 }
 
-/// What so many of a hundred took at most, nanoseconds: the end of a bucket, so up to twice what it was. `None` if there was none.
+/// What so many of a hundred took at most, nanoseconds: the end of a bucket, so up to a quarter more than it was. `None` if there
+/// was none.
 fn percentile(buckets: &[u64], percent: f64) -> Option<u64> {
     let count: u64 = buckets.iter().sum();
     let wanted = (count as f64 * percent / 100.0).ceil().max(1.0) as u64;
@@ -122,7 +123,7 @@ fn percentile(buckets: &[u64], percent: f64) -> Option<u64> {
 
 /// What packets of a bucket took less than, nanoseconds.
 fn end(bucket: usize) -> u64 {
-    1 << bucket
+    punt_bucket_start(bucket + 1)
 }
 
 /// A time as people say it: to three digits.
@@ -138,7 +139,8 @@ fn said(nanoseconds: u64) -> String {
 /// A bucket that has packets.
 #[derive(Serialize)]
 struct Bucket {
-    /// 2^31 stands for all that took longer, too.
+    from_ns: u64,
+    /// 2^33 stands for all that took longer, too.
     below_ns: u64,
     packets: u64,
 }
@@ -172,6 +174,7 @@ impl Serialize for Part {
                 object.serialize_entry("p99_ns", &percentile(buckets, 99.0))?;
                 let full = buckets.iter().enumerate().filter(|(_, packets)| **packets > 0);
                 let full = full.map(|(bucket, packets)| Bucket {
+                    from_ns: punt_bucket_start(bucket),
                     below_ns: end(bucket),
                     packets: *packets,
                 });
@@ -277,10 +280,11 @@ mod tests {
     #[test]
     fn req_ra_40_percentiles_are_the_ends_of_buckets() {
         assert_eq!(
-            json(&latency(&[(12, 98), (16, 1), (31, 1)])),
+            json(&latency(&[(43, 98), (59, 1), (127, 1)])),
             concat!(
-                r#"{"kind":"latency","packets":100,"p50_ns":4096,"p99_ns":65536,"buckets":[{"below_ns":4096,"packets":98},"#,
-                r#"{"below_ns":65536,"packets":1},{"below_ns":2147483648,"packets":1}]}"#
+                r#"{"kind":"latency","packets":100,"p50_ns":4096,"p99_ns":65536,"buckets":["#,
+                r#"{"from_ns":3584,"below_ns":4096,"packets":98},{"from_ns":57344,"below_ns":65536,"packets":1},"#,
+                r#"{"from_ns":7516192768,"below_ns":8589934592,"packets":1}]}"#
             )
         );
         assert_eq!(
@@ -288,7 +292,7 @@ mod tests {
             r#"{"kind":"latency","packets":0,"p50_ns":null,"p99_ns":null,"buckets":[]}"#
         );
         assert_eq!(percentile(&[0, 1, 1], 50.0), Some(2));
-        assert_eq!(percentile(&[0, 1, 1], 51.0), Some(4));
+        assert_eq!(percentile(&[0, 1, 1], 51.0), Some(3));
     }
 
     #[test]
@@ -326,7 +330,7 @@ mod tests {
                     (AlertCounter::BypassDead, 2),
                 ],
             },
-            latency(&[(12, 3), (31, 1)]),
+            latency(&[(43, 3), (127, 1)]),
         ];
         let mut table = Table::new(Part::COLUMNS.to_vec());
         for part in &parts {
@@ -340,10 +344,10 @@ rule     rsvp  matched             0
 rule     rsvp  punted              0
 rule     rsvp  bypass_dead         2
 latency  -     below 4.1 us        3
-latency  -     from 1.1 s          1
+latency  -     from 7.5 s          1
 ";
         assert_eq!(String::from_utf8(out).unwrap(), expected);
         let note = parts[1].note().unwrap();
-        assert!(note.ends_with("within 4.1 us, 99 of 100 within 2.1 s"), "{note}");
+        assert!(note.ends_with("within 4.1 us, 99 of 100 within 8.6 s"), "{note}");
     }
 }

@@ -29,7 +29,7 @@ bypass_* and closed_*, those that went on or were dropped without it, as the fai
 tool, _full it was behind, _deadline it had not decided in time, _died it went; limited_*, those that were too many for a
 policer; relayed, replaced, dropped, refused, what the tool decided. By interface: alerts_seen is alerts_unmatched plus what
 is matched or expired by rule, and is counted while there is a rule or a tool. Latency is from the worker that gives a packet to
-the tool to the same worker that has it back; percentiles are the ends of powers of two.";
+the tool to the same worker that has it back; percentiles are the ends of quarters of powers of two.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -47,7 +47,7 @@ fn with_rules() -> (tempfile::TempDir, FakePrimary) {
     ] {
         counters.alert(2, counter, packets);
     }
-    for bucket in [12, 12, 12, 16] {
+    for bucket in [43, 43, 43, 59] {
         counters.punt_took(bucket);
     }
     counters.add(0, InterfaceCounter::AlertsSeen, 12);
@@ -110,7 +110,10 @@ fn req_ra_39_counters_are_shown_by_rule_and_by_interface_and_latency_with_its_pe
         *latency,
         json!({
             "kind": "latency", "packets": 4, "p50_ns": 4096, "p99_ns": 65536,
-            "buckets": [{ "below_ns": 4096, "packets": 3 }, { "below_ns": 65536, "packets": 1 }],
+            "buckets": [
+                { "from_ns": 3584, "below_ns": 4096, "packets": 3 },
+                { "from_ns": 57344, "below_ns": 65536, "packets": 1 },
+            ],
         })
     );
     let shown = run(&primary.run_dir, "ra show").good();

@@ -14,7 +14,12 @@ use crate::message::{CaptureInterface, ControlError, PuntRequest, Reply, Request
 pub struct Punts {
     attached: Attached,
     end: PuntEnd,
+    /// When it was last asked whether the connection is closed: a system call, which a tool that polls has no time for.
+    looked: Instant,
 }
+
+/// How often that is asked while the tool does not sleep.
+const CLOSED_LOOK: Duration = Duration::from_millis(10);
 
 impl Punts {
     /// Connects to the primary of an instance as `tool` and takes or watches the packets of some classes.
@@ -30,7 +35,11 @@ impl Punts {
         )?;
         let end =
             PuntEnd::open(packets, rings).map_err(|error| crate::attached::unexpected(&error.to_string()))?;
-        Ok(Self { attached, end })
+        Ok(Self {
+            attached,
+            end,
+            looked: Instant::now(),
+        })
     }
 
     /// The interfaces of the primary; packets carry their index.
@@ -63,25 +72,36 @@ impl Punts {
         timeout: Duration,
         take: &mut dyn FnMut(Punted, &Packet<'_>),
     ) -> Result<usize, AttachmentError> {
-        let deadline = Instant::now() + timeout;
+        let mut now = Instant::now();
+        let deadline = now + timeout;
         loop {
-            let over = self.end.has_ended() || self.attached.is_closed();
+            let over = self.end.has_ended() || self.is_closed(now);
             let taken = self
                 .end
                 .receive(take)
                 .map_err(|error| self.attached.damaged(&error.to_string()))?;
-            let left = deadline.saturating_duration_since(Instant::now());
             if taken > 0 {
                 return Ok(taken);
             }
             if over {
                 return Err(self.attached.ended());
             }
+            now = Instant::now();
+            let left = deadline.saturating_duration_since(now);
             if left.is_zero() || self.end.was_woken() {
                 return Ok(0);
             }
             self.end.wait(left.min(crate::attached::LOOK));
         }
+    }
+
+    /// Whether the connection is closed, as far as that is known: it is asked every 10 ms.
+    fn is_closed(&mut self, now: Instant) -> bool {
+        if now.duration_since(self.looked) < CLOSED_LOOK {
+            return false;
+        }
+        self.looked = now;
+        self.attached.is_closed()
     }
 
     /// Answers about a packet; [`PuntEnd::answer`].

@@ -64,18 +64,33 @@ counter_enum! {
     }
 }
 
-/// Cells of how long tools took.
-pub const PUNT_BUCKETS: usize = 32;
+/// Cells of how long tools took: up to 2^33 ns, 8.6 s.
+pub const PUNT_BUCKETS: usize = 128;
 
-/// The bucket of a time in nanoseconds: 0 below 1 ns, `n` from 2^(n-1) ns to below 2^n ns, the last also for what took longer.
+/// The bucket of a time in nanoseconds: each power of two is four buckets of the same width, those below 4 ns are 1 ns wide. The
+/// last also has what took longer.
 #[inline]
 pub const fn punt_bucket(nanoseconds: u64) -> usize {
-    let bucket = (u64::BITS - nanoseconds.leading_zeros()) as usize;
+    let Some(power) = nanoseconds.checked_ilog2() else {
+        return 0;
+    };
+    if power < 2 {
+        return nanoseconds as usize;
+    }
+    let bucket = (power as usize - 1) * 4 + (nanoseconds >> (power - 2)) as usize % 4;
     if bucket < PUNT_BUCKETS {
         bucket
     } else {
         PUNT_BUCKETS - 1
     }
+}
+
+/// Where a bucket begins, nanoseconds: it has the times from there to before the next one.
+pub const fn punt_bucket_start(bucket: usize) -> u64 {
+    if bucket < 4 {
+        return bucket as u64;
+    }
+    (4 + bucket as u64 % 4) << (bucket / 4 - 1)
 }
 
 /// Cells of one rule, rounded up to whole cache lines.
@@ -146,19 +161,27 @@ mod tests {
     };
 
     #[test]
-    fn req_ra_40_buckets_are_powers_of_two() {
+    fn req_ra_40_buckets_are_quarters_of_powers_of_two() {
         for (nanoseconds, bucket) in [
             (0, 0),
-            (1, 1),
-            (2, 2),
-            (3, 2),
-            (4, 3),
-            (1023, 10),
-            (1024, 11),
-            (1 << 30, 31),
-            (u64::MAX, 31),
+            (3, 3),
+            (4, 4),
+            (7, 7),
+            (8, 8),
+            (9, 8),
+            (10, 9),
+            (1023, 35),
+            (1024, 36),
+            (1280, 37),
+            ((1 << 33) - 1, 127),
+            (u64::MAX, 127),
         ] {
             assert_eq!(punt_bucket(nanoseconds), bucket, "{nanoseconds} ns");
+        }
+        for bucket in 0..PUNT_BUCKETS {
+            let start = punt_bucket_start(bucket);
+            assert_eq!(punt_bucket(start), bucket, "{start} ns");
+            assert!(bucket == 0 || punt_bucket(start - 1) == bucket - 1, "{start} ns");
         }
     }
 

@@ -28,7 +28,7 @@ mod region;
 mod slot;
 pub mod stages;
 
-pub use alert_counters::{AlertCounter, PUNT_BUCKETS, punt_bucket};
+pub use alert_counters::{AlertCounter, PUNT_BUCKETS, punt_bucket, punt_bucket_start};
 pub use cells::{CounterBlock, CounterView};
 pub use counters::{DropReason, InterfaceCounter, WorkerCounter};
 pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState, LastReload};

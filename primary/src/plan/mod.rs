@@ -33,6 +33,8 @@ const NEXT_HOPS_PER_GROUP: usize = 8;
 const CACHE_SIZE: u32 = 256;
 /// Mbufs that a worker has in bursts, in transmit batches and in rings to others.
 const PER_WORKER: u32 = 2048;
+/// Mbufs that are with tools that decide about packets, and behind such.
+const WITH_TOOLS: u32 = 2 * shm::attachment::DECIDED;
 /// Mbufs that the control thread has in its rings and makes packets from.
 const FOR_CONTROL: u32 = 1024;
 /// What DPDK puts before each object of a pool, and the mbuf itself, in bytes.
@@ -194,7 +196,7 @@ pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize) -> u
     let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)
-        .saturating_add(FOR_CONTROL + 2 * CACHE_SIZE)
+        .saturating_add(FOR_CONTROL + WITH_TOOLS + 2 * CACHE_SIZE)
         .saturating_add(for_taps)
 }
 

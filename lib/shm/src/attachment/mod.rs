@@ -196,8 +196,9 @@ impl Geometry {
     }
 }
 
-/// Packets that can be with a tool that decides about them.
-const DECIDED: u32 = 1024;
+/// Packets that can be with a tool that decides about them: what comes at a million a second while the tool has to wait some
+/// milliseconds for its CPU.
+pub const DECIDED: u32 = 4096;
 
 /// Bytes before the slots.
 fn header_bytes(workers: usize) -> usize {

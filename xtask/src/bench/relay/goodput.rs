@@ -100,8 +100,9 @@ struct Sample {
 
 impl Sample {
     fn take(primary: &Primary) -> Result<Self, Error> {
+        let tables = primary.tables()?;
         let asked = Instant::now();
-        let counters = primary.counters()?;
+        let counters = tables.counters();
         let at = asked + asked.elapsed() / 2;
         let of = |name: &str| {
             let counters = counters.of(name);

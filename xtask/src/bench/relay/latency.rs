@@ -60,9 +60,9 @@ impl Bench {
     }
 }
 
-/// How many packets took how long: by the end of each class in nanoseconds, which is twice its beginning.
+/// How many packets took how long: by beginning and end of each class in nanoseconds.
 #[derive(Debug)]
-struct Histogram(BTreeMap<u64, u64>);
+struct Histogram(BTreeMap<(u64, u64), u64>);
 
 impl Histogram {
     /// As `tollgate-ctl ra show` has it.
@@ -76,14 +76,17 @@ impl Histogram {
             .find(|part| part["kind"] == "latency")
             .and_then(|latency| latency["buckets"].as_array())
             .ok_or_else(|| Error::Unexpected(format!("`tollgate-ctl ra show` has no latency: {shown}")))?;
-        let class = |bucket: &Value| Some((bucket["below_ns"].as_u64()?, bucket["packets"].as_u64()?));
+        let class = |bucket: &Value| {
+            let of = |name| bucket[name].as_u64();
+            Some(((of("from_ns")?, of("below_ns")?), of("packets")?))
+        };
         Ok(Self(buckets.iter().filter_map(class).collect()))
     }
 
     fn since(&self, before: &Self) -> Self {
-        let came = |(end, packets): (&u64, &u64)| {
-            let before = before.0.get(end).copied().unwrap_or_default();
-            (*end, packets.saturating_sub(before))
+        let came = |(class, packets): (&(u64, u64), &u64)| {
+            let before = before.0.get(class).copied().unwrap_or_default();
+            (*class, packets.saturating_sub(before))
         };
         Self(self.0.iter().map(came).collect())
     }
@@ -92,10 +95,10 @@ impl Histogram {
     fn within(&self, share: f64) -> Result<f64, Error> {
         let all: u64 = self.0.values().sum();
         let mut wanted = all as f64 * share;
-        for (end, packets) in &self.0 {
+        for ((from, below), packets) in &self.0 {
             if *packets > 0 && wanted <= *packets as f64 {
-                let half = *end as f64 / 2.0;
-                return Ok((half + half * wanted / *packets as f64) / 1e9);
+                let width = below.saturating_sub(*from) as f64;
+                return Ok((*from as f64 + width * wanted / *packets as f64) / 1e9);
             }
             wanted -= *packets as f64;
         }
@@ -114,8 +117,8 @@ pub(super) fn judge(section: &mut Section) {
         }
     }
     section.remarks.push(
-        "Times are from when a worker hands a packet to the tool until it takes the answer, by a histogram of powers of two, in whose classes \
-         packets are taken to be spread evenly."
+        "Times are from when a worker hands a packet to the tool until it takes the answer, by a histogram of quarters of powers of two, in \
+         whose classes packets are taken to be spread evenly."
             .to_owned(),
     );
 }
@@ -129,7 +132,7 @@ mod tests {
     fn histogram(buckets: &[(u64, u64)]) -> Histogram {
         let buckets = buckets
             .iter()
-            .map(|(end, packets)| json!({"below_ns": end, "packets": packets}));
+            .map(|(end, packets)| json!({"from_ns": end / 2, "below_ns": end, "packets": packets}));
         let shown = json!([{"kind": "rule"}, {"kind": "latency", "buckets": buckets.collect::<Vec<_>>()}]);
         Histogram::of(&shown).unwrap()
     }
