@@ -4,7 +4,8 @@
 //! safe word for its option, and becomes `tg-alerts relay`, which has it as its standard input.
 
 use std::{
-    io::{self, IoSlice, IoSliceMut},
+    fs::File,
+    io::{self, BufWriter, IoSlice, IoSliceMut, Write},
     net::SocketAddrV6,
     os::fd::RawFd,
     time::Duration,
@@ -30,6 +31,8 @@ pub struct Tuning {
     pub batch: usize,
     /// What the kernel keeps for it, bytes; `None` is what sockets have when nobody asks.
     pub buffer: Option<usize>,
+    /// Whether it prints each packet, byte by byte, before it sends it on.
+    pub prints: bool,
 }
 
 impl Tuning {
@@ -37,11 +40,18 @@ impl Tuning {
     pub const NONE: Self = Self {
         batch: 1,
         buffer: None,
+        prints: false,
+    };
+    /// The same, and each packet is printed, to nowhere.
+    pub const PRINTS: Self = Self {
+        prints: true,
+        ..Self::NONE
     };
     /// What an afternoon's work makes of it: 64 packets by a call, and a buffer of 8 MiB.
     pub const TUNED: Self = Self {
         batch: 64,
         buffer: Some(8 << 20),
+        prints: false,
     };
 }
 
@@ -66,6 +76,7 @@ impl SocketRelay {
             .args(words)
             .arg(binaries::find("tg-alerts")?)
             .args(["relay", "--batch", &tuning.batch.to_string()])
+            .args(tuning.prints.then_some("--prints"))
             .start()?;
         process.wait_for_stderr("`ready`", LIMIT, |line| line == "ready")?;
         Ok(Self(process))
@@ -88,22 +99,29 @@ impl SocketRelay {
     }
 }
 
-/// Relays what comes by a raw socket of IPv6, `batch` packets at a time, until it fails.
+/// Relays what comes by a raw socket of IPv6, `batch` packets at a time, until it fails. One by one, each can be printed before.
 ///
 /// # Errors
 /// The kernel refuses to receive. What it refuses to send is lost.
-pub fn relay(socket: RawFd, batch: usize) -> io::Result<std::convert::Infallible> {
+pub fn relay(socket: RawFd, batch: usize, print: Option<File>) -> io::Result<std::convert::Infallible> {
     if batch <= 1 {
-        one_by_one(socket)
+        one_by_one(socket, print)
     } else {
         by_the_batch(socket, batch)
     }
 }
 
-fn one_by_one(socket: RawFd) -> io::Result<std::convert::Infallible> {
+fn one_by_one(socket: RawFd, print: Option<File>) -> io::Result<std::convert::Infallible> {
     let mut packet = [0; LONGEST];
+    let mut print = print.map(BufWriter::new);
     loop {
         let length = recv(socket, &mut packet, MsgFlags::empty())?;
+        if let Some(out) = &mut print {
+            for byte in &packet[..length] {
+                write!(out, "{byte:02X} ")?;
+            }
+            writeln!(out)?;
+        }
         if let Some(to) = count_down(&mut packet[..length]) {
             // No route, no room: the packet is gone, and the next one comes.
             let _ = sendto(socket, &packet[..length], &to, MsgFlags::empty());

@@ -1,8 +1,10 @@
 //! The tables of a primary, read in place: as often as a test likes, and still there once the primary has ended.
 
+use std::ops::Range;
+
 use control::instance::RunDir;
 use shm::records::{Neighbor, from_text};
-use shm::{DropReason, InterfaceCounter, TableReader};
+use shm::{DropReason, InterfaceCounter, TableReader, punt_bucket_start};
 
 use crate::{Counters, Error, InterfaceCounters, Primary};
 
@@ -62,6 +64,16 @@ impl Tables {
             }
         };
         Counters(self.names().into_iter().map(interface).collect())
+    }
+
+    /// How long router alerts were with tools: packets by nanoseconds, the shortest first.
+    pub fn alert_latency(&self) -> Vec<(Range<u64>, u64)> {
+        let took = self.reader.counters().punt_took();
+        let classes = took.iter().enumerate().map(|(bucket, packets)| {
+            let class = punt_bucket_start(bucket)..punt_bucket_start(bucket + 1);
+            (class, *packets)
+        });
+        classes.collect()
     }
 
     /// The neighbours.

@@ -6,6 +6,7 @@ use std::{
     cell::Cell,
     convert::Infallible,
     error::Error,
+    fs::File,
     io::stdin,
     os::fd::AsRawFd,
     process::ExitCode,
@@ -45,6 +46,9 @@ enum Role {
         /// Packets by one call.
         #[arg(long, default_value_t = 1)]
         batch: usize,
+        /// Prints each packet to nowhere, byte by byte.
+        #[arg(long)]
+        prints: bool,
     },
 }
 
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
             rate,
             milliseconds,
         } => send(&link, &frame, rate, Duration::from_millis(milliseconds)),
-        Role::Relay { batch } => relay(batch).map(|never| match never {}),
+        Role::Relay { batch, prints } => relay(batch, prints).map(|never| match never {}),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
@@ -91,7 +95,10 @@ fn send(link: &str, hex: &str, rate: u32, time: Duration) -> Result<(), Box<dyn 
     Ok(())
 }
 
-fn relay(batch: usize) -> Result<Infallible, Box<dyn Error>> {
+fn relay(batch: usize, prints: bool) -> Result<Infallible, Box<dyn Error>> {
+    let nowhere = prints
+        .then(|| File::options().write(true).open("/dev/null"))
+        .transpose()?;
     eprintln!("ready");
-    Ok(socket_relay::relay(stdin().as_raw_fd(), batch)?)
+    Ok(socket_relay::relay(stdin().as_raw_fd(), batch, nowhere)?)
 }
