@@ -66,6 +66,15 @@ impl Sight {
         })
     }
 
+    /// The addresses in the packet's header, source first.
+    pub fn addresses<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
+        let addresses = match self.family {
+            Family::Four => 12..20,
+            Family::Six => 8..40,
+        };
+        self.packet(frame).get(addresses).unwrap_or_default()
+    }
+
     /// The packet of the frame.
     pub fn packet<'f>(&self, frame: &'f [u8]) -> &'f [u8] {
         frame.get(self.network..self.end).unwrap_or_default()

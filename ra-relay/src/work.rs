@@ -6,6 +6,7 @@
 //!                                                 └─► asked of a helper ─► decision ─► answered, or held
 //! ```
 
+use std::hash::{BuildHasher, RandomState};
 use std::io::{self, Write};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -28,6 +29,8 @@ pub(crate) struct Work<W> {
     table: RuleTable,
     rules: Rules,
     helpers: Helpers<Kept>,
+    /// Numbers flows.
+    flows: RandomState,
     class: Class,
     interfaces: Vec<CaptureInterface>,
     lines: Lines<W>,
@@ -98,6 +101,7 @@ impl<W: Write> Work<W> {
             table,
             rules: Rules::default(),
             helpers,
+            flows: RandomState::new(),
             class,
             interfaces,
             lines,
@@ -309,6 +313,7 @@ impl<W: Write> Work<W> {
             self.end(punts, kept, End::Refused(Refused::Other));
             return;
         };
+        let flow = self.flows.hash_one((kept.place, sight.addresses(&kept.frame)));
         let rule = kept.place.and_then(|place| self.report.rules.get(place));
         let interfaces = &self.interfaces;
         let question = |id, kept: &Kept| {
@@ -326,7 +331,7 @@ impl<W: Write> Work<W> {
             };
             question.encode()
         };
-        if let Err(kept) = self.helpers.ask(helper, now, kept, question) {
+        if let Err(kept) = self.helpers.ask(helper, flow, now, kept, question) {
             self.settle(punts, Outcome::Settled(kept, Err(Undecided::Dropped)), now);
         }
     }

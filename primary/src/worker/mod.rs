@@ -288,7 +288,7 @@ struct Engine<F, A> {
 }
 
 /// Packets that are with a tool or behind such at a time, at most; room for them all when it goes.
-const HANDED_BACK: usize = 2048;
+const HANDED_BACK: usize = 2 * shm::attachment::DECIDED as usize;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before

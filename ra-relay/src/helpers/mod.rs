@@ -7,7 +7,8 @@
 //! ```
 //!
 //! The relay never waits for a helper. A packet beyond a helper's queue is not asked about, one that is not answered in time is
-//! given up, and those of a helper that ends are given up at once.
+//! given up, and those of a helper that ends are given up at once. What is not asked about stays behind those of its flow that the
+//! helper has, so that it does not overtake them.
 
 mod carry;
 mod exec;
@@ -16,6 +17,7 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub struct HelperKey(pub u32);
 pub struct Helpers<T> {
     list: Vec<Helper>,
     waiting: HashMap<u64, Waiting<T>>,
+    /// Those flows of which a helper has packets.
+    flows: HashMap<(HelperKey, Flow), Queue<T>>,
     next_id: u64,
     next_key: u32,
     events: Receiver<Event>,
@@ -63,7 +67,19 @@ struct Helper {
 
 struct Waiting<T> {
     key: HelperKey,
+    flow: Flow,
     kept: T,
+}
+
+/// A number that all packets of a flow have.
+pub type Flow = u64;
+
+/// The packets of a flow.
+struct Queue<T> {
+    /// How many the helper has; never none.
+    asked: usize,
+    /// What it is not asked about, since it had too many.
+    behind: Vec<T>,
 }
 
 /// What a helper has done.
@@ -168,6 +184,7 @@ impl<T> Helpers<T> {
         Self {
             list: Vec::new(),
             waiting: HashMap::new(),
+            flows: HashMap::new(),
             next_id: 0,
             next_key: 0,
             events,
@@ -248,7 +265,8 @@ impl<T> Helpers<T> {
         self.list.iter().find(is_it).map(|helper| helper.key)
     }
 
-    /// Asks a helper about a packet; `message` makes the question of an id.
+    /// Asks a helper about a packet of a flow; `message` makes the question of an id. Where it has too many, and others of the
+    /// flow among them, the packet stays behind those.
     ///
     /// # Errors
     ///
@@ -256,6 +274,7 @@ impl<T> Helpers<T> {
     pub fn ask(
         &mut self,
         key: Option<HelperKey>,
+        flow: Flow,
         now: Instant,
         kept: T,
         message: impl FnOnce(u64, &T) -> Vec<u8>,
@@ -267,16 +286,27 @@ impl<T> Helpers<T> {
         let id = self.next_id + 1;
         let deadline = now + helper.timeout;
         let has_room = helper.has < helper.config.queue;
-        if !has_room || !helper.served.ask(id, deadline, || message(id, &kept)) {
+        let before = self.flows.get_mut(&(key, flow));
+        let is_next = before.as_ref().is_none_or(|queue| queue.behind.is_empty());
+        if !has_room || !is_next || !helper.served.ask(id, deadline, || message(id, &kept)) {
             helper.counts.dropped += 1;
-            return Err(kept);
+            let Some(queue) = before else {
+                return Err(kept);
+            };
+            queue.behind.push(kept);
+            return Ok(());
         }
         self.next_id = id;
         helper.counts.asked += 1;
         helper.has += 1;
         helper.news = true;
         helper.deadlines.push_back((deadline, id));
-        self.waiting.insert(id, Waiting { key, kept });
+        self.waiting.insert(id, Waiting { key, flow, kept });
+        let queue = self.flows.entry((key, flow)).or_insert_with(|| Queue {
+            asked: 0,
+            behind: Vec::new(),
+        });
+        queue.asked += 1;
         Ok(())
     }
 
@@ -318,18 +348,14 @@ impl<T> Helpers<T> {
                 }
                 What::Answer(id, decision) => {
                     // One that was given up before is not looked at.
-                    if let Some(kept) = self.settled(id, |counts| counts.answered += 1) {
-                        take(Outcome::Settled(kept, Ok(decision)));
-                    }
+                    self.settle_one(id, Ok(decision), |counts| counts.answered += 1, take);
                 }
             }
         }
         while self.next_deadline().is_some_and(|deadline| deadline <= now) {
             let due = |helper: &Helper| helper.deadlines.front().filter(|(at, _)| *at <= now).copied();
             for (_, id) in self.list.iter().filter_map(due).collect::<Vec<_>>() {
-                if let Some(kept) = self.settled(id, |counts| counts.late += 1) {
-                    take(Outcome::Settled(kept, Err(Undecided::Late)));
-                }
+                self.settle_one(id, Err(Undecided::Late), |counts| counts.late += 1, take);
             }
         }
         // Of helpers that are not in the configuration any more.
@@ -349,20 +375,34 @@ impl<T> Helpers<T> {
         let mut ids: Vec<_> = self.waiting.iter().filter_map(of).collect();
         ids.sort_unstable();
         for id in ids {
-            if let Some(kept) = self.settled(id, |counts| counts.dropped += 1) {
-                take(Outcome::Settled(kept, Err(Undecided::Dropped)));
-            }
+            self.settle_one(id, Err(Undecided::Dropped), |counts| counts.dropped += 1, take);
         }
     }
 
-    /// What was kept of a packet that its helper has no more.
-    fn settled(&mut self, id: u64, count: impl FnOnce(&mut HelperCounts)) -> Option<T> {
-        let Waiting { key, kept } = self.waiting.remove(&id)?;
+    /// Hands out a packet that its helper has no more, unless that was done before, and what was behind it.
+    fn settle_one(
+        &mut self,
+        id: u64,
+        decided: Result<Decision, Undecided>,
+        count: impl FnOnce(&mut HelperCounts),
+        take: &mut dyn FnMut(Outcome<T>),
+    ) {
+        let Some(Waiting { key, flow, kept }) = self.waiting.remove(&id) else {
+            return;
+        };
         if let Some(helper) = self.list.iter_mut().find(|helper| helper.key == key) {
             helper.has = helper.has.saturating_sub(1);
             count(&mut helper.counts);
         }
-        Some(kept)
+        take(Outcome::Settled(kept, decided));
+        if let Entry::Occupied(mut queue) = self.flows.entry((key, flow)) {
+            queue.get_mut().asked -= 1;
+            if queue.get().asked == 0 {
+                for kept in queue.remove().behind {
+                    take(Outcome::Settled(kept, Err(Undecided::Dropped)));
+                }
+            }
+        }
     }
 
     /// What each helper has done, by name.

@@ -55,7 +55,12 @@ impl Stage {
         self.helpers.set(configs, prepared, 10 * SECOND);
     }
 
+    /// About a packet that is a flow by itself.
     fn ask(&mut self, name: &str, number: u64) -> Result<(), u64> {
+        self.ask_of(name, number, number)
+    }
+
+    fn ask_of(&mut self, name: &str, flow: Flow, number: u64) -> Result<(), u64> {
         let key = self.helpers.key(name);
         let question = |id, number: &u64| {
             let packet = number.to_be_bytes();
@@ -71,7 +76,7 @@ impl Stage {
             }
             .encode()
         };
-        let asked = self.helpers.ask(key, Instant::now(), number, question);
+        let asked = self.helpers.ask(key, flow, Instant::now(), number, question);
         self.helpers.flush();
         asked
     }
@@ -131,6 +136,66 @@ fn client(path: &Path, decide: impl Fn(u64) -> Option<Decision> + Send + 'static
             }
         }
     })
+}
+
+#[test]
+fn req_ra_36_what_a_helper_is_not_asked_about_stays_behind_those_of_its_flow() {
+    let mut stage = Stage::new();
+    let path = stage.socket();
+    stage.set(vec![config(
+        "policy",
+        Transport::Socket(path.clone()),
+        PATIENCE,
+        2,
+    )]);
+    let (go, wait) = mpsc::channel::<()>();
+    let helper = client(&path, move |_| wait.recv().ok().map(|()| Decision::Forward));
+    stage.wait_until("the helper", |stage| stage.said("is there") == 1);
+    let flow = 1000;
+    assert_eq!(stage.ask_of("policy", flow, 1), Ok(()));
+    assert_eq!(stage.ask_of("policy", flow, 2), Ok(()));
+    assert_eq!(
+        stage.ask_of("policy", flow, 3),
+        Ok(()),
+        "behind the two that it has"
+    );
+    assert_eq!(
+        stage.ask("policy", 4),
+        Err(4),
+        "it is before nobody of its own flow"
+    );
+    go.send(()).unwrap();
+    stage.wait_until("the first answer", |stage| stage.settled.len() == 1);
+    assert_eq!(
+        stage.ask_of("policy", flow, 5),
+        Ok(()),
+        "there is room, but one is behind already"
+    );
+    assert_eq!(
+        stage.ask("policy", 6),
+        Ok(()),
+        "of another flow, it is asked about"
+    );
+    go.send(()).unwrap();
+    go.send(()).unwrap();
+    stage.wait_until("all", |stage| stage.settled.len() == 5);
+    let forward = || Ok(Decision::Forward);
+    let gone_by = || Err(Undecided::Dropped);
+    assert_eq!(
+        stage.settled,
+        [
+            (1, forward()),
+            (2, forward()),
+            (3, gone_by()),
+            (5, gone_by()),
+            (6, forward())
+        ]
+    );
+    let HelperCounts { asked, dropped, .. } = stage.counts();
+    assert_eq!((asked, dropped), (3, 3));
+    drop(go);
+    stage.set(Vec::new());
+    helper.join().unwrap();
 }
 
 #[test]
