@@ -307,7 +307,7 @@ fn forward(
         attachment_interfaces,
         worker_controls,
         config.punts,
-        plan.attachments,
+        (plan.attachments, plan.attachment_bytes),
     )?;
 
     let (quiescence, checkpoints) = Quiescence::new(workers);

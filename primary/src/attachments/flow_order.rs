@@ -26,6 +26,8 @@ use crate::flow;
 
 /// Numbers of flows.
 const FLOWS: u32 = 1024;
+/// Packets of a worker that stay behind those of a tool, at most.
+pub const MOST_BEHIND: u32 = 1024;
 
 /// The number of a flow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,15 +52,17 @@ pub(super) struct FlowOrder<P> {
 }
 
 impl<P> FlowOrder<P> {
-    /// For a tool with so many slots, with as many places behind them.
+    /// For a tool with so many slots, with as many places behind them, but [`MOST_BEHIND`] at most.
     pub(super) fn new(slots: u32) -> Self {
+        let places = slots.min(MOST_BEHIND);
+        let numbers = slots + places;
         Self {
             seed: RandomState::new().build_hasher().finish() as u32,
-            lists: Lists::new(FLOWS as usize, 2 * slots),
-            flows: vec![FlowNumber(0); 2 * slots as usize],
+            lists: Lists::new(FLOWS as usize, numbers),
+            flows: vec![FlowNumber(0); numbers as usize],
             slots,
-            behind: (0..slots).map(|_| None).collect(),
-            free: (slots..2 * slots).rev().collect(),
+            behind: (0..places).map(|_| None).collect(),
+            free: (slots..numbers).rev().collect(),
             ready: Oldest::new(FLOWS),
         }
     }

@@ -37,13 +37,14 @@ use self::captures::Capture;
 pub use self::captures::compile;
 pub use self::class_policy::ClassPolicy;
 pub use self::consumer::{Consumer, Consumers, NotTaken};
+pub use self::flow_order::MOST_BEHIND;
 pub use self::handed_back::HandedBack;
 pub(crate) use self::oldest::Oldest;
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
 pub use self::sight::{Sight, means_all};
 pub use self::tap::{Tap, Taps};
-use crate::plan::{ATTACHMENT_BYTES, FRAME_OVERHEAD};
+use crate::plan::FRAME_OVERHEAD;
 
 /// All attachments, as the control thread has them.
 pub struct Attachments<'a> {
@@ -54,6 +55,8 @@ pub struct Attachments<'a> {
     reservations: Vec<Reservation>,
     /// How many attachments there can be.
     limit: usize,
+    /// The memory of each.
+    bytes: usize,
     attached: Vec<Attached>,
     next_id: u32,
     /// Who came and went.
@@ -113,20 +116,21 @@ pub struct AttachmentInterface {
 }
 
 impl<'a> Attachments<'a> {
-    /// Sets the memory of `limit` attachments aside.
+    /// Sets the memory of `limit` attachments aside, each of `bytes`.
     pub fn new(
         eal: &'a Eal,
         interfaces: Vec<AttachmentInterface>,
         workers: Vec<WorkerControl>,
         policies: [ClassPolicy; PuntClass::COUNT],
-        limit: usize,
+        (limit, bytes): (usize, usize),
     ) -> Result<Self, ReservationError> {
-        let reserve = || Reservation::new(ATTACHMENT_BYTES, true);
+        let reserve = || Reservation::new(bytes, true);
         Ok(Self {
             eal,
             interfaces,
             workers,
             policies,
+            bytes,
             reservations: (0..limit).map(|_| reserve()).collect::<Result<_, _>>()?,
             limit,
             attached: Vec::new(),
@@ -183,7 +187,7 @@ impl<'a> Attachments<'a> {
         }
         match self.reservations.pop() {
             Some(reservation) => Ok(reservation),
-            None => Reservation::new(ATTACHMENT_BYTES, true).map_err(|error| {
+            None => Reservation::new(self.bytes, true).map_err(|error| {
                 ControlError::new(
                     ErrorCode::Failed,
                     format!("{error}; a tool whose attachment was ended may still hold its memory: end it"),
@@ -280,7 +284,7 @@ impl<'a> Attachments<'a> {
             .extend(over.filter_map(|attached| attached.listener(false)));
         // The memory of those that are gone, for those to come. A tool that keeps its mapping keeps the pages, too.
         while self.reservations.len() + self.attached.len() < self.limit {
-            match Reservation::new(ATTACHMENT_BYTES, true) {
+            match Reservation::new(self.bytes, true) {
                 Ok(reservation) => self.reservations.push(reservation),
                 Err(_) => break,
             }

@@ -143,8 +143,10 @@ pub struct Limits {
     /// Bytes of a frame that a packet buffer holds; longer frames lie in several. Headers must lie in the first: less than what
     /// drivers take for granted is for a device whose frames are known to be short.
     pub packet_buffer_bytes: u16,
-    /// Tools attached at a time that take packets: captures.
+    /// Tools attached at a time that take packets.
     pub attachments: u32,
+    /// Memory of each of them, MB: it holds so many packets on their way to the tool that some 500 of 1,500 bytes take 1 MB.
+    pub attachment_mb: u32,
     /// Sub-interfaces, those made at run time included.
     pub sub_interfaces: u32,
     /// Groups of next hops that routes share.
@@ -162,6 +164,7 @@ impl Limits {
     /// What drivers take for granted.
     const DEFAULT_PACKET_BUFFER_BYTES: u16 = dpdk::Pool::DATA_ROOM - dpdk::Pool::HEADROOM;
     const DEFAULT_ATTACHMENTS: u32 = 4;
+    const DEFAULT_ATTACHMENT_MB: u32 = 8;
     const DEFAULT_SUB_INTERFACES: u32 = 64;
     /// With the ports, of which DPDK has 32, an adjacency can name them all.
     const MAX_SUB_INTERFACES: u32 = 4000;
@@ -170,7 +173,7 @@ impl Limits {
     const DEFAULT_REASSEMBLIES: u32 = 64;
 
     /// All of them with their keys.
-    pub(crate) fn each(&self) -> [(&'static str, u32); 10] {
+    pub(crate) fn each(&self) -> [(&'static str, u32); 11] {
         [
             ("routes4", self.routes4),
             ("routes6", self.routes6),
@@ -179,16 +182,27 @@ impl Limits {
             ("addresses", self.addresses),
             ("packet_buffers", self.packet_buffers),
             ("attachments", self.attachments),
+            ("attachment_mb", self.attachment_mb),
             ("sub_interfaces", self.sub_interfaces),
             ("groups", self.groups),
             ("reassemblies", self.reassemblies),
         ]
     }
 
+    /// Memory of an attachment, bytes: a whole number of its pages of 2 MB.
+    pub fn attachment_bytes(&self) -> usize {
+        megabytes_of_pages(self.attachment_mb)
+    }
+
     /// Few routes of the Internet are longer than /24; those of a data centre often lie side by side.
     fn default_tbl8_groups4(routes4: u32) -> u32 {
         (routes4 / 4).min(32_768) + 1024
     }
+}
+
+/// Bytes in whole pages of 2 MB.
+fn megabytes_of_pages(megabytes: u32) -> usize {
+    (megabytes.next_multiple_of(2) as usize) << 20
 }
 
 /// `[workers]`: which CPU does what.
@@ -378,8 +392,8 @@ impl Config {
         let router_alert = RouterAlert::parse(root.section("router_alert", "[router_alert]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
         let taps = interfaces.iter().filter(|raw| raw.tap.is_some()).count();
-        let limits = sections::limits(limits, || {
-            plan::packet_buffers(descriptors, workers.lcores.len(), taps)
+        let limits = sections::limits(limits, |attachment_bytes| {
+            plan::packet_buffers(descriptors, workers.lcores.len(), taps, attachment_bytes)
         });
         root.finish();
 

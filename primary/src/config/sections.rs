@@ -96,7 +96,13 @@ pub(super) fn group(section: &Section<'_>) -> Option<Group> {
 }
 
 /// `[limits]`; what is not given follows from the rest.
-pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32) -> Limits {
+pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce(usize) -> u32) -> Limits {
+    let attachments = section
+        .integer("attachments", 0..=64)
+        .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value);
+    let attachment_mb = section
+        .integer("attachment_mb", 2..=1024)
+        .map_or(Limits::DEFAULT_ATTACHMENT_MB, |at| at.value);
     let routes4 = section
         .integer("routes4", 1..=10_000_000)
         .map_or(Limits::DEFAULT_ROUTES4, |at| at.value);
@@ -116,13 +122,21 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce() -> u32)
             .map_or(Limits::DEFAULT_ADDRESSES, |at| at.value),
         packet_buffers: section
             .integer("packet_buffers", Limits::MIN_PACKET_BUFFERS..=16_777_216)
-            .map_or_else(packet_buffers, |at| at.value),
+            .map_or_else(
+                || {
+                    packet_buffers(if attachments > 0 {
+                        super::megabytes_of_pages(attachment_mb)
+                    } else {
+                        0
+                    })
+                },
+                |at| at.value,
+            ),
         packet_buffer_bytes: section
             .integer("packet_buffer_bytes", 128..=16_384)
             .map_or(Limits::DEFAULT_PACKET_BUFFER_BYTES, |at| at.value),
-        attachments: section
-            .integer("attachments", 0..=64)
-            .map_or(Limits::DEFAULT_ATTACHMENTS, |at| at.value),
+        attachments,
+        attachment_mb,
         sub_interfaces: section
             .integer("sub_interfaces", 0..=Limits::MAX_SUB_INTERFACES)
             .map_or(Limits::DEFAULT_SUB_INTERFACES, |at| at.value),

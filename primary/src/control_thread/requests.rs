@@ -8,7 +8,6 @@ use shm::records::RouteProtocol;
 
 use super::Control;
 use crate::adjacency;
-use crate::plan::ATTACHMENT_BYTES;
 use crate::tables::NewSubInterface;
 
 impl Control<'_> {
@@ -222,7 +221,7 @@ impl Control<'_> {
             ),
             used(
                 "attachments",
-                self.plan.attachments * ATTACHMENT_BYTES,
+                self.plan.attachments * self.plan.attachment_bytes,
                 Some((attached, attachments, "attachments")),
             ),
             used(

@@ -17,8 +17,10 @@ use std::path::PathBuf;
 
 use fib::{GROUP_ENTRIES, TBL24_ENTRIES};
 use shm::Capacity;
+use shm::attachment::most_decided;
 
 use crate::adjacency;
+use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::worker::{FRAGMENTS, MOST_WAITING};
@@ -33,8 +35,6 @@ const NEXT_HOPS_PER_GROUP: usize = 8;
 const CACHE_SIZE: u32 = 256;
 /// Mbufs that a worker has in bursts, in transmit batches and in rings to others.
 const PER_WORKER: u32 = 2048;
-/// Mbufs that are with tools that decide about packets, and behind such.
-const WITH_TOOLS: u32 = 2 * shm::attachment::DECIDED;
 /// Mbufs that the control thread has in its rings and makes packets from.
 const FOR_CONTROL: u32 = 1024;
 /// What DPDK puts before each object of a pool, and the mbuf itself, in bytes.
@@ -42,8 +42,6 @@ const OBJECT_HEADER: usize = 64;
 const MBUF: usize = 128;
 /// Bytes of a frame beside the IP packet: Ethernet header, two VLAN tags, checksum.
 pub const FRAME_OVERHEAD: usize = 14 + 8 + 4;
-/// Bytes of hugepages for each tool that may attach: some 5,000 packets of 1,500 bytes on their way to it.
-pub const ATTACHMENT_BYTES: usize = 8 << 20;
 /// Attachments are in pages of this size, whatever the rest is in: a larger one would be mostly empty.
 const ATTACHMENT_PAGE: usize = 2 << 20;
 
@@ -78,8 +76,10 @@ pub struct Plan {
     pub memory_mb: u32,
     /// Bytes of the table region, a whole number of hugepages.
     pub table_region_bytes: usize,
-    /// Tools that can be attached at a time, with [`ATTACHMENT_BYTES`] each.
+    /// Tools that can be attached at a time.
     pub attachments: usize,
+    /// The memory that each of them has.
+    pub attachment_bytes: usize,
     /// Bytes of a hugepage.
     pub huge_page_size: usize,
     /// The hugetlbfs directory for the table region; `None` when nothing is mounted, which
@@ -187,16 +187,17 @@ pub enum PlanError {
     },
 }
 
-/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, for the rings of taps, and for
-/// those between workers.
-pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize) -> u32 {
+/// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, for the rings of taps, for
+/// those between workers, and for what is with a tool that decides, which has so much memory, and behind that.
+pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, attachment_bytes: usize) -> u32 {
+    let with_tool = most_decided(attachment_bytes) + workers as u32 * MOST_BEHIND;
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
     let to_others = workers.saturating_sub(1) * FRAGMENTS;
     let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)
-        .saturating_add(FOR_CONTROL + WITH_TOOLS + 2 * CACHE_SIZE)
+        .saturating_add(FOR_CONTROL + with_tool + 2 * CACHE_SIZE)
         .saturating_add(for_taps)
 }
 
@@ -271,6 +272,7 @@ impl Plan {
             memory_mb: u32::try_from(pages * (huge_page_size >> 20)).unwrap_or(u32::MAX),
             table_region_bytes: capacity.bytes(huge_page_size),
             attachments: limits.attachments as usize,
+            attachment_bytes: limits.attachment_bytes(),
             huge_page_size,
             huge_dir: mount.map(|mount| mount.path),
             file_prefix: config.instance.file_prefix.clone(),
@@ -335,7 +337,7 @@ impl Plan {
 
     /// Pages of 2 MB.
     fn attachment_pages(&self) -> usize {
-        self.attachments * ATTACHMENT_BYTES / ATTACHMENT_PAGE
+        self.attachments * self.attachment_bytes / ATTACHMENT_PAGE
     }
 }
 

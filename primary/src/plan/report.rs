@@ -5,7 +5,7 @@ use control::message::PuntClass;
 use crate::config::machine::format_list;
 use crate::config::{Config, HopByHop};
 
-use super::{ATTACHMENT_BYTES, ATTACHMENT_PAGE, Plan, hugepages, megabytes};
+use super::{ATTACHMENT_PAGE, Plan, hugepages, megabytes};
 
 impl Plan {
     /// The text of `--check`.
@@ -34,7 +34,7 @@ impl Plan {
         line(
             "limits",
             format!(
-                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {}, \
+                "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {} of {} MB, \
                  sub_interfaces {}, groups {}, reassemblies {}",
                 limits.routes4,
                 limits.routes6,
@@ -44,6 +44,7 @@ impl Plan {
                 limits.packet_buffers,
                 limits.packet_buffer_bytes,
                 limits.attachments,
+                limits.attachment_mb,
                 limits.sub_interfaces,
                 limits.groups,
                 limits.reassemblies
@@ -153,7 +154,7 @@ impl Plan {
             format!(
                 "{} of {} MB each: {} hugepages of {} more",
                 self.attachments,
-                megabytes(ATTACHMENT_BYTES),
+                megabytes(self.attachment_bytes),
                 self.attachment_pages(),
                 hugepages::size_name(ATTACHMENT_PAGE)
             ),

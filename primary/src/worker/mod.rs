@@ -287,8 +287,9 @@ struct Engine<F, A> {
     identification: u32,
 }
 
-/// Packets that are with a tool or behind such at a time, at most; room for them all when it goes.
-const HANDED_BACK: usize = 2 * shm::attachment::DECIDED as usize;
+/// Packets that are with a tool or behind such at a time, unless attachments have more memory than usual: room for them all when it
+/// goes.
+const HANDED_BACK: usize = 8192;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before

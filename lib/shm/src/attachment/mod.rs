@@ -141,9 +141,9 @@ impl Geometry {
         })
     }
 
-    /// The same for a tool that decides, with at most [`DECIDED`] packets on their way to it and back.
-    fn deciding(self) -> Self {
-        let slots = self.slots.min(DECIDED / self.workers.max(1) as u32).max(1);
+    /// The same for a tool that decides, with at most `most` packets on their way to it and back.
+    fn deciding(self, most: u32) -> Self {
+        let slots = self.slots.min(most / self.workers.max(1) as u32).max(1);
         Self {
             slots,
             own: Some(slots.div_ceil(4)),
@@ -196,9 +196,16 @@ impl Geometry {
     }
 }
 
-/// Packets that can be with a tool that decides about them: what comes at a million a second while the tool has to wait some
-/// milliseconds for its CPU.
-pub const DECIDED: u32 = 4096;
+/// Packets that can be with a tool that decides about them, whose attachment has so many bytes: 4,096 for 8 MB, which is what comes
+/// at a million a second while the tool has to wait some milliseconds for its CPU.
+pub const fn most_decided(bytes: usize) -> u32 {
+    let packets = bytes / 2048;
+    if packets < 1 << 20 {
+        packets as u32
+    } else {
+        1 << 20
+    }
+}
 
 /// Bytes before the slots.
 fn header_bytes(workers: usize) -> usize {

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use super::memory::{Memory, Origin, Reservation, ReservationError};
 use super::punt::{DROP, FORWARD, REFUSE, REPLACE};
 use super::ring::{self, BadPosition, Consumer, Producer};
-use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Stage, count, word};
+use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Stage, count, most_decided, word};
 
 /// An attachment as the control thread has it. Its memory goes when this and all lanes are dropped.
 pub struct Attachment {
@@ -113,7 +113,10 @@ impl Attachment {
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
         match Geometry::fit(reservation.bytes(), workers, snaplen) {
-            Some(geometry) => Self::with(geometry.deciding(), reservation).map(Some),
+            Some(geometry) => {
+                let most = most_decided(reservation.bytes());
+                Self::with(geometry.deciding(most), reservation).map(Some)
+            }
             None => Ok(None),
         }
     }

@@ -149,6 +149,7 @@ interface = "wan"
             packet_buffers: 5000,
             packet_buffer_bytes: 256,
             attachments: 9,
+            attachment_mb: 8,
             sub_interfaces: 10,
             groups: 11,
             reassemblies: 12,

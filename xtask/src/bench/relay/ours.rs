@@ -11,6 +11,8 @@ use super::packets::{self, PACKETS, VALUE};
 use super::search::highest;
 use super::{Error, Probe};
 
+/// Memory for packets on their way to the relay, 16,384 of them. The buffer of the tuned socket keeps about ten thousand.
+const ATTACHMENT_MB: u32 = 32;
 /// Shares of alerts that are searched, in [`PACKETS`].
 const LEAST: f64 = 8.0;
 const CLOSENESS: f64 = 1.06;
@@ -78,8 +80,8 @@ impl Bench {
             .busy()
             .memory_mb(512)
             .toml(&format!(
-                "[limits]\npacket_buffers = {}\n",
-                Shape::ORDINARY.packet_buffers
+                "[limits]\npacket_buffers = {}\nattachments = 1\nattachment_mb = {ATTACHMENT_MB}\n",
+                Shape::ORDINARY.packet_buffers + ATTACHMENT_MB * 512
             ))
             .toml(CLASS)
             .toml(&format!(

@@ -135,7 +135,7 @@ fn req_ra_37_a_decision_that_means_nothing_names_the_packet_that_it_is_about() {
     let rings = std::fs::File::from(attachment.descriptors()[1].try_clone_to_owned().unwrap());
     let length = rings.metadata().unwrap().len() as usize;
     let hostile = crate::mapping::Mapping::writable(&rings, length).unwrap();
-    let geometry = Geometry::fit(64 * 1024, 1, 96).unwrap().deciding();
+    let geometry = Geometry::fit(64 * 1024, 1, 96).unwrap().deciding(32);
     let head = geometry.reply(0, slot.unwrap()) / 4;
     hostile.halves()[head].store(0xff, Ordering::Relaxed);
     let bad = lanes[0].decision(&mut [0; 128]).unwrap_err();
@@ -230,7 +230,7 @@ proptest! {
         let slots = attachment.slots();
         for (place, value) in writes {
             words[place as usize % words.len()].store(value, Ordering::Relaxed);
-            let returned = Geometry::fit(16 * 1024, 1, 96).unwrap().deciding().rings(0)[1].start;
+            let returned = Geometry::fit(16 * 1024, 1, 96).unwrap().deciding(8).rings(0)[1].start;
             words[returned + ring::offset::PRODUCER / 4 + 1].store(value % (2 * slots), Ordering::Release);
             lanes[0].put(&origin(0), [[0; 96].as_slice()].into_iter());
             lanes[0].publish();
