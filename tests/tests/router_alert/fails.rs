@@ -10,7 +10,7 @@ use crate::{ETHERNET, LIMIT, Stage};
 /// A class that fails open, and rules for 10 and 11 that fail open and closed, where a tool has so long.
 fn open_and_closed(deadline_ms: u32) -> (Stage, Vec<AlertRule>) {
     let mut stage = Stage::with(&format!(
-        "[[punt]]\nclass = \"router_alert\"\nrate = 100000\nburst = 10000\ndeadline_ms = {deadline_ms}\n"
+        "[limits]\nattachment_mb = 2\n[[punt]]\nclass = \"router_alert\"\nrate = 100000\nburst = 10000\ndeadline_ms = {deadline_ms}\n"
     ));
     stage.find_neighbors();
     let rules = [("open", "10", FailMode::Open), ("closed", "11", FailMode::Closed)];
@@ -44,7 +44,7 @@ fn req_ra_33_each_rule_fails_as_it_says_when_its_tool_is_full_dies_and_is_dead()
     let (stage, rules) = open_and_closed(60_000);
     let punts = attach(&stage, Some(rules));
     let (open, closed) = (alert6(10, 9), alert6(11, 9));
-    // Of a tool that takes nothing.
+    // Of a tool that takes nothing, and has room for 1,024.
     stage.send_all(&[(&closed, 300)]);
     stage.matched(0, 300);
     for round in 1..=3 {
