@@ -236,7 +236,7 @@ fn read(pipe: File, gateway: MacAddress) -> u64 {
             EtherType::IPV6 => {
                 let header = Ipv6::parse(packet).unwrap();
                 // Discovery of neighbours has 255, and nobody else: a hop limit of 0 that was counted down would.
-                let discovers = header.next_header() == Protocol::ICMPV6 && matches!(packet[40], 133..=137);
+                let discovers = header.next_header() == Protocol::ICMPV6 && matches!(packet.get(40), Some(133..=137));
                 let limit = header.hop_limit();
                 assert!(limit > 0 && (limit < 255 || discovers), "{frame:02x?}");
                 assert_eq!(header.total_len(), packet.len());
