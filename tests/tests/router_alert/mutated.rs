@@ -33,6 +33,8 @@ const HOST_A: (&str, MacAddress) = ("2001:db8:1::2", MacAddress([2, 0, 0, 0, 0x0
 const HOST_B_MAC: &str = "02:00:00:00:0b:02";
 /// Frames before the mutated ones, by which workers find out that there is a relay.
 const FIRST: u64 = 256;
+/// RFC 8200 section 4.5: so long fragments for the gateway itself wait for others.
+const FRAGMENTS_WAIT: Duration = Duration::from_secs(60);
 /// One for each handler, and one for what is mutated from all of them.
 const RULES: &str = "
 [[rule]]
@@ -178,7 +180,7 @@ fn req_ra_4_34_and_37_mutated_alerts_end_neither_the_primary_nor_the_relay_and_a
         }
         input.flush().unwrap();
         drop(input);
-        wait_until("that nothing waits any more", LIMIT, || {
+        wait_until("that nothing waits any more", FRAGMENTS_WAIT + LIMIT, || {
             let counters = primary.counters_at_rest()?;
             Ok((counters.sum(|interface| interface.waiting) == 0).then_some(()))
         })
@@ -236,7 +238,8 @@ fn read(pipe: File, gateway: MacAddress) -> u64 {
             EtherType::IPV6 => {
                 let header = Ipv6::parse(packet).unwrap();
                 // Discovery of neighbours has 255, and nobody else: a hop limit of 0 that was counted down would.
-                let discovers = header.next_header() == Protocol::ICMPV6 && matches!(packet.get(40), Some(133..=137));
+                let discovers =
+                    header.next_header() == Protocol::ICMPV6 && matches!(packet.get(40), Some(133..=137));
                 let limit = header.hop_limit();
                 assert!(limit > 0 && (limit < 255 || discovers), "{frame:02x?}");
                 assert_eq!(header.total_len(), packet.len());
