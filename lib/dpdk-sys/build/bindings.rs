@@ -10,6 +10,18 @@ const FUNCTIONS: &[&str] = &[
     "rte_bpf_destroy",
     "rte_bpf_get_jit",
     "rte_bpf_load",
+    "rte_cryptodev_close",
+    "rte_cryptodev_dequeue_burst",
+    "rte_cryptodev_enqueue_burst",
+    "rte_cryptodev_is_valid_dev",
+    "rte_cryptodev_name_get",
+    "rte_cryptodev_socket_id",
+    "rte_cryptodev_start",
+    "rte_cryptodev_stop",
+    "rte_cryptodev_sym_cpu_crypto_process",
+    "rte_cryptodev_sym_get_private_session_size",
+    "rte_cryptodev_sym_session_free",
+    "rte_cryptodev_sym_session_pool_create",
     "rte_dev_probe",
     "rte_dev_remove",
     "rte_eal_cleanup",
@@ -47,6 +59,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_lcore_to_socket_id",
     "rte_log_cur_msg_loglevel",
     "rte_log_set_global_level",
+    "rte_mempool_free",
     "rte_mempool_in_use_count",
     "rte_openlog_stream",
     "rte_pktmbuf_alloc",
@@ -69,9 +82,17 @@ const FUNCTIONS: &[&str] = &[
 ];
 
 /// Structures that no function above names.
-const TYPES: &[&str] = &["bpf_insn", "bpf_program"];
+const TYPES: &[&str] = &[
+    "bpf_insn",
+    "bpf_program",
+    "rte_crypto_aead_algorithm",
+    "rte_crypto_auth_algorithm",
+    "rte_crypto_cipher_algorithm",
+    "rte_crypto_op_status",
+];
 
 const CONSTANTS: &[&str] = &[
+    "RTE_CRYPTO_MAX_DEVS",
     "RTE_ETH_MQ_RX_RSS",
     "RTE_ETH_NAME_MAX_LEN",
     "RTE_MAX_ETHPORTS",
@@ -87,6 +108,8 @@ const OPAQUE: &[&str] = &[
     "rte_bpf_prm",
     "rte_bus",
     "rte_class",
+    "rte_crypto_op",
+    "rte_cryptodev_symmetric_capability",
     "rte_device",
     "rte_mbuf",
     "rte_mempool",
