@@ -14,6 +14,12 @@ impl Errno {
     pub(crate) const NOT_SUPPORTED: Self = Self(95);
     /// The device or lcore is busy (EBUSY).
     pub(crate) const BUSY: Self = Self(16);
+    /// There is not enough memory, or nothing left in a pool (ENOMEM).
+    pub(crate) const NO_MEMORY: Self = Self(12);
+    /// No space is left (ENOSPC).
+    pub(crate) const NO_SPACE: Self = Self(28);
+    /// A digest is not that of its message (EBADMSG).
+    pub(crate) const BAD_MESSAGE: Self = Self(74);
 
     /// The calling thread's `rte_errno`.
     pub(crate) fn last() -> Self {

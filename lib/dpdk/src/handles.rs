@@ -20,16 +20,22 @@ pub enum HandleKind {
     Filter,
     /// A function that still runs on an lcore.
     Lcore,
+    /// A crypto device, or a queue of it.
+    CryptoDevice,
+    /// A pool of crypto sessions, or a session of it.
+    SessionPool,
 }
 
 impl HandleKind {
-    const ALL: [Self; 6] = [
+    const ALL: [Self; 8] = [
         Self::Port,
         Self::Pool,
         Self::Ring,
         Self::HugeSlice,
         Self::Filter,
         Self::Lcore,
+        Self::CryptoDevice,
+        Self::SessionPool,
     ];
 
     fn noun(self) -> &'static str {
@@ -40,6 +46,8 @@ impl HandleKind {
             Self::HugeSlice => "hugepage slice",
             Self::Filter => "packet filter",
             Self::Lcore => "running lcore",
+            Self::CryptoDevice => "crypto device",
+            Self::SessionPool => "crypto session pool",
         }
     }
 }

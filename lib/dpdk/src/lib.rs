@@ -7,17 +7,20 @@
 //! * A [`Port`] is probed, then configured once, which gives each of its queues to the caller once. A queue may move
 //!   to another thread but cannot be used by two.
 //! * [`filter`] makes machine code of classic BPF.
+//! * [`crypto`] enciphers and authenticates packets.
 //! * [`ring`] has lock-free queues of plain values and of mbufs, [`HugeSlice`] arrays of atomics in hugepages.
 //!
 //! ```text
 //!   Eal ──► Pool ──► Mbuf ─────────────┐
 //!    ├────► Port ──► RxQueue ──► MbufBatch ──► TxQueue
 //!    ├────► ring::spsc, mpsc, mbufs    └─────► MbufProducer ┄┄► MbufConsumer
+//!    ├────► crypto::Device ──► SessionPool ──► Session
 //!    └────► HugeSlice, LcoreHandle
 //! ```
 
 mod batch;
 mod cpu;
+pub mod crypto;
 mod eal;
 mod errno;
 pub mod filter;

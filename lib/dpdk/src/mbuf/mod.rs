@@ -82,6 +82,14 @@ impl Mbuf {
         self.0.as_ptr()
     }
 
+    /// Where the bytes of the first segment are, and how many, for code that hands them to DPDK while the packet is
+    /// borrowed.
+    #[inline(always)]
+    pub(crate) fn first_segment(&mut self) -> (*mut u8, usize) {
+        let header = self.header();
+        (header.data(), header.data_len())
+    }
+
     #[inline(always)]
     fn header(&self) -> Header {
         // SAFETY: the packet is this value's, exclusively; setters are used in `&mut self` functions only.

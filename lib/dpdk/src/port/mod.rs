@@ -21,6 +21,7 @@ use crate::errno::{Errno, ErrorLines, probe_reason};
 pub use configure::{PortConfig, StartedPort};
 pub use device::Device;
 pub use info::{LinkStatus, MacAddress, PortInfo, PortStats, RxOffloads, TxOffloads};
+pub(crate) use probe::hotplug;
 pub use queue::{RxQueue, TxQueue};
 
 /// The number that DPDK gave to a port.

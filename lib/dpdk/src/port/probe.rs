@@ -16,7 +16,7 @@ const MAX_PORTS: usize = dpdk_sys::RTE_MAX_ETHPORTS as usize;
 /// Held while devices come and go. True for each port that has an owner in this process.
 static OWNED: Mutex<[bool; MAX_PORTS]> = Mutex::new([false; MAX_PORTS]);
 
-pub(super) fn hotplug() -> MutexGuard<'static, [bool; MAX_PORTS]> {
+pub(crate) fn hotplug() -> MutexGuard<'static, [bool; MAX_PORTS]> {
     OWNED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
