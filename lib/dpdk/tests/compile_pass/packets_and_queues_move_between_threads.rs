@@ -1,4 +1,4 @@
-use dpdk::{HugeSlice, Mbuf, MbufBatch, Pool, RunningPort, RxQueue, TxQueue, ring};
+use dpdk::{HugeSlice, Mbuf, MbufBatch, Pool, RunningPort, RxQueue, TxQueue, crypto, ring};
 
 fn send<T: Send>() {}
 fn share<T: Sync>() {}
@@ -12,7 +12,11 @@ fn main() {
     send::<ring::Consumer<u64>>();
     send::<ring::MbufProducer>();
     send::<ring::MbufConsumer>();
+    send::<crypto::Session>();
+    send::<crypto::Queue>();
     share::<Pool>();
+    share::<crypto::Device>();
+    share::<crypto::SessionPool>();
     share::<RunningPort>();
     share::<HugeSlice<std::sync::atomic::AtomicU32>>();
 }
