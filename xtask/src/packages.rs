@@ -32,6 +32,8 @@ const SCAPY: &[&str] = &["python3-scapy"];
 const TESTS: &[&str] = &[
     "bird2",
     "iputils-arping",
+    // DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
+    "librte-meta-crypto",
     "openssh-client",
     "openssh-server",
     "python3-scapy",
@@ -44,7 +46,14 @@ const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with and counts by: dpdk-testpmd, callgrind, a raw socket in a topology.
-const BENCH: &[&str] = &["dpdk-dev", "ethtool", "iproute2", "python3", "valgrind"];
+const BENCH: &[&str] = &[
+    "dpdk-dev",
+    "ethtool",
+    "iproute2",
+    "librte-meta-crypto",
+    "python3",
+    "valgrind",
+];
 
 /// What a command needs installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -15,7 +15,6 @@ const FUNCTIONS: &[&str] = &[
     "rte_cryptodev_enqueue_burst",
     "rte_cryptodev_is_valid_dev",
     "rte_cryptodev_name_get",
-    "rte_cryptodev_socket_id",
     "rte_cryptodev_start",
     "rte_cryptodev_stop",
     "rte_cryptodev_sym_cpu_crypto_process",

@@ -293,6 +293,12 @@ fn a_queue_gives_back_what_it_does_not_take(eal: &Eal, packets: &Pool) {
     assert_eq!(refused(&session, &job(0, 14, 101, 60)), Refusal::Place);
     assert_eq!(refused(&session, &job(0, 14, 60, 85)), Refusal::Place);
 
+    let mut long = packet(packets, &[&[7; 1000]]);
+    long.extend(packets, &[7; 3000]).unwrap();
+    let error = queue.enqueue(long, &session, &good, 0).unwrap_err();
+    assert_eq!((error.reason, error.packet.len()), (Refusal::Place, 4000));
+    drop(error);
+
     assert_eq!((queue.capacity(), queue.is_empty()), (63, true));
     for tag in 0..63 {
         queue

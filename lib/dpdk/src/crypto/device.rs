@@ -17,8 +17,8 @@ use crate::port::hotplug;
 
 const MOST_DEVICES: usize = dpdk_sys::RTE_CRYPTO_MAX_DEVS as usize;
 
-/// True for each crypto device that has an owner in this process. Only taken while [`hotplug`] is held, if that is held
-/// at all.
+/// True for each crypto device that has an owner in this process. Taken with [`hotplug`] held, so that nobody claims a
+/// device that is about to go.
 static OWNED: Mutex<[bool; MOST_DEVICES]> = Mutex::new([false; MOST_DEVICES]);
 
 fn owned() -> MutexGuard<'static, [bool; MOST_DEVICES]> {

@@ -10,7 +10,7 @@
 //! * A [`Session`] is a key with what is done by it, in one direction. It lies in a [`SessionPool`] of memory that no
 //!   other process sees, that is not swapped out and in no core dump, and is wiped when it goes.
 //! * A [`Job`] says where in a packet the text and its digest are, and has nonce and additional data. Everything lies
-//!   in the first segment of the packet.
+//!   in the first segment of the packet; in a queue packets have no other.
 //! * A [`Queue`] is for devices beside the CPU, and for bursts of many sessions with few packets each: the multi-buffer
 //!   driver then works on packets of different sessions at a time.
 //!

@@ -58,7 +58,7 @@ pub struct Refused {
 pub enum Refusal {
     /// The queue is full: take out what is done.
     Full,
-    /// The job's places are not all in the packet's first segment, or the text is no whole blocks.
+    /// The packet has several segments, the job's places are not all in it, or the text is no whole blocks.
     Place,
     /// The session is of another device.
     OtherDevice,
@@ -124,7 +124,7 @@ impl Queue {
     pub fn enqueue(&mut self, packet: Mbuf, session: &Session, job: &Job, tag: u64) -> Result<(), Refused> {
         let reason = if session.device != self.device.id() {
             Refusal::OtherDevice
-        } else if !session.shape.admits(job, packet.data().len()) {
+        } else if packet.segment_count() != 1 || !session.shape.admits(job, packet.data().len()) {
             Refusal::Place
         } else if self.prepared_count == BURST && self.submit() == 0 {
             Refusal::Full
