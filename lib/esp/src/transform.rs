@@ -49,7 +49,7 @@ impl Integrity {
         }
     }
 
-    /// Bytes of the ICV: the first half of the hash (RFC 4868 §2.1.2).
+    /// Bytes of the ICV: the first half of the hash (RFC 4868 §2.3).
     pub const fn icv_len(self) -> usize {
         self.key_len() / 2
     }

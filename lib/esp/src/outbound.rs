@@ -1,0 +1,215 @@
+//! Sealing: what an outbound SA puts in front of a payload and behind it (RFC 4303 §3.3).
+//!
+//! ```text
+//!   Outbound::seal ──► Sealing ──► room made: head_len in front, tail_len behind
+//!                        │
+//!                        └─ write ──► Work ──► cryptography ──► finish: spare bytes go
+//! ```
+//!
+//! Bytes of the payload are touched by cryptography alone.
+//!
+//! **IVs.** An AEAD's IV must be another for each packet (RFC 4106 §3.1): it is the sequence number, XORed with a mask that is the
+//! SA's own. A CBC IV must not be foreseen (RFC 3602 §3): mask and sequence number are written to its place and encrypted
+//! together with the rest, from an initial block of zeros. So it is the encryption of a block that is there once, which is the
+//! first way that NIST SP 800-38A (appendix C) names, and no random bytes are needed for each packet.
+
+use packet::Protocol;
+
+use crate::format::{Format, MAX_LEN, TRAILER_LEN, Work};
+use crate::header::{HEADER_LEN, Header, Spi};
+use crate::keys::{KeyParts, Salt};
+use crate::sequence::{Sequence, SequenceEnded, SequenceNumber};
+use crate::transform::Cipher;
+
+/// Why a payload is not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// No sequence number is left.
+    #[error(transparent)]
+    SequenceEnded(#[from] SequenceEnded),
+    /// No IP packet could carry it.
+    #[error(
+        "a payload of {0} bytes makes an ESP packet that is longer than any IP packet; send it in fragments"
+    )]
+    TooLong(usize),
+}
+
+/// The buffer is shorter than the packet with all that belongs to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the ESP packet needs {needed} bytes in one piece and its buffer has {available}; make room for all of it first"
+)]
+pub struct NoRoom {
+    /// Bytes from the ESP header on.
+    pub needed: usize,
+    /// Bytes that there are.
+    pub available: usize,
+}
+
+/// 64 random bits of an SA's own. Should its keys be used again after a restart, against all rules, they keep almost all IVs
+/// apart from those before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IvMask(pub u64);
+
+/// An SA that sends. How it makes IVs is said where sealing is.
+#[derive(Debug)]
+pub struct Outbound {
+    spi: Spi,
+    format: Format,
+    salt: Salt,
+    mask: u64,
+    sequence: Sequence,
+}
+
+impl Outbound {
+    /// An SA with these keys and sequence numbers. Of the keys the salt is kept.
+    pub fn new(spi: Spi, keys: &KeyParts<'_>, sequence: Sequence, mask: IvMask) -> Outbound {
+        Outbound {
+            spi,
+            format: Format::new(keys.transform(), sequence.esn()),
+            salt: keys.salt(),
+            mask: mask.0,
+            sequence,
+        }
+    }
+
+    /// Its index.
+    pub fn spi(&self) -> Spi {
+        self.spi
+    }
+
+    /// How its packets are laid out.
+    #[inline]
+    pub fn format(&self) -> Format {
+        self.format
+    }
+
+    /// Its sequence numbers.
+    pub fn sequence(&self) -> &Sequence {
+        &self.sequence
+    }
+
+    /// Takes a sequence number for a payload of `payload_len` bytes that `next_header` says what it is: 4 and 41 for a packet in
+    /// tunnel mode, the protocol of the upper layer in transport mode, 59 for a dummy (RFC 4303 §2.6).
+    #[inline]
+    pub fn seal(&mut self, payload_len: usize, next_header: Protocol) -> Result<Sealing, SealError> {
+        if payload_len > MAX_LEN || self.format.sealed_len(payload_len) > MAX_LEN {
+            return Err(SealError::TooLong(payload_len));
+        }
+        let sequence = self.sequence.next()?;
+        Ok(Sealing {
+            sequence,
+            mask: self.mask,
+            spi: self.spi,
+            salt: self.salt,
+            format: self.format,
+            // At most `MAX_LEN`.
+            payload_len: payload_len as u16,
+            next_header,
+        })
+    }
+}
+
+/// A payload that has its sequence number and is to be sealed.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "its sequence number is not given to another packet"]
+pub struct Sealing {
+    sequence: SequenceNumber,
+    mask: u64,
+    spi: Spi,
+    salt: Salt,
+    format: Format,
+    payload_len: u16,
+    next_header: Protocol,
+}
+
+impl Sealing {
+    /// Its number.
+    #[inline]
+    pub fn sequence(&self) -> SequenceNumber {
+        self.sequence
+    }
+
+    /// Bytes to be put in front of the payload.
+    #[inline]
+    pub fn head_len(&self) -> usize {
+        self.format.head_len()
+    }
+
+    /// Bytes to be put behind the payload, those included that [`Sealing::finish`] takes off again.
+    #[inline]
+    pub fn tail_len(&self) -> usize {
+        self.sealed_len() + self.format.spare_len() - self.head_len() - usize::from(self.payload_len)
+    }
+
+    /// Bytes of the ESP packet as it is sent.
+    #[inline]
+    pub fn sealed_len(&self) -> usize {
+        self.format.sealed_len(self.payload_len.into())
+    }
+
+    /// Writes all but the ICV around the payload. `packet` begins [`Sealing::head_len`] bytes before it and has at least
+    /// [`Sealing::tail_len`] bytes behind it.
+    #[inline]
+    pub fn write(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
+        let (len, head_len) = (self.sealed_len(), self.head_len());
+        let needed = len + self.format.spare_len();
+        let available = packet.len();
+        let no_room = NoRoom { needed, available };
+        let packet = packet.get_mut(..needed).ok_or(no_room)?;
+
+        let header = Header {
+            spi: self.spi,
+            sequence_low: self.sequence.low(),
+        };
+        let (to, rest) = packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(no_room)?;
+        *to = header.bytes();
+        let iv = match self.format.transform().cipher() {
+            Cipher::Null => [0; 16],
+            Cipher::AesCbc => {
+                let block = u128::from(self.mask) << 64 | u128::from(self.sequence.get());
+                *rest.first_chunk_mut().ok_or(no_room)? = block.to_be_bytes();
+                [0; 16]
+            }
+            Cipher::AesGcm | Cipher::ChaCha20Poly1305 => {
+                let iv = (self.mask ^ self.sequence.get()).to_be_bytes();
+                *rest.first_chunk_mut().ok_or(no_room)? = iv;
+                Format::nonce(self.salt, iv)
+            }
+        };
+
+        let payload_len = usize::from(self.payload_len);
+        let pad_len = self.format.pad_len(payload_len);
+        let (padding, rest) = packet
+            .get_mut(head_len + payload_len..)
+            .and_then(|tail| tail.split_at_mut_checked(pad_len))
+            .ok_or(no_room)?;
+        for (byte, number) in padding.iter_mut().zip(1..=u8::MAX) {
+            *byte = number;
+        }
+        // Less than a block.
+        *rest.first_chunk_mut().ok_or(no_room)? = [pad_len as u8, self.next_header.0];
+        if self.format.spare_len() != 0 {
+            let behind = rest.get_mut(TRAILER_LEN..).and_then(<[u8]>::first_chunk_mut);
+            *behind.ok_or(no_room)? = self.sequence.high().to_be_bytes();
+        }
+        let aad = self.format.aad(self.spi.get(), self.sequence);
+        Ok(self.format.work(len, self.format.encrypted_from(), iv, aad))
+    }
+
+    /// Puts the ICV where it is sent, once cryptography is done; gives the bytes of the ESP packet, what is behind is to be taken
+    /// off.
+    #[inline]
+    pub fn finish(&self, packet: &mut [u8]) -> Result<usize, NoRoom> {
+        let len = self.sealed_len();
+        let spare = self.format.spare_len();
+        if spare != 0 {
+            let available = packet.len();
+            let needed = len + spare;
+            let icv = len - self.format.icv_len();
+            let packet = packet.get_mut(..needed).ok_or(NoRoom { needed, available })?;
+            packet.copy_within(icv + spare.., icv);
+        }
+        Ok(len)
+    }
+}
