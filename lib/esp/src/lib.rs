@@ -47,7 +47,12 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ecn;
 pub mod lifetime;
+pub mod outer;
+pub mod transport;
+pub mod tunnel;
+pub mod udp;
 
 mod format;
 mod header;

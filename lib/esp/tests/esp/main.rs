@@ -8,6 +8,7 @@
 
 mod flips;
 mod hmac_vectors;
+mod modes;
 mod oracle;
 mod replay;
 mod round_trips;

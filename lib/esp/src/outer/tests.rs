@@ -1,0 +1,214 @@
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use packet::{Ipv4, Ipv6, PacketBuilder};
+
+use super::*;
+use crate::sequence::Sequence;
+use crate::transform::Transform;
+
+const FOUR: Ends = Ends::V4 {
+    source: Ipv4Addr::new(192, 0, 2, 1),
+    destination: Ipv4Addr::new(198, 51, 100, 1),
+};
+const SIX: Ends = Ends::V6 {
+    source: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+    destination: Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2),
+};
+const ESP_LEN: usize = 100;
+
+fn inner(family: Family, len: usize, dont_fragment: bool, traffic_class: u8) -> Inner {
+    Inner {
+        family,
+        len,
+        traffic_class,
+        dont_fragment,
+    }
+}
+
+fn any_inner() -> Inner {
+    inner(Family::V4, 60, true, 0xb8)
+}
+
+/// The number after `last`.
+fn number_after(last: u64) -> SequenceNumber {
+    Sequence::resumed(true, last).next().unwrap()
+}
+
+/// The headers, and bytes of an ESP packet behind them.
+fn written(ends: Ends, settings: OuterSettings, inner: &Inner) -> Vec<u8> {
+    let outer = Outer::new(ends, settings);
+    assert_eq!(outer.ends(), ends);
+    let mut packet = vec![0xee; outer.len() + ESP_LEN];
+    outer
+        .write(inner, ESP_LEN, number_after(0x1_2345_6788), &mut packet)
+        .unwrap();
+    assert_eq!(packet[outer.len()..], [0xee; ESP_LEN]);
+    packet
+}
+
+#[test]
+fn an_ipv4_header_has_what_rfc_4301_says() {
+    let packet = written(FOUR, OuterSettings::default(), &any_inner());
+    // Parsing checks the checksum.
+    let ip = Ipv4::parse(&packet).unwrap();
+    assert_eq!(
+        (ip.source(), ip.destination()),
+        ([192, 0, 2, 1].into(), [198, 51, 100, 1].into())
+    );
+    assert_eq!((ip.header_len(), ip.total_len(), ip.ttl()), (20, 120, 64));
+    assert_eq!((ip.protocol(), ip.identification()), (Protocol::ESP, 0x6789));
+    assert_eq!((ip.traffic_class(), ip.is_fragment()), (0xb8, false));
+}
+
+#[test]
+fn an_ipv6_header_has_what_rfc_4301_says() {
+    let settings = OuterSettings {
+        ttl: 9,
+        flow_label: 0xfff1_2345,
+        ..OuterSettings::default()
+    };
+    let packet = written(SIX, settings, &any_inner());
+    let ip = Ipv6::parse(&packet).unwrap();
+    assert_eq!(
+        (ip.source().segments()[7], ip.destination().segments()[7]),
+        (1, 2)
+    );
+    assert_eq!((ip.total_len(), ip.hop_limit()), (140, 9));
+    assert_eq!((ip.next_header(), ip.flow_label()), (Protocol::ESP, 0x1_2345));
+    assert_eq!(ip.traffic_class(), 0xb8);
+}
+
+#[test]
+fn dscp_is_copied_or_fixed_and_ecn_copied_always() {
+    for ends in [FOUR, SIX] {
+        for class in 0..=u8::MAX {
+            for (dscp, expected) in [
+                (Dscp::Copy, class),
+                (Dscp::Fixed(46), 46 << 2 | class & 3),
+                (Dscp::Fixed(0xff), 0xfc | class & 3),
+            ] {
+                let settings = OuterSettings {
+                    dscp,
+                    ..OuterSettings::default()
+                };
+                let packet = written(ends, settings, &inner(Family::V6, 60, true, class));
+                let written = match ends {
+                    Ends::V4 { .. } => Ipv4::parse(&packet).unwrap().traffic_class(),
+                    Ends::V6 { .. } => Ipv6::parse(&packet).unwrap().traffic_class(),
+                };
+                assert_eq!(written, expected);
+            }
+        }
+    }
+}
+
+#[test]
+fn df_is_copied_or_as_is_said() {
+    for (df, inner, expected) in [
+        (Df::Copy, inner(Family::V4, 60, true, 0), true),
+        (Df::Copy, inner(Family::V4, 1400, false, 0), false),
+        (Df::Copy, inner(Family::V6, 1280, true, 0), false),
+        (Df::Copy, inner(Family::V6, 1281, true, 0), true),
+        (Df::Set, inner(Family::V4, 60, false, 0), true),
+        (Df::Clear, inner(Family::V6, 1400, true, 0), false),
+    ] {
+        let settings = OuterSettings {
+            df,
+            ..OuterSettings::default()
+        };
+        let packet = written(FOUR, settings, &inner);
+        let ip = Ipv4::parse(&packet).unwrap();
+        assert_eq!(ip.dont_fragment(), expected, "{df:?}, {inner:?}");
+    }
+}
+
+#[test]
+fn checksums_over_ipv6_are_written_and_are_right_also_when_they_come_out_as_zero() {
+    let settings = OuterSettings {
+        udp: Some(Ports {
+            source: 4500,
+            destination: 4501,
+        }),
+        ..OuterSettings::default()
+    };
+    let outer = Outer::new(SIX, settings);
+    let mut packet = written(SIX, settings, &any_inner());
+    assert!(outer.needs_checksum());
+    outer.complete(&mut packet);
+    let checksum = |packet: &[u8]| {
+        let ip = Ipv6::parse(packet).unwrap();
+        let udp = packet::Udp::parse(ip.payload()).unwrap();
+        assert!(udp.checksum_is_valid(ip.source(), ip.destination()));
+        udp.checksum()
+    };
+    let first = checksum(&packet);
+    // Its last word made larger by the checksum: the sum is all ones.
+    let end = packet.len();
+    let last = u16::from_be_bytes([packet[end - 2], packet[end - 1]]);
+    let (word, carry) = last.overflowing_add(first);
+    packet[end - 2..].copy_from_slice(&(word + u16::from(carry)).to_be_bytes());
+    outer.complete(&mut packet);
+    assert_eq!(checksum(&packet), 0xffff);
+
+    for (ends, settings) in [
+        (FOUR, settings),
+        (FOUR, OuterSettings::default()),
+        (SIX, OuterSettings::default()),
+    ] {
+        let outer = Outer::new(ends, settings);
+        assert!(!outer.needs_checksum());
+        let before = written(ends, settings, &any_inner());
+        let mut after = before.clone();
+        outer.complete(&mut after);
+        assert_eq!(after, before);
+    }
+}
+
+#[test]
+fn what_fits_no_packet_or_no_buffer_is_refused() {
+    let udp = OuterSettings {
+        udp: Some(Ports {
+            source: 1,
+            destination: 2,
+        }),
+        ..OuterSettings::default()
+    };
+    let plain = OuterSettings::default();
+    for (ends, settings, len, longest) in [
+        (FOUR, plain, 20, 65_515),
+        (FOUR, udp, 28, 65_507),
+        (SIX, plain, 40, 65_535),
+        (SIX, udp, 48, 65_527),
+    ] {
+        let outer = Outer::new(ends, settings);
+        assert_eq!(outer.len(), len);
+        let mut buffer = vec![0; len];
+        let mut write =
+            |esp_len, room: usize| outer.write(&any_inner(), esp_len, number_after(0), &mut buffer[..room]);
+        assert_eq!(write(longest, len), Ok(()));
+        assert_eq!(write(longest + 1, len), Err(OuterError::TooLong(longest + 1)));
+        let no_room = NoRoom {
+            needed: len,
+            available: len - 1,
+        };
+        assert_eq!(write(100, len - 1), Err(no_room.into()));
+    }
+}
+
+#[test]
+fn ends_are_of_one_family() {
+    let (four, six) = (Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into());
+    assert!(Ends::new(four, four).is_some() && Ends::new(six, six).is_some());
+    assert!(Ends::new(four, six).is_none() && Ends::new(six, four).is_none());
+}
+
+#[test]
+fn the_outer_packet_has_all_lengths_in_it() {
+    let packet = PacketBuilder::ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).udp(1, 2, &[7; 32]);
+    let read = Inner::read(&packet).unwrap();
+    assert_eq!(read, inner(Family::V4, 60, false, 0));
+    let format = Format::new(Transform::Aes128Gcm16, false);
+    let outer = Outer::new(FOUR, OuterSettings::default());
+    // Outer header, SPI and number, IV, packet, padding, trailer, ICV.
+    assert_eq!(outer.len_outside(format, read.len), 20 + 8 + 8 + 60 + 2 + 2 + 16);
+}
