@@ -50,6 +50,7 @@
 pub mod ecn;
 pub mod lifetime;
 pub mod outer;
+pub mod selector;
 pub mod transport;
 pub mod tunnel;
 pub mod udp;
