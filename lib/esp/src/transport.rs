@@ -15,6 +15,7 @@ use std::ops::Range;
 use packet::extension::{self, ExtensionHeader};
 use packet::{Ipv4, Ipv6, Protocol, ipv4, ipv6};
 
+use crate::format::Format;
 use crate::inbound::Payload;
 use crate::outbound::{NoRoom, Sealing};
 use crate::tunnel::Family;
@@ -156,6 +157,13 @@ impl Headers {
     #[inline]
     pub fn protocol(&self) -> Protocol {
         self.protocol
+    }
+
+    /// The longest packet with these headers whose ESP packet has at most `mtu` bytes, in UDP or not; 0 if none has.
+    pub fn mtu_inside(&self, format: Format, udp: bool, mtu: usize) -> usize {
+        let around = self.len + if udp { udp::HEADER_LEN } else { 0 };
+        let payload = mtu.checked_sub(around).and_then(|room| format.payload_room(room));
+        payload.map_or(0, |payload| self.len + payload)
     }
 
     /// Moves the headers to the front of the room that was made for ESP, and for UDP if there are `ports`, and has them say what

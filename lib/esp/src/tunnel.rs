@@ -245,7 +245,11 @@ mod tests {
                 (IPV4, four().traffic_class(before).udp(1, 2, b"abc")),
                 (IPV6, six().traffic_class(before).udp(1, 2, b"abc")),
             ];
-            for (next_header, packet) in packets {
+            for (next_header, mut packet) in packets {
+                if next_header == IPV6 {
+                    // A flow label.
+                    packet[1] |= 0x0f;
+                }
                 let (payload, mut esp) = opened(next_header, &packet);
                 let result = payload.decapsulate(&mut esp, outer);
                 let Some(after) = after else {
@@ -261,8 +265,9 @@ mod tests {
                 };
                 assert_eq!(class, after);
                 // Nothing else has changed.
-                let header = if inner.family == Family::V4 { 12 } else { 2 };
-                assert_eq!(bytes[header..], packet[header..]);
+                let behind = if inner.family == Family::V4 { 12 } else { 2 };
+                assert_eq!(bytes[behind..], packet[behind..]);
+                assert!(inner.family == Family::V4 || bytes[1] & 0x0f == 0x0f);
             }
         }
     }

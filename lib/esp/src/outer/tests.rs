@@ -1,6 +1,7 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use packet::{Ipv4, Ipv6, PacketBuilder};
+use proptest::prelude::*;
 
 use super::*;
 use crate::sequence::Sequence;
@@ -211,4 +212,21 @@ fn the_outer_packet_has_all_lengths_in_it() {
     let outer = Outer::new(FOUR, OuterSettings::default());
     // Outer header, SPI and number, IV, packet, padding, trailer, ICV.
     assert_eq!(outer.len_outside(format, read.len), 20 + 8 + 8 + 60 + 2 + 2 + 16);
+}
+
+proptest! {
+    #[test]
+    fn the_checksum_over_ipv4_is_right_whatever_is_in_the_header(
+        ends: [u32; 2], ttl: u8, class: u8, esp_len in 0..=65_515_usize, last in 0..u64::MAX, dont_fragment: bool,
+    ) {
+        let ends = Ends::V4 { source: ends[0].into(), destination: ends[1].into() };
+        let outer = Outer::new(ends, OuterSettings { ttl, ..OuterSettings::default() });
+        let mut packet = vec![0; 20 + esp_len];
+        let inside = inner(Family::V4, 60, dont_fragment, class);
+        outer.write(&inside, esp_len, number_after(last), &mut packet).unwrap();
+        let ip = Ipv4::parse(&packet).unwrap();
+        prop_assert_eq!((ip.ttl(), ip.traffic_class(), ip.dont_fragment()), (ttl, class, dont_fragment));
+        prop_assert_eq!(ip.identification(), (last + 1) as u16);
+        prop_assert_eq!(usize::from(ip.total_len()), packet.len());
+    }
 }

@@ -169,6 +169,11 @@ proptest! {
         oracle::seal(&keys.parts(), outbound.format(), &work, &mut buffer[at..]);
         let len = sealing.finish(&mut buffer[at..]).unwrap();
         buffer.truncate(at + len);
+        // It fills this MTU, or leaves less than a block of it.
+        let inside = headers.mtu_inside(outbound.format(), udp, buffer.len());
+        prop_assert!(inside >= packet.len() && inside < packet.len() + transform.block_len());
+        let less = headers.mtu_inside(outbound.format(), udp, buffer.len() - 1);
+        prop_assert!(less < packet.len());
 
         // In.
         let received = Headers::received(&buffer).unwrap();
