@@ -1,5 +1,6 @@
-//! The wire formats of lib/packet, reassembly, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, reassembly, router alerts and helpers, each beside a reading of its own.
 
+pub mod esp_open;
 pub mod helper;
 pub mod icmp_error;
 pub mod ipv4;
