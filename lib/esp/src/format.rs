@@ -1,14 +1,16 @@
 //! How the packets of an SA are laid out (RFC 4303 §2), and what of them the cipher and the integrity algorithm work on.
 //!
 //! ```text
-//!    0       8            8 + IV                                        end
-//!   ┌───────┬────────────┬────────────────┬─────────┬───┬───┬───────────┐┌ ─ ─ ┐
-//!   │SPI seq│ IV         │ payload        │ 1 2 3 … │pad│nxt│ ICV       │ spare     4 bytes, with ESN and no AEAD
-//!   └───────┴────────────┴────────────────┴─────────┴───┴───┴───────────┘└ ─ ─ ┘
-//!           ╟ head                        ╟ tail                        ╢
-//!   AEAD     nonce = salt, IV    ╟── cipher ────────────────╢ ICV          additional data: SPI, sequence number
-//!   others  ╟────────── integrity ──────────────────────────╢ ICV
-//!   … ESN   ╟────────── integrity ─────────────────────────────── seq high ╢ ICV
+//!   0         8          head_len                                      sealed_len
+//!   ┌─────────┬──────────┬───────────────┬─────────┬─────┬──────┬───────────┐┌ ─ ─ ─ ┐
+//!   │ SPI seq │ IV       │ payload       │ 1 2 3 … │ pad │ next │ ICV       │  spare      4 bytes, with ESN and no AEAD
+//!   └─────────┴──────────┴───────────────┴─────────┴─────┴──────┴───────────┘└ ─ ─ ─ ┘
+//!   AEAD                 ╟───────────── cipher ─────────────────╢ ICV       ╢
+//!             nonce: salt and IV; additional data: SPI and sequence number
+//!   others    (CBC: IV)  ╟───────────── cipher ─────────────────╢
+//!   ╟─────────────────────── integrity ─────────────────────────╢ ICV       ╢
+//!   with ESN
+//!   ╟─────────────────────── integrity ──────────────────── seq high ╢ ICV           ╢
 //! ```
 //!
 //! An AEAD authenticates SPI and sequence number, all 64 bits of it with ESN, as additional data (RFC 4106 §5, RFC 7634 §2.1). Other
@@ -123,7 +125,7 @@ impl Format {
         self.head_len as usize
     }
 
-    /// Bytes in front of what is encrypted. With CBC the IV is (see [`crate::Outbound`]); what is decrypted begins behind
+    /// Bytes in front of what is encrypted. With CBC the IV is (see [`crate::Outbound`] for why); what is decrypted begins behind
     /// [`Format::head_len`] always.
     #[inline]
     pub const fn encrypted_from(&self) -> usize {

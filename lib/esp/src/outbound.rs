@@ -7,11 +7,6 @@
 //! ```
 //!
 //! Bytes of the payload are touched by cryptography alone.
-//!
-//! **IVs.** An AEAD's IV must be another for each packet (RFC 4106 §3.1): it is the sequence number, XORed with a mask that is the
-//! SA's own. A CBC IV must not be foreseen (RFC 3602 §3): mask and sequence number are written to its place and encrypted
-//! together with the rest, from an initial block of zeros. So it is the encryption of a block that is there once, which is the
-//! first way that NIST SP 800-38A (appendix C) names, and no random bytes are needed for each packet.
 
 use packet::Protocol;
 
@@ -51,7 +46,12 @@ pub struct NoRoom {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IvMask(pub u64);
 
-/// An SA that sends. How it makes IVs is said where sealing is.
+/// An SA that sends.
+///
+/// **IVs.** An AEAD's IV must be another for each packet (RFC 4106 §3.1): it is the sequence number, XORed with a mask that is the
+/// SA's own. A CBC IV must not be foreseen (RFC 3602 §3): mask and sequence number are written to its place and encrypted
+/// together with the rest, from an initial block of zeros. So it is the encryption of a block that is there once, which is the
+/// first way that NIST SP 800-38A (appendix C) names, and no random bytes are needed for each packet.
 #[derive(Debug)]
 pub struct Outbound {
     spi: Spi,
