@@ -39,7 +39,7 @@ enum Part {
         counts: Vec<(InterfaceCounter, u64)>,
         drops: Vec<(DropReason, u64)>,
     },
-    Latency([u64; PUNT_BUCKETS]),
+    Latency(Box<[u64; PUNT_BUCKETS]>),
 }
 
 pub(super) fn show(session: &Session) -> Result<(), Failure> {
@@ -56,7 +56,7 @@ pub(super) fn show(session: &Session) -> Result<(), Failure> {
                 .iter()
                 .map(|(index, record)| Part::interface(*index, from_text(&record.name), &counters)),
         );
-        parts.push(Part::Latency(counters.punt_took()));
+        parts.push(Part::Latency(Box::new(counters.punt_took())));
         Ok(tables.reading(parts))
     })
 }
@@ -170,8 +170,8 @@ impl Serialize for Part {
             }
             Self::Latency(buckets) => {
                 object.serialize_entry("packets", &buckets.iter().sum::<u64>())?;
-                object.serialize_entry("p50_ns", &percentile(buckets, 50.0))?;
-                object.serialize_entry("p99_ns", &percentile(buckets, 99.0))?;
+                object.serialize_entry("p50_ns", &percentile(&buckets[..], 50.0))?;
+                object.serialize_entry("p99_ns", &percentile(&buckets[..], 99.0))?;
                 let full = buckets.iter().enumerate().filter(|(_, packets)| **packets > 0);
                 let full = full.map(|(bucket, packets)| Bucket {
                     from_ns: punt_bucket_start(bucket),
@@ -252,7 +252,7 @@ impl Show for Part {
 
     fn note(&self) -> Option<String> {
         let Self::Latency(buckets) = self else { return None };
-        let (half, most) = (percentile(buckets, 50.0)?, percentile(buckets, 99.0)?);
+        let (half, most) = (percentile(&buckets[..], 50.0)?, percentile(&buckets[..], 99.0)?);
         Some(format!(
             "from the worker to the tool and back: half of the packets within {}, 99 of 100 within {}",
             said(half),
@@ -270,7 +270,7 @@ mod tests {
         for (bucket, packets) in counts {
             buckets[*bucket] = *packets;
         }
-        Part::Latency(buckets)
+        Part::Latency(Box::new(buckets))
     }
 
     fn json(part: &Part) -> String {
