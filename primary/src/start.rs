@@ -216,6 +216,7 @@ fn forward(
             sources: tables.sources(index).unwrap_or_default(),
             any_tpid: port.drivers.iter().any(|driver| driver == "net_af_packet"),
             sub: None,
+            tunnel: None,
         });
         states.push(PortState::new(
             config.interfaces[number].name.clone(),

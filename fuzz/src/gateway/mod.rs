@@ -264,5 +264,6 @@ fn view(interface: &topology::Interface) -> InterfaceView {
         sources: Arc::new(sources),
         any_tpid: false,
         sub: None,
+        tunnel: None,
     }
 }

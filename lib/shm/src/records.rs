@@ -62,8 +62,10 @@ macro_rules! raw_enum {
 }
 
 mod alert_rule;
+mod tunnel;
 
 pub use alert_rule::{ALERT_RANGES, ALERT_RULES, AlertRule, HANDLER_TEXT, NO_PREFIX};
+pub use tunnel::{TUNNEL_DRIVER, Tunnel};
 
 raw_enum! {
     /// How a packet that matches a route leaves.
@@ -144,7 +146,7 @@ raw_enum! {
 }
 
 record! {
-    /// A port with an IP side, or a sub-interface of one.
+    /// A port with an IP side, a sub-interface of one, or a tunnel, whose driver is [`TUNNEL_DRIVER`].
     pub struct Interface {
         /// Name from the configuration, zero-padded.
         pub name: [u8; 16],
@@ -160,7 +162,7 @@ record! {
         pub mtu: u16,
         /// Megabit per second; 0 when unknown.
         pub speed_mbps: u32,
-        /// DPDK port id.
+        /// DPDK port id; `u16::MAX` for a tunnel, which has none.
         pub port: u16,
         /// Receive queues.
         pub rx_queues: u16,
@@ -174,11 +176,11 @@ record! {
         pub offload_hint: u8,
         /// Zero.
         pub reserved: [u8; 3],
-        /// Of a sub-interface: index of the interface that it was made on.
+        /// Of a sub-interface: index of the interface that it was made on. `u16::MAX` for a tunnel.
         pub parent: u16,
         /// Of a sub-interface: EtherType of its tag.
         pub vlan_protocol: u16,
-        /// VLAN identifier of a sub-interface; 0 for the interface of a port.
+        /// VLAN identifier of a sub-interface; 0 for the interface of a port and for a tunnel.
         pub vlan_id: u16,
         /// Zero.
         pub reserved2: u16,

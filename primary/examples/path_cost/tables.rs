@@ -212,6 +212,7 @@ fn interfaces(feature: Feature) -> Vec<InterfaceView> {
         sources: Arc::default(),
         any_tpid: false,
         sub: None,
+        tunnel: None,
     };
     let more = if feature.is(Feature::Interfaces) { 2 } else { 0 };
     let more = (0..more).map(|number| MacAddress([2, 0, 0, 0, 3, number]));

@@ -177,6 +177,7 @@ mod tests {
             sources: Arc::default(),
             any_tpid: false,
             sub,
+            tunnel: None,
         });
         Arc::new(Interfaces::new(views.collect()))
     }

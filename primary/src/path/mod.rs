@@ -44,6 +44,7 @@ mod segments;
 #[cfg(test)]
 mod tests;
 mod tracer;
+mod tunnel;
 mod usual;
 mod vlan;
 
@@ -66,6 +67,7 @@ use self::punt::Punts;
 use self::rewrite::Onward;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
+pub use self::tunnel::{Outer, TunnelView};
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
@@ -101,11 +103,19 @@ pub struct InterfaceView {
     pub any_tpid: bool,
     /// What it is of a port, unless it is the port's own.
     pub sub: Option<SubInterface>,
+    /// What makes it a tunnel, if it is one.
+    pub tunnel: Option<Arc<TunnelView>>,
 }
 
 impl InterfaceView {
     fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// Whether what leaves by it is as it is on the wire: it has no tag, and no outer headers.
+    #[inline]
+    fn is_port(&self) -> bool {
+        self.sub.is_none() && self.tunnel.is_none()
     }
 }
 
@@ -119,7 +129,7 @@ pub struct Burst<'b, P> {
 
 /// The stages of a worker and what they look up.
 pub struct Stages<F, A> {
-    /// Replaced by the worker when sub-interfaces come or go.
+    /// Replaced by the worker when sub-interfaces or tunnels come, go or change.
     pub interfaces: Interfaces,
     fib4: Fib4Reader<F>,
     fib6: Fib6Reader<A>,
@@ -231,8 +241,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             .first()
             .and_then(|next_hop| adjacencies.egress(*next_hop));
         let common = common.and_then(|egress| Some((egress, self.up(egress)?)));
-        let common =
-            common.filter(|(egress, out)| out.sub.is_none() && !(*egress == ingress && out.redirects));
+        let common = common.filter(|(egress, out)| out.is_port() && !(*egress == ingress && out.redirects));
         let mut whole = 0;
         for (number, ((packet, note), next_hop)) in packets.iter_mut().zip(notes).zip(next_hops).enumerate() {
             let behind = packet.behind();

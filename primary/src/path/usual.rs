@@ -19,10 +19,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
     pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
-        // What leaves by a sub-interface is still to be tagged; the sender of what goes back where it came from may be told so.
+        // What leaves by a sub-interface is still to be tagged, by a tunnel to be wrapped up; the sender of what goes back where it came from may be told so.
         let up = |egress| {
             self.up(egress)
-                .filter(|out| out.sub.is_none() && !(std::ptr::eq(*out, interface) && out.redirects))
+                .filter(|out| out.is_port() && !(std::ptr::eq(*out, interface) && out.redirects))
         };
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];

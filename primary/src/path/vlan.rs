@@ -9,13 +9,15 @@
 //! Tags of VLAN 0 carry a priority only and are passed over, wherever they stand. What leaves by a sub-interface is
 //! untagged until [`crate::worker`] hands it to the port.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+use control::message::TunnelMode;
 use packet::EtherType;
 use packet::ethernet::{EthernetHeader, HEADER_LEN, VlanTag, VlanTags};
 
-use super::{InterfaceView, Note};
+use super::{InterfaceView, Note, Outer, TunnelView};
 
 /// What makes an interface a sub-interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,12 +30,16 @@ pub struct SubInterface {
     pub tags: VlanTags,
 }
 
-/// All interfaces by index, and the sub-interfaces by their tags.
+/// All interfaces by index, the sub-interfaces by their tags, and the tunnels by their outer packets.
 #[derive(Clone, Debug, Default)]
 pub struct Interfaces {
     views: Vec<InterfaceView>,
     /// Sorted.
     by_tags: Vec<(Key, u16)>,
+    /// Sorted.
+    by_outer: Vec<(Outer, u16)>,
+    /// By index: whether it was taken out, and no other has its place.
+    gone: Vec<bool>,
     /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
     tapped: Vec<bool>,
 }
@@ -68,25 +74,42 @@ impl Interfaces {
             Some(place) => *place = view,
             None => self.views.push(view),
         }
-        self.sort();
+        self.mark(index, false);
     }
 
-    /// Takes a sub-interface out: no frame belongs to it any more, and none leaves by it.
+    /// Takes a sub-interface or a tunnel out: no frame belongs to it any more, and none leaves by it.
     pub fn remove(&mut self, index: u16) {
-        self.by_tags.retain(|(_, there)| *there != index);
         if let Some(view) = self.views.get_mut(usize::from(index)) {
             // It still says which port its last packets came by.
             view.up = Arc::new(AtomicBool::new(false));
         }
+        self.mark(index, true);
+    }
+
+    fn mark(&mut self, index: u16, gone: bool) {
+        self.gone.resize(self.views.len(), false);
+        if let Some(place) = self.gone.get_mut(usize::from(index)) {
+            *place = gone;
+        }
+        self.sort();
+    }
+
+    fn is_gone(&self, index: u16) -> bool {
+        self.gone.get(usize::from(index)) == Some(&true)
     }
 
     fn sort(&mut self) {
-        let keys = (0..).zip(&self.views).filter_map(|(index, view)| {
+        let there = || (0..).zip(&self.views).filter(|(index, _)| !self.is_gone(*index));
+        let keys = there().filter_map(|(index, view)| {
             let sub = view.sub?;
             Some((key(sub.port, &sub.tags)?, index))
         });
-        self.by_tags = keys.collect();
-        self.by_tags.sort_unstable();
+        let mut by_tags: Vec<(Key, u16)> = keys.collect();
+        by_tags.sort_unstable();
+        let tunnels = there().filter_map(|(index, view)| Some((view.tunnel.as_ref()?.outer, index)));
+        let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
+        by_outer.sort_unstable();
+        (self.by_tags, self.by_outer) = (by_tags, by_outer);
         self.tapped = self.views.iter().map(|view| view.tap).collect();
         for view in &self.views {
             if let (true, Some(sub)) = (view.tap, view.sub)
@@ -114,7 +137,8 @@ impl Interfaces {
         self.views.get(usize::from(index))?.sub
     }
 
-    /// The interface of the port that frames of an interface come and go by: its own, where it is a port's.
+    /// The interface of the port that frames of an interface come and go by: its own, where it is a port's, or a tunnel's, which
+    /// is on no port.
     pub fn port_of(&self, index: u16) -> u16 {
         self.sub_interface(index).map_or(index, |sub| sub.port)
     }
@@ -139,12 +163,36 @@ impl Interfaces {
         [Some((port, 0)), outer, both]
     }
 
+    /// Whether there is a tunnel.
+    #[inline]
+    pub fn has_tunnels(&self) -> bool {
+        !self.by_outer.is_empty()
+    }
+
+    /// What makes an interface a tunnel, if it is one.
+    pub fn tunnel(&self, index: u16) -> Option<&TunnelView> {
+        self.views.get(usize::from(index))?.tunnel.as_deref()
+    }
+
+    /// The tunnel that outer packets from `remote` to `local` belong to, be it up or down. A packet without a key is of the tunnel
+    /// without one.
+    pub fn by_outer(&self, mode: TunnelMode, local: IpAddr, remote: IpAddr, key: Option<u32>) -> Option<u16> {
+        let outer = Outer {
+            mode,
+            local,
+            remote,
+            key,
+        };
+        let place = self
+            .by_outer
+            .binary_search_by_key(&outer, |(outer, _)| *outer)
+            .ok()?;
+        Some(self.by_outer.get(place)?.1)
+    }
+
     /// Whether there is an interface of this index.
     pub fn is_there(&self, index: u16) -> bool {
-        match self.get(usize::from(index)) {
-            None => false,
-            Some(view) => view.sub.is_none() || self.by_tags.iter().any(|(_, there)| *there == index),
-        }
+        self.get(usize::from(index)).is_some() && !self.is_gone(index)
     }
 
     /// The interface that frames with such tags belong to which came in by the port of interface `port`; `None` when

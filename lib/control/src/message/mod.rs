@@ -9,6 +9,7 @@ mod config;
 mod log;
 mod routes;
 mod trace;
+mod tunnels;
 
 pub use alerts::*;
 pub use attachments::*;
@@ -16,6 +17,7 @@ pub use config::*;
 pub use log::*;
 pub use routes::*;
 pub use trace::*;
+pub use tunnels::*;
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;

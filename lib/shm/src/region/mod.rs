@@ -22,7 +22,7 @@ use crate::counters::{DropReason, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
 use crate::records::{
     ALERT_RANGES, ALERT_RULES, Address, AlertRule, HANDLER_TEXT, Interface, Neighbor, NextHop, Pool, Record,
-    Route4, Route6, Worker,
+    Route4, Route6, Tunnel, Worker,
 };
 use crate::stages::PathStage;
 
@@ -54,6 +54,7 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, Pool::LAYOUT);
     hash = fnv1a(hash, AlertRule::LAYOUT);
     hash = fnv1a(hash, AlertCounter::LAYOUT);
+    hash = fnv1a(hash, Tunnel::LAYOUT);
     hash = numbers(hash, [ALERT_RULES, ALERT_RANGES, HANDLER_TEXT, PUNT_BUCKETS]);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
@@ -85,7 +86,7 @@ const fn numbers<const N: usize>(mut hash: u64, numbers: [usize; N]) -> u64 {
 /// How many records each section can hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Capacity {
-    /// Ports with an IP side.
+    /// Ports with an IP side, sub-interfaces and tunnels.
     pub interfaces: usize,
     /// Addresses of the gateway.
     pub addresses: usize,
@@ -137,11 +138,13 @@ impl Capacity {
             slots(SectionId::Counters, 1, geometry.cells()),
             slots(SectionId::NextHops, NextHop::WORDS + 1, self.next_hops),
             slots(SectionId::AlertRules, AlertRule::WORDS + 1, ALERT_RULES),
+            // Each is an interface.
+            slots(SectionId::Tunnels, Tunnel::WORDS + 1, self.interfaces),
         ]
     }
 }
 
-const SECTIONS: usize = 10;
+const SECTIONS: usize = 11;
 
 #[derive(Clone, Copy)]
 enum SectionId {
@@ -155,6 +158,7 @@ enum SectionId {
     Counters,
     NextHops,
     AlertRules,
+    Tunnels,
 }
 
 impl SectionId {
@@ -170,6 +174,7 @@ impl SectionId {
         Self::Counters,
         Self::NextHops,
         Self::AlertRules,
+        Self::Tunnels,
     ];
 }
 

@@ -14,7 +14,7 @@ use crate::cells::{CounterView, Geometry};
 use crate::mapping::Mapping;
 use crate::process::ProcessId;
 use crate::records::{
-    Address, AlertRule, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker,
+    Address, AlertRule, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Tunnel, Worker,
 };
 use crate::slot::{self, Found};
 
@@ -167,6 +167,11 @@ impl TableReader {
     /// Copies out the memory pools.
     pub fn pools(&self) -> Vec<(u32, Pool)> {
         self.copy_out(SectionId::Pools)
+    }
+
+    /// Copies out the tunnels, in no order.
+    pub fn tunnels(&self) -> Vec<(u32, Tunnel)> {
+        self.copy_out(SectionId::Tunnels)
     }
 
     /// Copies out the rules for router alerts with their numbers, in no order.

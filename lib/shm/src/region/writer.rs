@@ -14,7 +14,7 @@ use super::{
 use crate::cells::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
 use crate::process::ProcessId;
-use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Worker};
+use crate::records::{Address, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Tunnel, Worker};
 
 /// Why a region could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -212,6 +212,11 @@ impl TableWriter {
     /// The memory pools, handed out once.
     pub fn pools(&self) -> Option<SlotTable<Pool>> {
         self.table(SectionId::Pools)
+    }
+
+    /// The tunnels, handed out once.
+    pub fn tunnels(&self) -> Option<SlotTable<Tunnel>> {
+        self.table(SectionId::Tunnels)
     }
 
     /// The rules for router alerts, handed out once.

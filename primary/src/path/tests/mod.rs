@@ -174,6 +174,7 @@ impl Bench {
                 sources: Arc::default(),
                 any_tpid: false,
                 sub: None,
+                tunnel: None,
             })
             .collect::<Vec<_>>();
         let own = ["192.168.1.1/24", "2001:db8:1::1/64"].map(|net| net.parse().unwrap());

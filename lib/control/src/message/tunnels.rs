@@ -1,0 +1,563 @@
+//! Tunnels in requests and events: interfaces whose packets go to another router inside packets of their own.
+//!
+//! ```text
+//!   ipip   outer IPv4 or IPv6 │ inner IPv4 or IPv6                 RFC 2003, RFC 4213, RFC 2473
+//!   gre    outer IPv4 or IPv6 │ GRE, with a key │ IPv4 or IPv6     RFC 2784, RFC 2890
+//! ```
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// How packets are wrapped up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TunnelMode {
+    /// IP in IP, both families in either: RFC 2003, RFC 4213, RFC 2473.
+    Ipip,
+    /// Generic routing encapsulation: RFC 2784, with the key of RFC 2890.
+    Gre,
+}
+
+impl TunnelMode {
+    /// All of them.
+    pub const ALL: [Self; 2] = [Self::Ipip, Self::Gre];
+
+    /// The name as configuration and command line have it, and `ip tunnel`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ipip => "ipip",
+            Self::Gre => "gre",
+        }
+    }
+
+    /// The number in a record of the table region.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Ipip => 1,
+            Self::Gre => 2,
+        }
+    }
+
+    /// By the number in a record of the table region.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|mode| mode.number() == number)
+    }
+}
+
+impl FromStr for TunnelMode {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match Self::ALL.into_iter().find(|mode| mode.name() == text) {
+            Some(mode) => Ok(mode),
+            None if text == "esp" => {
+                Err("tunnels that IPsec protects are not in this build yet: use ipip or gre".to_owned())
+            }
+            None => Err(format!("'{text}' is no mode of tunnels: use ipip or gre")),
+        }
+    }
+}
+
+/// What the outer IPv4 header says of being cut: its "don't fragment" bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Df {
+    /// What the inner one says; set for IPv6.
+    #[default]
+    Copy,
+    /// Never to be cut.
+    Set,
+    /// May be cut.
+    Clear,
+}
+
+impl Df {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Copy, Self::Set, Self::Clear];
+
+    /// The name as configuration and command line have it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Copy => "copy",
+            Self::Set => "set",
+            Self::Clear => "clear",
+        }
+    }
+
+    /// The number in a record of the table region.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Copy => 0,
+            Self::Set => 1,
+            Self::Clear => 2,
+        }
+    }
+
+    /// By the number in a record of the table region.
+    pub fn of_number(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|df| df.number() == number)
+    }
+}
+
+impl FromStr for Df {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        Self::ALL
+            .into_iter()
+            .find(|df| df.name() == text)
+            .ok_or_else(|| format!("'{text}' says nothing of the outer DF bit: use copy, set or clear"))
+    }
+}
+
+/// The DSCP of outer headers, RFC 2474 and RFC 2983.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Dscp {
+    /// That of the inner header.
+    #[default]
+    Copy,
+    /// Always this one, 0 to 63.
+    Fixed(u8),
+}
+
+impl Dscp {
+    /// The largest.
+    pub const MAX: u8 = 63;
+    const COPY: u8 = u8::MAX;
+
+    /// The number in a record of the table region.
+    pub fn number(self) -> u8 {
+        match self {
+            Self::Copy => Self::COPY,
+            Self::Fixed(dscp) => dscp,
+        }
+    }
+
+    /// By the number in a record of the table region.
+    pub fn of_number(number: u8) -> Option<Self> {
+        match number {
+            Self::COPY => Some(Self::Copy),
+            dscp => (dscp <= Self::MAX).then_some(Self::Fixed(dscp)),
+        }
+    }
+}
+
+impl FromStr for Dscp {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "copy" {
+            return Ok(Self::Copy);
+        }
+        let number = text.parse().ok().filter(|dscp| *dscp <= Self::MAX);
+        number.map(Self::Fixed).ok_or_else(|| {
+            format!(
+                "'{text}' is no DSCP: use copy or a number from 0 to {}",
+                Self::MAX
+            )
+        })
+    }
+}
+
+impl fmt::Display for Dscp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Copy => f.pad("copy"),
+            Self::Fixed(dscp) => dscp.fmt(f),
+        }
+    }
+}
+
+/// A tunnel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tunnel {
+    /// Name of its interface, 1 to 15 characters.
+    pub name: String,
+    /// How packets are wrapped up.
+    pub mode: TunnelMode,
+    /// Source of outer packets. The tunnel is up while it is an address of the gateway.
+    pub local: IpAddr,
+    /// Destination of outer packets, of the same family.
+    pub remote: IpAddr,
+    /// Of GRE: the key that both ends have.
+    pub key: Option<u32>,
+    /// Longest inner packet, bytes; `None`: what 1500 bytes leave, see [`Tunnel::mtu`].
+    pub mtu: Option<u16>,
+    /// TTL or hop limit of outer packets, from 1 on.
+    pub ttl: u8,
+    /// DF bit of outer packets, where those are IPv4.
+    pub df: Df,
+    /// DSCP of outer packets.
+    pub dscp: Dscp,
+    /// The interface whose addresses it uses, where it has none of its own.
+    pub unnumbered: Option<String>,
+}
+
+/// What is wrong with a tunnel by itself.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{sentence}")]
+pub struct TunnelFault {
+    /// The key of `[[tunnel]]` that is to be written otherwise.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub sentence: String,
+}
+
+/// The MTU of the links that outer packets are taken to go by.
+const LINK_MTU: u16 = 1500;
+
+impl Tunnel {
+    /// TTL of outer packets where nothing is said.
+    pub const DEFAULT_TTL: u8 = 64;
+    /// The shortest MTU: RFC 791 section 3.2.
+    pub const MIN_MTU: u16 = 68;
+    /// The longest MTU, which is that of ports.
+    pub const MAX_MTU: u16 = 9000;
+
+    /// Between two addresses, with nothing said beside that.
+    pub fn new(name: impl Into<String>, mode: TunnelMode, local: IpAddr, remote: IpAddr) -> Self {
+        Self {
+            name: name.into(),
+            mode,
+            local,
+            remote,
+            key: None,
+            mtu: None,
+            ttl: Self::DEFAULT_TTL,
+            df: Df::default(),
+            dscp: Dscp::default(),
+            unnumbered: None,
+        }
+    }
+
+    /// Bytes that are put in front of a packet.
+    pub fn overhead(&self) -> u16 {
+        let ip = if self.local.is_ipv4() { 20 } else { 40 };
+        let gre = match (self.mode, self.key) {
+            (TunnelMode::Ipip, _) => 0,
+            (TunnelMode::Gre, None) => 4,
+            (TunnelMode::Gre, Some(_)) => 8,
+        };
+        ip + gre
+    }
+
+    /// Longest inner packet, bytes: what is set, or what 1500 bytes leave.
+    pub fn mtu(&self) -> u16 {
+        self.mtu.unwrap_or(LINK_MTU - self.overhead())
+    }
+
+    /// What packets of the other end are told by, from those of other tunnels.
+    pub fn ends(&self) -> (TunnelMode, IpAddr, IpAddr, Option<u32>) {
+        (self.mode, self.local, self.remote, self.key)
+    }
+
+    /// Fails when it cannot be, whatever else there is. The name is not looked at.
+    pub fn check(&self) -> Result<(), TunnelFault> {
+        let fault = |key, sentence| Err(TunnelFault { key, sentence });
+        let (name, local, remote) = (&self.name, self.local, self.remote);
+        for (key, address) in [("local", local), ("remote", remote)] {
+            if let Some(reason) = no_end(address) {
+                return fault(
+                    key,
+                    format!("{address} cannot be the {key} end of {name}: {reason}"),
+                );
+            }
+        }
+        if local.is_ipv4() != remote.is_ipv4() {
+            return fault(
+                "remote",
+                format!("the ends of {name} are of two families, {local} and {remote}: name two of one"),
+            );
+        }
+        if local == remote {
+            return fault(
+                "remote",
+                format!("both ends of {name} are {local}: name the other router's address as remote"),
+            );
+        }
+        if self.key.is_some() && self.mode != TunnelMode::Gre {
+            return fault(
+                "key",
+                format!(
+                    "{name} is of mode {}, and only gre has a key: remove it",
+                    self.mode.name()
+                ),
+            );
+        }
+        if self.ttl == 0 {
+            return fault(
+                "ttl",
+                format!("ttl 0 of {name} lets no packet leave: use 1 to 255"),
+            );
+        }
+        if self.df != Df::Copy && local.is_ipv6() {
+            return fault(
+                "df",
+                format!(
+                    "df is of outer IPv4 headers, and those of {name} are IPv6, which nobody cuts: remove it"
+                ),
+            );
+        }
+        if let Dscp::Fixed(dscp) = self.dscp
+            && dscp > Dscp::MAX
+        {
+            return fault("dscp", format!("{dscp} is no DSCP: use 0 to {}", Dscp::MAX));
+        }
+        if let Some(mtu) = self.mtu
+            && !(Self::MIN_MTU..=Self::MAX_MTU).contains(&mtu)
+        {
+            let (least, most) = (Self::MIN_MTU, Self::MAX_MTU);
+            return fault(
+                "mtu",
+                format!("the MTU of {name} cannot be {mtu}: use {least} to {most}"),
+            );
+        }
+        Ok(())
+    }
+}
+
+/// Why no tunnel can end at an address, if so.
+fn no_end(address: IpAddr) -> Option<&'static str> {
+    const NO_HOST: &str = "it is not a unicast address of a host";
+    match address {
+        IpAddr::V4(v4) => {
+            let [first, ..] = v4.octets();
+            (!(1..224).contains(&first) || first == 127).then_some(NO_HOST)
+        }
+        IpAddr::V6(v6) if v6.is_unspecified() || v6.is_loopback() || v6.is_multicast() => Some(NO_HOST),
+        IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some() => {
+            Some("it stands for an IPv4 address, which goes over no wire in this form: write that one")
+        }
+        IpAddr::V6(v6) if v6.is_unicast_link_local() => {
+            Some("link-local addresses are on every link: name one that is routed")
+        }
+        IpAddr::V6(_) => None,
+    }
+}
+
+/// What is to be different about a tunnel; what is `None` stays.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TunnelChange {
+    /// As in [`Tunnel`].
+    pub mode: Option<TunnelMode>,
+    /// As in [`Tunnel`].
+    pub local: Option<IpAddr>,
+    /// As in [`Tunnel`].
+    pub remote: Option<IpAddr>,
+    /// As in [`Tunnel`].
+    pub key: Option<Option<u32>>,
+    /// As in [`Tunnel`].
+    pub mtu: Option<Option<u16>>,
+    /// As in [`Tunnel`].
+    pub ttl: Option<u8>,
+    /// As in [`Tunnel`].
+    pub df: Option<Df>,
+    /// As in [`Tunnel`].
+    pub dscp: Option<Dscp>,
+    /// As in [`Tunnel`].
+    pub unnumbered: Option<Option<String>>,
+}
+
+impl TunnelChange {
+    /// The tunnel as it is to be.
+    pub fn apply(&self, before: &Tunnel) -> Tunnel {
+        Tunnel {
+            name: before.name.clone(),
+            mode: self.mode.unwrap_or(before.mode),
+            local: self.local.unwrap_or(before.local),
+            remote: self.remote.unwrap_or(before.remote),
+            key: self.key.unwrap_or(before.key),
+            mtu: self.mtu.unwrap_or(before.mtu),
+            ttl: self.ttl.unwrap_or(before.ttl),
+            df: self.df.unwrap_or(before.df),
+            dscp: self.dscp.unwrap_or(before.dscp),
+            unnumbered: self
+                .unnumbered
+                .clone()
+                .unwrap_or_else(|| before.unnumbered.clone()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tunnel(mode: TunnelMode, local: &str, remote: &str) -> Tunnel {
+        Tunnel::new("t0", mode, local.parse().unwrap(), remote.parse().unwrap())
+    }
+
+    #[test]
+    fn names_and_numbers_come_back() {
+        for mode in TunnelMode::ALL {
+            assert_eq!(mode.name().parse(), Ok(mode));
+            assert_eq!(TunnelMode::of_number(mode.number()), Some(mode));
+        }
+        for df in Df::ALL {
+            assert_eq!(df.name().parse(), Ok(df));
+            assert_eq!(Df::of_number(df.number()), Some(df));
+        }
+        for dscp in (0..=Dscp::MAX).map(Dscp::Fixed).chain([Dscp::Copy]) {
+            assert_eq!(dscp.to_string().parse(), Ok(dscp));
+            assert_eq!(Dscp::of_number(dscp.number()), Some(dscp));
+        }
+        assert_eq!(
+            (TunnelMode::of_number(0), Df::of_number(9), Dscp::of_number(64)),
+            (None, None, None)
+        );
+        assert!(
+            "esp"
+                .parse::<TunnelMode>()
+                .unwrap_err()
+                .contains("not in this build")
+        );
+        assert!(
+            "64".parse::<Dscp>().is_err() && "-1".parse::<Dscp>().is_err() && "on".parse::<Df>().is_err()
+        );
+    }
+
+    #[test]
+    fn the_mtu_is_what_the_outer_headers_leave_of_1500_bytes() {
+        let four = tunnel(TunnelMode::Ipip, "192.0.2.1", "192.0.2.2");
+        let six = tunnel(TunnelMode::Gre, "2001:db8::1", "2001:db8::2");
+        let keyed = Tunnel {
+            key: Some(7),
+            ..six.clone()
+        };
+        let set = Tunnel {
+            mtu: Some(1400),
+            ..keyed.clone()
+        };
+        assert_eq!(
+            [four.mtu(), six.mtu(), keyed.mtu(), set.mtu()],
+            [1480, 1456, 1452, 1400]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_is_named_by_its_key() {
+        let good = tunnel(TunnelMode::Gre, "192.0.2.1", "198.51.100.1");
+        assert_eq!(good.check(), Ok(()));
+        let six = tunnel(TunnelMode::Gre, "2001:db8::1", "2001:db8::2");
+        let wrong = [
+            (
+                Tunnel {
+                    local: "224.0.0.1".parse().unwrap(),
+                    ..good.clone()
+                },
+                "local",
+            ),
+            (
+                Tunnel {
+                    remote: "0.0.0.0".parse().unwrap(),
+                    ..good.clone()
+                },
+                "remote",
+            ),
+            (
+                Tunnel {
+                    remote: good.local,
+                    ..good.clone()
+                },
+                "remote",
+            ),
+            (
+                Tunnel {
+                    remote: six.remote,
+                    ..good.clone()
+                },
+                "remote",
+            ),
+            (
+                Tunnel {
+                    local: "fe80::1".parse().unwrap(),
+                    ..six.clone()
+                },
+                "local",
+            ),
+            (
+                Tunnel {
+                    remote: "::ffff:192.0.2.1".parse().unwrap(),
+                    ..six.clone()
+                },
+                "remote",
+            ),
+            (
+                Tunnel {
+                    mode: TunnelMode::Ipip,
+                    key: Some(0),
+                    ..good.clone()
+                },
+                "key",
+            ),
+            (
+                Tunnel {
+                    ttl: 0,
+                    ..good.clone()
+                },
+                "ttl",
+            ),
+            (
+                Tunnel {
+                    df: Df::Set,
+                    ..six.clone()
+                },
+                "df",
+            ),
+            (
+                Tunnel {
+                    dscp: Dscp::Fixed(64),
+                    ..good.clone()
+                },
+                "dscp",
+            ),
+            (
+                Tunnel {
+                    mtu: Some(67),
+                    ..good.clone()
+                },
+                "mtu",
+            ),
+            (
+                Tunnel {
+                    mtu: Some(9001),
+                    ..good
+                },
+                "mtu",
+            ),
+        ];
+        for (tunnel, key) in wrong {
+            assert_eq!(tunnel.check().unwrap_err().key, key, "{tunnel:?}");
+        }
+        assert_eq!(six.check(), Ok(()));
+    }
+
+    #[test]
+    fn a_change_changes_what_it_says() {
+        let before = Tunnel {
+            key: Some(7),
+            unnumbered: Some("wan".into()),
+            ..tunnel(TunnelMode::Gre, "192.0.2.1", "198.51.100.1")
+        };
+        assert_eq!(TunnelChange::default().apply(&before), before);
+        let change = TunnelChange {
+            mode: Some(TunnelMode::Ipip),
+            key: Some(None),
+            mtu: Some(Some(1300)),
+            unnumbered: Some(None),
+            ..TunnelChange::default()
+        };
+        let after = Tunnel {
+            mode: TunnelMode::Ipip,
+            key: None,
+            mtu: Some(1300),
+            unnumbered: None,
+            ..before.clone()
+        };
+        assert_eq!(change.apply(&before), after);
+    }
+}
