@@ -10,7 +10,7 @@ use control::arguments::InstanceArguments;
 
 use crate::{
     addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, ra, route,
-    shell, stage, trace, worker,
+    shell, stage, trace, tunnel, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -22,6 +22,7 @@ Examples:
   tollgate-ctl -I blue route add 10.1.0.0/16 via 192.168.10.2
   tollgate-ctl -I blue route add 2001:db8:1::/48 via fe80::2 dev wan
   tollgate-ctl -I blue route get 10.1.2.3
+  tollgate-ctl -I blue tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1
   tollgate-ctl -I blue trace start -n 10 -f icmp
   tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
   tollgate-ctl -I blue config apply blue.toml --dry-run
@@ -66,6 +67,8 @@ pub(crate) enum Object {
     Instance(instance::Arguments),
     /// Interfaces: device, state, packets
     Link(link::Arguments),
+    /// Tunnels: interfaces whose packets go to another router inside packets of their own
+    Tunnel(tunnel::Arguments),
     /// Addresses of the gateway
     Addr(addr::Arguments),
     /// Routes of IPv4 and IPv6
@@ -167,6 +170,10 @@ mod tests {
             "ctl route del -4 default",
             "ctl -I blue link wan",
             "ctl drop --all",
+            "ctl tunnel",
+            "ctl tunnel tun0",
+            "ctl tunnel --json show tun0",
+            "ctl tunnel add t mode gre local 192.0.2.1 remote 192.0.2.2 --json",
             "ctl drop show --all wan",
             "ctl instance -v show blue",
             "ctl ra",

@@ -40,6 +40,7 @@ mod shell;
 mod stage;
 mod table;
 mod trace;
+mod tunnel;
 mod words;
 mod worker;
 
@@ -65,6 +66,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
     match arguments.object {
         Object::Instance(arguments) => instance::run(&arguments, &session),
         Object::Link(arguments) => link::run(arguments, &session),
+        Object::Tunnel(arguments) => tunnel::run(arguments, &session),
         Object::Addr(arguments) => addr::run(arguments, &session),
         Object::Route(arguments) => route::run(arguments, &session),
         Object::Neigh(arguments) => neigh::run(arguments, &session),

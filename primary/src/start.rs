@@ -21,7 +21,7 @@ pub use self::lookup::{AdjacencyStorage, FibStorage};
 use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::claims;
-use crate::config::{Config, Overrides};
+use crate::config::{Config, HopByHop, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Reload, Signals};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
@@ -248,7 +248,13 @@ fn forward(
             ..view.ok_or("a sub-interface has no port")?
         });
     }
-    // What came in by a sub-interface is marked with a number beyond those of ports.
+    let options = config.router_alert.on(HopByHop::default());
+    for tunnel in &config.tunnels {
+        let index = tables.add_tunnel(&tunnel.tunnel)?;
+        let view = control_thread::tunnel_view(&tables, index, options);
+        views.push(view.ok_or("a tunnel has no interface")?);
+    }
+    // What came in by a sub-interface or a tunnel is marked with a number beyond those of ports.
     for index in 0..plan.capacity.interfaces as u16 {
         let id = usize::from(PortId::beyond_ports(index).number());
         interface_of_port.resize(interface_of_port.len().max(id + 1), u16::MAX);
@@ -266,7 +272,7 @@ fn forward(
         let index = index as u16;
         traces.name_interface(index, tables.interface_name(index));
     }
-    let sub_interfaces = records.len() as u16..views.len() as u16;
+    let beyond_ports = || records.len() as u16..views.len() as u16;
     let attachment_interfaces = (0..)
         .zip(&records)
         .map(|(index, record)| AttachmentInterface {
@@ -280,7 +286,8 @@ fn forward(
             mtu: record.mtu,
             is_port: true,
         })
-        .chain(sub_interfaces.filter_map(|index| control_thread::attachment_interface(&tables, index)))
+        .chain(beyond_ports().filter_map(|index| control_thread::attachment_interface(&tables, index)))
+        .chain(beyond_ports().filter_map(|index| control_thread::attachment_tunnel(&tables, index)))
         .collect();
     let policies = Policies {
         classes: config.punts,

@@ -18,7 +18,7 @@ use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::InstanceDir;
-use crate::message::{AlertOrigin, PuntClass, Route};
+use crate::message::{AlertOrigin, PuntClass, Route, Tunnel};
 
 /// Events that wait for a subscriber before it is cut off.
 pub const QUEUE: usize = 64;
@@ -45,7 +45,7 @@ pub enum Event {
         /// Carries packets.
         link_up: bool,
     },
-    /// A sub-interface was deleted, and with it its addresses and routes.
+    /// A sub-interface or a tunnel was deleted, and with it its addresses and routes.
     LinkDeleted {
         /// Name of the interface.
         interface: String,
@@ -122,6 +122,11 @@ pub enum Event {
     },
     /// The primary ends.
     Stopping,
+    /// A tunnel was made or changed.
+    Tunnel {
+        /// As it is now.
+        tunnel: Tunnel,
+    },
 }
 
 impl Event {

@@ -253,6 +253,13 @@ impl<'d> Section<'d> {
         Some(items.iter().map(section).collect())
     }
 
+    /// Whether there is a text at `key`, where something else may be as well.
+    pub fn is_text(&self, key: &'static str) -> bool {
+        self.table
+            .and_then(|table| table.get(key))
+            .is_some_and(|value| value.get_ref().is_str())
+    }
+
     /// The text at `key`.
     pub fn string(&self, key: &'static str) -> Option<At<&'d str>> {
         let (place, value) = self.value(key)?;

@@ -11,8 +11,9 @@ use packet::{MacAddress, ipv6};
 use super::Limits;
 use super::address::{is_link_local, not_a_host_of};
 use super::interfaces::MIN_MTU6;
-use super::network::{RawInterface, RawNeighbor, no_such_interface};
+use super::network::{RawInterface, RawNeighbor, no_such, no_such_interface};
 use super::route::{RawNextHop, RawRoute};
+use super::tunnel::RawTunnel;
 use document::Place;
 use document::{At, Document};
 
@@ -46,6 +47,8 @@ fn family(address: IpAddr) -> &'static str {
 /// The gateway's addresses and the subnets that they connect it to.
 pub(super) struct Network<'a> {
     names: Vec<&'a str>,
+    /// Those of them that are tunnels.
+    tunnels: HashSet<&'a str>,
     owned: Vec<Owned<'a>>,
     own: HashMap<Scoped<'a>, &'a str>,
     /// Which interface has addresses of which family.
@@ -56,21 +59,24 @@ pub(super) struct Network<'a> {
 }
 
 impl<'a> Network<'a> {
-    pub(super) fn of(interfaces: &'a [RawInterface]) -> Self {
+    pub(super) fn of(interfaces: &'a [RawInterface], tunnels: &'a [RawTunnel]) -> Self {
+        let named = interfaces.iter().map(|raw| &raw.name);
+        let named = named.chain(tunnels.iter().map(|raw| &raw.name));
         let mut network = Self {
-            names: interfaces
-                .iter()
-                .filter_map(|raw| Some(raw.name.as_ref()?.value.as_str()))
+            names: named
+                .filter_map(|name| Some(name.as_ref()?.value.as_str()))
                 .collect(),
+            tunnels: tunnels.iter().map(RawTunnel::label).collect(),
             owned: Vec::new(),
             own: HashMap::new(),
             families: HashSet::new(),
             subnets: HashMap::new(),
             lengths: BTreeSet::new(),
         };
-        for raw in interfaces {
-            let interface = raw.label();
-            for at in &raw.addresses {
+        let interfaces = interfaces.iter().map(|raw| (raw.label(), &raw.addresses));
+        let tunnels = tunnels.iter().map(|raw| (raw.label(), &raw.addresses));
+        for (interface, addresses) in interfaces.chain(tunnels) {
+            for at in addresses {
                 network.own(interface, at);
             }
         }
@@ -250,9 +256,10 @@ impl<'a> Network<'a> {
             }
         }
         if let Some(at) = &raw.interface
-            && self.check_interface(document, at)
-            // Who is there is asked from an address.
+            && self.check_interface(document, at, raw.names_tunnel)
+            // Who is there is asked from an address, but on a tunnel.
             && let Some(prefix) = prefix
+            && !self.tunnels.contains(at.value.as_str())
             && !self.families.contains(&(&at.value, family(prefix.addr())))
         {
             let sentence = format!(
@@ -305,7 +312,7 @@ impl<'a> Network<'a> {
 
     fn check_next_hop(&self, document: &Document<'_>, prefix: Option<IpNet>, next_hop: &RawNextHop) {
         let interface = next_hop.interface.as_ref();
-        if interface.is_some_and(|at| !self.check_interface(document, at)) {
+        if interface.is_some_and(|at| !self.check_interface(document, at, false)) {
             return;
         }
         let At {
@@ -366,10 +373,23 @@ impl<'a> Network<'a> {
         }
     }
 
-    fn check_interface(&self, document: &Document<'_>, at: &At<String>) -> bool {
-        let known = self.names.contains(&at.value.as_str());
+    /// Whether there is an interface of that name, which must be a tunnel where that is asked for.
+    fn check_interface(&self, document: &Document<'_>, at: &At<String>, tunnel: bool) -> bool {
+        let name = at.value.as_str();
+        let known = self.names.contains(&name);
+        if tunnel && !self.tunnels.contains(name) {
+            let sentence = if known {
+                format!("'{name}' is no tunnel: write interface = \"{name}\"")
+            } else {
+                let mut tunnels: Vec<&str> = self.tunnels.iter().copied().collect();
+                tunnels.sort_unstable();
+                no_such("[[tunnel]]", name, &tunnels)
+            };
+            document.report(at.place, sentence);
+            return false;
+        }
         if !known {
-            document.report(at.place, no_such_interface(&at.value, &self.names));
+            document.report(at.place, no_such_interface(name, &self.names));
         }
         known
     }
@@ -397,11 +417,19 @@ impl<'a> Network<'a> {
             let known = raw
                 .interface
                 .as_ref()
-                .filter(|at| self.check_interface(document, at));
+                .filter(|at| self.check_interface(document, at, false));
             let (Some(address), Some(interface)) = (&raw.address, known) else {
                 continue;
             };
             let (place, address) = (address.place, address.value);
+            if self.tunnels.contains(interface.value.as_str()) {
+                let sentence = format!(
+                    "{} is a tunnel, at whose end nobody has a MAC address: remove this neighbor",
+                    interface.value
+                );
+                document.report(interface.place, sentence);
+                continue;
+            }
             let there = seen.insert(scoped(address, &interface.value), place);
             if let Some(first) = there {
                 document.report(

@@ -26,6 +26,7 @@ mod sections;
 mod states;
 #[cfg(test)]
 mod tests;
+mod tunnel;
 mod vlan;
 
 use std::fs;
@@ -48,6 +49,7 @@ use self::machine::Machine;
 use self::network::{RawInterface, RawNeighbor};
 pub(crate) use self::places::Places;
 use self::route::RawRoute;
+use self::tunnel::RawTunnel;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
 use crate::plan;
@@ -76,6 +78,8 @@ pub struct Config {
     pub interfaces: Vec<Interface>,
     /// `[[interface]]` on another one, each after that.
     pub sub_interfaces: Vec<SubInterface>,
+    /// `[[tunnel]]`.
+    pub tunnels: Vec<Tunnel>,
     /// `[[route]]`.
     pub routes: Vec<Route>,
     /// `[[neighbor]]`.
@@ -147,7 +151,7 @@ pub struct Limits {
     pub attachments: u32,
     /// Memory of each of them, MB: it holds so many packets on their way to the tool that some 500 of 1,500 bytes take 1 MB.
     pub attachment_mb: u32,
-    /// Sub-interfaces, those made at run time included.
+    /// Sub-interfaces and tunnels, those made at run time included.
     pub sub_interfaces: u32,
     /// Groups of next hops that routes share.
     pub groups: u32,
@@ -293,6 +297,17 @@ pub struct SubInterface {
     pub hop_by_hop: HopByHop,
 }
 
+/// `[[tunnel]]`: an interface whose packets go to another router inside packets of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// What it is, its name with it.
+    pub tunnel: control::message::Tunnel,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Its addresses, as those of [`Interface`]; none where it uses another interface's.
+    pub addresses: Vec<IpNet>,
+}
+
 /// `[[neighbor]]`: a neighbour that is never asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbor {
@@ -344,6 +359,7 @@ impl Config {
             workers: self.workers.clone(),
             interfaces: self.interfaces.clone(),
             sub_interfaces: self.sub_interfaces.clone(),
+            tunnels: self.tunnels.clone(),
             routes: Vec::new(),
             neighbors: Vec::new(),
             memory_place: self.memory_place.clone(),
@@ -384,6 +400,9 @@ impl Config {
         let interfaces: Vec<_> = raw_sections("interface", "[[interface]]")
             .map(RawInterface::parse)
             .collect();
+        let tunnels: Vec<_> = raw_sections("tunnel", "[[tunnel]]")
+            .map(RawTunnel::parse)
+            .collect();
         let routes: Vec<_> = raw_sections("route", "[[route]]").map(RawRoute::parse).collect();
         let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]")
             .map(RawNeighbor::parse)
@@ -400,7 +419,8 @@ impl Config {
         interfaces::check_interfaces(document, &interfaces);
         let sub_interfaces = vlan::sub_interfaces(document, &interfaces, limits.sub_interfaces);
         interfaces::check_taps(document, &interfaces);
-        let network = Network::of(&interfaces);
+        tunnel::check(document, &tunnels, &interfaces, limits.sub_interfaces);
+        let network = Network::of(&interfaces, &tunnels);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
         network.check_neighbors(document, &neighbors, &routes, &limits);
@@ -421,6 +441,7 @@ impl Config {
                 .filter_map(RawInterface::into_interface)
                 .collect(),
             sub_interfaces,
+            tunnels: tunnels.into_iter().filter_map(RawTunnel::into_tunnel).collect(),
             routes: routes.into_iter().filter_map(RawRoute::into_route).collect(),
             neighbors: neighbors
                 .into_iter()

@@ -41,18 +41,7 @@ pub(super) struct RawInterface {
 
 impl RawInterface {
     pub(super) fn parse(section: Section<'_>) -> Self {
-        let name = section.string("name").and_then(|text| {
-            let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-            let good = (1..=15).contains(&text.value.len()) && text.value.chars().all(plain);
-            if !good {
-                let sentence = format!(
-                    "'{}' is not an interface name: use 1 to 15 letters, digits, '.', '_' and '-'",
-                    text.value
-                );
-                section.document.report(text.place, sentence);
-            }
-            good.then(|| text.map(str::to_owned))
-        });
+        let name = interface_name(&section);
         section.missing("name", "\"wan\"");
         let vlan = RawVlan::parse(&section);
         let device: Option<At<Device>> = section.parsed("device");
@@ -146,6 +135,21 @@ impl RawInterface {
     }
 }
 
+/// `name`, of an interface.
+pub(super) fn interface_name(section: &Section<'_>) -> Option<At<String>> {
+    let text = section.string("name")?;
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+    let good = (1..=15).contains(&text.value.len()) && text.value.chars().all(plain);
+    if !good {
+        let sentence = format!(
+            "'{}' is not an interface name: use 1 to 15 letters, digits, '.', '_' and '-'",
+            text.value
+        );
+        section.document.report(text.place, sentence);
+    }
+    good.then(|| text.map(str::to_owned))
+}
+
 /// The name of the kernel interface that `tap = true` asks for: the interface's own, or `tap_name`.
 fn tap(section: &Section<'_>, interface: Option<&At<String>>) -> Option<At<String>> {
     let wanted = section.boolean("tap");
@@ -229,10 +233,15 @@ impl RawNeighbor {
 
 /// The sentence for a name that is no interface's.
 pub(super) fn no_such_interface(name: &str, interfaces: &[&str]) -> String {
-    let hint = if interfaces.is_empty() {
+    no_such("[[interface]]", name, interfaces)
+}
+
+/// The sentence for a name that no section of a kind has.
+pub(super) fn no_such(kind: &str, name: &str, names: &[&str]) -> String {
+    let hint = if names.is_empty() {
         "there is none".to_owned()
     } else {
-        suggestion(name, interfaces)
+        suggestion(name, names)
     };
-    format!("there is no [[interface]] named '{name}': {hint}")
+    format!("there is no {kind} named '{name}': {hint}")
 }

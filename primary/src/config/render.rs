@@ -5,11 +5,11 @@
 
 use std::fmt::{self, Write};
 
-use control::message::{PuntClass, Route, RouteTarget, WeightedNextHop, default_metric};
+use control::message::{Dscp, PuntClass, Route, RouteTarget, WeightedNextHop, default_metric};
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
-use super::{BondMode, Config, HopByHop, Interface, Neighbor, Overrides, SpreadPolicy, SubInterface};
+use super::{BondMode, Config, HopByHop, Interface, Neighbor, Overrides, SpreadPolicy, SubInterface, Tunnel};
 
 /// Text as TOML has it in quotes.
 struct Quoted<'a>(&'a str);
@@ -88,6 +88,9 @@ impl Config {
         self.sub_interfaces
             .iter()
             .try_for_each(|interface| write_sub_interface(out, interface))?;
+        self.tunnels
+            .iter()
+            .try_for_each(|tunnel| write_tunnel(out, tunnel))?;
         for class in PuntClass::ALL {
             let policy = &self.punts[class as usize];
             writeln!(out, "\n[[punt]]\nclass = {}", Quoted(class.name()))?;
@@ -98,7 +101,10 @@ impl Config {
             writeln!(out, "rate = {}\nburst = {}", policy.rate, policy.burst)?;
         }
         self.write_router_alert(out)?;
-        self.routes.iter().try_for_each(|route| write_route(out, route))?;
+        let is_tunnel = |name: &str| self.tunnels.iter().any(|tunnel| tunnel.tunnel.name == name);
+        self.routes
+            .iter()
+            .try_for_each(|route| write_route(out, route, is_tunnel))?;
         self.neighbors
             .iter()
             .try_for_each(|neighbor| write_neighbor(out, neighbor))
@@ -197,7 +203,44 @@ fn write_sub_interface(out: &mut String, interface: &SubInterface) -> fmt::Resul
     write_addresses(out, &interface.addresses, interface.up)
 }
 
-fn write_route(out: &mut String, route: &Route) -> fmt::Result {
+fn write_tunnel(out: &mut String, tunnel: &Tunnel) -> fmt::Result {
+    let wrapped = &tunnel.tunnel;
+    writeln!(
+        out,
+        "\n[[tunnel]]\nname = {}\nmode = {}\nlocal = \"{}\"\nremote = \"{}\"",
+        Quoted(&wrapped.name),
+        Quoted(wrapped.mode.name()),
+        wrapped.local,
+        wrapped.remote
+    )?;
+    if let Some(key) = wrapped.key {
+        writeln!(out, "key = {key}")?;
+    }
+    if let Some(mtu) = wrapped.mtu {
+        writeln!(out, "mtu = {mtu}")?;
+    }
+    writeln!(out, "ttl = {}", wrapped.ttl)?;
+    if wrapped.local.is_ipv4() {
+        writeln!(out, "df = {}", Quoted(wrapped.df.name()))?;
+    }
+    match wrapped.dscp {
+        Dscp::Copy => writeln!(out, "dscp = \"copy\"")?,
+        Dscp::Fixed(dscp) => writeln!(out, "dscp = {dscp}")?,
+    }
+    match &wrapped.unnumbered {
+        None => write_addresses(out, &tunnel.addresses, tunnel.up),
+        Some(interface) => {
+            writeln!(out, "unnumbered = {}", Quoted(interface))?;
+            if tunnel.up {
+                Ok(())
+            } else {
+                writeln!(out, "up = false")
+            }
+        }
+    }
+}
+
+fn write_route(out: &mut String, route: &Route, is_tunnel: impl Fn(&str) -> bool) -> fmt::Result {
     writeln!(out, "\n[[route]]\nprefix = \"{}\"", route.prefix)?;
     match &route.target {
         RouteTarget::Via { next_hop, interface } => {
@@ -206,6 +249,7 @@ fn write_route(out: &mut String, route: &Route) -> fmt::Result {
                 writeln!(out, "interface = {}", Quoted(interface))?;
             }
         }
+        RouteTarget::Interface(name) if is_tunnel(name) => writeln!(out, "tunnel = {}", Quoted(name))?,
         RouteTarget::Interface(interface) => writeln!(out, "interface = {}", Quoted(interface))?,
         RouteTarget::Blackhole => writeln!(out, "blackhole = true")?,
         RouteTarget::Unreachable => writeln!(out, "unreachable = true")?,

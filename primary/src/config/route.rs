@@ -16,6 +16,8 @@ pub(super) struct RawRoute {
     pub(super) next_hops: Vec<RawNextHop>,
     /// What the route leads out of, where there is no next hop.
     pub(super) interface: Option<At<String>>,
+    /// Whether that was written as a tunnel.
+    pub(super) names_tunnel: bool,
     pub(super) source: Option<At<IpAddr>>,
     pub(super) mtu: Option<At<u16>>,
     metric: Option<u32>,
@@ -86,13 +88,7 @@ impl RawRoute {
             .filter(|at| !unread || at.value != Prefix::Default)
             .map(|at| at.map(|prefix| prefix.of_route(family)));
 
-        let tunnel = section.string("tunnel");
-        if let Some(tunnel) = &tunnel {
-            document.report(
-                tunnel.place,
-                "tunnels are not in this build yet: remove this route",
-            );
-        }
+        let tunnel = section.string("tunnel").map(|at| at.map(str::to_owned));
         let nowhere: Vec<_> = [
             ("blackhole", RouteTarget::Blackhole),
             ("unreachable", RouteTarget::Unreachable),
@@ -114,7 +110,7 @@ impl RawRoute {
                 |at| format!("the route to {}", at.value),
             );
             let sentence = format!(
-                "{which} must lead to one thing: give it one of via, nexthops, interface, blackhole = true, \
+                "{which} must lead to one thing: give it one of via, nexthops, interface, tunnel, blackhole = true, \
                  unreachable = true, prohibit = true"
             );
             document.report(prefix.as_ref().map_or(section.place, |at| at.place), sentence);
@@ -137,10 +133,13 @@ impl RawRoute {
             }
             None => (interface, false),
         };
+        let names_tunnel = interface.is_none() && tunnel.is_some();
+        let interface = interface.or(tunnel);
         Self {
             prefix,
             next_hops,
             interface,
+            names_tunnel,
             source,
             mtu,
             metric,

@@ -7,10 +7,14 @@ impl Config {
     pub(crate) fn admin_states(&self) -> impl Iterator<Item = (&str, bool)> {
         let ports = self.interfaces.iter().map(|port| (port.name.as_str(), port.up));
         let links = self.sub_interfaces.iter();
-        ports.chain(links.map(|link| (link.name.as_str(), link.up)))
+        let links = links.map(|link| (link.name.as_str(), link.up));
+        let tunnels = self.tunnels.iter();
+        ports
+            .chain(links)
+            .chain(tunnels.map(|tunnel| (tunnel.tunnel.name.as_str(), tunnel.up)))
     }
 
-    /// The names of all interfaces, and whether redirects are sent to them.
+    /// The names of all interfaces but tunnels, and whether redirects are sent to them.
     pub(crate) fn redirect_states(&self) -> impl Iterator<Item = (&str, bool)> {
         let ports = self.interfaces.iter();
         let links = self.sub_interfaces.iter();
@@ -20,7 +24,7 @@ impl Config {
             .chain(links)
     }
 
-    /// The names of all interfaces, and what becomes of hop-by-hop headers there.
+    /// The names of all interfaces but tunnels, and what becomes of hop-by-hop headers there.
     pub(crate) fn hop_by_hop(&self) -> impl Iterator<Item = (&str, HopByHop)> {
         let ports = self.interfaces.iter();
         let links = self.sub_interfaces.iter();

@@ -140,7 +140,7 @@ impl Control<'_> {
         }
     }
 
-    fn tell_workers(&mut self, new: Option<u16>) {
+    pub(super) fn tell_workers(&mut self, new: Option<u16>) {
         for worker in &mut self.links {
             worker.tell(self.interfaces.clone(), new);
         }

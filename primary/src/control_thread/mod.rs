@@ -13,6 +13,7 @@ mod reload;
 mod requests;
 mod signals;
 mod taps;
+mod tunnels;
 mod watch;
 
 use std::net::IpAddr;
@@ -33,6 +34,7 @@ use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTB
 pub use self::links::{attachment_interface, sub_interface_view};
 pub use self::reload::Reload;
 pub use self::signals::Signals;
+pub use self::tunnels::{attachment_tunnel, tunnel_view};
 use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::alerts::Told;
@@ -127,11 +129,11 @@ pub struct Control<'a> {
     pub signals: Signals,
     /// By interface index.
     pub ports: Vec<PortState>,
-    /// By DPDK port id, and beyond those each sub-interface by its own index.
+    /// By DPDK port id, and beyond those each sub-interface and tunnel by its own index.
     pub interface_of_port: Vec<u16>,
     /// Interfaces as workers see them.
     pub interfaces: Interfaces,
-    /// By which each worker learns of sub-interfaces that come or go.
+    /// By which each worker learns of sub-interfaces and tunnels that come, go or change.
     pub links: Vec<LinkControl>,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
@@ -161,6 +163,12 @@ impl Control<'_> {
         for interface in &self.config.sub_interfaces {
             let index = self.tables.interface_index(&interface.name)?;
             for address in &interface.addresses {
+                self.tables.address_add(index, *address, now)?;
+            }
+        }
+        for tunnel in &self.config.tunnels {
+            let index = self.tables.interface_index(&tunnel.tunnel.name)?;
+            for address in &tunnel.addresses {
                 self.tables.address_add(index, *address, now)?;
             }
         }

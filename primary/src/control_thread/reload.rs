@@ -370,6 +370,11 @@ impl Control<'_> {
                     mtu: Some(link.mtu),
                 })
                 .map(drop),
+            Step::One(Change::TunnelAdd(tunnel)) => self.tunnel_add(tunnel).map(drop),
+            Step::One(Change::TunnelSet { after, .. }) => {
+                self.tunnel_set(&after.name, &after.into(), now).map(drop)
+            }
+            Step::One(Change::TunnelDelete(tunnel)) => self.tunnel_delete(&tunnel.name, now).map(drop),
             Step::One(Change::LinkDelete(link)) => self.link_delete(&link.name, now).map(drop),
             Step::One(Change::Redirects { interface, on }) => self.set_redirects(interface, *on),
             Step::One(Change::HopByHop {

@@ -153,6 +153,9 @@ impl Control<'_> {
                 mtu,
             }),
             Request::LinkDelete { interface } => self.link_delete(&interface, now),
+            Request::TunnelAdd(tunnel) => self.tunnel_add(&tunnel),
+            Request::TunnelSet { name, change } => self.tunnel_set(&name, &change, now),
+            Request::TunnelDelete { name } => self.tunnel_delete(&name, now),
             Request::LogShow => Ok(Reply::Log(self.log.levels())),
             Request::LogSet { module, level } => {
                 let set = self.log.set(module.as_deref(), level);

@@ -115,6 +115,24 @@ impl Plan {
                 ),
             );
         }
+        for tunnel in &config.tunnels {
+            let wrapped = &tunnel.tunnel;
+            let addresses = match &wrapped.unnumbered {
+                Some(other) => format!("the addresses of {other}"),
+                None => format!("addresses: {}", tunnel.addresses.len()),
+            };
+            line(
+                "tunnel",
+                format!(
+                    "{}: {} from {} to {}, mtu {}, {addresses}",
+                    wrapped.name,
+                    wrapped.mode.name(),
+                    wrapped.local,
+                    wrapped.remote,
+                    wrapped.mtu()
+                ),
+            );
+        }
         line(
             "routes",
             format!("{} and {} neighbors", config.routes.len(), config.neighbors.len()),

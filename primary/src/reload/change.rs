@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use control::message::{PuntClass, Route, RouteTarget};
+use control::message::{PuntClass, Route, RouteTarget, Tunnel};
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
@@ -28,6 +28,17 @@ pub enum Change {
     LinkAdd(SubInterface),
     /// Delete a sub-interface, on which nothing is left.
     LinkDelete(SubInterface),
+    /// Make a tunnel. Its addresses are changes of their own.
+    TunnelAdd(Tunnel),
+    /// Change a tunnel.
+    TunnelSet {
+        /// What runs.
+        before: Tunnel,
+        /// What it is to be.
+        after: Tunnel,
+    },
+    /// Delete a tunnel, on which nothing is left.
+    TunnelDelete(Tunnel),
     /// Set an interface up or down.
     LinkSet {
         /// Its name.
@@ -98,14 +109,18 @@ impl Change {
     /// What it does.
     pub fn verb(&self) -> Verb {
         match self {
-            Self::LinkAdd(_) | Self::AddressAdd { .. } | Self::RouteAdd(_) | Self::NeighborAdd(_) => {
-                Verb::Add
-            }
+            Self::LinkAdd(_)
+            | Self::TunnelAdd(_)
+            | Self::AddressAdd { .. }
+            | Self::RouteAdd(_)
+            | Self::NeighborAdd(_) => Verb::Add,
             Self::LinkDelete(_)
+            | Self::TunnelDelete(_)
             | Self::AddressDelete { .. }
             | Self::RouteDelete(_)
             | Self::NeighborDelete(_) => Verb::Delete,
             Self::LinkSet { .. }
+            | Self::TunnelSet { .. }
             | Self::Redirects { .. }
             | Self::HopByHop { .. }
             | Self::RouteReplace { .. }
@@ -140,6 +155,8 @@ impl fmt::Display for Change {
                 link.id,
                 link.mtu
             ),
+            Self::TunnelAdd(tunnel) | Self::TunnelDelete(tunnel) => write!(f, "tunnel {tunnel}"),
+            Self::TunnelSet { before, after } => write!(f, "tunnel {after} (was {before})"),
             Self::LinkSet { interface, up } => {
                 write!(f, "link {interface} admin {}", if *up { "up" } else { "down" })
             }

@@ -20,6 +20,10 @@ pub(super) fn made<'a>(config: &'a Config, macs: &[MacAddress]) -> HashMap<&'a s
     ports
         .chain(links)
         .filter_map(|(name, port)| Some((name, of_port(port?)?)))
+        .chain(config.tunnels.iter().map(|tunnel| {
+            let tunnel = &tunnel.tunnel;
+            (tunnel.name.as_str(), tunnel.link_local())
+        }))
         .collect()
 }
 

@@ -14,6 +14,7 @@
 mod change;
 mod hop_by_hop;
 mod link_local;
+mod links;
 mod plan;
 mod reach;
 mod redirects;

@@ -23,10 +23,11 @@ use packet::MacAddress;
 use super::change::Change;
 use super::hop_by_hop::hop_by_hop;
 use super::link_local::made;
+use super::links::Links;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
 use super::redirects::redirects;
 use super::routes::{Key, key, next_hops, normal};
-use crate::config::{Config, Neighbor, SubInterface};
+use crate::config::{Config, Neighbor};
 
 /// The changes from `running` to `wanted`, whose ports are the same and have these MAC addresses. Routes of `running` that are not
 /// `ours`, of a routing protocol, stay as long as they can.
@@ -55,6 +56,11 @@ pub fn plan(
     for link in &links.added {
         steps.links.push(Change::LinkAdd((*link).clone()));
     }
+    for (early, tunnel) in &links.tunnels_removed {
+        let change = Change::TunnelDelete(tunnel.tunnel.clone());
+        steps.of_removal(*early).tunnels.push(change);
+    }
+    steps.links.extend(links.tunnel_changes());
     plan_admin(&mut steps, running, wanted, &links);
     steps.links.extend(redirects(running, wanted, &links.stay));
     steps.links.extend(hop_by_hop(running, wanted, &links.stay));
@@ -92,6 +98,8 @@ struct Removal {
     routes: Vec<Change>,
     neighbors: Vec<Change>,
     addresses: Vec<Change>,
+    /// Before the interfaces whose addresses they use.
+    tunnels: Vec<Change>,
     links: Vec<Change>,
 }
 
@@ -116,7 +124,7 @@ impl Steps {
     fn in_order(self) -> Vec<Change> {
         let removal = |removal: Removal| {
             let (before, after) = (removal.routes, removal.addresses);
-            [before, removal.neighbors, after, removal.links].concat()
+            [before, removal.neighbors, after, removal.tunnels, removal.links].concat()
         };
         [
             removal(self.early),
@@ -131,60 +139,6 @@ impl Steps {
         ]
         .concat()
     }
-}
-
-/// Which sub-interfaces come and go.
-struct Links<'a> {
-    /// Innermost first, and whether before anything new.
-    removed: Vec<(bool, &'a SubInterface)>,
-    /// Each after the one that it is on.
-    added: Vec<&'a SubInterface>,
-    /// Names of those that stay, ports included.
-    stay: HashSet<&'a str>,
-}
-
-impl<'a> Links<'a> {
-    fn of(running: &'a Config, wanted: &'a Config) -> Self {
-        let mut stay: HashSet<&str> = running.interfaces.iter().map(|port| port.name.as_str()).collect();
-        let mut gone: Vec<&SubInterface> = Vec::new();
-        for link in &running.sub_interfaces {
-            let stays = stay.contains(link.link.as_str())
-                && wanted.sub_interfaces.iter().any(|other| is_same(link, other));
-            if stays {
-                stay.insert(&link.name);
-            } else {
-                gone.push(link);
-            }
-        }
-        let added: Vec<&SubInterface> = wanted
-            .sub_interfaces
-            .iter()
-            .filter(|link| !stay.contains(link.name.as_str()))
-            .collect();
-        let full = running.sub_interfaces.len() + added.len() > wanted.limits.sub_interfaces as usize;
-        let mut early: HashSet<&str> = HashSet::new();
-        for link in &gone {
-            let clashes = |new: &&SubInterface| new.name == link.name || tag(new) == tag(link);
-            if full || early.contains(link.link.as_str()) || added.iter().any(clashes) {
-                early.insert(&link.name);
-            }
-        }
-        let removed = gone
-            .into_iter()
-            .rev()
-            .map(|link| (early.contains(link.name.as_str()), link))
-            .collect();
-        Self { removed, added, stay }
-    }
-}
-
-fn tag(link: &SubInterface) -> (&str, &str, u16) {
-    (&link.link, link.protocol.name(), link.id)
-}
-
-/// Whether all is the same that cannot be changed, but for the tap.
-pub(super) fn is_same(link: &SubInterface, other: &SubInterface) -> bool {
-    (&link.name, tag(link), link.mtu) == (&other.name, tag(other), other.mtu)
 }
 
 /// Interfaces that are set up or down. New ones are up.
@@ -218,8 +172,11 @@ pub(super) fn given(config: &Config) -> impl Iterator<Item = Given<'_>> {
         .sub_interfaces
         .iter()
         .map(|link| (link.name.as_str(), &link.addresses));
+    let tunnels = config.tunnels.iter();
+    let tunnels = tunnels.map(|tunnel| (tunnel.tunnel.name.as_str(), &tunnel.addresses));
     ports
         .chain(links)
+        .chain(tunnels)
         .flat_map(|(name, addresses)| addresses.iter().map(move |address| (name, *address)))
 }
 
@@ -251,12 +208,7 @@ impl<'a> Addresses<'a> {
             .collect();
         let asked: HashSet<Given<'_>> = given(wanted).collect();
         let added: Vec<Given<'_>> = given(wanted).filter(|each| !there.contains(each)).collect();
-        let early_links: HashSet<&str> = links
-            .removed
-            .iter()
-            .filter(|(early, _)| *early)
-            .map(|(_, link)| link.name.as_str())
-            .collect();
+        let early_links = links.removed_early();
         let full = given(running).count() + added.len() > wanted.limits.addresses as usize;
         let removed: Vec<(bool, Given<'_>)> = given(running)
             .filter(|each| !(there.contains(each) && asked.contains(each)))
@@ -272,6 +224,7 @@ impl<'a> Addresses<'a> {
             .collect();
         let late = removed.iter().filter(|(early, _)| !early);
         let left = || given(running).filter(|each| !early.contains(each));
+        let left_tunnels = || names(running).filter(|name| !early_links.contains(name));
         let mut kept = made.clone();
         for (interface, _) in added.iter().filter(|(_, net)| is_link_local(net.addr())) {
             kept.remove(interface);
@@ -279,10 +232,14 @@ impl<'a> Addresses<'a> {
         let mut both = made.clone();
         both.extend(&to_make);
         Self {
-            now: Reach::of(given(running)).making(&made),
-            between: Reach::of(left()).making(&kept),
-            with_new: Reach::of(left().chain(added.iter().copied())).making(&both),
-            after: Reach::of(given(wanted)).making(&to_make),
+            now: Reach::of(given(running)).making(&made).by_tunnels(names(running)),
+            between: Reach::of(left()).making(&kept).by_tunnels(left_tunnels()),
+            with_new: Reach::of(left().chain(added.iter().copied()))
+                .making(&both)
+                .by_tunnels(left_tunnels().chain(names(wanted))),
+            after: Reach::of(given(wanted))
+                .making(&to_make)
+                .by_tunnels(names(wanted)),
             late_prefixes: late.flat_map(|(_, (_, net))| own_prefixes(*net)).collect(),
             new_hosts: added.iter().map(|(_, net)| net.addr()).collect(),
             removed,
@@ -308,6 +265,11 @@ impl<'a> Addresses<'a> {
                 .is_some_and(|source| !self.with_new.is_source(source))
             || next_hops(route).any(|(next_hop, _)| self.late_prefixes.contains(&next_hop.into()))
     }
+}
+
+/// The names of a configuration's tunnels.
+fn names(config: &Config) -> impl Iterator<Item = &str> {
+    config.tunnels.iter().map(|tunnel| tunnel.tunnel.name.as_str())
 }
 
 /// Whether an address cannot be given while another is there.

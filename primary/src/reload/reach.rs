@@ -25,6 +25,8 @@ pub(super) struct Reach<'a> {
     families: HashSet<(&'a str, bool)>,
     /// Which interface is given a link-local address.
     link_local: HashSet<&'a str>,
+    /// Tunnels, out of which routes lead without an address.
+    tunnels: HashSet<&'a str>,
 }
 
 impl<'a> Reach<'a> {
@@ -37,6 +39,7 @@ impl<'a> Reach<'a> {
             own: HashSet::new(),
             families: HashSet::new(),
             link_local: HashSet::new(),
+            tunnels: HashSet::new(),
         };
         for (interface, net) in addresses {
             reach.families.insert((interface, net.addr().is_ipv4()));
@@ -60,6 +63,12 @@ impl<'a> Reach<'a> {
         });
         let addresses: Vec<IpAddr> = make.map(|(_, address)| *address).collect();
         self.sources.extend(addresses);
+        self
+    }
+
+    /// With these tunnels.
+    pub(super) fn by_tunnels(mut self, tunnels: impl Iterator<Item = &'a str>) -> Self {
+        self.tunnels.extend(tunnels);
         self
     }
 
@@ -101,7 +110,8 @@ impl<'a> Reach<'a> {
             return None;
         }
         if let RouteTarget::Interface(interface) = &route.target {
-            return self.has_family(interface, ipv4).then(|| vec![interface.as_str()]);
+            let leads = self.tunnels.contains(interface.as_str()) || self.has_family(interface, ipv4);
+            return leads.then(|| vec![interface.as_str()]);
         }
         next_hops(route)
             .map(|(next_hop, interface)| {

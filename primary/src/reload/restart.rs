@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fmt::Display;
 use std::path::Path;
 
-use super::plan::is_same;
+use super::links::is_same;
 use crate::config::{Config, Interface, Places, SubInterface};
 
 /// Fails when the configurations differ in what only a restart changes: one sentence, with the line of each key.

@@ -57,7 +57,9 @@ pub(super) fn read(reader: &TableReader) -> (Vec<Route>, Vec<Neighbor>) {
     routes.sort_unstable_by_key(key);
 
     let static_one = |record: &records::Neighbor| {
-        (record.state == NeighborState::Permanent as u8).then(|| {
+        // Whoever is at the other end of a tunnel has no MAC address, and was set by nobody.
+        let is_set = record.state == NeighborState::Permanent as u8 && record.mac != [0; 6];
+        is_set.then(|| {
             Some(Neighbor {
                 address: from_ip_field(record.address),
                 mac: record.mac.into(),

@@ -15,6 +15,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub(super) fn check_address(&self, interface: u16, name: &str, net: IpNet) -> Result<(), ControlError> {
         let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
         let host = net.addr();
+        if let Some(other) = self.unnumbered(interface) {
+            let other = self.interface_name(other);
+            return invalid(format!(
+                "{name} uses the addresses of {other}: have it do without first, with 'tunnel set {name} numbered'"
+            ));
+        }
         if let Some(reason) = unfit(net) {
             return invalid(format!("{net} cannot be an address of {name}: {reason}"));
         }

@@ -26,6 +26,12 @@ use crate::adjacency;
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Gives the interface an address, connects its subnet and announces it; an IPv6 address is looked for on the link first.
     pub fn address_add(&mut self, interface: u16, address: IpNet, now: Duration) -> Result<(), ControlError> {
+        let given = self.give_address(interface, address, now);
+        self.settle_tunnels(now);
+        given
+    }
+
+    fn give_address(&mut self, interface: u16, address: IpNet, now: Duration) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
         self.check_address(interface, &name, address)?;
         let automatic = self
@@ -45,7 +51,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
-    /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked.
+    /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked, unless it is
+    /// a tunnel.
     pub fn address_delete(
         &mut self,
         interface: u16,
@@ -76,6 +83,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         // Before anything is found stranded: another link-local address may take the place of this one.
         let kept = self.keep_link_local(interface, now);
         self.forget_stranded(&own);
+        self.settle_tunnels(now);
         kept
     }
 
@@ -97,6 +105,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             slot: 0,
             state: match net {
                 IpNet::V4(_) => AddressState::Preferred,
+                // Nobody is asked on a tunnel.
+                IpNet::V6(_) if self.is_tunnel(interface) => AddressState::Preferred,
                 IpNet::V6(_) => AddressState::Tentative,
             },
             automatic,
@@ -120,6 +130,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         });
         self.refresh_sources();
         match net.addr() {
+            _ if self.is_tunnel(interface) => {}
             IpAddr::V4(address) => self.announce_new(interface, address.into(), now),
             IpAddr::V6(address) => self.detect_duplicates(interface, address, now),
         }
@@ -134,9 +145,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .any(|own| own.interface == interface && own.net.addr().is_ipv6() && !own.automatic);
         match self.link_local(interface).cloned() {
             None if needed => {
-                let address = ipv6::link_local(self.known_interface(interface)?.mac);
-                let net = Ipv6Net::new_assert(address, LINK_LOCAL.prefix_len());
-                self.make_address(interface, net.into(), true, now)
+                let address = match self.tunnel(interface) {
+                    Some(tunnel) => tunnel.link_local(),
+                    None => ipv6::link_local(self.known_interface(interface)?.mac).into(),
+                };
+                let net = IpNet::new_assert(address, LINK_LOCAL.prefix_len());
+                self.make_address(interface, net, true, now)
             }
             Some(own) if own.automatic && !needed => {
                 self.take_out(&own);
@@ -145,6 +159,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// Puts the link-local address in the place of `made` that the interface makes itself by now.
+    pub(super) fn remake_link_local(&mut self, made: &OwnAddress, now: Duration) -> Result<(), ControlError> {
+        self.take_out(made);
+        let kept = self.keep_link_local(made.interface, now);
+        self.withdraw_from(made.net.addr());
+        kept
     }
 
     /// The addresses of an interface that are in use.
@@ -354,7 +376,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let next_hops: BTreeSet<_> = neighbors.iter().copied().filter(|id| is_next_hop(*id)).collect();
         if was_last || !next_hops.is_empty() {
             let stranded = self.candidates.given_where(|prefix, route| match route.target {
-                Target::Glean(out) => was_last && out == interface && prefix.addr().is_ipv4() == family,
+                Target::Glean(out) => {
+                    let asks = was_last && !self.is_tunnel(interface);
+                    asks && out == interface && prefix.addr().is_ipv4() == family
+                }
                 target => next_hops.iter().any(|id| self.names(target, *id)),
             });
             for (prefix, route) in stranded {

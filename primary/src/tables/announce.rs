@@ -69,6 +69,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Announces all addresses of an interface whose link came up, or looks for those that are not in use.
     pub(super) fn announce_all(&mut self, interface: u16, now: Duration) {
+        if self.is_tunnel(interface) {
+            return;
+        }
         let mine = self.addresses.iter().filter(|own| own.interface == interface);
         let mine: Vec<_> = mine.map(|own| (own.net.addr(), own.state)).collect();
         for (address, state) in mine {
@@ -93,7 +96,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .interfaces
             .get(usize::from(interface))
             .is_some_and(|interface| interface.is_up());
-        if in_use && is_up {
+        if in_use && is_up && !self.is_tunnel(interface) {
             match address {
                 IpAddr::V4(address) => self.announce_by_arp(interface, address),
                 IpAddr::V6(address) => self.announce_by_nd(interface, address),
@@ -161,7 +164,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Brings what workers see of addresses in line with those in use. An interface that has none of a family uses those of
     /// the others.
-    pub(super) fn refresh_sources(&self) {
+    pub(super) fn refresh_sources(&mut self) {
+        self.addresses_changed = true;
         let in_use = || {
             self.addresses
                 .iter()

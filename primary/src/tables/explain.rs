@@ -24,7 +24,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .and_then(|id| self.neighbors.get(id));
         let next_hop = route.and_then(|(_, route)| match route.target {
             Target::Via(_) | Target::Group(_) => neighbor.map(|neighbor| neighbor.address),
-            Target::Glean(_) => Some(destination),
+            Target::Glean(interface) => (!self.is_tunnel(interface)).then_some(destination),
             _ => None,
         });
         let interface = route.and_then(|(_, route)| {
@@ -44,7 +44,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             next_hop,
             interface: interface.map(|interface| self.interface_name(interface).to_owned()),
             neighbor_state: neighbor.map(|neighbor| neighbor.shown.name().to_owned()),
-            mac: neighbor.and_then(|neighbor| neighbor.mac),
+            mac: neighbor
+                .filter(|neighbor| !neighbor.is_beyond_tunnel())
+                .and_then(|neighbor| neighbor.mac),
             protocol: route.map(|(_, route)| route.protocol.to_string()),
             metric: attributes.map(|attributes| attributes.metric),
             source: attributes.and_then(|attributes| attributes.source),
@@ -151,6 +153,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 name(interface)
             ),
             Adjacency::Forward { interface, mac } => {
+                if let Some(tunnel) = self.tunnel(interface) {
+                    return format!(
+                        "packets go through the tunnel {} to {}",
+                        tunnel.name, tunnel.remote
+                    );
+                }
                 let probing = neighbor.is_some_and(|neighbor| neighbor.shown == NeighborState::Probe);
                 let doubt = if probing {
                     ", which is being asked whether it is still there"

@@ -121,6 +121,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         glean.into_iter().chain(interfaces)
     }
 
+    /// The given routes by which packets leave by an interface, be it only some of them.
+    pub(super) fn given_out_of(&self, interface: u16) -> Vec<(IpNet, Candidate)> {
+        let by_it = |target| self.leaves_by(target).any(|by| by == interface);
+        self.candidates.given_where(|_, route| by_it(route.target))
+    }
+
     /// Takes the routes that lead out of an interface into service or out of it, as it is up or not. Gives how many found no room
     /// in the FIB.
     pub(super) fn refresh_interface(&mut self, interface: u16) -> usize {

@@ -13,11 +13,12 @@ use packet::MacAddress;
 use shm::records::{self, OffloadHint, from_text};
 
 use super::refusal::{list, refuse};
+use super::tunnels::OwnTunnel;
 use super::{Action, Tables};
 use crate::adjacency::{self, Adjacency, MAX_INTERFACES};
 use crate::sources::SourceAddresses;
 
-/// A port with an IP side, or a sub-interface of one.
+/// A port with an IP side, a sub-interface of one, or a tunnel.
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) mac: MacAddress,
@@ -25,14 +26,16 @@ pub(super) struct Interface {
     slot: u32,
     /// Where the routes of its own addresses lead.
     pub(super) local: NextHop,
-    /// Where the routes of its subnets lead.
+    /// Where the routes of its subnets lead: to nobody yet who is on the link, or to the other end of a tunnel.
     pub(super) glean: NextHop,
     /// Where the anycast addresses of its subnets lead.
     pub(super) anycast: NextHop,
     /// What workers see of its addresses.
     pub(super) sources: Arc<SourceAddresses>,
-    /// What workers look at: whether it is set up, and what it was made on is.
+    /// What workers look at: whether it is set up, and what it was made on is; of a tunnel, whether it can work as well.
     up: Arc<AtomicBool>,
+    /// What makes it a tunnel, if it is one.
+    pub(super) tunnel: Option<OwnTunnel>,
 }
 
 impl Interface {
@@ -67,6 +70,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Adds an interface; gives its index, which is that of its record. As long as none is deleted, they count from 0 in the
     /// order of adding. Name, MAC address and state are those of the record.
     pub fn add_interface(&mut self, record: records::Interface) -> Result<u16, ControlError> {
+        self.insert_interface(record, None)
+    }
+
+    /// As [`add_interface`](Self::add_interface), of a tunnel if it is one.
+    pub(super) fn insert_interface(
+        &mut self,
+        record: records::Interface,
+        tunnel: Option<OwnTunnel>,
+    ) -> Result<u16, ControlError> {
         let name = from_text(&record.name);
         if self.interfaces.iter().any(|interface| interface.name == name) {
             return Err(refuse(
@@ -87,9 +99,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
                 .filter(|_| usize::from(interface) < MAX_INTERFACES)
         };
+        let on_link = match tunnel {
+            None => Adjacency::Glean { interface },
+            Some(_) => Adjacency::Forward {
+                interface,
+                mac: MacAddress::ZERO,
+            },
+        };
         let (local, glean, anycast) = (
             fixed(Adjacency::Local { interface }),
-            fixed(Adjacency::Glean { interface }),
+            fixed(on_link),
             fixed(Adjacency::Anycast { interface }),
         );
         let (Some(local), Some(glean), Some(anycast)) = (local, glean, anycast) else {
@@ -112,6 +131,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             anycast,
             sources: Arc::default(),
             up: Arc::new(AtomicBool::new(record.admin_up != 0)),
+            tunnel,
         };
         self.interfaces.insert(interface, added);
         Ok(interface)
@@ -120,15 +140,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Notes whether the interface carries packets, and at how many megabit per second (0: unknown). Gives whether
     /// that is news.
     pub fn set_link(&mut self, interface: u16, up: bool, speed_mbps: u32, now: Duration) -> bool {
-        self.change_interface(interface, now, |record| {
+        let news = self.change_interface(interface, now, |record| {
             record.link_up = u8::from(up);
             record.speed_mbps = speed_mbps;
-        })
+        });
+        self.settle_tunnels(now);
+        news
     }
 
     /// Sets the interface up or down. Gives whether that is news.
     pub fn set_admin(&mut self, interface: u16, up: bool, now: Duration) -> bool {
-        self.change_interface(interface, now, |record| record.admin_up = u8::from(up))
+        let news = self.change_interface(interface, now, |record| record.admin_up = u8::from(up));
+        self.settle_tunnels(now);
+        news
     }
 
     /// Notes which offloads seem to be left on at the other end of the interface.
@@ -201,7 +225,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let below = below.and_then(|parent| self.interfaces.get(usize::from(parent)));
         let carried = below.is_none_or(Interface::is_admin_up);
         if let Some(interface) = self.interfaces.get(usize::from(interface)) {
-            let up = interface.record.admin_up != 0 && carried;
+            let works = interface.tunnel.is_none() || interface.record.link_up != 0;
+            let up = interface.record.admin_up != 0 && carried && works;
             interface.up.store(up, Ordering::Relaxed);
         }
         let above: Vec<u16> = self.children(interface).map(|(child, _)| child).collect();

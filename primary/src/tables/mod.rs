@@ -40,6 +40,7 @@ mod sub_interfaces;
 #[cfg(test)]
 pub(crate) mod tests;
 mod timers;
+mod tunnels;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
@@ -189,6 +190,8 @@ pub struct Tables<F, A> {
     /// Slots of those that workers may still know of.
     deleted_interfaces: Vec<u32>,
     addresses: Vec<OwnAddress>,
+    /// Since tunnels were last asked whether they end at one.
+    addresses_changed: bool,
     candidates: Candidates,
     attributes: AttributeSets,
     groups: GroupSet,
@@ -235,6 +238,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             interfaces: InterfaceSet::default(),
             deleted_interfaces: Vec::new(),
             addresses: Vec::new(),
+            addresses_changed: false,
             candidates: Candidates::new(),
             attributes: AttributeSets::new(),
             groups: GroupSet::new(),
@@ -288,6 +292,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 } => self.anycast_answer_due(interface, target, asker, mac),
             }
         }
+        self.settle_tunnels(now);
     }
 
     /// When [`tick`](Self::tick) has something to do next.

@@ -69,6 +69,18 @@ impl<I> Neighbor<I> {
         }
     }
 
+    /// Makes it one at the other end of a tunnel: nobody asks for it, and its frames need no address.
+    pub(super) fn be_beyond_tunnel(&mut self) {
+        self.reachability = Reachability::PERMANENT;
+        self.shown = self.reachability.state();
+        self.mac = Some(MacAddress::ZERO);
+    }
+
+    /// Whether it is at the other end of a tunnel.
+    pub(super) fn is_beyond_tunnel(&self) -> bool {
+        self.mac == Some(MacAddress::ZERO)
+    }
+
     /// What becomes of packets for it.
     pub(super) fn forwarding(&self) -> Adjacency {
         let interface = self.interface;

@@ -31,12 +31,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .ok_or(NeighborRefusal::Limit { limit })?;
             self.remove_neighbor(id);
         }
+        let on_tunnel = self.is_tunnel(interface);
         let unknown = Adjacency::Incomplete { interface };
         let adjacency = self
             .adjacencies
             .allocate(unknown, address)
             .ok_or(NeighborRefusal::Adjacencies)?;
         let mut neighbor = Neighbor::new(interface, address, adjacency, now);
+        if on_tunnel {
+            neighbor.be_beyond_tunnel();
+            self.adjacencies.set(adjacency, neighbor.forwarding());
+        }
         let Some(slot) = self.published.neighbors.insert(&neighbor_record(&neighbor)) else {
             self.adjacencies.retire(adjacency);
             return Err(NeighborRefusal::Limit {
@@ -129,7 +134,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return;
         };
         neighbor.routes -= 1;
-        if neighbor.routes == 0 && neighbor.reachability.is_idle() {
+        let forgotten = neighbor.reachability.is_idle() || neighbor.is_beyond_tunnel();
+        if neighbor.routes == 0 && forgotten {
             self.remove_neighbor(id);
         } else {
             self.neighbors.weigh(id);

@@ -20,6 +20,7 @@ pub(super) struct Published {
     routes6: SlotTable<Route6>,
     pub(super) neighbors: SlotTable<records::Neighbor>,
     pub(super) next_hops: SlotTable<records::NextHop>,
+    pub(super) tunnels: SlotTable<records::Tunnel>,
 }
 
 impl Published {
@@ -32,6 +33,7 @@ impl Published {
             routes6: region.routes6()?,
             neighbors: region.neighbors()?,
             next_hops: region.next_hops()?,
+            tunnels: region.tunnels()?,
         })
     }
 

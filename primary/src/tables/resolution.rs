@@ -112,6 +112,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         now: Duration,
     ) -> Result<(), ControlError> {
         let name = self.known_interface(interface)?.name.clone();
+        self.check_has_neighbors(interface)?;
         if !mac.is_unicast() || mac == MacAddress::ZERO {
             let sentence = format!("{mac} is no MAC address of a host: give a unicast address");
             return Err(refuse(ErrorCode::Invalid, sentence));
@@ -139,6 +140,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         Ok(())
     }
 
+    /// Fails for a tunnel: all that is at its other end is reached without a MAC address.
+    fn check_has_neighbors(&self, interface: u16) -> Result<(), ControlError> {
+        if !self.is_tunnel(interface) {
+            return Ok(());
+        }
+        let sentence = format!(
+            "{} is a tunnel, at whose end nobody has a MAC address: it needs no neighbours",
+            self.interface_name(interface)
+        );
+        Err(refuse(ErrorCode::Invalid, sentence))
+    }
+
     /// Forgets what is known of a neighbour. One that routes name stays, to be asked when a packet needs it.
     pub fn neighbor_delete(
         &mut self,
@@ -146,6 +159,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         address: IpAddr,
         now: Duration,
     ) -> Result<(), ControlError> {
+        self.check_has_neighbors(interface)?;
         let name = &self.known_interface(interface)?.name;
         let Some(id) = self.neighbors.find(interface, address) else {
             return Err(refuse(

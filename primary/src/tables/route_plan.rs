@@ -59,10 +59,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 let interface = self.interface_index(name)?;
                 // Neighbours must be asked from an address.
                 let family = prefix.addr().is_ipv4();
-                if !self
-                    .addresses
-                    .iter()
-                    .any(|own| own.interface == interface && own.net.addr().is_ipv4() == family)
+                if !self.is_tunnel(interface)
+                    && !self
+                        .addresses
+                        .iter()
+                        .any(|own| own.interface == interface && own.net.addr().is_ipv4() == family)
                 {
                     let sentence = format!(
                         "the route to {prefix} leaves by {name}, which has no {} address: add one first",

@@ -54,6 +54,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return invalid(format!("{} is no VLAN identifier: use 1 to 4094", new.id));
         }
         let parent = self.interface_index(&new.link)?;
+        if self.is_tunnel(parent) {
+            return invalid(format!(
+                "{} is a tunnel, whose packets have no tags: make the sub-interface on a port's interface",
+                new.link
+            ));
+        }
         if let Some((_, other)) = self
             .children(parent)
             .find(|(_, record)| (record.vlan_protocol, record.vlan_id) == (ethertype(new.protocol), new.id))
@@ -111,8 +117,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn delete_sub_interface(&mut self, name: &str, now: Duration) -> Result<Vec<u16>, ControlError> {
         let index = self.interface_index(name)?;
         if self.sub_interface(index).is_none() {
-            let sentence =
-                format!("{name} is a port, which stays while the primary runs: set it down instead");
+            let sentence = if self.is_tunnel(index) {
+                format!("{name} is a tunnel: delete it as one, with 'tunnel del {name}'")
+            } else {
+                format!("{name} is a port, which stays while the primary runs: set it down instead")
+            };
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
         let mut all = vec![index];
@@ -123,12 +132,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         all.reverse();
         for index in &all {
+            self.check_unused(*index)?;
+        }
+        for index in &all {
             self.delete_interface(*index, now);
         }
         Ok(all)
     }
 
-    fn delete_interface(&mut self, index: u16, now: Duration) {
+    pub(super) fn delete_interface(&mut self, index: u16, now: Duration) {
         let given = |own: &super::OwnAddress| own.interface == index && !own.automatic;
         while let Some(net) = self.addresses.iter().find(|own| given(own)).map(|own| own.net) {
             // The link-local address that may take the place of one may find no room, and goes with the next anyway.
@@ -227,7 +239,8 @@ fn ethertype(protocol: VlanProtocol) -> u16 {
     }
 }
 
-fn name_fault(name: &str) -> Option<&'static str> {
+/// Why no interface can have that name, if so.
+pub(super) fn name_fault(name: &str) -> Option<&'static str> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
     if name.is_empty() || name.len() > MAX_NAME {
         Some("give one of 1 to 15 characters")

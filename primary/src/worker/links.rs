@@ -1,4 +1,4 @@
-//! How workers learn of sub-interfaces that come or go, of other policers and of other rules for router alerts: each gets all
+//! How workers learn of sub-interfaces and tunnels that come or go, of other policers and of other rules for router alerts: each gets all
 //! interfaces anew and hands the old ones back, so that it neither allocates nor frees. The rules are kept for it by
 //! [`crate::alerts::Told`].
 
@@ -29,7 +29,7 @@ pub struct Policies {
 enum Change {
     Links {
         interfaces: Interfaces,
-        /// The sub-interface that is new: another may have had its place, and its counts.
+        /// The sub-interface or tunnel that is new: another may have had its place, and its counts.
         new: Option<u16>,
     },
     Policies(Policies),

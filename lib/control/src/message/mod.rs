@@ -179,6 +179,20 @@ pub enum Request {
     ConfigShow,
     /// How far the primary is with what this connection asked of configurations, and what came of it.
     ConfigResult,
+    /// Make a tunnel, set up.
+    TunnelAdd(Box<Tunnel>),
+    /// Change a tunnel; its addresses and routes stay.
+    TunnelSet {
+        /// Its name.
+        name: String,
+        /// What is to be different.
+        change: Box<TunnelChange>,
+    },
+    /// Delete a tunnel, with its addresses and routes.
+    TunnelDelete {
+        /// Its name.
+        name: String,
+    },
 }
 
 impl Request {
@@ -195,6 +209,9 @@ impl Request {
                 | Self::LinkSet { .. }
                 | Self::LinkAdd { .. }
                 | Self::LinkDelete { .. }
+                | Self::TunnelAdd(_)
+                | Self::TunnelSet { .. }
+                | Self::TunnelDelete { .. }
                 | Self::LogSet { .. }
         )
     }

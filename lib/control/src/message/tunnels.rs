@@ -6,7 +6,7 @@
 //! ```
 
 use std::fmt;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
@@ -250,6 +250,16 @@ impl Tunnel {
         self.mtu.unwrap_or(LINK_MTU - self.overhead())
     }
 
+    /// The link-local address that it makes itself where it has addresses of IPv6: each end has another, RFC 4213 section 3.7.
+    pub fn link_local(&self) -> IpAddr {
+        let identifier = match self.local {
+            IpAddr::V4(local) => u64::from(local.to_bits()),
+            // None is zero, which all routers of the link have.
+            IpAddr::V6(local) => (local.to_bits() as u64).max(1),
+        };
+        Ipv6Addr::from_bits(0xfe80 << 112 | u128::from(identifier)).into()
+    }
+
     /// What packets of the other end are told by, from those of other tunnels.
     pub fn ends(&self) -> (TunnelMode, IpAddr, IpAddr, Option<u32>) {
         (self.mode, self.local, self.remote, self.key)
@@ -320,6 +330,25 @@ impl Tunnel {
     }
 }
 
+impl fmt::Display for Tunnel {
+    /// In the words of `tollgate-ctl tunnel add`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mode, local, remote) = (self.mode.name(), self.local, self.remote);
+        write!(f, "{} mode {mode} local {local} remote {remote}", self.name)?;
+        if let Some(key) = self.key {
+            write!(f, " key {key}")?;
+        }
+        if let Some(mtu) = self.mtu {
+            write!(f, " mtu {mtu}")?;
+        }
+        write!(f, " ttl {} df {} dscp {}", self.ttl, self.df.name(), self.dscp)?;
+        match &self.unnumbered {
+            Some(interface) => write!(f, " unnumbered {interface}"),
+            None => Ok(()),
+        }
+    }
+}
+
 /// Why no tunnel can end at an address, if so.
 fn no_end(address: IpAddr) -> Option<&'static str> {
     const NO_HOST: &str = "it is not a unicast address of a host";
@@ -360,6 +389,23 @@ pub struct TunnelChange {
     pub dscp: Option<Dscp>,
     /// As in [`Tunnel`].
     pub unnumbered: Option<Option<String>>,
+}
+
+impl From<&Tunnel> for TunnelChange {
+    /// All of it, whatever there was.
+    fn from(tunnel: &Tunnel) -> Self {
+        Self {
+            mode: Some(tunnel.mode),
+            local: Some(tunnel.local),
+            remote: Some(tunnel.remote),
+            key: Some(tunnel.key),
+            mtu: Some(tunnel.mtu),
+            ttl: Some(tunnel.ttl),
+            df: Some(tunnel.df),
+            dscp: Some(tunnel.dscp),
+            unnumbered: Some(tunnel.unnumbered.clone()),
+        }
+    }
 }
 
 impl TunnelChange {
@@ -436,6 +482,20 @@ mod tests {
             [four.mtu(), six.mtu(), keyed.mtu(), set.mtu()],
             [1480, 1456, 1452, 1400]
         );
+    }
+
+    #[test]
+    fn the_ends_have_different_link_local_addresses() {
+        for (local, remote, made) in [
+            ("192.0.2.1", "192.0.2.2", "fe80::c000:201"),
+            ("2001:db8::7:1", "2001:db8::", "fe80::7:1"),
+            ("2001:db8::", "2001:db8::7:1", "fe80::1"),
+        ] {
+            let one = tunnel(TunnelMode::Ipip, local, remote);
+            let other = tunnel(TunnelMode::Ipip, remote, local);
+            assert_eq!(one.link_local(), made.parse::<IpAddr>().unwrap());
+            assert_ne!(one.link_local(), other.link_local());
+        }
     }
 
     #[test]
@@ -559,5 +619,10 @@ mod tests {
             ..before.clone()
         };
         assert_eq!(change.apply(&before), after);
+        assert_eq!(TunnelChange::from(&after).apply(&before), after);
+        assert_eq!(
+            after.to_string(),
+            "t0 mode ipip local 192.0.2.1 remote 198.51.100.1 mtu 1300 ttl 64 df copy dscp copy"
+        );
     }
 }

@@ -1,7 +1,7 @@
 //! What runs, as a configuration.
 
 use super::super::Control;
-use crate::config::{Config, SubInterface};
+use crate::config::{Config, SubInterface, Tunnel};
 use crate::tables::NewSubInterface;
 
 impl Control<'_> {
@@ -40,6 +40,15 @@ impl Control<'_> {
             .into_iter()
             .filter_map(link)
             .collect();
+        let tunnel = |(tunnel, up): (control::message::Tunnel, bool)| {
+            let index = self.tables.interface_index(&tunnel.name).ok()?;
+            Some(Tunnel {
+                addresses: self.tables.given_addresses(index).collect(),
+                tunnel,
+                up,
+            })
+        };
+        config.tunnels = self.tables.tunnels().into_iter().filter_map(tunnel).collect();
         config
     }
 }

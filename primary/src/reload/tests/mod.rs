@@ -12,7 +12,7 @@ use control::message::ControlError;
 use super::routes::normal;
 use super::*;
 use crate::config::machine::Machine;
-use crate::config::{Config, ConfigErrors, HopByHop, Overrides, SubInterface};
+use crate::config::{Config, ConfigErrors, HopByHop, Overrides, SubInterface, Tunnel};
 use crate::tables::NewSubInterface;
 use crate::tables::tests::{Gateway, MACS};
 
@@ -93,6 +93,15 @@ impl Gateway {
             }
         };
         config.sub_interfaces = self.tables.sub_interfaces().into_iter().map(link).collect();
+        let tunnel = |(tunnel, up): (control::message::Tunnel, bool)| {
+            let index = self.tables.interface_index(&tunnel.name).unwrap();
+            Tunnel {
+                addresses: self.tables.given_addresses(index).collect(),
+                tunnel,
+                up,
+            }
+        };
+        config.tunnels = self.tables.tunnels().into_iter().map(tunnel).collect();
         (config.routes, config.neighbors) = super::running::read(&self.reader);
         config
     }
@@ -111,6 +120,17 @@ impl Gateway {
                             id: link.id,
                             mtu: Some(link.mtu),
                         })?;
+                    }
+                    Step::One(Change::TunnelAdd(tunnel)) => {
+                        self.tables.add_tunnel(tunnel)?;
+                    }
+                    Step::One(Change::TunnelSet { before, after }) => {
+                        assert_eq!(before.name, after.name);
+                        self.tables.set_tunnel(&after.name, &after.into(), self.now)?;
+                    }
+                    Step::One(Change::TunnelDelete(tunnel)) => {
+                        self.tables.delete_tunnel(&tunnel.name, self.now)?;
+                        self.tables.free_indices();
                     }
                     Step::One(Change::LinkDelete(link)) => {
                         let gone = self.tables.delete_sub_interface(&link.name, self.now)?;
