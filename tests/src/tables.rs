@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use control::instance::RunDir;
-use shm::records::{Neighbor, from_text};
+use shm::records::{Neighbor, Tunnel, from_text};
 use shm::{DropReason, InterfaceCounter, TableReader, punt_bucket_start};
 
 use crate::{Counters, Error, InterfaceCounters, Primary};
@@ -80,6 +80,13 @@ impl Tables {
     pub fn neighbors(&self) -> Vec<Neighbor> {
         let neighbors = self.reader.neighbors().into_iter();
         neighbors.map(|(_, neighbor)| neighbor).collect()
+    }
+
+    /// The tunnel of this name, with the index of its interface.
+    pub fn tunnel(&self, name: &str) -> Option<(u16, Tunnel)> {
+        let (index, _) = self.names().into_iter().find(|(_, known)| known == name)?;
+        let mut tunnels = self.reader.tunnels().into_iter().map(|(_, tunnel)| tunnel);
+        Some((index, tunnels.find(|tunnel| tunnel.interface == index)?))
     }
 
     fn names(&self) -> Vec<(u16, String)> {

@@ -42,6 +42,7 @@ use shm::records::IdlePolicy;
 pub use self::bond::{Bond, BondMode};
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
 pub use self::router_alert::{HopByHop, RouterAlert};
+pub use self::tunnel::Tunnel;
 pub use document::{ConfigErrors, Problem};
 
 use self::check::Network;
@@ -295,17 +296,6 @@ pub struct SubInterface {
     pub redirects: bool,
     /// As that of [`Interface`].
     pub hop_by_hop: HopByHop,
-}
-
-/// `[[tunnel]]`: an interface whose packets go to another router inside packets of their own.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tunnel {
-    /// What it is, its name with it.
-    pub tunnel: control::message::Tunnel,
-    /// Whether it is set up.
-    pub up: bool,
-    /// Its addresses, as those of [`Interface`]; none where it uses another interface's.
-    pub addresses: Vec<IpNet>,
 }
 
 /// `[[neighbor]]`: a neighbour that is never asked.

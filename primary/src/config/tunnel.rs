@@ -7,12 +7,22 @@ use std::str::FromStr;
 use control::message::{Df, Dscp, Tunnel as Wrapped, TunnelMode};
 use ipnet::IpNet;
 
-use super::Tunnel;
 use super::address::InterfaceAddress;
 use super::interfaces::MIN_MTU6;
 use super::network::{RawInterface, interface_name, no_such_interface};
 use document::Place;
 use document::{At, Document, Section};
+
+/// `[[tunnel]]`: an interface whose packets go to another router inside packets of their own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tunnel {
+    /// What it is, its name with it.
+    pub tunnel: Wrapped,
+    /// Whether it is set up.
+    pub up: bool,
+    /// Its addresses, as those of [`Interface`](super::Interface); none where it uses another interface's.
+    pub addresses: Vec<IpNet>,
+}
 
 /// `[[tunnel]]` as far as it could be read.
 pub(super) struct RawTunnel {

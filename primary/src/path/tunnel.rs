@@ -47,3 +47,77 @@ impl TunnelView {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use packet::MacAddress;
+
+    use super::*;
+    use crate::path::{InterfaceView, Interfaces, OptionPolicy};
+
+    fn view(tunnel: Option<&Tunnel>) -> InterfaceView {
+        InterfaceView {
+            mac: MacAddress::ZERO,
+            mtu: 1480,
+            kernel_device: false,
+            tap: false,
+            redirects: false,
+            options: OptionPolicy::default(),
+            up: Arc::new(AtomicBool::new(true)),
+            sources: Arc::default(),
+            any_tpid: false,
+            sub: None,
+            tunnel: tunnel.map(|tunnel| Arc::new(TunnelView::new(tunnel))),
+        }
+    }
+
+    fn gre(remote: u8, key: Option<u32>) -> Tunnel {
+        Tunnel {
+            key,
+            ..Tunnel::new("t0", TunnelMode::Gre, LOCAL, remote_of(remote))
+        }
+    }
+
+    const LOCAL: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
+
+    fn remote_of(last: u8) -> IpAddr {
+        [198, 51, 100, last].into()
+    }
+
+    #[test]
+    fn a_tunnel_is_found_by_what_its_outer_packets_have_in_common() {
+        let mut interfaces = Interfaces::new(vec![view(None)]);
+        assert!(!interfaces.has_tunnels());
+        // In another order than that in which they are sorted.
+        let tunnels = [gre(2, Some(7)), gre(1, None), gre(1, Some(7)), gre(1, Some(0))];
+        for (index, tunnel) in (1..).zip(&tunnels) {
+            interfaces.set(index, view(Some(tunnel)));
+        }
+        assert!(interfaces.has_tunnels());
+        let find = |interfaces: &Interfaces, remote, key| {
+            interfaces.by_outer(TunnelMode::Gre, LOCAL, remote_of(remote), key)
+        };
+        for (index, tunnel) in (1..).zip(&tunnels) {
+            let (mode, local, remote, key) = tunnel.ends();
+            assert_eq!(interfaces.by_outer(mode, local, remote, key), Some(index));
+            assert_eq!(interfaces.by_outer(mode, remote, local, key), None);
+            assert_eq!(interfaces.by_outer(TunnelMode::Ipip, local, remote, key), None);
+        }
+        assert_eq!(find(&interfaces, 2, None), None);
+        assert_eq!((interfaces.port_of(1), interfaces.chain(1).count()), (1, 0));
+        assert!(interfaces.tunnel(1).is_some() && interfaces.tunnel(0).is_none());
+
+        // One that is gone stays gone when another comes, and its place may be another's.
+        interfaces.remove(3);
+        assert!(!interfaces.is_there(3) && interfaces.is_there(0) && interfaces.is_there(1));
+        interfaces.set(5, view(Some(&gre(9, None))));
+        assert_eq!(find(&interfaces, 1, Some(7)), None);
+        assert_eq!(find(&interfaces, 9, None), Some(5));
+        interfaces.set(3, view(Some(&gre(8, None))));
+        assert!(interfaces.is_there(3));
+        assert_eq!(find(&interfaces, 8, None), Some(3));
+    }
+}

@@ -5,6 +5,7 @@ mod ipv6;
 mod kernel;
 mod network;
 mod router_alert;
+mod tunnel;
 mod vlan;
 
 use proptest::prelude::*;

@@ -181,17 +181,12 @@ fn a_route_leads_to_one_thing() {
     assert_added(
         &route(""),
         "\"172",
-        &["one of via, nexthops, interface, blackhole"],
+        &["one of via, nexthops, interface, tunnel, blackhole"],
     );
     assert_added(
         &route("via = \"10.0.0.9\"\nblackhole = true"),
         "\"172",
-        &["one of via, nexthops, interface, blackhole"],
-    );
-    assert_added(
-        &route("tunnel = \"ipsec0\""),
-        "\"ipsec0",
-        &["tunnels are not in this build yet"],
+        &["one of via, nexthops, interface, tunnel, blackhole"],
     );
     assert_added(&route("blackhole = false"), "false", &["says nothing"]);
     assert_added(&route("interface = \"lam\""), "\"lam", &["did you mean 'lan'?"]);

@@ -56,7 +56,15 @@ const HOSTS: &[&str] = &[
     "2001:db8::9",
     "2001:db8:1::9",
 ];
-const NAMES: &[&str] = &["lan", "wan", "lan.1", "both"];
+const NAMES: &[&str] = &["lan", "wan", "lan.1", "both", "tun0", "tun1"];
+/// With names of sub-interfaces among theirs.
+const TUNNELS: &[&str] = &["tun0", "tun1", "both"];
+/// The local ends of tunnels, and their others.
+const ENDS: &[(&str, &[&str])] = &[
+    ("10.0.0.1", &["198.51.100.1", "198.51.100.2"]),
+    ("192.0.2.1", &["198.51.100.1"]),
+    ("2001:db8::1", &["2620::9"]),
+];
 /// Where packets go that are looked after on the way.
 const DESTINATIONS: &[&str] = &[
     "10.0.0.9",
@@ -98,7 +106,7 @@ enum Part {
 }
 
 fn part(dice: &mut Dice) -> Part {
-    match dice.below(12) {
+    match dice.below(14) {
         0 | 1 => Part::Lan(dice.one(ADDRESSES).to_owned()),
         2 | 3 => Part::Wan(dice.one(ADDRESSES).to_owned()),
         4 => {
@@ -121,8 +129,36 @@ fn part(dice: &mut Dice) -> Part {
             dice.one(&["ike", "arp", "kernel"]),
             1 + dice.below(3)
         )),
+        7 | 8 => Part::Section(tunnel(dice)),
         _ => Part::Section(route(dice)),
     }
+}
+
+fn tunnel(dice: &mut Dice) -> String {
+    let (local, others) = dice.one(ENDS);
+    let (name, mode) = (dice.one(TUNNELS), dice.one(&["ipip", "gre"]));
+    let mut text = format!(
+        "[[tunnel]]\nname = \"{name}\"\nmode = \"{mode}\"\nlocal = \"{local}\"\nremote = \"{}\"\n",
+        dice.one(others)
+    );
+    text += &match dice.below(4) {
+        0 => format!("unnumbered = \"{}\"\n", dice.one(&["lan", "lan.1", "both"])),
+        1 => format!("addresses = [\"{}\"]\n", dice.one(ADDRESSES)),
+        _ => String::new(),
+    };
+    if dice.chance(3) {
+        text += &format!("mtu = {}\n", dice.one(&[1000, 1400]));
+    }
+    if dice.chance(4) {
+        text += "ttl = 9\n";
+    }
+    if dice.chance(4) {
+        text += "up = false\n";
+    }
+    if mode == "gre" && dice.chance(2) {
+        text += &format!("key = {}\n", dice.below(2));
+    }
+    text
 }
 
 fn route(dice: &mut Dice) -> String {
@@ -200,12 +236,15 @@ fn interrupts(changes: &[Change], wanted: &Config) -> bool {
         } => {
             let ports = wanted.interfaces.iter().flat_map(|port| &port.addresses);
             let links = wanted.sub_interfaces.iter().flat_map(|link| &link.addresses);
+            let tunnels = wanted.tunnels.iter().flat_map(|tunnel| &tunnel.addresses);
             // Its subnet is there in the end as well, perhaps of another length or elsewhere.
             ports
                 .chain(links)
+                .chain(tunnels)
                 .any(|new| new.contains(&address.trunc()) || address.contains(&new.trunc()))
         }
-        Change::LinkSet { .. } => true,
+        // It may be down for a while, as one of its ends is.
+        Change::LinkSet { .. } | Change::TunnelSet { .. } | Change::TunnelDelete(_) => true,
         _ => false,
     })
 }

@@ -91,6 +91,86 @@ fn a_link_that_changes_is_made_again_with_all_that_is_on_it() {
 }
 
 #[test]
+fn a_tunnel_changes_where_it_is_unless_something_is_in_the_way() {
+    let tunnel = |name: &str, remote: u8, more: &str| {
+        format!(
+            "[[tunnel]]\nname = \"{name}\"\nmode = \"ipip\"\nlocal = \"192.0.2.1\"\nremote = \"198.51.100.{remote}\"\n{more}\n"
+        )
+    };
+    let route = "[[route]]\nprefix = \"10.9.0.0/16\"\ntunnel = \"a\"\n";
+    let with = |tunnels: &str| config("", "192.0.2.1/30", &format!("{tunnels}{route}"));
+    let words = |name: &str, remote: u8, mtu: &str| {
+        format!("{name} mode ipip local 192.0.2.1 remote 198.51.100.{remote}{mtu} ttl 64 df copy dscp copy")
+    };
+    let plain = with(&tunnel("a", 1, ""));
+    assert_plan(
+        &plain,
+        &with(&tunnel("a", 2, "mtu = 1300")),
+        &[&format!(
+            "~ tunnel {} (was {})",
+            words("a", 2, " mtu 1300"),
+            words("a", 1, "")
+        )],
+    );
+    // New, with all that is on it, and gone again.
+    let less = config("", "192.0.2.1/30", "");
+    let more = with(&tunnel("a", 1, "addresses = [\"10.255.0.1/30\"]\nup = false"));
+    let (add, delete) = (
+        format!("+ tunnel {}", words("a", 1, "")),
+        format!("- tunnel {}", words("a", 1, "")),
+    );
+    assert_plan(
+        &less,
+        &more,
+        &[
+            &add,
+            "+ address 10.255.0.1/30 dev a",
+            "+ route 10.9.0.0/16 dev a",
+            "~ link a admin down",
+        ],
+    );
+    assert_plan(
+        &more,
+        &less,
+        &[
+            "- route 10.9.0.0/16 dev a",
+            "- address 10.255.0.1/30 dev a",
+            &delete,
+        ],
+    );
+    // Two that change places: each is in the other's way.
+    let (one, other) = (
+        with(&(tunnel("a", 1, "") + &tunnel("b", 2, ""))),
+        with(&(tunnel("a", 2, "") + &tunnel("b", 1, ""))),
+    );
+    assert_plan(
+        &one,
+        &other,
+        &[
+            &delete,
+            &format!("- tunnel {}", words("b", 2, "")),
+            &format!("+ tunnel {}", words("a", 2, "")),
+            &format!("+ tunnel {}", words("b", 1, "")),
+            "~ route 10.9.0.0/16 dev a (again, as the subnet of its next hop is)",
+        ],
+    );
+    // The interface whose addresses it uses is made anew.
+    let link = |id: u16| format!("[[interface]]\nname = \"lan.7\"\nlink = \"lan\"\nid = {id}\n");
+    let on = |id| with(&(link(id) + &tunnel("a", 1, "unnumbered = \"lan.7\"")));
+    assert_plan(
+        &on(7),
+        &on(8),
+        &[
+            &format!("{delete} unnumbered lan.7"),
+            "- link lan.7 link lan proto 802.1q id 7 mtu 1500",
+            "+ link lan.7 link lan proto 802.1q id 8 mtu 1500",
+            &format!("{add} unnumbered lan.7"),
+            "~ route 10.9.0.0/16 dev a (again, as the subnet of its next hop is)",
+        ],
+    );
+}
+
+#[test]
 fn states_policers_and_the_log_are_changes_as_well() {
     let before = config("", "", "");
     let mut after = config(

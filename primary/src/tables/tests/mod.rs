@@ -18,6 +18,7 @@ mod routes;
 mod routes6;
 mod steps;
 mod sub_interfaces;
+mod tunnels;
 
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -346,7 +347,7 @@ fn route(prefix: &str, text: &str) -> Route {
         "blackhole" => RouteTarget::Blackhole,
         "unreachable" => RouteTarget::Unreachable,
         "prohibit" => RouteTarget::Prohibit,
-        name @ ("lan" | "wan" | "dmz") => RouteTarget::Interface(name.to_owned()),
+        name @ ("lan" | "wan" | "dmz" | "tun0") => RouteTarget::Interface(name.to_owned()),
         several if several.contains(',') => RouteTarget::Multipath(several.split(',').map(via).collect()),
         one => {
             let WeightedNextHop {

@@ -1,0 +1,486 @@
+//! Tunnels are made, shown, changed and deleted by tools and configurations. No packet is needed for that.
+
+use std::{fs, path::PathBuf, time::Duration};
+
+use serde_json::{Value, json};
+use tests::{Interface, Primary, PrimaryBuilder, Privilege, wait_until};
+
+const LIMIT: Duration = Duration::from_secs(20);
+/// Wrong usage or configuration.
+const USAGE: i32 = 2;
+const FAILED: i32 = 1;
+
+/// Two ports that need nothing of the host.
+fn primary() -> PrimaryBuilder {
+    Primary::builder(Privilege::detect(), "gw")
+        .interface(Interface::device("wan", "net_null0,no-rx=1").address("192.0.2.1/24"))
+        .interface(Interface::device("lan", "net_null1,no-rx=1").address("10.0.0.1/24"))
+}
+
+/// Runs the tool, which must succeed; gives what it printed.
+#[track_caller]
+fn ctl(primary: &Primary, words: &str) -> String {
+    let words: Vec<_> = words.split_whitespace().collect();
+    primary.ctl(&words).unwrap().success().unwrap().stdout
+}
+
+/// Runs the tool, which must be refused with a sentence.
+#[track_caller]
+fn refused(primary: &Primary, words: &str, status: i32, sentence: &str) {
+    let split: Vec<_> = words.split_whitespace().collect();
+    let captured = primary.ctl(&split).unwrap();
+    assert_eq!(captured.status.code(), Some(status), "{words}: {captured:?}");
+    assert!(captured.stderr.contains(sentence), "{words}: {captured:?}");
+}
+
+fn tunnels(primary: &Primary) -> Vec<Value> {
+    let shown = primary.ctl_json(&["tunnel", "show"]).unwrap();
+    shown.as_array().unwrap().clone()
+}
+
+fn tunnel(primary: &Primary, name: &str) -> Value {
+    primary.ctl_json(&["tunnel", "show", name]).unwrap()[0].clone()
+}
+
+/// Those of the keys.
+fn part(of: &Value, keys: &[&str]) -> Value {
+    keys.iter().map(|key| of[*key].clone()).collect()
+}
+
+/// The routes out of an interface.
+fn routes_by(primary: &Primary, interface: &str) -> Vec<String> {
+    let shown = primary.ctl_json(&["route", "show"]).unwrap();
+    let all = shown.as_array().unwrap().iter();
+    let by_it = all.filter(|route| route["interface"] == interface);
+    by_it
+        .map(|route| route["prefix"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+fn config_show(primary: &Primary) -> String {
+    ctl(primary, "config show")
+}
+
+fn beside(primary: &Primary, name: &str, text: &str) -> PathBuf {
+    let path = primary.config_path().with_file_name(name);
+    fs::write(&path, text).unwrap();
+    path
+}
+
+fn text_of(primary: &Primary) -> String {
+    fs::read_to_string(primary.config_path()).unwrap()
+}
+
+#[test]
+fn one_made_at_run_time_is_shown_changed_and_deleted() {
+    let primary = primary().start().unwrap();
+    assert_eq!(tunnels(&primary), [json!(null); 0]);
+    let mut monitor = primary.ctl_process(&["monitor"]).unwrap().start().unwrap();
+    monitor
+        .wait_for_stdout("the first event", LIMIT, |line| line.contains("subscribed"))
+        .unwrap();
+    ctl(
+        &primary,
+        "tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1 key 7 unnumbered wan",
+    );
+    assert_eq!(
+        tunnel(&primary, "tun0"),
+        json!({
+            "name": "tun0", "mode": "gre", "local": "192.0.2.1", "remote": "198.51.100.1", "key": 7, "mtu": 1472,
+            "mtu_set": false, "ttl": 64, "df": "copy", "dscp": "copy", "unnumbered": "wan", "admin": "up", "link": "up",
+            "rx_packets": 0, "rx_bytes": 0, "tx_packets": 0, "tx_bytes": 0, "drops": 0
+        })
+    );
+    let link = &primary.ctl_json(&["link", "show", "tun0"]).unwrap()[0];
+    assert_eq!(
+        part(link, &["driver", "device", "mtu", "parent", "vlan_id", "netdev"]),
+        json!([
+            "tunnel",
+            "gre local 192.0.2.1 remote 198.51.100.1 key 7",
+            1472,
+            null,
+            null,
+            null
+        ])
+    );
+    // In shared memory, which is what tools read.
+    let (index, record) = primary.tables().unwrap().tunnel("tun0").unwrap();
+    assert_eq!((record.interface, record.key, record.has_key), (index, 7, 1));
+
+    // Routes need no address of it, and lead to nobody who would have to be asked.
+    ctl(&primary, "route add 10.9.0.0/16 dev tun0");
+    ctl(&primary, "route add 2001:db8:9::/48 dev tun0");
+    let found = &primary.ctl_json(&["route", "get", "10.9.1.2"]).unwrap()[0];
+    assert_eq!(
+        part(found, &["interface", "next_hop", "mac", "mtu", "outcome"]),
+        json!([
+            "tun0",
+            null,
+            null,
+            1472,
+            "packets go through the tunnel tun0 to 198.51.100.1"
+        ])
+    );
+    ctl(
+        &primary,
+        "tunnel set tun0 remote 198.51.100.2 key none mtu 1300 ttl 9 df set dscp 46 numbered",
+    );
+    ctl(&primary, "addr add 10.255.0.1/30 dev tun0");
+    ctl(&primary, "addr add 2001:db8:255::1/64 dev tun0");
+    ctl(&primary, "route add 10.10.0.0/16 via 10.255.0.2");
+    let keys = [
+        "remote",
+        "key",
+        "mtu",
+        "mtu_set",
+        "ttl",
+        "df",
+        "dscp",
+        "unnumbered",
+    ];
+    assert_eq!(
+        part(&tunnel(&primary, "tun0"), &keys),
+        json!(["198.51.100.2", null, 1300, true, 9, "set", "46", null])
+    );
+    let mut routes = routes_by(&primary, "tun0");
+    routes.sort();
+    for prefix in ["10.10.0.0/16", "10.255.0.0/30", "10.9.0.0/16", "2001:db8:9::/48"] {
+        assert!(routes.contains(&prefix.to_owned()), "{routes:?}");
+    }
+    // What runs is a configuration.
+    let shown = config_show(&primary);
+    let section = "[[tunnel]]\nname = \"tun0\"\nmode = \"gre\"\nlocal = \"192.0.2.1\"\nremote = \"198.51.100.2\"\nmtu = 1300\n\
+                   ttl = 9\ndf = \"set\"\ndscp = 46\naddresses = [\"10.255.0.1/30\", \"2001:db8:255::1/64\"]\n";
+    assert!(shown.contains(section), "{shown}");
+    assert!(
+        shown.contains("prefix = \"10.9.0.0/16\"\ntunnel = \"tun0\"\n"),
+        "{shown}"
+    );
+    let again = beside(&primary, "again.toml", &shown);
+    assert_eq!(
+        ctl(&primary, &format!("config apply {}", again.display())),
+        "nothing differs\n"
+    );
+
+    ctl(&primary, "tunnel del tun0");
+    assert_eq!(tunnels(&primary), [json!(null); 0]);
+    assert_eq!(routes_by(&primary, "tun0"), [""; 0]);
+    refused(&primary, "link show tun0", FAILED, "there is no interface 'tun0'");
+    assert!(!config_show(&primary).contains("tun0"));
+    monitor
+        .wait_for_stdout("that it was deleted", LIMIT, |line| line.contains("link_deleted"))
+        .unwrap();
+    let said = monitor.stdout();
+    let events: Vec<Value> = said
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
+    let of_kind = |kind: &str| events.iter().filter(|event| event["event"] == kind).count();
+    assert_eq!((of_kind("tunnel"), of_kind("link_deleted")), (2, 1), "{said}");
+    let made = events.iter().find(|event| event["event"] == "tunnel").unwrap();
+    assert_eq!(
+        part(&made["tunnel"], &["name", "mode", "local", "key", "df"]),
+        json!(["tun0", "gre", "192.0.2.1", 7, "copy"])
+    );
+
+    // Hundreds of them take each other's places.
+    for round in 0..3 {
+        for number in 1..=20 {
+            ctl(
+                &primary,
+                &format!("tunnel add t{round}.{number} mode ipip local 192.0.2.1 remote 198.51.100.{number}"),
+            );
+        }
+        assert_eq!(tunnels(&primary).len(), 20);
+        for number in 1..=20 {
+            ctl(&primary, &format!("tunnel del t{round}.{number}"));
+        }
+    }
+    assert_eq!(tunnels(&primary), [json!(null); 0]);
+}
+
+#[test]
+fn one_is_up_while_its_local_end_is_an_address_of_the_gateway() {
+    let primary = primary().start().unwrap();
+    ctl(
+        &primary,
+        "tunnel add four mode ipip local 192.0.2.7 remote 198.51.100.1",
+    );
+    ctl(
+        &primary,
+        "tunnel add six mode ipip local 2001:db8::1 remote 2001:db8:9::1",
+    );
+    ctl(&primary, "route add 10.9.0.0/16 dev four");
+    let links = || ["four", "six"].map(|name| tunnel(&primary, name)["link"].clone());
+    let way = || primary.ctl_json(&["route", "get", "10.9.1.2"]).unwrap()[0]["outcome"].clone();
+    assert_eq!(links(), ["down", "down"]);
+    let said = ctl(&primary, "tunnel show four");
+    assert!(said.contains("has no address 192.0.2.7 in use"), "{said}");
+    assert!(way().as_str().unwrap().contains("is down"), "{}", way());
+
+    ctl(&primary, "addr add 192.0.2.7/24 dev wan");
+    ctl(&primary, "addr add 2001:db8::1/64 dev wan");
+    assert_eq!(tunnel(&primary, "four")["link"], "up");
+    assert_eq!(way(), "packets go through the tunnel four to 198.51.100.1");
+    // Once nobody else has it, RFC 4862.
+    wait_until("that both are up", LIMIT, || {
+        Ok((links() == ["up", "up"]).then_some(()))
+    })
+    .unwrap();
+    ctl(&primary, "link set four down");
+    assert_eq!(
+        part(&tunnel(&primary, "four"), &["admin", "link"]),
+        json!(["down", "up"])
+    );
+    assert!(way().as_str().unwrap().contains("is down"), "{}", way());
+    assert!(config_show(&primary).contains("addresses = []\nup = false\n"));
+    ctl(&primary, "link set four up");
+    ctl(&primary, "addr del 192.0.2.7/24 dev wan");
+    ctl(&primary, "addr del 2001:db8::1/64 dev wan");
+    assert_eq!(links(), ["down", "down"]);
+    assert!(way().as_str().unwrap().contains("is down"), "{}", way());
+    ctl(&primary, "tunnel set four local 192.0.2.1");
+    assert_eq!(links(), ["up", "down"]);
+}
+
+#[test]
+fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
+    let primary = primary()
+        .toml("[limits]\nsub_interfaces = 3")
+        .toml("[[interface]]\nname = \"wan.5\"\nlink = \"wan\"\nid = 5")
+        .start()
+        .unwrap();
+    let ends = "local 192.0.2.1 remote 198.51.100.1";
+    ctl(
+        &primary,
+        &format!("tunnel add tun0 mode gre {ends} unnumbered wan.5"),
+    );
+    let before = config_show(&primary);
+    for (words, sentence) in [
+        (
+            format!("tunnel add tun0 mode ipip {ends}"),
+            "an interface 'tun0' already",
+        ),
+        (
+            format!("tunnel add wan mode ipip {ends}"),
+            "an interface 'wan' already",
+        ),
+        (
+            format!("tunnel add a-name-of-sixteen mode ipip {ends}"),
+            "1 to 15 characters",
+        ),
+        (format!("tunnel add t$ mode ipip {ends}"), "use letters"),
+        (
+            format!("tunnel add tun1 mode gre {ends}"),
+            "tun0 goes from 192.0.2.1 to 198.51.100.1 already",
+        ),
+        (
+            format!("tunnel add tun1 mode ipip {ends} key 1"),
+            "only gre has a key",
+        ),
+        (
+            format!("tunnel add tun1 mode ipip {ends} mtu 67"),
+            "use 68 to 9000",
+        ),
+        (format!("tunnel add tun1 mode ipip {ends} ttl 0"), "use 1 to 255"),
+        (
+            format!("tunnel add tun1 mode ipip {ends} unnumbered dmz"),
+            "no interface 'dmz'",
+        ),
+        (
+            format!("tunnel add tun1 mode ipip {ends} unnumbered tun0"),
+            "tun0 is a tunnel",
+        ),
+        (
+            "tunnel add tun1 mode ipip local 192.0.2.1 remote 192.0.2.1".into(),
+            "both ends",
+        ),
+        (
+            "tunnel add tun1 mode ipip local 192.0.2.1 remote 2001:db8::1".into(),
+            "of two families",
+        ),
+        (
+            "tunnel add tun1 mode ipip local 192.0.2.1 remote 224.0.0.1".into(),
+            "not a unicast address",
+        ),
+        (
+            "tunnel add tun1 mode ipip local fe80::1 remote 2001:db8::1".into(),
+            "on every link",
+        ),
+        ("tunnel set tun0 mode ipip key 5".into(), "only gre has a key"),
+        ("tunnel set tun0 unnumbered tun0".into(), "tun0 is a tunnel"),
+        (
+            "tunnel set tun9 ttl 5".into(),
+            "there is no tunnel 'tun9': there are tun0",
+        ),
+        ("tunnel set wan ttl 5".into(), "there is no tunnel 'wan'"),
+        ("tunnel del wan".into(), "there is no tunnel 'wan'"),
+        (
+            "tunnel show wan".into(),
+            "there is no tunnel 'wan': this instance has tun0",
+        ),
+        ("link del tun0".into(), "'tunnel del tun0'"),
+        ("link del wan.5".into(), "which are tun0"),
+        ("link add link tun0 id 7".into(), "have no tags"),
+        (
+            "addr add 10.255.0.1/30 dev tun0".into(),
+            "'tunnel set tun0 numbered'",
+        ),
+        (
+            "neigh add 10.255.0.2 mac 02:00:00:00:00:09 dev tun0".into(),
+            "needs no neighbours",
+        ),
+        (
+            "route add 10.9.0.0/16 dev tun0 mtu 1300".into(),
+            "whose MTU counts",
+        ),
+    ] {
+        refused(&primary, &words, FAILED, sentence);
+    }
+    for (words, sentence) in [
+        (
+            format!("tunnel add tun1 mode esp {ends}"),
+            "not in this build yet",
+        ),
+        (format!("tunnel add tun1 {ends}"), "'mode ipip|gre' is missing"),
+        (
+            format!("tunnel add tun1 mode gre {ends} dev wan"),
+            "say 'unnumbered'",
+        ),
+        (format!("tunnel add tun1 mode gre {ends} dscp 64"), "is no DSCP"),
+        ("tunnel set tun0".into(), "nothing is said"),
+        ("--watch 1 tunnel del tun0".into(), "--watch"),
+    ] {
+        refused(&primary, &words, USAGE, sentence);
+    }
+    assert_eq!(config_show(&primary), before);
+    ctl(
+        &primary,
+        "tunnel add tun1 mode gre local 192.0.2.1 remote 198.51.100.1 key 0",
+    );
+    refused(
+        &primary,
+        "tunnel add tun2 mode gre local 192.0.2.1 remote 198.51.100.1 key 1",
+        FAILED,
+        "raise sub_interfaces in [limits]",
+    );
+    let help = ctl(&primary, "tunnel --help");
+    assert!(help.contains("tunnel add tun0 mode ipip"), "{help}");
+    let man = ctl(&primary, "man tunnel");
+    assert!(man.contains("tunnel"), "{man}");
+    assert!(ctl(&primary, "completion bash").contains("tunnel"));
+}
+
+#[test]
+fn a_configuration_brings_changes_and_takes_tunnels_all_or_nothing() {
+    let tunnel_of = |name: &str, remote: &str, more: &str| {
+        format!(
+            "\n[[tunnel]]\nname = \"{name}\"\nmode = \"ipip\"\nlocal = \"192.0.2.1\"\nremote = \"{remote}\"\n{more}\n"
+        )
+    };
+    let route = "\n[[route]]\nprefix = \"10.9.0.0/16\"\ntunnel = \"a\"\n";
+    let primary = primary()
+        .toml("[limits]\ngroups = 1")
+        .toml(&tunnel_of("a", "198.51.100.1", "unnumbered = \"lan\""))
+        .toml(route)
+        .start()
+        .unwrap();
+    // From the start.
+    assert_eq!(
+        part(&tunnel(&primary, "a"), &["remote", "unnumbered", "link"]),
+        json!(["198.51.100.1", "lan", "up"])
+    );
+    assert_eq!(routes_by(&primary, "a"), ["10.9.0.0/16"]);
+    let base = text_of(&primary);
+    assert!(base.contains("[[tunnel]]"));
+    let apply = |name: &str, text: &str| {
+        let path = beside(&primary, name, text);
+        ctl(&primary, &format!("config apply {}", path.display()))
+    };
+    // One more, and the first is another; its route stays.
+    let (index, _) = primary.tables().unwrap().tunnel("a").unwrap();
+    let more = base.replace(
+        "remote = \"198.51.100.1\"\nunnumbered = \"lan\"",
+        "remote = \"198.51.100.9\"\nmtu = 1300\naddresses = [\"10.255.0.1/30\"]",
+    ) + &tunnel_of("b", "198.51.100.2", "addresses = [\"10.255.1.1/30\"]\nup = false")
+        + "\n[[route]]\nprefix = \"10.10.0.0/16\"\nvia = \"10.255.1.2\"\n";
+    assert_ne!(apply("more.toml", &more), "nothing differs\n");
+    assert_eq!(
+        part(&tunnel(&primary, "a"), &["remote", "unnumbered", "mtu", "link"]),
+        json!(["198.51.100.9", null, 1300, "up"])
+    );
+    assert_eq!(primary.tables().unwrap().tunnel("a").unwrap().0, index);
+    assert_eq!(
+        part(&tunnel(&primary, "b"), &["admin", "link"]),
+        json!(["down", "up"])
+    );
+    let mut by_b = routes_by(&primary, "b");
+    by_b.retain(|prefix| !prefix.ends_with("/32"));
+    assert_eq!(by_b, ["10.10.0.0/16", "10.255.1.0/30"]);
+
+    // What a file says wrongly is said with its place, and nothing is changed.
+    let before = config_show(&primary);
+    let wrong = more.replace("198.51.100.9", "2001:db8::9");
+    let path = beside(&primary, "wrong.toml", &wrong);
+    let line = 1 + wrong
+        .lines()
+        .position(|line| line.contains("2001:db8::9"))
+        .unwrap();
+    refused(
+        &primary,
+        &format!("config apply {}", path.display()),
+        FAILED,
+        &format!("wrong.toml:{line}:10: the ends of a are of two families"),
+    );
+    // What only shows when it is done is undone: there is room for one group of next hops.
+    let group = |prefix: &str, weight: u8| {
+        format!(
+            "\n[[route]]\nprefix = \"{prefix}\"\nnexthops = [{{ via = \"10.0.0.8\", weight = {weight} }}, {{ via = \"10.0.0.9\" }}]\n"
+        )
+    };
+    let swapped = more
+        .replace("198.51.100.9", "198.51.100.3")
+        .replace("198.51.100.2", "198.51.100.9")
+        .replace("\nmtu = 1300", "");
+    let full = swapped
+        + &tunnel_of("c", "198.51.100.2", "unnumbered = \"lan\"")
+        + &group("10.1.0.0/16", 1)
+        + &group("10.2.0.0/16", 2);
+    let path = beside(&primary, "full.toml", &full);
+    refused(
+        &primary,
+        &format!("config apply {}", path.display()),
+        FAILED,
+        "what had been changed is undone",
+    );
+    assert_eq!(config_show(&primary), before);
+    assert_eq!(tunnels(&primary).len(), 2);
+    // With room for it, all of it is made, and taken back by the file of before.
+    let path = beside(&primary, "fits.toml", &full.replace(&group("10.2.0.0/16", 2), ""));
+    let lines = ctl(&primary, &format!("config apply {} --dry-run", path.display()));
+    assert!(
+        lines.contains("+ tunnel c mode ipip local 192.0.2.1 remote 198.51.100.2 ttl 64 df copy dscp copy unnumbered lan\n"),
+        "{lines}"
+    );
+    ctl(&primary, &format!("config apply {}", path.display()));
+    assert_eq!(tunnels(&primary).len(), 3);
+    assert_eq!(tunnel(&primary, "b")["remote"], "198.51.100.9");
+    let path = beside(&primary, "before.toml", &before);
+    ctl(&primary, &format!("config apply {}", path.display()));
+    assert_eq!(config_show(&primary), before);
+
+    // By SIGHUP back to the start: one goes, one is as it was.
+    let mut primary = primary;
+    primary.reload();
+    wait_until("the end of the second tunnel", LIMIT, || {
+        Ok((tunnels(&primary).len() == 1).then_some(()))
+    })
+    .unwrap();
+    wait_until("what the file says", LIMIT, || {
+        let shown = primary.ctl_json(&["tunnel", "show", "a"])?;
+        let keys = ["remote", "unnumbered", "mtu"];
+        Ok((part(&shown[0], &keys) == json!(["198.51.100.1", "lan", 1480])).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(routes_by(&primary, "a"), ["10.9.0.0/16"]);
+}
