@@ -5,13 +5,13 @@ use std::{fs, path::PathBuf, time::Duration};
 use serde_json::{Value, json};
 use tests::{Interface, Primary, PrimaryBuilder, Privilege, wait_until};
 
-const LIMIT: Duration = Duration::from_secs(20);
+pub(crate) const LIMIT: Duration = Duration::from_secs(20);
 /// Wrong usage or configuration.
 const USAGE: i32 = 2;
-const FAILED: i32 = 1;
+pub(crate) const FAILED: i32 = 1;
 
 /// Two ports that need nothing of the host.
-fn primary() -> PrimaryBuilder {
+pub(crate) fn primary() -> PrimaryBuilder {
     Primary::builder(Privilege::detect(), "gw")
         .interface(Interface::device("wan", "net_null0,no-rx=1").address("192.0.2.1/24"))
         .interface(Interface::device("lan", "net_null1,no-rx=1").address("10.0.0.1/24"))
@@ -19,36 +19,36 @@ fn primary() -> PrimaryBuilder {
 
 /// Runs the tool, which must succeed; gives what it printed.
 #[track_caller]
-fn ctl(primary: &Primary, words: &str) -> String {
+pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
     let words: Vec<_> = words.split_whitespace().collect();
     primary.ctl(&words).unwrap().success().unwrap().stdout
 }
 
 /// Runs the tool, which must be refused with a sentence.
 #[track_caller]
-fn refused(primary: &Primary, words: &str, status: i32, sentence: &str) {
+pub(crate) fn refused(primary: &Primary, words: &str, status: i32, sentence: &str) {
     let split: Vec<_> = words.split_whitespace().collect();
     let captured = primary.ctl(&split).unwrap();
     assert_eq!(captured.status.code(), Some(status), "{words}: {captured:?}");
     assert!(captured.stderr.contains(sentence), "{words}: {captured:?}");
 }
 
-fn tunnels(primary: &Primary) -> Vec<Value> {
+pub(crate) fn tunnels(primary: &Primary) -> Vec<Value> {
     let shown = primary.ctl_json(&["tunnel", "show"]).unwrap();
     shown.as_array().unwrap().clone()
 }
 
-fn tunnel(primary: &Primary, name: &str) -> Value {
+pub(crate) fn tunnel(primary: &Primary, name: &str) -> Value {
     primary.ctl_json(&["tunnel", "show", name]).unwrap()[0].clone()
 }
 
 /// Those of the keys.
-fn part(of: &Value, keys: &[&str]) -> Value {
+pub(crate) fn part(of: &Value, keys: &[&str]) -> Value {
     keys.iter().map(|key| of[*key].clone()).collect()
 }
 
 /// The routes out of an interface.
-fn routes_by(primary: &Primary, interface: &str) -> Vec<String> {
+pub(crate) fn routes_by(primary: &Primary, interface: &str) -> Vec<String> {
     let shown = primary.ctl_json(&["route", "show"]).unwrap();
     let all = shown.as_array().unwrap().iter();
     let by_it = all.filter(|route| route["interface"] == interface);
@@ -57,18 +57,14 @@ fn routes_by(primary: &Primary, interface: &str) -> Vec<String> {
         .collect()
 }
 
-fn config_show(primary: &Primary) -> String {
+pub(crate) fn config_show(primary: &Primary) -> String {
     ctl(primary, "config show")
 }
 
-fn beside(primary: &Primary, name: &str, text: &str) -> PathBuf {
+pub(crate) fn beside(primary: &Primary, name: &str, text: &str) -> PathBuf {
     let path = primary.config_path().with_file_name(name);
     fs::write(&path, text).unwrap();
     path
-}
-
-fn text_of(primary: &Primary) -> String {
-    fs::read_to_string(primary.config_path()).unwrap()
 }
 
 #[test]
@@ -369,118 +365,4 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
     let man = ctl(&primary, "man tunnel");
     assert!(man.contains("tunnel"), "{man}");
     assert!(ctl(&primary, "completion bash").contains("tunnel"));
-}
-
-#[test]
-fn a_configuration_brings_changes_and_takes_tunnels_all_or_nothing() {
-    let tunnel_of = |name: &str, remote: &str, more: &str| {
-        format!(
-            "\n[[tunnel]]\nname = \"{name}\"\nmode = \"ipip\"\nlocal = \"192.0.2.1\"\nremote = \"{remote}\"\n{more}\n"
-        )
-    };
-    let route = "\n[[route]]\nprefix = \"10.9.0.0/16\"\ntunnel = \"a\"\n";
-    let primary = primary()
-        .toml("[limits]\ngroups = 1")
-        .toml(&tunnel_of("a", "198.51.100.1", "unnumbered = \"lan\""))
-        .toml(route)
-        .start()
-        .unwrap();
-    // From the start.
-    assert_eq!(
-        part(&tunnel(&primary, "a"), &["remote", "unnumbered", "link"]),
-        json!(["198.51.100.1", "lan", "up"])
-    );
-    assert_eq!(routes_by(&primary, "a"), ["10.9.0.0/16"]);
-    let base = text_of(&primary);
-    assert!(base.contains("[[tunnel]]"));
-    let apply = |name: &str, text: &str| {
-        let path = beside(&primary, name, text);
-        ctl(&primary, &format!("config apply {}", path.display()))
-    };
-    // One more, and the first is another; its route stays.
-    let (index, _) = primary.tables().unwrap().tunnel("a").unwrap();
-    let more = base.replace(
-        "remote = \"198.51.100.1\"\nunnumbered = \"lan\"",
-        "remote = \"198.51.100.9\"\nmtu = 1300\naddresses = [\"10.255.0.1/30\"]",
-    ) + &tunnel_of("b", "198.51.100.2", "addresses = [\"10.255.1.1/30\"]\nup = false")
-        + "\n[[route]]\nprefix = \"10.10.0.0/16\"\nvia = \"10.255.1.2\"\n";
-    assert_ne!(apply("more.toml", &more), "nothing differs\n");
-    assert_eq!(
-        part(&tunnel(&primary, "a"), &["remote", "unnumbered", "mtu", "link"]),
-        json!(["198.51.100.9", null, 1300, "up"])
-    );
-    assert_eq!(primary.tables().unwrap().tunnel("a").unwrap().0, index);
-    assert_eq!(
-        part(&tunnel(&primary, "b"), &["admin", "link"]),
-        json!(["down", "up"])
-    );
-    let mut by_b = routes_by(&primary, "b");
-    by_b.retain(|prefix| !prefix.ends_with("/32"));
-    assert_eq!(by_b, ["10.10.0.0/16", "10.255.1.0/30"]);
-
-    // What a file says wrongly is said with its place, and nothing is changed.
-    let before = config_show(&primary);
-    let wrong = more.replace("198.51.100.9", "2001:db8::9");
-    let path = beside(&primary, "wrong.toml", &wrong);
-    let line = 1 + wrong
-        .lines()
-        .position(|line| line.contains("2001:db8::9"))
-        .unwrap();
-    refused(
-        &primary,
-        &format!("config apply {}", path.display()),
-        FAILED,
-        &format!("wrong.toml:{line}:10: the ends of a are of two families"),
-    );
-    // What only shows when it is done is undone: there is room for one group of next hops.
-    let group = |prefix: &str, weight: u8| {
-        format!(
-            "\n[[route]]\nprefix = \"{prefix}\"\nnexthops = [{{ via = \"10.0.0.8\", weight = {weight} }}, {{ via = \"10.0.0.9\" }}]\n"
-        )
-    };
-    let swapped = more
-        .replace("198.51.100.9", "198.51.100.3")
-        .replace("198.51.100.2", "198.51.100.9")
-        .replace("\nmtu = 1300", "");
-    let full = swapped
-        + &tunnel_of("c", "198.51.100.2", "unnumbered = \"lan\"")
-        + &group("10.1.0.0/16", 1)
-        + &group("10.2.0.0/16", 2);
-    let path = beside(&primary, "full.toml", &full);
-    refused(
-        &primary,
-        &format!("config apply {}", path.display()),
-        FAILED,
-        "what had been changed is undone",
-    );
-    assert_eq!(config_show(&primary), before);
-    assert_eq!(tunnels(&primary).len(), 2);
-    // With room for it, all of it is made, and taken back by the file of before.
-    let path = beside(&primary, "fits.toml", &full.replace(&group("10.2.0.0/16", 2), ""));
-    let lines = ctl(&primary, &format!("config apply {} --dry-run", path.display()));
-    assert!(
-        lines.contains("+ tunnel c mode ipip local 192.0.2.1 remote 198.51.100.2 ttl 64 df copy dscp copy unnumbered lan\n"),
-        "{lines}"
-    );
-    ctl(&primary, &format!("config apply {}", path.display()));
-    assert_eq!(tunnels(&primary).len(), 3);
-    assert_eq!(tunnel(&primary, "b")["remote"], "198.51.100.9");
-    let path = beside(&primary, "before.toml", &before);
-    ctl(&primary, &format!("config apply {}", path.display()));
-    assert_eq!(config_show(&primary), before);
-
-    // By SIGHUP back to the start: one goes, one is as it was.
-    let mut primary = primary;
-    primary.reload();
-    wait_until("the end of the second tunnel", LIMIT, || {
-        Ok((tunnels(&primary).len() == 1).then_some(()))
-    })
-    .unwrap();
-    wait_until("what the file says", LIMIT, || {
-        let shown = primary.ctl_json(&["tunnel", "show", "a"])?;
-        let keys = ["remote", "unnumbered", "mtu"];
-        Ok((part(&shown[0], &keys) == json!(["198.51.100.1", "lan", 1480])).then_some(()))
-    })
-    .unwrap();
-    assert_eq!(routes_by(&primary, "a"), ["10.9.0.0/16"]);
 }
