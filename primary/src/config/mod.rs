@@ -441,14 +441,4 @@ impl Config {
                 .map_or_else(|| path.display().to_string(), |place| place.in_file(path)),
         })
     }
-
-    /// Number of the interface by whose device the frames of a sub-interface come and go.
-    pub fn port_of(&self, sub_interface: &SubInterface) -> Option<usize> {
-        let on = |link: &str| self.sub_interfaces.iter().find(|sub| sub.name == *link);
-        let chain = std::iter::successors(Some(sub_interface), |sub| on(&sub.link));
-        let lowest = chain.last()?;
-        self.interfaces
-            .iter()
-            .position(|interface| interface.name == lowest.link)
-    }
 }

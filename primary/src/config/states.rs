@@ -1,6 +1,6 @@
-//! What interfaces of both kinds are like, by their names.
+//! What interfaces of all kinds are like, by their names.
 
-use super::{Config, HopByHop};
+use super::{Config, HopByHop, SubInterface};
 
 impl Config {
     /// The names of all interfaces, and whether they are set up.
@@ -32,5 +32,15 @@ impl Config {
         ports
             .map(|port| (port.name.as_str(), port.hop_by_hop))
             .chain(links)
+    }
+
+    /// Number of the interface by whose device the frames of a sub-interface come and go.
+    pub fn port_of(&self, sub_interface: &SubInterface) -> Option<usize> {
+        let on = |link: &str| self.sub_interfaces.iter().find(|sub| sub.name == *link);
+        let chain = std::iter::successors(Some(sub_interface), |sub| on(&sub.link));
+        let lowest = chain.last()?;
+        self.interfaces
+            .iter()
+            .position(|interface| interface.name == lowest.link)
     }
 }
