@@ -48,14 +48,12 @@ enum Verb {
     Show(ShowArguments),
     /// Make a tunnel: ipip (IPv4 and IPv6 in either) or gre
     Add {
-        /// Its name and what it is like
-        #[arg(required = true, value_name = words::ADD, num_args = 1..)]
+        #[arg(required = true, value_name = "NAME WORDS", help = words::ADD, num_args = 1..)]
         words: Vec<String>,
     },
     /// Change a tunnel; its addresses and routes stay
     Set {
-        /// Its name and what is to be different
-        #[arg(required = true, value_name = words::SET, num_args = 1..)]
+        #[arg(required = true, value_name = "NAME WORDS", help = words::SET, num_args = 1..)]
         words: Vec<String>,
     },
     /// Delete a tunnel, with its addresses and routes
