@@ -143,7 +143,8 @@ fn fifty_reloads_lose_no_ping_that_both_files_forward() {
         );
         if round % 2 == 0 {
             fs::write(primary.config_path(), &one).unwrap();
-            assert_eq!(reload(&mut primary)["ok"], true);
+            let outcome = reload(&mut primary);
+            assert_eq!(outcome["ok"], true, "{outcome}");
         } else {
             assert_ne!(apply(&primary, &one_file, &[]), "nothing differs\n");
         }
