@@ -277,6 +277,7 @@ fn fill_tables(path: &Path, routes: u32) -> TableWriter {
         next_hops: 8,
         workers: 1,
         pools: 1,
+        sas: 4,
     };
     let tables = TableWriter::create(path, None, &capacity).unwrap();
 

@@ -23,6 +23,7 @@ const CAPACITY: Capacity = Capacity {
     next_hops: 2,
     workers: 1,
     pools: 1,
+    sas: 4,
 };
 
 /// Opens the region and reads all of it.

@@ -169,6 +169,7 @@ mod tests {
             neighbors: 1,
             workers: 1,
             pools: 1,
+            sas: 4,
         };
         let writer = shm::TableWriter::create(&path, None, &capacity).unwrap();
         writer.publish();

@@ -74,13 +74,17 @@ impl Client {
     ) -> Result<Reply, ControlError> {
         self.next_id = self.next_id.wrapping_add(1);
         let id = self.next_id;
-        let bytes = frame::encode(&Envelope { id, body: request }).ok_or_else(|| {
-            ControlError::new(
+        let envelope = Envelope { id, body: request };
+        let Some(bytes) = frame::encode_into(&envelope, &mut self.buffer) else {
+            frame::wipe(&mut self.buffer);
+            return Err(ControlError::new(
                 ErrorCode::BadRequest,
                 format!("the request is longer than {MAX_FRAME} bytes: split it"),
-            )
-        })?;
-        frame::send(&self.socket, &bytes, handed).map_err(|errno| self.lost(errno))?;
+            ));
+        };
+        let sent = frame::send(&self.socket, bytes, handed);
+        frame::wipe(bytes);
+        sent.map_err(|errno| self.lost(errno))?;
         loop {
             match frame::receive_with::<Envelope<Answer>>(&self.socket, &mut self.buffer, descriptors) {
                 Received::Message(answer) if answer.id == id => return answer.body,

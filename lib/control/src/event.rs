@@ -18,7 +18,7 @@ use packet::MacAddress;
 use serde::{Deserialize, Serialize};
 
 use crate::instance::InstanceDir;
-use crate::message::{AlertOrigin, PuntClass, Route, Tunnel};
+use crate::message::{AlertOrigin, PuntClass, Route, SaChange, Tunnel};
 
 /// Events that wait for a subscriber before it is cut off.
 pub const QUEUE: usize = 64;
@@ -106,6 +106,12 @@ pub enum Event {
         added: Vec<String>,
         /// Names of those that are no more.
         deleted: Vec<String>,
+    },
+    /// What happened to SAs during a tenth of a second, in order: with one event for each, thousands that are installed at a time
+    /// would cut off every subscriber.
+    Sas {
+        /// One or more.
+        changes: Vec<SaChange>,
     },
     /// A tool that decides about packets, or watches them, came or went.
     Listener {

@@ -9,7 +9,7 @@
 //!                            events/         one-shot sockets of those who subscribed                (event)
 //! ```
 //!
-//! The tables of a living instance are found by its description (tables); rules for router alerts among them (alerts).
+//! The tables of a living instance are found by its description (tables); rules for router alerts among them (alerts), and SAs (sas).
 
 #![forbid(unsafe_code)]
 
@@ -25,6 +25,7 @@ mod frame;
 pub mod instance;
 pub mod message;
 pub mod punt;
+pub mod sas;
 pub mod server;
 pub mod tables;
 pub mod text;

@@ -158,6 +158,7 @@ mod tests {
         next_hops: 1,
         workers: 2,
         pools: 1,
+        sas: 4,
     };
 
     #[test]

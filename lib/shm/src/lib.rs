@@ -9,7 +9,7 @@
 //!   ctl … ── reads ─────► both, copying out before it believes anything
 //! ```
 //!
-//! Packets go to a tool by an [`attachment`] of its own.
+//! Packets go to a tool by an [`attachment`] of its own. [`keys`] of SAs are shared with nobody.
 //!
 //! Every word that two processes can touch at a time is an atomic; no reference into shared memory ever leaves this
 //! crate except `&AtomicU64`. A record is written under a sequence word ([`slot`]), so that a reader sees all of a
@@ -20,11 +20,13 @@ pub mod attachment;
 mod cells;
 mod counters;
 pub mod discovery;
+pub mod keys;
 mod mapping;
 pub mod process;
 mod protocol;
 pub mod records;
 mod region;
+mod sa_counters;
 mod slot;
 pub mod stages;
 
@@ -34,6 +36,8 @@ pub use counters::{DropReason, InterfaceCounter, WorkerCounter};
 pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState, LastReload};
 pub use process::ProcessId;
 pub use region::{
-    AlertRuleTable, Capacity, CreateError, LAYOUT_HASH, OpenError, SlotTable, TableReader, TableWriter,
+    AlertRuleTable, Capacity, CreateError, LAYOUT_HASH, OpenError, SaPlace, SaTable, SlotTable, TableReader,
+    TableWriter,
 };
+pub use sa_counters::{SaCells, SaCounter, SaCounts};
 pub use stages::{Passed, PathStage, Ways};

@@ -62,9 +62,11 @@ macro_rules! raw_enum {
 }
 
 mod alert_rule;
+mod sa;
 mod tunnel;
 
 pub use alert_rule::{ALERT_RANGES, ALERT_RULES, AlertRule, HANDLER_TEXT, NO_PREFIX};
+pub use sa::{SA_SELECTORS, Sa, SaSelector, TRANSFORM_NAME};
 pub use tunnel::{TUNNEL_DRIVER, Tunnel};
 
 raw_enum! {

@@ -274,6 +274,7 @@ mod tests {
             next_hops: 1,
             workers: 1,
             pools: 1,
+            sas: 4,
         };
         let region = TableWriter::create(&path, None, &capacity).unwrap();
         let counters = region.counter_block(1).unwrap();

@@ -195,6 +195,7 @@ mod tests {
             next_hops: 1,
             workers: 1,
             pools: 1,
+            sas: 4,
         };
         let region = shm::TableWriter::create(&folder.path().join("tables"), None, &capacity).unwrap();
         let counters = region.counter_block(1).unwrap();

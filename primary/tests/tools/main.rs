@@ -35,6 +35,7 @@ const CAPACITY: Capacity = Capacity {
     next_hops: 1,
     workers: 1,
     pools: 1,
+    sas: 4,
 };
 
 fn rules(fresh: Vec<u16>) -> Arc<RuleSet> {

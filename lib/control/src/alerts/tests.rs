@@ -18,6 +18,7 @@ const CAPACITY: Capacity = Capacity {
     next_hops: 1,
     workers: 1,
     pools: 1,
+    sas: 4,
 };
 
 fn region() -> (tempfile::TempDir, PathBuf, TableWriter) {

@@ -8,6 +8,7 @@ mod attachments;
 mod config;
 mod log;
 mod routes;
+mod sas;
 mod trace;
 mod tunnels;
 mod vlan;
@@ -17,6 +18,7 @@ pub use attachments::*;
 pub use config::*;
 pub use log::*;
 pub use routes::*;
+pub use sas::*;
 pub use trace::*;
 pub use tunnels::*;
 pub use vlan::*;
@@ -154,6 +156,17 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Install SAs, all or none. With `replace`, one with the same SPI and destination gives way instead of being in the way.
+    SaAdd {
+        /// At most [`SAS_PER_REQUEST`].
+        sas: Vec<NewSa>,
+        /// Take the places of those that exist.
+        replace: bool,
+    },
+    /// Delete SAs, all or none, and wipe their keys. At most [`SAS_PER_REQUEST`].
+    SaDelete(Vec<SaId>),
+    /// Delete all SAs, and wipe their keys.
+    SaFlush,
     /// Send events to the one-shot IPC server at this path, which lies in the instance's `events` directory.
     Subscribe {
         /// The path that ipc-channel named.

@@ -9,6 +9,7 @@
 //! ```
 
 mod reader;
+mod sas;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -22,11 +23,13 @@ use crate::counters::{DropReason, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
 use crate::records::{
     ALERT_RANGES, ALERT_RULES, Address, AlertRule, HANDLER_TEXT, Interface, Neighbor, NextHop, Pool, Record,
-    Route4, Route6, Tunnel, Worker,
+    Route4, Route6, SA_SELECTORS, Sa, SaSelector, Tunnel, Worker,
 };
+use crate::sa_counters::{SA_CELLS, SaCounter};
 use crate::stages::PathStage;
 
 pub use self::reader::{OpenError, TableReader};
+pub use self::sas::{SaPlace, SaTable};
 pub use self::table::{AlertRuleTable, SlotTable};
 pub use self::writer::{CreateError, TableWriter};
 
@@ -55,6 +58,9 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, AlertRule::LAYOUT);
     hash = fnv1a(hash, AlertCounter::LAYOUT);
     hash = fnv1a(hash, Tunnel::LAYOUT);
+    hash = fnv1a(hash, Sa::LAYOUT);
+    hash = fnv1a(hash, SaSelector::LAYOUT);
+    hash = fnv1a(hash, SaCounter::LAYOUT);
     hash = numbers(hash, [ALERT_RULES, ALERT_RANGES, HANDLER_TEXT, PUNT_BUCKETS]);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
@@ -102,7 +108,12 @@ pub struct Capacity {
     pub workers: usize,
     /// Memory pools.
     pub pools: usize,
+    /// Security associations.
+    pub sas: usize,
 }
+
+/// Selectors for each security association, one with another.
+const SELECTORS_PER_SA: usize = 2;
 
 impl Capacity {
     /// Bytes that the region takes on a file system of this page size.
@@ -114,6 +125,14 @@ impl Capacity {
     /// Threads that count: control, workers, taps.
     fn writers(&self) -> usize {
         self.workers + 2
+    }
+
+    /// One may have as many as it can, however few others there are.
+    fn sa_selectors(&self) -> usize {
+        match self.sas {
+            0 => 0,
+            sas => SELECTORS_PER_SA * sas + SA_SELECTORS,
+        }
     }
 
     fn plan(&self) -> [Section; SECTIONS] {
@@ -140,11 +159,14 @@ impl Capacity {
             slots(SectionId::AlertRules, AlertRule::WORDS + 1, ALERT_RULES),
             // Each is an interface.
             slots(SectionId::Tunnels, Tunnel::WORDS + 1, self.interfaces),
+            slots(SectionId::Sas, Sa::WORDS + 1, self.sas),
+            slots(SectionId::SaSelectors, SaSelector::WORDS + 1, self.sa_selectors()),
+            slots(SectionId::SaCounters, SA_CELLS, self.sas),
         ]
     }
 }
 
-const SECTIONS: usize = 11;
+const SECTIONS: usize = 14;
 
 #[derive(Clone, Copy)]
 enum SectionId {
@@ -159,6 +181,9 @@ enum SectionId {
     NextHops,
     AlertRules,
     Tunnels,
+    Sas,
+    SaSelectors,
+    SaCounters,
 }
 
 impl SectionId {
@@ -175,6 +200,9 @@ impl SectionId {
         Self::NextHops,
         Self::AlertRules,
         Self::Tunnels,
+        Self::Sas,
+        Self::SaSelectors,
+        Self::SaCounters,
     ];
 }
 

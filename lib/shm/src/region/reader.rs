@@ -14,8 +14,10 @@ use crate::cells::{CounterView, Geometry};
 use crate::mapping::Mapping;
 use crate::process::ProcessId;
 use crate::records::{
-    Address, AlertRule, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Tunnel, Worker,
+    Address, AlertRule, Interface, Neighbor, NextHop, Pool, Record, Route4, Route6, Sa, SaSelector, Tunnel,
+    Worker,
 };
+use crate::sa_counters::{SA_CELLS, SaCounts};
 use crate::slot::{self, Found};
 
 /// Why a region could not be read.
@@ -185,6 +187,23 @@ impl TableReader {
         self.shared.word(ALERT_GENERATION)
     }
 
+    /// Copies out the security associations with the numbers of their slots, in no order.
+    pub fn sas(&self) -> Vec<(u32, Sa)> {
+        self.copy_out(SectionId::Sas)
+    }
+
+    /// Copies out the selectors of the security associations, in no order.
+    pub fn sa_selectors(&self) -> Vec<(u32, SaSelector)> {
+        self.copy_out(SectionId::SaSelectors)
+    }
+
+    /// What was counted of the security association in a slot.
+    pub fn sa_counts(&self, slot: u32) -> SaCounts {
+        let placed = self.sections[SectionId::SaCounters as usize];
+        let cells = placed.slot(self.shared.words(), slot as usize);
+        SaCounts::read(cells.filter(|cells| cells.len() == SA_CELLS).unwrap_or_default())
+    }
+
     /// How many records a table can hold and up to which slot it was ever filled, by name.
     pub fn usage(&self) -> Vec<(&'static str, u64, u64)> {
         [
@@ -194,6 +213,8 @@ impl TableReader {
             ("routes6", SectionId::Routes6),
             ("neighbors", SectionId::Neighbors),
             ("next_hops", SectionId::NextHops),
+            ("sas", SectionId::Sas),
+            ("sa_selectors", SectionId::SaSelectors),
         ]
         .into_iter()
         .map(|(name, id)| {

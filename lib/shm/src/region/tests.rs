@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::*;
 use crate::ProcessId;
 use crate::records::{ALERT_RULES, AlertRule, RouteKind, text};
+use crate::sa_counters::SaCounts;
 use zerocopy::FromZeros;
 
 const CAPACITY: Capacity = Capacity {
@@ -16,6 +17,7 @@ const CAPACITY: Capacity = Capacity {
     next_hops: 4,
     workers: 2,
     pools: 2,
+    sas: 4,
 };
 
 fn region() -> (tempfile::TempDir, PathBuf, TableWriter) {
@@ -192,4 +194,71 @@ fn req_ra_17_rules_lie_in_the_slots_of_their_numbers_and_a_change_is_told_by_one
     rules.set(3, &named("c"));
     rules.clear(last);
     assert_eq!(reader.alert_rules(), [(3, named("c"))]);
+}
+
+#[test]
+fn security_associations_have_their_selectors_and_counters_that_begin_at_zero() {
+    let (_directory, path, writer) = region();
+    let mut table = writer.sas().unwrap();
+    assert!(writer.sas().is_none(), "handed out once");
+    writer.publish();
+    let reader = TableReader::open(&path).unwrap();
+    let sa = |number| Sa {
+        number,
+        spi: 0x1000 + number as u32,
+        ..Sa::new_zeroed()
+    };
+    let selector = |sa, place| SaSelector {
+        sa,
+        place,
+        ..SaSelector::new_zeroed()
+    };
+    let first = table.insert(&sa(1), &[selector(1, 0), selector(1, 1)]).unwrap();
+    let second = table.insert(&sa(2), &[selector(2, 0)]).unwrap();
+    let cells = table.cells(&second).unwrap();
+    cells.add(SaCounter::Packets, 2);
+    cells.add(SaCounter::Packets, 3);
+    cells.set(SaCounter::Sequence, 1 << 33);
+    let counts = reader.sa_counts(second.slot);
+    let of = SaCounter::ALL.iter().map(|counter| counts.get(*counter));
+    assert_eq!(of.collect::<Vec<_>>(), [5, 0, 0, 1 << 33, 0, 0, 0, 0, 0, 0, 0]);
+    assert_eq!(reader.sa_counts(first.slot), SaCounts::default());
+    assert_eq!(reader.sa_counts(u32::MAX), SaCounts::default());
+
+    let slot = second.slot;
+    table.remove(second);
+    assert_eq!(reader.sas(), [(first.slot, sa(1))]);
+    let left: Vec<u64> = reader
+        .sa_selectors()
+        .iter()
+        .map(|(_, record)| record.sa)
+        .collect();
+    assert_eq!(left, [1, 1]);
+    let third = table.insert(&sa(3), &[]).unwrap();
+    assert_eq!(third.slot, slot, "a freed slot is used again");
+    assert_eq!(reader.sa_counts(slot), SaCounts::default());
+    let later = Sa { state: 2, ..sa(1) };
+    table.update(&first, &later);
+    assert_eq!(reader.sas(), [(first.slot, later), (slot, sa(3))]);
+}
+
+#[test]
+fn a_full_table_of_security_associations_takes_nothing_of_another() {
+    let (_directory, path, writer) = region();
+    let mut table = writer.sas().unwrap();
+    writer.publish();
+    let reader = TableReader::open(&path).unwrap();
+    let (sas, selectors) = table.room();
+    assert_eq!((sas, selectors), (CAPACITY.sas, 2 * CAPACITY.sas + SA_SELECTORS));
+    let most = [SaSelector::new_zeroed(); SA_SELECTORS];
+    let first = table.insert(&Sa::new_zeroed(), &most).unwrap();
+    assert_eq!(table.insert(&Sa::new_zeroed(), &most), None);
+    assert_eq!(table.room(), (sas - 1, selectors - SA_SELECTORS));
+    for _ in 1..sas {
+        table.insert(&Sa::new_zeroed(), &[]).unwrap();
+    }
+    assert_eq!(table.insert(&Sa::new_zeroed(), &[]), None);
+    assert_eq!(reader.sas().len(), sas);
+    table.remove(first);
+    assert_eq!(table.room(), (1, selectors));
 }

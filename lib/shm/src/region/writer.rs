@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     AlertRuleTable, Capacity, FIRST_SECTION, GEOMETRY, HEADER_WORDS, LAYOUT_HASH, LENGTH, MAGIC, READY,
-    SECTION_WORDS, SECTIONS, SectionId, Shared, SlotTable,
+    SECTION_WORDS, SECTIONS, SaTable, SectionId, Shared, SlotTable,
 };
 use crate::cells::{CounterBlock, CounterView, Geometry};
 use crate::mapping::{Mapping, page_size};
@@ -222,6 +222,13 @@ impl TableWriter {
     /// The rules for router alerts, handed out once.
     pub fn alert_rules(&self) -> Option<AlertRuleTable> {
         self.table(SectionId::AlertRules).map(AlertRuleTable::new)
+    }
+
+    /// The security associations, handed out once.
+    pub fn sas(&self) -> Option<SaTable> {
+        let counters = self.shared.placed(SectionId::SaCounters);
+        let (sas, selectors) = (self.table(SectionId::Sas)?, self.table(SectionId::SaSelectors)?);
+        Some(SaTable::new(self.shared.clone(), sas, selectors, counters))
     }
 
     fn table<T: Record>(&self, id: SectionId) -> Option<SlotTable<T>> {

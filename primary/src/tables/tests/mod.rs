@@ -93,6 +93,7 @@ impl Gateway {
             next_hops: 8 * limits.groups,
             workers: 1,
             pools: 1,
+            sas: 4,
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("test.tables");
