@@ -158,6 +158,8 @@ pub struct Limits {
     pub groups: u32,
     /// Packets for the gateway itself that each worker puts together from fragments at a time, in 68 KB of ordinary memory each.
     pub reassemblies: u32,
+    /// SAs, those that come in and those that go out.
+    pub sas: u32,
 }
 
 impl Limits {
@@ -176,9 +178,10 @@ impl Limits {
     /// Unless `groups` says otherwise.
     pub const DEFAULT_GROUPS: u32 = 256;
     const DEFAULT_REASSEMBLIES: u32 = 64;
+    const DEFAULT_SAS: u32 = 1024;
 
     /// All of them with their keys.
-    pub(crate) fn each(&self) -> [(&'static str, u32); 11] {
+    pub(crate) fn each(&self) -> [(&'static str, u32); 12] {
         [
             ("routes4", self.routes4),
             ("routes6", self.routes6),
@@ -191,6 +194,7 @@ impl Limits {
             ("sub_interfaces", self.sub_interfaces),
             ("groups", self.groups),
             ("reassemblies", self.reassemblies),
+            ("sas", self.sas),
         ]
     }
 

@@ -146,6 +146,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce(usize) ->
         reassemblies: section
             .integer("reassemblies", 1..=4096)
             .map_or(Limits::DEFAULT_REASSEMBLIES, |at| at.value),
+        sas: section
+            .integer("sas", 0..=100_000)
+            .map_or(Limits::DEFAULT_SAS, |at| at.value),
     };
     section.finish();
     limits

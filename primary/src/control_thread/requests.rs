@@ -156,6 +156,18 @@ impl Control<'_> {
             Request::TunnelAdd(tunnel) => self.tunnel_add(&tunnel),
             Request::TunnelSet { name, change } => self.tunnel_set(&name, &change, now),
             Request::TunnelDelete { name } => self.tunnel_delete(&name, now),
+            Request::SaAdd { sas, replace } => {
+                self.tables.sas_add(sas, replace, now)?;
+                Ok(Reply::Done)
+            }
+            Request::SaDelete(sas) => {
+                self.tables.sas_delete(&sas, now)?;
+                Ok(Reply::Done)
+            }
+            Request::SaFlush => {
+                self.tables.sas_flush(now);
+                Ok(Reply::Done)
+            }
             Request::LogShow => Ok(Reply::Log(self.log.levels())),
             Request::LogSet { module, level } => {
                 let set = self.log.set(module.as_deref(), level);
@@ -190,6 +202,7 @@ impl Control<'_> {
         let usage = self.tables.usage();
         let pool = &self.pool_record;
         let (attached, attachments) = self.attachments.usage();
+        let (sas, sa_limit, key_bytes) = self.tables.sa_usage();
         vec![
             used("eal", self.plan.memory_mb as usize * 1024 * 1024, None),
             used("fib4_tbl24", TBL24_ENTRIES * 4, None),
@@ -232,6 +245,10 @@ impl Control<'_> {
                 usize::try_from(self.region.bytes()).unwrap_or(usize::MAX),
                 None,
             ),
+            MemoryUse {
+                huge: false,
+                ..used("keys", key_bytes, Some((sas, sa_limit, "SAs")))
+            },
         ]
     }
 }

@@ -234,7 +234,7 @@ impl Plan {
             next_hops: limits.groups as usize * NEXT_HOPS_PER_GROUP,
             workers: workers.len(),
             pools: 1,
-            sas: 4,
+            sas: limits.sas as usize,
         };
         // As many again, for those that wait until all workers have passed.
         let adjacencies = 2 * (neighbors + 2 * addresses + 3 * interfaces) + 64;

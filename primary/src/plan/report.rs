@@ -35,7 +35,7 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {} of {} MB, \
-                 sub_interfaces {}, groups {}, reassemblies {}",
+                 sub_interfaces {}, groups {}, reassemblies {}, sas {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
@@ -47,7 +47,8 @@ impl Plan {
                 limits.attachment_mb,
                 limits.sub_interfaces,
                 limits.groups,
-                limits.reassemblies
+                limits.reassemblies,
+                limits.sas
             ),
         );
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {

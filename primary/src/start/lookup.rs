@@ -43,6 +43,7 @@ pub(super) fn tables(
         neighbors: config.limits.neighbors as usize,
         addresses: config.limits.addresses as usize,
         groups: config.limits.groups as usize,
+        sas: config.limits.sas as usize,
     };
     let fibs = Fibs {
         four: fib4,

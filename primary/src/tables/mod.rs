@@ -1,4 +1,5 @@
-//! What the gateway knows: its interfaces, addresses, routes, neighbours and rules for router alerts, and how workers and readers learn of it.
+//! What the gateway knows: its interfaces, addresses, routes, neighbours, rules for router alerts and SAs, and how workers and
+//! readers learn of it.
 //!
 //! The control thread owns [`Tables`] and is the only one that changes anything. Every change goes three ways at once:
 //!
@@ -35,6 +36,7 @@ mod refusal;
 mod resolution;
 mod route_plan;
 mod routes;
+mod sas;
 mod service;
 mod sub_interfaces;
 #[cfg(test)]
@@ -49,6 +51,7 @@ use control::event::Event;
 use fib::{Fib4Reader, Fib6Reader, NextHop, Quiescence};
 use packet::nd::NeighborMessage;
 use packet::{Arp, MacAddress};
+use shm::keys::KeyArenaError;
 
 use crate::adjacency::{self, Adjacency, AdjacencyReader, AdjacencyWriter};
 use alerts::AlertSet;
@@ -62,6 +65,7 @@ use neighbor_set::NeighborSet;
 use own_address::OwnAddress;
 use publish::Published;
 pub use refusal::NeighborRefusal;
+use sas::SaSet;
 pub use sub_interfaces::NewSubInterface;
 use timers::{Jitter, Timer, Timers};
 
@@ -135,6 +139,8 @@ pub struct Limits {
     pub addresses: usize,
     /// Groups of next hops that routes share.
     pub groups: usize,
+    /// SAs.
+    pub sas: usize,
 }
 
 /// How much is in the tables.
@@ -178,6 +184,9 @@ pub enum TablesError {
         /// How many there are.
         capacity: usize,
     },
+    /// There is no memory for keys that is fit for them.
+    #[error(transparent)]
+    Keys(#[from] KeyArenaError),
 }
 
 /// All tables of an instance, over memory `F` for the FIB and `A` for the adjacencies.
@@ -199,6 +208,7 @@ pub struct Tables<F, A> {
     seed: u32,
     neighbors: NeighborSet<IpAddr>,
     alerts: AlertSet,
+    sas: SaSet,
     timers: Timers,
     jitter: Jitter,
     /// Answers for anycast addresses among the timers.
@@ -221,6 +231,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     ) -> Result<Self, TablesError> {
         let published = Published::new(region).ok_or(TablesError::Taken)?;
         let alerts = AlertSet::new(region).ok_or(TablesError::Taken)?;
+        let sas = SaSet::new(region.sas().ok_or(TablesError::Taken)?, limits.sas)?;
         let capacity = adjacencies.capacity();
         let mut fixed = |adjacency| {
             let nowhere = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
@@ -245,6 +256,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             seed: 0,
             neighbors: NeighborSet::new(),
             alerts,
+            sas,
             timers: Timers::new(),
             jitter: Jitter::new(),
             delayed_answers: 0,
@@ -290,6 +302,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     asker,
                     mac,
                 } => self.anycast_answer_due(interface, target, asker, mac),
+                Timer::Sa { id, hard } => self.sa_lifetime_over(id, hard, now),
+                Timer::SaChanges => self.tell_sa_changes(),
             }
         }
         self.settle_tunnels(now);

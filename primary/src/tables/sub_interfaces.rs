@@ -149,6 +149,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let Some(interface) = self.interfaces.remove(index) else {
             return;
         };
+        self.delete_sas_of(&interface.name, now);
         self.adjacencies.retire(interface.local);
         self.adjacencies.retire(interface.glean);
         self.adjacencies.retire(interface.anycast);

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr};
 use std::time::Duration;
 
+use control::message::SaId;
 use packet::MacAddress;
 
 use super::neighbor_set::NeighborId;
@@ -38,6 +39,15 @@ pub(super) enum Timer {
         /// And there.
         mac: MacAddress,
     },
+    /// A lifetime of an SA is over.
+    Sa {
+        /// The SA.
+        id: SaId,
+        /// Whether that was its last.
+        hard: bool,
+    },
+    /// Subscribers are told what happened to SAs.
+    SaChanges,
 }
 
 /// Deadlines in order. One that is moved leaves nothing behind, so that a flood of ARP cannot make the set grow.

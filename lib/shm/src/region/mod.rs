@@ -23,7 +23,7 @@ use crate::counters::{DropReason, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
 use crate::records::{
     ALERT_RANGES, ALERT_RULES, Address, AlertRule, HANDLER_TEXT, Interface, Neighbor, NextHop, Pool, Record,
-    Route4, Route6, SA_SELECTORS, Sa, SaSelector, Tunnel, Worker,
+    Route4, Route6, SA_SELECTORS, Sa, SaSelector, TRANSFORM_NAME, Tunnel, Worker,
 };
 use crate::sa_counters::{SA_CELLS, SaCounter};
 use crate::stages::PathStage;
@@ -62,6 +62,7 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, SaSelector::LAYOUT);
     hash = fnv1a(hash, SaCounter::LAYOUT);
     hash = numbers(hash, [ALERT_RULES, ALERT_RANGES, HANDLER_TEXT, PUNT_BUCKETS]);
+    hash = numbers(hash, [TRANSFORM_NAME, SA_SELECTORS]);
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
     hash = fnv1a(hash, WorkerCounter::LAYOUT);

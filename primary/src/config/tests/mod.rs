@@ -109,7 +109,7 @@ fn everything_that_is_written_is_taken() {
 instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
-limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, packet_buffer_bytes = 256, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12 }
+limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, packet_buffer_bytes = 256, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12, sas = 13 }
 workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy", spread = "off" }
 [[interface]]
 name = "wan"
@@ -154,6 +154,7 @@ interface = "wan"
             sub_interfaces: 10,
             groups: 11,
             reassemblies: 12,
+            sas: 13,
         }
     );
     let workers = Workers {

@@ -14,6 +14,7 @@ const FEW: Limits = Limits {
     neighbors: 3,
     addresses: 2,
     groups: 16,
+    sas: 2,
 };
 
 fn few(tbl8_groups: usize) -> Gateway {

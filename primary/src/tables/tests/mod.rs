@@ -16,6 +16,7 @@ mod own6;
 mod properties;
 mod routes;
 mod routes6;
+mod sas;
 mod steps;
 mod sub_interfaces;
 mod tunnels;
@@ -69,6 +70,7 @@ const ROOMY: Limits = Limits {
     neighbors: 100,
     addresses: 20,
     groups: 16,
+    sas: 8,
 };
 
 impl Gateway {
@@ -93,7 +95,7 @@ impl Gateway {
             next_hops: 8 * limits.groups,
             workers: 1,
             pools: 1,
-            sas: 4,
+            sas: limits.sas,
         };
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("test.tables");

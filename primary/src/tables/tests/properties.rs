@@ -416,6 +416,7 @@ fn every_history_does_so_with_few_neighbors_routes_and_addresses() {
             neighbors: 3,
             addresses: 3,
             groups: 16,
+            sas: 2,
         },
         64,
         false,
