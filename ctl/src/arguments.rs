@@ -9,7 +9,7 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, ra, route,
+    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, ra, route, sa,
     shell, stage, trace, tunnel, worker,
 };
 
@@ -25,6 +25,7 @@ Examples:
   tollgate-ctl -I blue tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1
   tollgate-ctl -I blue trace start -n 10 -f icmp
   tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
+  tollgate-ctl -I blue sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 transform aes256gcm16 keys in.key
   tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
@@ -89,6 +90,8 @@ pub(crate) enum Object {
     Punt(punt::Arguments),
     /// Router alerts: rules, who listens, and what became of packets
     Ra(ra::Arguments),
+    /// Security associations of ESP: what protects which packets
+    Sa(sa::Arguments),
     /// The stages that single packets went through
     Trace(trace::Arguments),
     /// How memory is used
@@ -183,6 +186,13 @@ mod tests {
             "ctl ra rule add a values any handler log --json",
             "ctl ra listener show",
             "ctl ra values",
+            "ctl sa",
+            "ctl --watch 1 sa ipsec0",
+            "ctl sa show ipsec0 --json",
+            "ctl sa add spi 256 in keys - esn sel src ::1-::2",
+            "ctl sa replace --json spi 256",
+            "ctl sa del spi 256 dst ::1",
+            "ctl sa flush",
         ] {
             let parsed = Arguments::read(words.split(' ').map(Into::into));
             assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());

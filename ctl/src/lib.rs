@@ -35,6 +35,7 @@ mod route_file;
 mod route_get;
 mod route_load;
 mod route_words;
+mod sa;
 mod session;
 mod shell;
 mod stage;
@@ -77,6 +78,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Capture(arguments) => capture::run(&arguments, &session),
         Object::Punt(arguments) => punt::run(&arguments, &session),
         Object::Ra(arguments) => ra::run(arguments, &session),
+        Object::Sa(arguments) => sa::run(arguments, &session),
         Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),

@@ -75,6 +75,8 @@ fn table_usage(tables: &Tables) -> impl Iterator<Item = Memory> {
             "routes6" => tables.reader.routes6().len(),
             "neighbors" => tables.reader.neighbors().len(),
             "next_hops" => tables.reader.next_hops().len(),
+            "sas" => tables.reader.sas().len(),
+            "sa_selectors" => tables.reader.sa_selectors().len(),
             _ => usize::try_from(ever).unwrap_or(usize::MAX),
         };
         Memory {

@@ -3,6 +3,8 @@
 use std::fmt::Display;
 use std::str::FromStr;
 
+use packet::Protocol;
+
 /// Words that are yet to be read.
 pub(crate) struct Words<'a>(std::slice::Iter<'a, String>);
 
@@ -50,6 +52,15 @@ impl<'a> Words<'a> {
 /// Parses a word; `expected` says what it should have been.
 pub(crate) fn parse<T: FromStr>(word: &str, expected: impl Display) -> Result<T, String> {
     word.parse().map_err(|_| format!("'{word}' is not {expected}"))
+}
+
+/// A protocol by the name that tables have, or by number.
+pub(crate) fn protocol(word: &str) -> Result<u8, String> {
+    (0..=u8::MAX)
+        .find(|number| Protocol(*number).to_string() == word)
+        .ok_or_else(|| {
+            format!("'{word}' is no protocol: use a name such as rsvp or udp, or a number from 0 to 255")
+        })
 }
 
 #[cfg(test)]

@@ -10,13 +10,12 @@ use std::net::IpAddr;
 
 use control::message::{AlertRate, AlertRule, FailMode};
 use ipnet::IpNet;
-use packet::Protocol;
 use router_alert::Family;
 use router_alert::handler::{Handler, HandlerError};
 use router_alert::matching::Rule;
 use router_alert::values::{ValueSet, ValueSetError};
 
-use crate::words::{Words, parse};
+use crate::words::{Words, parse, protocol};
 
 /// How a rule is written, for messages.
 pub(super) const FORM: &str = "NAME values V [family ipv4|ipv6] [proto PROTO] [dev IFACE] [from PREFIX] [to PREFIX] [prio N] \
@@ -97,15 +96,6 @@ fn fail(word: &str) -> Result<FailMode, String> {
         .into_iter()
         .find(|mode| mode.name() == word)
         .ok_or_else(|| format!("'{word}' is no fail mode: use open or closed"))
-}
-
-/// By the name that `ra rule show` has, or by number.
-fn protocol(word: &str) -> Result<u8, String> {
-    (0..=u8::MAX)
-        .find(|number| Protocol(*number).to_string() == word)
-        .ok_or_else(|| {
-            format!("'{word}' is no protocol: use a name such as rsvp or udp, or a number from 0 to 255")
-        })
 }
 
 /// A prefix, or one address.

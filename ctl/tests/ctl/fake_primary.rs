@@ -22,7 +22,7 @@ use shm::records::{
 };
 use shm::{
     AlertRuleTable, Capacity, CounterBlock, DiscoveryPage, DropReason, InstanceState, InterfaceCounter,
-    ProcessId, TableWriter, WorkerCounter,
+    ProcessId, SaTable, TableWriter, WorkerCounter,
 };
 
 /// Everything that a tool sees of an instance. It heartbeats until it is dropped.
@@ -83,6 +83,11 @@ impl FakePrimary {
     /// The rules for router alerts, to be written once.
     pub(crate) fn alert_rules(&self) -> AlertRuleTable {
         self.tables.as_ref().unwrap().alert_rules().unwrap()
+    }
+
+    /// The SAs, to be written once.
+    pub(crate) fn sas(&self) -> SaTable {
+        self.tables.as_ref().unwrap().sas().unwrap()
     }
 
     /// The requests that came, hellos not among them.

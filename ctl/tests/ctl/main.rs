@@ -14,6 +14,7 @@ mod events;
 mod fake_primary;
 mod router_alerts;
 mod run;
+mod sas;
 mod shows;
 mod speed;
 mod watch;
