@@ -1,0 +1,155 @@
+//! Where in the memory of a process some bytes are, and whether a core dump or the swap would have them: proc(5), smaps and mem.
+
+use std::{
+    fs::{self, File},
+    io,
+    os::unix::fs::FileExt,
+    time::Duration,
+};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Privilege, Wait, binaries, run};
+
+/// To look through some hundred megabytes takes about a second.
+const SEARCH_LIMIT: Duration = Duration::from_secs(120);
+/// Memory is read by as much at a time.
+const CHUNK: usize = 1 << 20;
+/// Pages of zeros are passed over.
+const PAGE: usize = 4096;
+
+/// A place where the bytes are.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// The address.
+    pub address: u64,
+    /// The file that is mapped there; empty for memory of the process alone.
+    pub file: String,
+    /// Flags of the mapping: `dd` is not dumped, `lo` is locked.
+    pub flags: Vec<String>,
+}
+
+/// Where `wanted` is in the memory of a process, by `tg-memory` with privilege.
+///
+/// # Errors
+/// The program is not built, or cannot look into the process.
+pub fn find(privilege: Privilege, pid: u32, wanted: &[u8]) -> Result<Vec<Found>, Error> {
+    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut command = privilege.command(binaries::find("tg-memory")?);
+    command.args([&pid.to_string(), &hex]);
+    privilege.announce(&command, "looks for keys in the memory of the primary");
+    let captured = run(command, Wait::Interruptible(SEARCH_LIMIT))?.success()?;
+    serde_json::from_str(&captured.stdout).map_err(|source| Error::NotJson {
+        command: captured.command,
+        source,
+        output: captured.stdout.clone(),
+    })
+}
+
+/// A mapping of a process.
+struct Mapping {
+    from: u64,
+    to: u64,
+    readable: bool,
+    file: String,
+    flags: Vec<String>,
+}
+
+/// As [`find`], with the privilege that this process has.
+///
+/// # Errors
+/// There is no such process, or it may not be looked into.
+pub fn search(pid: u32, wanted: &[u8]) -> io::Result<Vec<Found>> {
+    let mappings = mappings(&fs::read_to_string(format!("/proc/{pid}/smaps"))?);
+    let memory = File::open(format!("/proc/{pid}/mem"))?;
+    let mut found = Vec::new();
+    // Each chunk has the end of the one before in front of it.
+    let overlap = wanted.len().saturating_sub(1);
+    let mut buffer = vec![0; overlap + CHUNK];
+    for mapping in mappings.iter().filter(|mapping| mapping.readable) {
+        let mut at = mapping.from;
+        let mut kept = 0;
+        while at < mapping.to {
+            let length = CHUNK.min(usize::try_from(mapping.to - at).unwrap_or(CHUNK));
+            // Some mappings of the kernel, and what went meanwhile, cannot be read.
+            if memory
+                .read_exact_at(&mut buffer[kept..kept + length], at)
+                .is_err()
+            {
+                break;
+            }
+            let bytes = &buffer[..kept + length];
+            found.extend(places(bytes, wanted).map(|place| Found {
+                address: at - kept as u64 + place as u64,
+                file: mapping.file.clone(),
+                flags: mapping.flags.clone(),
+            }));
+            at += length as u64;
+            let end = bytes.len();
+            let next = overlap.min(end);
+            buffer.copy_within(end - next..end, 0);
+            kept = next;
+        }
+    }
+    Ok(found)
+}
+
+fn places(bytes: &[u8], wanted: &[u8]) -> impl Iterator<Item = usize> {
+    const ZEROS: [u8; PAGE] = [0; PAGE];
+    let first = wanted.first().copied();
+    let blocks = bytes.chunks(PAGE).zip((0..).step_by(PAGE));
+    blocks
+        .filter(|(block, _)| *block != &ZEROS[..block.len()])
+        .flat_map(move |(block, start)| {
+            let starts = block
+                .iter()
+                .enumerate()
+                .filter(move |(_, byte)| Some(**byte) == first);
+            starts.map(move |(offset, _)| start + offset)
+        })
+        .filter(move |place| bytes[*place..].starts_with(wanted))
+}
+
+fn mappings(smaps: &str) -> Vec<Mapping> {
+    let mut mappings: Vec<Mapping> = Vec::new();
+    for line in smaps.lines() {
+        let words: Vec<_> = line.split_whitespace().collect();
+        let range = words.first().and_then(|word| word.split_once('-'));
+        let number = |text: &str| u64::from_str_radix(text, 16).ok();
+        if let Some((Some(from), Some(to))) = range.map(|(from, to)| (number(from), number(to))) {
+            mappings.push(Mapping {
+                from,
+                to,
+                readable: words.get(1).is_some_and(|rights| rights.starts_with('r')),
+                file: words.get(5..).unwrap_or_default().join(" "),
+                flags: Vec::new(),
+            });
+        } else if let (Some(&"VmFlags:"), Some(mapping)) = (words.first(), mappings.last_mut()) {
+            mapping.flags = words[1..].iter().map(|flag| (*flag).to_owned()).collect();
+        }
+    }
+    mappings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_found_wherever_they_are_and_only_there() {
+        let bytes = [[0; PAGE].as_slice(), b"..secret", &[0; PAGE - 10], b"secsecret"].concat();
+        let found: Vec<_> = places(&bytes, b"secret").collect();
+        assert_eq!(found, [PAGE + 2, 2 * PAGE + 1]);
+        assert_eq!(places(&bytes, b"secrets").next(), None);
+    }
+
+    #[test]
+    fn what_this_process_has_is_found_in_it() {
+        // Not as it stands in the program.
+        let secret: Vec<u8> = (0..40).map(|byte: u8| byte.wrapping_mul(77) ^ 0x5a).collect();
+        let found = search(std::process::id(), &secret).unwrap();
+        let address = secret.as_ptr().addr() as u64;
+        let here = found.iter().find(|found| found.address == address).unwrap();
+        assert!(here.flags.iter().any(|flag| flag == "rd"), "{here:?}");
+    }
+}
