@@ -36,7 +36,8 @@ Keys are hex digits in a file that nobody else may read, or on stdin: that of th
 use those of one SA for another one.
 
 Selectors say what its packets may hold; with none, anything. Their source and destination are those of the packet inside:
-ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header. Soft lifetimes are told to those who listen
+ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header; ports that are 'opaque' are those of packets
+without, such as later fragments. Soft lifetimes are told to those who listen
 ('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.";
 
 #[derive(Debug, Args)]
@@ -71,8 +72,8 @@ pub(super) struct ShowArguments {
 #[derive(Debug, Args)]
 struct AddArguments {
     /// spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] [window N]
-    /// [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] [proto PROTO] [sport N[-M]]
-    /// [dport N[-M]] [type T[/CODE]]]...
+    /// [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] [proto PROTO] [sport N[-M]|opaque]
+    /// [dport N[-M]|opaque] [type T[/CODE]]]...
     #[arg(required = true, value_name = "SA", num_args = 1..)]
     sa: Vec<String>,
 }

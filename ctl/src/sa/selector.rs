@@ -1,7 +1,7 @@
 //! Selectors in words, and in the table.
 //!
 //! ```text
-//!   sel [src RANGE] [dst RANGE] [proto PROTO] [sport N[-M]] [dport N[-M]] [type T[/CODE]]
+//!   sel [src RANGE] [dst RANGE] [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]
 //! ```
 
 use std::fmt::{self, Display};
@@ -118,7 +118,10 @@ fn addresses(word: &str) -> Result<(IpAddr, IpAddr), String> {
 }
 
 fn ports(word: &str) -> Result<(u16, u16), String> {
-    const EXPECTED: &str = "a port, or two such as 1024-65535";
+    const EXPECTED: &str = "a port, two such as 1024-65535, or 'opaque'";
+    if word == "opaque" {
+        return Ok(Selector::OPAQUE);
+    }
     let (first, last) = word.split_once('-').unwrap_or((word, word));
     Ok((parse(first, EXPECTED)?, parse(last, EXPECTED)?))
 }
@@ -143,7 +146,7 @@ pub(super) struct Shown {
     source: [IpAddr; 2],
     destination: [IpAddr; 2],
     protocol: Option<u8>,
-    /// None for any; of ICMP, types and codes.
+    /// None for any; of ICMP, types and codes; 65535 and 0 for packets without.
     source_ports: Option<[u16; 2]>,
     /// None for any.
     destination_ports: Option<[u16; 2]>,
@@ -184,11 +187,23 @@ impl Display for Shown {
             Some([first, last]) if typed && first == last => {
                 write!(f, " type {}/{}", first >> 8, first & 0xff)?
             }
-            Some(ports) => write!(f, " sport {}", Range(ports))?,
+            Some(ports) => write!(f, " sport {}", Ports(ports))?,
         }
         match self.destination_ports {
             None => Ok(()),
-            Some(ports) => write!(f, " dport {}", Range(ports)),
+            Some(ports) => write!(f, " dport {}", Ports(ports)),
+        }
+    }
+}
+
+struct Ports([u16; 2]);
+
+impl Display for Ports {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.0 == <[u16; 2]>::from(Selector::OPAQUE) {
+            f.write_str("opaque")
+        } else {
+            Range(self.0).fmt(f)
         }
     }
 }
@@ -234,6 +249,10 @@ mod tests {
                 "sel src 10.0.0.0-10.0.0.1 dst 10.1.0.1-10.1.0.3 proto icmp type 8",
             ),
             (
+                "src 10.0.0.1 dst 10.1.0.1 proto udp sport opaque dport opaque",
+                "sel src 10.0.0.1 dst 10.1.0.1 proto udp sport opaque dport opaque",
+            ),
+            (
                 "src 10.0.0.1 dst 10.1.0.1 proto icmp type 3/4",
                 "sel src 10.0.0.1 dst 10.1.0.1 proto icmp type 3/4",
             ),
@@ -264,10 +283,10 @@ mod tests {
             ),
             ("src 10.0.0.1 dst ::1", "are of different families"),
             ("src 10.0.0.1 dport 53", "ports need a protocol"),
-            ("src 10.0.0.1 proto esp dport 53", "esp has no such ports"),
+            ("src 10.0.0.1 proto esp dport 53", "esp has no ports"),
             (
                 "src 10.0.0.1 proto udp dport 70000",
-                "'70000' is not a port, or two",
+                "'70000' is not a port, two such as",
             ),
             ("src 10.0.0.1 type 8", "'type' goes with 'proto icmp'"),
             (

@@ -16,7 +16,7 @@ use crate::words::{Words, parse};
 /// How an SA is written, for messages.
 pub(super) const FORM: &str = "spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] \
                                [window N] [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] \
-                               [proto PROTO] [sport N[-M]] [dport N[-M]] [type T[/CODE]]]...";
+                               [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...";
 /// How it is written which one is meant.
 pub(super) const ID_FORM: &str = "spi N dst ADDR";
 

@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 
 use shm::records::{
     ALERT_RANGES, ALERT_RULES, Address, AlertRule, Interface, NO_PREFIX, Neighbor, NextHop, Route4, Route6,
-    text,
+    Sa, SaSelector, ip_field, text,
 };
 use shm::{AlertCounter, Capacity, InterfaceCounter, TableReader, TableWriter};
 use tempfile::{NamedTempFile, TempDir};
@@ -52,6 +52,11 @@ pub fn body(bytes: &[u8]) {
         assert!(usize::from(listed.id) < ALERT_RULES);
         assert_eq!(control::alerts::check(&listed.rule), Ok(()));
     }
+    // Nor is what is no SA one, and no selector is another's.
+    for listed in control::sas::listed(&reader) {
+        assert_eq!(control::sas::check(&listed.sa), Ok(()));
+    }
+    let _ = reader.sa_counts(u32::from(bytes.first().copied().unwrap_or_default()));
     let _ = (reader.workers(), reader.pools(), reader.usage(), reader.writer());
     assert_eq!(reader.bytes(), memory.len() as u64);
     let counters = reader.counters();
@@ -71,8 +76,40 @@ fn region() -> Option<Vec<u8>> {
     writer.neighbors()?.insert(&Neighbor::new_zeroed())?;
     writer.next_hops()?.insert(&NextHop::new_zeroed())?;
     writer.alert_rules()?.set(1, &rule());
+    writer.sas()?.insert(&sa(), &[selector()])?;
     writer.publish();
     fs::read(&path).ok()
+}
+
+fn sa() -> Sa {
+    let address = |last| ip_field([192, 0, 2, last].into());
+    Sa {
+        source: address(1),
+        destination: address(2),
+        transform: text("aes256gcm16"),
+        number: 1,
+        spi: 0x1000,
+        window: 64,
+        selectors: 1,
+        direction: 1,
+        mode: 1,
+        state: 1,
+        ..Sa::new_zeroed()
+    }
+}
+
+fn selector() -> SaSelector {
+    let address = ip_field([10, 0, 0, 1].into());
+    SaSelector {
+        sa: 1,
+        source_first: address,
+        source_last: address,
+        destination_first: address,
+        destination_last: address,
+        source_ports: [0, u16::MAX],
+        destination_ports: [0, u16::MAX],
+        ..SaSelector::new_zeroed()
+    }
 }
 
 fn rule() -> AlertRule {

@@ -6,14 +6,15 @@ use std::fmt::Debug;
 use control::event::Event;
 use control::instance::{Description, InstanceName};
 use control::message::{
-    AlertRate, AlertRule, Answer, Envelope, FailMode, PuntClass, PuntRequest, Reply, Request, Route,
-    RouteTarget,
+    AlertRate, AlertRule, Answer, Envelope, FailMode, NewSa, PuntClass, PuntRequest, Reply, Request, Route,
+    RouteTarget, Sa, SaChange, SaChangeKind, SaDirection, SaKeys, SaLifetime, SaMode, Selector,
 };
 use router_alert::handler::Handler;
 use router_alert::matching::Rule;
 use router_alert::values::ValueSet;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use zeroize::Zeroizing;
 
 /// Requests, answers and events as they are sent.
 pub fn seeds() -> Vec<Vec<u8>> {
@@ -51,6 +52,11 @@ pub fn seeds() -> Vec<Vec<u8>> {
             server: "events/x".to_owned(),
         },
         Request::AlertRuleAdd(Box::new(alert_rule())),
+        Request::SaAdd {
+            sas: vec![sa(); 2],
+            replace: true,
+        },
+        Request::SaDelete(vec![sa().sa.id()]),
         Request::PuntStart(PuntRequest {
             classes: vec![PuntClass::RouterAlert],
             observe: false,
@@ -62,10 +68,24 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let requests = requests.map(|body| encoded(postcard::to_stdvec(&Envelope { id: 7, body })));
     let answers = answers.map(|body| encoded(postcard::to_stdvec(&Envelope { id: 7, body })));
     let event = encoded(postcard::to_stdvec(&Event::RouteAdded { route: via }));
+    let change = SaChange {
+        change: SaChangeKind::Added,
+        spi: 0x1000,
+        destination: [192, 0, 2, 1].into(),
+        direction: SaDirection::In,
+        tunnel: None,
+    };
+    let changes = encoded(postcard::to_stdvec(&Event::Sas {
+        changes: vec![change; 2],
+    }));
     let description = br#"{"name":"blue","version":"0","pid":1,"start_time":2,"file_prefix":"tg-blue","netns":null,"config":"/c",
         "huge_dir":"/h","tables":"/t","segment":"s","group":null,"stock_tools":false,
         "devices":[{"interface":"wan","device":"net_null0","key":null}],"cpus":[{"cpu":1,"busy":false}]}"#;
-    let seeds = requests.into_iter().chain(answers).chain([event]).flatten();
+    let seeds = requests
+        .into_iter()
+        .chain(answers)
+        .chain([event, changes])
+        .flatten();
     seeds.chain([description.to_vec()]).collect()
 }
 
@@ -80,6 +100,38 @@ fn alert_rule() -> AlertRule {
         fail: Some(FailMode::Closed),
         rate: Some(AlertRate { rate: 100, burst: 20 }),
         ..AlertRule::new(rule, Handler::Mirror("wan".to_owned()))
+    }
+}
+
+fn sa() -> NewSa {
+    let all = ([0, 0, 0, 0].into(), [255, 255, 255, 255].into());
+    let lifetime = SaLifetime {
+        seconds: Some(3600),
+        ..SaLifetime::default()
+    };
+    NewSa {
+        sa: Sa {
+            spi: 0x1000,
+            direction: SaDirection::In,
+            tunnel: Some("ipsec0".to_owned()),
+            mode: SaMode::Tunnel,
+            source: [198, 51, 100, 1].into(),
+            destination: [192, 0, 2, 1].into(),
+            transform: "aes128gcm16".to_owned(),
+            esn: true,
+            window: 64,
+            udp: Some((4500, 4500)),
+            selectors: vec![Selector {
+                source: all,
+                destination: all,
+                protocol: Some(17),
+                source_ports: Selector::ANY_PORT,
+                destination_ports: (53, 53),
+            }],
+            soft: SaLifetime::default(),
+            hard: lifetime,
+        },
+        keys: SaKeys::new(Zeroizing::new(vec![7; 20])),
     }
 }
 

@@ -155,16 +155,18 @@ pub struct Selector {
     pub destination: (IpAddr, IpAddr),
     /// The protocol; `None` for any.
     pub protocol: Option<u8>,
-    /// The first and the last source port. Of ICMP and ICMPv6, message types: the type in the upper eight bits, the code in the
-    /// lower ones; of the mobility header, its type in the upper eight bits.
+    /// The first and the last source port, or [`Selector::OPAQUE`]. ICMP, ICMPv6 and the mobility header have one value in place of
+    /// two ports, the type in its upper eight bits and the code in its lower ones, and both selectors look at it.
     pub source_ports: (u16, u16),
-    /// The first and the last destination port; [`Selector::ANY_PORT`] where the protocol has none.
+    /// The first and the last destination port, likewise.
     pub destination_ports: (u16, u16),
 }
 
 impl Selector {
     /// All ports.
     pub const ANY_PORT: (u16, u16) = (0, u16::MAX);
+    /// No ports: packets that have none, such as later fragments, RFC 4301 section 7.2. As RFC 7296 section 3.13.1 writes it.
+    pub const OPAQUE: (u16, u16) = (u16::MAX, 0);
 }
 
 /// The keys of an SA, one behind the other: that of the cipher, then its salt or that of the integrity algorithm. Nothing shows

@@ -121,7 +121,7 @@ pub enum SelectorError {
     #[error("ports need a protocol: name it with 'proto'")]
     NoProtocol,
     /// Ports of a protocol that has none.
-    #[error("{} has no such ports: leave them out", Protocol(*.0))]
+    #[error("{} has no ports: leave them out", Protocol(*.0))]
     NoPorts(u8),
 }
 
@@ -210,29 +210,25 @@ pub fn check_selector(selector: &Selector) -> Result<(), SelectorError> {
         }
     }
     for (low, high) in [selector.source_ports, selector.destination_ports] {
-        if low > high {
+        if low > high && (low, high) != Selector::OPAQUE {
             return Err(SelectorError::Ports(low, high));
         }
     }
     let any = |ports| ports == Selector::ANY_PORT;
-    let (from, to) = (any(selector.source_ports), any(selector.destination_ports));
+    if any(selector.source_ports) && any(selector.destination_ports) {
+        return Ok(());
+    }
     match selector.protocol {
-        None if !(from && to) => Err(SelectorError::NoProtocol),
-        Some(protocol) if !to && ports_of(protocol) < 2 => Err(SelectorError::NoPorts(protocol)),
-        Some(protocol) if !from && ports_of(protocol) < 1 => Err(SelectorError::NoPorts(protocol)),
-        _ => Ok(()),
+        None => Err(SelectorError::NoProtocol),
+        Some(protocol) if !has_ports(protocol) => Err(SelectorError::NoPorts(protocol)),
+        Some(_) => Ok(()),
     }
 }
 
-/// Selectors behind the protocol, RFC 4301 section 4.4.1.1: two ports, a message type, or nothing.
-fn ports_of(protocol: u8) -> usize {
-    match protocol {
-        // TCP, UDP, DCCP, SCTP, UDP-Lite.
-        6 | 17 | 33 | 132 | 136 => 2,
-        // ICMP, ICMPv6, the mobility header.
-        1 | 58 | 135 => 1,
-        _ => 0,
-    }
+/// Whether there is more to select by than the protocol, RFC 4301 section 4.4.1.1: ports, or a message type.
+fn has_ports(protocol: u8) -> bool {
+    // TCP, UDP, DCCP, SCTP, UDP-Lite; ICMP, ICMPv6, the mobility header.
+    matches!(protocol, 6 | 17 | 33 | 132 | 136 | 1 | 58 | 135)
 }
 
 fn is_unicast(address: IpAddr) -> bool {
