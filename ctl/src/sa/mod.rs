@@ -17,7 +17,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ctl sa
   tollgate-ctl --watch 1 sa show ipsec0
-  head -c 36 /dev/urandom | xxd -p -c 36 > in.key; chmod 600 in.key
+  (umask 077; openssl rand -hex 36 > in.key)
   tollgate-ctl sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key esn
   tollgate-ctl sa add spi 0x2000 out src 192.0.2.1 dst 198.51.100.1 tunnel ipsec0 transform aes256gcm16 keys - esn < out.key
   tollgate-ctl sa add spi 0x3000 in src 198.51.100.1 dst 192.0.2.1 mode transport transform aes128-sha256 keys in.key \\
