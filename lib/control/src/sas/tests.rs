@@ -238,6 +238,9 @@ fn any_port() -> impl Strategy<Value = u16> {
     0..=u16::MAX
 }
 
+/// Soft and hard.
+type Limits = (Option<u64>, Option<u64>);
+
 fn lifetimes() -> impl Strategy<Value = (SaLifetime, SaLifetime)> {
     let pair = || {
         prop_oneof![
@@ -247,7 +250,7 @@ fn lifetimes() -> impl Strategy<Value = (SaLifetime, SaLifetime)> {
         ]
     };
     (pair(), pair(), pair()).prop_map(|(bytes, packets, seconds)| {
-        let of = |part: fn(&(Option<u64>, Option<u64>)) -> Option<u64>| SaLifetime {
+        let of = |part: fn(&Limits) -> Option<u64>| SaLifetime {
             bytes: part(&bytes),
             packets: part(&packets),
             seconds: part(&seconds),
