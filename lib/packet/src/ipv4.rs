@@ -351,6 +351,18 @@ pub fn set_ttl(header: &mut [u8; HEADER_LEN], ttl: u8) {
     header[11] = sum1;
 }
 
+/// Sets DSCP and ECN and updates the checksum.
+#[inline]
+pub fn set_traffic_class(header: &mut [u8; HEADER_LEN], traffic_class: u8) {
+    let [version, old, _, _, _, _, _, _, _, _, sum0, sum1, ..] = *header;
+    let before = u16::from_be_bytes([version, old]);
+    let after = u16::from_be_bytes([version, traffic_class]);
+    let [sum0, sum1] = update16(u16::from_be_bytes([sum0, sum1]), before, after).to_be_bytes();
+    header[1] = traffic_class;
+    header[10] = sum0;
+    header[11] = sum1;
+}
+
 /// Clears the flag that must be zero in whatever one sends (RFC 791 §3.1) and updates the checksum.
 #[inline]
 pub fn clear_reserved_flag(header: &mut [u8; HEADER_LEN]) {

@@ -10,6 +10,7 @@
 //!   ipv4  ipv4_options  ipv6  extension  the network layer: headers, options, and what IPv6 puts behind its header
 //!   protocol  checksum                   what follows a header; RFC 1071 / RFC 1624 arithmetic
 //!   icmpv4  icmpv6  icmp_error  udp  tcp what IP carries; what a router sends instead of a packet
+//!   tunnel                               IP in IP and GRE: outer headers, and the packets inside
 //!   transport                            has the sender finished its TCP or UDP checksum?
 //!   builder                              packets for tests, ARP and echo
 //! ```
@@ -34,6 +35,7 @@ pub mod nd;
 pub mod protocol;
 pub mod tcp;
 pub mod transport;
+pub mod tunnel;
 pub mod udp;
 
 pub use arp::Arp;

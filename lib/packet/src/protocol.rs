@@ -13,10 +13,14 @@ impl Protocol {
     pub const ICMP: Protocol = Protocol(1);
     /// IGMP (RFC 3376).
     pub const IGMP: Protocol = Protocol(2);
+    /// An IPv4 packet (RFC 2003).
+    pub const IPIP: Protocol = Protocol(4);
     /// TCP (RFC 9293).
     pub const TCP: Protocol = Protocol(6);
     /// UDP (RFC 768).
     pub const UDP: Protocol = Protocol(17);
+    /// An IPv6 packet (RFC 2473, RFC 4213).
+    pub const IPV6: Protocol = Protocol(41);
     /// IPv6 routing header (RFC 8200 §4.4).
     pub const ROUTING: Protocol = Protocol(43);
     /// IPv6 fragment header (RFC 8200 §4.5).
@@ -47,8 +51,10 @@ impl fmt::Display for Protocol {
             Protocol::HOP_BY_HOP => "hopopt",
             Protocol::ICMP => "icmp",
             Protocol::IGMP => "igmp",
+            Protocol::IPIP => "ipip",
             Protocol::TCP => "tcp",
             Protocol::UDP => "udp",
+            Protocol::IPV6 => "ipv6",
             Protocol::ROUTING => "ipv6-route",
             Protocol::FRAGMENT => "ipv6-frag",
             Protocol::RSVP => "rsvp",

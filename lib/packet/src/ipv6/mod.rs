@@ -199,6 +199,13 @@ pub fn set_hop_limit(header: &mut [u8; HEADER_LEN], hop_limit: u8) {
     header[7] = hop_limit;
 }
 
+/// Sets DSCP and ECN.
+#[inline]
+pub fn set_traffic_class(header: &mut [u8; HEADER_LEN], traffic_class: u8) {
+    header[0] = header[0] & 0xf0 | traffic_class >> 4;
+    header[1] = traffic_class << 4 | header[1] & 0x0f;
+}
+
 /// Exchanges source and destination. Checksums of the upper layers stay right: the sum over the pseudo-header does not
 /// depend on the order of its words.
 #[inline]
