@@ -19,8 +19,8 @@ Examples:
   tollgate-ctl --watch 1 stage show
   tollgate-ctl --json stage
 
-rx, released and from_tool are where packets come from: a port, a wait for a neighbour, a tool. tx, waiting, control, tool
-and drop are where they end. Each other stage passes on as many as it gets; a packet on its way at the moment of the look
+rx, released, from_tool and encapsulated are where packets come from: a port or out of a tunnel, a wait for a neighbour, a tool,
+a tunnel that put one into another. tx, waiting, control, tool, kernel, decapsulated and drop are where they end. Each other stage passes on as many as it gets; a packet on its way at the moment of the look
 may be counted on one side only. PACKETS/BURST is how many packets a stage had of a burst that it had any of.";
 
 #[derive(Debug, Args)]

@@ -38,6 +38,10 @@ pub struct InterfaceCounters {
     pub to_sub_interfaces: u64,
     /// Packets to send that came from a sub-interface.
     pub from_sub_interfaces: u64,
+    /// Packets of a tunnel that went on inside of others.
+    pub encapsulated: u64,
+    /// Received packets that were a tunnel's outer ones.
+    pub decapsulated: u64,
     /// Packets cut into fragments.
     pub fragmented: u64,
     /// The fragments made of them.
@@ -106,13 +110,18 @@ impl Counters {
 
 impl InterfaceCounters {
     fn came(&self) -> u64 {
-        self.rx_packets + self.originated + self.from_sub_interfaces
+        self.rx_packets + self.originated + self.from_sub_interfaces + self.encapsulated
     }
 
     /// Packets that came to be at this interface, and ended without leaving by one or are still there. What counts down is added
     /// as it is: taken off the wrong interface it makes up for another one's.
     fn ended_here(&self) -> u64 {
-        let parts = [self.delivered, self.waiting, self.to_sub_interfaces];
+        let parts = [
+            self.delivered,
+            self.waiting,
+            self.to_sub_interfaces,
+            self.decapsulated,
+        ];
         let ended = parts.into_iter().chain(self.drops.values().copied());
         ended.fold(0, u64::wrapping_add)
     }
@@ -128,6 +137,10 @@ impl InterfaceCounters {
             (
                 self.to_sub_interfaces > self.rx_packets,
                 "more went on than were received",
+            ),
+            (
+                self.encapsulated > self.tx_packets,
+                "more went into others than left",
             ),
             (self.icmp_errors > self.originated, "errors that nobody made"),
             (
@@ -182,8 +195,8 @@ mod tests {
     use super::*;
 
     const TEXT: &str = r#"[
-      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"to_sub_interfaces":0,"from_sub_interfaces":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":4,"blackhole":0}},
-      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"to_sub_interfaces":0,"from_sub_interfaces":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":0}}
+      {"interface":"a0","rx_packets":10,"rx_bytes":1,"tx_packets":2,"delivered":1,"originated":1,"echo_replies":1,"icmp_errors":1,"icmp_errors_policed":0,"waiting":3,"to_sub_interfaces":0,"from_sub_interfaces":0,"encapsulated":0,"decapsulated":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":4,"blackhole":0}},
+      {"interface":"b0","rx_packets":0,"rx_bytes":0,"tx_packets":1,"delivered":0,"originated":0,"echo_replies":0,"icmp_errors":0,"icmp_errors_policed":0,"waiting":0,"to_sub_interfaces":0,"from_sub_interfaces":0,"encapsulated":0,"decapsulated":0,"fragmented":0,"fragments":0,"reassembled":0,"drops":{"no_route":0}}
     ]"#;
 
     #[test]

@@ -55,6 +55,8 @@ impl Tables {
                 waiting: of(InterfaceCounter::Waiting),
                 to_sub_interfaces: of(InterfaceCounter::ToSubInterfaces),
                 from_sub_interfaces: of(InterfaceCounter::FromSubInterfaces),
+                encapsulated: of(InterfaceCounter::Encapsulated),
+                decapsulated: of(InterfaceCounter::Decapsulated),
                 fragmented: of(InterfaceCounter::Fragmented),
                 fragments: of(InterfaceCounter::Fragments),
                 reassembled: of(InterfaceCounter::Reassembled),

@@ -214,6 +214,7 @@ fn end(trace: &Trace) -> Fields {
         ],
         TraceEnd::Kernel(interface) => vec![("interface", interface.as_str().into())],
         TraceEnd::WaitsForFragments => vec![("for", "other fragments".into())],
+        TraceEnd::Decapsulated(tunnel) => vec![("tunnel", tunnel.as_deref().into())],
         TraceEnd::Control => vec![("taken", true.into())],
         TraceEnd::Tool(class) => vec![("class", class.name().into())],
         TraceEnd::Dropped { reason, answered } => vec![

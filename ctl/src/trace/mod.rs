@@ -27,7 +27,8 @@ A trace takes the first packets that match and then ends by itself; 'start' forg
 stage, when it began in nanoseconds after the first, and what it saw; the last says where the packet went or why it was
 dropped. A packet that waits for a neighbour is not followed further. One that is given to a tool is shown once it is back:
 'from_tool' says what the tool decided and how long that took. Times are longer than those of
-packets that nobody traces, since traced packets go one by one.";
+packets that nobody traces, since traced packets go one by one. What goes into a tunnel ends there, what comes out of one begins
+there: trace both sides by naming the tunnel and the port.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -32,16 +32,16 @@ macro_rules! counter_enum {
 pub(crate) use counter_enum;
 
 counter_enum! {
-    /// What is counted of each interface. Received plus originated plus from sub-interfaces equals transmitted plus delivered
-    /// plus to sub-interfaces plus all drops plus what waits for a neighbour at the moment.
+    /// What is counted of each interface. Received plus originated plus from sub-interfaces plus encapsulated equals transmitted
+    /// plus delivered plus to sub-interfaces plus decapsulated plus all drops plus what waits for a neighbour at the moment.
     pub enum InterfaceCounter {
-        /// Packets taken from the port.
+        /// Packets taken from the port; of a tunnel, those that were taken out of others.
         RxPackets => "rx_packets",
-        /// Their bytes, from the Ethernet destination on, without FCS.
+        /// Their bytes, from the Ethernet destination on, without FCS; of a tunnel, from the IP header on.
         RxBytes => "rx_bytes",
-        /// Packets that the port took for sending.
+        /// Packets that the port took for sending; of a tunnel, those that were put into others.
         TxPackets => "tx_packets",
-        /// Their bytes, from the Ethernet destination on, without FCS.
+        /// Their bytes, from the Ethernet destination on, without FCS; of a tunnel, from the IP header on.
         TxBytes => "tx_bytes",
         /// Received packets handed to the control thread or to the kernel, which is their end: ARP, neighbour discovery, and
         /// what goes to the tap. And fragments that were put together: the packet made of them is an originated one.
@@ -92,6 +92,10 @@ counter_enum! {
         AlertsDuplicate => "alerts_duplicate",
         /// Packets with a router alert that was taken, and padding that is more than 7 bytes long or not zero.
         AlertsPadding => "alerts_padding",
+        /// Packets sent by this tunnel. Each goes on inside another one, which comes to be with it, and is sent or dropped as any.
+        Encapsulated => "encapsulated",
+        /// Received packets that were outer ones of a tunnel, which is their end: what was inside counts as received by the tunnel.
+        Decapsulated => "decapsulated",
     }
 }
 
@@ -257,6 +261,18 @@ counter_enum! {
         RouterAlertLength => "router_alert_length",
         /// Router alerts with different values, where such are dropped; RFC 2711 section 2.1.
         RouterAlertDuplicate => "router_alert_duplicate",
+        /// An outer packet for an address of the gateway whose source, protocol and key are those of no tunnel.
+        TunnelUnknown => "tunnel_unknown",
+        /// An outer packet with a GRE header, a checksum or an inner packet that is none, or with something else than IP inside.
+        TunnelMalformed => "tunnel_malformed",
+        /// An outer packet that met congestion, with a packet inside that cannot say so; RFC 6040 section 4.2.
+        TunnelEcn => "tunnel_ecn",
+        /// Inside of more tunnels than two at once, here.
+        TunnelLoop => "tunnel_loop",
+        /// For a tunnel that is down, or of one.
+        TunnelDown => "tunnel_down",
+        /// An ICMP error about a packet that a tunnel sent. One that says that it was too big has made the tunnel's MTU smaller.
+        TunnelError => "tunnel_error",
     }
 }
 

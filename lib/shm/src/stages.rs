@@ -14,12 +14,14 @@ use crate::counters::counter_enum;
 counter_enum! {
     /// A stage of the path, or a place where packets come from or end. A packet passes them in this order, each at most once.
     pub enum PathStage {
-        /// Received by a port.
+        /// Received by a port, or out of a tunnel.
         Rx => "rx",
         /// Has waited for a neighbour and goes through the stages again.
         Released => "released",
         /// Comes back from a tool, or is a tool's own.
         FromTool => "from_tool",
+        /// A tunnel has put other headers in front: a packet of its own, which goes through the stages.
+        Encapsulated => "encapsulated",
         /// Link header.
         Ethernet => "ethernet",
         /// It belongs to a sub-interface.
@@ -68,6 +70,8 @@ counter_enum! {
         Tool => "tool",
         /// Given to the kernel, by the tap of its interface.
         Kernel => "kernel",
+        /// A tunnel has taken off its headers: what was inside is received by the tunnel's interface.
+        Decapsulated => "decapsulated",
         /// Dropped; 'drop show' has the reasons.
         Drop => "drop",
     }

@@ -9,7 +9,7 @@ use shm::DropReason;
 /// What becomes of a packet for the gateway itself.
 #[derive(Clone, Copy, Debug)]
 pub struct Delivered {
-    /// Its end. To be transmitted is the reply that it was made.
+    /// Its end. To be transmitted is the reply that it was made. What a tunnel takes out of it begins where `detail` says.
     pub disposition: Disposition,
     /// As of its note.
     pub detail: u16,
@@ -36,6 +36,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             family,
             ..Note::NEW
         };
+        let mut anycast = false;
         match (self.up(ingress), family) {
             (None, _) => note.drop(DropReason::InterfaceDown),
             (Some(interface), family) => {
@@ -44,13 +45,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                     Family::Four => local4::answer(interface, ingress, punts, frame, end, &mut note),
                     Family::Six => {
                         let packet = frame.get(link_len..).unwrap_or_default();
+                        anycast = self.is_for_routers(packet);
                         let ends = Ends {
                             own_source: self.is_from_here(packet, 0),
-                            anycast: self.is_for_routers(packet),
+                            anycast,
                         };
                         local6::answer(interface, ingress, punts, frame, end, &mut note, ends)
                     }
                 };
+                self.take_tunnelled(frame, end, anycast, &mut note);
                 if let Some(reply) = reply {
                     end = reply;
                     vlan::untag(frame, &mut note);

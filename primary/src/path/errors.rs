@@ -17,7 +17,8 @@ use packet::nd::redirect;
 use packet::{EtherType, Ipv4, Ipv6, Protocol, extension, icmpv6};
 use shm::DropReason;
 
-use super::{InterfaceView, local4, local6};
+use super::{InterfaceView, Stages, local4, local6};
+use crate::adjacency;
 
 /// The longest that stands in front of a quote: the headers of a redirect.
 const MAX_HEADERS: usize = ethernet::HEADER_LEN + redirect::HEADERS_LEN;
@@ -78,13 +79,33 @@ pub fn is_told(reason: DropReason) -> bool {
             | DropReason::HopByHopTooMany
             | DropReason::JumboPayload
             | DropReason::RouterAlertLength
+            | DropReason::TunnelUnknown
     )
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
+    /// The ICMP error for a frame that came in by `ingress` and was dropped, if its sender is to be told.
+    pub fn error_for(
+        &self,
+        ingress: u16,
+        frame: &[u8],
+        reason: DropReason,
+        detail: u16,
+    ) -> Option<IcmpError> {
+        let interface = self.up(ingress)?;
+        let is_own = |packet: &[u8]| self.is_for_one_of_us(interface, packet);
+        let error = error_for(interface, frame, reason, detail, is_own)?;
+        let about = frame.get(error.quote_at..).unwrap_or_default();
+        let link_local = interface.sources.link_local();
+        let from_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
+        (!from_own && !self.is_from_here(about, 0)).then_some(error)
+    }
 }
 
 /// The error for a frame that came in by `interface` and was dropped, if its sender is to be told. `detail` is that of the
 /// packet's note; `is_own` says of an IPv6 packet whether it was for an address of the gateway alone.
 #[cold]
-pub fn error_for(
+fn error_for(
     interface: &InterfaceView,
     frame: &[u8],
     reason: DropReason,
@@ -167,7 +188,7 @@ fn problem4(packet: &Ipv4<'_>, reason: DropReason, detail: u16) -> Option<Icmpv4
             pointer: u8::try_from(detail).ok()?,
         },
         // RFC 1122 section 3.2.2.1; TCP says it by itself.
-        DropReason::LocalUnhandled => match packet.protocol() {
+        DropReason::LocalUnhandled | DropReason::TunnelUnknown => match packet.protocol() {
             Protocol::TCP | Protocol::ICMP => return None,
             Protocol::UDP => Icmpv4Problem::PortUnreachable,
             _ => Icmpv4Problem::ProtocolUnreachable,
@@ -207,7 +228,7 @@ fn problem6(packet: &Ipv6<'_>, reason: DropReason, detail: u16) -> Option<Icmpv6
         | DropReason::RouterAlertLength => return parameter(icmpv6::ERRONEOUS_HEADER_FIELD),
         DropReason::HopByHopTooBig => return parameter(icmpv6::EXTENSION_HEADER_TOO_BIG),
         DropReason::HopByHopTooMany => return parameter(icmpv6::TOO_MANY_OPTIONS),
-        DropReason::LocalUnhandled => {
+        DropReason::LocalUnhandled | DropReason::TunnelUnknown => {
             let udp = extension::upper_layer(packet).is_ok_and(|upper| upper.protocol == Protocol::UDP);
             if udp {
                 Icmpv6Problem::PortUnreachable

@@ -31,7 +31,7 @@ pub(super) fn is_for_kernel(reason: DropReason, packet: &[u8], note: &Note) -> b
     let behind = note.behind(packet.len());
     let datagram = packet.get(usize::from(note.network)..).unwrap_or_default();
     match reason {
-        DropReason::LocalUnhandled | DropReason::UnknownEthertype => true,
+        DropReason::LocalUnhandled | DropReason::TunnelUnknown | DropReason::UnknownEthertype => true,
         DropReason::Ip4Multicast => Ipv4::parse_start(datagram, behind).is_ok_and(|header| {
             let destination = header.destination();
             // 224.0.0.0/24, the local network control block, and the limited broadcast.

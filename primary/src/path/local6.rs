@@ -61,6 +61,8 @@ pub(super) fn answer(
             note.disposition = Disposition::Transmit(ingress);
             return Some(end);
         }
+        // There is nobody to find on a tunnel.
+        Ok(Taken::Nd) if interface.tunnel.is_some() => Disposition::Drop(DropReason::LocalUnhandled),
         Ok(Taken::Nd) => Disposition::Nd,
         Ok(Taken::Fragment) => Disposition::Reassemble,
         Ok(Taken::Tool) => note.disposition,

@@ -5,6 +5,7 @@
 //!            │      └─► ip6_input ─┤           ├─► local4, local6 ─► Transmit back where it came from (echo)
 //!            │                     │           │      ├─► Punt to a tool (IKE)
 //!            │                     │           │      ├─► Nd
+//!            │                     │           │      ├─► Tunnelled: and here again, what is inside
 //!            │                     └─► Punt to a tool (router alert)
 //!            └─► Arp                           │      └─► Gather, Reassemble: and here again, whole
 //!                                              └─► Wait for the next hop, or Drop with a reason
@@ -20,7 +21,9 @@
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
 
+mod decapsulate;
 mod deliver;
+mod encapsulate;
 pub mod errors;
 mod ethernet;
 mod input;
@@ -37,6 +40,7 @@ mod multipath;
 mod note;
 mod options;
 mod own;
+mod path_mtu;
 pub mod punt;
 mod redirect;
 mod rewrite;
@@ -58,11 +62,12 @@ use packet::{Ipv4, Ipv6, MacAddress};
 use shm::{DropReason, Passed, PathStage};
 
 pub use self::deliver::Delivered;
-use self::errors::IcmpError;
+pub use self::encapsulate::Wrapping;
 use self::local6::Ends;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note, Remarks, Together};
 pub use self::options::OptionPolicy;
+pub use self::path_mtu::{LEARNED_SECONDS, PathMtu};
 use self::punt::Punts;
 use self::rewrite::Onward;
 pub use self::segments::Packet;
@@ -343,6 +348,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                 local6::run(interface, ingress, punts, packet, note, ends);
             }
         }
+        let end = usize::from(note.length);
+        self.take_tunnelled(packet, end, anycast, note);
     }
 
     /// An interface that is up.
@@ -393,23 +400,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         } else {
             None
         }
-    }
-
-    /// The ICMP error for a frame that came in by `ingress` and was dropped, if its sender is to be told.
-    pub fn error_for(
-        &self,
-        ingress: u16,
-        frame: &[u8],
-        reason: DropReason,
-        detail: u16,
-    ) -> Option<IcmpError> {
-        let interface = self.up(ingress)?;
-        let is_own = |packet: &[u8]| self.is_for_one_of_us(interface, packet);
-        let error = errors::error_for(interface, frame, reason, detail, is_own)?;
-        let about = frame.get(error.quote_at..).unwrap_or_default();
-        let link_local = interface.sources.link_local();
-        let from_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
-        (!from_own && !self.is_from_here(about, 0)).then_some(error)
     }
 
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about

@@ -46,6 +46,12 @@ pub enum Disposition {
         /// Names the next hop; one without an address stands for the packet's own destination.
         adjacency: NextHop,
     },
+    /// Is an outer packet for the gateway itself, and of the tunnel that this interface is: what is inside goes on as received by
+    /// it. The detail of its note says where its link header begins.
+    Tunnelled(u16),
+    /// Says that outer packets of the tunnel that this interface is are too big for their path; the longest inner one is the detail
+    /// of its note. It ends here.
+    TunnelMtu(u16),
 }
 
 /// The family of a packet.
@@ -69,7 +75,7 @@ pub struct Note {
     /// Whether the gateway made it from an echo request.
     pub echo_reply: bool,
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
-    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU. For a router alert that a
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU. For those of tunnels, what their dispositions say. For a router alert that a
     /// tool decides about, the rule that it fits, or [`NO_RULE`](super::punt::NO_RULE).
     pub detail: u16,
     /// What the rules for router alerts say of it.

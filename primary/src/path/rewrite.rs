@@ -44,8 +44,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let behind = note.behind(packet.len());
         let packet = packet.get_mut(usize::from(note.trim)..).unwrap_or_default();
         let rest = packet.get(HEADER_LEN..).unwrap_or_default();
-        let result = if note.length - u16::from(note.network) > to.mtu {
-            Err(too_long(to.mtu.min(out.mtu), rest, note))
+        let mtu = match &out.tunnel {
+            Some(tunnel) => to.mtu.min(tunnel.path_mtu.of(note.family)),
+            None => to.mtu,
+        };
+        let result = if note.length - u16::from(note.network) > mtu {
+            Err(too_long(mtu.min(out.mtu), rest, note))
         } else {
             run(out, to.mac, packet, note)
         };

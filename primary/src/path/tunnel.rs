@@ -4,6 +4,8 @@ use std::net::IpAddr;
 
 use control::message::{Df, Dscp, Tunnel, TunnelMode};
 
+use super::PathMtu;
+
 /// What workers know of a tunnel.
 #[derive(Debug)]
 pub struct TunnelView {
@@ -15,6 +17,8 @@ pub struct TunnelView {
     pub df: Df,
     /// DSCP of outer packets.
     pub dscp: Dscp,
+    /// What was learned of the path that they go.
+    pub path_mtu: PathMtu,
 }
 
 /// What outer packets of a tunnel have in common, no two tunnels the same.
@@ -44,6 +48,7 @@ impl TunnelView {
             ttl: tunnel.ttl,
             df: tunnel.df,
             dscp: tunnel.dscp,
+            path_mtu: PathMtu::default(),
         }
     }
 }

@@ -3,8 +3,8 @@
 use std::net::IpAddr;
 
 use control::message::{PuntClass, Trace, TraceEnd, TraceLookup, TraceStep};
-use shm::PathStage;
 use shm::attachment::Clock;
+use shm::{DropReason, PathStage};
 
 use super::Finished;
 use crate::adjacency::Adjacency;
@@ -72,7 +72,12 @@ fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
         },
         Disposition::Arp | Disposition::Nd => TraceEnd::Control,
         Disposition::Punt(class) => TraceEnd::Tool(class),
+        Disposition::Tunnelled(interface) => TraceEnd::Decapsulated(Some(name(interface))),
         // The worker has told the recorder as well.
+        Disposition::TunnelMtu(_) => TraceEnd::Dropped {
+            reason: DropReason::TunnelError.name().to_owned(),
+            answered: false,
+        },
         Disposition::Drop(reason) => TraceEnd::Dropped {
             reason: reason.name().to_owned(),
             answered: false,
@@ -89,6 +94,7 @@ fn put_together(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
         PathStage::Kernel => TraceEnd::Kernel(name(ingress)),
         // Of what has arrived, tools decide about IKE alone.
         PathStage::Tool => TraceEnd::Tool(PuntClass::Ike),
+        PathStage::Decapsulated => TraceEnd::Decapsulated(None),
         _ => TraceEnd::WaitsForFragments,
     }
 }

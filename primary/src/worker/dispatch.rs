@@ -80,6 +80,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     let punts = self.stages.punts.clone();
                     self.deliver(ingress, mbuf, note, &punts, now)
                 }
+                Disposition::Tunnelled(tunnel) => self.decapsulate(ingress, tunnel, mbuf, note),
+                Disposition::TunnelMtu(tunnel) => {
+                    self.learn_mtu(tunnel, note.detail, now);
+                    Err((mbuf, DropReason::TunnelError))
+                }
                 Disposition::Transmit(_)
                 | Disposition::Wait { .. }
                 | Disposition::Fragment(_)
@@ -181,6 +186,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return self
                     .hand_to_kernel(interface, mbuf, now)
                     .map(|()| End::at(PathStage::Kernel));
+            }
+            Disposition::Tunnelled(tunnel) => return self.decapsulate(ingress, tunnel, mbuf, note),
+            Disposition::TunnelMtu(tunnel) => {
+                self.learn_mtu(tunnel, note.detail, now);
+                return Err((mbuf, DropReason::TunnelError));
             }
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.

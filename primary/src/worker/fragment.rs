@@ -109,6 +109,39 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         Ok(())
     }
 
+    /// The fragments of an outer packet of IPv6 that a tunnel sends, of at most `mtu` bytes each.
+    #[cold]
+    pub(super) fn outer_fragments(
+        &mut self,
+        tunnel: u16,
+        mbuf: &Mbuf,
+        mtu: u16,
+    ) -> Result<MbufBatch<MOST_FRAGMENTS>, DropReason> {
+        let (link, packet) = mbuf
+            .data()
+            .split_at_checked(HEADER_LEN)
+            .ok_or(DropReason::TunnelMalformed)?;
+        self.identification = self.identification.wrapping_add(1);
+        let cuts = packet
+            .first_chunk()
+            .and_then(|header| cut_v6(header, mtu, mixed(self.identification)))
+            .ok_or(DropReason::TooBig)?;
+        let mut made = MbufBatch::<MOST_FRAGMENTS>::new();
+        for cut in cuts {
+            let payload = offset(cut.payload.clone(), HEADER_LEN + ipv6::HEADER_LEN);
+            let fragment = self
+                .fragment_of(tunnel, link, &cut, part(mbuf.segments(), payload))
+                .map_err(|_| DropReason::NoBuffer)?;
+            made.push(fragment).map_err(|_| DropReason::NoBuffer)?;
+        }
+        let count = made.len() as u64;
+        self.counters.add(tunnel, InterfaceCounter::Fragmented, 1);
+        self.counters.add(tunnel, InterfaceCounter::Fragments, count);
+        self.counters
+            .add(tunnel, InterfaceCounter::Originated, count.saturating_sub(1));
+        Ok(made)
+    }
+
     fn fragment_of<'p>(
         &self,
         ingress: u16,
@@ -151,6 +184,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     #[cold]
     fn in_segments_for(&self, egress: u16, mbuf: Mbuf) -> Result<Mbuf, Refused> {
+        if self.stages.interfaces.tunnel(egress).is_some() {
+            // It comes by here again, for the port that its outer packet leaves by.
+            return Ok(mbuf);
+        }
         let port = self.stages.interfaces.port_of(egress);
         if self.takes_chains.get(usize::from(port)) == Some(&true) {
             return Ok(mbuf);

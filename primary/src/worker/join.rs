@@ -39,6 +39,18 @@ pub struct Siblings {
     mail: Vec<Arc<AtomicBool>>,
 }
 
+impl Siblings {
+    /// Which of the workers it is.
+    pub(super) fn number(&self) -> usize {
+        self.number
+    }
+
+    /// How many workers there are.
+    pub(super) fn count(&self) -> usize {
+        self.to.len()
+    }
+}
+
 /// For each worker its own.
 pub fn siblings(eal: &Eal, workers: usize) -> Result<Vec<Siblings>, PortsError> {
     let mail: Vec<_> = (0..workers).map(|_| Arc::new(AtomicBool::new(false))).collect();

@@ -73,7 +73,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return self.hand_fragment(worker, ingress, mbuf);
         }
         let kept = match delivered.disposition {
-            Disposition::Transmit(_) => {
+            Disposition::Transmit(_) | Disposition::Tunnelled(_) => {
                 mbuf.overwrite(frame);
                 None
             }
@@ -89,6 +89,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 reply.echo_reply = true;
                 reply.trim = delivered.begin as u8;
                 self.place(ingress, mbuf, &reply, now)
+            }
+            (Disposition::Tunnelled(_) | Disposition::TunnelMtu(_), _) => {
+                let mut note = Note::of(delivered.disposition, delivered.end);
+                note.detail = delivered.detail;
+                self.place(ingress, mbuf, &note, now)
             }
             (Disposition::Punt(class), _) => {
                 self.punt_to_tool(class, None, ingress, mbuf, now)?;
@@ -165,6 +170,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.counters.add(ingress, InterfaceCounter::EchoReplies, 1);
                 }
                 sent.map(|()| End::at(PathStage::Tx))
+            }
+            Disposition::Tunnelled(tunnel) => {
+                let inner = frame.get(usize::from(delivered.detail)..).unwrap_or_default();
+                match self.filled(ingress, &[inner]) {
+                    Ok(mbuf) => self.emerges(ingress, tunnel, mbuf).map_err(|(_, reason)| reason),
+                    Err(_) => Err(DropReason::NoBuffer),
+                }
+            }
+            Disposition::TunnelMtu(tunnel) => {
+                self.learn_mtu(tunnel, delivered.detail, now);
+                Err(DropReason::TunnelError)
             }
             Disposition::Punt(class) => match self.filled(ingress, &[frame]) {
                 Ok(mbuf) => self

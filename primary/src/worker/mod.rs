@@ -4,6 +4,7 @@
 //!   receive queues ─► path ─► dispatch ─┬─► transmit batches ─► transmit queue, or ring to the worker that has it
 //!   ring from control ──────────────────┤      ▲
 //!   rings from other workers, taps ─────┘      │ in order, once the next hop is known
+//!   tunnels, at the end of a round ──────┘      │
 //!                                waiting ◄─────┴─► ring to control: resolve this next hop
 //! ```
 //!
@@ -29,6 +30,7 @@ pub mod spread;
 mod tools;
 mod traced;
 mod transmit;
+mod tunnels;
 mod vlan;
 mod waiting;
 mod watched;
@@ -38,7 +40,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
-use dpdk::{Chain, Mbuf, MbufBatch, Pool, PortId, RxQueue};
+use dpdk::{Chain, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
 use reassembly::Reassembler;
 use shm::attachment::Way;
@@ -58,6 +60,8 @@ use self::redirect::Told;
 use self::spread::{HandedOver, Spread};
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
+use self::tunnels::Tunnels;
+use self::vlan::ingress_of;
 pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
@@ -170,6 +174,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             consumers: self.consumers,
             traces: self.traces,
             away: Away::new(),
+            tunnels: Tunnels::new(&self.siblings),
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
@@ -237,6 +242,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if engine.reassembly.is_due(begin) {
                 moved += engine.expire_fragments(begin);
             }
+            moved += engine.serve_tunnels(begin);
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
             tally.round(begin, now, received, moved);
@@ -274,6 +280,8 @@ struct Engine<F, A> {
     traces: Parts<trace::Part>,
     /// Traced packets that tools have.
     away: Away,
+    /// Packets of tunnels.
+    tunnels: Tunnels,
     /// What tools had in their hands when they went.
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
@@ -355,11 +363,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         count
     }
 
-    /// Which interface a packet came in by.
-    fn interface_of(&self, mbuf: &Mbuf) -> Option<u16> {
-        ingress_of(&self.interface_of_port, mbuf)
-    }
-
     /// Frees what is left, each packet counted.
     fn stop(&mut self, originated: &mut [Originated], batch: &mut MbufBatch<BURST>) {
         self.transmit.flush(&self.counters);
@@ -378,6 +381,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.stop_handed_fragments();
         self.stop_fragments();
         self.stop_waiting();
+        self.stop_tunnels();
         for (exit, mbuf) in self.transmit.take_all() {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);
             self.counters.drop(interface, DropReason::Stopping, 1);
@@ -385,11 +389,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.transmit.taps.0.stop(|_| {});
         self.traces.stop(|_| {});
     }
-}
-
-fn ingress_of(interface_of_port: &[u16], mbuf: &Mbuf) -> Option<u16> {
-    let port = mbuf.port()?;
-    interface_of_port.get(usize::from(port.number())).copied()
 }
 
 /// What a worker says of itself.

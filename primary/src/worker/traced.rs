@@ -108,7 +108,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.doorbell.ring();
     }
 
-    fn untraced(&mut self, ingress: u16, one: &mut MbufBatch<BURST>, now: u64) {
+    /// Takes one packet through the stages.
+    pub(super) fn untraced(&mut self, ingress: u16, one: &mut MbufBatch<BURST>, now: u64) {
         let mut notes = NOTES;
         self.stages.run(
             ingress,

@@ -7,6 +7,7 @@ use dpdk::{Mbuf, PortId};
 use shm::{CounterBlock, InterfaceCounter};
 
 use super::Engine;
+use super::tunnels::Step;
 use crate::adjacency;
 use crate::path::{Interfaces, write_tags};
 
@@ -23,6 +24,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     #[cold]
     fn send_tagged(&mut self, interface: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
+        if self.stages.interfaces.tunnel(interface).is_some() {
+            return self.tunnels.put(Step::Encapsulate, interface, mbuf);
+        }
         let bytes = mbuf.len();
         let Some(port) = tag(&self.stages.interfaces, interface, &mut mbuf) else {
             return Err(mbuf);
@@ -32,11 +36,20 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         Ok(())
     }
 
-    /// What a packet says that came in by an interface: its port, or the number that stands for a sub-interface.
+    /// Which interface a packet came in by.
+    pub(super) fn interface_of(&self, mbuf: &Mbuf) -> Option<u16> {
+        ingress_of(&self.interface_of_port, mbuf)
+    }
+
+    /// What a packet says that came in by an interface: its port, or the number that stands for a sub-interface or a tunnel.
     pub(super) fn port_of(&self, interface: u16) -> Option<PortId> {
-        match self.stages.interfaces.sub_interface(interface) {
-            Some(_) => Some(PortId::beyond_ports(interface)),
-            None => self.ports.get(usize::from(interface)).copied(),
+        match self.ports.get(usize::from(interface)) {
+            Some(port) => Some(*port),
+            None => self
+                .stages
+                .interfaces
+                .get(usize::from(interface))
+                .map(|_| PortId::beyond_ports(interface)),
         }
     }
 
@@ -52,6 +65,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 .add(sub.parent, InterfaceCounter::ToSubInterfaces, 1);
         }
     }
+}
+
+/// Which interface a packet came in by, by what its mbuf says.
+pub(super) fn ingress_of(interface_of_port: &[u16], mbuf: &Mbuf) -> Option<u16> {
+    let port = mbuf.port()?;
+    interface_of_port.get(usize::from(port.number())).copied()
 }
 
 /// Puts the tags of a sub-interface into a frame that has none; gives the interface of the port that it leaves by.

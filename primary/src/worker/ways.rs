@@ -19,6 +19,8 @@ pub(super) fn behind(disposition: Disposition) -> Passed {
         | Disposition::Redirect { .. }
         | Disposition::Wait { .. }
         | Disposition::Kernel(_)
+        | Disposition::Tunnelled(_)
+        | Disposition::TunnelMtu(_)
         | Disposition::Drop(_) => Passed::NONE,
     }
 }

@@ -166,4 +166,6 @@ pub enum TraceEnd {
     Kernel(String),
     /// It is a fragment for the gateway itself that waits for the others.
     WaitsForFragments,
+    /// It was an outer packet of a tunnel: what was inside goes on as received by this interface, where that is known.
+    Decapsulated(Option<String>),
 }

@@ -12,6 +12,7 @@ mod multipath;
 mod options;
 mod redirect;
 mod trace;
+mod tunnel;
 mod usual;
 mod vlan;
 
@@ -82,7 +83,11 @@ impl Bench {
             interface: 0,
             mac: NEIGHBOR,
         };
-        let routes: [(&str, Adjacency, IpAddr); 26] = [
+        let point_to_point = Adjacency::Forward {
+            interface: 2,
+            mac: MacAddress([0; 6]),
+        };
+        let routes: [(&str, Adjacency, IpAddr); 28] = [
             // No packet may come here: what was dropped before the lookup must not either.
             ("0.0.0.0/8", forward, none4),
             ("192.168.2.2/32", forward, HOST_B.into()),
@@ -131,6 +136,9 @@ impl Bench {
             ("2001:db8:1::80/128", back, "2001:db8:1::80".parse().unwrap()),
             ("2001:db8:80::/48", back, "fe80::80".parse().unwrap()),
             ("2001:db8:81::/48", back, "2001:db8:1::80".parse().unwrap()),
+            // A tunnel, where there is one.
+            ("10.7.0.0/16", point_to_point, none4),
+            ("2001:db8:a7::/48", point_to_point, none6),
         ];
         for (prefix, adjacency, next_hop) in routes {
             let index = adjacencies.allocate(adjacency, next_hop).unwrap();

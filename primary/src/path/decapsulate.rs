@@ -1,0 +1,223 @@
+//! Packets for the gateway itself that belong to a tunnel: outer ones, whose headers are taken off, and ICMP errors about outer
+//! ones that were sent.
+//!
+//! ```text
+//!   outer packet  │ link │ outer header … GRE │ inner packet …
+//!   Tunnelled                 │ link, written │ inner packet …      as received by the tunnel's interface
+//! ```
+//!
+//! A look at what nobody else here takes, so that no other packet pays for it. Marks of congestion: RFC 6040 section 4.2.
+
+use std::net::IpAddr;
+
+use control::message::TunnelMode;
+use packet::ethernet::HEADER_LEN;
+use packet::tunnel::{Carried, ecn};
+use packet::{Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6, ipv4};
+use shm::DropReason;
+
+use super::{Disposition, Family, Interfaces, Note, Stages, encapsulate};
+use crate::adjacency;
+
+/// No path of IPv4 is taken to be narrower, whatever an error says: the least that Linux believes. Who could make outer packets
+/// ever smaller would make the gateway cut ever more.
+const LEAST_PATH_MTU4: u16 = 552;
+/// The least of IPv6: an error that says less is not believed, RFC 8201 section 4.
+const LEAST_PATH_MTU6: u32 = 1280;
+
+/// The code of an unreachable destination that says so: RFC 792.
+const FRAGMENTATION_NEEDED: u8 = 4;
+
+/// An IP header, and what is behind all of it.
+#[derive(Clone, Copy)]
+struct Header<'p> {
+    source: IpAddr,
+    destination: IpAddr,
+    traffic_class: u8,
+    protocol: Protocol,
+    /// Bytes before the payload.
+    len: usize,
+    payload: &'p [u8],
+}
+
+impl<'p> Header<'p> {
+    /// Of a packet that was found right before.
+    fn of(family: Family, packet: &'p [u8]) -> Option<Self> {
+        match family {
+            Family::Four => {
+                let header = Ipv4::parse(packet).ok()?;
+                Some(Self {
+                    source: header.source().into(),
+                    destination: header.destination().into(),
+                    traffic_class: header.traffic_class(),
+                    protocol: header.protocol(),
+                    len: header.header_len(),
+                    payload: header.payload(),
+                })
+            }
+            Family::Six => Self::six(&Ipv6::parse(packet).ok()?),
+        }
+    }
+
+    fn six(header: &Ipv6<'p>) -> Option<Self> {
+        let upper = extension::upper_layer(header).ok()?;
+        Some(Self {
+            source: header.source().into(),
+            destination: header.destination().into(),
+            traffic_class: header.traffic_class(),
+            protocol: upper.protocol,
+            len: upper.offset,
+            payload: upper.payload,
+        })
+    }
+
+    /// Of the packet that an ICMP error is about: its first bytes, after others have forwarded it.
+    fn quoted(family: Family, quote: &'p [u8]) -> Option<Self> {
+        const ANY: usize = u16::MAX as usize;
+        match family {
+            Family::Six => Self::six(&Ipv6::parse_start(quote, ANY).ok()?),
+            Family::Four => {
+                // Nobody promises that the checksum is right here.
+                let header = quote.first_chunk::<{ ipv4::HEADER_LEN }>()?;
+                let len = usize::from(header[0] & 0x0f) * 4;
+                let address = |at: usize| {
+                    let octets = header.get(at..)?.first_chunk::<4>()?;
+                    Some(IpAddr::from(*octets))
+                };
+                Some(Self {
+                    source: address(12)?,
+                    destination: address(16)?,
+                    traffic_class: header[1],
+                    protocol: Protocol(header[9]),
+                    len,
+                    payload: quote.get(len..).filter(|_| header[0] >> 4 == 4)?,
+                })
+            }
+        }
+    }
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
+    /// Looks once more at a packet for the gateway itself that nothing takes, where there are tunnels.
+    pub(super) fn take_tunnelled(&self, packet: &mut [u8], end: usize, anycast: bool, note: &mut Note) {
+        let is_left = note.disposition == Disposition::Drop(DropReason::LocalUnhandled);
+        if is_left && !anycast && self.interfaces.has_tunnels() {
+            run(&self.interfaces, packet, end, note);
+        }
+    }
+}
+
+/// Notes what becomes of a packet of a tunnel, which ends at `end` and nobody else takes. Of others nothing is noted.
+#[cold]
+pub(super) fn run(interfaces: &Interfaces, frame: &mut [u8], end: usize, note: &mut Note) {
+    let network = usize::from(note.network);
+    let Some(outer) = frame
+        .get(network..end)
+        .and_then(|packet| Header::of(note.family, packet))
+    else {
+        return;
+    };
+    match outer.protocol {
+        Protocol::ICMP | Protocol::ICMPV6 => error(interfaces, &outer, note),
+        Protocol::IPIP | Protocol::IPV6 | Protocol::GRE => {
+            let class = outer.traffic_class;
+            let taken = inner(interfaces, &outer).and_then(|(tunnel, ethertype, before)| {
+                let begin = network + before;
+                let packet = frame.get_mut(begin..end).unwrap_or_default();
+                if !ecn::decapsulate(packet, class) {
+                    return Err(DropReason::TunnelEcn);
+                }
+                let view = interfaces
+                    .get(usize::from(tunnel))
+                    .ok_or(DropReason::TunnelUnknown)?;
+                // There is room: what is taken off is longer than the link header that was there.
+                let link = frame.get_mut(begin - HEADER_LEN..begin).unwrap_or_default();
+                encapsulate::link_header(view.mac, ethertype)
+                    .emit(link)
+                    .map_err(|_| DropReason::TunnelMalformed)?;
+                Ok((tunnel, begin - HEADER_LEN))
+            });
+            match taken {
+                Ok((tunnel, begin)) => {
+                    note.disposition = Disposition::Tunnelled(tunnel);
+                    note.detail = begin as u16;
+                }
+                Err(reason) => note.drop(reason),
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The tunnel that an outer packet belongs to, what is inside, and after how many bytes from the outer header on.
+fn inner(interfaces: &Interfaces, outer: &Header<'_>) -> Result<(u16, packet::EtherType, usize), DropReason> {
+    let carried = Carried::parse(outer.protocol, outer.payload).ok_or(DropReason::TunnelUnknown)?;
+    let carried = carried.map_err(|_| DropReason::TunnelMalformed)?;
+    let (mode, key) = mode(&carried);
+    let tunnel = interfaces
+        .by_outer(mode, outer.destination, outer.source, key)
+        .ok_or(DropReason::TunnelUnknown)?;
+    if !interfaces
+        .get(usize::from(tunnel))
+        .is_some_and(|interface| interface.is_up())
+    {
+        return Err(DropReason::TunnelDown);
+    }
+    let (ethertype, before) = carried.inner().map_err(|_| DropReason::TunnelMalformed)?;
+    Ok((tunnel, ethertype, outer.len + before))
+}
+
+fn mode(carried: &Carried<'_>) -> (TunnelMode, Option<u32>) {
+    match carried {
+        Carried::Ip { .. } => (TunnelMode::Ipip, None),
+        Carried::Gre(gre) => (TunnelMode::Gre, gre.key()),
+    }
+}
+
+/// Notes what becomes of an ICMP error about a packet that a tunnel sent: RFC 2003 section 4, RFC 2473 section 8.
+fn error(interfaces: &Interfaces, outer: &Header<'_>, note: &mut Note) {
+    let Some((&[message_type, code, _, _, m0, m1, m2, m3], quote)) = outer.payload.split_first_chunk() else {
+        return;
+    };
+    let (is_error, is_too_big) = match note.family {
+        Family::Four => (
+            matches!(
+                message_type,
+                icmpv4::DESTINATION_UNREACHABLE | icmpv4::TIME_EXCEEDED | icmpv4::PARAMETER_PROBLEM
+            ),
+            (message_type, code) == (icmpv4::DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED),
+        ),
+        Family::Six => (
+            icmpv6::is_error(message_type),
+            message_type == icmpv6::PACKET_TOO_BIG,
+        ),
+    };
+    let tunnel = is_error
+        .then(|| Header::quoted(note.family, quote))
+        .flatten()
+        .filter(|sent| sent.source == outer.destination)
+        .and_then(|sent| by_sent(interfaces, &sent));
+    let Some(tunnel) = tunnel else {
+        return;
+    };
+    let said = match note.family {
+        Family::Four => u32::from(u16::from_be_bytes([m2, m3]).max(LEAST_PATH_MTU4)),
+        Family::Six => u32::from_be_bytes([m0, m1, m2, m3]),
+    };
+    let believed = is_too_big && (note.family == Family::Four || said >= LEAST_PATH_MTU6);
+    if believed && let Some(view) = interfaces.tunnel(tunnel) {
+        note.disposition = Disposition::TunnelMtu(tunnel);
+        note.detail = u16::try_from(said)
+            .unwrap_or(u16::MAX)
+            .saturating_sub(view.overhead());
+    } else {
+        note.drop(DropReason::TunnelError);
+    }
+}
+
+/// The tunnel that sent a packet.
+fn by_sent(interfaces: &Interfaces, sent: &Header<'_>) -> Option<u16> {
+    let carried = Carried::parse(sent.protocol, sent.payload)?.ok()?;
+    let (mode, key) = mode(&carried);
+    interfaces.by_outer(mode, sent.source, sent.destination, key)
+}

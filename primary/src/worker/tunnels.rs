@@ -1,0 +1,307 @@
+//! Packets of tunnels, on their way in and out.
+//!
+//! ```text
+//!   out  a stage or whoever sends ─► queue ─► outer headers put in front ─► the stages, as received by the tunnel
+//!   in   dispatch, outer headers off ─► queue ─► the stages, as received by the tunnel
+//! ```
+//!
+//! The queue is emptied at the end of a round, so that nothing here happens in the middle of something else. Packets leave it in the
+//! order in which they came. A packet that comes back to it is one level deeper: some stay inside of each other for ever, those of a
+//! tunnel that leads into itself.
+
+use std::collections::VecDeque;
+
+use dpdk::{Chain, Mbuf, MbufBatch, PortId};
+use packet::ethernet::HEADER_LEN;
+use shm::attachment::Way;
+use shm::{DropReason, InterfaceCounter, Passed, PathStage};
+
+use super::Engine;
+use super::dispatch::Refused;
+use super::join::Siblings;
+use super::ways::End;
+use crate::adjacency;
+use crate::path::{BURST, Disposition, LEARNED_SECONDS, Note, Off, Wrapping};
+
+/// Packets that wait for the end of a round. What is more is refused.
+const DEPTH: usize = 4096;
+
+/// Tunnels that a packet may be put into, or taken out of, one in the other.
+const LEVELS: u8 = 2;
+
+/// Where the ways of outer packets begin.
+const ENCAPSULATED: Passed = Passed::NONE.with(PathStage::Encapsulated);
+
+/// What is to be done to a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// It leaves by the tunnel.
+    Encapsulate,
+    /// It was inside.
+    Receive,
+}
+
+/// A packet that waits.
+struct Queued {
+    step: Step,
+    /// Tunnels that it was put into, or taken out of, before.
+    level: u8,
+    tunnel: u16,
+    mbuf: Mbuf,
+}
+
+/// The tunnels' part of a worker.
+pub(super) struct Tunnels {
+    queue: VecDeque<Queued>,
+    /// What is being done now, and how deep.
+    serving: Option<(Step, u8)>,
+    identifications: Identifications,
+    /// How long it counts what is learned of a path.
+    patience: u64,
+}
+
+impl Tunnels {
+    /// Nothing waits, for one of several workers.
+    pub(super) fn new(siblings: &Siblings) -> Self {
+        Self {
+            // Room for all, so that nothing is allocated later.
+            queue: VecDeque::with_capacity(DEPTH),
+            serving: None,
+            identifications: Identifications::new(siblings.number(), siblings.count()),
+            patience: LEARNED_SECONDS * dpdk::tsc_hz(),
+        }
+    }
+
+    /// Takes a packet for the end of the round, or gives it back when there is no room.
+    pub(super) fn put(&mut self, step: Step, tunnel: u16, mbuf: Mbuf) -> Result<(), Mbuf> {
+        if self.queue.len() == DEPTH {
+            return Err(mbuf);
+        }
+        let level = level(self.serving, step);
+        self.queue.push_back(Queued {
+            step,
+            level,
+            tunnel,
+            mbuf,
+        });
+        Ok(())
+    }
+}
+
+/// How deep a packet is that comes to be while another is being served.
+fn level(serving: Option<(Step, u8)>, step: Step) -> u8 {
+    match serving {
+        Some((served, level)) if served == step => level + 1,
+        _ => 0,
+    }
+}
+
+/// Identifications of outer packets. Workers take turns, since those of a tunnel have to differ whoever sends: RFC 6864 section 4.3.
+struct Identifications {
+    last: u16,
+    stride: u16,
+}
+
+impl Identifications {
+    /// Of one of so many workers.
+    fn new(number: usize, workers: usize) -> Self {
+        Self {
+            last: number as u16,
+            stride: workers as u16,
+        }
+    }
+
+    fn next(&mut self) -> u16 {
+        self.last = self.last.wrapping_add(self.stride);
+        self.last
+    }
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Takes the outer headers off a packet, as its note says: what is inside goes on at the end of the round.
+    #[cold]
+    pub(super) fn decapsulate(
+        &mut self,
+        ingress: u16,
+        tunnel: u16,
+        mut mbuf: Mbuf,
+        note: &Note,
+    ) -> Result<End, Refused> {
+        mbuf.truncate(usize::from(note.length));
+        if mbuf.trim_front(usize::from(note.detail)).is_err() {
+            // The first segment ends before the inner packet begins.
+            return Err((mbuf, DropReason::TunnelMalformed));
+        }
+        self.emerges(ingress, tunnel, mbuf)
+    }
+
+    /// A packet goes on that was inside of one that came in by `ingress`, and begins with its link header.
+    pub(super) fn emerges(&mut self, ingress: u16, tunnel: u16, mbuf: Mbuf) -> Result<End, Refused> {
+        self.tunnels
+            .put(Step::Receive, tunnel, mbuf)
+            .map_err(|mbuf| (mbuf, DropReason::NoBuffer))?;
+        self.counters.add(ingress, InterfaceCounter::Decapsulated, 1);
+        Ok(End::at(PathStage::Decapsulated))
+    }
+
+    /// A router on the path of a tunnel, or the tunnel's own egress interface, takes no outer packet of an inner one that is longer.
+    #[cold]
+    pub(super) fn learn_mtu(&self, tunnel: u16, mtu: u16, now: u64) {
+        if let Some(tunnel) = self.stages.interfaces.tunnel(tunnel) {
+            tunnel
+                .path_mtu
+                .learn(mtu, now, now.saturating_add(self.tunnels.patience));
+        }
+    }
+
+    /// Does what is to be done to the packets of tunnels. Gives how many.
+    #[inline]
+    pub(super) fn serve_tunnels(&mut self, now: u64) -> usize {
+        if self.tunnels.queue.is_empty() {
+            0
+        } else {
+            self.serve_queued(now)
+        }
+    }
+
+    #[inline(never)]
+    fn serve_queued(&mut self, now: u64) -> usize {
+        let mut moved = 0;
+        while let Some(queued) = self.tunnels.queue.pop_front() {
+            if !self.waiting.is_empty() {
+                // A next hop may have been resolved for which others wait: they leave first.
+                self.serve_waiting(now);
+            }
+            let Queued {
+                step,
+                level,
+                tunnel,
+                mut mbuf,
+            } = queued;
+            mbuf.set_port(PortId::beyond_ports(tunnel));
+            self.tunnels.serving = Some((step, level));
+            match step {
+                Step::Encapsulate => self.encapsulate(tunnel, level, mbuf, now),
+                Step::Receive => self.receive(tunnel, level, mbuf, now),
+            }
+            self.tunnels.serving = None;
+            moved += 1;
+        }
+        moved
+    }
+
+    /// Sends a packet that leaves by a tunnel.
+    fn encapsulate(&mut self, tunnel: u16, level: u8, mut mbuf: Mbuf, now: u64) {
+        let bytes = mbuf.len().saturating_sub(HEADER_LEN) as u64;
+        self.counters.add(tunnel, InterfaceCounter::TxPackets, 1);
+        self.counters.add(tunnel, InterfaceCounter::TxBytes, bytes);
+        self.counters.add(tunnel, InterfaceCounter::Encapsulated, 1);
+        self.transmit
+            .taps
+            .observe(tunnel, Way::Tx, std::slice::from_mut(&mut mbuf));
+        let wrapped = if level < LEVELS {
+            self.wrap(tunnel, &mut mbuf, now)
+        } else {
+            Err(DropReason::TunnelLoop)
+        };
+        let sent = wrapped.and_then(|wrapping| match wrapping.path_limit {
+            None => {
+                self.send_outer(tunnel, mbuf, now);
+                Ok(())
+            }
+            Some(limit) => {
+                let mut fragments = self.outer_fragments(tunnel, &mbuf, limit)?;
+                for mbuf in fragments.drain() {
+                    self.send_outer(tunnel, mbuf, now);
+                }
+                Ok(())
+            }
+        });
+        if let Err(reason) = sent {
+            self.counters.drop(tunnel, reason, 1);
+            self.count_way(ENCAPSULATED.with(PathStage::Drop));
+        }
+    }
+
+    /// Puts outer headers in front.
+    fn wrap(&mut self, tunnel: u16, mbuf: &mut Mbuf, now: u64) -> Result<Wrapping, DropReason> {
+        let identification = self.tunnels.identifications.next();
+        let wrapping = self
+            .stages
+            .wrapping(tunnel, mbuf.data(), mbuf.len(), identification, now)?;
+        mbuf.prepend(wrapping.overhead())
+            .map_err(|_| DropReason::NoBuffer)?;
+        wrapping.write(mbuf.data_mut())?;
+        Ok(wrapping)
+    }
+
+    /// Sends an outer packet.
+    fn send_outer(&mut self, tunnel: u16, mut mbuf: Mbuf, now: u64) {
+        let note = self.stages.run_one(tunnel, Chain::of_one(&mut mbuf));
+        if note.disposition == Disposition::Drop(DropReason::TooBig)
+            && let Some(view) = self.stages.interfaces.tunnel(tunnel)
+        {
+            let inner = note.detail.saturating_sub(view.overhead());
+            self.learn_mtu(tunnel, inner, now);
+        }
+        self.place_again(&mut Off, ENCAPSULATED, tunnel, mbuf, &note, now);
+    }
+
+    /// Takes a packet that was inside of another through the stages.
+    fn receive(&mut self, tunnel: u16, level: u8, mbuf: Mbuf, now: u64) {
+        let bytes = mbuf.len().saturating_sub(HEADER_LEN) as u64;
+        self.counters.add(tunnel, InterfaceCounter::RxPackets, 1);
+        self.counters.add(tunnel, InterfaceCounter::RxBytes, bytes);
+        let mut one = MbufBatch::<BURST>::new();
+        // An empty batch has room.
+        drop(one.push(mbuf));
+        self.transmit.taps.observe(tunnel, Way::Rx, &mut one);
+        if level >= LEVELS {
+            self.counters.drop(tunnel, DropReason::TunnelLoop, 1);
+            let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
+            return self.count_way(way);
+        }
+        if self.traces.is_empty() || !self.trace_burst(tunnel, &mut one, now) {
+            self.untraced(tunnel, &mut one, now);
+        }
+    }
+
+    /// Frees what waits still.
+    pub(super) fn stop_tunnels(&mut self) {
+        for queued in std::mem::take(&mut self.tunnels.queue) {
+            let interface = match queued.step {
+                // Where it came from.
+                Step::Encapsulate => self.interface_of(&queued.mbuf).unwrap_or_default(),
+                Step::Receive => {
+                    self.counters.add(queued.tunnel, InterfaceCounter::RxPackets, 1);
+                    queued.tunnel
+                }
+            };
+            self.counters.drop(interface, DropReason::Stopping, 1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_inside_of_the_same_is_deeper() {
+        let (out, inside) = (Step::Encapsulate, Step::Receive);
+        assert_eq!(level(None, out), 0);
+        assert_eq!(level(Some((out, 0)), out), 1);
+        assert_eq!(level(Some((inside, 1)), inside), 2);
+        // What comes out of a tunnel, or an answer to it, may go into another.
+        assert_eq!(level(Some((inside, 1)), out), 0);
+    }
+
+    #[test]
+    fn no_two_workers_give_the_same_identification_for_a_long_time() {
+        let mut workers: Vec<_> = (0..3).map(|number| Identifications::new(number, 3)).collect();
+        let all = (0..20_000).flat_map(|_| workers.iter_mut().map(Identifications::next).collect::<Vec<_>>());
+        let all: Vec<_> = all.collect();
+        let different: std::collections::HashSet<_> = all.iter().collect();
+        assert_eq!(different.len(), all.len());
+    }
+}
