@@ -7,4 +7,8 @@
 )]
 
 mod control;
+mod outer;
+mod refused;
 mod reload;
+mod site;
+mod through;
