@@ -1,4 +1,4 @@
-//! The wire formats of lib/packet, ESP, reassembly, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
 
 pub mod esp_open;
 pub mod helper;
@@ -8,6 +8,7 @@ pub mod ipv6;
 pub mod link;
 pub mod reassembly;
 pub mod router_alert;
+pub mod tunnel;
 
 /// Two bytes, the most significant first.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {
