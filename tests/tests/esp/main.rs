@@ -1,0 +1,10 @@
+//! Tunnels that ESP protects.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod site;
+mod through;
