@@ -324,7 +324,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// does not matter.
     #[inline]
     fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
-        let count = batch.len() as u64;
+        let mut count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
             mbuf.prefetch_data();
@@ -335,6 +335,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        if self.stages.interfaces.has_esp() {
+            bytes = self.drop_clear(ingress, batch);
+            count = batch.len() as u64;
+        }
         if !self.traces.is_empty() && self.trace_burst(ingress, batch, now) {
             return;
         }

@@ -6,5 +6,6 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod scapy;
 mod site;
 mod through;

@@ -8,6 +8,7 @@
 //!
 //! A burst is done when it is full, and at the end of the round. The packets of an SA keep their order.
 
+mod clear;
 mod handed;
 mod open;
 mod seal;
