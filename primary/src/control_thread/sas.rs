@@ -51,6 +51,11 @@ impl Control<'_> {
 
     /// Tells workers what happened to SAs, and frees what they have handed back.
     pub(super) fn tell_sas(&mut self, now: Duration) {
+        for worker in 0..self.sas.len() {
+            while let Some(signal) = self.sas.get(worker).and_then(|worker| worker.take_signal()) {
+                self.tables.sa_signal(signal, now);
+            }
+        }
         for news in self.tables.take_sa_news() {
             match news {
                 SaNews::Installed { id, number } => {

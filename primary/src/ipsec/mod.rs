@@ -12,7 +12,7 @@ mod news;
 mod sa;
 
 pub use crypto::{Crypto, CryptoUnfit};
-pub use news::{EspControl, EspNews, SaNews, news};
+pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
 pub use sa::{InboundSa, OutboundSa, Parts};
 

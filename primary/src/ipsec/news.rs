@@ -6,12 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
+use control::message::SaId;
 use dpdk::crypto::SessionPool;
 
 use super::{InboundSa, OutboundSa};
 
 /// Batches that a worker has not taken yet, at most.
 const DEPTH: usize = 64;
+/// Signals that the control thread has not taken yet, at most.
+const SIGNALS: usize = 1024;
 
 /// What happened to an SA. `slot` is the number of its record.
 pub enum SaNews {
@@ -62,8 +65,27 @@ pub enum SaNews {
     },
 }
 
+/// What a worker has to say of an SA, or of a packet without one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SaSignal {
+    /// Its soft lifetime is over.
+    Soft(SaId),
+    /// Its hard lifetime is over.
+    Hard(SaId),
+    /// Few sequence numbers are left.
+    SequenceSoon(SaId),
+    /// There is none of this name.
+    Unknown {
+        /// What it would be known by.
+        id: SaId,
+        /// Where the packet came from.
+        source: IpAddr,
+    },
+}
+
 /// A worker's end.
 pub struct EspNews {
+    signals: SyncSender<SaSignal>,
     told: Receiver<Vec<SaNews>>,
     mail: Arc<AtomicBool>,
     taken: SyncSender<Vec<SaNews>>,
@@ -71,6 +93,7 @@ pub struct EspNews {
 
 /// The control thread's end.
 pub struct EspControl {
+    signals: Receiver<SaSignal>,
     tell: SyncSender<Vec<SaNews>>,
     mail: Arc<AtomicBool>,
     taken: Receiver<Vec<SaNews>>,
@@ -84,13 +107,16 @@ pub struct EspControl {
 pub fn news() -> (EspControl, EspNews) {
     let (tell, told) = sync_channel(DEPTH);
     let (hand_back, taken) = sync_channel(DEPTH);
+    let (say, signals) = sync_channel(SIGNALS);
     let mail = Arc::new(AtomicBool::new(false));
     let worker = EspNews {
+        signals: say,
         told,
         mail: mail.clone(),
         taken: hand_back,
     };
     let control = EspControl {
+        signals,
         tell,
         mail,
         taken,
@@ -101,6 +127,11 @@ pub fn news() -> (EspControl, EspNews) {
 }
 
 impl EspControl {
+    /// Something that the worker has said.
+    pub fn take_signal(&self) -> Option<SaSignal> {
+        self.signals.try_recv().ok()
+    }
+
     /// Adds to what the worker is to be told.
     pub fn add(&mut self, news: SaNews) {
         self.waiting.push(news);
@@ -121,6 +152,11 @@ impl EspControl {
 }
 
 impl EspNews {
+    /// Says something; `false` when the control thread is too far behind.
+    pub(crate) fn say(&self, signal: SaSignal) -> bool {
+        self.signals.try_send(signal).is_ok()
+    }
+
     /// Takes what there is to be told, each by `take`, which puts what is to be freed in its place.
     #[inline]
     pub(crate) fn take(&mut self, take: impl FnMut(&mut SaNews)) {

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use control::message::{Sa, SaLifetime};
+use control::message::{Sa, SaId, SaLifetime};
 use dpdk::crypto::{Job, Session};
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::{Lifetime, Limits};
@@ -45,6 +45,7 @@ pub(crate) struct Arrived {
 
 /// An SA whose packets come in.
 pub struct InboundSa {
+    pub(crate) id: SaId,
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -58,6 +59,9 @@ pub struct InboundSa {
 
 /// An SA whose packets go out.
 pub struct OutboundSa {
+    pub(crate) id: SaId,
+    /// Whether it was said that few sequence numbers are left.
+    pub(crate) told_soon: bool,
     pub(crate) esp: Outbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -80,6 +84,7 @@ impl InboundSa {
             tunnel,
         } = parts;
         Some(Box::new(Self {
+            id: sa.id(),
             esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
             session,
             selectors: Arc::new(selectors(sa)?),
@@ -104,6 +109,8 @@ impl OutboundSa {
             tunnel,
         } = parts;
         Some(Box::new(Self {
+            id: sa.id(),
+            told_soon: false,
             esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
             session,
             selectors: Arc::new(selectors(sa)?),

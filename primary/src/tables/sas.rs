@@ -28,6 +28,7 @@ use super::interfaces::Interface;
 use super::refusal::{list, refuse};
 use super::timers::{Timer, Timers};
 use crate::adjacency;
+use crate::ipsec::SaSignal;
 
 /// How long changes are collected before subscribers are told of all of them at once.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
@@ -239,7 +240,7 @@ impl SaSet {
     }
 
     /// Shows that another SA should have taken the place of this one by now.
-    fn expiring(&mut self, id: SaId, timers: &mut Timers, now: Duration) {
+    fn expiring(&mut self, id: SaId, kind: SaChangeKind, timers: &mut Timers, now: Duration) {
         let Some(installed) = self.sas.get(&id) else {
             return;
         };
@@ -250,7 +251,7 @@ impl SaSet {
             SaState::Expiring,
         );
         self.published.update(&installed.place, &record);
-        let change = change(SaChangeKind::SoftSeconds, &installed.sa);
+        let change = change(kind, &installed.sa);
         self.note(change, timers, now);
     }
 
@@ -396,7 +397,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 .delete(id, SaChangeKind::HardSeconds, &mut self.timers, now);
             self.addresses_changed = true;
         } else {
-            self.sas.expiring(id, &mut self.timers, now);
+            self.sas
+                .expiring(id, SaChangeKind::SoftSeconds, &mut self.timers, now);
+        }
+    }
+
+    /// Does what follows from what a worker says of an SA.
+    pub fn sa_signal(&mut self, signal: SaSignal, now: Duration) {
+        let timers = &mut self.timers;
+        match signal {
+            SaSignal::Soft(id) => self.sas.expiring(id, SaChangeKind::SoftTraffic, timers, now),
+            SaSignal::SequenceSoon(id) => self.sas.expiring(id, SaChangeKind::SequenceSoon, timers, now),
+            SaSignal::Hard(id) => {
+                self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
+                self.sas_changed(now);
+            }
+            SaSignal::Unknown { id, source } => self.tell(Event::UnknownSpi {
+                spi: id.spi,
+                source,
+                destination: id.destination,
+            }),
         }
     }
 

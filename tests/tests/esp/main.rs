@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod life;
 mod scapy;
 mod site;
 mod through;

@@ -42,10 +42,10 @@ pub(crate) struct Site {
     pub(crate) west: Primary,
     pub(crate) east: Primary,
     pub(crate) host_a: Namespace,
-    pub(crate) _host_b: Namespace,
+    pub(crate) host_b: Namespace,
     over: Family,
     keys: TempDir,
-    _gateways: [Namespace; 2],
+    pub(crate) gateways: [Namespace; 2],
 }
 
 #[track_caller]
@@ -112,10 +112,10 @@ impl Site {
             west: primary(&west, "west", "a0", "w0", 1),
             east: primary(&east, "east", "b0", "e0", 2),
             host_a,
-            _host_b: host_b,
+            host_b,
             over,
             keys: TempDir::new().unwrap(),
-            _gateways: [west, east],
+            gateways: [west, east],
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
             primary.wait_for_addresses().unwrap();

@@ -16,7 +16,9 @@ mod table;
 
 use std::time::Duration;
 
+use control::message::SaId;
 use dpdk::Mbuf;
+use esp::lifetime::Life;
 use nix::time::{ClockId, clock_gettime};
 use shm::DropReason;
 
@@ -24,13 +26,16 @@ pub use self::handed::{HANDED, Handover, handovers};
 use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
-use crate::ipsec::{EspNews, SaNews, owner};
+use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
 
 /// A worker's part in ESP.
 pub(super) struct Esp {
     sas: Sas,
     news: EspNews,
     handover: Handover,
+    /// When packets without an SA may be told of again, ticks.
+    quiet_until: u64,
+    second: u64,
 }
 
 impl Esp {
@@ -40,6 +45,8 @@ impl Esp {
             sas: Sas::new(sas, interfaces),
             news,
             handover,
+            quiet_until: 0,
+            second: dpdk::tsc_hz(),
         }
     }
 
@@ -94,6 +101,22 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Says what a packet means for its SA, if it means something.
+    fn tell_life(&self, id: SaId, life: Life) {
+        match life {
+            Life::Lasts => {}
+            Life::Soft => self.tell_of_sa(SaSignal::Soft(id)),
+            Life::Ended => self.tell_of_sa(SaSignal::Hard(id)),
+        }
+    }
+
+    #[cold]
+    fn tell_of_sa(&self, signal: SaSignal) {
+        if self.esp.news.say(signal) {
+            self.doorbell.ring();
+        }
+    }
+
     /// The same packet in one segment: cryptography takes no other.
     fn in_one_segment(&mut self, mbuf: Mbuf) -> Result<Mbuf, (Mbuf, DropReason)> {
         if mbuf.segment_count() == 1 {

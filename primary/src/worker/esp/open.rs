@@ -4,6 +4,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use control::message::SaId;
 use dpdk::crypto::{Job, Outcome};
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::Life;
@@ -18,7 +19,7 @@ use super::super::dispatch::Refused;
 use super::super::tunnels::Step;
 use super::super::ways::End;
 use crate::adjacency;
-use crate::ipsec::{Arrived, InboundSa, job, publish};
+use crate::ipsec::{Arrived, InboundSa, SaSignal, job, publish};
 use crate::path::{BURST, Family, Note, link_header};
 
 /// Where the way of a packet goes on whose burst is done.
@@ -85,7 +86,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// The SA of a packet.
     pub(super) fn sa_of(
-        &self,
+        &mut self,
         mbuf: &Mbuf,
         link_len: usize,
         family: Family,
@@ -97,11 +98,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let (Some(outer), Ok(header)) = (outer, header) else {
             return Err(DropReason::EspMalformed);
         };
-        self.esp
-            .sas
-            .by_spi
-            .find(header.spi.get(), outer.destination)
-            .ok_or(DropReason::EspSpi)
+        let (spi, destination) = (header.spi.get(), outer.destination);
+        let found = self.esp.sas.by_spi.find(spi, destination);
+        found.ok_or_else(|| {
+            let id = SaId { destination, spi };
+            self.tell_unknown(id, outer.source);
+            DropReason::EspSpi
+        })
+    }
+
+    /// Says that a packet came without an SA, if that was not said a moment ago.
+    #[cold]
+    fn tell_unknown(&mut self, id: SaId, source: IpAddr) {
+        let now = dpdk::tsc();
+        if now >= self.esp.quiet_until {
+            self.esp.quiet_until = now.saturating_add(self.esp.second);
+            self.tell_of_sa(SaSignal::Unknown { id, source });
+        }
     }
 
     /// Puts a packet that counts as waiting into the burst of an SA of this worker's.
@@ -187,7 +200,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let Some((opening, arrived)) = *opening else {
                     continue;
                 };
-                let ended = end(sa, &mut mbuf, opening, job.outcome, &arrived, mac).and_then(|()| {
+                let mut life = Life::Lasts;
+                let ended = end(sa, &mut mbuf, opening, job.outcome, &arrived, mac, &mut life);
+                self.tell_life(sa.id, life);
+                let ended = ended.and_then(|()| {
                     self.tunnels
                         .put_at(Step::Receive, arrived.level, sa.tunnel, mbuf)
                         .map_err(|_| DropReason::NoBuffer)
@@ -254,6 +270,7 @@ fn end(
     outcome: Outcome,
     arrived: &Arrived,
     mac: packet::MacAddress,
+    life: &mut Life,
 ) -> Result<(), DropReason> {
     if matches!(outcome, Outcome::Refused | Outcome::Waiting) {
         return Err(DropReason::CryptoBusy);
@@ -268,7 +285,8 @@ fn end(
     let Opened::Packet(payload) = opened else {
         return Err(DropReason::EspDummy);
     };
-    if sa.lifetime.count(payload.span.len.into()) == Life::Ended {
+    *life = sa.lifetime.count(payload.span.len.into());
+    if *life == Life::Ended {
         return Err(DropReason::EspLifetime);
     }
     let (inner, span) = payload

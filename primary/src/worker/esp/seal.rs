@@ -13,8 +13,11 @@ use shm::{DropReason, SaCounter};
 use super::super::Engine;
 use super::super::tunnels::Step;
 use crate::adjacency;
-use crate::ipsec::{OutboundSa, job, publish};
+use crate::ipsec::{OutboundSa, SaSignal, job, publish};
 use crate::path::{BURST, link_header};
+
+/// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
+const SOON: u64 = 1 << 28;
 
 /// More than ESP puts behind a packet: padding, trailer, ICV, and what cryptography needs meanwhile.
 const TAIL: [u8; 64] = [0; 64];
@@ -69,7 +72,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let (mut burst, levels) = (std::mem::take(burst), *levels);
             for (mut mbuf, level) in burst.drain().zip(levels) {
                 let number = ready.len();
-                match begin(sa, &mut mbuf, mac) {
+                let mut life = Life::Lasts;
+                let begun = begin(sa, &mut mbuf, mac, &mut life);
+                self.tell_life(sa.id, life);
+                match begun {
                     Ok((sealing, work)) => {
                         jobs[number] = job(number, HEADER_LEN + sa.outer.len(), &work);
                         sealings[number] = Some((sealing, level));
@@ -91,6 +97,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     }
                     Err(reason) => self.not_sealed(sa, reason),
                 }
+            }
+            if !sa.told_soon && sa.esp.sequence().left() < SOON {
+                sa.told_soon = true;
+                self.tell_of_sa(SaSignal::SequenceSoon(sa.id));
             }
             let used = super::boottime_ns();
             publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
@@ -114,14 +124,20 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 }
 
 /// Makes room around a packet and writes all but what cryptography does.
-fn begin(sa: &mut OutboundSa, mbuf: &mut Mbuf, mac: MacAddress) -> Result<(Sealing, esp::Work), DropReason> {
+fn begin(
+    sa: &mut OutboundSa,
+    mbuf: &mut Mbuf,
+    mac: MacAddress,
+    life: &mut Life,
+) -> Result<(Sealing, esp::Work), DropReason> {
     let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
     let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
     let packet = packet.get(..inner.len).unwrap_or_default();
     if !sa.selectors.allow(packet) {
         return Err(DropReason::EspSelector);
     }
-    if sa.lifetime.count(inner.len) == Life::Ended {
+    *life = sa.lifetime.count(inner.len);
+    if *life == Life::Ended {
         return Err(DropReason::EspLifetime);
     }
     let sealing = sa
