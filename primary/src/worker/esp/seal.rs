@@ -92,7 +92,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 match end(sa, &mut mbuf, sealing, job.outcome) {
                     Ok(()) => {
                         self.tunnels.serve(Step::Encapsulate, *level);
-                        self.send_outer(sa.tunnel, mbuf, now);
+                        if let Err(reason) = self.send_sealed(sa, mbuf, now) {
+                            self.not_sealed(sa, reason);
+                        }
                         self.tunnels.rest();
                     }
                     Err(reason) => self.not_sealed(sa, reason),
@@ -106,6 +108,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
         }
         self.esp.sas.outbound.swap(slot, &mut own);
+    }
+
+    /// Sends a sealed packet: in fragments, if it is of IPv6 and longer than its path takes, as nobody on the way may cut it.
+    fn send_sealed(&mut self, sa: &OutboundSa, mbuf: Mbuf, now: u64) -> Result<(), DropReason> {
+        let limit = match (sa.outer.ends(), self.stages.interfaces.tunnel(sa.tunnel)) {
+            (Ends::V6 { .. }, Some(view)) => view.path_mtu.at(now).saturating_add(view.overhead()),
+            _ => u16::MAX,
+        };
+        if mbuf.len() <= HEADER_LEN + usize::from(limit) {
+            self.send_outer(sa.tunnel, mbuf, now);
+            return Ok(());
+        }
+        let mut fragments = self.outer_fragments(sa.tunnel, &mbuf, limit)?;
+        for mbuf in fragments.drain() {
+            self.send_outer(sa.tunnel, mbuf, now);
+        }
+        Ok(())
     }
 
     fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason) {

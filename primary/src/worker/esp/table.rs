@@ -106,6 +106,8 @@ impl Index {
 pub(super) struct Own<S> {
     sas: Vec<Option<Box<S>>>,
     busy: Vec<u32>,
+    /// Which are in the list above: each once, so that there is room.
+    noted: Vec<bool>,
 }
 
 impl<S> Own<S> {
@@ -114,6 +116,7 @@ impl<S> Own<S> {
         Self {
             sas: (0..capacity).map(|_| None).collect(),
             busy: Vec::with_capacity(capacity),
+            noted: vec![false; capacity],
         }
     }
 
@@ -129,14 +132,22 @@ impl<S> Own<S> {
         }
     }
 
-    /// Notes that an SA has packets. Each is noted once, when its first one comes.
+    /// Notes that an SA has packets.
     pub(super) fn note(&mut self, slot: u32) {
-        self.busy.push(slot);
+        if let Some(noted) = self.noted.get_mut(slot as usize)
+            && !std::mem::replace(noted, true)
+        {
+            self.busy.push(slot);
+        }
     }
 
-    /// One of those with packets.
+    /// One of those that were noted; its burst may be done by now.
     pub(super) fn take_busy(&mut self) -> Option<u32> {
-        self.busy.pop()
+        let slot = self.busy.pop()?;
+        if let Some(noted) = self.noted.get_mut(slot as usize) {
+            *noted = false;
+        }
+        Some(slot)
     }
 
     pub(super) fn is_idle(&self) -> bool {
