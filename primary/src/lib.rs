@@ -12,6 +12,7 @@ pub mod claims;
 pub mod config;
 pub mod control_thread;
 pub mod flow;
+pub mod ipsec;
 pub mod kernel;
 pub mod log;
 pub mod netns;

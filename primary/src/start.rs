@@ -23,6 +23,7 @@ use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps
 use crate::claims;
 use crate::config::{Config, HopByHop, Overrides};
 use crate::control_thread::{self, Control, PortState, Punts, Reload, Signals};
+use crate::ipsec::{self, Crypto};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
 use crate::netns;
@@ -326,11 +327,14 @@ fn forward(
     let mut links = Vec::with_capacity(workers);
     let mut punts = Vec::with_capacity(workers);
     let siblings = crate::worker::siblings(eal, workers)?;
-    for (number, (((share, checkpoint), (taps, consumers, traces)), siblings)) in shares
+    let handovers = crate::worker::handovers(eal, workers)?;
+    let mut sas = Vec::with_capacity(workers);
+    for (number, ((((share, checkpoint), (taps, consumers, traces)), siblings), handover)) in shares
         .into_iter()
         .zip(checkpoints)
         .zip(worker_parts)
         .zip(siblings)
+        .zip(handovers)
         .enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
@@ -342,6 +346,8 @@ fn forward(
         worker_table.insert(&shown::worker(config, plan, number, &share.entries));
         let (link_control, link_news) = news();
         links.push(link_control);
+        let (sa_control, sa_news) = ipsec::news();
+        sas.push(sa_control);
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
@@ -378,6 +384,9 @@ fn forward(
             pool: pool.clone(),
             takes_chains: takes_chains.clone(),
             siblings,
+            sas: sa_news,
+            handover,
+            sa_limit: plan.capacity.sas,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }
@@ -409,6 +418,8 @@ fn forward(
         interface_of_port,
         interfaces: Interfaces::new(views),
         links,
+        crypto: Crypto::new(eal, node, config.limits.sas),
+        sas,
         alert_rules: Told::default(),
         pool_table,
         pool_slot,

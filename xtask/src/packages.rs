@@ -36,6 +36,8 @@ const TESTS: &[&str] = &[
     "librte-meta-crypto",
     "openssh-client",
     "openssh-server",
+    // What scapy's layer of IPsec seals and opens with.
+    "python3-cryptography",
     "python3-scapy",
     "tcpdump",
     "traceroute",

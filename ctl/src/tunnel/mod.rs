@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 enum Verb {
     /// Show all tunnels, or one
     Show(ShowArguments),
-    /// Make a tunnel: ipip (IPv4 and IPv6 in either) or gre
+    /// Make a tunnel: ipip (IPv4 and IPv6 in either), gre, or esp, which SAs of its name protect
     Add {
         #[arg(required = true, value_name = "NAME WORDS", help = words::ADD, num_args = 1..)]
         words: Vec<String>,

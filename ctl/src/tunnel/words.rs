@@ -7,10 +7,10 @@ use control::message::{Tunnel, TunnelChange};
 use crate::words::{Words, parse};
 
 /// What stands behind `tunnel add`.
-pub(super) const ADD: &str = "NAME mode ipip|gre local ADDR remote ADDR [key N] [mtu BYTES] [ttl N] [df copy|set|clear] \
+pub(super) const ADD: &str = "NAME mode ipip|gre|esp local ADDR remote ADDR [key N] [mtu BYTES] [ttl N] [df copy|set|clear] \
                               [dscp copy|N] [unnumbered IFACE]";
 /// What stands behind `tunnel set`.
-pub(super) const SET: &str = "NAME [mode ipip|gre] [local ADDR] [remote ADDR] [key N|none] [mtu BYTES|auto] [ttl N] \
+pub(super) const SET: &str = "NAME [mode ipip|gre|esp] [local ADDR] [remote ADDR] [key N|none] [mtu BYTES|auto] [ttl N] \
                               [df copy|set|clear] [dscp copy|N] [unnumbered IFACE|numbered]";
 
 /// The tunnel that `tunnel add` is to make.
@@ -20,7 +20,7 @@ pub(super) fn tunnel(words: &[String]) -> Result<Tunnel, String> {
         let needed = |what| move || format!("'{what}' is missing");
         let new = Tunnel::new(
             name,
-            change.mode.ok_or_else(needed("mode ipip|gre"))?,
+            change.mode.ok_or_else(needed("mode ipip|gre|esp"))?,
             change.local.ok_or_else(needed("local ADDR"))?,
             change.remote.ok_or_else(needed("remote ADDR"))?,
         );
@@ -142,8 +142,7 @@ mod tests {
             ("", "the name is missing"),
             ("t0 mode gre local 192.0.2.1", "'remote ADDR' is missing"),
             ("t0 mode gre remote 192.0.2.1", "'local ADDR' is missing"),
-            (&format!("t0 {ends}"), "'mode ipip|gre' is missing"),
-            (&format!("t0 mode esp {ends}"), "not in this build yet"),
+            (&format!("t0 {ends}"), "'mode ipip|gre|esp' is missing"),
             (&format!("t0 mode sit {ends}"), "'sit' is no mode of tunnels"),
             (&format!("t0 mode gre {ends} key x"), "'x' is not a key"),
             (&format!("t0 mode gre {ends} key 4294967296"), "is not a key"),

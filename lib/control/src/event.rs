@@ -133,6 +133,16 @@ pub enum Event {
         /// As it is now.
         tunnel: Tunnel,
     },
+    /// An ESP packet came for an address of the gateway, by an SPI that is that of no SA. Told once a second at most, by each
+    /// worker.
+    UnknownSpi {
+        /// The SPI.
+        spi: u32,
+        /// Where it came from.
+        source: IpAddr,
+        /// Where it went.
+        destination: IpAddr,
+    },
 }
 
 impl Event {

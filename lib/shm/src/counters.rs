@@ -273,6 +273,36 @@ counter_enum! {
         TunnelDown => "tunnel_down",
         /// An ICMP error about a packet that a tunnel sent. One that says that it was too big has made the tunnel's MTU smaller.
         TunnelError => "tunnel_error",
+        /// An ESP packet for an address of the gateway whose SPI is that of no SA.
+        EspSpi => "esp_spi",
+        /// An ESP packet that was there before; RFC 4303 section 3.4.3.
+        EspReplayed => "esp_replayed",
+        /// An ESP packet that is older than the window of its SA.
+        EspOld => "esp_old",
+        /// An ESP packet that is not authentic.
+        EspIcv => "esp_icv",
+        /// An ESP packet that is too short for its SA, has what cannot be in its trailer, or holds no IP packet.
+        EspMalformed => "esp_malformed",
+        /// A packet that no selector of its SA allows, in or out; RFC 4301 section 5.2.
+        EspSelector => "esp_selector",
+        /// An ESP packet whose outer header came from elsewhere than its SA says.
+        EspSource => "esp_source",
+        /// To be sent by an SA that has no sequence number left; RFC 4303 section 3.3.3.
+        EspSequence => "esp_sequence",
+        /// By an SA whose lifetime in packets or bytes is over.
+        EspLifetime => "esp_lifetime",
+        /// For a tunnel that has no SA to send by.
+        EspNoSa => "esp_no_sa",
+        /// Came in clear, and a tunnel protects what comes from there; RFC 4301 section 5.2.
+        EspClear => "esp_clear",
+        /// Longer than a packet buffer with what ESP puts around it.
+        EspRoom => "esp_room",
+        /// An ESP packet with nothing inside, sent so that nobody sees when there is something to say; RFC 4303 section 2.6.
+        EspDummy => "esp_dummy",
+        /// A keepalive of UDP encapsulation; RFC 3948 section 2.3.
+        EspKeepalive => "esp_keepalive",
+        /// The crypto device did not take it.
+        CryptoBusy => "crypto_busy",
     }
 }
 

@@ -11,6 +11,7 @@ mod links;
 mod packets;
 mod reload;
 mod requests;
+mod sas;
 mod signals;
 mod taps;
 mod tunnels;
@@ -40,6 +41,7 @@ pub use self::watch::{carries_packets, pool_record};
 use crate::alerts::Told;
 use crate::attachments::Attachments;
 use crate::config::Config;
+use crate::ipsec::{Crypto, EspControl};
 use crate::kernel::Kernel;
 use crate::log::Log;
 use crate::path::Interfaces;
@@ -135,6 +137,10 @@ pub struct Control<'a> {
     pub interfaces: Interfaces,
     /// By which each worker learns of sub-interfaces and tunnels that come, go or change.
     pub links: Vec<LinkControl>,
+    /// What does the cryptography of SAs.
+    pub crypto: Crypto<'a>,
+    /// By which each worker learns of SAs.
+    pub sas: Vec<EspControl>,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
     /// The pool's place in the region.
@@ -207,6 +213,7 @@ impl Control<'_> {
             self.traces.collect();
             more |= self.reload(now);
             self.tell_alert_rules();
+            self.tell_sas(now);
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);

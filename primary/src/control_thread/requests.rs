@@ -156,14 +156,8 @@ impl Control<'_> {
             Request::TunnelAdd(tunnel) => self.tunnel_add(&tunnel),
             Request::TunnelSet { name, change } => self.tunnel_set(&name, &change, now),
             Request::TunnelDelete { name } => self.tunnel_delete(&name, now),
-            Request::SaAdd { sas, replace } => {
-                self.tables.sas_add(sas, replace, now)?;
-                Ok(Reply::Done)
-            }
-            Request::SaDelete(sas) => {
-                self.tables.sas_delete(&sas, now)?;
-                Ok(Reply::Done)
-            }
+            Request::SaAdd { sas, replace } => self.sa_add(sas, replace, now),
+            Request::SaDelete(sas) => self.sa_delete(&sas, now),
             Request::SaFlush => {
                 self.tables.sas_flush(now);
                 Ok(Reply::Done)

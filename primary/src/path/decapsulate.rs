@@ -11,6 +11,7 @@
 use std::net::IpAddr;
 
 use control::message::TunnelMode;
+use esp::udp;
 use packet::ethernet::HEADER_LEN;
 use packet::tunnel::{Carried, ecn};
 use packet::{Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6, ipv4};
@@ -119,6 +120,7 @@ pub(super) fn run(interfaces: &Interfaces, frame: &mut [u8], end: usize, note: &
     };
     match outer.protocol {
         Protocol::ICMP | Protocol::ICMPV6 => error(interfaces, &outer, note),
+        Protocol::ESP | Protocol::UDP if interfaces.has_esp() => esp_packet(&outer, note),
         Protocol::IPIP | Protocol::IPV6 | Protocol::GRE => {
             let class = outer.traffic_class;
             let taken = inner(interfaces, &outer).and_then(|(tunnel, ethertype, before)| {
@@ -147,6 +149,29 @@ pub(super) fn run(interfaces: &Interfaces, frame: &mut [u8], end: usize, note: &
         }
         _ => {}
     }
+}
+
+/// Notes what becomes of an ESP packet, be it in UDP or not: RFC 3948 section 2.
+fn esp_packet(outer: &Header<'_>, note: &mut Note) {
+    let before = match outer.protocol {
+        Protocol::UDP => {
+            let Some((header, datagram)) = outer.payload.split_at_checked(udp::HEADER_LEN) else {
+                return;
+            };
+            if header.get(2..4) != Some(&udp::PORT.to_be_bytes()) {
+                return;
+            }
+            match udp::classify(datagram) {
+                udp::Datagram::Esp => {}
+                udp::Datagram::Keepalive => return note.drop(DropReason::EspKeepalive),
+                udp::Datagram::Ike | udp::Datagram::Runt => return,
+            }
+            outer.len + udp::HEADER_LEN
+        }
+        _ => outer.len,
+    };
+    note.disposition = Disposition::Esp;
+    note.detail = (usize::from(note.network) + before) as u16;
 }
 
 /// The tunnel that an outer packet belongs to, what is inside, and after how many bytes from the outer header on.
@@ -217,6 +242,9 @@ fn error(interfaces: &Interfaces, outer: &Header<'_>, note: &mut Note) {
 
 /// The tunnel that sent a packet.
 fn by_sent(interfaces: &Interfaces, sent: &Header<'_>) -> Option<u16> {
+    if matches!(sent.protocol, Protocol::ESP | Protocol::UDP) {
+        return interfaces.by_outer(TunnelMode::Esp, sent.source, sent.destination, None);
+    }
     let carried = Carried::parse(sent.protocol, sent.payload)?.ok()?;
     let (mode, key) = mode(&carried);
     interfaces.by_outer(mode, sent.source, sent.destination, key)

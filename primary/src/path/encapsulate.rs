@@ -56,8 +56,7 @@ impl Wrapping {
 impl TunnelView {
     /// Bytes of the headers that packets get.
     pub fn overhead(&self) -> u16 {
-        self.ends()
-            .map_or(0, |ends| Outer::len_of(&ends, self.gre()) as u16)
+        self.overhead
     }
 
     fn ends(&self) -> Option<Ends> {
@@ -66,7 +65,7 @@ impl TunnelView {
 
     fn gre(&self) -> Option<Option<u32>> {
         match self.outer.mode {
-            TunnelMode::Ipip => None,
+            TunnelMode::Ipip | TunnelMode::Esp => None,
             TunnelMode::Gre => Some(self.outer.key),
         }
     }
@@ -139,7 +138,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 }
 
 /// The link header of what is taken to come by a tunnel.
-pub(super) fn link_header(tunnel: MacAddress, ethertype: EtherType) -> EthernetHeader {
+pub fn link_header(tunnel: MacAddress, ethertype: EtherType) -> EthernetHeader {
     EthernetHeader {
         destination: tunnel,
         source: MacAddress([0; 6]),

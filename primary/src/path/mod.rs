@@ -62,7 +62,7 @@ use packet::{Ipv4, Ipv6, MacAddress};
 use shm::{DropReason, Passed, PathStage};
 
 pub use self::deliver::Delivered;
-pub use self::encapsulate::Wrapping;
+pub use self::encapsulate::{Wrapping, link_header};
 use self::local6::Ends;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note, Remarks, Together};
@@ -350,6 +350,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
         let end = usize::from(note.length);
         self.take_tunnelled(packet, end, anycast, note);
+    }
+
+    /// Whether there is an interface, and it is up.
+    pub fn is_up(&self, interface: u16) -> bool {
+        self.up(interface).is_some()
     }
 
     /// An interface that is up.

@@ -52,6 +52,8 @@ pub enum Disposition {
     /// Says that outer packets of the tunnel that this interface is are too big for their path; the longest inner one is the detail
     /// of its note. It ends here.
     TunnelMtu(u16),
+    /// Is an ESP packet for the gateway itself: the detail of its note says where its ESP header begins.
+    Esp,
 }
 
 /// The family of a packet.
@@ -149,6 +151,16 @@ impl Note {
             length: length as u16,
             passed: Passed::NONE,
             ..Self::NEW
+        }
+    }
+
+    /// The same for a packet whose network header begins there.
+    #[must_use]
+    pub fn behind_link(self, link_len: usize, family: Family) -> Self {
+        Self {
+            network: link_len as u8,
+            family,
+            ..self
         }
     }
 

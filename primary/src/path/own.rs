@@ -1,6 +1,6 @@
 //! The gateway's own addresses in packets: as what is written into their options, and as a source that nobody may have.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6};
@@ -48,6 +48,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             adjacency,
             Some(Adjacency::Local { .. } | Adjacency::Broadcast | Adjacency::Anycast { .. })
         )
+    }
+
+    /// The interface by which packets to an address leave, if they leave by one.
+    pub fn way_back(&self, address: IpAddr) -> Option<u16> {
+        let next_hop = match address {
+            IpAddr::V4(address) => self.fib4.lookup(address.into()),
+            IpAddr::V6(address) => self.fib6.lookup(address.into()),
+        };
+        match self.adjacencies.load(next_hop) {
+            Adjacency::Forward { interface, .. } => Some(interface),
+            _ => None,
+        }
     }
 
     /// Whether an IPv6 packet is for an address of the gateway that nobody else has, be it the link-local one of `interface`.

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use control::message::{FailMode, PuntClass};
+use esp::udp::{Datagram, PORT, classify};
 use packet::Udp;
 use router_alert::alert::Alert;
 use shm::DropReason;
@@ -139,6 +140,13 @@ const IKE_PORTS: [u16; 2] = [500, 4500];
 
 /// Whether a tool decides about UDP to this port of the gateway itself, or nobody may.
 pub(super) fn ike(punts: &Punts, segment: &[u8], note: &mut Note) -> bool {
-    let is_ike = || Udp::parse(segment).is_ok_and(|udp| IKE_PORTS.contains(&udp.destination_port()));
+    let is_ike =
+        || Udp::parse(segment).is_ok_and(|udp| IKE_PORTS.contains(&udp.destination_port()) && !is_esp(&udp));
     !punts.is_off(PuntClass::Ike) && is_ike() && punts.apply(PuntClass::Ike, note)
+}
+
+/// Whether it is an ESP packet in UDP, or a keepalive: RFC 3948 section 2.
+fn is_esp(udp: &Udp<'_>) -> bool {
+    let is_other = || matches!(classify(udp.payload()), Datagram::Esp | Datagram::Keepalive);
+    udp.destination_port() == PORT && is_other()
 }

@@ -17,6 +17,8 @@ pub struct TunnelView {
     pub df: Df,
     /// DSCP of outer packets.
     pub dscp: Dscp,
+    /// Bytes that are put around a packet, at most.
+    pub(super) overhead: u16,
     /// What was learned of the path that they go.
     pub path_mtu: PathMtu,
 }
@@ -48,6 +50,7 @@ impl TunnelView {
             ttl: tunnel.ttl,
             df: tunnel.df,
             dscp: tunnel.dscp,
+            overhead: tunnel.overhead(),
             path_mtu: PathMtu::default(),
         }
     }

@@ -23,7 +23,7 @@ use crate::adjacency;
 use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
-use crate::worker::{FRAGMENTS, MOST_WAITING};
+use crate::worker::{FRAGMENTS, HANDED, MOST_WAITING};
 use crate::{kernel, ports};
 
 use self::hugepages::Mount;
@@ -193,7 +193,7 @@ pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, atta
     let with_tool = most_decided(attachment_bytes) + workers as u32 * MOST_BEHIND;
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
-    let to_others = workers.saturating_sub(1) * FRAGMENTS;
+    let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED);
     let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)

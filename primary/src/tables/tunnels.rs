@@ -13,7 +13,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use control::event::Event;
-use control::message::{ControlError, ErrorCode, Tunnel, TunnelChange};
+use control::message::{ControlError, ErrorCode, Tunnel, TunnelChange, TunnelMode};
 use packet::ipv6;
 use shm::records::{self, NO_INTERFACE, TUNNEL_DRIVER, ip_field, text};
 use zerocopy::FromZeros;
@@ -50,7 +50,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             port: u16::MAX,
             parent: u16::MAX,
             admin_up: 1,
-            link_up: u8::from(self.ends_here().contains(&new.local)),
+            // What ESP protects waits for its SAs.
+            link_up: u8::from(new.mode != TunnelMode::Esp && self.ends_here().contains(&new.local)),
             ..records::Interface::new_zeroed()
         };
         let own = OwnTunnel {
@@ -82,7 +83,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if after == own.tunnel {
             return Ok(index);
         }
+        let others_end = after.ends() != own.tunnel.ends();
         let unnumbered = self.check_tunnel(&after, Some(index))?;
+        if others_end {
+            // They are between the ends that it had.
+            self.delete_sas_of(name, now);
+        }
         if let Some(own) = self.own_tunnel_mut(index) {
             own.unnumbered = unnumbered;
             own.tunnel = after.clone();
@@ -180,7 +186,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .interfaces
             .indexed()
             .filter_map(|(index, interface)| {
-                let up = here.contains(&interface.tunnel.as_ref()?.tunnel.local);
+                let tunnel = &interface.tunnel.as_ref()?.tunnel;
+                let is_protected = tunnel.mode != TunnelMode::Esp || self.sas.protects(index);
+                let up = is_protected && here.contains(&tunnel.local);
                 (up != (interface.record().link_up != 0)).then_some((index, up))
             })
             .collect();
@@ -213,7 +221,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 other.tunnel.name,
                 new.local,
                 new.remote,
-                if new.mode == control::message::TunnelMode::Gre {
+                if new.mode == TunnelMode::Gre {
                     " or key"
                 } else {
                     ""

@@ -73,6 +73,8 @@ fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
         Disposition::Arp | Disposition::Nd => TraceEnd::Control,
         Disposition::Punt(class) => TraceEnd::Tool(class),
         Disposition::Tunnelled(interface) => TraceEnd::Decapsulated(Some(name(interface))),
+        // Whose it is, and whether it is authentic, its burst shows.
+        Disposition::Esp => TraceEnd::Decapsulated(None),
         // The worker has told the recorder as well.
         Disposition::TunnelMtu(_) => TraceEnd::Dropped {
             reason: DropReason::TunnelError.name().to_owned(),

@@ -85,6 +85,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.learn_mtu(tunnel, note.detail, now);
                     Err((mbuf, DropReason::TunnelError))
                 }
+                Disposition::Esp => self.open_later(ingress, mbuf, note),
                 Disposition::Transmit(_)
                 | Disposition::Wait { .. }
                 | Disposition::Fragment(_)
@@ -192,6 +193,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.learn_mtu(tunnel, note.detail, now);
                 return Err((mbuf, DropReason::TunnelError));
             }
+            Disposition::Esp => return self.open_later(ingress, mbuf, note),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),

@@ -73,7 +73,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return self.hand_fragment(worker, ingress, mbuf);
         }
         let kept = match delivered.disposition {
-            Disposition::Transmit(_) | Disposition::Tunnelled(_) => {
+            Disposition::Transmit(_) | Disposition::Tunnelled(_) | Disposition::Esp => {
                 mbuf.overwrite(frame);
                 None
             }
@@ -92,6 +92,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             (Disposition::Tunnelled(_) | Disposition::TunnelMtu(_), _) => {
                 let mut note = Note::of(delivered.disposition, delivered.end);
+                note.detail = delivered.detail;
+                self.place(ingress, mbuf, &note, now)
+            }
+            (Disposition::Esp, _) => {
+                let mut note = Note::of(delivered.disposition, delivered.end).behind_link(link_len, family);
                 note.detail = delivered.detail;
                 self.place(ingress, mbuf, &note, now)
             }
@@ -182,6 +187,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.learn_mtu(tunnel, delivered.detail, now);
                 Err(DropReason::TunnelError)
             }
+            Disposition::Esp => match self.filled(ingress, &[frame]) {
+                Ok(mbuf) => {
+                    let mut note = Note::of(delivered.disposition, frame.len()).behind_link(link_len, family);
+                    note.detail = delivered.detail;
+                    self.open_later(ingress, mbuf, &note)
+                        .map_err(|(_, reason)| reason)
+                }
+                Err(_) => Err(DropReason::NoBuffer),
+            },
             Disposition::Punt(class) => match self.filled(ingress, &[frame]) {
                 Ok(mbuf) => self
                     .punt_to_tool(class, None, ingress, mbuf, now)

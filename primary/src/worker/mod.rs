@@ -17,6 +17,7 @@ mod away;
 mod dispatch;
 pub mod doorbell;
 mod errors;
+mod esp;
 mod fair_share;
 mod fragment;
 mod idle;
@@ -50,6 +51,8 @@ use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
 pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
 use self::away::Away;
 use self::doorbell::Doorbell;
+use self::esp::Esp;
+pub use self::esp::{HANDED, Handover, handovers};
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
 pub use self::kernel::ToKernel;
@@ -67,6 +70,7 @@ pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
 use crate::attachments::{Consumers, HandedBack, Parts, Taps};
+use crate::ipsec::EspNews;
 use crate::path::{BURST, Burst, NOTES, Note, Off, Stages, Together};
 use crate::trace;
 
@@ -152,6 +156,12 @@ pub struct Worker<F, A> {
     pub reassembly: Reassembler,
     /// The workers that have others of them.
     pub siblings: Siblings,
+    /// SAs that come and go.
+    pub sas: EspNews,
+    /// Ways to the workers that have other SAs.
+    pub handover: Handover,
+    /// The most SAs that there can be.
+    pub sa_limit: usize,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -170,11 +180,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             doorbell: self.doorbell,
             to_kernel: self.to_kernel,
             counters: self.counters,
-            interface_of_port: self.interface_of_port,
             consumers: self.consumers,
             traces: self.traces,
             away: Away::new(),
             tunnels: Tunnels::new(&self.siblings),
+            esp: Esp::new(
+                self.sas,
+                self.handover,
+                self.sa_limit,
+                self.interface_of_port.len(),
+            ),
+            interface_of_port: self.interface_of_port,
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
             pool: self.pool,
@@ -200,6 +216,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if let Some(news) = links.take(&mut engine.stages.interfaces, &engine.counters) {
                 engine.learn(news, begin);
             }
+            engine.esp.take_news();
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }
@@ -242,6 +259,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if engine.reassembly.is_due(begin) {
                 moved += engine.expire_fragments(begin);
             }
+            moved += engine.serve_handed_esp();
             moved += engine.serve_tunnels(begin);
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
@@ -282,6 +300,8 @@ struct Engine<F, A> {
     away: Away,
     /// Packets of tunnels.
     tunnels: Tunnels,
+    /// SAs, and packets of theirs.
+    esp: Esp,
     /// What tools had in their hands when they went.
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
@@ -304,7 +324,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// does not matter.
     #[inline]
     fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
-        let count = batch.len() as u64;
+        let mut count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
             mbuf.prefetch_data();
@@ -315,6 +335,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        if self.stages.interfaces.has_esp() {
+            bytes = self.drop_clear(ingress, batch);
+            count = batch.len() as u64;
+        }
         if !self.traces.is_empty() && self.trace_burst(ingress, batch, now) {
             return;
         }
@@ -381,6 +405,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.stop_handed_fragments();
         self.stop_fragments();
         self.stop_waiting();
+        self.stop_handed_esp();
         self.stop_tunnels();
         for (exit, mbuf) in self.transmit.take_all() {
             let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);

@@ -74,10 +74,30 @@ impl Tunnels {
 
     /// Takes a packet for the end of the round, or gives it back when there is no room.
     pub(super) fn put(&mut self, step: Step, tunnel: u16, mbuf: Mbuf) -> Result<(), Mbuf> {
+        let level = self.level_of(step);
+        self.put_at(step, level, tunnel, mbuf)
+    }
+
+    /// How deep a packet is that comes now.
+    pub(super) fn level_of(&self, step: Step) -> u8 {
+        level(self.serving, step)
+    }
+
+    /// Notes what is being done now.
+    pub(super) fn serve(&mut self, step: Step, level: u8) {
+        self.serving = Some((step, level));
+    }
+
+    /// Nothing is being done any more.
+    pub(super) fn rest(&mut self) {
+        self.serving = None;
+    }
+
+    /// As [`put`](Self::put), so deep.
+    pub(super) fn put_at(&mut self, step: Step, level: u8, tunnel: u16, mbuf: Mbuf) -> Result<(), Mbuf> {
         if self.queue.len() == DEPTH {
             return Err(mbuf);
         }
-        let level = level(self.serving, step);
         self.queue.push_back(Queued {
             step,
             level,
@@ -157,7 +177,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Does what is to be done to the packets of tunnels. Gives how many.
     #[inline]
     pub(super) fn serve_tunnels(&mut self, now: u64) -> usize {
-        if self.tunnels.queue.is_empty() {
+        if self.tunnels.queue.is_empty() && self.esp.is_idle() {
             0
         } else {
             self.serve_queued(now)
@@ -166,6 +186,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     #[inline(never)]
     fn serve_queued(&mut self, now: u64) -> usize {
+        let mut moved = 0;
+        loop {
+            self.open_all();
+            moved += self.serve_queue(now);
+            self.seal_all(now);
+            if self.tunnels.queue.is_empty() && self.esp.is_idle() {
+                return moved;
+            }
+        }
+    }
+
+    fn serve_queue(&mut self, now: u64) -> usize {
         let mut moved = 0;
         while let Some(queued) = self.tunnels.queue.pop_front() {
             if !self.waiting.is_empty() {
@@ -178,6 +210,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 tunnel,
                 mut mbuf,
             } = queued;
+            moved += 1;
+            let is_esp = step == Step::Encapsulate && self.stages.interfaces.is_esp(tunnel);
+            if is_esp {
+                match self.hand_clear(tunnel, level, mbuf) {
+                    Ok(()) => continue,
+                    Err((ours, None)) => mbuf = ours,
+                    Err((refused, Some(reason))) => {
+                        let interface = self.interface_of(&refused).unwrap_or(tunnel);
+                        self.counters.drop(interface, reason, 1);
+                        continue;
+                    }
+                }
+            }
             mbuf.set_port(PortId::beyond_ports(tunnel));
             self.tunnels.serving = Some((step, level));
             match step {
@@ -185,7 +230,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Step::Receive => self.receive(tunnel, level, mbuf, now),
             }
             self.tunnels.serving = None;
-            moved += 1;
         }
         moved
     }
@@ -199,6 +243,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.transmit
             .taps
             .observe(tunnel, Way::Tx, std::slice::from_mut(&mut mbuf));
+        if level < LEVELS && self.stages.interfaces.is_esp(tunnel) {
+            if let Err(reason) = self.seal_later(tunnel, level, mbuf, now) {
+                self.drop_outer(tunnel, reason);
+            }
+            return;
+        }
         let wrapped = if level < LEVELS {
             self.wrap(tunnel, &mut mbuf, now)
         } else {
@@ -218,9 +268,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         });
         if let Err(reason) = sent {
-            self.counters.drop(tunnel, reason, 1);
-            self.count_way(ENCAPSULATED.with(PathStage::Drop));
+            self.drop_outer(tunnel, reason);
         }
+    }
+
+    /// Counts a packet that a tunnel does not send.
+    pub(super) fn drop_outer(&self, tunnel: u16, reason: DropReason) {
+        self.counters.drop(tunnel, reason, 1);
+        self.count_way(ENCAPSULATED.with(PathStage::Drop));
     }
 
     /// Puts outer headers in front.
@@ -236,7 +291,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Sends an outer packet.
-    fn send_outer(&mut self, tunnel: u16, mut mbuf: Mbuf, now: u64) {
+    pub(super) fn send_outer(&mut self, tunnel: u16, mut mbuf: Mbuf, now: u64) {
         let note = self.stages.run_one(tunnel, Chain::of_one(&mut mbuf));
         if note.disposition == Disposition::Drop(DropReason::TooBig)
             && let Some(view) = self.stages.interfaces.tunnel(tunnel)

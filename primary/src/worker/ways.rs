@@ -21,6 +21,7 @@ pub(super) fn behind(disposition: Disposition) -> Passed {
         | Disposition::Kernel(_)
         | Disposition::Tunnelled(_)
         | Disposition::TunnelMtu(_)
+        | Disposition::Esp
         | Disposition::Drop(_) => Passed::NONE,
     }
 }

@@ -334,11 +334,11 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
         refused(&primary, &words, FAILED, sentence);
     }
     for (words, sentence) in [
+        (format!("tunnel add tun1 mode ah {ends}"), "use ipip, gre or esp"),
         (
-            format!("tunnel add tun1 mode esp {ends}"),
-            "not in this build yet",
+            format!("tunnel add tun1 {ends}"),
+            "'mode ipip|gre|esp' is missing",
         ),
-        (format!("tunnel add tun1 {ends}"), "'mode ipip|gre' is missing"),
         (
             format!("tunnel add tun1 mode gre {ends} dev wan"),
             "say 'unnumbered'",

@@ -257,6 +257,12 @@ pub enum SaChangeKind {
     SoftSeconds,
     /// Its hard lifetime in seconds is over: it was deleted.
     HardSeconds,
+    /// Its soft lifetime in packets or bytes is over: another one should take its place.
+    SoftTraffic,
+    /// Its hard lifetime in packets or bytes is over: it was deleted.
+    HardTraffic,
+    /// Its sequence numbers near their end: another one should take its place.
+    SequenceSoon,
 }
 
 #[cfg(test)]

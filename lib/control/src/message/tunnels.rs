@@ -3,6 +3,7 @@
 //! ```text
 //!   ipip   outer IPv4 or IPv6 │ inner IPv4 or IPv6                 RFC 2003, RFC 4213, RFC 2473
 //!   gre    outer IPv4 or IPv6 │ GRE, with a key │ IPv4 or IPv6     RFC 2784, RFC 2890
+//!   esp    outer IPv4 or IPv6 │ UDP │ ESP │ IPv4 or IPv6 │ ICV     RFC 4303, RFC 3948, as SAs of the tunnel say
 //! ```
 
 mod outer;
@@ -51,6 +52,10 @@ pub struct TunnelFault {
     pub sentence: String,
 }
 
+/// The most that ESP puts around a packet, beside the outer IP header: UDP, its header, an IV of 16 bytes, padding to such a block,
+/// its trailer, and an ICV of 32.
+const ESP_OVERHEAD: u16 = 8 + 8 + 16 + 15 + 2 + 32;
+
 /// The MTU of the links that outer packets are taken to go by.
 const LINK_MTU: u16 = 1500;
 
@@ -78,13 +83,14 @@ impl Tunnel {
         }
     }
 
-    /// Bytes that are put in front of a packet.
+    /// Bytes that are put around a packet, of ESP the most: how many depends on the SA, and on what fills the last block.
     pub fn overhead(&self) -> u16 {
         let ip = if self.local.is_ipv4() { 20 } else { 40 };
         let gre = match (self.mode, self.key) {
             (TunnelMode::Ipip, _) => 0,
             (TunnelMode::Gre, None) => 4,
             (TunnelMode::Gre, Some(_)) => 8,
+            (TunnelMode::Esp, _) => ESP_OVERHEAD,
         };
         ip + gre
     }

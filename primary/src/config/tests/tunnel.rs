@@ -92,12 +92,7 @@ fn what_is_wrong_with_a_tunnel_is_said_with_its_place() {
         format!("{GOOD}{}", TUNNELS.replacen(from, to, 1))
     };
     for (from, to, needle, said) in [
-        (
-            "\"ipip\"",
-            "\"esp\"",
-            "\"esp\"",
-            "not in this build yet: use ipip or gre",
-        ),
+        ("\"ipip\"", "\"ah\"", "\"ah\"", "use ipip, gre or esp"),
         ("\"ipip\"", "\"sit\"", "\"sit\"", "no mode of tunnels"),
         (
             "\"tun1\"",

@@ -13,17 +13,20 @@ pub enum TunnelMode {
     Ipip,
     /// Generic routing encapsulation: RFC 2784, with the key of RFC 2890.
     Gre,
+    /// ESP in tunnel mode, by the SAs that have the tunnel's name: RFC 4303.
+    Esp,
 }
 
 impl TunnelMode {
     /// All of them.
-    pub const ALL: [Self; 2] = [Self::Ipip, Self::Gre];
+    pub const ALL: [Self; 3] = [Self::Ipip, Self::Gre, Self::Esp];
 
     /// The name as configuration and command line have it, and `ip tunnel`.
     pub fn name(self) -> &'static str {
         match self {
             Self::Ipip => "ipip",
             Self::Gre => "gre",
+            Self::Esp => "esp",
         }
     }
 
@@ -32,6 +35,7 @@ impl TunnelMode {
         match self {
             Self::Ipip => 1,
             Self::Gre => 2,
+            Self::Esp => 3,
         }
     }
 
@@ -47,10 +51,7 @@ impl FromStr for TunnelMode {
     fn from_str(text: &str) -> Result<Self, String> {
         match Self::ALL.into_iter().find(|mode| mode.name() == text) {
             Some(mode) => Ok(mode),
-            None if text == "esp" => {
-                Err("tunnels that IPsec protects are not in this build yet: use ipip or gre".to_owned())
-            }
-            None => Err(format!("'{text}' is no mode of tunnels: use ipip or gre")),
+            None => Err(format!("'{text}' is no mode of tunnels: use ipip, gre or esp")),
         }
     }
 }
@@ -188,12 +189,7 @@ mod tests {
             (TunnelMode::of_number(0), Df::of_number(9), Dscp::of_number(64)),
             (None, None, None)
         );
-        assert!(
-            "esp"
-                .parse::<TunnelMode>()
-                .unwrap_err()
-                .contains("not in this build")
-        );
+        assert!("ah".parse::<TunnelMode>().is_err());
         assert!(
             "64".parse::<Dscp>().is_err() && "-1".parse::<Dscp>().is_err() && "on".parse::<Df>().is_err()
         );

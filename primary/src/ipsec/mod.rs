@@ -1,0 +1,22 @@
+//! IPsec: SAs as workers use them, and the crypto devices behind them.
+//!
+//! ```text
+//!   control thread ─ key, device ─► Session ─┐
+//!                    Sa ─► esp::Inbound ─────┴─► InboundSa, OutboundSa ─ news ─► the worker whose it is
+//! ```
+//!
+//! An SA belongs to one worker, which has its sequence numbers or its window to itself: that of the number of its record, by turns.
+
+mod crypto;
+mod news;
+mod sa;
+
+pub use crypto::{Crypto, CryptoUnfit};
+pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
+pub(crate) use sa::{Arrived, job, publish};
+pub use sa::{InboundSa, OutboundSa, Parts};
+
+/// The worker that an SA belongs to.
+pub fn owner(slot: u32, workers: usize) -> usize {
+    slot as usize % workers.max(1)
+}

@@ -1,0 +1,209 @@
+//! SAs as the worker has them whose they are.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use control::message::{Sa, SaId, SaLifetime};
+use dpdk::crypto::{Job, Session};
+use dpdk::{Mbuf, MbufBatch};
+use esp::lifetime::{Lifetime, Limits};
+use esp::outer::{Dscp, Ends, Outer, OuterSettings};
+use esp::selector::{AddressRange, PortSelector, Selector, Selectors};
+use esp::udp::Ports;
+use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
+use packet::Protocol;
+use shm::{SaCells, SaCounter};
+
+use crate::path::{BURST, TunnelView};
+
+/// What an SA is made of.
+pub struct Parts<'k> {
+    /// As an operator has it.
+    pub sa: &'k Sa,
+    /// Its keys.
+    pub keys: KeyParts<'k>,
+    /// What does its cryptography.
+    pub session: Session,
+    /// Its counters.
+    pub cells: SaCells,
+    /// The interface of its tunnel.
+    pub tunnel: u16,
+}
+
+/// A packet that came in by an SA, and waits for the others of its burst.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Arrived {
+    /// The interface that it came in by.
+    pub(crate) ingress: u16,
+    /// Where its ESP header begins.
+    pub(crate) at: u16,
+    /// Traffic class of the outer header.
+    pub(crate) class: u8,
+    /// Tunnels that it was taken out of before.
+    pub(crate) level: u8,
+}
+
+/// An SA whose packets come in.
+pub struct InboundSa {
+    pub(crate) id: SaId,
+    pub(crate) esp: Inbound,
+    pub(crate) session: Session,
+    pub(crate) selectors: Arc<Selectors>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) source: IpAddr,
+    pub(crate) tunnel: u16,
+    pub(crate) cells: SaCells,
+    pub(crate) burst: MbufBatch<BURST>,
+    pub(crate) arrived: [Arrived; BURST],
+}
+
+/// An SA whose packets go out.
+pub struct OutboundSa {
+    pub(crate) id: SaId,
+    /// Whether it was said that few sequence numbers are left.
+    pub(crate) told_soon: bool,
+    pub(crate) esp: Outbound,
+    pub(crate) session: Session,
+    pub(crate) selectors: Arc<Selectors>,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) outer: Outer,
+    pub(crate) tunnel: u16,
+    pub(crate) cells: SaCells,
+    pub(crate) burst: MbufBatch<BURST>,
+    pub(crate) levels: [u8; BURST],
+}
+
+impl InboundSa {
+    /// `None` for what is refused when an SA is installed.
+    pub fn new(parts: Parts<'_>) -> Option<Box<Self>> {
+        let Parts {
+            sa,
+            keys,
+            session,
+            cells,
+            tunnel,
+        } = parts;
+        Some(Box::new(Self {
+            id: sa.id(),
+            esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
+            session,
+            selectors: Arc::new(selectors(sa)?),
+            lifetime: lifetime(sa),
+            source: sa.source,
+            tunnel,
+            cells,
+            burst: MbufBatch::new(),
+            arrived: [Arrived::default(); BURST],
+        }))
+    }
+}
+
+impl OutboundSa {
+    /// `None` for what is refused when an SA is installed. Outer headers are as its tunnel says; `mask` is random.
+    pub fn new(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<Box<Self>> {
+        let Parts {
+            sa,
+            keys,
+            session,
+            cells,
+            tunnel,
+        } = parts;
+        Some(Box::new(Self {
+            id: sa.id(),
+            told_soon: false,
+            esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
+            session,
+            selectors: Arc::new(selectors(sa)?),
+            lifetime: lifetime(sa),
+            outer: outer(sa, view)?,
+            tunnel,
+            cells,
+            burst: MbufBatch::new(),
+            levels: [0; BURST],
+        }))
+    }
+
+    /// Takes a packet for the next burst; gives it back when that is full.
+    pub(crate) fn push(&mut self, mbuf: Mbuf, level: u8) -> Result<(), Mbuf> {
+        if let Some(place) = self.levels.get_mut(self.burst.len()) {
+            *place = level;
+        }
+        self.burst.push(mbuf)
+    }
+}
+
+/// The outer headers of an SA. The lookup takes one off their TTL.
+fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
+    let settings = OuterSettings {
+        ttl: view.ttl.saturating_add(1),
+        df: match view.df {
+            control::message::Df::Copy => esp::outer::Df::Copy,
+            control::message::Df::Set => esp::outer::Df::Set,
+            control::message::Df::Clear => esp::outer::Df::Clear,
+        },
+        dscp: match view.dscp {
+            control::message::Dscp::Copy => Dscp::Copy,
+            control::message::Dscp::Fixed(dscp) => Dscp::Fixed(dscp),
+        },
+        // The same in all packets of the SA, and another than that of other SAs.
+        flow_label: (sa.spi ^ sa.spi >> 20) & 0xf_ffff,
+        udp: sa.udp.map(|(source, destination)| Ports { source, destination }),
+    };
+    Some(Outer::new(Ends::new(sa.source, sa.destination)?, settings))
+}
+
+fn lifetime(sa: &Sa) -> Lifetime {
+    let limits = |lifetime: &SaLifetime| Limits {
+        bytes: lifetime.bytes,
+        packets: lifetime.packets,
+    };
+    Lifetime::new(limits(&sa.soft), limits(&sa.hard))
+}
+
+fn selectors(sa: &Sa) -> Option<Selectors> {
+    if sa.selectors.is_empty() {
+        return Some(Selectors::anything());
+    }
+    let range = |(first, last)| AddressRange::new(first, last).ok();
+    let ports = |ports| match ports {
+        control::message::Selector::ANY_PORT => PortSelector::Any,
+        control::message::Selector::OPAQUE => PortSelector::Opaque,
+        (first, last) => PortSelector::Range(first, last),
+    };
+    let list = sa.selectors.iter().map(|selector| {
+        Some(Selector {
+            source: range(selector.source)?,
+            destination: range(selector.destination)?,
+            protocol: selector.protocol.map(Protocol),
+            source_ports: ports(selector.source_ports),
+            destination_ports: ports(selector.destination_ports),
+        })
+    });
+    Selectors::new(list.collect::<Option<_>>()?).ok()
+}
+
+/// The part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
+pub(crate) fn job(number: usize, at: usize, work: &Work) -> Job {
+    let text = if work.integrity.len == 0 {
+        work.cipher
+    } else {
+        work.integrity
+    };
+    Job {
+        packet: number as u16,
+        start: (at + usize::from(text.offset)) as u16,
+        end: (at + text.end()) as u16,
+        digest: (at + usize::from(work.icv.offset)) as u16,
+        iv: work.iv,
+        aad: work.aad,
+        ..Job::default()
+    }
+}
+
+/// Shows what an SA has carried so far.
+pub(crate) fn publish(cells: &SaCells, lifetime: &Lifetime, sequence: u64, now_ns: u64) {
+    cells.set(SaCounter::Packets, lifetime.packets());
+    cells.set(SaCounter::Bytes, lifetime.bytes());
+    cells.set(SaCounter::Sequence, sequence);
+    cells.set(SaCounter::LastUsed, now_ns);
+}

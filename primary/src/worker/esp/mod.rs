@@ -1,0 +1,142 @@
+//! ESP: packets that SAs protect, in bursts of one SA.
+//!
+//! ```text
+//!   in    dispatch ─ SPI, destination ─┬─► burst of the SA ─► opened ─► as received by its tunnel
+//!   out   packets of a tunnel ─────────┤   burst of the SA ─► sealed ─► the stages, as other tunnels' outer packets
+//!                                      └─► ring to the worker whose SA it is, and there the same
+//! ```
+//!
+//! A burst is done when it is full, and at the end of the round. The packets of an SA keep their order.
+
+mod clear;
+mod handed;
+mod open;
+mod seal;
+mod table;
+
+use std::time::Duration;
+
+use control::message::SaId;
+use dpdk::Mbuf;
+use esp::lifetime::Life;
+use nix::time::{ClockId, clock_gettime};
+use shm::DropReason;
+
+pub use self::handed::{HANDED, Handover, handovers};
+use self::table::Sas;
+use super::Engine;
+use crate::adjacency;
+use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
+
+/// A worker's part in ESP.
+pub(super) struct Esp {
+    sas: Sas,
+    news: EspNews,
+    handover: Handover,
+    /// When packets without an SA may be told of again, ticks.
+    quiet_until: u64,
+    second: u64,
+}
+
+impl Esp {
+    /// No SA yet; room for so many, on so many interfaces.
+    pub(super) fn new(news: EspNews, handover: Handover, sas: usize, interfaces: usize) -> Self {
+        Self {
+            sas: Sas::new(sas, interfaces),
+            news,
+            handover,
+            quiet_until: 0,
+            second: dpdk::tsc_hz(),
+        }
+    }
+
+    /// Whether no SA has packets in its burst.
+    #[inline]
+    pub(super) fn is_idle(&self) -> bool {
+        self.sas.inbound.is_idle() && self.sas.outbound.is_idle()
+    }
+
+    /// Takes what happened to SAs. No burst has packets then.
+    #[inline]
+    pub(super) fn take_news(&mut self) {
+        let Self { sas, news, .. } = self;
+        news.take(|news| take(sas, news));
+    }
+
+    /// The worker that an SA belongs to, if that is another.
+    fn elsewhere(&self, slot: u32) -> Option<usize> {
+        let worker = owner(slot, self.handover.workers());
+        (worker != self.handover.number()).then_some(worker)
+    }
+}
+
+fn take(sas: &mut Sas, news: &mut SaNews) {
+    match news {
+        SaNews::Prepare(pool) => {
+            // It only makes the first packet faster.
+            drop(pool.prepare_thread());
+        }
+        SaNews::Inbound {
+            slot,
+            spi,
+            destination,
+            sa,
+        } => {
+            sas.inbound.swap(*slot, sa);
+            sas.by_spi.insert(*spi, *destination, *slot);
+        }
+        SaNews::Outbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::Current { tunnel, slot } => sas.set_current(*tunnel, *slot),
+        SaNews::NoInbound {
+            slot,
+            spi,
+            destination,
+            sa,
+        } => {
+            sas.inbound.swap(*slot, sa);
+            sas.by_spi.remove(*spi, *destination, *slot);
+        }
+        SaNews::NoOutbound { slot, sa } => sas.outbound.swap(*slot, sa),
+    }
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Says what a packet means for its SA, if it means something.
+    fn tell_life(&self, id: SaId, life: Life) {
+        match life {
+            Life::Lasts => {}
+            Life::Soft => self.tell_of_sa(SaSignal::Soft(id)),
+            Life::Ended => self.tell_of_sa(SaSignal::Hard(id)),
+        }
+    }
+
+    #[cold]
+    fn tell_of_sa(&self, signal: SaSignal) {
+        if self.esp.news.say(signal) {
+            self.doorbell.ring();
+        }
+    }
+
+    /// The same packet in one segment: cryptography takes no other.
+    fn in_one_segment(&mut self, mbuf: Mbuf) -> Result<Mbuf, (Mbuf, DropReason)> {
+        if mbuf.segment_count() == 1 {
+            return Ok(mbuf);
+        }
+        let Some(mut whole) = self.pool.alloc() else {
+            return Err((mbuf, DropReason::NoBuffer));
+        };
+        if let Some(port) = mbuf.port() {
+            whole.set_port(port);
+        }
+        if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
+            Ok(whole)
+        } else {
+            Err((mbuf, DropReason::EspRoom))
+        }
+    }
+}
+
+/// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a burst, and no system call on the machines that there are.
+fn boottime_ns() -> u64 {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
+}

@@ -1,0 +1,201 @@
+//! Protected tunnels come up with their SAs and go down with them; SAs take each other's place without a packet lost.
+
+use std::time::{Duration, Instant};
+
+use tests::{Family, Pinger, wait_until};
+
+use crate::site::{LIMIT, Pair, Site, TUNNEL, ctl, host_address};
+
+const GCM: &str = "aes256gcm16";
+
+fn is_up(site: &Site) -> bool {
+    let tunnels: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json tunnel show")).unwrap();
+    let tunnel = &tunnels.as_array().unwrap()[0];
+    assert_eq!(
+        (tunnel["name"].as_str(), tunnel["mode"].as_str()),
+        (Some(TUNNEL), Some("esp"))
+    );
+    tunnel["link"] == "up"
+}
+
+#[test]
+fn a_tunnel_is_down_until_it_has_sas_for_both_directions() {
+    let site = Site::create(Family::Ip4, 1);
+    assert!(!is_up(&site));
+    let pair = |spi, eastward| Pair {
+        spi,
+        eastward,
+        transform: GCM,
+        more: "",
+    };
+    site.install(pair(0x1001, true));
+    assert!(!is_up(&site));
+    site.install(pair(0x1002, false));
+    assert!(is_up(&site));
+    site.warm_up(Family::Ip4);
+    // Of two that come in, one is enough.
+    site.install(pair(0x1003, false));
+    site.delete(0x1002, false);
+    assert!(is_up(&site));
+    site.warm_up(Family::Ip4);
+    ctl(&site.west, "sa flush");
+    assert!(!is_up(&site));
+    let pings = site
+        .host_a
+        .ping(&host_address(Family::Ip4, 2), &["-c", "2", "-W", "0.3"], LIMIT);
+    assert_eq!(pings.unwrap().answered, 0);
+    site.assert_balanced();
+}
+
+#[test]
+fn sas_that_belong_to_other_workers_get_their_packets_in_order() {
+    let site = Site::create(Family::Ip4, 2);
+    let mut spi = 0x1000;
+    // Each of these has another pair of workers.
+    for transform in [GCM, "aes128-sha256", GCM] {
+        for eastward in [true, false] {
+            spi += 1;
+            site.install(Pair {
+                spi,
+                eastward,
+                transform,
+                more: "",
+            });
+        }
+        if spi == 0x1004 {
+            site.delete(0x1001, true);
+        }
+        site.warm_up(Family::Ip4);
+        let to = host_address(Family::Ip4, 2);
+        let pings = site
+            .host_a
+            .ping(&to, &["-c", "300", "-i", "0.001", "-W", "2"], LIMIT)
+            .unwrap();
+        pings.assert_all_answered();
+    }
+    site.assert_balanced();
+    for primary in [&site.west, &site.east] {
+        let drops = primary.counters().unwrap();
+        assert!(
+            drops.drops().keys().all(|reason| !reason.starts_with("esp_")),
+            "{:?}",
+            drops.drops()
+        );
+    }
+}
+
+#[test]
+fn sas_take_each_others_place_under_load_without_a_packet_lost() {
+    let site = Site::create(Family::Ip4, 1);
+    site.protect(GCM, "esn");
+    site.warm_up(Family::Ip4);
+    let soak = std::env::var_os("TOLLGATE_SOAK").is_some();
+    let (duration, least) = if soak { (30, 200) } else { (4, 12) };
+    let to = host_address(Family::Ip4, 2);
+    let pinger = Pinger::start(&site.host_a, &to, &["-i", "0.002", "-s", "400"]).unwrap();
+    let (began, mut rolls, mut spi) = (Instant::now(), 0, 0x1002);
+    while began.elapsed() < Duration::from_secs(duration) || rolls < least {
+        for eastward in [true, false] {
+            spi += 1;
+            site.install(Pair {
+                spi,
+                eastward,
+                transform: GCM,
+                more: "esn",
+            });
+        }
+        site.delete(spi - 3, true);
+        site.delete(spi - 2, false);
+        rolls += 1;
+    }
+    let pings = pinger.interrupt(LIMIT).unwrap();
+    println!("{rolls} times in {:?}, {pings:?}", began.elapsed());
+    assert!(pings.all_answered(), "{pings:?}");
+    site.assert_balanced();
+}
+
+#[test]
+fn what_belongs_in_a_protected_tunnel_is_not_taken_in_clear() {
+    let site = Site::create(Family::Ip4, 1);
+    site.protect(GCM, "");
+    site.warm_up(Family::Ip4);
+    let [west, east] = &site.gateways;
+    let frame = |packet: &str| {
+        format!(
+            "Ether(dst='{}', src='02:00:00:00:00:09')/{packet}",
+            west.mac("w0").unwrap()
+        )
+    };
+    let before = site.west.counters_at_rest().unwrap();
+    east.send_frames(
+        "e0",
+        &[
+            frame("IP(src='192.168.2.2', dst='192.168.1.2')/UDP(sport=1, dport=9)/b'clear'"),
+            frame("IPv6(src='2001:db8:2::2', dst='2001:db8:1::2')/UDP(sport=1, dport=9)/b'clear'"),
+            // Nobody protects what comes from there.
+            frame("IP(src='10.0.0.77', dst='192.168.1.2')/UDP(sport=1, dport=9)/b'clear'"),
+        ],
+    )
+    .unwrap();
+    wait_until("that they are refused", LIMIT, || {
+        let counters = site.west.counters_at_rest()?;
+        Ok((counters.dropped("esp_clear") - before.dropped("esp_clear") == 2).then_some(()))
+    })
+    .unwrap();
+    site.assert_balanced();
+}
+
+#[test]
+fn lifetimes_in_packets_and_unknown_spis_are_told_and_what_is_over_is_deleted() {
+    let site = Site::create(Family::Ip4, 1);
+    let mut monitor = site.west.ctl_process(&["monitor"]).unwrap().start().unwrap();
+    monitor
+        .wait_for_stdout("that it subscribed", LIMIT, |line| {
+            line.contains("\"subscribed\"")
+        })
+        .unwrap();
+    site.install(Pair {
+        spi: 0x1001,
+        eastward: true,
+        transform: GCM,
+        more: "soft packets 20 hard packets 40",
+    });
+    site.install(Pair {
+        spi: 0x1002,
+        eastward: false,
+        transform: GCM,
+        more: "",
+    });
+    site.warm_up(Family::Ip4);
+    let to = host_address(Family::Ip4, 2);
+    let pings = site
+        .host_a
+        .ping(&to, &["-c", "60", "-i", "0.01", "-W", "0.5"], LIMIT)
+        .unwrap();
+    assert!((30..=40).contains(&pings.answered), "{pings:?}");
+    for kind in ["soft_traffic", "hard_traffic"] {
+        monitor
+            .wait_for_stdout(kind, LIMIT, |line| line.contains(kind) && line.contains("4097"))
+            .unwrap();
+    }
+    assert!(!is_up(&site));
+    // The other end goes on, and is not known here any more.
+    ctl(&site.west, &format!("sa del spi {} dst 10.0.0.1", 0x1002));
+    site.install(Pair {
+        spi: 0x1003,
+        eastward: true,
+        transform: GCM,
+        more: "",
+    });
+    let back = site
+        .host_b
+        .ping(&host_address(Family::Ip4, 1), &["-c", "3", "-W", "0.3"], LIMIT);
+    assert_eq!(back.unwrap().answered, 0);
+    monitor
+        .wait_for_stdout("the unknown SPI", LIMIT, |line| {
+            line.contains("unknown_spi") && line.contains("4098")
+        })
+        .unwrap();
+    assert!(site.west.counters_at_rest().unwrap().dropped("esp_spi") >= 3);
+    site.assert_balanced();
+}

@@ -1,0 +1,12 @@
+//! Tunnels that ESP protects.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod life;
+mod scapy;
+mod site;
+mod through;

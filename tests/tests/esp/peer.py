@@ -1,0 +1,132 @@
+"""The other end of protected tunnels, by scapy's IPsec layer: peer.py LINK GATEWAY_MAC OWN_MAC
+
+Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
+opens what comes back; the answers have to be what was asked for, byte for byte. A "send" sends what its expressions make, in
+which `seal(inner, ...)` seals by the case's SA. Prints a line for each case that went well, and ends at the first that did not.
+"""
+
+import json
+import socket
+import sys
+import time
+
+from scapy.compat import raw
+from scapy.layers.inet import ICMP, IP, UDP
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.ipsec import ESP, SecurityAssociation
+from scapy.layers.l2 import Ether
+from scapy.packet import Raw
+
+CIPHERS = {"gcm16": "AES-GCM", "chacha": "CHACHA20-POLY1305", "null": "NULL", "aes": "AES-CBC"}
+HASHES = {"sha256": ("SHA2-256-128", 32), "sha384": ("SHA2-384-192", 48), "sha512": ("SHA2-512-256", 64)}
+LENGTHS = [0, 1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 17, 31, 32, 100, 1000, 1300]
+
+link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+link.bind((sys.argv[1], 0))
+link.settimeout(0.2)
+to_gateway = Ether(dst=sys.argv[2], src=sys.argv[3])
+
+
+def security_association(case, spi, source, destination):
+    name, key = case["transform"], bytes.fromhex(case["key"])
+    if "gcm16" in name:
+        cipher, hashed = "AES-GCM", (None, 0)
+    elif name.startswith("chacha"):
+        cipher, hashed = "CHACHA20-POLY1305", (None, 0)
+    else:
+        cipher = CIPHERS[name[:4] if name.startswith("null") else "aes"]
+        hashed = HASHES[name.split("-")[1]]
+    auth, auth_len = hashed
+    header = (IPv6 if ":" in source else IP)(src=source, dst=destination)
+    return SecurityAssociation(
+        ESP,
+        spi=spi,
+        crypt_algo=cipher,
+        crypt_key=key[: len(key) - auth_len],
+        auth_algo=auth,
+        auth_key=key[len(key) - auth_len :] if auth else None,
+        tunnel_header=header,
+        nat_t_header=UDP(sport=4500, dport=4500) if case["udp"] else None,
+        esn_en=case["esn"],
+    )
+
+
+def send(packet):
+    link.send(raw(to_gateway / packet))
+
+
+def answer(spi):
+    """The next packet of the SA that comes from the gateway."""
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
+        try:
+            frame = link.recv(4096)
+        except TimeoutError:
+            continue
+        packet = Ether(frame).payload
+        if ESP in packet and packet[ESP].spi == spi:
+            # Padding of the link goes.
+            return packet.__class__(raw(packet)[: packet.len if IP in packet else 40 + packet.plen])
+    raise SystemExit(f"no answer by SPI {spi:#x}")
+
+
+def exchange(case):
+    ours = security_association(case, case["spi"], case["peer"], case["gateway"])
+    theirs = security_association(case, case["spi"] + 1, case["gateway"], case["peer"])
+    sequence = 0
+    for source, target in case["inner"]:
+        for length in LENGTHS:
+            data = bytes(number * 7 & 0xFF for number in range(length))
+            if ":" in source:
+                ask = IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=length, data=data)
+            else:
+                ask = IP(src=source, dst=target, id=length) / ICMP(id=7, seq=length) / Raw(data)
+            sealed = ours.encrypt(ask.__class__(raw(ask)))
+            if case["udp"] and IPv6 in sealed:
+                # Over IPv6 there must be one, and this scapy writes none: RFC 8200 section 8.1.
+                del sealed[UDP].chksum
+            send(sealed)
+            got = answer(case["spi"] + 1)
+            sequence += 1
+            if got[ESP].seq != sequence:
+                raise SystemExit(f"{case}: number {got[ESP].seq} in place of {sequence}")
+            if (UDP in got) != case["udp"]:
+                raise SystemExit(f"{case}: UDP is not as it should be: {got!r}")
+            opened = theirs.decrypt(got)
+            echo = opened[ICMPv6EchoReply] if ":" in source else opened[ICMP]
+            kind = echo.type == (129 if ":" in source else 0)
+            back = echo.data if ":" in source else raw(echo.payload)
+            if not kind or (opened.src, opened.dst) != (target, source) or bytes(back) != data:
+                raise SystemExit(f"{case}: {length}: another answer: {opened!r}")
+
+
+def send_all(case):
+    association = security_association(case, case["spi"], case["peer"], case["gateway"])
+
+    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None):
+        """Sealed, then made wrong."""
+        packet = raw(association.encrypt(inner.__class__(raw(inner)), seq_num=sequence))
+        packet = IP(packet)
+        if source is not None:
+            packet.src = source
+        if spi is not None:
+            packet[ESP].spi = spi
+        if flip is not None:
+            data = bytearray(packet[ESP].data)
+            data[flip] ^= 1
+            packet[ESP].data = bytes(data)
+        if cut is not None:
+            packet[ESP].data = packet[ESP].data[:cut]
+        del packet.len, packet.chksum
+        return packet
+
+    for expression in case["packets"]:
+        made = eval(expression, dict(globals(), seal=seal))
+        for packet in made if isinstance(made, list) else [made]:
+            send(packet)
+
+
+for line in sys.stdin:
+    case = json.loads(line)
+    (exchange if case["do"] == "exchange" else send_all)(case)
+    print("done", flush=True)

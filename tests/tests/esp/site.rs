@@ -1,0 +1,222 @@
+//! Two gateways with tunnels between them that ESP protects.
+//!
+//! ```text
+//!   host-a eth0 ─── a0  west  w0 ─────────── e0  east  b0 ─── eth0 host-b
+//!          .1.2    .1.1      10.0.0.1   10.0.0.2      .2.1    .2.2
+//! ```
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::PermissionsExt,
+    path::PathBuf,
+    time::Duration,
+};
+
+use tempfile::TempDir;
+use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, Privilege, wait_until};
+
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
+
+/// The tunnel at both ends.
+pub(crate) const TUNNEL: &str = "ipsec0";
+
+/// Transforms, and the bytes of their keys.
+pub(crate) const TRANSFORMS: [(&str, usize); 13] = [
+    ("aes128gcm16", 20),
+    ("aes192gcm16", 28),
+    ("aes256gcm16", 36),
+    ("chacha20poly1305", 36),
+    ("aes128-sha256", 48),
+    ("aes256-sha256", 64),
+    ("aes256-sha384", 80),
+    ("aes256-sha512", 96),
+    ("aes128-sha384", 64),
+    ("aes128-sha512", 80),
+    ("null-sha256", 32),
+    ("null-sha384", 48),
+    ("null-sha512", 64),
+];
+
+pub(crate) struct Site {
+    // End before their namespaces do.
+    pub(crate) west: Primary,
+    pub(crate) east: Primary,
+    pub(crate) host_a: Namespace,
+    pub(crate) host_b: Namespace,
+    over: Family,
+    keys: TempDir,
+    pub(crate) gateways: [Namespace; 2],
+}
+
+#[track_caller]
+pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
+    let words: Vec<_> = words.split_whitespace().collect();
+    primary.ctl(&words).unwrap().success().unwrap().stdout
+}
+
+/// An SA of both ends: one direction.
+#[derive(Clone, Copy)]
+pub(crate) struct Pair<'w> {
+    pub(crate) spi: u32,
+    /// From west to east, or back.
+    pub(crate) eastward: bool,
+    pub(crate) transform: &'w str,
+    /// More words, the same at both ends.
+    pub(crate) more: &'w str,
+}
+
+impl Site {
+    /// With a tunnel over packets of a family, and routes of both into it; without SAs.
+    pub(crate) fn create(over: Family, workers: usize) -> Self {
+        let privilege = Privilege::detect();
+        let options = NamespaceOptions {
+            ipv6: true,
+            ..NamespaceOptions::default()
+        };
+        let host = |name| Namespace::create_with(privilege, name, options).unwrap();
+        let (host_a, host_b) = (host("host-a"), host("host-b"));
+        let gateway = |name| Namespace::create(privilege, name).unwrap();
+        let (west, east) = (gateway("west"), gateway("east"));
+        host_a.connect("eth0", &west, "a0").unwrap();
+        west.connect("w0", &east, "e0").unwrap();
+        host_b.connect("eth0", &east, "b0").unwrap();
+        for (number, host) in [(1, &host_a), (2, &host_b)] {
+            for family in Family::BOTH {
+                let length = family.choose(24, 64);
+                let own = host_address(family, number);
+                host.add_address("eth0", &format!("{own}/{length}")).unwrap();
+                let gateway = family.choose(format!("192.168.{number}.1"), format!("2001:db8:{number}::1"));
+                host.add_route("default", &gateway).unwrap();
+            }
+        }
+        let primary = |namespace: &Namespace, name, inside, outside, number: u8| -> Primary {
+            let inside: Interface = Interface::af_packet(inside);
+            let outside: Interface = Interface::af_packet(outside);
+            Primary::builder(privilege, name)
+                .netns(namespace)
+                .workers(workers)
+                .interface(
+                    inside
+                        .address(&format!("192.168.{number}.1/24"))
+                        .address(&format!("2001:db8:{number}::1/64")),
+                )
+                .interface(
+                    outside
+                        .address(&format!("10.0.0.{number}/24"))
+                        .address(&format!("2001:db8:f::{number}/64")),
+                )
+                .start()
+                .unwrap()
+        };
+        let site = Self {
+            west: primary(&west, "west", "a0", "w0", 1),
+            east: primary(&east, "east", "b0", "e0", 2),
+            host_a,
+            host_b,
+            over,
+            keys: TempDir::new().unwrap(),
+            gateways: [west, east],
+        };
+        for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
+            primary.wait_for_addresses().unwrap();
+            let (local, remote) = (end(over, here), end(over, there));
+            ctl(
+                primary,
+                &format!("tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside}"),
+            );
+            for family in Family::BOTH {
+                let prefix = family.choose(format!("192.168.{there}.0/24"), format!("2001:db8:{there}::/64"));
+                ctl(primary, &format!("route add {prefix} dev {TUNNEL}"));
+            }
+        }
+        site
+    }
+
+    /// Installs the SA of a direction at the end that receives, then at the one that sends.
+    pub(crate) fn install(&self, pair: Pair<'_>) {
+        let (from, to) = if pair.eastward { (1, 2) } else { (2, 1) };
+        let ends = [(&self.west, 1), (&self.east, 2)];
+        let (receives, sends) = if pair.eastward {
+            (ends[1].0, ends[0].0)
+        } else {
+            (ends[0].0, ends[1].0)
+        };
+        let keys = self.key_file(pair);
+        let (source, destination) = (end(self.over, from), end(self.over, to));
+        for (primary, direction) in [(receives, "in"), (sends, "out")] {
+            let Pair {
+                spi, transform, more, ..
+            } = pair;
+            ctl(
+                primary,
+                &format!(
+                    "sa add spi {spi} {direction} src {source} dst {destination} tunnel {TUNNEL} transform {transform} keys {} {more}",
+                    keys.display()
+                ),
+            );
+        }
+    }
+
+    /// Deletes the SA of a direction, at the end that sends first.
+    pub(crate) fn delete(&self, spi: u32, eastward: bool) {
+        let (to, first, then) = if eastward {
+            (2, &self.west, &self.east)
+        } else {
+            (1, &self.east, &self.west)
+        };
+        for primary in [first, then] {
+            ctl(primary, &format!("sa del spi {spi} dst {}", end(self.over, to)));
+        }
+    }
+
+    /// Installs SAs for both directions.
+    pub(crate) fn protect(&self, transform: &str, more: &str) {
+        for (spi, eastward) in [(0x1001, true), (0x1002, false)] {
+            self.install(Pair {
+                spi,
+                eastward,
+                transform,
+                more,
+            });
+        }
+    }
+
+    fn key_file(&self, pair: Pair<'_>) -> PathBuf {
+        let (_, bytes) = TRANSFORMS
+            .iter()
+            .find(|(name, _)| *name == pair.transform)
+            .unwrap();
+        let key = (0..*bytes).map(|number| format!("{:02x}", (number as u32 * 7 + pair.spi) as u8));
+        let path = self.keys.path().join(format!("{}-{}", pair.spi, pair.transform));
+        fs::write(&path, key.collect::<String>()).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        path
+    }
+
+    /// Waits until host-a gets an answer: neighbours are found then.
+    pub(crate) fn warm_up(&self, family: Family) {
+        let to = host_address(family, 2);
+        wait_until("that pings go through the tunnel", LIMIT, || {
+            let pings = self.host_a.ping(&to, &["-c", "1", "-W", "1"], LIMIT)?;
+            Ok(pings.all_answered().then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// Waits until both gateways are at rest, and each packet is accounted for.
+    pub(crate) fn assert_balanced(&self) {
+        for primary in [&self.west, &self.east] {
+            primary.counters_at_rest().unwrap().assert_balanced();
+        }
+    }
+}
+
+/// The address of a host, 1 or 2.
+pub(crate) fn host_address(family: Family, host: u8) -> String {
+    family.choose(format!("192.168.{host}.2"), format!("2001:db8:{host}::2"))
+}
+
+/// An end of the tunnel, 1 or 2.
+pub(crate) fn end(over: Family, gateway: u8) -> String {
+    over.choose(format!("10.0.0.{gateway}"), format!("2001:db8:f::{gateway}"))
+}
