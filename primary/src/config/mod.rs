@@ -405,8 +405,11 @@ impl Config {
         let router_alert = RouterAlert::parse(root.section("router_alert", "[router_alert]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
         let taps = interfaces.iter().filter(|raw| raw.tap.is_some()).count();
+        let mtus = interfaces.iter().filter_map(|raw| Some(raw.mtu.as_ref()?.value));
+        let longest = mtus.fold(1500, u16::max);
         let limits = sections::limits(limits, |attachment_bytes| {
-            plan::packet_buffers(descriptors, workers.lcores.len(), taps, attachment_bytes)
+            let with_tool = plan::with_tool(attachment_bytes, longest);
+            plan::packet_buffers(descriptors, workers.lcores.len(), taps, with_tool)
         });
         root.finish();
 

@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use fib::NextHop;
 use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6};
 
@@ -50,15 +51,38 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         )
     }
 
-    /// The interface by which packets to an address leave, if they leave by one.
-    pub fn way_back(&self, address: IpAddr) -> Option<u16> {
-        let next_hop = match address {
-            IpAddr::V4(address) => self.fib4.lookup(address.into()),
-            IpAddr::V6(address) => self.fib6.lookup(address.into()),
-        };
-        match self.adjacencies.load(next_hop) {
+    /// Whether what came in by `ingress`, from outside of all tunnels that ESP protects or out of one of them, belongs in another: what
+    /// is sent to `source` leaves by such tunnels, and by none that it came in by.
+    pub fn belongs_in_esp(&self, ingress: u16, source: IpAddr) -> bool {
+        let next_hop = self.next_hop_of(source);
+        let egress = |next_hop| match self.adjacencies.load(next_hop) {
             Adjacency::Forward { interface, .. } => Some(interface),
             _ => None,
+        };
+        match self.adjacencies.group(next_hop) {
+            None => {
+                egress(next_hop).is_some_and(|egress| egress != ingress && self.interfaces.is_esp(egress))
+            }
+            Some(group) => {
+                let egresses = || group.buckets().filter_map(egress);
+                egresses().all(|egress| egress != ingress)
+                    && egresses().any(|egress| self.interfaces.is_esp(egress))
+            }
+        }
+    }
+
+    /// Whether an address is the gateway's.
+    pub fn is_own(&self, address: IpAddr) -> bool {
+        matches!(
+            self.adjacencies.load(self.next_hop_of(address)),
+            Adjacency::Local { .. }
+        )
+    }
+
+    fn next_hop_of(&self, address: IpAddr) -> NextHop {
+        match address {
+            IpAddr::V4(address) => self.fib4.lookup(address.into()),
+            IpAddr::V6(address) => self.fib6.lookup(address.into()),
         }
     }
 

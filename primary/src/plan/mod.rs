@@ -187,10 +187,16 @@ pub enum PlanError {
     },
 }
 
+/// Packets of up to `mtu` bytes that can be with a tool that decides and has so much memory.
+pub(crate) fn with_tool(attachment_bytes: usize, mtu: u16) -> u32 {
+    let fit = attachment_bytes / (usize::from(mtu) + FRAME_OVERHEAD);
+    most_decided(attachment_bytes).min(u32::try_from(fit).unwrap_or(u32::MAX))
+}
+
 /// Mbufs for queues of that many descriptors, each worker having one queue per port and direction, for the rings of taps, for
-/// those between workers, and for what is with a tool that decides, which has so much memory, and behind that.
-pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, attachment_bytes: usize) -> u32 {
-    let with_tool = most_decided(attachment_bytes) + workers as u32 * MOST_BEHIND;
+/// those between workers, and for what is with a tool that decides, at most so many packets, and behind that.
+pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, with_tool: u32) -> u32 {
+    let with_tool = with_tool + workers as u32 * MOST_BEHIND;
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
     let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED);

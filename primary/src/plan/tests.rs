@@ -173,12 +173,19 @@ fn packet_buffers_are_as_short_as_asked_for_unless_a_driver_wants_longer_ones() 
 fn packet_buffers_fill_all_queues_and_leave_some() {
     assert_eq!(
         plan("").unwrap().pool.count,
-        packet_buffers(4 * 1024, 1, 0, 8 << 20)
+        packet_buffers(4 * 1024, 1, 0, 4096)
     );
     assert!(packet_buffers(4 * 1024, 2, 0, 0) > 2 * (4 * 1024 + MOST_WAITING as u32));
     assert!(packet_buffers(0, 0, 0, 0) > 0);
-    let behind = MOST_BEHIND + shm::attachment::most_decided(32 << 20);
-    assert!(packet_buffers(0, 1, 0, 32 << 20) > behind && behind > 16_384);
+    assert!(packet_buffers(0, 1, 0, 16_384) > MOST_BEHIND + 16_384);
+}
+
+#[test]
+fn a_tool_has_fewer_packets_where_they_are_longer() {
+    assert_eq!(with_tool(8 << 20, 1500), 4096);
+    assert_eq!(with_tool(32 << 20, 1500), 16_384);
+    assert_eq!(with_tool(8 << 20, 9000), (8 << 20) / 9026);
+    assert_eq!(with_tool(0, 9000), 0);
 }
 
 #[test]

@@ -316,6 +316,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
             return self.count_way(way);
         }
+        if self.stages.interfaces.has_esp() {
+            // Out of this tunnel, and of another's.
+            self.drop_clear(tunnel, &mut one);
+            if one.is_empty() {
+                return;
+            }
+        }
         if self.traces.is_empty() || !self.trace_burst(tunnel, &mut one, now) {
             self.untraced(tunnel, &mut one, now);
         }

@@ -132,6 +132,8 @@ fn what_belongs_in_a_protected_tunnel_is_not_taken_in_clear() {
         &[
             frame("IP(src='192.168.2.2', dst='192.168.1.2')/UDP(sport=1, dport=9)/b'clear'"),
             frame("IPv6(src='2001:db8:2::2', dst='2001:db8:1::2')/UDP(sport=1, dport=9)/b'clear'"),
+            // Neither is IKE with others than the gateway.
+            frame("IP(src='192.168.2.2', dst='192.168.1.2')/UDP(sport=500, dport=500)/b'clear'"),
             // Nobody protects what comes from there.
             frame("IP(src='10.0.0.77', dst='192.168.1.2')/UDP(sport=1, dport=9)/b'clear'"),
         ],
@@ -139,7 +141,7 @@ fn what_belongs_in_a_protected_tunnel_is_not_taken_in_clear() {
     .unwrap();
     wait_until("that they are refused", LIMIT, || {
         let counters = site.west.counters_at_rest()?;
-        Ok((counters.dropped("esp_clear") - before.dropped("esp_clear") == 2).then_some(()))
+        Ok((counters.dropped("esp_clear") - before.dropped("esp_clear") == 3).then_some(()))
     })
     .unwrap();
     site.assert_balanced();

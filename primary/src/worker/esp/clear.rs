@@ -1,7 +1,8 @@
 //! Packets in clear that belong in a protected tunnel: RFC 4301 section 5.2.
 //!
 //! A packet belongs in a tunnel if what is sent to its source leaves by it. What sets tunnels up, and what says of their packets that
-//! they do not get through, comes in clear all the same.
+//! they do not get through, comes to the gateway itself in clear all the same, whole or as the first fragment. What cannot be read
+//! belongs where its source says.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -24,8 +25,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut kept = MbufBatch::<BURST>::new();
         let mut bytes = 0;
         for mbuf in batch.drain() {
-            let way_back = to_be_asked(mbuf.data()).and_then(|source| self.stages.way_back(source));
-            if way_back.is_some_and(|tunnel| self.stages.interfaces.is_esp(tunnel)) {
+            let belongs = |ends: Ends| {
+                self.stages.belongs_in_esp(ingress, ends.source)
+                    && !(ends.may_be_clear && self.stages.is_own(ends.destination))
+            };
+            if ends(mbuf.data()).is_some_and(belongs) {
                 self.counters.drop(ingress, DropReason::EspClear, 1);
                 self.count_way(Passed::NONE.with(PathStage::Rx).with(PathStage::Drop));
                 continue;
@@ -39,23 +43,49 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 }
 
-/// The source of a packet, unless it may come in clear from wherever.
-fn to_be_asked(frame: &[u8]) -> Option<IpAddr> {
+/// Between whom a packet is.
+#[derive(Debug, PartialEq, Eq)]
+struct Ends {
+    source: IpAddr,
+    destination: IpAddr,
+    /// Whether the gateway itself takes it in clear.
+    may_be_clear: bool,
+}
+
+/// The ends of a packet; `None` for what is no IP packet, or stays on its link.
+fn ends(frame: &[u8]) -> Option<Ends> {
     let (link, packet) = EthernetHeader::parse(frame).ok()?;
     let behind = usize::from(u16::MAX);
-    let (source, protocol, payload): (IpAddr, _, _) = match link.ethertype {
+    let (source, destination, upper): (IpAddr, IpAddr, _) = match link.ethertype {
         EtherType::IPV4 => {
             let header = Ipv4::parse_start(packet, behind).ok()?;
-            (header.source().into(), header.protocol(), header.payload())
+            let is_first = header.fragment_offset() == 0;
+            let upper = is_first.then(|| (header.protocol(), header.payload()));
+            (header.source().into(), header.destination().into(), upper)
         }
         EtherType::IPV6 => {
             let header = Ipv6::parse_start(packet, behind).ok()?;
-            let upper = extension::upper_layer(&header).ok()?;
-            (header.source().into(), upper.protocol, upper.payload)
+            let upper = extension::upper_layer(&header).ok();
+            let upper = upper.filter(|upper| !upper.is_later_fragment());
+            let upper = upper.map(|upper| (upper.protocol, upper.payload));
+            (header.source().into(), header.destination().into(), upper)
         }
         _ => return None,
     };
-    let may_be_clear = match protocol {
+    let is_of_link = match source {
+        IpAddr::V4(source) => source.is_unspecified(),
+        IpAddr::V6(source) => source.is_unicast_link_local() || source == Ipv6Addr::UNSPECIFIED,
+    };
+    (!is_of_link).then(|| Ends {
+        source,
+        destination,
+        may_be_clear: upper.is_some_and(|(protocol, payload)| may_be_clear(protocol, payload)),
+    })
+}
+
+/// Whether a packet is ESP, IKE, or an ICMP error.
+fn may_be_clear(protocol: Protocol, payload: &[u8]) -> bool {
+    match protocol {
         Protocol::ESP => true,
         Protocol::UDP => payload
             .get(2..4)
@@ -69,12 +99,7 @@ fn to_be_asked(frame: &[u8]) -> Option<IpAddr> {
         }),
         Protocol::ICMPV6 => payload.first().is_some_and(|kind| icmpv6::is_error(*kind)),
         _ => false,
-    };
-    let is_of_link = match source {
-        IpAddr::V4(source) => source.is_unspecified(),
-        IpAddr::V6(source) => source.is_unicast_link_local() || source == Ipv6Addr::UNSPECIFIED,
-    };
-    (!may_be_clear && !is_of_link).then_some(source)
+    }
 }
 
 #[cfg(test)]
@@ -83,30 +108,52 @@ mod tests {
 
     use super::*;
 
-    fn asked(ethertype: u16, packet: &[u8]) -> bool {
+    fn read(ethertype: u16, packet: &[u8]) -> Option<Ends> {
         let link = [&[2; 12][..], &ethertype.to_be_bytes()].concat();
-        to_be_asked(&[&link, packet].concat()).is_some()
+        ends(&[&link, packet].concat())
+    }
+
+    fn may(ethertype: u16, packet: &[u8]) -> bool {
+        read(ethertype, packet).unwrap().may_be_clear
     }
 
     #[test]
     fn what_sets_tunnels_up_and_what_is_said_of_their_packets_may_be_clear() {
         let four = || PacketBuilder::ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
         let six = |from: &str| PacketBuilder::ipv6(from.parse().unwrap(), Ipv6Addr::LOCALHOST);
-        for (port, expected) in [(500, false), (4500, false), (53, true)] {
-            assert_eq!(asked(0x0800, &four().udp(7, port, b"")), expected, "{port}");
+        for (port, expected) in [(500, true), (4500, true), (53, false)] {
+            assert_eq!(may(0x0800, &four().udp(7, port, b"")), expected, "{port}");
             assert_eq!(
-                asked(0x86dd, &six("2001:db8::1").udp(7, port, b"")),
+                may(0x86dd, &six("2001:db8::1").udp(7, port, b"")),
                 expected,
                 "{port}"
             );
         }
-        assert!(
-            !asked(0x86dd, &six("fe80::1").udp(7, 53, b"")),
+        assert_eq!(
+            read(0x86dd, &six("fe80::1").udp(7, 53, b"")),
+            None,
             "it is of its link"
         );
-        assert!(!asked(0x0806, &[0; 28]), "it is no IP packet");
+        assert_eq!(read(0x0806, &[0; 28]), None, "it is no IP packet");
         for cut in 0..20 {
-            assert!(!asked(0x0800, &four().udp(7, 53, b"")[..cut]), "{cut}");
+            assert_eq!(read(0x0800, &four().udp(7, 53, b"")[..cut]), None, "{cut}");
         }
+    }
+
+    #[test]
+    fn later_fragments_and_what_cannot_be_read_may_not_be_clear() {
+        let port = [1, 0xf4, 1, 0xf4, 0, 8, 0, 0];
+        let four = || PacketBuilder::ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into());
+        for (offset, expected) in [(0, true), (64, false)] {
+            let packet = four().fragment(offset, true).payload(Protocol::UDP, &port);
+            assert_eq!(may(0x0800, &packet), expected, "{offset}");
+        }
+        let six = || PacketBuilder::ipv6("2001:db8::1".parse().unwrap(), Ipv6Addr::LOCALHOST);
+        for (offset, expected) in [(0, true), (64, false)] {
+            let packet = six().fragment(offset, true, 7).payload(Protocol::UDP, &port);
+            assert_eq!(may(0x86dd, &packet), expected, "{offset}");
+        }
+        let long = (0..20).fold(six(), |packet, _| packet.destination_options(&[]));
+        assert!(!may(0x86dd, &long.udp(500, 500, b"")));
     }
 }
