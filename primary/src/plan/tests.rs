@@ -171,10 +171,7 @@ fn packet_buffers_are_as_short_as_asked_for_unless_a_driver_wants_longer_ones() 
 
 #[test]
 fn packet_buffers_fill_all_queues_and_leave_some() {
-    assert_eq!(
-        plan("").unwrap().pool.count,
-        packet_buffers(4 * 1024, 1, 0, 4096)
-    );
+    assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1, 0, 4096));
     assert!(packet_buffers(4 * 1024, 2, 0, 0) > 2 * (4 * 1024 + MOST_WAITING as u32));
     assert!(packet_buffers(0, 0, 0, 0) > 0);
     assert!(packet_buffers(0, 1, 0, 16_384) > MOST_BEHIND + 16_384);
