@@ -51,7 +51,8 @@ fn req_ra_1_to_13_every_mutated_alert_fares_as_it_may_and_a_relay_can_do_with_it
         let valid = &valid[ingress];
         for frame in &mut frames[..burst] {
             frame.clear();
-            frame.extend_from_slice(random.one_of(valid));
+            let whole: &Vec<u8> = random.one_of(valid);
+            frame.extend_from_slice(whole);
             mutate(&mut random, frame, &valid[done % valid.len()]);
         }
         let originals = frames[..burst].to_vec();
