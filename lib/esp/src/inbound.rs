@@ -141,7 +141,7 @@ impl Opening {
 
     /// Makes the packet ready for cryptography. `packet` begins with the ESP header and has [`Opening::spare_len`] bytes
     /// behind its end.
-    #[inline]
+    #[inline(always)]
     pub fn prepare(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
         let (len, spare) = (usize::from(self.len), self.format.spare_len());
         let needed = len + spare;

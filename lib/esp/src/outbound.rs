@@ -150,7 +150,7 @@ impl Sealing {
 
     /// Writes all but the ICV around the payload. `packet` begins [`Sealing::head_len`] bytes before it and has at least
     /// [`Sealing::tail_len`] bytes behind it.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
         let (len, head_len) = (self.sealed_len(), self.head_len());
         let needed = len + self.format.spare_len();

@@ -13,7 +13,7 @@ mod sa;
 
 pub use crypto::{Crypto, CryptoUnfit};
 pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
-pub(crate) use sa::{Arrived, job, publish};
+pub(crate) use sa::{Arrived, fill_in, publish};
 pub use sa::{InboundSa, OutboundSa, Parts};
 
 /// The worker that an SA belongs to.

@@ -31,7 +31,7 @@ pub struct Parts<'k> {
 }
 
 /// A packet that came in by an SA, and waits for the others of its burst.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrived {
     /// The interface that it came in by.
     pub(crate) ingress: u16,
@@ -39,8 +39,6 @@ pub(crate) struct Arrived {
     pub(crate) at: u16,
     /// Traffic class of the outer header.
     pub(crate) class: u8,
-    /// Tunnels that it was taken out of before.
-    pub(crate) level: u8,
 }
 
 /// An SA whose packets come in.
@@ -54,7 +52,10 @@ pub struct InboundSa {
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
     pub(crate) burst: MbufBatch<BURST>,
+    /// By packet of the burst.
     pub(crate) arrived: [Arrived; BURST],
+    /// Tunnels that the packets of the burst were taken out of before.
+    pub(crate) level: u8,
 }
 
 /// An SA whose packets go out.
@@ -69,8 +70,12 @@ pub struct OutboundSa {
     pub(crate) outer: Outer,
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
+    pub(crate) destination: IpAddr,
+    /// Whether something is left to be done to its packets once cryptography is done.
+    pub(crate) has_end: bool,
     pub(crate) burst: MbufBatch<BURST>,
-    pub(crate) levels: [u8; BURST],
+    /// Tunnels that the packets of the burst were put into before.
+    pub(crate) level: u8,
 }
 
 impl InboundSa {
@@ -94,7 +99,22 @@ impl InboundSa {
             cells,
             burst: MbufBatch::new(),
             arrived: [Arrived::default(); BURST],
+            level: 0,
         }))
+    }
+
+    /// Takes a packet for the next burst; gives it back when that is full, or of another level.
+    #[inline]
+    pub(crate) fn push(&mut self, mbuf: Mbuf, arrived: Arrived, level: u8) -> Result<(), Mbuf> {
+        if self.burst.is_empty() {
+            self.level = level;
+        } else if self.level != level {
+            return Err(mbuf);
+        }
+        if let Some(place) = self.arrived.get_mut(self.burst.len()) {
+            *place = arrived;
+        }
+        self.burst.push(mbuf)
     }
 }
 
@@ -108,25 +128,32 @@ impl OutboundSa {
             cells,
             tunnel,
         } = parts;
+        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
+        let outer = outer(sa, view)?;
         Some(Box::new(Self {
             id: sa.id(),
             told_soon: false,
-            esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
+            has_end: esp.format().spare_len() != 0 || outer.needs_checksum(),
+            esp,
             session,
             selectors: Arc::new(selectors(sa)?),
             lifetime: lifetime(sa),
-            outer: outer(sa, view)?,
+            outer,
             tunnel,
             cells,
+            destination: sa.destination,
             burst: MbufBatch::new(),
-            levels: [0; BURST],
+            level: 0,
         }))
     }
 
-    /// Takes a packet for the next burst; gives it back when that is full.
+    /// Takes a packet for the next burst; gives it back when that is full, or of another level.
+    #[inline]
     pub(crate) fn push(&mut self, mbuf: Mbuf, level: u8) -> Result<(), Mbuf> {
-        if let Some(place) = self.levels.get_mut(self.burst.len()) {
-            *place = level;
+        if self.burst.is_empty() {
+            self.level = level;
+        } else if self.level != level {
+            return Err(mbuf);
         }
         self.burst.push(mbuf)
     }
@@ -182,22 +209,20 @@ fn selectors(sa: &Sa) -> Option<Selectors> {
     Selectors::new(list.collect::<Option<_>>()?).ok()
 }
 
-/// The part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
-pub(crate) fn job(number: usize, at: usize, work: &Work) -> Job {
+/// Fills in the part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
+#[inline(always)]
+pub(crate) fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
     let text = if work.integrity.len == 0 {
         work.cipher
     } else {
         work.integrity
     };
-    Job {
-        packet: number as u16,
-        start: (at + usize::from(text.offset)) as u16,
-        end: (at + text.end()) as u16,
-        digest: (at + usize::from(work.icv.offset)) as u16,
-        iv: work.iv,
-        aad: work.aad,
-        ..Job::default()
-    }
+    job.packet = number as u16;
+    job.start = (at + usize::from(text.offset)) as u16;
+    job.end = (at + text.end()) as u16;
+    job.digest = (at + usize::from(work.icv.offset)) as u16;
+    job.iv = work.iv;
+    job.aad = work.aad;
 }
 
 /// Shows what an SA has carried so far.

@@ -38,8 +38,8 @@ pub struct Interfaces {
     by_tags: Vec<(Key, u16)>,
     /// Sorted.
     by_outer: Vec<(Outer, u16)>,
-    /// Whether one of them is protected by ESP.
-    has_esp: bool,
+    /// By index: whether it is a tunnel that ESP protects. Empty where there is none.
+    esp: Vec<bool>,
     /// By index: whether it was taken out, and no other has its place.
     gone: Vec<bool>,
     /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
@@ -111,7 +111,13 @@ impl Interfaces {
         let tunnels = there().filter_map(|(index, view)| Some((view.tunnel.as_ref()?.outer, index)));
         let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
         by_outer.sort_unstable();
-        self.has_esp = by_outer.iter().any(|(outer, _)| outer.mode == TunnelMode::Esp);
+        self.esp.clear();
+        for (_, index) in by_outer.iter().filter(|(outer, _)| outer.mode == TunnelMode::Esp) {
+            self.esp.resize(self.views.len(), false);
+            if let Some(place) = self.esp.get_mut(usize::from(*index)) {
+                *place = true;
+            }
+        }
         (self.by_tags, self.by_outer) = (by_tags, by_outer);
         self.tapped = self.views.iter().map(|view| view.tap).collect();
         for view in &self.views {
@@ -175,13 +181,13 @@ impl Interfaces {
     /// Whether there is a tunnel that ESP protects.
     #[inline]
     pub fn has_esp(&self) -> bool {
-        self.has_esp
+        !self.esp.is_empty()
     }
 
     /// Whether an interface is a tunnel that ESP protects.
+    #[inline]
     pub fn is_esp(&self, index: u16) -> bool {
-        self.tunnel(index)
-            .is_some_and(|tunnel| tunnel.outer.mode == TunnelMode::Esp)
+        self.esp.get(usize::from(index)) == Some(&true)
     }
 
     /// What makes an interface a tunnel, if it is one.

@@ -85,7 +85,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.learn_mtu(tunnel, note.detail, now);
                     Err((mbuf, DropReason::TunnelError))
                 }
-                Disposition::Esp => self.open_later(ingress, mbuf, note),
+                Disposition::Esp => self.open_later(ingress, mbuf, note, now),
                 Disposition::Transmit(_)
                 | Disposition::Wait { .. }
                 | Disposition::Fragment(_)
@@ -193,7 +193,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.learn_mtu(tunnel, note.detail, now);
                 return Err((mbuf, DropReason::TunnelError));
             }
-            Disposition::Esp => return self.open_later(ingress, mbuf, note),
+            Disposition::Esp => return self.open_later(ingress, mbuf, note, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),

@@ -8,6 +8,7 @@
 //!
 //! A burst is done when it is full, and at the end of the round. The packets of an SA keep their order.
 
+mod arrive;
 mod clear;
 mod handed;
 mod open;
@@ -18,7 +19,9 @@ use std::time::Duration;
 
 use control::message::SaId;
 use dpdk::Mbuf;
+use dpdk::crypto::Job;
 use esp::lifetime::Life;
+use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
 use shm::DropReason;
 
@@ -27,6 +30,7 @@ use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
 use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
+use crate::path::BURST;
 
 /// A worker's part in ESP.
 pub(super) struct Esp {
@@ -36,6 +40,32 @@ pub(super) struct Esp {
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
+    /// The round at which was looked at the clock of the machine, ticks, and what it said.
+    clock: (u64, u64),
+    /// `None` while it is in use.
+    bench: Option<Box<Bench>>,
+}
+
+/// What is known of the burst that is being sealed or opened. Kept, so that it need not be cleared each time.
+struct Bench {
+    jobs: [Job; BURST],
+    /// By packet.
+    sealings: [Option<Sealing>; BURST],
+    /// By packet.
+    openings: [Option<Opening>; BURST],
+    /// By packet: why it goes no further.
+    refused: [Option<DropReason>; BURST],
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self {
+            jobs: [Job::default(); BURST],
+            sealings: [None; BURST],
+            openings: [None; BURST],
+            refused: [None; BURST],
+        }
+    }
 }
 
 impl Esp {
@@ -47,7 +77,18 @@ impl Esp {
             handover,
             quiet_until: 0,
             second: dpdk::tsc_hz(),
+            clock: (0, 0),
+            bench: Some(Box::default()),
         }
+    }
+
+    /// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a round, and no system call on the machines that there are.
+    #[inline]
+    fn boottime_ns(&mut self, now: u64) -> u64 {
+        if self.clock.0 != now {
+            self.clock = (now, boottime_ns());
+        }
+        self.clock.1
     }
 
     /// Whether no SA has packets in its burst.
@@ -136,7 +177,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 }
 
-/// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a burst, and no system call on the machines that there are.
 fn boottime_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
 }
