@@ -162,13 +162,20 @@ impl Sample {
 
     fn read(at: Instant, counters: &Value, workers: &Value) -> Self {
         let interfaces = counters.as_array().map(Vec::as_slice).unwrap_or_default();
+        // Tunnels count their packets once more.
+        let of_port = |name: &str, key: &str| {
+            let ports = interfaces
+                .iter()
+                .filter(|interface| interface["interface"] == name);
+            ports.map(|port| sum(port, key)).sum()
+        };
         let drops = interfaces
             .iter()
             .filter_map(|interface| interface["drops"].as_object());
         Self {
             at,
-            received: sum(counters, "rx_packets"),
-            sent: sum(counters, "tx_packets"),
+            received: of_port("in", "rx_packets"),
+            sent: of_port("out", "tx_packets"),
             dropped: drops
                 .flat_map(|reasons| reasons.values())
                 .filter_map(Value::as_u64)

@@ -2,19 +2,16 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io::BufWriter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
     path::Path,
-    time::Duration,
 };
 
 use ::tests::{FULL_TABLE4, FULL_TABLE6};
 use ipnet::IpNet;
 use packet::{MacAddress, PacketBuilder, Protocol, ethernet, ipv4, ipv6, udp};
-use pcap_file::pcap::{PcapPacket, PcapWriteError, PcapWriter};
 
+use super::pcap;
 use crate::error::Error;
 
 /// Packets where there is not one for each route.
@@ -159,22 +156,10 @@ impl Traffic {
 
     /// Writes the packets, in random order.
     pub(super) fn write_pcap(&self, path: &Path) -> Result<(), Error> {
-        self.try_write_pcap(path).map_err(|error| {
-            Error::Unexpected(format!(
-                "cannot write {}: {error}; is there space, and is the folder yours?",
-                path.display()
-            ))
-        })
-    }
-
-    fn try_write_pcap(&self, path: &Path) -> Result<(), PcapWriteError> {
-        let mut pcap = PcapWriter::new(BufWriter::new(File::create(path).map_err(PcapWriteError::Io)?))?;
-        for destination in &self.destinations {
-            let frame = frame(*destination);
-            let packet = PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)?;
-            pcap.write_packet(&packet)?;
-        }
-        pcap.flush()
+        pcap::write(
+            path,
+            self.destinations.iter().map(|destination| frame(*destination)),
+        )
     }
 }
 
