@@ -12,6 +12,10 @@ pub(super) enum Unit {
     /// Per packet.
     Instructions,
     ChangesPerSecond,
+    /// Of the packets inside of tunnels, IP headers with them.
+    BitsPerSecond,
+    /// Of SAs.
+    InstallsPerSecond,
     SlotsPerSecond,
     Seconds,
     Bytes,
@@ -28,6 +32,8 @@ impl Unit {
             Self::Cycles => format!("{value:.1} cycles"),
             Self::Instructions => format!("{value:.2} instructions"),
             Self::ChangesPerSecond => format!("{:.0} thousand changes/s", value / 1e3),
+            Self::BitsPerSecond => format!("{:.1} Gbit/s", value / 1e9),
+            Self::InstallsPerSecond => format!("{:.1} thousand SAs/s", value / 1e3),
             Self::SlotsPerSecond => format!("{:.0} million slots/s", value / 1e6),
             Self::Seconds if value < 1e-5 => format!("{:.1} µs", value * 1e6),
             Self::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
