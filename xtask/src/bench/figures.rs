@@ -229,5 +229,7 @@ mod tests {
         assert_eq!(Unit::Seconds.text(0.000_812), "812 µs");
         assert_eq!(Unit::Seconds.text(0.812), "812.0 ms");
         assert_eq!(Unit::Bytes.text(212e6), "212 MB");
+        assert_eq!(Unit::BitsPerSecond.text(18.72e9), "18.7 Gbit/s");
+        assert_eq!(Unit::InstallsPerSecond.text(21_540.0), "21.5 thousand SAs/s");
     }
 }
