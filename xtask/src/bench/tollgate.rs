@@ -216,6 +216,8 @@ mod tests {
         let counters = json!([
             {"interface": "in", "rx_packets": received, "tx_packets": 0, "drops": {"no_route": dropped, "blackhole": 0}},
             {"interface": "out", "rx_packets": 0, "tx_packets": sent, "drops": {"no_route": 0}},
+            // What a tunnel counts is of the same packets.
+            {"interface": "t0", "rx_packets": received, "tx_packets": sent / 2, "drops": {"no_route": 0}},
         ]);
         let workers = json!([{"worker": 0, "packets": received, "busy_ticks": received * 100}]);
         Sample::read(at, &counters, &workers)
