@@ -252,7 +252,7 @@ fn forward(
     let options = config.router_alert.on(HopByHop::default());
     for tunnel in &config.tunnels {
         let index = tables.add_tunnel(&tunnel.tunnel)?;
-        let view = control_thread::tunnel_view(&tables, index, options);
+        let view = control_thread::tunnel_view(&tables, index, options, None);
         views.push(view.ok_or("a tunnel has no interface")?);
     }
     // What came in by a sub-interface or a tunnel is marked with a number beyond those of ports.

@@ -144,6 +144,22 @@ impl Control<'_> {
         }
     }
 
+    /// Has the SAs by which packets leave a tunnel write the outer headers that it has by now.
+    pub(super) fn tell_outer(&mut self, tunnel: u16, now: Duration) {
+        if let Some(view) = self.interfaces.tunnel(tunnel) {
+            for (slot, sa) in self.tables.outbound_sas(tunnel) {
+                let worker = owner(slot, self.sas.len());
+                if let (Some(outer), Some(worker)) = (ipsec::outer(sa, view), self.sas.get_mut(worker)) {
+                    worker.add(ipsec::SaNews::Outer {
+                        slot,
+                        outer: Box::new(outer),
+                    });
+                }
+            }
+        }
+        self.settle_sas(Made::new(), now);
+    }
+
     /// Gives an SA to the worker whose it is, and has the others know which that is.
     fn tell_installed(&mut self, id: SaId, number: u64, made: MadeSa) {
         let Some(place) = self.tables.installed_sa(id, number) else {

@@ -15,7 +15,7 @@ mod told;
 pub use crypto::{Crypto, CryptoUnfit};
 pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
-pub use sa::{InboundSa, MadeSa, OutboundSa, Parts};
+pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, outer};
 pub(crate) use told::Told;
 
 /// The worker that an SA belongs to.

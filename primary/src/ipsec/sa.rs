@@ -152,8 +152,8 @@ impl OutboundSa {
     }
 }
 
-/// The outer headers of an SA. The lookup takes one off their TTL.
-fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
+/// The outer headers of an SA, as its tunnel has them. The lookup takes one off their TTL.
+pub fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
     let settings = OuterSettings {
         ttl: view.ttl.saturating_add(1),
         df: match view.df {

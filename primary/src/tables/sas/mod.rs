@@ -148,6 +148,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         })
     }
 
+    /// The SAs by which packets of a tunnel go out, with the numbers of their records.
+    pub fn outbound_sas(&self, tunnel: u16) -> impl Iterator<Item = (u32, &Sa)> {
+        let all = self.sas.sas.values();
+        let of_it =
+            all.filter(move |found| found.tunnel == Some(tunnel) && found.sa.direction == SaDirection::Out);
+        of_it.map(|found| (found.place.slot, &found.sa))
+    }
+
     /// The interface of the tunnel that an SA protects with ESP.
     pub fn protected_tunnel(&self, sa: &Sa) -> Option<u16> {
         let name = sa.tunnel.as_ref()?;

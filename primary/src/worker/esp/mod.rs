@@ -86,6 +86,11 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
             sas.by_spi.insert(*spi, *destination, *slot);
         }
         SaNews::Outbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::Outer { slot, outer } => {
+            if let Some(sa) = sas.outbound.get_mut(*slot) {
+                sa.outer = **outer;
+            }
+        }
         SaNews::Current { tunnel, slot } => sas.set_current(*tunnel, *slot),
         SaNews::NoInbound {
             slot,
