@@ -82,6 +82,23 @@ impl Control<'_> {
         Ok(Reply::Done)
     }
 
+    /// Opens the crypto devices before there is an SA, so that no packet waits while workers prepare themselves, which takes
+    /// milliseconds.
+    pub fn open_crypto(&mut self) {
+        let (opened, unfit) = self.crypto.open_all();
+        for why in unfit {
+            tracing::warn!(target: "sa", "{why}");
+        }
+        for pool in opened {
+            for worker in &mut self.sas {
+                worker.add(ipsec::SaNews::Prepare(pool.clone()));
+            }
+        }
+        for worker in &mut self.sas {
+            worker.serve();
+        }
+    }
+
     /// Opens the crypto device that SAs of a transform need, and has workers prepare themselves for it.
     fn prepare(&mut self, transform: Transform) -> Result<(), CryptoUnfit> {
         for pool in self.crypto.prepare(transform)? {

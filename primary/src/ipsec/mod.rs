@@ -12,7 +12,7 @@ mod news;
 mod sa;
 mod told;
 
-pub use crypto::{Crypto, CryptoUnfit};
+pub use crypto::{Crypto, CryptoUnfit, SPARE_SESSIONS};
 pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
 pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, outer};

@@ -51,7 +51,10 @@ fn a_tunnel_is_down_until_it_has_sas_for_both_directions() {
 fn lacks(primary: &Primary) -> Vec<String> {
     let tunnels: serde_json::Value = serde_json::from_str(&ctl(primary, "--json tunnel show")).unwrap();
     let lacks = tunnels[0]["lacks"].as_array().unwrap();
-    lacks.iter().map(|lack| lack.as_str().unwrap().to_owned()).collect()
+    lacks
+        .iter()
+        .map(|lack| lack.as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]
@@ -67,9 +70,17 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
     };
     for (change, missing, dropped) in [
         ("sa del spi 0x1002 dst 10.0.0.1", &["inbound_sa"][..], 4),
-        ("sa del spi 0x1001 dst 10.0.0.2", &["inbound_sa", "outbound_sa"], 4),
+        (
+            "sa del spi 0x1001 dst 10.0.0.2",
+            &["inbound_sa", "outbound_sa"],
+            4,
+        ),
         // Who sets it down says that there is another way.
-        ("link set ipsec0 down", &["admin_up", "inbound_sa", "outbound_sa"], 0),
+        (
+            "link set ipsec0 down",
+            &["admin_up", "inbound_sa", "outbound_sa"],
+            0,
+        ),
         ("link set ipsec0 up", &["inbound_sa", "outbound_sa"], 4),
     ] {
         ctl(&site.west, change);
