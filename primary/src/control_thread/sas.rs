@@ -82,8 +82,13 @@ impl Control<'_> {
         Ok(Reply::Done)
     }
 
-    /// Opens the crypto devices before there is an SA, so that no packet waits while workers prepare themselves, which takes
-    /// milliseconds.
+    pub(super) fn sa_flush(&mut self, now: Duration) {
+        self.tables.sas_flush(now);
+        self.settle_sas(Made::new(), now);
+    }
+
+    /// Opens the crypto devices before there is an SA, so that no packet waits while workers prepare themselves, which takes a
+    /// fraction of a millisecond.
     pub fn open_crypto(&mut self) {
         let (opened, unfit) = self.crypto.open_all();
         for why in unfit {

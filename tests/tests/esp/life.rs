@@ -88,9 +88,19 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
         let before = site.west.counters_at_rest().unwrap().dropped("tunnel_down");
         ping();
         let counters = site.west.counters_at_rest().unwrap();
-        assert_eq!(counters.dropped("tunnel_down") - before, dropped, "{change}");
+        assert_eq!(
+            counters.dropped("tunnel_down") - before,
+            dropped,
+            "{change} {:?}",
+            counters.drops()
+        );
     }
     site.protect(GCM, "soft packets 1000");
+    // They have the places of those that are gone, and none of their counts.
+    let sas: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json sa show")).unwrap();
+    let counts = sas.as_array().unwrap().iter();
+    let counts: Vec<_> = counts.map(|sa| sa["packets"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [0, 0]);
     site.warm_up(Family::Ip4);
     site.assert_balanced();
 }
