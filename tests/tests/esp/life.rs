@@ -95,6 +95,7 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
             counters.drops()
         );
     }
+    ctl(&site.east, "sa flush");
     site.protect(GCM, "soft packets 1000");
     // They have the places of those that are gone, and none of their counts.
     let sas: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json sa show")).unwrap();
