@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use control::message::SaId;
 use dpdk::crypto::SessionPool;
+use esp::outer::Outer;
 
 use super::{InboundSa, OutboundSa};
 
@@ -38,6 +39,13 @@ pub enum SaNews {
         /// Itself.
         sa: Option<Box<OutboundSa>>,
     },
+    /// The tunnel of one by which packets leave was changed, and so its outer headers are.
+    Outer {
+        /// Its number.
+        slot: u32,
+        /// They.
+        outer: Box<Outer>,
+    },
     /// Packets of a tunnel leave by this SA, or by none.
     Current {
         /// The tunnel's interface.
@@ -65,15 +73,35 @@ pub enum SaNews {
     },
 }
 
+/// What happens to an SA by its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SaMatter {
+    /// Its soft lifetime is over.
+    Soft = 1,
+    /// Its hard lifetime is over.
+    Hard = 2,
+    /// Few sequence numbers are left.
+    SequenceSoon = 4,
+}
+
+impl SaMatter {
+    /// All there are, in the order in which they are said.
+    pub const ALL: [Self; 3] = [Self::Soft, Self::SequenceSoon, Self::Hard];
+}
+
 /// What a worker has to say of an SA, or of a packet without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaSignal {
-    /// Its soft lifetime is over.
-    Soft(SaId),
-    /// Its hard lifetime is over.
-    Hard(SaId),
-    /// Few sequence numbers are left.
-    SequenceSoon(SaId),
+    /// Something happened to an SA, which may be another by now.
+    Of {
+        /// By which it was known.
+        id: SaId,
+        /// Its own, and never that of another.
+        number: u64,
+        /// What happened.
+        matter: SaMatter,
+    },
     /// There is none of this name.
     Unknown {
         /// What it would be known by.

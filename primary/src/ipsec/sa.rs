@@ -14,6 +14,7 @@ use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
+use super::told::Told;
 use crate::path::{BURST, TunnelView};
 
 /// What an SA is made of.
@@ -24,8 +25,6 @@ pub struct Parts<'k> {
     pub keys: KeyParts<'k>,
     /// What does its cryptography.
     pub session: Session,
-    /// Its counters.
-    pub cells: SaCells,
     /// The interface of its tunnel.
     pub tunnel: u16,
 }
@@ -41,9 +40,19 @@ pub(crate) struct Arrived {
     pub(crate) class: u8,
 }
 
+/// An SA that has all but its place: nothing can go wrong with it any more. It takes its number and its counters.
+pub enum MadeSa {
+    /// Packets come in by it.
+    Inbound(Box<dyn FnOnce(u64, SaCells) -> Box<InboundSa>>),
+    /// Packets go out by it.
+    Outbound(Box<dyn FnOnce(u64, SaCells) -> Box<OutboundSa>>),
+}
+
 /// An SA whose packets come in.
 pub struct InboundSa {
     pub(crate) id: SaId,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -61,8 +70,8 @@ pub struct InboundSa {
 /// An SA whose packets go out.
 pub struct OutboundSa {
     pub(crate) id: SaId,
-    /// Whether it was said that few sequence numbers are left.
-    pub(crate) told_soon: bool,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Outbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -80,27 +89,33 @@ pub struct OutboundSa {
 
 impl InboundSa {
     /// `None` for what is refused when an SA is installed.
-    pub fn new(parts: Parts<'_>) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
-        Some(Box::new(Self {
-            id: sa.id(),
-            esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
-            session,
-            selectors: Arc::new(selectors(sa)?),
-            lifetime: lifetime(sa),
-            source: sa.source,
-            tunnel,
-            cells,
-            burst: MbufBatch::new(),
-            arrived: [Arrived::default(); BURST],
-            level: 0,
-        }))
+        let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
+        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
+        let selectors = Arc::new(selectors(sa)?);
+        Some(MadeSa::Inbound(Box::new(move |number, cells| {
+            Box::new(Self {
+                id,
+                number,
+                told: Told::default(),
+                esp,
+                session,
+                selectors,
+                lifetime,
+                source,
+                tunnel,
+                cells,
+                burst: MbufBatch::new(),
+                arrived: [Arrived::default(); BURST],
+                level: 0,
+            })
+        })))
     }
 
     /// Takes a packet for the next burst; gives it back when that is full, or of another level.
@@ -120,31 +135,36 @@ impl InboundSa {
 
 impl OutboundSa {
     /// `None` for what is refused when an SA is installed. Outer headers are as its tunnel says; `mask` is random.
-    pub fn new(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
+        let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
         let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
-        let outer = outer(sa, view)?;
-        Some(Box::new(Self {
-            id: sa.id(),
-            told_soon: false,
-            has_end: esp.format().spare_len() != 0 || outer.needs_checksum(),
-            esp,
-            session,
-            selectors: Arc::new(selectors(sa)?),
-            lifetime: lifetime(sa),
-            outer,
-            tunnel,
-            cells,
-            destination: sa.destination,
-            burst: MbufBatch::new(),
-            level: 0,
-        }))
+        let has_end = esp.format().spare_len() != 0 || outer.needs_checksum();
+        let destination = sa.destination;
+        let selectors = Arc::new(selectors(sa)?);
+        Some(MadeSa::Outbound(Box::new(move |number, cells| {
+            Box::new(Self {
+                id,
+                number,
+                told: Told::default(),
+                esp,
+                session,
+                selectors,
+                lifetime,
+                outer,
+                tunnel,
+                cells,
+                destination,
+                has_end,
+                burst: MbufBatch::new(),
+                level: 0,
+            })
+        })))
     }
 
     /// Takes a packet for the next burst; gives it back when that is full, or of another level.
@@ -159,8 +179,8 @@ impl OutboundSa {
     }
 }
 
-/// The outer headers of an SA. The lookup takes one off their TTL.
-fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
+/// The outer headers of an SA, as its tunnel has them. The lookup takes one off their TTL.
+pub fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
     let settings = OuterSettings {
         ttl: view.ttl.saturating_add(1),
         df: match view.df {

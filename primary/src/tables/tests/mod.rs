@@ -14,6 +14,7 @@ mod nd;
 mod neighbors;
 mod own6;
 mod properties;
+mod protected;
 mod routes;
 mod routes6;
 mod sas;
@@ -350,7 +351,9 @@ fn route(prefix: &str, text: &str) -> Route {
         "blackhole" => RouteTarget::Blackhole,
         "unreachable" => RouteTarget::Unreachable,
         "prohibit" => RouteTarget::Prohibit,
-        name @ ("lan" | "wan" | "dmz" | "tun0") => RouteTarget::Interface(name.to_owned()),
+        name @ ("lan" | "wan" | "dmz" | "tun0" | "ipsec0" | "ipsec1") => {
+            RouteTarget::Interface(name.to_owned())
+        }
         several if several.contains(',') => RouteTarget::Multipath(several.split(',').map(via).collect()),
         one => {
             let WeightedNextHop {

@@ -29,7 +29,7 @@ pub use self::handed::{HANDED, Handover, handovers};
 use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
-use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
+use crate::ipsec::{EspNews, SaMatter, SaNews, SaSignal, Told, owner};
 use crate::path::BURST;
 
 /// A worker's part in ESP.
@@ -127,6 +127,11 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
             sas.by_spi.insert(*spi, *destination, *slot);
         }
         SaNews::Outbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::Outer { slot, outer } => {
+            if let Some(sa) = sas.outbound.get_mut(*slot) {
+                sa.outer = **outer;
+            }
+        }
         SaNews::Current { tunnel, slot } => sas.set_current(*tunnel, *slot),
         SaNews::NoInbound {
             slot,
@@ -136,26 +141,37 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
         } => {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.remove(*spi, *destination, *slot);
+            if let Some(gone) = sa {
+                // It counted until now, and another may have the slot by now.
+                gone.cells.reset();
+            }
         }
-        SaNews::NoOutbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::NoOutbound { slot, sa } => {
+            sas.outbound.swap(*slot, sa);
+            if let Some(gone) = sa {
+                gone.cells.reset();
+            }
+        }
     }
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Says what a packet means for its SA, if it means something.
-    fn tell_life(&self, id: SaId, life: Life) {
-        match life {
-            Life::Lasts => {}
-            Life::Soft => self.tell_of_sa(SaSignal::Soft(id)),
-            Life::Ended => self.tell_of_sa(SaSignal::Hard(id)),
+    /// Says what there is to be said of an SA after a burst.
+    #[inline]
+    fn tell_matters(&self, id: SaId, number: u64, told: &mut Told) {
+        if told.is_due() {
+            told.tell(|matter| self.tell_of_sa(SaSignal::Of { id, number, matter }));
         }
     }
 
+    /// Says something; `false` when the control thread is too far behind.
     #[cold]
-    fn tell_of_sa(&self, signal: SaSignal) {
-        if self.esp.news.say(signal) {
+    fn tell_of_sa(&self, signal: SaSignal) -> bool {
+        let said = self.esp.news.say(signal);
+        if said {
             self.doorbell.ring();
         }
+        said
     }
 
     /// The same packet in one segment: cryptography takes no other.
@@ -174,6 +190,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } else {
             Err((mbuf, DropReason::EspRoom))
         }
+    }
+}
+
+/// Notes what a packet means for its SA, if it means something.
+#[inline]
+fn note_life(told: &mut Told, life: Life) {
+    match life {
+        Life::Lasts => {}
+        Life::Soft => told.note(SaMatter::Soft),
+        Life::Ended => told.note(SaMatter::Hard),
     }
 }
 

@@ -246,9 +246,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             };
             let mut life = Life::Lasts;
             let ended = end(sa, mbuf, *opening, job.outcome, arrived, &link, &mut life);
-            if life != Life::Lasts {
-                self.tell_life(sa.id, life);
-            }
+            super::note_life(&mut sa.told, life);
             match ended {
                 Ok(()) => opened.count(arrived.ingress, &self.counters),
                 Err(reason) => {
@@ -266,6 +264,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.esp.bench = Some(bench);
         let used = self.esp.boottime_ns(now);
         publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
+        self.tell_matters(sa.id, sa.number, &mut sa.told);
     }
 
     /// Takes those out of a burst that were not opened.

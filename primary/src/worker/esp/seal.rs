@@ -13,7 +13,7 @@ use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
 use super::Bench;
 use crate::adjacency;
-use crate::ipsec::{OutboundSa, SaSignal, fill_in, publish};
+use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
 use crate::path::{BURST, link_bytes};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
@@ -162,9 +162,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
                 Err(reason) => *place = Some(reason),
             }
-            if life != Life::Lasts {
-                self.tell_life(sa.id, life);
-            }
+            super::note_life(&mut sa.told, life);
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
         let done = sa.session.process(batch, jobs);
@@ -189,10 +187,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         self.esp.bench = Some(bench);
         self.send_sealed(sa, batch, level, now);
-        if !sa.told_soon && sa.esp.sequence().left() < SOON {
-            sa.told_soon = true;
-            self.tell_of_sa(SaSignal::SequenceSoon(sa.id));
+        if sa.esp.sequence().left() < SOON {
+            sa.told.note(SaMatter::SequenceSoon);
         }
+        self.tell_matters(sa.id, sa.number, &mut sa.told);
         let used = self.esp.boottime_ns(now);
         publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
     }
