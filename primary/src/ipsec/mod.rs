@@ -14,8 +14,8 @@ mod told;
 
 pub use crypto::{Crypto, CryptoUnfit, SPARE_SESSIONS};
 pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
-pub(crate) use sa::{Arrived, fill_in, publish};
-pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, outer};
+pub(crate) use sa::{Arrived, publish};
+pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, fill_in, outer};
 pub(crate) use told::Told;
 
 /// The worker that an SA belongs to.

@@ -231,7 +231,7 @@ fn selectors(sa: &Sa) -> Option<Selectors> {
 
 /// Fills in the part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
 #[inline(always)]
-pub(crate) fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
+pub fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
     let text = if work.integrity.len == 0 {
         work.cipher
     } else {
