@@ -35,7 +35,7 @@ impl Control<'_> {
 
     /// Makes what workers need of an SA; `None` for one that protects no tunnel.
     fn make_sa(&mut self, new: &NewSa) -> Result<Option<MadeSa>, ControlError> {
-        let NewSa { sa, keys } = new;
+        let NewSa { sa, keys, sequence } = new;
         let Some(tunnel) = self.tables.protected_tunnel(sa) else {
             return Ok(None);
         };
@@ -60,6 +60,7 @@ impl Control<'_> {
         let parts = Parts {
             sa,
             keys,
+            sequence: *sequence,
             session,
             tunnel,
         };

@@ -23,6 +23,8 @@ pub struct Parts<'k> {
     pub sa: &'k Sa,
     /// Its keys.
     pub keys: KeyParts<'k>,
+    /// The last sequence number that was used before.
+    pub sequence: u64,
     /// What does its cryptography.
     pub session: Session,
     /// The interface of its tunnel.
@@ -93,11 +95,13 @@ impl InboundSa {
         let Parts {
             sa,
             keys,
+            sequence,
             session,
             tunnel,
         } = parts;
         let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
-        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
+        let window = Window::resumed(sa.window, sa.esn, sequence).ok()?;
+        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, window);
         let selectors = Arc::new(selectors(sa)?);
         Some(MadeSa::Inbound(Box::new(move |number, cells| {
             Box::new(Self {
@@ -139,11 +143,13 @@ impl OutboundSa {
         let Parts {
             sa,
             keys,
+            sequence,
             session,
             tunnel,
         } = parts;
         let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
-        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
+        let sequence = Sequence::resumed(sa.esn, sequence);
+        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, sequence, mask);
         let has_end = esp.format().spare_len() != 0 || outer.needs_checksum();
         let destination = sa.destination;
         let selectors = Arc::new(selectors(sa)?);

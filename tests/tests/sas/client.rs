@@ -48,7 +48,11 @@ pub(crate) fn sa(spi: u32, selectors: usize) -> Sa {
 
 pub(crate) fn new(sa: Sa, keys: &[u8]) -> NewSa {
     let keys = SaKeys::new(Zeroizing::new(keys.to_vec()));
-    NewSa { sa, keys }
+    NewSa {
+        sa,
+        keys,
+        sequence: 0,
+    }
 }
 
 /// A connection of a client that has said hello.

@@ -80,8 +80,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn sas_check(&self, new: Vec<NewSa>, replace: bool) -> Result<CheckedSas, ControlError> {
         check_count(new.len())?;
         let mut ids = HashSet::new();
-        for NewSa { sa, keys } in &new {
+        for NewSa { sa, keys, sequence } in &new {
             self.check_sa(sa, keys.bytes())?;
+            control::sas::check_sequence(sa, *sequence)?;
             let id = sa.id();
             if !ids.insert(id) {
                 return Err(refuse(

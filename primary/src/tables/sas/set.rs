@@ -125,7 +125,7 @@ impl SaSet {
 
     /// Installs an SA for which there is room, in place of one that is known by the same.
     pub(super) fn install(&mut self, new: NewSa, tunnel: Option<u16>, timers: &mut Timers, now: Duration) {
-        let NewSa { sa, keys } = new;
+        let NewSa { sa, keys, .. } = new;
         let id = sa.id();
         let kind = match self.remove(id, timers) {
             Some(_) => SaChangeKind::Replaced,

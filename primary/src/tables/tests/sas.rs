@@ -34,6 +34,7 @@ pub(super) fn sa(spi: u32, keys: u8) -> NewSa {
             hard: SaLifetime::default(),
         },
         keys: SaKeys::new(Zeroizing::new(vec![keys; 20])),
+        sequence: 0,
     }
 }
 

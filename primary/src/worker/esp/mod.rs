@@ -23,7 +23,7 @@ use dpdk::crypto::Job;
 use esp::lifetime::Life;
 use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
-use shm::DropReason;
+use shm::{DropReason, SaCounter};
 
 pub use self::handed::{HANDED, Handover, handovers};
 use self::table::Sas;
@@ -125,8 +125,16 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
         } => {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.insert(*spi, *destination, *slot);
+            if let Some(own) = sas.inbound.get_mut(*slot) {
+                own.cells.set(SaCounter::Sequence, own.esp.window().highest());
+            }
         }
-        SaNews::Outbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::Outbound { slot, sa } => {
+            sas.outbound.swap(*slot, sa);
+            if let Some(own) = sas.outbound.get_mut(*slot) {
+                own.cells.set(SaCounter::Sequence, own.esp.sequence().last());
+            }
+        }
         SaNews::Outer { slot, outer } => {
             if let Some(sa) = sas.outbound.get_mut(*slot) {
                 sa.outer = **outer;
