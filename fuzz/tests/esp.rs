@@ -154,7 +154,8 @@ fn mutated_packets_are_opened_once_if_they_are_as_sealed_and_refused_for_the_rig
     let count: u64 = if soak { 10_000_000 } else { 100_000 };
     let mut random = Random::new(seed.0);
     let pool = Pool::new(eal, "packets", 511, 0, Pool::DATA_ROOM, NumaNode::ANY).unwrap();
-    let mut crypto = Crypto::new(eal, NumaNode::ANY, 2 * SAS as u32);
+    let devices = ["crypto_aesni_gcm0", "crypto_aesni_mb0"].map(str::to_owned);
+    let mut crypto = Crypto::new(eal, NumaNode::ANY, 2 * SAS as u32, &devices);
     let mut sas: Vec<Sa> = Vec::new();
     for number in 0..SAS {
         sas.push(Sa::new(&mut crypto, settings(number, &mut random), &mut random));

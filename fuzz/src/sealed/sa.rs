@@ -9,7 +9,7 @@ use esp::{
     Sequence, Spi, Transform, Window,
 };
 use packet::Protocol;
-use primary::ipsec::{Crypto, job};
+use primary::ipsec::{Crypto, fill_in};
 
 use super::oracle::{Oracle, REMEMBERED};
 use crate::random::Random;
@@ -133,7 +133,9 @@ impl Sa {
         }
         let clear = mbuf.data()[..end].to_vec();
         let mut burst = [mbuf];
-        assert_eq!(self.seal.process(&mut burst, &mut [job(0, 0, &work)]), 1);
+        let mut jobs = [Job::default()];
+        fill_in(&mut jobs[0], 0, 0, &work);
+        assert_eq!(self.seal.process(&mut burst, &mut jobs), 1);
         let [mbuf] = &mut burst;
         let len = must(sealing.finish(mbuf.data_mut()));
         let number = sealing.sequence().get();
@@ -178,7 +180,7 @@ impl Sa {
                 (Ok(opening), Ok(number)) => {
                     must(mbuf.append(&[0xee; 8][..opening.spare_len()]));
                     let work = must(opening.prepare(mbuf.data_mut()));
-                    jobs[openings.len()] = job(openings.len(), 0, &work);
+                    fill_in(&mut jobs[openings.len()], openings.len(), 0, &work);
                     openings.push((opening, number, packet));
                     mbufs.push(mbuf);
                 }
