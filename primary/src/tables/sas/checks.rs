@@ -65,9 +65,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         Ok(())
     }
 
-    /// Fails if an SA that gives way has the same keys. The one in its place begins with the first sequence number again: one that
-    /// sends would use IVs a second time, which must never be under one key (RFC 4106 section 9, RFC 4303 section 3.3.3), and one
-    /// that receives would take packets a second time.
+    /// Fails if an SA that gives way has the same keys, whatever sequence number the one in its place begins with: packets go by
+    /// the old one until its worker lets go of it. One that sends would use IVs a second time, which must never be under one key
+    /// (RFC 4106 section 9, RFC 4303 section 3.3.3), and one that receives would take packets a second time.
     pub(super) fn check_other_keys(&self, id: SaId, keys: &[u8]) -> Result<(), ControlError> {
         let Some(installed) = self.sas.sas.get(&id) else {
             return Ok(());
@@ -78,8 +78,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         Err(refuse(
             ErrorCode::Invalid,
             format!(
-                "the SA with {id} has these keys already, and its sequence numbers would begin anew, which must never be with the \
-                 same keys: give it others"
+                "the SA with {id} has these keys already, and sequence numbers that it uses meanwhile would be used again, which must \
+                 never be with the same keys: give it others, or delete it and add it with a 'seq' beyond all that it used"
             ),
         ))
     }

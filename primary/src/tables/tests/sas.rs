@@ -279,12 +279,15 @@ fn an_sa_gives_way_to_one_with_other_keys_alone() {
     for direction in [SaDirection::In, SaDirection::Out] {
         let mut again = sa(0x1001, 2);
         again.sa.direction = direction;
+        // It says nothing of what goes by the old one until that is gone.
+        again.sequence = 1 << 33;
         let (code, message) = gateway.sas_add(vec![sa(0x1000, 3), again], true).unwrap_err();
         assert_eq!(code, ErrorCode::Invalid);
         assert_eq!(
             message,
-            "the SA with SPI 0x00001001 to 192.0.2.1 has these keys already, and its sequence numbers would begin anew, which must \
-             never be with the same keys: give it others"
+            "the SA with SPI 0x00001001 to 192.0.2.1 has these keys already, and sequence numbers that it uses meanwhile would be used \
+             again, which must never be with the same keys: give it others, or delete it and add it with a 'seq' beyond all that it \
+             used"
         );
     }
     gateway.pass(1);
