@@ -7,6 +7,15 @@ pub fn prefetch<T: ?Sized>(target: &T) {
     prefetch_address(std::ptr::from_ref(target).cast());
 }
 
+/// Asks for all of a value.
+#[inline(always)]
+pub fn prefetch_whole<T>(target: &T) {
+    let begin = std::ptr::from_ref(target).cast::<u8>();
+    for line in (0..size_of::<T>()).step_by(64) {
+        prefetch_address(begin.wrapping_add(line));
+    }
+}
+
 #[inline(always)]
 pub(crate) fn prefetch_address(address: *const u8) {
     #[cfg(target_arch = "x86_64")]

@@ -173,6 +173,19 @@ impl OutboundSa {
         })))
     }
 
+    /// Whether a packet of this level has room in the burst.
+    #[inline]
+    pub(crate) fn has_room(&self, level: u8) -> bool {
+        self.burst.is_empty() || self.level == level && !self.burst.is_full()
+    }
+
+    /// Asks for what will be looked at when the burst is sealed.
+    #[inline]
+    pub(crate) fn prefetch(&self) {
+        dpdk::prefetch_whole(self);
+        self.session.prefetch();
+    }
+
     /// Takes a packet for the next burst; gives it back when that is full, or of another level.
     #[inline]
     pub(crate) fn push(&mut self, mbuf: Mbuf, level: u8) -> Result<(), Mbuf> {

@@ -74,6 +74,7 @@ use self::rewrite::Onward;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::tunnel::{Outer, TunnelView};
+use self::usual::Leaving;
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 pub use self::way_out::WayOut;
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
@@ -196,11 +197,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         };
         let count = burst.packets.len().min(BURST);
         let (packets, notes) = (&mut burst.packets[..count], &mut burst.notes[..count]);
-        if !P::MAY_GO_ON
-            && !T::WATCHES
-            && let Some(together) = self.usual(interface, packets)
-        {
-            return Some(together);
+        if !P::MAY_GO_ON && !T::WATCHES {
+            match self.usual(interface, packets, notes) {
+                Leaving::Together(together) => return Some(together),
+                Leaving::Apart => return None,
+                Leaving::Otherwise => {}
+            }
         }
         let mut destinations = [0; BURST];
         let mut next_hops = [NextHop::NONE; BURST];

@@ -12,13 +12,60 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Protocol, ipv4, ipv6};
 
 use super::ip4_input::is_special;
-use super::{BURST, InterfaceView, Packet, Stages, Together};
+use super::{BURST, InterfaceView, Note, Packet, Stages, Together};
 use crate::adjacency::{self, View, in_frame};
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
-    /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
+    /// Makes a burst ready to leave if it is a usual one.
     #[inline(always)]
-    pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
+    pub(super) fn usual<P: Packet>(
+        &self,
+        interface: &InterfaceView,
+        packets: &mut [P],
+        notes: &mut [Note],
+    ) -> Leaving {
+        self.usual_of_either(interface, packets, notes)
+            .unwrap_or(Leaving::Otherwise)
+    }
+
+    #[inline(always)]
+    fn usual_of_either<P: Packet>(
+        &self,
+        interface: &InterfaceView,
+        packets: &mut [P],
+        notes: &mut [Note],
+    ) -> Option<Leaving> {
+        let mut next_hops = [NextHop::NONE; BURST];
+        let count = packets.len();
+        // What a lookup wants from memory is asked for when its packet is read, and comes while the next ones are.
+        if packets.first_mut()?.first().get(12) == Some(&0x08) {
+            let mut lookups = self.fib4.begin()?;
+            let longest = input::<Four, _, _>(interface, packets, |lane, destination| {
+                lookups.add(lane, destination, dpdk::prefetch);
+            })?;
+            lookups.finish(count, &mut next_hops, dpdk::prefetch);
+            self.leave::<Four, HEAD4, _>(interface, longest, packets, next_hops.get(..count)?, notes, 0)
+        } else {
+            let mut lookups = self.fib6.begin();
+            let longest = input::<Six, _, _>(interface, packets, |lane, destination| {
+                lookups.add(lane, destination, dpdk::prefetch);
+            })?;
+            lookups.finish(count, &mut next_hops, dpdk::prefetch);
+            let six = count as u16;
+            self.leave::<Six, HEAD6, _>(interface, longest, packets, next_hops.get(..count)?, notes, six)
+        }
+    }
+
+    #[inline(always)]
+    fn leave<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
+        &self,
+        interface: &InterfaceView,
+        longest: usize,
+        packets: &mut [P],
+        next_hops: &[NextHop],
+        notes: &mut [Note],
+        six: u16,
+    ) -> Option<Leaving> {
         // What leaves by a sub-interface is still to be tagged, by a tunnel to be wrapped up; the sender of what goes back where it came
         // from may be told so. What ESP protects is wrapped up by the burst, and gets its link header there.
         let up = |egress| {
@@ -29,28 +76,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
             self.up(egress).filter(may)
         };
         let view = self.adjacencies.view();
-        let mut next_hops = [NextHop::NONE; BURST];
-        let count = packets.len();
-        // What a lookup wants from memory is asked for when its packet is read, and comes while the next ones are.
-        if packets.first_mut()?.first().get(12) == Some(&0x08) {
-            let mut lookups = self.fib4.begin()?;
-            let longest = input::<Four, _, _>(interface, packets, |lane, destination| {
-                lookups.add(lane, destination, dpdk::prefetch);
-            })?;
-            lookups.finish(count, &mut next_hops, dpdk::prefetch);
-            let egress = output::<Four, _, _>(longest, view, up, packets, next_hops.get(..count)?)?;
-            Some(Together { egress, six: 0 })
-        } else {
-            let mut lookups = self.fib6.begin();
-            let longest = input::<Six, _, _>(interface, packets, |lane, destination| {
-                lookups.add(lane, destination, dpdk::prefetch);
-            })?;
-            lookups.finish(count, &mut next_hops, dpdk::prefetch);
-            let egress = output::<Six, _, _>(longest, view, up, packets, next_hops.get(..count)?)?;
-            let six = count as u16;
-            Some(Together { egress, six })
-        }
+        let egress = output::<U, HEAD, _>(longest, view, up, packets, next_hops);
+        let Some(egress) = egress else {
+            return apart::<U, HEAD, _>(view, up, packets, next_hops, notes);
+        };
+        Some(Leaving::Together(Together { egress, six }))
     }
+}
+
+/// How a burst leaves.
+pub(super) enum Leaving {
+    /// By one interface.
+    Together(Together),
+    /// By several: the notes say by which.
+    Apart,
+    /// It is not a usual one, and nothing was done.
+    Otherwise,
 }
 
 /// Shifts all out of the first eight bytes of a frame but the destination and the group bit of the source.
@@ -195,6 +236,44 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
         }
     }
     Some(egress)
+}
+
+/// Makes a burst of usual packets ready to leave by several interfaces, and notes by which.
+#[inline(never)]
+fn apart<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
+    adjacencies: View<'_>,
+    up: impl Fn(u16) -> Option<&'i InterfaceView>,
+    packets: &mut [P],
+    next_hops: &[NextHop],
+    notes: &mut [Note],
+) -> Option<Leaving> {
+    let mut ways = [(0, [0; 12]); BURST];
+    for ((packet, next_hop), (egress, addresses)) in packets.iter_mut().zip(next_hops).zip(&mut ways) {
+        *egress = adjacencies.egress(*next_hop)?;
+        let out = up(*egress)?;
+        if packet.first().len() > out.longest_inside() + HEADER_LEN {
+            return None;
+        }
+        let mac = adjacencies.frame_by(*egress, *next_hop)?;
+        *addresses = link_addresses(mac, out);
+    }
+    for ((packet, (egress, addresses)), note) in packets.iter_mut().zip(&ways).zip(notes) {
+        let frame = packet.first();
+        if let Some(head) = frame.first_chunk_mut::<HEAD>() {
+            head[..12].copy_from_slice(addresses);
+            U::hop(head);
+        }
+        *note = Note::usual(*egress, frame);
+    }
+    Some(Leaving::Apart)
+}
+
+/// The MAC addresses of a frame to a neighbour, whose own is as [`View::frame_by`] gives it, that leaves by `out`.
+#[inline(always)]
+pub(super) fn link_addresses(neighbor: u64, out: &InterfaceView) -> [u8; 12] {
+    let source = in_frame(out.mac);
+    let whole = u128::from(neighbor) | u128::from(source) << 48;
+    whole.to_le_bytes().first_chunk().copied().unwrap_or_default()
 }
 
 /// The first eight bytes of a head, little-endian.

@@ -6,9 +6,9 @@ use std::net::IpAddr;
 use packet::ethernet::HEADER_LEN;
 use shm::Passed;
 
-use super::usual::{Four, HEAD4, HEAD6, Six, Usual};
+use super::usual::{Four, HEAD4, HEAD6, Six, Usual, link_addresses};
 use super::{InterfaceView, Stages};
-use crate::adjacency::{self, in_frame};
+use crate::adjacency;
 
 /// How packets to one destination leave.
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +35,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let egress = view.egress(next_hop)?;
         let out = self.up(egress).filter(|out| InterfaceView::is_port(out))?;
         let mac = view.frame_by(egress, next_hop)?;
-        let source = in_frame(out.mac);
-        let mut addresses = [0; 12];
-        let (first, second) = addresses.split_at_mut(8);
-        first.copy_from_slice(&(mac | source << 48).to_le_bytes());
-        second.copy_from_slice(&((source >> 16) as u32).to_le_bytes());
         let is_six = destination.is_ipv6();
         Some(WayOut {
             egress,
             longest: usize::from(out.mtu) + HEADER_LEN,
             passed: if is_six { Passed::USUAL6 } else { Passed::USUAL4 },
-            addresses,
+            addresses: link_addresses(mac, out),
             is_six,
         })
     }

@@ -17,6 +17,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn send(&mut self, interface: u16, mbuf: Mbuf) -> Result<(), Mbuf> {
         if self.transmit.has(interface) {
             self.transmit.push(interface, mbuf, &self.counters)
+        } else if self.stages.interfaces.is_esp(interface) {
+            self.seal_soon(interface, mbuf)
         } else {
             self.send_tagged(interface, mbuf)
         }

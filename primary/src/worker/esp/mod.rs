@@ -42,6 +42,8 @@ pub(super) struct Esp {
     second: u64,
     /// The round at which was looked at the clock of the machine, ticks, and what it said.
     clock: (u64, u64),
+    /// Sealed packets whose ways are not counted yet, of IPv4 and of IPv6.
+    sent: [u64; 2],
     /// `None` while it is in use.
     bench: Option<Box<Bench>>,
 }
@@ -78,6 +80,7 @@ impl Esp {
             quiet_until: 0,
             second: dpdk::tsc_hz(),
             clock: (0, 0),
+            sent: [0; 2],
             bench: Some(Box::default()),
         }
     }

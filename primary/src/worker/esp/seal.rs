@@ -7,7 +7,7 @@ use esp::tunnel::Inner;
 use esp::{SealError, Sealing};
 use packet::ethernet::HEADER_LEN;
 use packet::{EtherType, MacAddress};
-use shm::{DropReason, PathStage, SaCounter};
+use shm::{DropReason, Passed, PathStage, SaCounter};
 
 use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
@@ -53,6 +53,34 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.drop_outers(tunnel, reason, batch.len());
             batch.clear();
         }
+        self.count_sealed();
+    }
+
+    /// Puts a packet right into the burst of the SA that its tunnel sends by, or behind those that wait for their turn. Gives it back
+    /// when there is no room for it.
+    pub(in crate::worker) fn seal_soon(&mut self, tunnel: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
+        let level = self.tunnels.level_of(Step::Encapsulate);
+        let is_next = self.tunnels.is_empty() && level < LEVELS && mbuf.segment_count() == 1;
+        let slot = self.esp.sas.current(tunnel);
+        let slot = slot.filter(|slot| is_next && self.esp.elsewhere(*slot).is_none());
+        if let Some(slot) = slot
+            && self.stages.is_up(tunnel)
+            && let Some(sa) = self.esp.sas.outbound.get_mut(slot)
+            && sa.has_room(level)
+        {
+            let bytes = mbuf.len();
+            self.left_by(tunnel, std::slice::from_mut(&mut mbuf), bytes);
+            if let Some(sa) = self.esp.sas.outbound.get_mut(slot) {
+                let is_first = sa.burst.is_empty();
+                // There is room.
+                drop(sa.push(mbuf, level));
+                if is_first {
+                    self.esp.sas.outbound.note(slot);
+                }
+            }
+            return Ok(());
+        }
+        self.tunnels.put(Step::Encapsulate, tunnel, mbuf)
     }
 
     fn may_seal(&self, tunnel: u16) -> Result<(), DropReason> {
@@ -97,7 +125,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Seals and sends what is in bursts.
     pub(in crate::worker) fn seal_all(&mut self, now: u64) {
         while let Some(slot) = self.esp.sas.outbound.take_busy() {
+            if let Some(next) = self.esp.sas.outbound.next_busy() {
+                next.prefetch();
+            }
             self.seal_burst(slot, now);
+        }
+        self.count_sealed();
+    }
+
+    /// Counts the ways of the sealed packets that left together since the last call.
+    fn count_sealed(&mut self) {
+        for (sent, usual) in self.esp.sent.iter_mut().zip([Passed::USUAL4, Passed::USUAL6]) {
+            let sent = std::mem::take(sent);
+            if sent > 0 {
+                let way = ENCAPSULATED.union(usual).with(PathStage::Tx);
+                self.counters.burst_of(way, sent);
+            }
         }
     }
 
@@ -106,9 +149,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // Taken out, since sending changes the worker.
         let mut own = self.esp.sas.outbound.take(slot);
         if let Some(sa) = own.as_deref_mut() {
-            let mut batch = std::mem::take(&mut sa.burst);
-            let level = sa.level;
-            self.seal(sa, &mut batch, level, now);
+            self.seal_own(sa, now);
         }
         self.esp.sas.outbound.put_back(slot, own);
     }
@@ -124,17 +165,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut own = self.esp.sas.outbound.take(slot);
         let sa = own.as_deref_mut().ok_or(DropReason::EspNoSa)?;
         if !sa.burst.is_empty() {
-            let mut before = std::mem::take(&mut sa.burst);
-            let level = sa.level;
-            self.seal(sa, &mut before, level, now);
+            self.seal_own(sa, now);
         }
         self.seal(sa, batch, level, now);
         self.esp.sas.outbound.put_back(slot, own);
         Ok(())
     }
 
+    /// Seals and sends what is in the burst of an SA.
+    fn seal_own(&mut self, sa: &mut OutboundSa, now: u64) {
+        let (mut batch, level) = (MbufBatch::new(), sa.level);
+        // Copies only as many as there are.
+        batch.append(&mut sa.burst);
+        self.seal(sa, &mut batch, level, now);
+    }
+
     fn seal(&mut self, sa: &mut OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
-        let link = self.link_of(sa);
+        // The stages get another, where they look at it.
+        let link = link_bytes(MacAddress::ZERO, ethertype_of(sa));
         // Nobody else has it: nothing is sealed or opened in the middle of this.
         let mut bench = self.esp.bench.take().unwrap_or_default();
         let Bench {
@@ -236,9 +284,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         let count = batch.len();
         self.transmit.append(way.egress, batch, bytes, &self.counters);
-        let sent = count - batch.len();
-        self.counters
-            .burst_of(ENCAPSULATED.union(way.passed).with(PathStage::Tx), sent as u64);
+        let [four, six] = &mut self.esp.sent;
+        *if sa.destination.is_ipv6() { six } else { four } += (count - batch.len()) as u64;
         if !batch.is_empty() {
             self.drop_outers(sa.tunnel, DropReason::TxFull, batch.len());
             batch.clear();
@@ -267,8 +314,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     ) {
         let before = self.tunnels.serve(Some((Step::Encapsulate, level)));
         let port = PortId::beyond_ports(sa.tunnel);
+        let view = self.stages.interfaces.get(usize::from(sa.tunnel));
+        let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
+        let link = link_bytes(mac, ethertype_of(sa));
         for mut mbuf in batch.drain() {
             mbuf.set_port(port);
+            if let Some(place) = mbuf.data_mut().first_chunk_mut() {
+                *place = link;
+            }
             if mbuf.len() <= limit {
                 self.send_outer(sa.tunnel, mbuf, now);
                 continue;
@@ -293,17 +346,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         self.drop_outer(sa.tunnel, reason);
     }
+}
 
-    /// The link header that outer packets of an SA have until they leave.
-    fn link_of(&self, sa: &OutboundSa) -> [u8; HEADER_LEN] {
-        let view = self.stages.interfaces.get(usize::from(sa.tunnel));
-        let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
-        let ethertype = if sa.destination.is_ipv6() {
-            EtherType::IPV6
-        } else {
-            EtherType::IPV4
-        };
-        link_bytes(mac, ethertype)
+fn ethertype_of(sa: &OutboundSa) -> EtherType {
+    if sa.destination.is_ipv6() {
+        EtherType::IPV6
+    } else {
+        EtherType::IPV4
     }
 }
 

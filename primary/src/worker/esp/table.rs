@@ -164,6 +164,13 @@ impl<S> Own<S> {
         Some(slot)
     }
 
+    /// The one that is to be taken next.
+    #[inline]
+    pub(super) fn next_busy(&self) -> Option<&S> {
+        let slot = *self.busy.last()?;
+        self.sas.get(slot as usize)?.as_deref()
+    }
+
     pub(super) fn is_idle(&self) -> bool {
         self.busy.is_empty()
     }
