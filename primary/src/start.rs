@@ -11,7 +11,7 @@ use control::event::Subscribers;
 use control::instance::{Description, InstanceLock, RunDir};
 use control::message::CaptureInterface;
 use control::server::Server;
-use dpdk::{Eal, LcoreId, NumaNode, Pool, PortId, ShutdownError, ring};
+use dpdk::{Eal, LcoreId, NumaNode, PortId, ShutdownError, ring};
 use fib::Quiescence;
 use reassembly::Reassembler;
 use shm::records;
@@ -166,14 +166,9 @@ fn forward(
     let group = config.instance.group.as_ref().map(|group| group.gid);
     let node = plan.node.map_or(NumaNode::ANY, NumaNode::new);
     let region = TableWriter::create(&description.tables, group, &plan.capacity)?;
-    let pool = Pool::new(
-        eal,
-        "packets",
-        plan.pool.count,
-        plan.pool.cache_size,
-        plan.pool.data_room,
-        node,
-    )?;
+    let pool = plan.pool.make(eal, "packets", node)?;
+    let long_pool = plan.long_pool.map(|plan| plan.make(eal, "long packets", node));
+    let long_pool = long_pool.transpose()?;
 
     let workers = config.workers.lcores.len();
     let mut open_ports = Vec::with_capacity(config.interfaces.len());
@@ -386,6 +381,7 @@ fn forward(
             siblings,
             sas: sa_news,
             handover,
+            long_pool: long_pool.clone(),
             sa_limit: plan.capacity.sas,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });

@@ -38,6 +38,7 @@ mod frames;
 mod full_table;
 mod interface;
 pub mod interrupt;
+pub mod machine;
 pub mod memory;
 mod mount_namespace;
 pub mod mutate;

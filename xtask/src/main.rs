@@ -42,6 +42,7 @@ use crate::progress::say;
                   cargo xtask test               unit tests and whole-system tests\n  \
                   cargo xtask test forwarding    only the tests with `forwarding` in their names\n  \
                   cargo xtask test --vm a_guest  the tests in a virtual machine, on emulated network cards\n  \
+                  cargo xtask test --vm a_kernel a Linux kernel in a virtual machine as the other end of ESP, GRE and IP in IP\n  \
                   cargo xtask fuzz stages        packets that a fuzzer thinks up, through the stages of the primary\n  \
                   cargo xtask bench              packets per second, beside DPDK's own programs, and what else is fast or slow\n  \
                   cargo xtask bench --quick --only forwarding"
@@ -77,7 +78,8 @@ enum Task {
         /// Runs the system tests at full length: minutes each, not seconds.
         #[arg(long)]
         soak: bool,
-        /// Runs also the tests in a virtual machine, where a primary drives emulated e1000 and virtio cards by itself: four minutes.
+        /// Runs also the tests with virtual machines: a primary in one drives emulated e1000 and virtio cards by itself, and the kernel of
+        /// another is the other end of tunnels: six minutes.
         #[arg(long)]
         vm: bool,
         /// Runs only the tests whose names hold this.

@@ -30,8 +30,8 @@ const SIDE_BY_SIDE: [&str; 3] = ["discovery", "icmp_errors", "neighbors"];
 /// So many of their tests at a time; each needs hugepages for a primary.
 const AT_A_TIME: usize = 3;
 
-/// The file whose tests are ignored unless there is a virtual machine, and what names the folder with its packages to them.
-const IN_MACHINE: &str = "real_pmd";
+/// The files whose tests are ignored unless there is a virtual machine, and what names the folder with its packages to them.
+const IN_MACHINE: [&str; 2] = ["kernel_peer", "real_pmd"];
 const MACHINE_VARIABLE: &str = "TOLLGATE_VM";
 
 /// Runs the tests whose names hold `filter`, at full length with `soak`, and those in a virtual machine with `vm`.
@@ -192,7 +192,7 @@ impl Runner<'_> {
         if self.soak {
             builder = builder.env("TOLLGATE_SOAK", "1");
         }
-        if let Some(packages) = self.machine.as_ref().filter(|_| name(executable) == IN_MACHINE) {
+        if let Some(packages) = self.machine.as_ref().filter(|_| is_in_machine(executable)) {
             builder = builder.arg("--include-ignored").env(MACHINE_VARIABLE, packages);
         }
         if let Some(temporary) = std::env::var_os("TMPDIR") {
@@ -228,6 +228,11 @@ impl Runner<'_> {
         }
         Ok(Outcome { tally, faults })
     }
+}
+
+/// Whether the tests of an executable boot a virtual machine.
+fn is_in_machine(executable: &Path) -> bool {
+    IN_MACHINE.contains(&name(executable).as_str())
 }
 
 /// How many tests of an executable run at a time.

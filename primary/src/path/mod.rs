@@ -85,7 +85,7 @@ pub const BURST: usize = 32;
 
 /// The most bytes behind the first segment of a packet. What is longer than that came of a device that puts segments of TCP
 /// together: no MTU is.
-const LONGEST_BEHIND: usize = 16_384;
+pub(crate) const LONGEST_BEHIND: usize = 16_384;
 
 /// What a worker knows of an interface.
 #[derive(Clone, Debug)]

@@ -15,6 +15,7 @@ mod tests;
 
 use std::path::PathBuf;
 
+use dpdk::{Eal, NumaNode, Pool, PoolError};
 use fib::{GROUP_ENTRIES, TBL24_ENTRIES};
 use shm::Capacity;
 use shm::attachment::most_decided;
@@ -24,7 +25,7 @@ use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::ipsec::SPARE_SESSIONS;
-use crate::worker::{FRAGMENTS, HANDED, MOST_WAITING};
+use crate::worker::{FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
 use crate::{kernel, ports};
 
 use self::hugepages::Mount;
@@ -71,8 +72,10 @@ pub struct Plan {
     pub adjacencies: usize,
     /// Groups of next hops, of [`adjacency::GROUP_WORDS`] words each.
     pub groups: usize,
-    /// The one pool of packets.
+    /// The pool of packets.
     pub pool: PoolPlan,
+    /// The pool of long buffers that long packets of SAs are in meanwhile; none where there can be no SA.
+    pub long_pool: Option<PoolPlan>,
     /// Megabytes of EAL's memory on each of its nodes: memory_mb in whole hugepages.
     pub memory_mb: u32,
     /// Bytes of the table region, a whole number of hugepages.
@@ -96,7 +99,7 @@ pub struct Plan {
     parts: Vec<Part>,
 }
 
-/// The pool of packets.
+/// A pool of packets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolPlan {
     /// Mbufs.
@@ -108,6 +111,14 @@ pub struct PoolPlan {
 }
 
 impl PoolPlan {
+    /// The pool, under a name that is unique in DPDK.
+    ///
+    /// # Errors
+    /// DPDK has no memory for it.
+    pub fn make(&self, eal: &Eal, name: &str, node: NumaNode) -> Result<Pool, PoolError> {
+        Pool::new(eal, name, self.count, self.cache_size, self.data_room, node)
+    }
+
     /// Bytes that the pool takes: its objects, and a ring of pointers to the free ones.
     pub fn bytes(&self) -> usize {
         let count = self.count as usize;
@@ -251,9 +262,23 @@ impl Plan {
             cache_size: CACHE_SIZE,
             data_room: data_room(limits.packet_buffer_bytes, &config.interfaces),
         };
+        // They are too few to be kept at hand by anybody.
+        let long_pool = (limits.sas > 0).then(|| PoolPlan {
+            count: workers.len() as u32 * LONG_BUFFERS,
+            cache_size: 0,
+            data_room: long_room(pool.data_room),
+        });
         let tbl8_groups = limits.tbl8_groups4 as usize;
         let fib6_words = fib::words6(fib_routes6);
-        let parts = parts(config, tbl8_groups, fib6_words, adjacencies, groups, &pool);
+        let parts = parts(
+            config,
+            tbl8_groups,
+            fib6_words,
+            adjacencies,
+            groups,
+            &pool,
+            long_pool.as_ref(),
+        );
 
         let mut memory_nodes: Vec<u8> = workers
             .iter()
@@ -277,6 +302,7 @@ impl Plan {
             adjacencies,
             groups,
             pool,
+            long_pool,
             memory_mb: u32::try_from(pages * (huge_page_size >> 20)).unwrap_or(u32::MAX),
             table_region_bytes: capacity.bytes(huge_page_size),
             attachments: limits.attachments as usize,
@@ -362,7 +388,7 @@ fn data_room(frame_bytes: u16, interfaces: &[Interface]) -> u16 {
     let room = longest
         .max(frame_bytes.into())
         .next_multiple_of(64)
-        .saturating_add(dpdk::Pool::HEADROOM.into());
+        .saturating_add(Pool::HEADROOM.into());
     u16::try_from(room).unwrap_or(u16::MAX)
 }
 
@@ -374,6 +400,7 @@ fn parts(
     adjacencies: usize,
     groups: usize,
     pool: &PoolPlan,
+    long_pool: Option<&PoolPlan>,
 ) -> Vec<Part> {
     let (workers, ports) = (config.workers.lcores.len(), config.interfaces.len());
     let bonds = config
@@ -389,6 +416,7 @@ fn parts(
         ("adjacencies", adjacencies * adjacency::WORDS * 8),
         ("groups of next hops", groups * adjacency::GROUP_WORDS * 8),
         ("packet buffers", pool.bytes()),
+        ("long buffers for SAs", long_pool.map_or(0, PoolPlan::bytes)),
         ("crypto devices", crypto_bytes(config)),
         ("rings, queues and DPDK itself", own),
     ]

@@ -170,6 +170,21 @@ fn packet_buffers_are_as_short_as_asked_for_unless_a_driver_wants_longer_ones() 
 }
 
 #[test]
+fn long_buffers_are_there_where_sas_can_be_and_count_as_memory() {
+    let with = plan("workers = { lcores = [1, 2], control_cpus = [0] }").unwrap();
+    let long = with.long_pool.unwrap();
+    assert_eq!(long.count, 2 * LONG_BUFFERS);
+    assert_eq!(long.data_room, long_room(with.pool.data_room));
+    // As long as DPDK has them, where others nearly are.
+    assert_eq!(long_room(60_000), u16::MAX);
+    let without = plan("limits = { sas = 0 }\nworkers = { lcores = [1, 2], control_cpus = [0] }").unwrap();
+    assert_eq!(without.long_pool, None);
+    let needed = |plan: &Plan| plan.parts.iter().map(|part| part.bytes).sum::<usize>();
+    assert_eq!(needed(&with) - needed(&without), long.bytes());
+    assert!(long.bytes() >= 2 * LONG_BUFFERS as usize * usize::from(long.data_room));
+}
+
+#[test]
 fn packet_buffers_fill_all_queues_and_leave_some() {
     assert_eq!(plan("").unwrap().pool.count, packet_buffers(4 * 1024, 1, 0, 4096));
     assert!(packet_buffers(4 * 1024, 2, 0, 0) > 2 * (4 * 1024 + MOST_WAITING as u32));

@@ -52,7 +52,7 @@ pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
 use self::away::Away;
 use self::doorbell::Doorbell;
 use self::esp::Esp;
-pub use self::esp::{HANDED, Handover, handovers};
+pub use self::esp::{HANDED, Handover, LONG_BUFFERS, handovers, long_room};
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
 pub use self::kernel::ToKernel;
@@ -160,6 +160,8 @@ pub struct Worker<F, A> {
     pub sas: EspNews,
     /// Ways to the workers that have other SAs.
     pub handover: Handover,
+    /// Long buffers for packets of SAs; none where there can be no SA.
+    pub long_pool: Option<Pool>,
     /// The most SAs that there can be.
     pub sa_limit: usize,
 }
@@ -187,6 +189,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             esp: Esp::new(
                 self.sas,
                 self.handover,
+                self.long_pool,
                 self.sa_limit,
                 self.interface_of_port.len(),
             ),

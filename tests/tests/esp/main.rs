@@ -7,6 +7,7 @@
 )]
 
 mod life;
+mod load;
 mod scapy;
 mod site;
 mod through;

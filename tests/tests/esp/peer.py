@@ -13,7 +13,7 @@ import time
 
 from scapy.compat import raw
 from scapy.layers.inet import ICMP, IP, UDP
-from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
+from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.layers.ipsec import ESP, SecurityAssociation
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
@@ -124,8 +124,18 @@ def send_all(case):
         del packet.len, packet.chksum
         return packet
 
+    def fragments6(packet, identification):
+        """What RFC 8200 section 4.5 makes of a packet of IPv6 without extension headers."""
+        data = raw(packet)[40:]
+        return [
+            IPv6(src=packet.src, dst=packet.dst)
+            / IPv6ExtHdrFragment(nh=packet.nh, id=identification, offset=at // 8, m=at + 1400 < len(data))
+            / Raw(data[at : at + 1400])
+            for at in range(0, len(data), 1400)
+        ]
+
     for expression in case["packets"]:
-        made = eval(expression, dict(globals(), seal=seal))
+        made = eval(expression, dict(globals(), seal=seal, association=association, fragments6=fragments6))
         for packet in made if isinstance(made, list) else [made]:
             send(packet)
 

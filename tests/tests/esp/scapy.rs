@@ -302,3 +302,40 @@ fn without_a_window_authentic_packets_are_taken_as_often_as_they_come() {
         (&json!(9000), &json!(0))
     );
 }
+
+#[test]
+fn what_is_longer_than_a_buffer_and_came_in_fragments_is_opened() {
+    let peer = Peer::create();
+    let number = 2;
+    for over in Family::BOTH {
+        let spi = over.choose(0x6000, 0x6010);
+        peer.install(over, number, spi, "", "");
+        let net = over.choose(number, 100 + number);
+        let inner = format!("IP(src='10.{net}.0.2', dst='198.51.100.1', id=7)/UDP(sport=1, dport=9)");
+        let lengths = [1900, 2000, 2100, 3000, 9000, 16_000];
+        let packets: Vec<_> = lengths
+            .iter()
+            .enumerate()
+            .map(|(at, length)| {
+                let sealed = format!(
+                    "association.encrypt({inner}/(b'x' * {length}), seq_num={})",
+                    at + 1
+                );
+                match over {
+                    Family::Ip4 => format!("IP(raw({sealed})).fragment(1400)"),
+                    Family::Ip6 => format!("fragments6({sealed}, {at})"),
+                }
+            })
+            .collect();
+        let before = peer.primary.counters_at_rest().unwrap();
+        let mut case = sends(number, spi, &packets);
+        case["peer"] = remote(over, number).into();
+        case["gateway"] = local(over).into();
+        peer.does(&[case]);
+        let after = peer.primary.counters_at_rest().unwrap();
+        after.assert_balanced();
+        let unhandled = after.dropped("local_unhandled") - before.dropped("local_unhandled");
+        assert_eq!(unhandled, lengths.len() as u64, "{over}: {:?}", after.drops());
+        assert_eq!(after.dropped("esp_room"), 0);
+    }
+}

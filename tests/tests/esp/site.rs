@@ -37,6 +37,15 @@ pub(crate) const TRANSFORMS: [(&str, usize); 13] = [
     ("null-sha512", 64),
 ];
 
+/// What packets go by.
+#[derive(Clone, Copy)]
+pub(crate) struct Way<'w> {
+    /// Of all links.
+    pub(crate) mtu: u16,
+    /// More words for the tunnel.
+    pub(crate) tunnel: &'w str,
+}
+
 pub(crate) struct Site {
     // End before their namespaces do.
     pub(crate) west: Primary,
@@ -68,6 +77,18 @@ pub(crate) struct Pair<'w> {
 impl Site {
     /// With a tunnel over packets of a family, and routes of both into it; without SAs.
     pub(crate) fn create(over: Family, workers: usize) -> Self {
+        Self::create_by(
+            over,
+            workers,
+            Way {
+                mtu: 1500,
+                tunnel: "",
+            },
+        )
+    }
+
+    /// The same by other links and with another tunnel.
+    pub(crate) fn create_by(over: Family, workers: usize, way: Way<'_>) -> Self {
         let privilege = Privilege::detect();
         let options = NamespaceOptions {
             ipv6: true,
@@ -80,6 +101,17 @@ impl Site {
         host_a.connect("eth0", &west, "a0").unwrap();
         west.connect("w0", &east, "e0").unwrap();
         host_b.connect("eth0", &east, "b0").unwrap();
+        let links = [
+            (&host_a, "eth0"),
+            (&west, "a0"),
+            (&west, "w0"),
+            (&east, "e0"),
+            (&east, "b0"),
+            (&host_b, "eth0"),
+        ];
+        for (namespace, link) in links {
+            namespace.set_mtu(link, way.mtu).unwrap();
+        }
         for (number, host) in [(1, &host_a), (2, &host_b)] {
             for family in Family::BOTH {
                 let length = family.choose(24, 64);
@@ -95,13 +127,17 @@ impl Site {
             Primary::builder(privilege, name)
                 .netns(namespace)
                 .workers(workers)
+                // Buffers of af_packet are as long as its MTU.
+                .memory_mb(if way.mtu > 1500 { 384 } else { 256 })
                 .interface(
                     inside
+                        .mtu(way.mtu)
                         .address(&format!("192.168.{number}.1/24"))
                         .address(&format!("2001:db8:{number}::1/64")),
                 )
                 .interface(
                     outside
+                        .mtu(way.mtu)
                         .address(&format!("10.0.0.{number}/24"))
                         .address(&format!("2001:db8:f::{number}/64")),
                 )
@@ -122,7 +158,10 @@ impl Site {
             let (local, remote) = (end(over, here), end(over, there));
             ctl(
                 primary,
-                &format!("tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside}"),
+                &format!(
+                    "tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside} {}",
+                    way.tunnel
+                ),
             );
             for family in Family::BOTH {
                 let prefix = family.choose(format!("192.168.{there}.0/24"), format!("2001:db8:{there}::/64"));

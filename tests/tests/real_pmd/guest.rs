@@ -7,45 +7,20 @@
 //! qemu computes all of it (TCG): there is no KVM on many a test machine. The guest is an ordinary Debian kernel and an image with busybox,
 //! the programs of the suite, and what they load.
 
-use std::{
-    fs,
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    thread,
-    time::Duration,
-};
+use std::{fs, path::PathBuf};
 
 use serde_json::Value;
-use tempfile::TempDir;
-use tests::{Family, Namespace, NamespaceOptions, Privilege, Process, RunId, binaries, wait_until};
+use tests::machine::{Card, Debian, Image, LIMIT, Machine, Size, libraries};
+use tests::{Family, Namespace, NamespaceOptions, Privilege, binaries, wait_until};
 
-use crate::{
-    LIMIT,
-    debian::Debian,
-    image::{self, Image},
-    monitor::Monitor,
-    shell::{Answer, Shell},
-};
-
-/// A kernel that is computed, on a busy machine.
-const BOOT_LIMIT: Duration = Duration::from_secs(120);
 /// What the guest has for itself, MB: image, programs, hugepages.
-const MEMORY: &str = "1024";
+const MEMORY_MB: u32 = 1024;
 /// Hugepages of 2 MB: a primary of 256 MB with its attachments and tables.
 const PAGES: &str = "176";
 /// The drivers of DPDK that the guest has; a driver that is not there is not loaded.
 const DRIVERS: [&str; 5] = ["bus_pci", "bus_vdev", "mempool_ring", "net_e1000", "net_virtio"];
 const LOG: &str = "/run/primary.log";
 const STATUS: &str = "/run/primary.status";
-
-/// A network card as qemu emulates it.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Card {
-    /// Name of the model, with properties behind commas.
-    pub(crate) model: &'static str,
-    /// The driver of DPDK that is to have it.
-    pub(crate) driver: &'static str,
-}
 
 /// What a guest is to be.
 #[derive(Clone, Copy, Debug)]
@@ -58,59 +33,36 @@ pub(crate) struct Setup {
 
 /// A running guest and the hosts at its cards.
 pub(crate) struct Guest {
-    shell: Shell,
-    monitor: Monitor,
     // Dropped from here on, in this order: taps go with qemu, the namespaces are empty then.
-    qemu: Process,
+    machine: Machine,
     pub(crate) host_a: Namespace,
     pub(crate) host_b: Namespace,
-    machine: Namespace,
-    folder: TempDir,
+    apart: Namespace,
 }
 
 impl Guest {
     /// Starts the machine and a primary in it with two workers, which forwards when this returns.
     pub(crate) fn start(setup: Setup) -> Self {
         let privilege = Privilege::detect();
-        let folder = tempfile::Builder::new()
-            .prefix(&RunId::current().prefix())
-            .tempdir()
-            .unwrap();
         let debian = Debian::unpacked();
-        fs::write(folder.path().join("image"), image(&debian, setup).archive()).unwrap();
         let options = NamespaceOptions {
             ipv6: true,
             ..NamespaceOptions::default()
         };
         let [host_a, host_b] =
             ["host-a", "host-b"].map(|label| Namespace::create_with(privilege, label, options).unwrap());
-        let machine = Namespace::create(privilege, "machine").unwrap();
-        // It ends with this thread, however that ends.
-        let mut qemu = machine
-            .process("starts a virtual machine", "setpriv")
-            .args(["--pdeathsig", "TERM", "qemu-system-x86_64"])
-            .args(qemu_words(folder.path(), &debian.kernel, setup))
-            .start()
-            .unwrap();
-        let mut connect = |name: &str| {
-            let socket = folder.path().join(name);
-            wait_until("a socket of qemu", LIMIT, || {
-                assert_eq!(qemu.ended(), None, "{}", qemu.stderr());
-                Ok(UnixStream::connect(&socket).ok())
-            })
-            .unwrap()
+        let apart = Namespace::create(privilege, "machine").unwrap();
+        let size = Size {
+            cpus: 3,
+            memory_mb: MEMORY_MB,
         };
-        let (shell, monitor) = (connect("shell"), connect("monitor"));
         let mut guest = Self {
-            shell: Shell::new(shell),
-            monitor: Monitor::new(monitor),
-            qemu,
+            machine: Machine::start(&apart, size, &debian, &image(&debian, setup), &setup.cards),
             host_a,
             host_b,
-            machine,
-            folder,
+            apart,
         };
-        guest.shell.ready(BOOT_LIMIT).unwrap();
+        guest.machine.show_at_failure(&format!("tail -n 100 {LOG}"));
         guest.connect_hosts(setup.mtu);
         let reserve = format!("tollgate-hugepage-setup reserve --size 2M --pages {PAGES}");
         guest.succeed(&reserve);
@@ -121,9 +73,10 @@ impl Guest {
 
     /// Taps are qemu's, made where it runs; from there they go to the hosts.
     fn connect_hosts(&self, mtu: u16) {
-        for (tap, host) in [("tap0", &self.host_a), ("tap1", &self.host_b)] {
-            let words = ["ip", "link", "set", tap, "netns", host.name(), "name", "eth0"];
-            self.machine.run("gives a host its link", &words).unwrap();
+        for (card, host) in [&self.host_a, &self.host_b].into_iter().enumerate() {
+            let tap = Card::tap_of(card);
+            let words = ["ip", "link", "set", &tap, "netns", host.name(), "name", "eth0"];
+            self.apart.run("gives a host its link", &words).unwrap();
             host.set_mtu("eth0", mtu).unwrap();
             host.set_up("eth0", true).unwrap();
         }
@@ -151,22 +104,9 @@ impl Guest {
         });
     }
 
-    /// Runs a command in the guest.
-    pub(crate) fn run(&mut self, command: &str) -> Answer {
-        let ran = self.shell.run(command, BOOT_LIMIT);
-        ran.unwrap_or_else(|error| panic!("`{command}` in the guest: {error}"))
-    }
-
     /// Runs a command in the guest, which must succeed, and returns what it wrote on stdout.
     pub(crate) fn succeed(&mut self, command: &str) -> String {
-        let answer = self.run(command);
-        let Answer {
-            status,
-            stdout,
-            stderr,
-        } = answer;
-        assert_eq!(status, 0, "`{command}` in the guest:\n{stdout}{stderr}");
-        stdout
+        self.machine.succeed(command)
     }
 
     /// What `tollgate-ctl` with these words and `--json` prints.
@@ -182,7 +122,7 @@ impl Guest {
 
     /// Takes the link of a card, 0 or 1, up or down.
     pub(crate) fn set_link(&mut self, card: usize, up: bool) {
-        self.monitor.set_link(&format!("card{card}"), up);
+        self.machine.set_link(card, up);
     }
 
     /// SIGTERM to the primary; its exit status, and all that it said.
@@ -196,89 +136,17 @@ impl Guest {
     }
 
     /// Switches the guest off, which ends qemu.
-    pub(crate) fn power_off(mut self) {
-        // No answer comes to this.
-        let _ = self.shell.run("poweroff -f", LIMIT);
-        let status = self.qemu.wait(LIMIT).unwrap();
-        assert!(status.success(), "{status}: {}", self.qemu.stderr());
+    pub(crate) fn power_off(self) {
+        self.machine.power_off();
     }
-}
-
-impl Drop for Guest {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            let log = self
-                .shell
-                .run(&format!("tail -n 100 {LOG}"), Duration::from_secs(5));
-            eprintln!("console of the guest:\n{}", console(self.folder.path()));
-            eprintln!(
-                "log of the primary: {}",
-                log.map_or_else(|error| error.to_string(), |log| log.stdout)
-            );
-        }
-    }
-}
-
-fn console(folder: &Path) -> String {
-    fs::read(folder.join("console")).map_or_else(
-        |error| error.to_string(),
-        |text| String::from_utf8_lossy(&text).into_owned(),
-    )
-}
-
-fn address_of(card: usize) -> String {
-    format!("0000:00:{:02x}.0", card + 4)
-}
-
-fn qemu_words(folder: &Path, kernel: &Path, setup: Setup) -> Vec<String> {
-    let file = |name: &str| folder.join(name).display().to_string();
-    let mut words: Vec<String> = [
-        "-nodefaults",
-        "-no-user-config",
-        "-no-reboot",
-        "-display",
-        "none",
-        "-machine",
-        "pc",
-        "-accel",
-        "tcg",
-        "-cpu",
-        "max",
-        "-smp",
-        "3",
-        "-m",
-        MEMORY,
-    ]
-    .map(str::to_owned)
-    .into();
-    let more = [
-        ("-kernel", kernel.display().to_string()),
-        ("-initrd", file("image")),
-        ("-append", "console=ttyS0 panic=-1 loglevel=4".to_owned()),
-        ("-serial", format!("file:{}", file("console"))),
-        ("-serial", format!("unix:{},server=on,wait=off", file("shell"))),
-        ("-qmp", format!("unix:{},server=on,wait=off", file("monitor"))),
-    ];
-    words.extend(
-        more.into_iter()
-            .flat_map(|(option, value)| [option.to_owned(), value]),
-    );
-    for (card, Card { model, .. }) in setup.cards.iter().enumerate() {
-        let tap = format!("tap,id=net{card},ifname=tap{card},script=no,downscript=no");
-        let slot = card + 4;
-        let device =
-            format!("{model},netdev=net{card},id=card{card},addr={slot},romfile=,mac=02:00:00:00:00:0{slot}");
-        words.extend(["-netdev".to_owned(), tap, "-device".to_owned(), device]);
-    }
-    words
 }
 
 fn image(debian: &Debian, setup: Setup) -> Image {
     let mut image = Image::new();
-    image.file("/init", 0o755, include_str!("init.sh"));
+    image.file("/init", 0o755, Machine::INIT);
     image.file("/usr/bin/busybox", 0o755, fs::read(&debian.busybox).unwrap());
-    debian.add_module("uio_pci_generic", &mut image);
-    let devices = [0, 1].map(|card| format!("{} uio_pci_generic\n", address_of(card)));
+    debian.add_modules(&["uio_pci_generic"], &mut image);
+    let devices = [0, 1].map(|card| format!("{} uio_pci_generic\n", Card::address_of(card)));
     image.file("/etc/devices", 0o644, devices.concat());
     for name in ["tollgate-primary", "tollgate-ctl", "tollgate-hugepage-setup"] {
         image.program(&binaries::find(name).unwrap());
@@ -299,8 +167,8 @@ fn image(debian: &Debian, setup: Setup) -> Image {
 
 /// The folder that EAL loads drivers from: `dpdk/pmds-VERSION` beside its own library, of the same version.
 fn drivers() -> PathBuf {
-    let libraries = image::libraries(&binaries::find("tollgate-primary").unwrap());
-    let eal = libraries
+    let loaded = libraries(&binaries::find("tollgate-primary").unwrap());
+    let eal = loaded
         .iter()
         .find_map(|path| {
             let name = path.file_name()?.to_str()?;
@@ -329,7 +197,7 @@ fn configuration(setup: Setup) -> String {
         let addresses = Family::BOTH.map(|family| format!("\"{}\"", family.in_subnet(gateway(family))));
         text += &format!(
             "\n[[interface]]\nname = \"{name}\"\ndevice = \"{}\"\nmtu = {}\naddresses = [{}]\n",
-            address_of(card),
+            Card::address_of(card),
             setup.mtu,
             addresses.join(", ")
         );

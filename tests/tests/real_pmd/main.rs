@@ -10,21 +10,16 @@
     reason = "a test ends where something is not as expected"
 )]
 
-mod debian;
 mod guest;
-mod image;
-mod monitor;
-mod shell;
 mod transfer;
 
 use std::time::Duration;
 
-use guest::{Card, Guest, Setup};
+use guest::{Guest, Setup};
+use tests::machine::{Card, LIMIT};
 use tests::{Counters, Family, Random};
 use transfer::transfer;
 
-/// What answers within milliseconds elsewhere is computed here, on a busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
 /// TCP over IPv4 and IPv6, each way.
 const BYTES: usize = 3 << 20;
 

@@ -9,8 +9,7 @@ use std::{
 
 use nix::sched::{CloneFlags, setns};
 use tests::Namespace;
-
-use crate::LIMIT;
+use tests::machine::LIMIT;
 
 const PORT: u16 = 4789;
 

@@ -12,13 +12,14 @@ mod arrive;
 mod clear;
 mod handed;
 mod open;
+mod room;
 mod seal;
 mod table;
 
 use std::time::Duration;
 
 use control::message::SaId;
-use dpdk::Mbuf;
+use dpdk::Pool;
 use dpdk::crypto::Job;
 use esp::lifetime::Life;
 use esp::{Opening, Sealing};
@@ -26,6 +27,7 @@ use nix::time::{ClockId, clock_gettime};
 use shm::{DropReason, SaCounter};
 
 pub use self::handed::{HANDED, Handover, handovers};
+pub use self::room::{LONG_BUFFERS, long_room};
 use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
@@ -37,6 +39,10 @@ pub(super) struct Esp {
     sas: Sas,
     news: EspNews,
     handover: Handover,
+    /// For packets that are longer than others' buffers; none where there can be no SA.
+    long: Option<Pool>,
+    /// Whether a packet was in one of those: bursts are looked at for such from then on.
+    has_lent: bool,
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
@@ -72,11 +78,19 @@ impl Default for Bench {
 
 impl Esp {
     /// No SA yet; room for so many, on so many interfaces.
-    pub(super) fn new(news: EspNews, handover: Handover, sas: usize, interfaces: usize) -> Self {
+    pub(super) fn new(
+        news: EspNews,
+        handover: Handover,
+        long: Option<Pool>,
+        sas: usize,
+        interfaces: usize,
+    ) -> Self {
         Self {
             sas: Sas::new(sas, interfaces),
             news,
             handover,
+            long,
+            has_lent: false,
             quiet_until: 0,
             second: dpdk::tsc_hz(),
             clock: (0, 0),
@@ -183,24 +197,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.doorbell.ring();
         }
         said
-    }
-
-    /// The same packet in one segment: cryptography takes no other.
-    fn in_one_segment(&mut self, mbuf: Mbuf) -> Result<Mbuf, (Mbuf, DropReason)> {
-        if mbuf.segment_count() == 1 {
-            return Ok(mbuf);
-        }
-        let Some(mut whole) = self.pool.alloc() else {
-            return Err((mbuf, DropReason::NoBuffer));
-        };
-        if let Some(port) = mbuf.port() {
-            whole.set_port(port);
-        }
-        if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
-            Ok(whole)
-        } else {
-            Err((mbuf, DropReason::EspRoom))
-        }
     }
 }
 

@@ -19,12 +19,16 @@ use super::super::dispatch::Refused;
 use super::super::tunnels::Step;
 use super::super::ways::End;
 use super::Bench;
+use super::room::Around;
 use crate::adjacency;
 use crate::ipsec::{Arrived, InboundSa, SaSignal, fill_in, publish};
 use crate::path::{BURST, Family, Note, link_bytes};
 
 /// Where the way of a packet goes on whose burst is done.
 const OPENED: Passed = Passed::NONE.with(PathStage::Released);
+
+/// Behind a packet is meanwhile the high half of its number, at most.
+const AROUND: Around = Around { head: 0, tail: 8 };
 
 /// What is asked of the outer header.
 struct Outer {
@@ -66,7 +70,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         now: u64,
     ) -> Result<End, Refused> {
         mbuf.truncate(usize::from(note.length));
-        let mbuf = self.in_one_segment(mbuf)?;
         let level = self.tunnels.level_of(Step::Receive);
         let (link_len, at) = (note.link_len(), note.detail);
         let slot = match self.sa_of(&mbuf, link_len, note.family(), at) {
@@ -141,6 +144,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             sa.cells.add(SaCounter::Source, 1);
             return Err((mbuf, DropReason::EspSource));
         }
+        let mbuf = self.with_room(mbuf, AROUND)?;
         let class = outer.class;
         let arrived = Arrived { ingress, at, class };
         self.join_burst(slot, mbuf, arrived, level, now)
@@ -247,6 +251,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let mut life = Life::Lasts;
             let ended = end(sa, mbuf, *opening, job.outcome, arrived, &link, &mut life);
             super::note_life(&mut sa.told, life);
+            let ended = match ended {
+                Ok(()) if self.esp.has_lent => self.to_usual_buffers(mbuf),
+                ended => ended,
+            };
             match ended {
                 Ok(()) => opened.count(arrived.ingress, &self.counters),
                 Err(reason) => {

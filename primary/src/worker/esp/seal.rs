@@ -12,12 +12,20 @@ use shm::{DropReason, Passed, PathStage, SaCounter};
 use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
 use super::Bench;
+use super::room::Around;
 use crate::adjacency;
 use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
 use crate::path::{BURST, link_bytes};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
 const SOON: u64 = 1 << 28;
+
+/// More than ESP puts around a packet: an IPv6 header, UDP, its own, an initialization vector; padding, trailer, ICV, and what cryptography
+/// needs meanwhile.
+const AROUND: Around = Around {
+    head: 40 + 8 + 8 + 16,
+    tail: 64,
+};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Seals and sends a burst of so many `bytes` that leaves by a protected tunnel, whose packets the stages have made ready. What
@@ -101,7 +109,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     ) -> Result<(), DropReason> {
         self.may_seal(tunnel)?;
         let slot = self.esp.sas.current(tunnel).ok_or(DropReason::EspNoSa)?;
-        let mut mbuf = self.in_one_segment(mbuf).map_err(|(_, reason)| reason)?;
+        let mut mbuf = self.with_room(mbuf, AROUND).map_err(|(_, reason)| reason)?;
         loop {
             let sas = &mut self.esp.sas.outbound;
             let sa = sas.get_mut(slot).ok_or(DropReason::EspNoSa)?;
@@ -227,6 +235,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     && let Some(sealing) = sealing
                 {
                     *refused = end(sa, mbuf, sealing).err();
+                }
+            }
+        }
+        if self.esp.has_lent {
+            for (mbuf, refused) in batch.iter_mut().zip(&mut *refused) {
+                if refused.is_none() {
+                    *refused = self.to_usual_buffers(mbuf).err();
                 }
             }
         }

@@ -7,14 +7,14 @@ use std::{
 
 use serde_json::{Value, json};
 
-use crate::LIMIT;
+use super::LIMIT;
 
 /// A connection to the monitor.
-pub(crate) struct Monitor(BufReader<UnixStream>);
+pub(super) struct Monitor(BufReader<UnixStream>);
 
 impl Monitor {
     /// Greets the monitor at the other end.
-    pub(crate) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream) -> Self {
         stream.set_read_timeout(Some(LIMIT)).unwrap();
         let mut monitor = Self(BufReader::new(stream));
         monitor.object();
@@ -23,7 +23,7 @@ impl Monitor {
     }
 
     /// Takes the link of a network device up or down.
-    pub(crate) fn set_link(&mut self, device: &str, up: bool) {
+    pub(super) fn set_link(&mut self, device: &str, up: bool) {
         self.execute("set_link", &json!({ "name": device, "up": up }));
     }
 

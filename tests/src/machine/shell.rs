@@ -14,24 +14,24 @@ use std::{
 };
 
 /// How a command ended.
-pub(crate) struct Answer {
+pub struct Answer {
     /// The exit status, as a shell has it.
-    pub(crate) status: u8,
+    pub status: u8,
     /// What it wrote on stdout.
-    pub(crate) stdout: String,
+    pub stdout: String,
     /// What it wrote on stderr.
-    pub(crate) stderr: String,
+    pub stderr: String,
 }
 
 /// The test's end of the line.
-pub(crate) struct Shell {
+pub(super) struct Shell {
     line: BufReader<UnixStream>,
     number: u32,
 }
 
 impl Shell {
     /// A line to a guest that may not be ready yet.
-    pub(crate) fn new(stream: UnixStream) -> Self {
+    pub(super) fn new(stream: UnixStream) -> Self {
         Self {
             line: BufReader::new(stream),
             number: 0,
@@ -39,12 +39,12 @@ impl Shell {
     }
 
     /// Waits until the guest is ready, and fails if it is not within `limit`.
-    pub(crate) fn ready(&mut self, limit: Duration) -> io::Result<()> {
+    pub(super) fn ready(&mut self, limit: Duration) -> io::Result<()> {
         self.answer(limit).map(drop)
     }
 
     /// Runs a command of one line, and fails if the guest is silent for longer than `limit`.
-    pub(crate) fn run(&mut self, command: &str, limit: Duration) -> io::Result<Answer> {
+    pub(super) fn run(&mut self, command: &str, limit: Duration) -> io::Result<Answer> {
         assert!(!command.contains('\n'), "a command is one line: {command}");
         self.number += 1;
         writeln!(self.line.get_mut(), "{} {command}", self.number)?;

@@ -7,25 +7,26 @@ use std::{
     process::Command,
 };
 
-use tests::{Wait, run};
+use crate::{Wait, run};
 
-use crate::{LIMIT, image::Image};
+use super::{Image, LIMIT};
 
 /// The environment variable that names the folder in which the packages are unpacked.
 const FOLDER_VARIABLE: &str = "TOLLGATE_VM";
 
 /// Files of the packages.
-pub(crate) struct Debian {
+pub struct Debian {
     /// The kernel.
-    pub(crate) kernel: PathBuf,
+    pub kernel: PathBuf,
     /// busybox, linked statically.
-    pub(crate) busybox: PathBuf,
+    pub busybox: PathBuf,
     modules: Vec<PathBuf>,
+    built_in: Vec<String>,
 }
 
 impl Debian {
     /// Those in the folder that `cargo xtask test --vm` names.
-    pub(crate) fn unpacked() -> Self {
+    pub fn unpacked() -> Self {
         let folder = env::var_os(FOLDER_VARIABLE).unwrap_or_else(|| {
             panic!("{FOLDER_VARIABLE} names no folder: run this by `cargo xtask test --vm`")
         });
@@ -35,7 +36,13 @@ impl Debian {
             let found = files.iter().find(|path| matches(path));
             found.unwrap_or_else(|| panic!("no {what} in {folder:?}")).clone()
         };
+        let built_in =
+            fs::read_to_string(find("modules.builtin", |path| path.ends_with("modules.builtin"))).unwrap();
         Self {
+            built_in: built_in
+                .lines()
+                .map(|path| module_name(Path::new(path)))
+                .collect(),
             kernel: find("kernel", |path| file_name(path).starts_with("vmlinuz-")),
             busybox: find("busybox", |path| path.ends_with("bin/busybox")),
             modules: files
@@ -45,17 +52,22 @@ impl Debian {
         }
     }
 
-    /// Puts a module and those that it needs into `image`, in the folder /modules, named in the order in which they are to be inserted.
-    pub(crate) fn add_module(&self, name: &str, image: &mut Image) {
+    /// Puts modules and those that they need into `image`, in the folder /modules, named in the order in which they are to be inserted.
+    /// What this kernel has built in is passed over.
+    pub fn add_modules(&self, names: &[&str], image: &mut Image) {
         let mut order = Vec::new();
-        self.order(name, &mut order);
+        for name in names {
+            self.order(name, &mut order);
+        }
         for (number, (name, contents)) in order.into_iter().enumerate() {
-            image.file(&format!("/modules/{number}-{name}.ko"), 0o644, contents);
+            image.file(&format!("/modules/{number:03}-{name}.ko"), 0o644, contents);
         }
     }
 
     fn order(&self, name: &str, order: &mut Vec<(String, Vec<u8>)>) {
-        if order.iter().any(|(present, _)| present == name) {
+        if self.built_in.iter().any(|present| present == name)
+            || order.iter().any(|(present, _)| present == name)
+        {
             return;
         }
         let path = self.modules.iter().find(|path| module_name(path) == name);

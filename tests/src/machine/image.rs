@@ -9,9 +9,9 @@ use std::{
     process::Command,
 };
 
-use tests::{Wait, run};
+use crate::{Wait, run};
 
-use crate::LIMIT;
+use super::LIMIT;
 
 const FOLDER: u32 = 0o040_755;
 const FILE: u32 = 0o100_000;
@@ -19,11 +19,11 @@ const LINK: u32 = 0o120_777;
 
 /// Files, folders and links by their paths in the guest.
 #[derive(Default)]
-pub(crate) struct Image(BTreeMap<PathBuf, (u32, Vec<u8>)>);
+pub struct Image(BTreeMap<PathBuf, (u32, Vec<u8>)>);
 
 impl Image {
     /// The folders of every system, merged into /usr as the host has them: libraries lie where their programs look for them.
-    pub(crate) fn new() -> Self {
+    pub fn new() -> Self {
         let mut image = Self::default();
         for folder in ["dev", "etc", "proc", "root", "run", "sys", "tmp", "usr", "var"] {
             image.folder(&Path::new("/").join(folder));
@@ -46,20 +46,20 @@ impl Image {
     }
 
     /// A file with these permissions and contents, and the folders that it lies in.
-    pub(crate) fn file(&mut self, path: &str, mode: u32, contents: impl Into<Vec<u8>>) {
+    pub fn file(&mut self, path: &str, mode: u32, contents: impl Into<Vec<u8>>) {
         self.make_folders_of(Path::new(path));
         self.0.insert(path.into(), (FILE | mode, contents.into()));
     }
 
     /// A program or library of the host at the same place, as a link where it is one, with all that the loader loads for it. DPDK loads a
     /// driver twice if its two paths do not lead to one file.
-    pub(crate) fn copy(&mut self, path: &Path) {
+    pub fn copy(&mut self, path: &Path) {
         self.copy_alone(path);
         self.libraries_of(path);
     }
 
     /// A program that was built here, in /usr/bin, with its libraries.
-    pub(crate) fn program(&mut self, path: &Path) {
+    pub fn program(&mut self, path: &Path) {
         let name = path.file_name().unwrap().to_str().unwrap();
         self.file(&format!("/usr/bin/{name}"), 0o755, fs::read(path).unwrap());
         self.libraries_of(path);
@@ -103,7 +103,7 @@ impl Image {
     }
 
     /// The archive. A folder sorts before what is in it.
-    pub(crate) fn archive(&self) -> Vec<u8> {
+    pub fn archive(&self) -> Vec<u8> {
         let mut archive = Vec::new();
         for (number, (path, (mode, contents))) in (1..).zip(&self.0) {
             let name = path.strip_prefix("/").unwrap().as_os_str().as_bytes();
@@ -150,7 +150,7 @@ fn pad(archive: &mut Vec<u8>) {
 }
 
 /// The paths of what the loader loads for a program or a library; none for a static one.
-pub(crate) fn libraries(path: &Path) -> Vec<PathBuf> {
+pub fn libraries(path: &Path) -> Vec<PathBuf> {
     let mut command = Command::new("ldd");
     command.arg(path);
     let said = run(command, Wait::Interruptible(LIMIT)).unwrap();
