@@ -54,6 +54,7 @@ mod run_id;
 pub mod side_by_side;
 mod snapshot;
 pub mod socket_relay;
+pub mod streams;
 mod sweep;
 mod tables;
 mod traffic;

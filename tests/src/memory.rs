@@ -29,6 +29,18 @@ pub struct Found {
     pub flags: Vec<String>,
 }
 
+/// Resident memory of a process, kB: proc(5), status.
+///
+/// # Errors
+/// There is no such process, or what the kernel says is not understood.
+pub fn resident(pid: u32) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let value = text.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    value
+        .and_then(|value| value.trim().trim_end_matches(" kB").parse().ok())
+        .ok_or_else(|| io::Error::other(format!("/proc/{pid}/status has no VmRSS in kB")))
+}
+
 /// Where `wanted` is in the memory of a process, by `tg-memory` with privilege.
 ///
 /// # Errors

@@ -2,13 +2,12 @@
 
 use std::{
     collections::BTreeMap,
-    fs,
     net::{Ipv4Addr, Ipv6Addr},
     time::Instant,
 };
 
 use packet::{Arp, EtherType, MacAddress, PacketBuilder, VlanTag};
-use tests::{Primary, Random};
+use tests::{Random, memory::resident};
 
 use crate::{
     gateway::{FAR, FAR6, GATEWAY_A, HOST_A, HOST_A_MAC, HOST_A6, is_chatter},
@@ -112,14 +111,6 @@ fn frames_of_every_length_are_dropped_for_what_is_cut_off() {
     assert_eq!(sent, whole);
 }
 
-/// Resident memory of a process, in kB.
-fn resident(primary: &mut Primary) -> u64 {
-    let path = format!("/proc/{}/status", primary.process().pid());
-    let text = fs::read_to_string(path).unwrap();
-    let line = text.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    line.trim().trim_end_matches(" kB").parse().unwrap()
-}
-
 #[test]
 fn random_mutations_leave_as_a_router_sends_them_or_end_under_a_name() {
     let count = mutations();
@@ -148,12 +139,12 @@ fn random_mutations_leave_as_a_router_sends_them_or_end_under_a_name() {
             let (mut mutation, mut frame) = (mutation(), Vec::new());
             for number in 0..count {
                 if number == count / 5 {
-                    early = resident(primary);
+                    early = resident(primary.process().pid()).unwrap();
                 }
                 mutation.frame(&mut frame);
                 send(&frame);
             }
-            late = resident(primary);
+            late = resident(primary.process().pid()).unwrap();
         },
         |frame| {
             if !is_chatter(frame) {
