@@ -7,17 +7,9 @@ pub fn prefetch<T: ?Sized>(target: &T) {
     prefetch_address(std::ptr::from_ref(target).cast());
 }
 
-/// Asks for all of a value.
+/// The same for an address, where there may be nothing.
 #[inline(always)]
-pub fn prefetch_whole<T>(target: &T) {
-    let begin = std::ptr::from_ref(target).cast::<u8>();
-    for line in (0..size_of::<T>()).step_by(64) {
-        prefetch_address(begin.wrapping_add(line));
-    }
-}
-
-#[inline(always)]
-pub(crate) fn prefetch_address(address: *const u8) {
+pub fn prefetch_address(address: *const u8) {
     #[cfg(target_arch = "x86_64")]
     // SAFETY: a prefetch reads nothing that the program can see and cannot fault, whatever the address.
     unsafe {

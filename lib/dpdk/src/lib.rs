@@ -37,7 +37,7 @@ mod runtime_directory;
 mod whole_fragments;
 
 pub use batch::{Drain, MbufBatch};
-pub use cpu::{pause, prefetch, prefetch_whole, tsc, tsc_hz};
+pub use cpu::{pause, prefetch, prefetch_address, tsc, tsc_hz};
 pub use eal::{Eal, EalError, ShutdownError};
 pub use errno::{Errno, ErrorLines};
 pub use handles::{HandleKind, InUse, PoolInUse};

@@ -33,6 +33,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.show_local(ingress, batch, notes, now);
         }
         let count = batch.len();
+        if self.stages.interfaces.has_esp() {
+            self.prefetch_sas(notes.get(..count).unwrap_or_default());
+        }
         // Freed together at the end of this function.
         let mut dropped = MbufBatch::<BURST>::new();
         let mut discovery = MbufBatch::<BURST>::new();

@@ -15,7 +15,7 @@ use super::Bench;
 use super::room::Around;
 use crate::adjacency;
 use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
-use crate::path::{BURST, link_bytes};
+use crate::path::{BURST, Disposition, Note, link_bytes};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
 const SOON: u64 = 1 << 28;
@@ -64,6 +64,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.count_sealed();
     }
 
+    /// Asks for the SAs of packets that are to leave by tunnels.
+    #[inline(never)]
+    pub(in crate::worker) fn prefetch_sas(&self, notes: &[Note]) {
+        for note in notes {
+            if let Disposition::Transmit(egress) = note.disposition
+                && let Some(slot) = self.esp.sas.current(egress)
+                && let Some(sa) = self.esp.sas.outbound.get(slot)
+            {
+                sa.prefetch();
+            }
+        }
+    }
+
     /// Puts a packet right into the burst of the SA that its tunnel sends by, or behind those that wait for their turn. Gives it back
     /// when there is no room for it.
     pub(in crate::worker) fn seal_soon(&mut self, tunnel: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
@@ -83,6 +96,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 // There is room.
                 drop(sa.push(mbuf, level));
                 if is_first {
+                    // It will be sealed once others have been looked at.
+                    sa.session.prefetch();
                     self.esp.sas.outbound.note(slot);
                 }
             }
@@ -133,9 +148,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Seals and sends what is in bursts.
     pub(in crate::worker) fn seal_all(&mut self, now: u64) {
         while let Some(slot) = self.esp.sas.outbound.take_busy() {
-            if let Some(next) = self.esp.sas.outbound.next_busy() {
-                next.prefetch();
-            }
             self.seal_burst(slot, now);
         }
         self.count_sealed();

@@ -164,10 +164,8 @@ impl<S> Own<S> {
         Some(slot)
     }
 
-    /// The one that is to be taken next.
     #[inline]
-    pub(super) fn next_busy(&self) -> Option<&S> {
-        let slot = *self.busy.last()?;
+    pub(super) fn get(&self, slot: u32) -> Option<&S> {
         self.sas.get(slot as usize)?.as_deref()
     }
 
