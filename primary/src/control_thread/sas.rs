@@ -131,9 +131,12 @@ impl Control<'_> {
             tunnel,
         };
         let own = owner(slot, self.sas.len());
+        let Some(view) = self.interfaces.tunnel(tunnel) else {
+            return Ok(());
+        };
         match sa.direction {
             SaDirection::In => {
-                let mut made = InboundSa::new(parts);
+                let mut made = InboundSa::new(parts, view);
                 for (number, worker) in self.sas.iter_mut().enumerate() {
                     worker.add(ipsec::SaNews::Inbound {
                         slot,
@@ -144,9 +147,6 @@ impl Control<'_> {
                 }
             }
             SaDirection::Out => {
-                let Some(view) = self.interfaces.tunnel(tunnel) else {
-                    return Ok(());
-                };
                 let mut mask = [0; 8];
                 getrandom::fill(&mut mask).map_err(|error| CryptoUnfit::Random(error.to_string()))?;
                 let mut made = OutboundSa::new(parts, view, IvMask(u64::from_ne_bytes(mask)));

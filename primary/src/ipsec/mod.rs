@@ -7,10 +7,12 @@
 //!
 //! An SA belongs to one worker, which has its sequence numbers or its window to itself: that of the number of its record, by turns.
 
+mod carries;
 mod crypto;
 mod news;
 mod sa;
 
+pub(crate) use carries::{Behind, Fronts};
 pub use crypto::{Crypto, CryptoUnfit};
 pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use control::message::{Sa, SaId, SaLifetime};
+use control::message::{Sa, SaId, SaLifetime, SaMode};
 use dpdk::crypto::{Job, Session};
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::{Lifetime, Limits};
@@ -14,6 +14,7 @@ use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
+use super::{Behind, Fronts};
 use crate::path::{BURST, TunnelView};
 
 /// What an SA is made of.
@@ -49,6 +50,8 @@ pub struct InboundSa {
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
+    /// In transport mode: what is in ESP.
+    pub(crate) behind: Option<Behind>,
     pub(crate) lifetime: Lifetime,
     pub(crate) source: IpAddr,
     pub(crate) tunnel: u16,
@@ -65,6 +68,8 @@ pub struct OutboundSa {
     pub(crate) esp: Outbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
+    /// What it puts in front of packets.
+    pub(crate) fronts: Fronts,
     pub(crate) lifetime: Lifetime,
     pub(crate) outer: Outer,
     pub(crate) tunnel: u16,
@@ -74,8 +79,8 @@ pub struct OutboundSa {
 }
 
 impl InboundSa {
-    /// `None` for what is refused when an SA is installed.
-    pub fn new(parts: Parts<'_>) -> Option<Box<Self>> {
+    /// `None` for what is refused when an SA is installed. What its packets carry is as its tunnel says.
+    pub fn new(parts: Parts<'_>, view: &TunnelView) -> Option<Box<Self>> {
         let Parts {
             sa,
             keys,
@@ -83,11 +88,13 @@ impl InboundSa {
             cells,
             tunnel,
         } = parts;
+        let list = selectors(sa)?;
         Some(Box::new(Self {
             id: sa.id(),
+            behind: Behind::new(sa, &list, &view.outer),
             esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
             session,
-            selectors: Arc::new(selectors(sa)?),
+            selectors: Arc::new(asked(sa, list)?),
             lifetime: lifetime(sa),
             source: sa.source,
             tunnel,
@@ -108,12 +115,14 @@ impl OutboundSa {
             cells,
             tunnel,
         } = parts;
+        let list = selectors(sa)?;
         Some(Box::new(Self {
             id: sa.id(),
+            fronts: Fronts::new(sa, &list, &view.outer),
             told_soon: false,
             esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
             session,
-            selectors: Arc::new(selectors(sa)?),
+            selectors: Arc::new(asked(sa, list)?),
             lifetime: lifetime(sa),
             outer: outer(sa, view)?,
             tunnel,
@@ -160,10 +169,15 @@ fn lifetime(sa: &Sa) -> Lifetime {
     Lifetime::new(limits(&sa.soft), limits(&sa.hard))
 }
 
-fn selectors(sa: &Sa) -> Option<Selectors> {
-    if sa.selectors.is_empty() {
+/// What is asked about each packet that goes through the tunnel: nothing in transport mode, where selectors are about the outer one.
+fn asked(sa: &Sa, list: Vec<Selector>) -> Option<Selectors> {
+    if list.is_empty() || sa.mode == SaMode::Transport {
         return Some(Selectors::anything());
     }
+    Selectors::new(list).ok()
+}
+
+fn selectors(sa: &Sa) -> Option<Vec<Selector>> {
     let range = |(first, last)| AddressRange::new(first, last).ok();
     let ports = |ports| match ports {
         control::message::Selector::ANY_PORT => PortSelector::Any,
@@ -179,7 +193,7 @@ fn selectors(sa: &Sa) -> Option<Selectors> {
             destination_ports: ports(selector.destination_ports),
         })
     });
-    Selectors::new(list.collect::<Option<_>>()?).ok()
+    list.collect()
 }
 
 /// The part of a packet in the burst of its session: the ESP header begins `at` bytes into it.

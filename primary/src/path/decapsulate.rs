@@ -182,6 +182,10 @@ fn inner(interfaces: &Interfaces, outer: &Header<'_>) -> Result<(u16, packet::Et
     let tunnel = interfaces
         .by_outer(mode, outer.destination, outer.source, key)
         .ok_or(DropReason::TunnelUnknown)?;
+    if interfaces.is_esp(tunnel) {
+        // What is its own comes in ESP.
+        return Err(DropReason::EspClear);
+    }
     if !interfaces
         .get(usize::from(tunnel))
         .is_some_and(|interface| interface.is_up())

@@ -111,7 +111,7 @@ impl Interfaces {
         let tunnels = there().filter_map(|(index, view)| Some((view.tunnel.as_ref()?.outer, index)));
         let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
         by_outer.sort_unstable();
-        self.has_esp = by_outer.iter().any(|(outer, _)| outer.mode == TunnelMode::Esp);
+        self.has_esp = by_outer.iter().any(|(_, index)| self.is_esp(*index));
         (self.by_tags, self.by_outer) = (by_tags, by_outer);
         self.tapped = self.views.iter().map(|view| view.tap).collect();
         for view in &self.views {
@@ -180,8 +180,7 @@ impl Interfaces {
 
     /// Whether an interface is a tunnel that ESP protects.
     pub fn is_esp(&self, index: u16) -> bool {
-        self.tunnel(index)
-            .is_some_and(|tunnel| tunnel.outer.mode == TunnelMode::Esp)
+        self.tunnel(index).is_some_and(|tunnel| tunnel.is_protected)
     }
 
     /// What makes an interface a tunnel, if it is one.

@@ -51,7 +51,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             parent: u16::MAX,
             admin_up: 1,
             // What ESP protects waits for its SAs.
-            link_up: u8::from(new.mode != TunnelMode::Esp && self.ends_here().contains(&new.local)),
+            link_up: u8::from(!new.is_protected() && self.ends_here().contains(&new.local)),
             ..records::Interface::new_zeroed()
         };
         let own = OwnTunnel {
@@ -83,10 +83,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if after == own.tunnel {
             return Ok(index);
         }
-        let others_end = after.ends() != own.tunnel.ends();
+        let others_end = after.ends() != own.tunnel.ends() || after.protected != own.tunnel.protected;
         let unnumbered = self.check_tunnel(&after, Some(index))?;
         if others_end {
-            // They are between the ends that it had.
+            // They are between the ends that it had, or of another mode.
             self.delete_sas_of(name, now);
         }
         if let Some(own) = self.own_tunnel_mut(index) {
@@ -187,7 +187,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .indexed()
             .filter_map(|(index, interface)| {
                 let tunnel = &interface.tunnel.as_ref()?.tunnel;
-                let is_protected = tunnel.mode != TunnelMode::Esp || self.sas.protects(index);
+                let is_protected = !tunnel.is_protected() || self.sas.protects(index);
                 let up = is_protected && here.contains(&tunnel.local);
                 (up != (interface.record().link_up != 0)).then_some((index, up))
             })
@@ -306,7 +306,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 fn device(tunnel: &Tunnel) -> String {
     let key = tunnel.key.map_or(String::new(), |key| format!(" key {key}"));
     let (mode, local, remote) = (tunnel.mode.name(), tunnel.local, tunnel.remote);
-    format!("{mode} local {local} remote {remote}{key}")
+    let esp = if tunnel.protected { " protected" } else { "" };
+    format!("{mode} local {local} remote {remote}{key}{esp}")
 }
 
 fn record(interface: u16, own: &OwnTunnel) -> records::Tunnel {
@@ -323,6 +324,7 @@ fn record(interface: u16, own: &OwnTunnel) -> records::Tunnel {
         ttl: tunnel.ttl,
         df: tunnel.df.number(),
         dscp: tunnel.dscp.number(),
-        reserved: [0; 2],
+        protected: u8::from(tunnel.protected),
+        reserved: 0,
     }
 }

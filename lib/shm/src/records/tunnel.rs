@@ -32,7 +32,9 @@ record! {
         pub df: u8,
         /// Number of `control::message::Dscp`.
         pub dscp: u8,
+        /// 1 when SAs of transport mode protect its outer packets.
+        pub protected: u8,
         /// Zero.
-        pub reserved: [u8; 2],
+        pub reserved: u8,
     }
 }

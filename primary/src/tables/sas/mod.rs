@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use control::event::Event;
-use control::message::{ControlError, ErrorCode, NewSa, Sa, SaChangeKind, SaDirection, SaId, TunnelMode};
+use control::message::{ControlError, ErrorCode, NewSa, Sa, SaChangeKind, SaDirection, SaId};
 use shm::SaCells;
 
 use self::checks::check_count;
@@ -153,7 +153,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let name = sa.tunnel.as_ref()?;
         let named = |(index, interface): (u16, &Interface)| {
             let own = interface.tunnel.as_ref()?;
-            let is_it = interface.name == *name && own.tunnel.mode == TunnelMode::Esp;
+            let is_it = interface.name == *name && own.tunnel.is_protected();
             is_it.then_some(index)
         };
         self.interfaces.indexed().find_map(named)

@@ -14,6 +14,7 @@ mod nd;
 mod neighbors;
 mod own6;
 mod properties;
+mod protected;
 mod routes;
 mod routes6;
 mod sas;

@@ -78,6 +78,7 @@ impl Gateway {
             local: [192, 0, 2, 1].into(),
             remote: [198, 51, 100, remote].into(),
             key: None,
+            protected: false,
             mtu: None,
             ttl: 64,
             df: Df::Copy,

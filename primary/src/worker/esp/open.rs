@@ -289,6 +289,10 @@ fn end(
     if *life == Life::Ended {
         return Err(DropReason::EspLifetime);
     }
+    let payload = match &sa.behind {
+        None => payload,
+        Some(behind) => behind.inside(&payload, packet)?,
+    };
     let (inner, span) = payload
         .decapsulate(packet, arrived.class)
         .map_err(|error| match error {
