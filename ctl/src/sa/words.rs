@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] [window N]
-//!        [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel ...]...
+//!        [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel ...]...
 //! ```
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use crate::words::{Words, parse};
 
 /// How an SA is written, for messages.
 pub(super) const FORM: &str = "spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] \
-                               [window N] [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] \
+                               [window N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] \
                                [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...";
 /// How it is written which one is meant.
 pub(super) const ID_FORM: &str = "spi N dst ADDR";
@@ -33,7 +33,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
     let mut words = Words::new(words);
     let (mut id, mut source, mut direction) = (IdDraft::default(), None, None);
     let (mut tunnel, mut mode, mut transform, mut keys) = (None, SaMode::Tunnel, None, None);
-    let (mut esn, mut window, mut udp) = (false, None, None);
+    let (mut esn, mut window, mut udp, mut keepalive) = (false, None, None, None);
     let (mut soft, mut hard) = (SaLifetime::default(), SaLifetime::default());
     let mut drafts: Vec<Draft> = Vec::new();
     let mut seen = HashSet::new();
@@ -72,6 +72,12 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
             "keys" => keys = Some(words.next("the file of the keys")?.to_owned()),
             "esn" => esn = true,
             "window" => window = Some(parse(words.next("the window")?, "a window from 32 to 4096")?),
+            "keepalive" => {
+                keepalive = Some(parse(
+                    words.next("the seconds")?,
+                    "a number of seconds from 0 to 255",
+                )?)
+            }
             "udp" => udp = Some(ports(words.next("the ports")?)?),
             other => {
                 return Err(format!(
@@ -83,6 +89,9 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
     let direction = direction.ok_or("'in' or 'out' is missing")?;
     if direction == SaDirection::Out && window.is_some() {
         return Err("'window' is for SAs that come in".to_owned());
+    }
+    if keepalive.is_some() && (direction == SaDirection::In || udp.is_none()) {
+        return Err("'keepalive' is for SAs that go out in UDP".to_owned());
     }
     let SaId { destination, spi } = id.whole()?;
     let sa = Sa {
@@ -96,6 +105,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
         esn,
         window: window.unwrap_or(Sa::DEFAULT_WINDOW),
         udp,
+        keepalive: keepalive.unwrap_or(Sa::DEFAULT_KEEPALIVE),
         selectors: drafts
             .into_iter()
             .map(Draft::selector)
@@ -203,13 +213,14 @@ mod tests {
             esn: false,
             window: 1024,
             udp: None,
+            keepalive: Sa::DEFAULT_KEEPALIVE,
             selectors: vec![],
             soft: SaLifetime::default(),
             hard: SaLifetime::default(),
         };
         assert_eq!((&least, keys.as_str()), (&expected, "in.key"));
 
-        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn udp 4500:4501 soft seconds 10 \
+        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn udp 4500:4501 keepalive 7 soft seconds 10 \
                    hard seconds 20 hard bytes 7 soft packets 3 keys - transform null-sha256 \
                    sel src 10.0.0.0/8 dst 10.9.0.1 proto udp dport 53 sel dst 10.1.0.0-10.1.0.9 hard packets 9";
         let Written { sa: all, keys } = sa(&split(all)).unwrap();
@@ -228,6 +239,7 @@ mod tests {
                 transform: "null-sha256".into(),
                 esn: true,
                 udp: Some((4500, 4501)),
+                keepalive: 7,
                 soft: SaLifetime {
                     bytes: None,
                     packets: Some(3),
@@ -266,6 +278,12 @@ mod tests {
                 "'tunel' is no mode of an SA: use tunnel or transport",
             ),
             ("udp 4500", "'4500' is not a pair of ports such as 4500:4500"),
+            ("keepalive 9", "'keepalive' is for SAs that go out in UDP"),
+            (
+                "udp 4500:4500 keepalive 9",
+                "'keepalive' is for SAs that go out in UDP",
+            ),
+            ("keepalive 256", "'256' is not a number of seconds from 0 to 255"),
             ("soft", "'bytes', 'packets' or 'seconds' is missing"),
             (
                 "soft days 3",

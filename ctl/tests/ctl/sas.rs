@@ -34,6 +34,7 @@ fn sa() -> Sa {
         esn: true,
         window: 1024,
         udp: None,
+        keepalive: Sa::DEFAULT_KEEPALIVE,
         selectors: vec![],
         soft: SaLifetime::default(),
         hard: SaLifetime::default(),

@@ -91,6 +91,11 @@ impl SaCells {
         }
     }
 
+    /// What a counter says now.
+    pub fn get(&self, counter: SaCounter) -> u64 {
+        self.cell(counter).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
     #[inline]
     fn cell(&self, counter: SaCounter) -> Option<&AtomicU64> {
         self.shared.words().get(self.first_word + counter as usize)

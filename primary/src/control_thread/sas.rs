@@ -73,8 +73,14 @@ impl Control<'_> {
                                 destination: id.destination,
                                 sa: None,
                             },
-                            SaDirection::Out => ipsec::SaNews::NoOutbound { slot, sa: None },
+                            SaDirection::Out => ipsec::SaNews::NoOutbound { slot, id, sa: None },
                         });
+                    }
+                }
+                SaNews::Keepalive { slot } => {
+                    let own = owner(slot, self.sas.len());
+                    if let Some(worker) = self.sas.get_mut(own) {
+                        worker.add(ipsec::SaNews::Keepalive { slot });
                     }
                 }
                 SaNews::Current { tunnel, slot } => {
@@ -150,9 +156,16 @@ impl Control<'_> {
                 let mut mask = [0; 8];
                 getrandom::fill(&mut mask).map_err(|error| CryptoUnfit::Random(error.to_string()))?;
                 let mut made = OutboundSa::new(parts, view, IvMask(u64::from_ne_bytes(mask)));
-                if let Some(worker) = self.sas.get_mut(own) {
-                    let sa = made.take();
-                    worker.add(ipsec::SaNews::Outbound { slot, sa });
+                let ports = sa.udp;
+                for (number, worker) in self.sas.iter_mut().enumerate() {
+                    let sa = if number == own { made.take() } else { None };
+                    worker.add(ipsec::SaNews::Outbound {
+                        slot,
+                        id,
+                        tunnel,
+                        ports,
+                        sa,
+                    });
                 }
             }
         }

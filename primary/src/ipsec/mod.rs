@@ -9,11 +9,13 @@
 
 mod carries;
 mod crypto;
+mod moved;
 mod news;
 mod sa;
 
 pub(crate) use carries::{Behind, Fronts};
 pub use crypto::{Crypto, CryptoUnfit};
+pub(crate) use moved::{Peer, source_port};
 pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
 pub use sa::{InboundSa, OutboundSa, Parts};

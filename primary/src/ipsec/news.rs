@@ -1,7 +1,7 @@
 //! How workers learn of SAs. All that happened at a time goes over at once; what a worker has no use for any more it hands back in its
 //! place, and the control thread frees it, with the keys.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -31,11 +31,17 @@ pub enum SaNews {
         /// Itself.
         sa: Option<Box<InboundSa>>,
     },
-    /// One more by which packets can leave, with itself for the worker whose it is.
+    /// One more by which packets can leave.
     Outbound {
         /// Its number.
         slot: u32,
-        /// Itself.
+        /// By which its packets are known.
+        id: SaId,
+        /// The tunnel's interface.
+        tunnel: u16,
+        /// Source and destination port of the UDP header before its packets.
+        ports: Option<(u16, u16)>,
+        /// Itself, for the worker whose it is.
         sa: Option<Box<OutboundSa>>,
     },
     /// Packets of a tunnel leave by this SA, or by none.
@@ -44,6 +50,11 @@ pub enum SaNews {
         tunnel: u16,
         /// The SA's number.
         slot: Option<u32>,
+    },
+    /// An SA that goes out has sent nothing for a while: its worker sends a NAT keepalive, RFC 3948 section 4.
+    Keepalive {
+        /// Its number.
+        slot: u32,
     },
     /// One that came in is no more.
     NoInbound {
@@ -60,12 +71,14 @@ pub enum SaNews {
     NoOutbound {
         /// Its number.
         slot: u32,
+        /// By which its packets were known.
+        id: SaId,
         /// Filled in by the worker.
         sa: Option<Box<OutboundSa>>,
     },
 }
 
-/// What a worker has to say of an SA, or of a packet without one.
+/// What a worker has to say of an SA, of a packet without one, or of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaSignal {
     /// Its soft lifetime is over.
@@ -74,6 +87,22 @@ pub enum SaSignal {
     Hard(SaId),
     /// Few sequence numbers are left.
     SequenceSoon(SaId),
+    /// Its packets come from another place now, in UDP.
+    Moved {
+        /// The SA.
+        id: SaId,
+        /// Where they came from before.
+        from: SocketAddr,
+        /// Where they come from.
+        to: SocketAddr,
+    },
+    /// The path of a tunnel takes no longer packets inside than this, which was learned.
+    PathMtu {
+        /// The tunnel's interface.
+        tunnel: u16,
+        /// Bytes of the packet inside.
+        mtu: u16,
+    },
     /// There is none of this name.
     Unknown {
         /// What it would be known by.

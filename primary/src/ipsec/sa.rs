@@ -14,7 +14,7 @@ use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
-use super::{Behind, Fronts};
+use super::{Behind, Fronts, Peer};
 use crate::path::{BURST, TunnelView};
 
 /// What an SA is made of.
@@ -42,6 +42,10 @@ pub(crate) struct Arrived {
     pub(crate) class: u8,
     /// Tunnels that it was taken out of before.
     pub(crate) level: u8,
+    /// Where its outer header begins.
+    pub(crate) network: u8,
+    /// Whether it comes from another place than those before.
+    pub(crate) moved: bool,
 }
 
 /// An SA whose packets come in.
@@ -54,6 +58,8 @@ pub struct InboundSa {
     pub(crate) behind: Option<Behind>,
     pub(crate) lifetime: Lifetime,
     pub(crate) source: IpAddr,
+    /// In UDP: where packets come from.
+    pub(crate) peer: Option<Peer>,
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
     pub(crate) burst: MbufBatch<BURST>,
@@ -97,6 +103,7 @@ impl InboundSa {
             selectors: Arc::new(asked(sa, list)?),
             lifetime: lifetime(sa),
             source: sa.source,
+            peer: Peer::new(sa),
             tunnel,
             cells,
             burst: MbufBatch::new(),

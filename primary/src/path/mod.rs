@@ -49,6 +49,7 @@ mod segments;
 mod tests;
 mod tracer;
 mod tunnel;
+mod tunnel_errors;
 mod usual;
 mod vlan;
 
@@ -73,6 +74,7 @@ use self::rewrite::Onward;
 pub use self::segments::Packet;
 pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::tunnel::{Outer, TunnelView};
+pub use self::tunnel_errors::{SentEsp, esp_error};
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;

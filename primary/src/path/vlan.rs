@@ -183,6 +183,25 @@ impl Interfaces {
         self.tunnel(index).is_some_and(|tunnel| tunnel.is_protected)
     }
 
+    /// The tunnels between these ends that ESP protects.
+    pub fn esp_between(&self, local: IpAddr, remote: IpAddr) -> impl Iterator<Item = u16> + '_ {
+        let of_mode = move |mode| {
+            let least = Outer {
+                mode,
+                local,
+                remote,
+                key: None,
+            };
+            let begin = self.by_outer.partition_point(|(outer, _)| *outer < least);
+            let behind = self.by_outer.iter().skip(begin);
+            behind.take_while(move |(outer, _)| {
+                (outer.mode, outer.local, outer.remote) == (mode, local, remote)
+            })
+        };
+        let all = TunnelMode::ALL.into_iter().flat_map(of_mode);
+        all.map(|(_, index)| *index).filter(|index| self.is_esp(*index))
+    }
+
     /// What makes an interface a tunnel, if it is one.
     pub fn tunnel(&self, index: u16) -> Option<&TunnelView> {
         self.views.get(usize::from(index))?.tunnel.as_deref()

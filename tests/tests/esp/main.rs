@@ -10,3 +10,4 @@ mod life;
 mod scapy;
 mod site;
 mod through;
+mod transport;

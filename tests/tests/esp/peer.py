@@ -1,7 +1,8 @@
 """The other end of protected tunnels, by scapy's IPsec layer: peer.py LINK GATEWAY_MAC OWN_MAC
 
 Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
-opens what comes back; the answers have to be what was asked for, byte for byte. A "send" sends what its expressions make, in
+opens what comes back; the answers have to be what was asked for, byte for byte. With "inside" of "gre" (and a "gre_key") or "ipip"
+the SA is of transport mode. A "send" sends what its expressions make, in
 which `seal(inner, ...)` seals by the case's SA. Prints a line for each case that went well, and ends at the first that did not.
 """
 
@@ -14,7 +15,7 @@ from scapy.compat import raw
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import GRE, Ether
 from scapy.packet import Raw
 
 CIPHERS = {"gcm16": "AES-GCM", "chacha": "CHACHA20-POLY1305", "null": "NULL", "aes": "AES-CBC"}
@@ -45,10 +46,41 @@ def security_association(case, spi, source, destination):
         crypt_key=key[: len(key) - auth_len],
         auth_algo=auth,
         auth_key=key[len(key) - auth_len :] if auth else None,
-        tunnel_header=header,
+        tunnel_header=None if "inside" in case else header,
         nat_t_header=UDP(sport=4500, dport=4500) if case["udp"] else None,
         esn_en=case["esn"],
     )
+
+
+def wrapped(case, packet):
+    """As the SA takes it: in transport mode in an outer packet of the tunnel."""
+    if "inside" not in case:
+        return packet.__class__(raw(packet))
+    outer = (IPv6 if ":" in case["peer"] else IP)(src=case["peer"], dst=case["gateway"])
+    if case["inside"] == "gre":
+        key = case.get("gre_key")
+        outer /= GRE(key_present=1, key=key) if key is not None else GRE()
+    whole = outer / packet
+    return whole.__class__(raw(whole))
+
+
+def unwrapped(case, packet):
+    """What is inside of what was opened."""
+    if "inside" not in case:
+        return packet
+    if (packet.src, packet.dst) != (case["gateway"], case["peer"]):
+        raise SystemExit(f"{case}: other ends: {packet!r}")
+    four = IP in packet and packet.version == 4
+    rest = raw(packet)[20 if four else 40 :]
+    if case["inside"] == "gre":
+        gre = GRE(rest)
+        if (gre.key if gre.key_present else None) != case.get("gre_key"):
+            raise SystemExit(f"{case}: no GRE of this key: {packet!r}")
+        rest = raw(gre.payload)
+    expected = [47] if case["inside"] == "gre" else [4, 41]
+    if (packet.proto if four else packet.nh) not in expected:
+        raise SystemExit(f"{case}: another protocol: {packet!r}")
+    return (IPv6 if rest[0] >> 4 == 6 else IP)(rest)
 
 
 def send(packet):
@@ -81,7 +113,7 @@ def exchange(case):
                 ask = IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=length, data=data)
             else:
                 ask = IP(src=source, dst=target, id=length) / ICMP(id=7, seq=length) / Raw(data)
-            sealed = ours.encrypt(ask.__class__(raw(ask)))
+            sealed = ours.encrypt(wrapped(case, ask))
             if case["udp"] and IPv6 in sealed:
                 # Over IPv6 there must be one, and this scapy writes none: RFC 8200 section 8.1.
                 del sealed[UDP].chksum
@@ -92,7 +124,7 @@ def exchange(case):
                 raise SystemExit(f"{case}: number {got[ESP].seq} in place of {sequence}")
             if (UDP in got) != case["udp"]:
                 raise SystemExit(f"{case}: UDP is not as it should be: {got!r}")
-            opened = theirs.decrypt(got)
+            opened = unwrapped(case, theirs.decrypt(got))
             echo = opened[ICMPv6EchoReply] if ":" in source else opened[ICMP]
             kind = echo.type == (129 if ":" in source else 0)
             back = echo.data if ":" in source else raw(echo.payload)
@@ -103,9 +135,9 @@ def exchange(case):
 def send_all(case):
     association = security_association(case, case["spi"], case["peer"], case["gateway"])
 
-    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None):
+    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None, **other):
         """Sealed, then made wrong."""
-        packet = raw(association.encrypt(inner.__class__(raw(inner)), seq_num=sequence))
+        packet = raw(association.encrypt(wrapped(case | other, inner), seq_num=sequence))
         packet = IP(packet)
         if source is not None:
             packet.src = source

@@ -17,9 +17,9 @@ const MAC: &str = "02:00:00:00:0a:02";
 const PEER: &str = include_str!("peer.py");
 
 /// A gateway whose one port leads to the other ends of all its tunnels.
-struct Peer {
+pub(crate) struct Peer {
     // Ends before its namespaces do.
-    primary: Primary,
+    pub(crate) primary: Primary,
     host: Namespace,
     mac: String,
     keys: TempDir,
@@ -27,18 +27,18 @@ struct Peer {
 }
 
 /// The end of a tunnel that is scapy's.
-fn remote(over: Family, number: usize) -> String {
+pub(crate) fn remote(over: Family, number: usize) -> String {
     over.choose(
         format!("192.0.2.{}", 10 + number),
         format!("2001:db8:9::{}", 10 + number),
     )
 }
 
-fn local(over: Family) -> &'static str {
+pub(crate) fn local(over: Family) -> &'static str {
     over.choose("192.0.2.1", "2001:db8:9::1")
 }
 
-fn key(number: usize) -> String {
+pub(crate) fn key(number: usize) -> String {
     let (_, bytes) = TRANSFORMS[number];
     (0..bytes)
         .map(|at| format!("{:02x}", (at * 11 + number) as u8))
@@ -47,7 +47,7 @@ fn key(number: usize) -> String {
 
 impl Peer {
     /// With a tunnel for each transform over each family.
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         let privilege = Privilege::detect();
         let host = Namespace::create(privilege, "host").unwrap();
         let gateway = Namespace::create(privilege, "gateway").unwrap();
@@ -87,7 +87,7 @@ impl Peer {
     }
 
     /// Installs SAs for both directions, the one that comes in with this SPI and the one that goes out with the next.
-    fn install(&self, over: Family, number: usize, spi: u32, more: &str, inbound: &str) {
+    pub(crate) fn install(&self, over: Family, number: usize, spi: u32, more: &str, inbound: &str) {
         let path = self.keys.path().join(format!("{number}"));
         fs::write(&path, key(number)).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
@@ -110,7 +110,7 @@ impl Peer {
 
     /// Has scapy do these.
     #[track_caller]
-    fn does(&self, cases: &[Value]) {
+    pub(crate) fn does(&self, cases: &[Value]) {
         let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
         let input = self.keys.path().join("cases");
         fs::write(&input, lines).unwrap();
@@ -139,11 +139,11 @@ impl Peer {
     }
 }
 
-fn tunnel(over: Family, number: usize) -> String {
+pub(crate) fn tunnel(over: Family, number: usize) -> String {
     format!("{}{number}", over.choose("four", "six"))
 }
 
-fn exchange(over: Family, number: usize, spi: u32, esn: bool, udp: bool) -> Value {
+pub(crate) fn exchange(over: Family, number: usize, spi: u32, esn: bool, udp: bool) -> Value {
     let net = over.choose(number, 100 + number);
     json!({
         "do": "exchange",

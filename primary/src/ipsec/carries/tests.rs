@@ -25,6 +25,7 @@ fn sa(mode: SaMode) -> Sa {
         esn: false,
         window: Sa::DEFAULT_WINDOW,
         udp: None,
+        keepalive: Sa::DEFAULT_KEEPALIVE,
         selectors: vec![],
         soft: SaLifetime::default(),
         hard: SaLifetime::default(),

@@ -47,6 +47,11 @@ pub enum SaNews {
         /// Whose packets it was for.
         direction: SaDirection,
     },
+    /// The SA of this record has sent nothing for so long that it is to send a keepalive.
+    Keepalive {
+        /// The number of the record.
+        slot: u32,
+    },
     /// Packets of a tunnel are to leave by the SA of this record, or by none.
     Current {
         /// The tunnel's interface.
@@ -207,6 +212,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             SaSignal::Hard(id) => {
                 self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
                 self.sas_changed(now);
+            }
+            SaSignal::Moved { id, from, to } => {
+                if let Some(installed) = self.sas.sas.get(&id) {
+                    let tunnel = installed.sa.tunnel.clone();
+                    self.tell(Event::SaMoved {
+                        spi: id.spi,
+                        destination: id.destination,
+                        tunnel,
+                        from,
+                        to,
+                    });
+                }
+            }
+            SaSignal::PathMtu { tunnel, mtu } => {
+                let Some((name, overhead)) =
+                    self.tunnel(tunnel).map(|own| (own.name.clone(), own.overhead()))
+                else {
+                    return;
+                };
+                self.tell(Event::PathMtu {
+                    tunnel: name,
+                    inner: mtu,
+                    outer: mtu.saturating_add(overhead),
+                });
             }
             SaSignal::Unknown { id, source } => self.tell(Event::UnknownSpi {
                 spi: id.spi,

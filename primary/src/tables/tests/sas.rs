@@ -28,6 +28,7 @@ fn sa(spi: u32, keys: u8) -> NewSa {
             esn: true,
             window: 64,
             udp: None,
+            keepalive: Sa::DEFAULT_KEEPALIVE,
             selectors: Vec::new(),
             soft: SaLifetime::default(),
             hard: SaLifetime::default(),

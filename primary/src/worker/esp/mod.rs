@@ -10,9 +10,11 @@
 
 mod clear;
 mod handed;
+mod keepalive;
 mod open;
 mod seal;
 mod table;
+mod told;
 
 use std::time::Duration;
 
@@ -24,6 +26,7 @@ use shm::DropReason;
 
 pub use self::handed::{HANDED, Handover, handovers};
 use self::table::Sas;
+use self::told::Sender;
 use super::Engine;
 use crate::adjacency;
 use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
@@ -36,6 +39,8 @@ pub(super) struct Esp {
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
+    /// SAs that are to send a NAT keepalive.
+    keepalives: Vec<u32>,
 }
 
 impl Esp {
@@ -47,20 +52,26 @@ impl Esp {
             handover,
             quiet_until: 0,
             second: dpdk::tsc_hz(),
+            keepalives: Vec::with_capacity(sas),
         }
     }
 
-    /// Whether no SA has packets in its burst.
+    /// Whether no SA has packets in its burst, or a keepalive to send.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.sas.inbound.is_idle() && self.sas.outbound.is_idle()
+        self.sas.inbound.is_idle() && self.sas.outbound.is_idle() && self.keepalives.is_empty()
     }
 
     /// Takes what happened to SAs. No burst has packets then.
     #[inline]
     pub(super) fn take_news(&mut self) {
-        let Self { sas, news, .. } = self;
-        news.take(|news| take(sas, news));
+        let Self {
+            sas,
+            news,
+            keepalives,
+            ..
+        } = self;
+        news.take(|news| take(sas, keepalives, news));
     }
 
     /// The worker that an SA belongs to, if that is another.
@@ -70,7 +81,7 @@ impl Esp {
     }
 }
 
-fn take(sas: &mut Sas, news: &mut SaNews) {
+fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
     match news {
         SaNews::Prepare(pool) => {
             // It only makes the first packet faster.
@@ -85,7 +96,18 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.insert(*spi, *destination, *slot);
         }
-        SaNews::Outbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::Outbound {
+            slot,
+            id,
+            tunnel,
+            ports,
+            sa,
+        } => {
+            sas.outbound.swap(*slot, sa);
+            sas.by_spi.insert(id.spi, id.destination, *slot);
+            let (tunnel, ports) = (*tunnel, *ports);
+            sas.set_sender(*slot, Some(Sender { tunnel, ports }));
+        }
         SaNews::Current { tunnel, slot } => sas.set_current(*tunnel, *slot),
         SaNews::NoInbound {
             slot,
@@ -96,7 +118,17 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.remove(*spi, *destination, *slot);
         }
-        SaNews::NoOutbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::NoOutbound { slot, id, sa } => {
+            sas.outbound.swap(*slot, sa);
+            sas.by_spi.remove(id.spi, id.destination, *slot);
+            sas.set_sender(*slot, None);
+        }
+        SaNews::Keepalive { slot } => {
+            // No more than there can be SAs, so that nothing is allocated.
+            if keepalives.len() < keepalives.capacity() {
+                keepalives.push(*slot);
+            }
+        }
     }
 }
 
@@ -111,7 +143,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[cold]
-    fn tell_of_sa(&self, signal: SaSignal) {
+    pub(super) fn tell_of_sa(&self, signal: SaSignal) {
         if self.esp.news.say(signal) {
             self.doorbell.ring();
         }

@@ -2,7 +2,7 @@
 //!
 //! Until its burst is done a packet counts as waiting on the interface that it came in by.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use control::message::SaId;
 use dpdk::crypto::{Job, Outcome};
@@ -19,7 +19,7 @@ use super::super::dispatch::Refused;
 use super::super::tunnels::Step;
 use super::super::ways::End;
 use crate::adjacency;
-use crate::ipsec::{Arrived, InboundSa, SaSignal, job, publish};
+use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, job, publish, source_port};
 use crate::path::{BURST, Family, Note, link_header};
 
 /// Where the way of a packet goes on whose burst is done.
@@ -134,10 +134,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let (Some(sa), Some(outer)) = (sas.get_mut(slot), outer) else {
             return Err((mbuf, DropReason::EspSpi));
         };
-        if outer.source != sa.source {
-            sa.cells.add(SaCounter::Source, 1);
-            return Err((mbuf, DropReason::EspSource));
-        }
+        let in_udp = sa.peer.as_ref().and_then(|peer| {
+            let port = source_port(mbuf.data(), link_len, family, at.into())?;
+            Some((peer, port))
+        });
+        let moved = match in_udp {
+            Some((peer, port)) => !peer.is_at(outer.source, port),
+            None if outer.source == sa.source => false,
+            None => {
+                sa.cells.add(SaCounter::Source, 1);
+                return Err((mbuf, DropReason::EspSource));
+            }
+        };
         let number = sa.burst.len();
         if let Some(place) = sa.arrived.get_mut(number) {
             *place = Arrived {
@@ -145,6 +153,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 at,
                 class: outer.class,
                 level,
+                network: link_len as u8,
+                moved,
             };
         }
         // It is never left full.
@@ -218,6 +228,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err(reason) => self.not_opened(sa, arrived.ingress, reason),
                 }
             }
+            if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
+                self.tell_of_sa(SaSignal::Moved { id: sa.id, from, to });
+            }
             let used = super::boottime_ns();
             publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
         }
@@ -277,11 +290,22 @@ fn end(
     }
     let at = usize::from(arrived.at);
     let frame = mbuf.data_mut();
+    let place = if arrived.moved {
+        place_of(frame, arrived)
+    } else {
+        None
+    };
+    let sequence = opening.sequence().get();
     let packet = frame.get_mut(at..).unwrap_or_default();
     let opened = sa
         .esp
         .finish(opening, outcome == Outcome::Done, packet)
         .map_err(refused)?;
+    if let (Some(place), Some(peer)) = (place, &mut sa.peer)
+        && sequence == sa.esp.window().highest()
+    {
+        peer.came_from(place, dpdk::tsc(), dpdk::tsc_hz());
+    }
     let Opened::Packet(payload) = opened else {
         return Err(DropReason::EspDummy);
     };
@@ -314,6 +338,19 @@ fn end(
         .map_err(|_| DropReason::EspMalformed)?;
     mbuf.truncate(begin + usize::from(span.len));
     mbuf.trim_front(link).map_err(|_| DropReason::EspMalformed)
+}
+
+/// Where a packet in UDP came from.
+#[cold]
+fn place_of(frame: &[u8], arrived: &Arrived) -> Option<SocketAddr> {
+    let link_len = usize::from(arrived.network);
+    let packet = frame.get(link_len..)?;
+    let family = match packet.first()? >> 4 {
+        4 => Family::Four,
+        _ => Family::Six,
+    };
+    let port = source_port(frame, link_len, family, arrived.at.into())?;
+    Some(SocketAddr::new(Outer::of(family, packet)?.source, port))
 }
 
 fn refused(error: OpenError) -> DropReason {

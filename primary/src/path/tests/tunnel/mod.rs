@@ -1,6 +1,7 @@
 //! Outer packets in, what is inside noted; packets for a tunnel out, with outer headers in front.
 
 mod errors;
+mod esp;
 mod out;
 
 use std::sync::atomic::Ordering;
