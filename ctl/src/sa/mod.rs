@@ -37,8 +37,9 @@ use those of one SA for another one.
 
 Selectors say what its packets may hold; with none, anything. Their source and destination are those of the packet inside:
 ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header; ports that are 'opaque' are those of packets
-without, such as later fragments. Soft lifetimes are told to those who listen
-('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.";
+without, such as later fragments. A packet may be as late as 'window' says, 32 to 4096 packets (1024 if it says nothing), and is
+taken once; with a window of 0, which is for SAs without 'esn', it is taken as often as it comes. Soft lifetimes are told to those
+who listen ('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

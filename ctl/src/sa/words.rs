@@ -71,7 +71,12 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
             "transform" => transform = Some(words.next("the transform")?.to_owned()),
             "keys" => keys = Some(words.next("the file of the keys")?.to_owned()),
             "esn" => esn = true,
-            "window" => window = Some(parse(words.next("the window")?, "a window from 32 to 4096")?),
+            "window" => {
+                window = Some(parse(
+                    words.next("the window")?,
+                    "a window from 32 to 4096, or 0",
+                )?)
+            }
             "keepalive" => {
                 keepalive = Some(parse(
                     words.next("the seconds")?,
@@ -220,6 +225,9 @@ mod tests {
         };
         assert_eq!((&least, keys.as_str()), (&expected, "in.key"));
 
+        let Written { sa: off, .. } = sa(&split(&format!("{LEAST} window 0"))).unwrap();
+        assert_eq!((off.window, off.esn), (0, false));
+
         let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn udp 4500:4501 keepalive 7 soft seconds 10 \
                    hard seconds 20 hard bytes 7 soft packets 3 keys - transform null-sha256 \
                    sel src 10.0.0.0/8 dst 10.9.0.1 proto udp dport 53 sel dst 10.1.0.0-10.1.0.9 hard packets 9";
@@ -271,8 +279,12 @@ mod tests {
             ("out", "both 'in' and 'out' stand there"),
             ("widow 64", "'widow' stands where 'transform', 'keys' or"),
             ("window", "the window is missing"),
-            ("window many", "'many' is not a window from 32 to 4096"),
+            ("window many", "'many' is not a window from 32 to 4096, or 0"),
             ("window 16", "a window of 16 cannot be"),
+            (
+                "esn window 0",
+                "has extended sequence numbers, which a window of 0 cannot follow",
+            ),
             (
                 "mode tunel",
                 "'tunel' is no mode of an SA: use tunnel or transport",

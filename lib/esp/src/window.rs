@@ -14,7 +14,8 @@
 //!
 //! With ESN the high half of a number is not in the packet. It is the one that makes the number lie from the bottom on and
 //! less than 2^32 above it (appendix A2.1), so no number is too old then: an old one is taken for one far ahead, and its ICV is
-//! wrong.
+//! wrong. So an SA with ESN needs a window; one without can do without (§3.4.3), which is a window of 0: every authentic packet is
+//! taken then, as often as it comes.
 
 use crate::SequenceNumber;
 
@@ -25,9 +26,11 @@ pub const MAX_WINDOW: u16 = 4096;
 
 const WORD_BITS: u64 = 64;
 
-/// The window is smaller or larger than windows are.
+/// The window is smaller or larger than windows are, or there is none where sequence numbers need one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a replay window of {0} packets cannot be had; give 32 to 4096")]
+#[error(
+    "a replay window of {0} packets cannot be had; give 32 to 4096, or 0 to take repeated packets, if there is no ESN"
+)]
 pub struct WindowSizeError(pub u16);
 
 /// Why a packet is refused for its sequence number.
@@ -64,19 +67,20 @@ pub struct Window {
 }
 
 impl Window {
-    /// The window of a new SA, `size` packets wide.
+    /// The window of a new SA, `size` packets wide: [`MIN_WINDOW`] to [`MAX_WINDOW`]; 0 refuses no number, and is for SAs without ESN.
     pub fn new(size: u16, esn: bool) -> Result<Window, WindowSizeError> {
         Window::resumed(size, esn, 0)
     }
 
     /// The window of an SA that has received before, up to and with number `highest`: all that it says is taken.
     pub fn resumed(size: u16, esn: bool, highest: u64) -> Result<Window, WindowSizeError> {
-        if !(MIN_WINDOW..=MAX_WINDOW).contains(&size) {
+        let off = size == 0 && !esn;
+        if !off && !(MIN_WINDOW..=MAX_WINDOW).contains(&size) {
             return Err(WindowSizeError(size));
         }
         let size = u64::from(size);
         // As many words as a window touches that begins at the last bit of one.
-        let touched = (size - 2) / WORD_BITS + 2;
+        let touched = size.saturating_sub(2) / WORD_BITS + 2;
         // At most 128.
         let count = touched.next_power_of_two() as usize;
         let highest = if esn {
@@ -103,7 +107,7 @@ impl Window {
         self.esn
     }
 
-    /// Packets that may be late.
+    /// Packets that may be late; 0 if none is ever refused.
     pub fn size(&self) -> u16 {
         // It was made of one.
         self.size as u16
@@ -163,7 +167,12 @@ impl Window {
             return Ok(());
         }
         if self.highest - number >= self.size {
-            return Err(ReplayError::TooOld);
+            // Asked here, where packets in order do not come by.
+            return if self.size == 0 {
+                Ok(())
+            } else {
+                Err(ReplayError::TooOld)
+            };
         }
         let place = (number / WORD_BITS) as usize & (self.words.len() - 1);
         let word = self.words.get(place).copied().unwrap_or(u64::MAX);

@@ -14,6 +14,7 @@ use crate::site::{TRANSFORMS, ctl};
 
 const LIMIT: Duration = Duration::from_secs(120);
 const MAC: &str = "02:00:00:00:0a:02";
+const GCM256: &str = "aes256gcm16";
 const PEER: &str = include_str!("peer.py");
 
 /// A gateway whose one port leads to the other ends of all its tunnels.
@@ -26,6 +27,21 @@ pub(crate) struct Peer {
     _gateway: Namespace,
 }
 
+/// What scapy sends by an SA over IPv4 without ESN.
+pub(crate) fn sends(number: usize, spi: u32, packets: &[String]) -> Value {
+    json!({
+        "do": "send",
+        "transform": TRANSFORMS[number].0,
+        "key": key(number),
+        "esn": false,
+        "udp": false,
+        "spi": spi,
+        "peer": remote(Family::Ip4, number),
+        "gateway": local(Family::Ip4),
+        "packets": packets,
+    })
+}
+
 /// The end of a tunnel that is scapy's.
 pub(crate) fn remote(over: Family, number: usize) -> String {
     over.choose(
@@ -34,11 +50,11 @@ pub(crate) fn remote(over: Family, number: usize) -> String {
     )
 }
 
-pub(crate) fn local(over: Family) -> &'static str {
+fn local(over: Family) -> &'static str {
     over.choose("192.0.2.1", "2001:db8:9::1")
 }
 
-pub(crate) fn key(number: usize) -> String {
+fn key(number: usize) -> String {
     let (_, bytes) = TRANSFORMS[number];
     (0..bytes)
         .map(|at| format!("{:02x}", (at * 11 + number) as u8))
@@ -139,6 +155,13 @@ impl Peer {
     }
 }
 
+fn number_of(transform: &str) -> usize {
+    TRANSFORMS
+        .iter()
+        .position(|(name, _)| *name == transform)
+        .unwrap()
+}
+
 pub(crate) fn tunnel(over: Family, number: usize) -> String {
     format!("{}{number}", over.choose("four", "six"))
 }
@@ -195,26 +218,10 @@ fn scapy_opens_what_is_sealed_here_and_seals_what_is_opened_here_by_every_transf
 fn each_refusal_is_counted_by_its_reason_and_the_window_is_still_right() {
     let peer = Peer::create();
     let selectors = "window 64 sel src 10.2.0.0/16 dst 198.51.100.0/24";
-    let number = TRANSFORMS
-        .iter()
-        .position(|(name, _)| *name == "aes256gcm16")
-        .unwrap();
+    let number = number_of(GCM256);
     assert_eq!(number, 2);
     peer.install(Family::Ip4, number, 0x4000, "", selectors);
     let inner = "IP(src='10.2.0.2', dst='198.51.100.1')/UDP(sport=1, dport=9)/b'inside'";
-    let case = |packets: &[String]| {
-        json!({
-            "do": "send",
-            "transform": "aes256gcm16",
-            "key": key(number),
-            "esn": false,
-            "udp": false,
-            "spi": 0x4000,
-            "peer": remote(Family::Ip4, number),
-            "gateway": local(Family::Ip4),
-            "packets": packets,
-        })
-    };
     let seal = |words: &str| format!("seal({inner}, {words})");
     // Forged ones move no window: what is authentic comes through afterwards.
     for (reason, packets, count) in [
@@ -240,7 +247,7 @@ fn each_refusal_is_counted_by_its_reason_and_the_window_is_still_right() {
         ),
     ] {
         let before = peer.primary.counters_at_rest().unwrap().dropped(reason);
-        peer.does(&[case(&packets)]);
+        peer.does(&[sends(number, 0x4000, &packets)]);
         let counters = peer.primary.counters_at_rest().unwrap();
         counters.assert_balanced();
         assert_eq!(
@@ -250,4 +257,31 @@ fn each_refusal_is_counted_by_its_reason_and_the_window_is_still_right() {
             counters.drops()
         );
     }
+}
+
+#[test]
+fn without_a_window_authentic_packets_are_taken_as_often_as_they_come() {
+    let peer = Peer::create();
+    let number = number_of(GCM256);
+    peer.install(Family::Ip4, number, 0x4000, "", "window 0");
+    let seal = |words: &str| {
+        let inner = "IP(src='10.2.0.2', dst='198.51.100.1')/UDP(sport=1, dport=9)/b'inside'";
+        format!("seal({inner}, {words})")
+    };
+    let taken = ["100", "100", "1", "9000", "100", "1"].map(seal);
+    let forged = ["100, flip=-1", "20000, flip=-1"].map(seal);
+    peer.does(&[sends(number, 0x4000, &taken), sends(number, 0x4000, &forged)]);
+    let counters = peer.primary.counters_at_rest().unwrap();
+    counters.assert_balanced();
+    assert_eq!(
+        ["local_unhandled", "esp_icv", "esp_replayed", "esp_old"].map(|reason| counters.dropped(reason)),
+        [6, 2, 0, 0]
+    );
+    let sas = peer.primary.ctl_json(&["sa"]).unwrap();
+    let inbound = sas.as_array().unwrap().iter().find(|sa| sa["direction"] == "in");
+    let inbound = inbound.unwrap();
+    assert_eq!(
+        (&inbound["sequence"], &inbound["window"]),
+        (&json!(9000), &json!(0))
+    );
 }

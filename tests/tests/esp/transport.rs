@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Family, wait_until};
 
-use crate::scapy::{Peer, exchange, key, local, remote, tunnel};
+use crate::scapy::{Peer, exchange, sends, tunnel};
 use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, ctl, end, host_address};
 
 const GCM: &str = "aes256gcm16";
@@ -205,19 +205,8 @@ fn content_that_is_not_the_tunnels_is_counted_by_its_reason() {
         (number + 1, "esp_selector", seal("1, gre_key=8")),
     ] {
         let before = peer.primary.counters_at_rest().unwrap().dropped(reason);
-        peer.does(&[json!({
-            "do": "send",
-            "transform": TRANSFORMS[at].0,
-            "key": key(at),
-            "esn": false,
-            "udp": false,
-            "spi": if at == number { 0x7000 } else { 0x7100 },
-            "peer": remote(Family::Ip4, at),
-            "gateway": local(Family::Ip4),
-            "inside": "gre",
-            "gre_key": 7,
-            "packets": [packet],
-        })]);
+        let spi = if at == number { 0x7000 } else { 0x7100 };
+        peer.does(&[in_transport(sends(at, spi, &[packet.clone()]), "gre", Some(7))]);
         let counters = peer.primary.counters_at_rest().unwrap();
         counters.assert_balanced();
         assert_eq!(

@@ -110,7 +110,8 @@ pub struct Sa {
     pub transform: String,
     /// Whether sequence numbers have 64 bits, RFC 4303 section 2.2.1.
     pub esn: bool,
-    /// Sequence numbers behind the highest one in which packets may come late, 32 to 4096.
+    /// Sequence numbers behind the highest one in which packets may come late, 32 to 4096; 0 if no packet is refused for its
+    /// number, RFC 4303 section 3.4.3.
     pub window: u16,
     /// Source and destination port of a UDP header before its packets, RFC 3948.
     pub udp: Option<(u16, u16)>,

@@ -5,11 +5,11 @@ use std::net::IpAddr;
 use packet::Protocol;
 use shm::records::SA_SELECTORS;
 
-use crate::message::{ControlError, ErrorCode, Sa, SaId, SaLifetime, Selector};
+use crate::message::{ControlError, ErrorCode, Sa, SaDirection, SaId, SaLifetime, Selector};
 
 /// The smallest SPI that may go over the wire, RFC 4303 section 2.1.
 const FIRST_SPI: u32 = 256;
-/// Windows that there can be.
+/// Windows that there can be, but for 0, which is none.
 const WINDOWS: std::ops::RangeInclusive<u16> = 32..=4096;
 /// The longest name of an interface, bytes.
 const INTERFACE_NAME: usize = 15;
@@ -48,7 +48,7 @@ pub enum SaError {
     },
     /// A window that is too small or too large.
     #[error(
-        "a window of {window} cannot be: give the SA with {id} one from {} to {}",
+        "a window of {window} cannot be: give the SA with {id} one from {} to {}, or 0 to take repeated packets",
         WINDOWS.start(),
         WINDOWS.end()
     )]
@@ -57,6 +57,16 @@ pub enum SaError {
         id: SaId,
         /// Its window.
         window: u16,
+    },
+    /// Numbers whose high half follows from the window, RFC 4303 appendix A2.1.
+    #[error(
+        "the SA with {id} has extended sequence numbers, which a window of 0 cannot follow: leave 'esn' out, or give it one from {} to {}",
+        WINDOWS.start(),
+        WINDOWS.end()
+    )]
+    WindowOff {
+        /// The SA.
+        id: SaId,
     },
     /// A UDP header that nobody answers.
     #[error("a port of the UDP header is 0: give the SA with {0} ports from 1 on, which are 4500 as a rule")]
@@ -153,7 +163,10 @@ pub fn check(sa: &Sa) -> Result<(), SaError> {
         let name = name.clone();
         return Err(SaError::Tunnel { id, name });
     }
-    if !WINDOWS.contains(&sa.window) {
+    if sa.window == 0 && sa.esn && sa.direction == SaDirection::In {
+        return Err(SaError::WindowOff { id });
+    }
+    if sa.window != 0 && !WINDOWS.contains(&sa.window) {
         let window = sa.window;
         return Err(SaError::Window { id, window });
     }

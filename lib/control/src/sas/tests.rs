@@ -58,6 +58,12 @@ fn what_cannot_be_an_sa_is_refused_with_what_to_write() {
         check(&sa).map_err(|error| error.to_string())
     };
     assert_eq!(with(&|_| ()), Ok(()));
+    assert_eq!(with(&|sa| sa.window = 0), Ok(()));
+    // One that goes out has no window, whatever it says.
+    assert_eq!(
+        with(&|sa| (sa.window, sa.esn, sa.direction) = (0, true, SaDirection::Out)),
+        Ok(())
+    );
     let seconds = |seconds| SaLifetime {
         seconds: Some(seconds),
         ..SaLifetime::default()
@@ -93,9 +99,13 @@ fn what_cannot_be_an_sa_is_refused_with_what_to_write() {
         ),
         (
             with(&|sa| sa.window = 31),
-            "a window of 31 cannot be: give the SA with SPI 0x00001000 to 192.0.2.1 one from 32 to 4096",
+            "a window of 31 cannot be: give the SA with SPI 0x00001000 to 192.0.2.1 one from 32 to 4096, or 0 to take repeated packets",
         ),
         (with(&|sa| sa.window = 4097), "a window of 4097 cannot be"),
+        (
+            with(&|sa| (sa.window, sa.esn) = (0, true)),
+            "has extended sequence numbers, which a window of 0 cannot follow: leave 'esn' out",
+        ),
         (
             with(&|sa| sa.udp = Some((4500, 0))),
             "a port of the UDP header is 0",

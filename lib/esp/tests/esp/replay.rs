@@ -202,10 +202,25 @@ fn number_zero_and_what_would_be_below_it_are_refused() {
 }
 
 #[test]
-fn sizes_are_from_32_to_4096() {
-    for size in [0, 1, 31, 4097, u16::MAX] {
+fn a_window_of_none_takes_every_number_as_often_as_it_comes_and_knows_the_highest() {
+    let mut window = Window::new(0, false).unwrap();
+    assert_eq!(window.size(), 0);
+    let mut highest = 0;
+    for low in [0, 0, 7, 7, 1, 5000, 7, 5000, 4999, u32::MAX, u32::MAX, 1, 0] {
+        let number = window.check(low).unwrap();
+        assert_eq!(number.get(), u64::from(low));
+        window.take(number).unwrap();
+        highest = highest.max(low);
+        assert_eq!(window.highest(), u64::from(highest));
+    }
+}
+
+#[test]
+fn sizes_are_from_32_to_4096_and_0_without_esn() {
+    for size in [1, 31, 4097, u16::MAX] {
         assert_eq!(Window::new(size, false).err(), Some(WindowSizeError(size)));
     }
+    assert_eq!(Window::new(0, true).err(), Some(WindowSizeError(0)));
     for size in [32, 4096] {
         assert_eq!(Window::new(size, true).unwrap().size(), size);
     }

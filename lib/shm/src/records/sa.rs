@@ -30,7 +30,8 @@ record! {
         pub number: u64,
         /// Its SPI.
         pub spi: u32,
-        /// Sequence numbers behind the highest one in which packets may come late, 32 to 4096.
+        /// Sequence numbers behind the highest one in which packets may come late, 32 to 4096; 0 if no packet is refused for its
+        /// number.
         pub window: u16,
         /// Source port of the UDP header before its packets; 0 for no such header.
         pub udp_source: u16,
