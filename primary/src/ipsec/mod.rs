@@ -14,7 +14,7 @@ mod sa;
 pub use crypto::{Crypto, CryptoUnfit};
 pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
-pub use sa::{InboundSa, OutboundSa, Parts};
+pub use sa::{InboundSa, MadeSa, OutboundSa, Parts};
 
 /// The worker that an SA belongs to.
 pub fn owner(slot: u32, workers: usize) -> usize {

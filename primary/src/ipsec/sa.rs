@@ -24,8 +24,6 @@ pub struct Parts<'k> {
     pub keys: KeyParts<'k>,
     /// What does its cryptography.
     pub session: Session,
-    /// Its counters.
-    pub cells: SaCells,
     /// The interface of its tunnel.
     pub tunnel: u16,
 }
@@ -41,6 +39,14 @@ pub(crate) struct Arrived {
     pub(crate) class: u8,
     /// Tunnels that it was taken out of before.
     pub(crate) level: u8,
+}
+
+/// An SA that has all but its place: nothing can go wrong with it any more.
+pub enum MadeSa {
+    /// Packets come in by it.
+    Inbound(Box<dyn FnOnce(SaCells) -> Box<InboundSa>>),
+    /// Packets go out by it.
+    Outbound(Box<dyn FnOnce(SaCells) -> Box<OutboundSa>>),
 }
 
 /// An SA whose packets come in.
@@ -75,52 +81,60 @@ pub struct OutboundSa {
 
 impl InboundSa {
     /// `None` for what is refused when an SA is installed.
-    pub fn new(parts: Parts<'_>) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
-        Some(Box::new(Self {
-            id: sa.id(),
-            esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
-            session,
-            selectors: Arc::new(selectors(sa)?),
-            lifetime: lifetime(sa),
-            source: sa.source,
-            tunnel,
-            cells,
-            burst: MbufBatch::new(),
-            arrived: [Arrived::default(); BURST],
-        }))
+        let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
+        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
+        let selectors = Arc::new(selectors(sa)?);
+        Some(MadeSa::Inbound(Box::new(move |cells| {
+            Box::new(Self {
+                id,
+                esp,
+                session,
+                selectors,
+                lifetime,
+                source,
+                tunnel,
+                cells,
+                burst: MbufBatch::new(),
+                arrived: [Arrived::default(); BURST],
+            })
+        })))
     }
 }
 
 impl OutboundSa {
     /// `None` for what is refused when an SA is installed. Outer headers are as its tunnel says; `mask` is random.
-    pub fn new(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
-        Some(Box::new(Self {
-            id: sa.id(),
-            told_soon: false,
-            esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
-            session,
-            selectors: Arc::new(selectors(sa)?),
-            lifetime: lifetime(sa),
-            outer: outer(sa, view)?,
-            tunnel,
-            cells,
-            burst: MbufBatch::new(),
-            levels: [0; BURST],
-        }))
+        let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
+        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
+        let selectors = Arc::new(selectors(sa)?);
+        Some(MadeSa::Outbound(Box::new(move |cells| {
+            Box::new(Self {
+                id,
+                told_soon: false,
+                esp,
+                session,
+                selectors,
+                lifetime,
+                outer,
+                tunnel,
+                cells,
+                burst: MbufBatch::new(),
+                levels: [0; BURST],
+            })
+        })))
     }
 
     /// Takes a packet for the next burst; gives it back when that is full.

@@ -61,7 +61,8 @@ fn selectors(count: usize) -> Vec<Selector> {
 
 impl Gateway {
     fn sas_add(&mut self, new: Vec<NewSa>, replace: bool) -> Result<(), (ErrorCode, String)> {
-        let added = self.tables.sas_add(new, replace, self.now);
+        let checked = self.tables.sas_check(new, replace);
+        let added = checked.map(|new| self.tables.sas_install(new, self.now));
         added.map_err(|error| (error.code, error.message))
     }
 
