@@ -153,19 +153,19 @@ impl Control<'_> {
         let own = owner(slot, self.sas.len());
         match made {
             MadeSa::Inbound(make) => {
-                let mut made = Some(make(place.cells));
-                for (number, worker) in self.sas.iter_mut().enumerate() {
+                let mut made = Some(make(number, place.cells));
+                for (index, worker) in self.sas.iter_mut().enumerate() {
                     worker.add(ipsec::SaNews::Inbound {
                         slot,
                         spi: id.spi,
                         destination: id.destination,
-                        sa: if number == own { made.take() } else { None },
+                        sa: if index == own { made.take() } else { None },
                     });
                 }
             }
             MadeSa::Outbound(make) => {
                 if let Some(worker) = self.sas.get_mut(own) {
-                    let sa = Some(make(place.cells));
+                    let sa = Some(make(number, place.cells));
                     worker.add(ipsec::SaNews::Outbound { slot, sa });
                 }
             }

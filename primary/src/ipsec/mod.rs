@@ -10,11 +10,13 @@
 mod crypto;
 mod news;
 mod sa;
+mod told;
 
 pub use crypto::{Crypto, CryptoUnfit};
-pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
+pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
 pub use sa::{InboundSa, MadeSa, OutboundSa, Parts};
+pub(crate) use told::Told;
 
 /// The worker that an SA belongs to.
 pub fn owner(slot: u32, workers: usize) -> usize {

@@ -65,15 +65,35 @@ pub enum SaNews {
     },
 }
 
+/// What happens to an SA by its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SaMatter {
+    /// Its soft lifetime is over.
+    Soft = 1,
+    /// Its hard lifetime is over.
+    Hard = 2,
+    /// Few sequence numbers are left.
+    SequenceSoon = 4,
+}
+
+impl SaMatter {
+    /// All there are, in the order in which they are said.
+    pub const ALL: [Self; 3] = [Self::Soft, Self::SequenceSoon, Self::Hard];
+}
+
 /// What a worker has to say of an SA, or of a packet without one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaSignal {
-    /// Its soft lifetime is over.
-    Soft(SaId),
-    /// Its hard lifetime is over.
-    Hard(SaId),
-    /// Few sequence numbers are left.
-    SequenceSoon(SaId),
+    /// Something happened to an SA, which may be another by now.
+    Of {
+        /// By which it was known.
+        id: SaId,
+        /// Its own, and never that of another.
+        number: u64,
+        /// What happened.
+        matter: SaMatter,
+    },
     /// There is none of this name.
     Unknown {
         /// What it would be known by.

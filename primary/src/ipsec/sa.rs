@@ -14,6 +14,7 @@ use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
+use super::told::Told;
 use crate::path::{BURST, TunnelView};
 
 /// What an SA is made of.
@@ -41,17 +42,19 @@ pub(crate) struct Arrived {
     pub(crate) level: u8,
 }
 
-/// An SA that has all but its place: nothing can go wrong with it any more.
+/// An SA that has all but its place: nothing can go wrong with it any more. It takes its number and its counters.
 pub enum MadeSa {
     /// Packets come in by it.
-    Inbound(Box<dyn FnOnce(SaCells) -> Box<InboundSa>>),
+    Inbound(Box<dyn FnOnce(u64, SaCells) -> Box<InboundSa>>),
     /// Packets go out by it.
-    Outbound(Box<dyn FnOnce(SaCells) -> Box<OutboundSa>>),
+    Outbound(Box<dyn FnOnce(u64, SaCells) -> Box<OutboundSa>>),
 }
 
 /// An SA whose packets come in.
 pub struct InboundSa {
     pub(crate) id: SaId,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -66,8 +69,8 @@ pub struct InboundSa {
 /// An SA whose packets go out.
 pub struct OutboundSa {
     pub(crate) id: SaId,
-    /// Whether it was said that few sequence numbers are left.
-    pub(crate) told_soon: bool,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Outbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -91,9 +94,11 @@ impl InboundSa {
         let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
         let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
         let selectors = Arc::new(selectors(sa)?);
-        Some(MadeSa::Inbound(Box::new(move |cells| {
+        Some(MadeSa::Inbound(Box::new(move |number, cells| {
             Box::new(Self {
                 id,
+                number,
+                told: Told::default(),
                 esp,
                 session,
                 selectors,
@@ -120,10 +125,11 @@ impl OutboundSa {
         let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
         let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
         let selectors = Arc::new(selectors(sa)?);
-        Some(MadeSa::Outbound(Box::new(move |cells| {
+        Some(MadeSa::Outbound(Box::new(move |number, cells| {
             Box::new(Self {
                 id,
-                told_soon: false,
+                number,
+                told: Told::default(),
                 esp,
                 session,
                 selectors,

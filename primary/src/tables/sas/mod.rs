@@ -26,7 +26,7 @@ use super::Tables;
 use super::interfaces::Interface;
 use super::refusal::refuse;
 use crate::adjacency;
-use crate::ipsec::SaSignal;
+use crate::ipsec::{SaMatter, SaSignal};
 
 /// What workers are to be told of the SAs of tunnels that ESP protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,6 +97,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     ),
                 ));
             }
+            self.check_other_keys(id, keys.bytes())?;
         }
         self.check_sa_room(&new)?;
         Ok(CheckedSas(new))
@@ -199,19 +200,30 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Does what follows from what a worker says of an SA.
     pub fn sa_signal(&mut self, signal: SaSignal, now: Duration) {
-        let timers = &mut self.timers;
         match signal {
-            SaSignal::Soft(id) => self.sas.expiring(id, SaChangeKind::SoftTraffic, timers, now),
-            SaSignal::SequenceSoon(id) => self.sas.expiring(id, SaChangeKind::SequenceSoon, timers, now),
-            SaSignal::Hard(id) => {
-                self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
-                self.sas_changed(now);
+            SaSignal::Of { id, number, matter } => {
+                // What was said of one that gave way since is not about the one that took its place.
+                if self.installed_sa(id, number).is_some() {
+                    self.sa_matter(id, matter, now);
+                }
             }
             SaSignal::Unknown { id, source } => self.tell(Event::UnknownSpi {
                 spi: id.spi,
                 source,
                 destination: id.destination,
             }),
+        }
+    }
+
+    fn sa_matter(&mut self, id: SaId, matter: SaMatter, now: Duration) {
+        let timers = &mut self.timers;
+        match matter {
+            SaMatter::Soft => self.sas.expiring(id, SaChangeKind::SoftTraffic, timers, now),
+            SaMatter::SequenceSoon => self.sas.expiring(id, SaChangeKind::SequenceSoon, timers, now),
+            SaMatter::Hard => {
+                self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
+                self.sas_changed(now);
+            }
         }
     }
 

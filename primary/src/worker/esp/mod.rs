@@ -26,7 +26,7 @@ pub use self::handed::{HANDED, Handover, handovers};
 use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
-use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
+use crate::ipsec::{EspNews, SaMatter, SaNews, SaSignal, Told, owner};
 
 /// A worker's part in ESP.
 pub(super) struct Esp {
@@ -95,26 +95,37 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
         } => {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.remove(*spi, *destination, *slot);
+            if let Some(gone) = sa {
+                // It counted until now, and another may have the slot by now.
+                gone.cells.reset();
+            }
         }
-        SaNews::NoOutbound { slot, sa } => sas.outbound.swap(*slot, sa),
+        SaNews::NoOutbound { slot, sa } => {
+            sas.outbound.swap(*slot, sa);
+            if let Some(gone) = sa {
+                gone.cells.reset();
+            }
+        }
     }
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Says what a packet means for its SA, if it means something.
-    fn tell_life(&self, id: SaId, life: Life) {
-        match life {
-            Life::Lasts => {}
-            Life::Soft => self.tell_of_sa(SaSignal::Soft(id)),
-            Life::Ended => self.tell_of_sa(SaSignal::Hard(id)),
+    /// Says what there is to be said of an SA after a burst.
+    #[inline]
+    fn tell_matters(&self, id: SaId, number: u64, told: &mut Told) {
+        if told.is_due() {
+            told.tell(|matter| self.tell_of_sa(SaSignal::Of { id, number, matter }));
         }
     }
 
+    /// Says something; `false` when the control thread is too far behind.
     #[cold]
-    fn tell_of_sa(&self, signal: SaSignal) {
-        if self.esp.news.say(signal) {
+    fn tell_of_sa(&self, signal: SaSignal) -> bool {
+        let said = self.esp.news.say(signal);
+        if said {
             self.doorbell.ring();
         }
+        said
     }
 
     /// The same packet in one segment: cryptography takes no other.
@@ -133,6 +144,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } else {
             Err((mbuf, DropReason::EspRoom))
         }
+    }
+}
+
+/// Notes what a packet means for its SA, if it means something.
+#[inline]
+fn note_life(told: &mut Told, life: Life) {
+    match life {
+        Life::Lasts => {}
+        Life::Soft => told.note(SaMatter::Soft),
+        Life::Ended => told.note(SaMatter::Hard),
     }
 }
 

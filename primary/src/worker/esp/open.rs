@@ -202,7 +202,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 let mut life = Life::Lasts;
                 let ended = end(sa, &mut mbuf, opening, job.outcome, &arrived, mac, &mut life);
-                self.tell_life(sa.id, life);
+                super::note_life(&mut sa.told, life);
                 let ended = ended.and_then(|()| {
                     self.tunnels
                         .put_at(Step::Receive, arrived.level, sa.tunnel, mbuf)
@@ -220,6 +220,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             let used = super::boottime_ns();
             publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
+            self.tell_matters(sa.id, sa.number, &mut sa.told);
         }
         self.esp.sas.inbound.swap(slot, &mut own);
     }
