@@ -96,6 +96,14 @@ impl SaCells {
         self.cell(counter).map_or(0, |cell| cell.load(Ordering::Relaxed))
     }
 
+    /// Has all counters begin anew.
+    pub fn reset(&self) {
+        let cells = self.first_word..self.first_word + SA_CELLS;
+        for cell in self.shared.words().get(cells).unwrap_or_default() {
+            cell.store(0, Ordering::Relaxed);
+        }
+    }
+
     #[inline]
     fn cell(&self, counter: SaCounter) -> Option<&AtomicU64> {
         self.shared.words().get(self.first_word + counter as usize)

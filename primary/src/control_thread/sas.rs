@@ -1,5 +1,6 @@
 //! SAs at run time: what they need of crypto devices, and how workers learn of them.
 
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use control::message::{Answer, ControlError, ErrorCode, NewSa, Reply, SaDirection, SaId};
@@ -7,41 +8,83 @@ use dpdk::crypto::Direction;
 use esp::{Format, IvMask, Transform};
 
 use super::Control;
-use crate::ipsec::{self, CryptoUnfit, InboundSa, OutboundSa, Parts, owner};
-use crate::tables::{InstalledSa, SaNews};
+use crate::ipsec::{self, CryptoUnfit, InboundSa, MadeSa, OutboundSa, Parts, owner};
+use crate::tables::SaNews;
 
 /// How long an answer waits for workers to have an SA. They sleep for less than a millisecond.
 const PATIENCE: Duration = Duration::from_millis(100);
 
+/// SAs that are about to be installed, by what they are known by.
+type Made = HashMap<SaId, MadeSa>;
+
 impl Control<'_> {
+    /// Installs SAs. All that can fail is done before the tables change, so that those which would give way are there still when
+    /// it does.
     pub(super) fn sa_add(&mut self, new: Vec<NewSa>, replace: bool, now: Duration) -> Answer {
-        for NewSa { sa, .. } in &new {
-            if self.tables.protected_tunnel(sa).is_none() {
-                continue;
-            }
-            // A name that is none is refused below.
-            if let Ok(transform) = sa.transform.parse() {
-                self.prepare(transform)?;
+        let new = self.tables.sas_check(new, replace)?;
+        let mut made = Made::new();
+        for new in new.iter() {
+            if let Some(sa) = self.make_sa(new)? {
+                made.insert(new.sa.id(), sa);
             }
         }
-        self.tables.sas_add(new, replace, now)?;
-        self.settle_sas(now);
+        self.tables.sas_install(new, now);
+        self.settle_sas(made, now);
         Ok(Reply::Done)
+    }
+
+    /// Makes what workers need of an SA; `None` for one that protects no tunnel.
+    fn make_sa(&mut self, new: &NewSa) -> Result<Option<MadeSa>, ControlError> {
+        let NewSa { sa, keys } = new;
+        let Some(tunnel) = self.tables.protected_tunnel(sa) else {
+            return Ok(None);
+        };
+        let failed = |why: &dyn std::fmt::Display| {
+            let sentence = format!(
+                "the SA with {} cannot be made, and nothing is changed: {why}",
+                sa.id()
+            );
+            ControlError::new(ErrorCode::Failed, sentence)
+        };
+        let transform: Transform = sa.transform.parse().map_err(|error| failed(&error))?;
+        let keys = transform.split(keys.bytes()).map_err(|error| failed(&error))?;
+        self.prepare(transform).map_err(|error| failed(&error))?;
+        let direction = match sa.direction {
+            SaDirection::In => Direction::Open,
+            SaDirection::Out => Direction::Seal,
+        };
+        let session = self
+            .crypto
+            .session(&keys, Format::new(transform, sa.esn), direction)
+            .map_err(|error| failed(&error))?;
+        let parts = Parts {
+            sa,
+            keys,
+            session,
+            tunnel,
+        };
+        let view = self.interfaces.tunnel(tunnel);
+        let made = match sa.direction {
+            SaDirection::In => view.and_then(|view| InboundSa::make(parts, view)),
+            SaDirection::Out => {
+                let mask = random_mask().map_err(|error| failed(&error))?;
+                view.and_then(|view| OutboundSa::make(parts, view, mask))
+            }
+        };
+        // The checks before leave no such SA.
+        made.map(Some)
+            .ok_or_else(|| failed(&"its selectors, window or addresses fit no packet"))
     }
 
     pub(super) fn sa_delete(&mut self, ids: &[SaId], now: Duration) -> Answer {
         self.tables.sas_delete(ids, now)?;
-        self.settle_sas(now);
+        self.settle_sas(Made::new(), now);
         Ok(Reply::Done)
     }
 
     /// Opens the crypto device that SAs of a transform need, and has workers prepare themselves for it.
-    fn prepare(&mut self, transform: Transform) -> Result<(), ControlError> {
-        let opened = self
-            .crypto
-            .prepare(transform)
-            .map_err(|error| ControlError::new(ErrorCode::Failed, error.to_string()))?;
-        for pool in opened {
+    fn prepare(&mut self, transform: Transform) -> Result<(), CryptoUnfit> {
+        for pool in self.crypto.prepare(transform)? {
             for worker in &mut self.sas {
                 worker.add(ipsec::SaNews::Prepare(pool.clone()));
             }
@@ -51,6 +94,10 @@ impl Control<'_> {
 
     /// Tells workers what happened to SAs, and frees what they have handed back.
     pub(super) fn tell_sas(&mut self, now: Duration) {
+        self.tell_made(Made::new(), now);
+    }
+
+    fn tell_made(&mut self, mut made: Made, now: Duration) {
         for worker in 0..self.sas.len() {
             while let Some(signal) = self.sas.get(worker).and_then(|worker| worker.take_signal()) {
                 self.tables.sa_signal(signal, now);
@@ -59,9 +106,8 @@ impl Control<'_> {
         for news in self.tables.take_sa_news() {
             match news {
                 SaNews::Installed { id, number } => {
-                    if let Err(error) = self.tell_installed(id, number) {
-                        tracing::error!(target: "sa", "the SA with {id} is deleted: {error}");
-                        self.tables.sa_unfit(id, now);
+                    if let Some(made) = made.remove(&id) {
+                        self.tell_installed(id, number, made);
                     }
                 }
                 SaNews::Removed { id, slot, direction } => {
@@ -96,79 +142,55 @@ impl Control<'_> {
     }
 
     /// As [`tell_sas`](Self::tell_sas), and waits until workers have taken it: who is answered may count on it.
-    fn settle_sas(&mut self, now: Duration) {
-        self.tell_sas(now);
+    fn settle_sas(&mut self, made: Made, now: Duration) {
+        self.tell_made(made, now);
         let until = Instant::now() + PATIENCE;
         while !self.sas.iter_mut().fold(true, |all, worker| worker.serve() & all) && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(50));
         }
     }
 
-    fn tell_installed(&mut self, id: SaId, number: u64) -> Result<(), CryptoUnfit> {
-        let Some(InstalledSa {
-            sa,
-            keys,
-            slot,
-            tunnel,
-            cells,
-        }) = self.tables.installed_sa(id, number)
-        else {
-            return Ok(());
+    /// Gives an SA to the worker whose it is, and has the others know which that is.
+    fn tell_installed(&mut self, id: SaId, number: u64, made: MadeSa) {
+        let Some(place) = self.tables.installed_sa(id, number) else {
+            return;
         };
-        // What is no transform, and keys that are none of it, are refused before.
-        let Ok(Ok(keys)) = sa
-            .transform
-            .parse()
-            .map(|transform: Transform| transform.split(keys))
-        else {
-            return Ok(());
-        };
-        let format = Format::new(keys.transform(), sa.esn);
-        let direction = match sa.direction {
-            SaDirection::In => Direction::Open,
-            SaDirection::Out => Direction::Seal,
-        };
-        let session = self.crypto.session(&keys, format, direction)?;
-        let parts = Parts {
-            sa,
-            keys,
-            session,
-            cells,
-            tunnel,
-        };
+        let slot = place.slot;
         let own = owner(slot, self.sas.len());
-        let Some(view) = self.interfaces.tunnel(tunnel) else {
-            return Ok(());
-        };
-        match sa.direction {
-            SaDirection::In => {
-                let mut made = InboundSa::new(parts, view);
-                for (number, worker) in self.sas.iter_mut().enumerate() {
+        match made {
+            MadeSa::Inbound(make) => {
+                let mut made = Some(make(number, place.cells));
+                for (index, worker) in self.sas.iter_mut().enumerate() {
                     worker.add(ipsec::SaNews::Inbound {
                         slot,
                         spi: id.spi,
                         destination: id.destination,
-                        sa: if number == own { made.take() } else { None },
+                        sa: if index == own { made.take() } else { None },
                     });
                 }
             }
-            SaDirection::Out => {
-                let mut mask = [0; 8];
-                getrandom::fill(&mut mask).map_err(|error| CryptoUnfit::Random(error.to_string()))?;
-                let mut made = OutboundSa::new(parts, view, IvMask(u64::from_ne_bytes(mask)));
-                let ports = sa.udp;
-                for (number, worker) in self.sas.iter_mut().enumerate() {
-                    let sa = if number == own { made.take() } else { None };
+            MadeSa::Outbound(make) => {
+                let (Some(tunnel), ports) = (place.tunnel, place.ports) else {
+                    return;
+                };
+                let mut made = Some(make(number, place.cells));
+                for (index, worker) in self.sas.iter_mut().enumerate() {
                     worker.add(ipsec::SaNews::Outbound {
                         slot,
                         id,
                         tunnel,
                         ports,
-                        sa,
+                        sa: if index == own { made.take() } else { None },
                     });
                 }
             }
         }
-        Ok(())
     }
+}
+
+/// A mask for the IVs of one SA.
+fn random_mask() -> Result<IvMask, CryptoUnfit> {
+    let mut mask = [0; 8];
+    getrandom::fill(&mut mask).map_err(|error| CryptoUnfit::Random(error.to_string()))?;
+    Ok(IvMask(u64::from_ne_bytes(mask)))
 }

@@ -12,13 +12,15 @@ mod crypto;
 mod moved;
 mod news;
 mod sa;
+mod told;
 
 pub(crate) use carries::{Behind, Fronts};
 pub use crypto::{Crypto, CryptoUnfit};
 pub(crate) use moved::{Peer, source_port};
-pub use news::{EspControl, EspNews, SaNews, SaSignal, news};
+pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, job, publish};
-pub use sa::{InboundSa, OutboundSa, Parts};
+pub use sa::{InboundSa, MadeSa, OutboundSa, Parts};
+pub(crate) use told::Told;
 
 /// The worker that an SA belongs to.
 pub fn owner(slot: u32, workers: usize) -> usize {

@@ -78,19 +78,41 @@ pub enum SaNews {
     },
 }
 
+/// What happens to an SA by its packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum SaMatter {
+    /// Its soft lifetime is over.
+    Soft = 1,
+    /// Its hard lifetime is over.
+    Hard = 2,
+    /// Few sequence numbers are left.
+    SequenceSoon = 4,
+}
+
+impl SaMatter {
+    /// All there are, in the order in which they are said.
+    pub const ALL: [Self; 3] = [Self::Soft, Self::SequenceSoon, Self::Hard];
+}
+
 /// What a worker has to say of an SA, of a packet without one, or of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaSignal {
-    /// Its soft lifetime is over.
-    Soft(SaId),
-    /// Its hard lifetime is over.
-    Hard(SaId),
-    /// Few sequence numbers are left.
-    SequenceSoon(SaId),
+    /// Something happened to an SA, which may be another by now.
+    Of {
+        /// By which it was known.
+        id: SaId,
+        /// Its own, and never that of another.
+        number: u64,
+        /// What happened.
+        matter: SaMatter,
+    },
     /// Its packets come from another place now, in UDP.
     Moved {
-        /// The SA.
+        /// By which it is known.
         id: SaId,
+        /// Its own, and never that of another.
+        number: u64,
         /// Where they came from before.
         from: SocketAddr,
         /// Where they come from.

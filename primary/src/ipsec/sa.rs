@@ -14,6 +14,7 @@ use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
+use super::told::Told;
 use super::{Behind, Fronts, Peer};
 use crate::path::{BURST, TunnelView};
 
@@ -25,8 +26,6 @@ pub struct Parts<'k> {
     pub keys: KeyParts<'k>,
     /// What does its cryptography.
     pub session: Session,
-    /// Its counters.
-    pub cells: SaCells,
     /// The interface of its tunnel.
     pub tunnel: u16,
 }
@@ -48,9 +47,19 @@ pub(crate) struct Arrived {
     pub(crate) moved: bool,
 }
 
+/// An SA that has all but its place: nothing can go wrong with it any more. It takes its number and its counters.
+pub enum MadeSa {
+    /// Packets come in by it.
+    Inbound(Box<dyn FnOnce(u64, SaCells) -> Box<InboundSa>>),
+    /// Packets go out by it.
+    Outbound(Box<dyn FnOnce(u64, SaCells) -> Box<OutboundSa>>),
+}
+
 /// An SA whose packets come in.
 pub struct InboundSa {
     pub(crate) id: SaId,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -69,8 +78,8 @@ pub struct InboundSa {
 /// An SA whose packets go out.
 pub struct OutboundSa {
     pub(crate) id: SaId,
-    /// Whether it was said that few sequence numbers are left.
-    pub(crate) told_soon: bool,
+    pub(crate) number: u64,
+    pub(crate) told: Told,
     pub(crate) esp: Outbound,
     pub(crate) session: Session,
     pub(crate) selectors: Arc<Selectors>,
@@ -86,57 +95,71 @@ pub struct OutboundSa {
 
 impl InboundSa {
     /// `None` for what is refused when an SA is installed. What its packets carry is as its tunnel says.
-    pub fn new(parts: Parts<'_>, view: &TunnelView) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>, view: &TunnelView) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
+        let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
+        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
         let list = selectors(sa)?;
-        Some(Box::new(Self {
-            id: sa.id(),
-            behind: Behind::new(sa, &list, &view.outer),
-            esp: Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?),
-            session,
-            selectors: Arc::new(asked(sa, list)?),
-            lifetime: lifetime(sa),
-            source: sa.source,
-            peer: Peer::new(sa),
-            tunnel,
-            cells,
-            burst: MbufBatch::new(),
-            arrived: [Arrived::default(); BURST],
-        }))
+        let behind = Behind::new(sa, &list, &view.outer);
+        let peer = Peer::new(sa);
+        let selectors = Arc::new(asked(sa, list)?);
+        Some(MadeSa::Inbound(Box::new(move |number, cells| {
+            Box::new(Self {
+                id,
+                number,
+                told: Told::default(),
+                esp,
+                session,
+                selectors,
+                behind,
+                lifetime,
+                source,
+                peer,
+                tunnel,
+                cells,
+                burst: MbufBatch::new(),
+                arrived: [Arrived::default(); BURST],
+            })
+        })))
     }
 }
 
 impl OutboundSa {
     /// `None` for what is refused when an SA is installed. Outer headers are as its tunnel says; `mask` is random.
-    pub fn new(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<Box<Self>> {
+    pub fn make(parts: Parts<'_>, view: &TunnelView, mask: IvMask) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
             session,
-            cells,
             tunnel,
         } = parts;
+        let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
+        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
         let list = selectors(sa)?;
-        Some(Box::new(Self {
-            id: sa.id(),
-            fronts: Fronts::new(sa, &list, &view.outer),
-            told_soon: false,
-            esp: Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask),
-            session,
-            selectors: Arc::new(asked(sa, list)?),
-            lifetime: lifetime(sa),
-            outer: outer(sa, view)?,
-            tunnel,
-            cells,
-            burst: MbufBatch::new(),
-            levels: [0; BURST],
-        }))
+        let fronts = Fronts::new(sa, &list, &view.outer);
+        let selectors = Arc::new(asked(sa, list)?);
+        Some(MadeSa::Outbound(Box::new(move |number, cells| {
+            Box::new(Self {
+                id,
+                number,
+                told: Told::default(),
+                esp,
+                session,
+                selectors,
+                fronts,
+                lifetime,
+                outer,
+                tunnel,
+                cells,
+                burst: MbufBatch::new(),
+                levels: [0; BURST],
+            })
+        })))
     }
 
     /// Takes a packet for the next burst; gives it back when that is full.

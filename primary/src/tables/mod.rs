@@ -66,7 +66,7 @@ use own_address::OwnAddress;
 use publish::Published;
 pub use refusal::NeighborRefusal;
 use sas::SaSet;
-pub use sas::{InstalledSa, SaNews};
+pub use sas::{CheckedSas, InstalledSa, SaNews};
 pub use sub_interfaces::NewSubInterface;
 use timers::{Jitter, Timer, Timers};
 

@@ -7,6 +7,7 @@
 )]
 
 mod life;
+mod nat;
 mod scapy;
 mod site;
 mod through;

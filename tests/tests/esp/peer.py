@@ -3,7 +3,7 @@
 Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
 opens what comes back; the answers have to be what was asked for, byte for byte. With "inside" of "gre" (and a "gre_key") or "ipip"
 the SA is of transport mode. A "send" sends what its expressions make, in
-which `seal(inner, ...)` seals by the case's SA. Prints a line for each case that went well, and ends at the first that did not.
+which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. Prints a line for each case that went well, and ends at the first that did not.
 """
 
 import json
@@ -15,7 +15,7 @@ from scapy.compat import raw
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6
 from scapy.layers.ipsec import ESP, SecurityAssociation
-from scapy.layers.l2 import GRE, Ether
+from scapy.layers.l2 import GRE, Dot1Q, Ether
 from scapy.packet import Raw
 
 CIPHERS = {"gcm16": "AES-GCM", "chacha": "CHACHA20-POLY1305", "null": "NULL", "aes": "AES-CBC"}
@@ -135,12 +135,14 @@ def exchange(case):
 def send_all(case):
     association = security_association(case, case["spi"], case["peer"], case["gateway"])
 
-    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None, **other):
+    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None, sport=None, **other):
         """Sealed, then made wrong."""
         packet = raw(association.encrypt(wrapped(case | other, inner), seq_num=sequence))
         packet = IP(packet)
         if source is not None:
             packet.src = source
+        if sport is not None:
+            packet[UDP].sport = sport
         if spi is not None:
             packet[ESP].spi = spi
         if flip is not None:
@@ -158,7 +160,33 @@ def send_all(case):
             send(packet)
 
 
+def keepalives(case):
+    """Some NAT keepalives, a second from each other."""
+    at = []
+    until = time.monotonic() + 8
+    while len(at) < 3:
+        if time.monotonic() > until:
+            raise SystemExit(f"{case}: {len(at)} keepalives")
+        try:
+            packet = Ether(link.recv(4096)).payload
+        except TimeoutError:
+            continue
+        if UDP not in packet or (packet[UDP].sport, packet[UDP].dport) != tuple(case["ports"]):
+            continue
+        packet = packet.__class__(raw(packet)[: packet.len if IP in packet else 40 + packet.plen])
+        if (packet.src, packet.dst) != (case["gateway"], case["peer"]) or raw(packet)[-1:] != b"\xff" or packet[UDP].len != 9:
+            raise SystemExit(f"{case}: no keepalive: {packet!r}")
+        again = packet.__class__(raw(packet))
+        del again[UDP].chksum
+        expected = 0 if IP in packet else again.__class__(raw(again))[UDP].chksum
+        if packet[UDP].chksum != expected:
+            raise SystemExit(f"{case}: the checksum is wrong: {packet!r}")
+        at.append(time.monotonic())
+    if not all(0.5 < later - one < 2 for one, later in zip(at, at[1:])):
+        raise SystemExit(f"{case}: not a second from each other: {at}")
+
+
 for line in sys.stdin:
     case = json.loads(line)
-    (exchange if case["do"] == "exchange" else send_all)(case)
+    {"exchange": exchange, "send": send_all, "keepalives": keepalives}[case["do"]](case)
     print("done", flush=True)

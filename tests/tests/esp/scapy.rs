@@ -50,7 +50,7 @@ pub(crate) fn remote(over: Family, number: usize) -> String {
     )
 }
 
-fn local(over: Family) -> &'static str {
+pub(crate) fn local(over: Family) -> &'static str {
     over.choose("192.0.2.1", "2001:db8:9::1")
 }
 
@@ -104,20 +104,25 @@ impl Peer {
 
     /// Installs SAs for both directions, the one that comes in with this SPI and the one that goes out with the next.
     pub(crate) fn install(&self, over: Family, number: usize, spi: u32, more: &str, inbound: &str) {
+        self.install_each(over, number, spi, [&format!("{more} {inbound}"), more]);
+    }
+
+    /// The same, with more words for the one that comes in and for the one that goes out.
+    pub(crate) fn install_each(&self, over: Family, number: usize, spi: u32, [inbound, outbound]: [&str; 2]) {
         let path = self.keys.path().join(format!("{number}"));
         fs::write(&path, key(number)).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let (here, there) = (local(over), remote(over, number));
         let name = tunnel(over, number);
         let (transform, _) = TRANSFORMS[number];
-        for (spi, ends, direction, inbound) in [
+        for (spi, ends, direction, more) in [
             (spi, format!("src {there} dst {here}"), "in", inbound),
-            (spi + 1, format!("src {here} dst {there}"), "out", ""),
+            (spi + 1, format!("src {here} dst {there}"), "out", outbound),
         ] {
             ctl(
                 &self.primary,
                 &format!(
-                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more} {inbound}",
+                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
                     path.display()
                 ),
             );

@@ -206,7 +206,11 @@ fn content_that_is_not_the_tunnels_is_counted_by_its_reason() {
     ] {
         let before = peer.primary.counters_at_rest().unwrap().dropped(reason);
         let spi = if at == number { 0x7000 } else { 0x7100 };
-        peer.does(&[in_transport(sends(at, spi, &[packet.clone()]), "gre", Some(7))]);
+        peer.does(&[in_transport(
+            sends(at, spi, std::slice::from_ref(&packet)),
+            "gre",
+            Some(7),
+        )]);
         let counters = peer.primary.counters_at_rest().unwrap();
         counters.assert_balanced();
         assert_eq!(

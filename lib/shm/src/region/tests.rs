@@ -224,6 +224,13 @@ fn security_associations_have_their_selectors_and_counters_that_begin_at_zero() 
     assert_eq!(of.collect::<Vec<_>>(), [5, 0, 0, 1 << 33, 0, 0, 0, 0, 0, 0, 0]);
     assert_eq!(reader.sa_counts(first.slot), SaCounts::default());
     assert_eq!(reader.sa_counts(u32::MAX), SaCounts::default());
+    let of_first = table.cells(&first).unwrap();
+    of_first.add(SaCounter::BadIcv, 1);
+    cells.reset();
+    assert_eq!(reader.sa_counts(second.slot), SaCounts::default());
+    assert_eq!(reader.sa_counts(first.slot).get(SaCounter::BadIcv), 1);
+    of_first.reset();
+    cells.set(SaCounter::LastUsed, 7);
 
     let slot = second.slot;
     table.remove(second);

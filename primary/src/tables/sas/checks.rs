@@ -1,10 +1,11 @@
 //! What SAs are asked before they are taken.
 
 use control::message::{
-    ControlError, ErrorCode, NewSa, SAS_PER_REQUEST, Sa, SaDirection, SaMode, TunnelMode,
+    ControlError, ErrorCode, NewSa, SAS_PER_REQUEST, Sa, SaDirection, SaId, SaMode, TunnelMode,
 };
 use control::sas;
 use esp::Transform;
+use subtle::ConstantTimeEq;
 
 use super::super::Tables;
 use super::super::refusal::{list, refuse};
@@ -78,6 +79,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             ));
         }
         Ok(())
+    }
+
+    /// Fails if an SA that gives way has the same keys. The one in its place begins with the first sequence number again: one that
+    /// sends would use IVs a second time, which must never be under one key (RFC 4106 section 9, RFC 4303 section 3.3.3), and one
+    /// that receives would take packets a second time.
+    pub(super) fn check_other_keys(&self, id: SaId, keys: &[u8]) -> Result<(), ControlError> {
+        let Some(installed) = self.sas.sas.get(&id) else {
+            return Ok(());
+        };
+        if !bool::from(self.sas.keys.key(&installed.keys).ct_eq(keys)) {
+            return Ok(());
+        }
+        Err(refuse(
+            ErrorCode::Invalid,
+            format!(
+                "the SA with {id} has these keys already, and its sequence numbers would begin anew, which must never be with the \
+                 same keys: give it others"
+            ),
+        ))
     }
 
     /// Fails if there would be more SAs, or more selectors of them, than there can be.

@@ -26,7 +26,7 @@ use super::Tables;
 use super::interfaces::Interface;
 use super::refusal::refuse;
 use crate::adjacency;
-use crate::ipsec::SaSignal;
+use crate::ipsec::{SaMatter, SaSignal};
 
 /// What workers are to be told of the SAs of tunnels that ESP protects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,24 +61,32 @@ pub enum SaNews {
     },
 }
 
-/// An SA that is there, as sessions are made of it.
-pub struct InstalledSa<'t> {
-    /// Itself.
-    pub sa: &'t Sa,
-    /// Its keys.
-    pub keys: &'t [u8],
+/// Where an SA is that protects a tunnel.
+pub struct InstalledSa {
     /// The number of its record.
     pub slot: u32,
-    /// The interface of its tunnel.
-    pub tunnel: u16,
+    /// The interface of its tunnel, if it protects one.
+    pub tunnel: Option<u16>,
+    /// Source and destination port of the UDP header before its packets.
+    pub ports: Option<(u16, u16)>,
     /// What is counted of it.
     pub cells: SaCells,
 }
 
+/// SAs that can all be installed, as the tables are: what [`Tables::sas_check`] gives.
+pub struct CheckedSas(Vec<NewSa>);
+
+impl CheckedSas {
+    /// They, in the order in which they were asked for.
+    pub fn iter(&self) -> impl Iterator<Item = &NewSa> {
+        self.0.iter()
+    }
+}
+
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
-    /// Installs SAs, all or none of them. With `replace`, those that are known by the same SPI and destination give way, and
-    /// their keys are wiped.
-    pub fn sas_add(&mut self, new: Vec<NewSa>, replace: bool, now: Duration) -> Result<(), ControlError> {
+    /// Looks whether SAs can be installed, all of them; nothing changes. With `replace`, those that are known by the same SPI and
+    /// destination would give way.
+    pub fn sas_check(&self, new: Vec<NewSa>, replace: bool) -> Result<CheckedSas, ControlError> {
         check_count(new.len())?;
         let mut ids = HashSet::new();
         for NewSa { sa, keys } in &new {
@@ -98,14 +106,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     ),
                 ));
             }
+            self.check_other_keys(id, keys.bytes())?;
         }
         self.check_sa_room(&new)?;
-        for new in new {
+        Ok(CheckedSas(new))
+    }
+
+    /// Installs SAs, before anything else changes. Those that are known by the same give way, and their keys are wiped.
+    pub fn sas_install(&mut self, new: CheckedSas, now: Duration) {
+        for new in new.0 {
             let tunnel = self.protected_tunnel(&new.sa);
             self.sas.install(new, tunnel, &mut self.timers, now);
         }
         self.sas_changed(now);
-        Ok(())
     }
 
     /// Deletes SAs, all or none of them, and wipes their keys.
@@ -130,25 +143,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.sas_changed(now);
     }
 
-    /// Deletes an SA that could not be given to the worker whose it is.
-    pub fn sa_unfit(&mut self, id: SaId, now: Duration) {
-        self.sas.delete(id, SaChangeKind::Deleted, &mut self.timers, now);
-        self.sas_changed(now);
-    }
-
     /// Takes what workers are to be told since the last call, in order.
     pub fn take_sa_news(&mut self) -> Vec<SaNews> {
         std::mem::take(&mut self.sas.news)
     }
 
-    /// The SA that is known by this, if it is still the one of that number.
-    pub fn installed_sa(&self, id: SaId, number: u64) -> Option<InstalledSa<'_>> {
+    /// Where the SA is that is known by this, if it is still the one of that number.
+    pub fn installed_sa(&self, id: SaId, number: u64) -> Option<InstalledSa> {
         let installed = self.sas.sas.get(&id).filter(|found| found.number == number)?;
         Some(InstalledSa {
-            sa: &installed.sa,
-            keys: self.sas.keys.key(&installed.keys),
             slot: installed.place.slot,
-            tunnel: installed.tunnel?,
+            tunnel: installed.tunnel,
+            ports: installed.sa.udp,
             cells: self.sas.published.cells(&installed.place)?,
         })
     }
@@ -205,16 +211,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Does what follows from what a worker says of an SA.
     pub fn sa_signal(&mut self, signal: SaSignal, now: Duration) {
-        let timers = &mut self.timers;
         match signal {
-            SaSignal::Soft(id) => self.sas.expiring(id, SaChangeKind::SoftTraffic, timers, now),
-            SaSignal::SequenceSoon(id) => self.sas.expiring(id, SaChangeKind::SequenceSoon, timers, now),
-            SaSignal::Hard(id) => {
-                self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
-                self.sas_changed(now);
+            SaSignal::Of { id, number, matter } => {
+                // What was said of one that gave way since is not about the one that took its place.
+                if self.installed_sa(id, number).is_some() {
+                    self.sa_matter(id, matter, now);
+                }
             }
-            SaSignal::Moved { id, from, to } => {
-                if let Some(installed) = self.sas.sas.get(&id) {
+            SaSignal::Moved { id, number, from, to } => {
+                let installed = self.sas.sas.get(&id);
+                if let Some(installed) = installed.filter(|found| found.number == number) {
                     let tunnel = installed.sa.tunnel.clone();
                     self.tell(Event::SaMoved {
                         spi: id.spi,
@@ -242,6 +248,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 source,
                 destination: id.destination,
             }),
+        }
+    }
+
+    fn sa_matter(&mut self, id: SaId, matter: SaMatter, now: Duration) {
+        let timers = &mut self.timers;
+        match matter {
+            SaMatter::Soft => self.sas.expiring(id, SaChangeKind::SoftTraffic, timers, now),
+            SaMatter::SequenceSoon => self.sas.expiring(id, SaChangeKind::SequenceSoon, timers, now),
+            SaMatter::Hard => {
+                self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
+                self.sas_changed(now);
+            }
         }
     }
 

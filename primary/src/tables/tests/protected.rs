@@ -47,9 +47,14 @@ fn tunnel(mode: TunnelMode, protected: bool) -> Tunnel {
 }
 
 impl Gateway {
+    fn install_one(&mut self, new: NewSa) -> Result<(), ControlError> {
+        let checked = self.tables.sas_check(vec![new], true)?;
+        self.tables.sas_install(checked, self.now);
+        Ok(())
+    }
+
     fn install(&mut self, direction: SaDirection, mode: SaMode) -> Result<(), String> {
-        let added = self.tables.sas_add(vec![sa(direction, mode)], true, self.now);
-        added.map_err(|error| {
+        self.install_one(sa(direction, mode)).map_err(|error| {
             assert_eq!(error.code, ErrorCode::Invalid);
             error.message
         })
@@ -146,7 +151,7 @@ fn what_goes_out_in_udp_sends_a_keepalive_when_it_has_sent_nothing_for_a_while()
         let mut new = sa(direction, SaMode::Tunnel);
         new.sa.udp = udp.then_some((4500, 4500));
         new.sa.keepalive = keepalive;
-        gateway.tables.sas_add(vec![new], false, gateway.now).unwrap();
+        gateway.install_one(new).unwrap();
         gateway
     };
     let mut gateway = with(true, 20, SaDirection::Out);
@@ -174,7 +179,7 @@ fn what_goes_out_in_udp_sends_a_keepalive_when_it_has_sent_nothing_for_a_while()
     let mut second = sa(SaDirection::Out, SaMode::Tunnel);
     second.sa.spi += 1;
     second.sa.udp = Some((4500, 4500));
-    gateway.tables.sas_add(vec![second], false, gateway.now).unwrap();
+    gateway.install_one(second).unwrap();
     gateway.pass(60);
     assert_eq!(keepalives(&mut gateway), 3);
     gateway.tables.sas_flush(gateway.now);
@@ -201,10 +206,11 @@ fn what_workers_learn_of_the_other_end_and_the_path_is_told() {
     let id = sa(SaDirection::In, SaMode::Transport).sa.id();
     let [from, to] = ["198.51.100.1:4500", "198.51.100.7:1024"].map(|place| place.parse().unwrap());
     let unknown = SaId { spi: 0x9999, ..id };
-    for id in [id, unknown] {
+    // Neither is one that had the name before.
+    for (id, number) in [(id, 1), (unknown, 1), (id, 0)] {
         gateway
             .tables
-            .sa_signal(SaSignal::Moved { id, from, to }, gateway.now);
+            .sa_signal(SaSignal::Moved { id, number, from, to }, gateway.now);
     }
     gateway.tables.sa_signal(
         SaSignal::PathMtu {

@@ -13,6 +13,7 @@ use proptest::prelude::*;
 use zeroize::Zeroizing;
 
 use super::{Gateway, ROOMY};
+use crate::ipsec::{SaMatter, SaSignal};
 
 /// One that comes in, whose keys begin with this byte.
 fn sa(spi: u32, keys: u8) -> NewSa {
@@ -62,7 +63,8 @@ fn selectors(count: usize) -> Vec<Selector> {
 
 impl Gateway {
     fn sas_add(&mut self, new: Vec<NewSa>, replace: bool) -> Result<(), (ErrorCode, String)> {
-        let added = self.tables.sas_add(new, replace, self.now);
+        let checked = self.tables.sas_check(new, replace);
+        let added = checked.map(|new| self.tables.sas_install(new, self.now));
         added.map_err(|error| (error.code, error.message))
     }
 
@@ -108,7 +110,9 @@ impl Gateway {
     }
 }
 
-use SaChangeKind::{Added, Deleted, HardSeconds, Replaced, SoftSeconds};
+use SaChangeKind::{
+    Added, Deleted, HardSeconds, HardTraffic, Replaced, SequenceSoon, SoftSeconds, SoftTraffic,
+};
 use SaState::{Expiring, Installed};
 
 #[test]
@@ -266,10 +270,69 @@ fn what_cannot_be_is_refused_with_a_sentence_and_nothing_changes() {
 }
 
 #[test]
+fn an_sa_gives_way_to_one_with_other_keys_alone() {
+    let mut gateway = Gateway::new();
+    gateway
+        .sas_add(vec![sa(0x1000, 1), sa(0x1001, 2)], false)
+        .unwrap();
+    gateway.pass(1);
+    gateway.told();
+    for direction in [SaDirection::In, SaDirection::Out] {
+        let mut again = sa(0x1001, 2);
+        again.sa.direction = direction;
+        let (code, message) = gateway.sas_add(vec![sa(0x1000, 3), again], true).unwrap_err();
+        assert_eq!(code, ErrorCode::Invalid);
+        assert_eq!(
+            message,
+            "the SA with SPI 0x00001001 to 192.0.2.1 has these keys already, and its sequence numbers would begin anew, which must \
+             never be with the same keys: give it others"
+        );
+    }
+    gateway.pass(1);
+    assert_eq!(gateway.told(), [[]; 0], "not even the first of the two");
+    // One byte is enough.
+    let mut bytes = vec![2; 20];
+    bytes[19] ^= 1;
+    let mut other = sa(0x1001, 2);
+    other.keys = SaKeys::new(Zeroizing::new(bytes));
+    gateway.sas_add(vec![other], true).unwrap();
+    gateway.pass(1);
+    assert_eq!(gateway.told(), [[(Replaced, 0x1001)]]);
+}
+
+#[test]
+fn what_a_worker_says_of_an_sa_that_gave_way_is_not_about_the_one_in_its_place() {
+    let mut gateway = Gateway::new();
+    gateway.sas_add(vec![sa(0x1000, 1)], false).unwrap();
+    gateway.sas_add(vec![sa(0x1000, 2)], true).unwrap();
+    gateway.pass(1);
+    gateway.told();
+    let of = |number, matter| SaSignal::Of {
+        id: id(0x1000),
+        number,
+        matter,
+    };
+    for matter in SaMatter::ALL {
+        gateway.tables.sa_signal(of(1, matter), gateway.now);
+    }
+    gateway.pass(1);
+    assert_eq!(gateway.told(), [[]; 0]);
+    assert_eq!(gateway.shown_sas(), [(0x1000, Installed)]);
+    for matter in SaMatter::ALL {
+        gateway.tables.sa_signal(of(2, matter), gateway.now);
+    }
+    gateway.pass(1);
+    let told = [SoftTraffic, SequenceSoon, HardTraffic].map(|kind| (kind, 0x1000));
+    assert_eq!(gateway.told(), [told]);
+    assert_eq!(gateway.shown_sas(), []);
+}
+
+#[test]
 fn selectors_have_room_of_their_own_and_leave_it_with_their_sa() {
     let mut gateway = Gateway::new();
     let with = |spi, count| {
-        let mut new = sa(spi, 1);
+        // Other keys whenever it is another SA.
+        let mut new = sa(spi, count as u8);
         new.sa.selectors = selectors(count);
         new
     };
@@ -352,11 +415,12 @@ proptest! {
         let mut gateway = Gateway::new();
         // By SPI: when it ends.
         let mut model: BTreeMap<u32, Option<Duration>> = BTreeMap::new();
-        for step in steps {
+        for (number, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Add { spis, replace, hard } => {
                     let new = spis.iter().map(|spi| {
-                        let mut new = sa(*spi, 1);
+                        // Other keys than any before.
+                        let mut new = sa(*spi, number as u8);
                         new.sa.hard.seconds = hard;
                         new
                     });

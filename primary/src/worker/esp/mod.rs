@@ -13,8 +13,8 @@ mod handed;
 mod keepalive;
 mod open;
 mod seal;
+mod senders;
 mod table;
-mod told;
 
 use std::time::Duration;
 
@@ -25,11 +25,11 @@ use nix::time::{ClockId, clock_gettime};
 use shm::DropReason;
 
 pub use self::handed::{HANDED, Handover, handovers};
+use self::senders::Sender;
 use self::table::Sas;
-use self::told::Sender;
 use super::Engine;
 use crate::adjacency;
-use crate::ipsec::{EspNews, SaNews, SaSignal, owner};
+use crate::ipsec::{EspNews, SaMatter, SaNews, SaSignal, Told, owner};
 
 /// A worker's part in ESP.
 pub(super) struct Esp {
@@ -117,11 +117,18 @@ fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
         } => {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.remove(*spi, *destination, *slot);
+            if let Some(gone) = sa {
+                // It counted until now, and another may have the slot by now.
+                gone.cells.reset();
+            }
         }
         SaNews::NoOutbound { slot, id, sa } => {
             sas.outbound.swap(*slot, sa);
             sas.by_spi.remove(id.spi, id.destination, *slot);
             sas.set_sender(*slot, None);
+            if let Some(gone) = sa {
+                gone.cells.reset();
+            }
         }
         SaNews::Keepalive { slot } => {
             // No more than there can be SAs, so that nothing is allocated.
@@ -133,20 +140,22 @@ fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Says what a packet means for its SA, if it means something.
-    fn tell_life(&self, id: SaId, life: Life) {
-        match life {
-            Life::Lasts => {}
-            Life::Soft => self.tell_of_sa(SaSignal::Soft(id)),
-            Life::Ended => self.tell_of_sa(SaSignal::Hard(id)),
+    /// Says what there is to be said of an SA after a burst.
+    #[inline]
+    fn tell_matters(&self, id: SaId, number: u64, told: &mut Told) {
+        if told.is_due() {
+            told.tell(|matter| self.tell_of_sa(SaSignal::Of { id, number, matter }));
         }
     }
 
+    /// Says something; `false` when the control thread is too far behind.
     #[cold]
-    pub(super) fn tell_of_sa(&self, signal: SaSignal) {
-        if self.esp.news.say(signal) {
+    pub(super) fn tell_of_sa(&self, signal: SaSignal) -> bool {
+        let said = self.esp.news.say(signal);
+        if said {
             self.doorbell.ring();
         }
+        said
     }
 
     /// The same packet in one segment: cryptography takes no other.
@@ -165,6 +174,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } else {
             Err((mbuf, DropReason::EspRoom))
         }
+    }
+}
+
+/// Notes what a packet means for its SA, if it means something.
+#[inline]
+fn note_life(told: &mut Told, life: Life) {
+    match life {
+        Life::Lasts => {}
+        Life::Soft => told.note(SaMatter::Soft),
+        Life::Ended => told.note(SaMatter::Hard),
     }
 }
 

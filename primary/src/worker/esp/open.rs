@@ -212,7 +212,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 };
                 let mut life = Life::Lasts;
                 let ended = end(sa, &mut mbuf, opening, job.outcome, &arrived, mac, &mut life);
-                self.tell_life(sa.id, life);
+                super::note_life(&mut sa.told, life);
                 let ended = ended.and_then(|()| {
                     self.tunnels
                         .put_at(Step::Receive, arrived.level, sa.tunnel, mbuf)
@@ -229,10 +229,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
             }
             if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
-                self.tell_of_sa(SaSignal::Moved { id: sa.id, from, to });
+                let (id, number) = (sa.id, sa.number);
+                self.tell_of_sa(SaSignal::Moved { id, number, from, to });
             }
             let used = super::boottime_ns();
             publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
+            self.tell_matters(sa.id, sa.number, &mut sa.told);
         }
         self.esp.sas.inbound.swap(slot, &mut own);
     }

@@ -13,7 +13,7 @@ use shm::{DropReason, SaCounter};
 use super::super::Engine;
 use super::super::tunnels::Step;
 use crate::adjacency;
-use crate::ipsec::{OutboundSa, SaSignal, job, publish};
+use crate::ipsec::{OutboundSa, SaMatter, job, publish};
 use crate::path::{BURST, link_header};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
@@ -74,7 +74,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let number = ready.len();
                 let mut life = Life::Lasts;
                 let begun = begin(sa, &mut mbuf, mac, &mut life);
-                self.tell_life(sa.id, life);
+                super::note_life(&mut sa.told, life);
                 match begun {
                     Ok((sealing, work)) => {
                         jobs[number] = job(number, HEADER_LEN + sa.outer.len(), &work);
@@ -100,10 +100,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err(reason) => self.not_sealed(sa, reason),
                 }
             }
-            if !sa.told_soon && sa.esp.sequence().left() < SOON {
-                sa.told_soon = true;
-                self.tell_of_sa(SaSignal::SequenceSoon(sa.id));
+            if sa.esp.sequence().left() < SOON {
+                sa.told.note(SaMatter::SequenceSoon);
             }
+            self.tell_matters(sa.id, sa.number, &mut sa.told);
             let used = super::boottime_ns();
             publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
         }

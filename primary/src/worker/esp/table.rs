@@ -8,7 +8,7 @@
 
 use std::net::IpAddr;
 
-use super::told::Sender;
+use super::senders::Sender;
 use crate::ipsec::{InboundSa, OutboundSa};
 
 /// An SA's place in the table, or none.
