@@ -83,6 +83,13 @@ def unwrapped(case, packet):
     return (IPv6 if rest[0] >> 4 == 6 else IP)(rest)
 
 
+def with_length(packet):
+    """With the length of a datagram over IPv4: this scapy has that of its header there."""
+    if UDP in packet:
+        del packet[UDP].len
+    return packet
+
+
 def send(packet):
     link.send(raw(to_gateway / packet))
 
@@ -113,7 +120,7 @@ def exchange(case):
                 ask = IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=length, data=data)
             else:
                 ask = IP(src=source, dst=target, id=length) / ICMP(id=7, seq=length) / Raw(data)
-            sealed = ours.encrypt(wrapped(case, ask))
+            sealed = with_length(ours.encrypt(wrapped(case, ask)))
             if case["udp"] and IPv6 in sealed:
                 # Over IPv6 there must be one, and this scapy writes none: RFC 8200 section 8.1.
                 del sealed[UDP].chksum
@@ -137,7 +144,7 @@ def send_all(case):
 
     def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None, sport=None, **other):
         """Sealed, then made wrong."""
-        packet = raw(association.encrypt(wrapped(case | other, inner), seq_num=sequence))
+        packet = raw(with_length(association.encrypt(wrapped(case | other, inner), seq_num=sequence)))
         packet = IP(packet)
         if source is not None:
             packet.src = source
