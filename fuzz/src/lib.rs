@@ -5,6 +5,7 @@
 //!   gateway   stages                          packets through the primary's stages, beside an oracle by the RFCs
 //!   filter    filter                          programs for captures, beside an interpreter
 //!   text      control, config, routes, print  requests, configuration files, files of routes, what is printed of a packet
+//!   sealed    (no target: keys keep a fuzzer out)   ESP packets of SAs with real cryptography, mutated, beside an oracle
 //!   shared    tables, discovery, attachment, verdicts   memory that another process writes
 //! ```
 //!
@@ -19,6 +20,7 @@ pub mod filter;
 pub mod gateway;
 pub mod mutate;
 pub mod random;
+pub mod sealed;
 pub mod shared;
 pub mod stages;
 pub mod text;

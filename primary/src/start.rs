@@ -252,7 +252,7 @@ fn forward(
     let options = config.router_alert.on(HopByHop::default());
     for tunnel in &config.tunnels {
         let index = tables.add_tunnel(&tunnel.tunnel)?;
-        let view = control_thread::tunnel_view(&tables, index, options);
+        let view = control_thread::tunnel_view(&tables, index, options, None);
         views.push(view.ok_or("a tunnel has no interface")?);
     }
     // What came in by a sub-interface or a tunnel is marked with a number beyond those of ports.
@@ -418,7 +418,7 @@ fn forward(
         interface_of_port,
         interfaces: Interfaces::new(views),
         links,
-        crypto: Crypto::new(eal, node, config.limits.sas),
+        crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
         alert_rules: Told::default(),
         pool_table,
@@ -429,6 +429,9 @@ fn forward(
         reload: Reload::new(config, overrides, description, doorbell),
     };
     control.configure()?;
+    if config.expects_sas() {
+        control.open_crypto();
+    }
     region.publish();
 
     let mut handles = Vec::with_capacity(workers);

@@ -83,9 +83,9 @@ enum Task {
         /// Runs only the tests whose names hold this.
         filter: Option<String>,
     },
-    /// Measures packets per second beside testpmd and l3fwd, unused features, route changes, start time and memory.
+    /// Measures packets per second beside testpmd and l3fwd, unused features, route changes, start time and memory, ESP, and relayed router alerts.
     #[command(
-        after_help = "Writes bench.json, bench.md and bench.svg into target/bench. Takes half an hour; the host should have nothing else to do."
+        after_help = "Writes bench.json, bench.md and bench.svg into target/bench. Takes three quarters of an hour; the host should have nothing else to do."
     )]
     Bench(bench::arguments::Arguments),
     /// Looks for inputs that upset whatever reads bytes from outside.
@@ -110,6 +110,20 @@ enum Task {
         /// Which run.
         #[arg(value_parser = |text: &str| RunId::parse(text).ok_or("lower-case letters and digits"))]
         run: RunId,
+    },
+    /// Installs SAs and tells how long that took, in seconds; run by the bench, as root.
+    #[command(hide = true)]
+    InstallSas {
+        /// Of the primary.
+        run_dir: PathBuf,
+        /// Its name.
+        instance: String,
+        /// Whose they are.
+        side: bench::ipsec::sas::Side,
+        /// How many tunnels have them, or how many there are.
+        count: u32,
+        /// How many by a request.
+        at_a_time: usize,
     },
     /// Tells how many packets a program of DPDK sends per second; run by the bench, as root.
     #[command(hide = true)]
@@ -139,6 +153,13 @@ fn main() -> ExitCode {
             port,
             milliseconds,
         } => bench::telemetry::tell_rate(&socket, port, Duration::from_millis(milliseconds)),
+        Task::InstallSas {
+            run_dir,
+            instance,
+            side,
+            count,
+            at_a_time,
+        } => bench::ipsec::sas::tell_install(&run_dir, &instance, side, count, at_a_time),
         Task::Fuzz { target, seconds } => fuzz::run(target.as_deref(), seconds),
         Task::Instructions { accept } => instructions::run(accept),
         Task::Lint => lint::run(),

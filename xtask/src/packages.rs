@@ -47,7 +47,7 @@ const TESTS: &[&str] = &[
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with and counts by: dpdk-testpmd, callgrind, a raw socket in a topology.
+/// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology.
 const BENCH: &[&str] = &[
     "dpdk-dev",
     "ethtool",
@@ -130,6 +130,7 @@ impl Needs {
                 "cc",
                 "pkg-config",
                 "dpdk-testpmd",
+                "dpdk-test-crypto-perf",
                 "ip",
                 "nsenter",
                 "taskset",

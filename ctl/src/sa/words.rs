@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] [window N]
-//!        [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel ...]...
+//!        [seq N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel ...]...
 //! ```
 
 use std::collections::HashSet;
@@ -15,8 +15,8 @@ use crate::words::{Words, parse};
 
 /// How an SA is written, for messages.
 pub(super) const FORM: &str = "spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] \
-                               [window N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] \
-                               [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...";
+                               [window N] [seq N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] \
+                               [dst RANGE] [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...";
 /// How it is written which one is meant.
 pub(super) const ID_FORM: &str = "spi N dst ADDR";
 
@@ -26,6 +26,8 @@ pub(super) struct Written {
     pub(super) sa: Sa,
     /// Where its keys are.
     pub(super) keys: String,
+    /// The last sequence number that was used before.
+    pub(super) sequence: u64,
 }
 
 /// Reads an SA.
@@ -33,7 +35,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
     let mut words = Words::new(words);
     let (mut id, mut source, mut direction) = (IdDraft::default(), None, None);
     let (mut tunnel, mut mode, mut transform, mut keys) = (None, SaMode::Tunnel, None, None);
-    let (mut esn, mut window, mut udp, mut keepalive) = (false, None, None, None);
+    let (mut esn, mut window, mut sequence, mut udp, mut keepalive) = (false, None, 0, None, None);
     let (mut soft, mut hard) = (SaLifetime::default(), SaLifetime::default());
     let mut drafts: Vec<Draft> = Vec::new();
     let mut seen = HashSet::new();
@@ -83,6 +85,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
                     "a number of seconds from 0 to 255",
                 )?)
             }
+            "seq" => sequence = parse(words.next("the sequence number")?, "a whole number")?,
             "udp" => udp = Some(ports(words.next("the ports")?)?),
             other => {
                 return Err(format!(
@@ -119,8 +122,9 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
         hard,
     };
     control::sas::check(&sa).map_err(|error| error.to_string())?;
+    control::sas::check_sequence(&sa, sequence).map_err(|error| error.to_string())?;
     let keys = keys.ok_or("'keys' is missing")?;
-    Ok(Written { sa, keys })
+    Ok(Written { sa, keys, sequence })
 }
 
 /// Reads which SA is meant.
@@ -206,7 +210,11 @@ mod tests {
 
     #[test]
     fn an_sa_has_what_the_words_say() {
-        let Written { sa: least, keys } = sa(&split(LEAST)).unwrap();
+        let Written {
+            sa: least,
+            keys,
+            sequence,
+        } = sa(&split(LEAST)).unwrap();
         let expected = Sa {
             spi: 0x1000,
             direction: SaDirection::In,
@@ -223,16 +231,20 @@ mod tests {
             soft: SaLifetime::default(),
             hard: SaLifetime::default(),
         };
-        assert_eq!((&least, keys.as_str()), (&expected, "in.key"));
+        assert_eq!((&least, keys.as_str(), sequence), (&expected, "in.key", 0));
 
         let Written { sa: off, .. } = sa(&split(&format!("{LEAST} window 0"))).unwrap();
         assert_eq!((off.window, off.esn), (0, false));
 
-        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn udp 4500:4501 keepalive 7 soft seconds 10 \
+        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn seq 1099511627776 udp 4500:4501 keepalive 7 soft seconds 10 \
                    hard seconds 20 hard bytes 7 soft packets 3 keys - transform null-sha256 \
                    sel src 10.0.0.0/8 dst 10.9.0.1 proto udp dport 53 sel dst 10.1.0.0-10.1.0.9 hard packets 9";
-        let Written { sa: all, keys } = sa(&split(all)).unwrap();
-        assert_eq!(keys, "-");
+        let Written {
+            sa: all,
+            keys,
+            sequence,
+        } = sa(&split(all)).unwrap();
+        assert_eq!((keys.as_str(), sequence), ("-", 1 << 40));
         let selectors = all.selectors.len();
         assert_eq!(
             Sa {
@@ -281,6 +293,11 @@ mod tests {
             ("window", "the window is missing"),
             ("window many", "'many' is not a window from 32 to 4096, or 0"),
             ("window 16", "a window of 16 cannot be"),
+            ("seq", "the sequence number is missing"),
+            (
+                "seq 4294967296",
+                "whose numbers have 32 bits: use 0 to 4294967295, or give it 'esn'",
+            ),
             (
                 "esn window 0",
                 "has extended sequence numbers, which a window of 0 cannot follow",

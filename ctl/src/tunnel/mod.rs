@@ -7,7 +7,7 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 use control::message::{Df, Dscp, ErrorCode, Request, TunnelMode};
 use serde::Serialize;
-use shm::records::{self, Interface, NO_INTERFACE, from_ip_field, from_text};
+use shm::records::{self, Interface, NO_INTERFACE, TunnelLack, from_ip_field, from_text};
 use shm::{CounterView, DropReason, InterfaceCounter};
 
 use crate::failure::Failure;
@@ -93,6 +93,8 @@ struct Tunnel {
     unnumbered: Option<String>,
     admin: &'static str,
     link: &'static str,
+    /// Why it carries no packets: what it lacks for that.
+    lacks: Vec<&'static str>,
     rx_packets: u64,
     rx_bytes: u64,
     tx_packets: u64,
@@ -182,6 +184,7 @@ impl Tunnel {
             unnumbered,
             admin: up_or_down(interface.admin_up),
             link: up_or_down(interface.link_up),
+            lacks: lacks(interface.admin_up, record.lacks),
             rx_packets: count(InterfaceCounter::RxPackets),
             rx_bytes: count(InterfaceCounter::RxBytes),
             tx_packets: count(InterfaceCounter::TxPackets),
@@ -209,6 +212,7 @@ impl Show for Tunnel {
         left("UNNUMBERED"),
         left("ADMIN"),
         left("LINK"),
+        left("LACKS"),
         right("RX PACKETS"),
         right("RX BYTES"),
         right("TX PACKETS"),
@@ -237,7 +241,8 @@ impl Show for Tunnel {
             .cell(&self.dscp)
             .optional(self.unnumbered.as_ref())
             .cell(self.admin)
-            .cell(self.link);
+            .cell(self.link)
+            .optional(Some(self.lacks.join(",")).filter(|lacks| !lacks.is_empty()));
         for count in self.counts() {
             table.cell(count.value);
         }
@@ -263,14 +268,38 @@ impl Show for Tunnel {
     }
 
     fn note(&self) -> Option<String> {
-        (self.link == "down").then(|| {
-            format!(
-                "{} is down as the gateway has no address {} in use: give one of its interfaces that, or name another with \
-                 'tunnel set {} local ADDR'",
-                self.name, self.local, self.name
-            )
-        })
+        let name = &self.name;
+        let lacks = |lack: TunnelLack| self.lacks.contains(&lack.name());
+        let [address, inbound, outbound] = TunnelLack::ALL.map(lacks);
+        if self.admin == "down" {
+            return Some(format!(
+                "{name} is down as it was set down: 'link set {name} up' sets it up"
+            ));
+        }
+        if address {
+            return Some(format!(
+                "{name} is down as the gateway has no address {} in use: give one of its interfaces that, or name another with \
+                 'tunnel set {name} local ADDR'",
+                self.local
+            ));
+        }
+        let missing = match (inbound, outbound) {
+            (false, false) => return None,
+            (true, true) => "no SA",
+            (true, false) => "no SA by which packets come in",
+            (false, true) => "no SA by which packets go out",
+        };
+        Some(format!(
+            "{name} is down as it has {missing}, and packets for it are dropped until it has: 'sa add … tunnel {name}' installs one"
+        ))
     }
+}
+
+/// Names of what a tunnel lacks to carry packets.
+fn lacks(admin_up: u8, bits: u8) -> Vec<&'static str> {
+    let set_up = (admin_up == 0).then_some("admin_up");
+    let others = TunnelLack::ALL.into_iter().filter(|lack| lack.is_in(bits));
+    set_up.into_iter().chain(others.map(TunnelLack::name)).collect()
 }
 
 #[cfg(test)]
@@ -294,6 +323,7 @@ mod tests {
             unnumbered: Some("wan".into()),
             admin: "up",
             link: "down",
+            lacks: lacks(1, 1),
             rx_packets: 1,
             rx_bytes: 2,
             tx_packets: 3,
@@ -302,8 +332,35 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&tunnel).unwrap(),
-            r#"{"name":"tun0","mode":"gre","local":"192.0.2.1","remote":"198.51.100.1","key":7,"protected":false,"mtu":1472,"mtu_set":false,"ttl":64,"df":"copy","dscp":"46","unnumbered":"wan","admin":"up","link":"down","rx_packets":1,"rx_bytes":2,"tx_packets":3,"tx_bytes":4,"drops":5}"#
+            r#"{"name":"tun0","mode":"gre","local":"192.0.2.1","remote":"198.51.100.1","key":7,"protected":false,"mtu":1472,"mtu_set":false,"ttl":64,"df":"copy","dscp":"46","unnumbered":"wan","admin":"up","link":"down","lacks":["local_address"],"rx_packets":1,"rx_bytes":2,"tx_packets":3,"tx_bytes":4,"drops":5}"#
         );
         assert!(tunnel.note().unwrap().contains("no address 192.0.2.1 in use"));
+        let noted = |admin, link, lacks| {
+            let tunnel = Tunnel {
+                admin,
+                link,
+                lacks,
+                name: tunnel.name.clone(),
+                dscp: tunnel.dscp.clone(),
+                unnumbered: None,
+                ..tunnel
+            };
+            tunnel.note()
+        };
+        assert_eq!(noted("up", "up", lacks(1, 0)), None);
+        assert_eq!(
+            lacks(0, 7),
+            ["admin_up", "local_address", "inbound_sa", "outbound_sa"]
+        );
+        for (bits, missing) in [
+            (2, "no SA by which packets come in,"),
+            (4, "no SA by which packets go out,"),
+            (6, "no SA,"),
+        ] {
+            let note = noted("up", "down", lacks(1, bits)).unwrap();
+            assert!(note.contains(missing), "{note}");
+        }
+        let note = noted("down", "down", lacks(0, 6)).unwrap();
+        assert!(note.contains("it was set down"), "{note}");
     }
 }

@@ -44,7 +44,11 @@ fn sa() -> Sa {
 fn request(replace: bool) -> Request {
     let keys = SaKeys::new(Zeroizing::new((0..20).collect()));
     Request::SaAdd {
-        sas: vec![NewSa { sa: sa(), keys }],
+        sas: vec![NewSa {
+            sa: sa(),
+            keys,
+            sequence: 0,
+        }],
         replace,
     }
 }

@@ -133,6 +133,7 @@ fn sa() -> NewSa {
             hard: lifetime,
         },
         keys: SaKeys::new(Zeroizing::new(vec![7; 20])),
+        sequence: 9,
     }
 }
 

@@ -175,30 +175,36 @@ pub fn body(input: &[u8]) {
 
 /// The number of a packet, if it is acceptable where all up to `highest` were taken.
 fn number(highest: u64, size: u64, esn: bool, low: u32) -> Result<u64, ReplayError> {
-    let mut number = u64::from(low);
-    let bottom = (highest + 1).saturating_sub(size);
-    if esn {
-        // The first with these low bits that is not below the window.
-        number |= bottom >> 32 << 32;
-        if number < bottom {
-            number += 1 << 32;
-        }
-        // A young window begins below zero, where the highest numbers of 32 bits are.
-        if highest + 1 < size && number > (1 << 32) - (size - highest) {
-            return Err(ReplayError::TooOld);
-        }
-    }
+    let number = whole(highest, size, esn, low).ok_or(ReplayError::TooOld)?;
     if number > highest {
         Ok(number)
-    } else if number < bottom {
+    } else if number + size <= highest {
         Err(ReplayError::TooOld)
     } else {
         Err(ReplayError::Replayed)
     }
 }
 
+/// The whole number of a packet with these low bits (RFC 4303 appendix A2.1); `None` where it lies below zero.
+pub(crate) fn whole(highest: u64, size: u64, esn: bool, low: u32) -> Option<u64> {
+    let mut number = u64::from(low);
+    if esn {
+        // The first with these low bits that is not below the window.
+        let bottom = (highest + 1).saturating_sub(size);
+        number |= bottom >> 32 << 32;
+        if number < bottom {
+            number += 1 << 32;
+        }
+        // A young window begins below zero, where the highest numbers of 32 bits are.
+        if highest + 1 < size && number > (1 << 32) - (size - highest) {
+            return None;
+        }
+    }
+    Some(number)
+}
+
 /// Where the text of a packet of `len` bytes is, if it may have as many.
-fn text(format: Format, len: usize) -> Option<Range<usize>> {
+pub(crate) fn text(format: Format, len: usize) -> Option<Range<usize>> {
     let transform = format.transform();
     let text = 8 + transform.iv_len()..len.checked_sub(transform.icv_len())?;
     let block = if transform.name().starts_with("aes") && !transform.is_aead() {
@@ -210,7 +216,7 @@ fn text(format: Format, len: usize) -> Option<Range<usize>> {
 }
 
 /// What is in the clear text of a packet.
-fn read(packet: &[u8], text: Range<usize>) -> Result<Opened, OpenError> {
+pub(crate) fn read(packet: &[u8], text: Range<usize>) -> Result<Opened, OpenError> {
     let (pad_len, next_header) = (usize::from(packet[text.end - 2]), packet[text.end - 1]);
     let end = (text.end - 2).checked_sub(pad_len).ok_or(OpenError::Padding)?;
     if end < text.start || (0..pad_len).any(|at| usize::from(packet[end + at]) != at + 1) {
@@ -227,7 +233,7 @@ fn read(packet: &[u8], text: Range<usize>) -> Result<Opened, OpenError> {
 }
 
 /// Takes the packet out of a tunnel.
-fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) {
+pub(crate) fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) {
     let before = buffer.to_vec();
     let inside = &before[payload.span.range()];
     let Ok((inner, span)) = payload.decapsulate(buffer, class) else {

@@ -175,7 +175,7 @@ impl Format {
     }
 
     /// What an AEAD authenticates of SPI and sequence number.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn aad(&self, spi: u32, sequence: SequenceNumber) -> [u8; 16] {
         let spi = u128::from(spi) << 96;
         let number = if self.esn {
@@ -187,14 +187,14 @@ impl Format {
     }
 
     /// Salt and IV, as an AEAD takes them (RFC 4106 §4, RFC 7634 §2).
-    #[inline]
+    #[inline(always)]
     pub(crate) fn nonce(salt: Salt, iv: [u8; 8]) -> [u8; 16] {
         let salt = u128::from(u32::from_be_bytes(salt.0)) << 96;
         (salt | u128::from(u64::from_be_bytes(iv)) << 32).to_be_bytes()
     }
 
     /// The work on a packet of `len` bytes from SPI to ICV. The cipher begins at `cipher_from`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn work(&self, len: usize, cipher_from: usize, iv: [u8; 16], aad: [u8; 16]) -> Work {
         let icv_from = len - self.icv_len();
         let cipher = match self.transform.cipher() {

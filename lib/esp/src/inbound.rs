@@ -11,6 +11,7 @@
 //! are touched by cryptography alone.
 
 use packet::Protocol;
+use zeroize::Zeroizing;
 
 use crate::format::{Format, MAX_LEN, Span, TRAILER_LEN, Work};
 use crate::header::{HEADER_LEN, Header, Spi};
@@ -49,7 +50,7 @@ pub enum OpenError {
 pub struct Inbound {
     spi: Spi,
     format: Format,
-    salt: Salt,
+    salt: Zeroizing<Salt>,
     window: Window,
 }
 
@@ -59,7 +60,7 @@ impl Inbound {
         Inbound {
             spi,
             format: Format::new(keys.transform(), window.esn()),
-            salt: keys.salt(),
+            salt: Zeroizing::new(keys.salt()),
             window,
         }
     }
@@ -95,7 +96,7 @@ impl Inbound {
         Ok(Opening {
             sequence,
             spi: self.spi,
-            salt: self.salt,
+            salt: *self.salt,
             format: self.format,
             // At most `MAX_LEN`.
             len: len as u16,
@@ -141,7 +142,7 @@ impl Opening {
 
     /// Makes the packet ready for cryptography. `packet` begins with the ESP header and has [`Opening::spare_len`] bytes
     /// behind its end.
-    #[inline]
+    #[inline(always)]
     pub fn prepare(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
         let (len, spare) = (usize::from(self.len), self.format.spare_len());
         let needed = len + spare;

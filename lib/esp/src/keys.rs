@@ -7,14 +7,24 @@
 
 use std::fmt;
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::Transform;
 
 /// What stands in front of the IV to make an AEAD's nonce: 4 bytes, all zero for the other transforms. It need not be secret
-/// (RFC 4106 §4), but it is part of the keys, so nothing shows it.
+/// (RFC 4106 §4), but it is part of the keys, so nothing shows it, and SAs wipe it when they go.
 #[derive(Clone, Copy, Default)]
 pub(crate) struct Salt(pub(crate) [u8; 4]);
+
+impl Salt {
+    const NONE: &'static [u8; 4] = &[0; 4];
+}
+
+impl Zeroize for Salt {
+    fn zeroize(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 impl fmt::Debug for Salt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -59,7 +69,7 @@ impl fmt::Display for More {
 pub struct KeyParts<'k> {
     transform: Transform,
     cipher: &'k [u8],
-    salt: Salt,
+    salt: &'k [u8; 4],
     integrity: &'k [u8],
 }
 
@@ -80,7 +90,7 @@ impl<'k> KeyParts<'k> {
     }
 
     pub(crate) fn salt(&self) -> Salt {
-        self.salt
+        Salt(*self.salt)
     }
 }
 
@@ -106,7 +116,7 @@ impl Transform {
         }
         let (cipher, rest) = keys.split_at_checked(self.cipher_key_len()).ok_or(wrong)?;
         let (salt, integrity) = rest.split_at_checked(self.salt_len()).ok_or(wrong)?;
-        let salt = Salt(salt.first_chunk().copied().unwrap_or_default());
+        let salt = salt.first_chunk().unwrap_or(Salt::NONE);
         Ok(KeyParts {
             transform: self,
             cipher,
@@ -144,7 +154,7 @@ impl Keys {
         self.transform.split(&self.bytes).unwrap_or(KeyParts {
             transform: self.transform,
             cipher: &[],
-            salt: Salt::default(),
+            salt: Salt::NONE,
             integrity: &[],
         })
     }
@@ -166,7 +176,7 @@ mod tests {
             let bytes: Vec<u8> = (0..transform.key_len() as u8).collect();
             let keys = Keys::new(transform, bytes.clone().into()).unwrap();
             let parts = keys.parts();
-            let salt = &parts.salt.0[..transform.salt_len()];
+            let salt = &parts.salt().0[..transform.salt_len()];
             assert_eq!(
                 [parts.cipher, salt, parts.integrity].concat(),
                 bytes,
@@ -197,9 +207,22 @@ mod tests {
     }
 
     #[test]
+    fn the_salt_of_an_sa_that_goes_is_wiped() {
+        let mut salt = Salt([0xab; 4]);
+        salt.zeroize();
+        assert_eq!(salt.0, [0; 4]);
+        // Both keep theirs in what wipes it: nothing else of one that sends has to be dropped.
+        assert!(std::mem::needs_drop::<crate::Outbound>());
+        // Whoever takes keys apart has no copy.
+        assert!(!std::mem::needs_drop::<KeyParts<'_>>());
+        let keys = Keys::new(Transform::Aes128Gcm16, (0..20).collect::<Vec<u8>>().into()).unwrap();
+        assert!(std::ptr::eq(keys.parts().salt.as_slice(), &keys.bytes[16..]));
+    }
+
+    #[test]
     fn nothing_of_the_keys_is_shown() {
         let keys = Keys::new(Transform::Aes128Gcm16, vec![0xab; 20].into()).unwrap();
-        let shown = format!("{keys:?} {:?} {:?}", keys.parts(), keys.parts().salt);
+        let shown = format!("{keys:?} {:?} {:?}", keys.parts(), keys.parts().salt());
         assert_eq!(shown, "Keys(aes128gcm16, ..) KeyParts(aes128gcm16, ..) Salt(..)");
     }
 }

@@ -9,6 +9,7 @@
 //! Bytes of the payload are touched by cryptography alone.
 
 use packet::Protocol;
+use zeroize::Zeroizing;
 
 use crate::format::{Format, MAX_LEN, TRAILER_LEN, Work};
 use crate::header::{HEADER_LEN, Header, Spi};
@@ -56,7 +57,7 @@ pub struct IvMask(pub u64);
 pub struct Outbound {
     spi: Spi,
     format: Format,
-    salt: Salt,
+    salt: Zeroizing<Salt>,
     mask: u64,
     sequence: Sequence,
 }
@@ -67,7 +68,7 @@ impl Outbound {
         Outbound {
             spi,
             format: Format::new(keys.transform(), sequence.esn()),
-            salt: keys.salt(),
+            salt: Zeroizing::new(keys.salt()),
             mask: mask.0,
             sequence,
         }
@@ -101,7 +102,7 @@ impl Outbound {
             sequence,
             mask: self.mask,
             spi: self.spi,
-            salt: self.salt,
+            salt: *self.salt,
             format: self.format,
             // At most `MAX_LEN`.
             payload_len: payload_len as u16,
@@ -150,7 +151,7 @@ impl Sealing {
 
     /// Writes all but the ICV around the payload. `packet` begins [`Sealing::head_len`] bytes before it and has at least
     /// [`Sealing::tail_len`] bytes behind it.
-    #[inline]
+    #[inline(always)]
     pub fn write(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
         let (len, head_len) = (self.sealed_len(), self.head_len());
         let needed = len + self.format.spare_len();

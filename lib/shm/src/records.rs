@@ -67,7 +67,7 @@ mod tunnel;
 
 pub use alert_rule::{ALERT_RANGES, ALERT_RULES, AlertRule, HANDLER_TEXT, NO_PREFIX};
 pub use sa::{SA_SELECTORS, Sa, SaSelector, TRANSFORM_NAME};
-pub use tunnel::{TUNNEL_DRIVER, Tunnel};
+pub use tunnel::{TUNNEL_DRIVER, Tunnel, TunnelLack};
 
 raw_enum! {
     /// How a packet that matches a route leaves.

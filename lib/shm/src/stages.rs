@@ -199,6 +199,17 @@ impl CounterBlock {
         }
     }
 
+    /// Counts a burst of packets that all went one way, and not a usual one.
+    #[inline(never)]
+    pub fn burst_of(&self, passed: Passed, packets: u64) {
+        for (from, to) in passed.iter().zip(passed.iter().skip(1)) {
+            self.bump_stage(STEPS + from as usize * PathStage::COUNT + to as usize, packets);
+        }
+        for stage in passed.iter() {
+            self.bump_stage(BURSTS + stage as usize, 1);
+        }
+    }
+
     /// Counts a burst that was counted packet by packet.
     #[inline]
     pub fn ways(&self, ways: &Ways) {

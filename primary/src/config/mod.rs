@@ -12,6 +12,7 @@ mod address;
 mod alert_limits;
 mod bond;
 mod check;
+mod crypto;
 mod device;
 mod eal_args;
 mod instance;
@@ -40,6 +41,7 @@ use packet::MacAddress;
 use shm::records::IdlePolicy;
 
 pub use self::bond::{Bond, BondMode};
+pub use self::crypto::CryptoConfig;
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
 pub use self::router_alert::{HopByHop, RouterAlert};
 pub use self::tunnel::Tunnel;
@@ -67,6 +69,8 @@ pub struct Config {
     pub log: LogConfig,
     /// `[eal]`.
     pub eal: EalConfig,
+    /// `[crypto]`.
+    pub crypto: CryptoConfig,
     /// `[limits]`.
     pub limits: Limits,
     /// `[[punt]]`, by class; what is not given has its defaults.
@@ -209,6 +213,18 @@ impl Limits {
     }
 }
 
+impl Config {
+    /// Whether there are to be SAs that protect packets, as far as the file says: crypto devices are opened at the start then.
+    pub fn expects_sas(&self) -> bool {
+        let says_how_many = self.places.line("[limits]", "sas").is_some();
+        let has_protected = || {
+            let mut tunnels = self.tunnels.iter();
+            tunnels.any(|tunnel| tunnel.tunnel.is_protected())
+        };
+        self.limits.sas > 0 && (says_how_many || has_protected())
+    }
+}
+
 /// Bytes in whole pages of 2 MB.
 fn megabytes_of_pages(megabytes: u32) -> usize {
     (megabytes.next_multiple_of(2) as usize) << 20
@@ -347,6 +363,7 @@ impl Config {
             instance: self.instance.clone(),
             log: self.log.clone(),
             eal: self.eal.clone(),
+            crypto: self.crypto.clone(),
             limits: self.limits,
             punts: self.punts,
             router_alert: self.router_alert,
@@ -388,6 +405,7 @@ impl Config {
         let instance = instance::instance(root.section("instance", "[instance]"), overrides);
         let log = sections::log(root.section("log", "[log]"), overrides);
         let (eal, memory_place) = sections::eal(root.section("eal", "[eal]"), overrides);
+        let crypto = CryptoConfig::parse(root.section("crypto", "[crypto]"));
         let limits = root.section("limits", "[limits]");
         let workers = sections::workers(root.section("workers", "[workers]"), machine);
         let raw_sections = |key, name| root.sections(key, name).into_iter();
@@ -429,6 +447,7 @@ impl Config {
             instance: instance?,
             log,
             eal,
+            crypto,
             limits,
             punts,
             router_alert,

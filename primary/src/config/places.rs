@@ -11,7 +11,7 @@ pub(super) const INTERFACE: &str = "[[interface]]";
 pub(super) fn is_fixed(section: &str) -> bool {
     matches!(
         section,
-        "[instance]" | "[eal]" | "[limits]" | "[workers]" | INTERFACE
+        "[instance]" | "[eal]" | "[crypto]" | "[limits]" | "[workers]" | INTERFACE
     )
 }
 

@@ -66,6 +66,8 @@ impl Config {
             Quoted(&target)
         )?;
         self.write_eal(out, overrides)?;
+        let devices = self.crypto.devices.iter().map(String::as_str);
+        writeln!(out, "\n[crypto]\ndevices = {}", quoted_list(devices))?;
         writeln!(out, "\n[limits]")?;
         for (key, value) in self.limits.each() {
             writeln!(out, "{key} = {value}")?;

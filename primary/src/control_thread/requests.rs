@@ -159,7 +159,7 @@ impl Control<'_> {
             Request::SaAdd { sas, replace } => self.sa_add(sas, replace, now),
             Request::SaDelete(sas) => self.sa_delete(&sas, now),
             Request::SaFlush => {
-                self.tables.sas_flush(now);
+                self.sa_flush(now);
                 Ok(Reply::Done)
             }
             Request::LogShow => Ok(Reply::Log(self.log.levels())),

@@ -35,7 +35,7 @@ impl Control<'_> {
 
     /// Makes what workers need of an SA; `None` for one that protects no tunnel.
     fn make_sa(&mut self, new: &NewSa) -> Result<Option<MadeSa>, ControlError> {
-        let NewSa { sa, keys } = new;
+        let NewSa { sa, keys, sequence } = new;
         let Some(tunnel) = self.tables.protected_tunnel(sa) else {
             return Ok(None);
         };
@@ -60,6 +60,7 @@ impl Control<'_> {
         let parts = Parts {
             sa,
             keys,
+            sequence: *sequence,
             session,
             tunnel,
         };
@@ -80,6 +81,28 @@ impl Control<'_> {
         self.tables.sas_delete(ids, now)?;
         self.settle_sas(Made::new(), now);
         Ok(Reply::Done)
+    }
+
+    pub(super) fn sa_flush(&mut self, now: Duration) {
+        self.tables.sas_flush(now);
+        self.settle_sas(Made::new(), now);
+    }
+
+    /// Opens the crypto devices before there is an SA, so that no packet waits while workers prepare themselves, which takes a
+    /// fraction of a millisecond.
+    pub fn open_crypto(&mut self) {
+        let (opened, unfit) = self.crypto.open_all();
+        for why in unfit {
+            tracing::warn!(target: "sa", "{why}");
+        }
+        for pool in opened {
+            for worker in &mut self.sas {
+                worker.add(ipsec::SaNews::Prepare(pool.clone()));
+            }
+        }
+        for worker in &mut self.sas {
+            worker.serve();
+        }
     }
 
     /// Opens the crypto device that SAs of a transform need, and has workers prepare themselves for it.
@@ -148,6 +171,22 @@ impl Control<'_> {
         while !self.sas.iter_mut().fold(true, |all, worker| worker.serve() & all) && Instant::now() < until {
             std::thread::sleep(Duration::from_micros(50));
         }
+    }
+
+    /// Has the SAs by which packets leave a tunnel write the outer headers that it has by now.
+    pub(super) fn tell_outer(&mut self, tunnel: u16, now: Duration) {
+        if let Some(view) = self.interfaces.tunnel(tunnel) {
+            for (slot, sa) in self.tables.outbound_sas(tunnel) {
+                let worker = owner(slot, self.sas.len());
+                if let (Some(outer), Some(worker)) = (ipsec::outer(sa, view), self.sas.get_mut(worker)) {
+                    worker.add(ipsec::SaNews::Outer {
+                        slot,
+                        outer: Box::new(outer),
+                    });
+                }
+            }
+        }
+        self.settle_sas(Made::new(), now);
     }
 
     /// Gives an SA to the worker whose it is, and has the others know which that is.

@@ -37,6 +37,7 @@ impl Control<'_> {
         self.attachments.remove_interface(index);
         self.show_tunnel(index, options)?;
         self.tell_workers(None);
+        self.tell_outer(index, now);
         Ok(Reply::Done)
     }
 
@@ -53,7 +54,8 @@ impl Control<'_> {
 
     /// Has workers and tools that take packets see a tunnel as it is now. Workers are yet to be told.
     fn show_tunnel(&mut self, index: u16, options: OptionPolicy) -> Result<(), ControlError> {
-        let Some(view) = tunnel_view(&self.tables, index, options) else {
+        let before = self.interfaces.tunnel(index);
+        let Some(view) = tunnel_view(&self.tables, index, options, before) else {
             return Err(ControlError::new(ErrorCode::Failed, "the interface is no tunnel"));
         };
         self.interfaces.set(index, view);
@@ -82,11 +84,12 @@ pub fn attachment_tunnel(
     })
 }
 
-/// A worker's view of a tunnel. Nobody behind it has a MAC address that a redirect could be about.
+/// A worker's view of a tunnel, which was seen like that `before`, if it was. Nobody behind it has a MAC address that a redirect could be about.
 pub fn tunnel_view(
     tables: &Tables<FibStorage, AdjacencyStorage>,
     index: u16,
     options: OptionPolicy,
+    before: Option<&TunnelView>,
 ) -> Option<InterfaceView> {
     let tunnel = tables.tunnel(index)?;
     let addressed = tables.unnumbered(index).unwrap_or(index);
@@ -101,6 +104,9 @@ pub fn tunnel_view(
         sources: tables.sources(addressed)?,
         any_tpid: false,
         sub: None,
-        tunnel: Some(Arc::new(TunnelView::new(tunnel))),
+        tunnel: Some(Arc::new(match before {
+            Some(before) => before.changed(tunnel),
+            None => TunnelView::new(tunnel),
+        })),
     })
 }

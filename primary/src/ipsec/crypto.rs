@@ -8,14 +8,15 @@ use dpdk::{Eal, NumaNode};
 use esp::{Format, Integrity, KeyParts, Transform};
 
 /// Sessions beside those of SAs that are there: of such that workers still have to hand back, and of threads that are prepared.
-const SPARE: u32 = 512;
+pub const SPARE_SESSIONS: u32 = 512;
 
 /// Why there is no crypto for an SA.
 #[derive(Debug, thiserror::Error)]
 pub enum CryptoUnfit {
     /// No device could be opened.
     #[error(
-        "no crypto device does {transform}: install the crypto drivers of DPDK (librte-crypto-ipsec-mb) on a CPU with AES-NI; {why}"
+        "no crypto device does {transform}: name one that does in devices of [crypto], or install the crypto drivers of DPDK \
+         (librte-crypto-ipsec-mb) on a CPU with AES-NI{why}"
     )]
     None {
         /// What was needed.
@@ -26,6 +27,11 @@ pub enum CryptoUnfit {
     /// No device.
     #[error(transparent)]
     Device(#[from] CryptoError),
+    /// A device of another kind.
+    #[error(
+        "the crypto device {0} does not work on the CPU of a worker: name others in devices of [crypto], such as crypto_aesni_mb0"
+    )]
+    Asynchronous(String),
     /// No room for its sessions.
     #[error(transparent)]
     Pool(#[from] SessionPoolError),
@@ -42,8 +48,8 @@ pub struct Crypto<'a> {
     eal: &'a Eal,
     node: NumaNode,
     sas: u32,
-    /// Those that are tried, in this order; GCM is done faster by the first.
-    devices: [(&'static str, State); 2],
+    /// Those that are tried, in this order.
+    devices: Vec<(String, State)>,
 }
 
 enum State {
@@ -53,14 +59,30 @@ enum State {
 }
 
 impl<'a> Crypto<'a> {
-    /// None is opened yet; there will be at most so many SAs.
-    pub fn new(eal: &'a Eal, node: NumaNode, sas: u32) -> Self {
+    /// None of these devices is opened yet; there will be at most so many SAs.
+    pub fn new(eal: &'a Eal, node: NumaNode, sas: u32, devices: &[String]) -> Self {
         Self {
             eal,
             node,
             sas,
-            devices: ["crypto_aesni_gcm0", "crypto_aesni_mb0"].map(|name| (name, State::New)),
+            devices: devices
+                .iter()
+                .map(|devargs| (devargs.clone(), State::New))
+                .collect(),
         }
+    }
+
+    /// Opens all devices, before packets go: each worker is to prepare itself for the pools that this gives. Says why others could
+    /// not be opened.
+    pub fn open_all(&mut self) -> (Vec<SessionPool>, Vec<String>) {
+        let (mut opened, mut unfit) = (Vec::new(), Vec::new());
+        for (number, (devargs, state)) in self.devices.iter_mut().enumerate() {
+            opened.extend(state.open(self.eal, number, devargs, self.node, self.sas));
+            if let State::Unfit(why) = state {
+                unfit.push(why.clone());
+            }
+        }
+        (opened, unfit)
     }
 
     /// Sees to it that SAs of a transform can be made; gives the pools that were opened for it: each worker is to prepare itself for
@@ -68,19 +90,11 @@ impl<'a> Crypto<'a> {
     pub fn prepare(&mut self, transform: Transform) -> Result<Vec<SessionPool>, CryptoUnfit> {
         let mut opened = Vec::new();
         let mut why = String::new();
-        for (name, state) in &mut self.devices {
-            if matches!(state, State::New) {
-                *state = match open(self.eal, name, self.node, self.sas) {
-                    Ok((device, pool)) => {
-                        opened.push(pool.clone());
-                        State::Open { device, pool }
-                    }
-                    Err(error) => State::Unfit(error.to_string()),
-                };
-            }
+        for (number, (devargs, state)) in self.devices.iter_mut().enumerate() {
+            opened.extend(state.open(self.eal, number, devargs, self.node, self.sas));
             match state {
                 State::Open { device, .. } if does(device, transform) => return Ok(opened),
-                State::Unfit(said) => why.clone_from(said),
+                State::Unfit(said) => why = format!("; {said}"),
                 _ => {}
             }
         }
@@ -107,14 +121,50 @@ impl<'a> Crypto<'a> {
     }
 }
 
-fn open(eal: &Eal, name: &str, node: NumaNode, sas: u32) -> Result<(Device, SessionPool), CryptoUnfit> {
+impl State {
+    /// Opens the device, unless that was tried before; gives the pool that is new.
+    fn open(
+        &mut self,
+        eal: &Eal,
+        number: usize,
+        devargs: &str,
+        node: NumaNode,
+        sas: u32,
+    ) -> Option<SessionPool> {
+        if !matches!(self, Self::New) {
+            return None;
+        }
+        match open(eal, number, devargs, node, sas) {
+            Ok((device, pool)) => {
+                let opened = pool.clone();
+                *self = Self::Open { device, pool };
+                Some(opened)
+            }
+            Err(error) => {
+                *self = Self::Unfit(error.to_string());
+                None
+            }
+        }
+    }
+}
+
+fn open(
+    eal: &Eal,
+    number: usize,
+    devargs: &str,
+    node: NumaNode,
+    sas: u32,
+) -> Result<(Device, SessionPool), CryptoUnfit> {
     let config = Config {
         queues: 0,
         descriptors: 64,
         node,
     };
-    let (device, _) = Device::open(eal, name, &config)?;
-    let pool = SessionPool::new(&device, &format!("sas.{name}"), sas + SPARE, node)?;
+    let (device, _) = Device::open(eal, devargs, &config)?;
+    if !device.is_synchronous() {
+        return Err(CryptoUnfit::Asynchronous(device.name().to_owned()));
+    }
+    let pool = SessionPool::new(&device, &format!("sas.{number}"), sas + SPARE_SESSIONS, node)?;
     Ok((device, pool))
 }
 

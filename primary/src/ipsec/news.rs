@@ -8,6 +8,7 @@ use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use control::message::SaId;
 use dpdk::crypto::SessionPool;
+use esp::outer::Outer;
 
 use super::{InboundSa, OutboundSa};
 
@@ -43,6 +44,13 @@ pub enum SaNews {
         ports: Option<(u16, u16)>,
         /// Itself, for the worker whose it is.
         sa: Option<Box<OutboundSa>>,
+    },
+    /// The tunnel of one by which packets leave was changed, and so its outer headers are.
+    Outer {
+        /// Its number.
+        slot: u32,
+        /// They.
+        outer: Box<Outer>,
     },
     /// Packets of a tunnel leave by this SA, or by none.
     Current {

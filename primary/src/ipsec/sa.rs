@@ -24,6 +24,8 @@ pub struct Parts<'k> {
     pub sa: &'k Sa,
     /// Its keys.
     pub keys: KeyParts<'k>,
+    /// The last sequence number that was used before.
+    pub sequence: u64,
     /// What does its cryptography.
     pub session: Session,
     /// The interface of its tunnel.
@@ -31,7 +33,7 @@ pub struct Parts<'k> {
 }
 
 /// A packet that came in by an SA, and waits for the others of its burst.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Arrived {
     /// The interface that it came in by.
     pub(crate) ingress: u16,
@@ -39,8 +41,6 @@ pub(crate) struct Arrived {
     pub(crate) at: u16,
     /// Traffic class of the outer header.
     pub(crate) class: u8,
-    /// Tunnels that it was taken out of before.
-    pub(crate) level: u8,
     /// Where its outer header begins.
     pub(crate) network: u8,
     /// Whether it comes from another place than those before.
@@ -72,7 +72,10 @@ pub struct InboundSa {
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
     pub(crate) burst: MbufBatch<BURST>,
+    /// By packet of the burst.
     pub(crate) arrived: [Arrived; BURST],
+    /// Tunnels that the packets of the burst were taken out of before.
+    pub(crate) level: u8,
 }
 
 /// An SA whose packets go out.
@@ -89,8 +92,12 @@ pub struct OutboundSa {
     pub(crate) outer: Outer,
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
+    pub(crate) destination: IpAddr,
+    /// Whether something is left to be done to its packets once cryptography is done.
+    pub(crate) has_end: bool,
     pub(crate) burst: MbufBatch<BURST>,
-    pub(crate) levels: [u8; BURST],
+    /// Tunnels that the packets of the burst were put into before.
+    pub(crate) level: u8,
 }
 
 impl InboundSa {
@@ -99,11 +106,13 @@ impl InboundSa {
         let Parts {
             sa,
             keys,
+            sequence,
             session,
             tunnel,
         } = parts;
         let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
-        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, Window::new(sa.window, sa.esn).ok()?);
+        let window = Window::resumed(sa.window, sa.esn, sequence).ok()?;
+        let esp = Inbound::new(Spi::new(sa.spi)?, &keys, window);
         let list = selectors(sa)?;
         let behind = Behind::new(sa, &list, &view.outer);
         let peer = Peer::new(sa);
@@ -124,8 +133,23 @@ impl InboundSa {
                 cells,
                 burst: MbufBatch::new(),
                 arrived: [Arrived::default(); BURST],
+                level: 0,
             })
         })))
+    }
+
+    /// Takes a packet for the next burst; gives it back when that is full, or of another level.
+    #[inline]
+    pub(crate) fn push(&mut self, mbuf: Mbuf, arrived: Arrived, level: u8) -> Result<(), Mbuf> {
+        if self.burst.is_empty() {
+            self.level = level;
+        } else if self.level != level {
+            return Err(mbuf);
+        }
+        if let Some(place) = self.arrived.get_mut(self.burst.len()) {
+            *place = arrived;
+        }
+        self.burst.push(mbuf)
     }
 }
 
@@ -135,11 +159,15 @@ impl OutboundSa {
         let Parts {
             sa,
             keys,
+            sequence,
             session,
             tunnel,
         } = parts;
         let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
-        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, Sequence::new(sa.esn), mask);
+        let sequence = Sequence::resumed(sa.esn, sequence);
+        let esp = Outbound::new(Spi::new(sa.spi)?, &keys, sequence, mask);
+        let has_end = esp.format().spare_len() != 0 || outer.needs_checksum();
+        let destination = sa.destination;
         let list = selectors(sa)?;
         let fronts = Fronts::new(sa, &list, &view.outer);
         let selectors = Arc::new(asked(sa, list)?);
@@ -156,23 +184,28 @@ impl OutboundSa {
                 outer,
                 tunnel,
                 cells,
+                destination,
+                has_end,
                 burst: MbufBatch::new(),
-                levels: [0; BURST],
+                level: 0,
             })
         })))
     }
 
-    /// Takes a packet for the next burst; gives it back when that is full.
+    /// Takes a packet for the next burst; gives it back when that is full, or of another level.
+    #[inline]
     pub(crate) fn push(&mut self, mbuf: Mbuf, level: u8) -> Result<(), Mbuf> {
-        if let Some(place) = self.levels.get_mut(self.burst.len()) {
-            *place = level;
+        if self.burst.is_empty() {
+            self.level = level;
+        } else if self.level != level {
+            return Err(mbuf);
         }
         self.burst.push(mbuf)
     }
 }
 
-/// The outer headers of an SA. The lookup takes one off their TTL.
-fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
+/// The outer headers of an SA, as its tunnel has them. The lookup takes one off their TTL.
+pub fn outer(sa: &Sa, view: &TunnelView) -> Option<Outer> {
     let settings = OuterSettings {
         ttl: view.ttl.saturating_add(1),
         df: match view.df {
@@ -226,22 +259,20 @@ fn selectors(sa: &Sa) -> Option<Vec<Selector>> {
     list.collect()
 }
 
-/// The part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
-pub(crate) fn job(number: usize, at: usize, work: &Work) -> Job {
+/// Fills in the part of a packet in the burst of its session: the ESP header begins `at` bytes into it.
+#[inline(always)]
+pub fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
     let text = if work.integrity.len == 0 {
         work.cipher
     } else {
         work.integrity
     };
-    Job {
-        packet: number as u16,
-        start: (at + usize::from(text.offset)) as u16,
-        end: (at + text.end()) as u16,
-        digest: (at + usize::from(work.icv.offset)) as u16,
-        iv: work.iv,
-        aad: work.aad,
-        ..Job::default()
-    }
+    job.packet = number as u16;
+    job.start = (at + usize::from(text.offset)) as u16;
+    job.end = (at + text.end()) as u16;
+    job.digest = (at + usize::from(work.icv.offset)) as u16;
+    job.iv = work.iv;
+    job.aad = work.aad;
 }
 
 /// Shows what an SA has carried so far.

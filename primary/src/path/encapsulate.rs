@@ -147,6 +147,14 @@ pub fn link_header(tunnel: MacAddress, ethertype: EtherType) -> EthernetHeader {
     }
 }
 
+/// The bytes of that header.
+#[inline]
+pub fn link_bytes(tunnel: MacAddress, ethertype: EtherType) -> [u8; HEADER_LEN] {
+    let [a, b, c, d, e, f] = tunnel.0;
+    let [high, low] = ethertype.0.to_be_bytes();
+    [a, b, c, d, e, f, 0, 0, 0, 0, 0, 0, high, low]
+}
+
 fn ethertype_of(ends: &Ends) -> EtherType {
     match ends {
         Ends::V4(..) => EtherType::IPV4,

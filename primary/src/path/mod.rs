@@ -52,6 +52,7 @@ mod tunnel;
 mod tunnel_errors;
 mod usual;
 mod vlan;
+mod way_out;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -63,7 +64,7 @@ use packet::{Ipv4, Ipv6, MacAddress};
 use shm::{DropReason, Passed, PathStage};
 
 pub use self::deliver::Delivered;
-pub use self::encapsulate::{Wrapping, link_header};
+pub use self::encapsulate::{Wrapping, link_bytes, link_header};
 use self::local6::Ends;
 use self::note::Alive;
 pub use self::note::{Disposition, Family, NOTES, Note, Remarks, Together};
@@ -76,6 +77,7 @@ pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::tunnel::{Outer, TunnelView};
 pub use self::tunnel_errors::{SentEsp, esp_error};
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
+pub use self::way_out::WayOut;
 use crate::adjacency::{self, Adjacency, AdjacencyReader};
 use crate::sources::SourceAddresses;
 
@@ -117,6 +119,16 @@ pub struct InterfaceView {
 impl InterfaceView {
     fn is_up(&self) -> bool {
         self.up.load(Ordering::Relaxed)
+    }
+
+    /// The longest IP packet that may leave by it whole, whatever its family.
+    #[inline]
+    fn longest_inside(&self) -> usize {
+        let learned = self
+            .tunnel
+            .as_ref()
+            .map_or(u16::MAX, |tunnel| tunnel.path_mtu.least());
+        self.mtu.min(learned).into()
     }
 
     /// Whether what leaves by it is as it is on the wire: it has no tag, and no outer headers.

@@ -7,7 +7,7 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6};
 
 use super::ip6_input::{self, LINK_ROUTERS};
-use super::{InterfaceView, Stages, ip4_record};
+use super::{BURST, InterfaceView, Stages, ip4_record};
 use crate::adjacency::{self, Adjacency};
 
 impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
@@ -71,6 +71,28 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
+    /// Whether one of a burst of IPv4 packets may belong in a tunnel that ESP protects and `ingress` is not; their sources. Where it is not
+    /// so, [`belongs_in_esp`](Self::belongs_in_esp) need not be asked.
+    #[inline]
+    pub fn may_belong_in_esp(&self, ingress: u16, sources: &[u32]) -> bool {
+        let mut next_hops = [NextHop::NONE; BURST];
+        let next_hops = &mut next_hops[..sources.len().min(BURST)];
+        self.fib4.lookup_burst(sources, next_hops);
+        let view = self.adjacencies.view();
+        let leads_there = |next_hop: &NextHop| {
+            view.egress(*next_hop)
+                .is_some_and(|egress| egress != ingress && self.interfaces.is_esp(egress))
+        };
+        adjacency::any_group(next_hops) || next_hops.iter().any(leads_there)
+    }
+
+    /// The MAC address of an interface, if it is up and no kernel feeds it, which may hand over packets that are no whole ones.
+    #[inline]
+    pub fn takes_usual(&self, interface: u16) -> Option<[u8; 6]> {
+        let interface = self.up(interface)?;
+        (!interface.kernel_device).then_some(interface.mac.0)
+    }
+
     /// Whether an address is the gateway's.
     pub fn is_own(&self, address: IpAddr) -> bool {
         matches!(
@@ -79,7 +101,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         )
     }
 
-    fn next_hop_of(&self, address: IpAddr) -> NextHop {
+    #[inline]
+    pub(super) fn next_hop_of(&self, address: IpAddr) -> NextHop {
         match address {
             IpAddr::V4(address) => self.fib4.lookup(address.into()),
             IpAddr::V6(address) => self.fib6.lookup(address.into()),

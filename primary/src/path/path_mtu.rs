@@ -46,6 +46,12 @@ impl PathMtu {
         }
     }
 
+    /// The longest inner packet of either family now.
+    #[inline]
+    pub(super) fn least(&self) -> u16 {
+        self.of(Family::Four)
+    }
+
     /// The longest inner packet of a family now. One of IPv6 is never told to be shorter than every link carries: what is too long
     /// then goes in an outer packet that is cut, RFC 4213 section 3.2.2 and RFC 2473 section 7.1.
     #[inline]

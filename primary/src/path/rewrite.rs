@@ -32,7 +32,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         note: &mut Note,
     ) {
         let Some(out) = self.up(to.egress) else {
-            return note.drop(DropReason::InterfaceDown);
+            // Routes of a tunnel that lacks SAs lead there all the same.
+            return note.drop(match self.interfaces.tunnel(to.egress) {
+                Some(_) => DropReason::TunnelDown,
+                None => DropReason::InterfaceDown,
+            });
         };
         let received = if out.redirects && to.egress == note.ingress(ingress) {
             Received::of(packet, usize::from(note.network))

@@ -1,6 +1,7 @@
 //! Tunnels: what makes an interface one, and which of them an outer packet belongs to.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use control::message::{Df, Dscp, Tunnel, TunnelMode};
 
@@ -22,7 +23,7 @@ pub struct TunnelView {
     /// Bytes that are put around a packet, at most.
     pub(super) overhead: u16,
     /// What was learned of the path that they go.
-    pub path_mtu: PathMtu,
+    pub path_mtu: Arc<PathMtu>,
 }
 
 /// What outer packets of a tunnel have in common, no two tunnels the same.
@@ -54,8 +55,17 @@ impl TunnelView {
             df: tunnel.df,
             dscp: tunnel.dscp,
             overhead: tunnel.overhead(),
-            path_mtu: PathMtu::default(),
+            path_mtu: Arc::default(),
         }
+    }
+
+    /// As an operator has it by now. What was learned of its path counts still, unless that is another.
+    pub fn changed(&self, tunnel: &Tunnel) -> Self {
+        let mut view = Self::new(tunnel);
+        if view.outer == self.outer {
+            view.path_mtu = self.path_mtu.clone();
+        }
+        view
     }
 }
 
@@ -96,6 +106,23 @@ mod tests {
 
     fn remote_of(last: u8) -> IpAddr {
         [198, 51, 100, last].into()
+    }
+
+    #[test]
+    fn what_was_learned_of_a_path_counts_as_long_as_its_ends_are_the_same() {
+        let before = TunnelView::new(&gre(1, None));
+        before.path_mtu.learn(1300, 0, u64::MAX);
+        let other_ttl = before.changed(&Tunnel {
+            ttl: 7,
+            ..gre(1, None)
+        });
+        assert_eq!((other_ttl.ttl, other_ttl.path_mtu.at(0)), (7, 1300));
+        // Packets that are under way as it was are learned of all the same.
+        before.path_mtu.learn(1290, 0, u64::MAX);
+        assert_eq!(other_ttl.path_mtu.at(0), 1290);
+        for other in [gre(2, None), gre(1, Some(7))] {
+            assert_eq!(before.changed(&other).path_mtu.at(0), u16::MAX);
+        }
     }
 
     #[test]

@@ -19,10 +19,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Makes a burst ready to leave if it is a usual one: by the interface that is the answer.
     #[inline(always)]
     pub(super) fn usual<P: Packet>(&self, interface: &InterfaceView, packets: &mut [P]) -> Option<Together> {
-        // What leaves by a sub-interface is still to be tagged, by a tunnel to be wrapped up; the sender of what goes back where it came from may be told so.
+        // What leaves by a sub-interface is still to be tagged, by a tunnel to be wrapped up; the sender of what goes back where it came
+        // from may be told so. What ESP protects is wrapped up by the burst, and gets its link header there.
         let up = |egress| {
-            self.up(egress)
-                .filter(|out| out.is_port() && !(std::ptr::eq(*out, interface) && out.redirects))
+            let may = |out: &&InterfaceView| {
+                (out.is_port() || self.interfaces.is_esp(egress))
+                    && !(std::ptr::eq(*out, interface) && out.redirects)
+            };
+            self.up(egress).filter(may)
         };
         let view = self.adjacencies.view();
         let mut next_hops = [NextHop::NONE; BURST];
@@ -174,7 +178,7 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
 ) -> Option<u16> {
     let egress = adjacencies.egress(*next_hops.first()?)?;
     let out = up(egress)?;
-    if longest > usize::from(out.mtu) + HEADER_LEN {
+    if longest > out.longest_inside() + HEADER_LEN {
         return None;
     }
     let mut macs = [0; BURST];

@@ -38,8 +38,8 @@ pub struct Interfaces {
     by_tags: Vec<(Key, u16)>,
     /// Sorted.
     by_outer: Vec<(Outer, u16)>,
-    /// Whether one of them is protected by ESP.
-    has_esp: bool,
+    /// By index: whether it is a tunnel that ESP protects. Empty where there is none.
+    esp: Vec<bool>,
     /// By index: whether it was taken out, and no other has its place.
     gone: Vec<bool>,
     /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
@@ -48,6 +48,14 @@ pub struct Interfaces {
 
 /// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
 type Key = (u16, [(u16, u16); 2]);
+
+/// Whether an interface is a tunnel that ESP protects.
+fn protects(views: &[InterfaceView], index: u16) -> bool {
+    let tunnel = views
+        .get(usize::from(index))
+        .and_then(|view| view.tunnel.as_ref());
+    tunnel.is_some_and(|tunnel| tunnel.is_protected)
+}
 
 /// The key of frames with these tags; `None` where no tag names a VLAN.
 fn key(port: u16, tags: &VlanTags) -> Option<Key> {
@@ -111,7 +119,13 @@ impl Interfaces {
         let tunnels = there().filter_map(|(index, view)| Some((view.tunnel.as_ref()?.outer, index)));
         let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
         by_outer.sort_unstable();
-        self.has_esp = by_outer.iter().any(|(_, index)| self.is_esp(*index));
+        self.esp.clear();
+        for (_, index) in by_outer.iter().filter(|(_, index)| protects(&self.views, *index)) {
+            self.esp.resize(self.views.len(), false);
+            if let Some(place) = self.esp.get_mut(usize::from(*index)) {
+                *place = true;
+            }
+        }
         (self.by_tags, self.by_outer) = (by_tags, by_outer);
         self.tapped = self.views.iter().map(|view| view.tap).collect();
         for view in &self.views {
@@ -175,12 +189,13 @@ impl Interfaces {
     /// Whether there is a tunnel that ESP protects.
     #[inline]
     pub fn has_esp(&self) -> bool {
-        self.has_esp
+        !self.esp.is_empty()
     }
 
     /// Whether an interface is a tunnel that ESP protects.
+    #[inline]
     pub fn is_esp(&self, index: u16) -> bool {
-        self.tunnel(index).is_some_and(|tunnel| tunnel.is_protected)
+        self.esp.get(usize::from(index)) == Some(&true)
     }
 
     /// The tunnels between these ends that ESP protects.

@@ -23,6 +23,7 @@ use crate::adjacency;
 use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
+use crate::ipsec::SPARE_SESSIONS;
 use crate::worker::{FRAGMENTS, HANDED, MOST_WAITING};
 use crate::{kernel, ports};
 
@@ -388,11 +389,26 @@ fn parts(
         ("adjacencies", adjacencies * adjacency::WORDS * 8),
         ("groups of next hops", groups * adjacency::GROUP_WORDS * 8),
         ("packet buffers", pool.bytes()),
+        ("crypto devices", crypto_bytes(config)),
         ("rings, queues and DPDK itself", own),
     ]
     .map(|(name, bytes)| Part { name, bytes })
     .into()
 }
+
+/// What crypto devices take that SAs need: the keys of those lie elsewhere, in memory that no other process sees.
+fn crypto_bytes(config: &Config) -> usize {
+    let sas = config.limits.sas as usize;
+    if sas == 0 {
+        return 0;
+    }
+    // A pool of sessions has a ring of pointers to the free ones here.
+    let ring = (sas + SPARE_SESSIONS as usize + 1).next_power_of_two() * 8;
+    config.crypto.devices.len() * (CRYPTO_DEVICE_BYTES + ring)
+}
+
+/// The one queue of a crypto device, some 200 KB with what the driver keeps in it, and what is lost around it.
+const CRYPTO_DEVICE_BYTES: usize = 512 << 10;
 
 /// What DPDK takes for itself, and what is lost between allocations.
 const DPDK_BYTES: usize = 8 << 20;

@@ -51,6 +51,7 @@ impl Plan {
                 limits.sas
             ),
         );
+        line("crypto", config.crypto.devices.join(", "));
         for (class, policy) in PuntClass::ALL.into_iter().zip(&config.punts) {
             line(
                 "punt",

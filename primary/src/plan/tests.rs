@@ -237,6 +237,31 @@ fn ipv6_routes_take_memory_of_eal_and_of_the_table_region() {
 }
 
 #[test]
+fn crypto_devices_take_memory_where_there_can_be_sas() {
+    let of = |more: &str| {
+        let plan = plan(more).unwrap();
+        let mut parts = plan.parts.iter();
+        parts.find(|part| part.name == "crypto devices").unwrap().bytes
+    };
+    assert_eq!(of("limits = { sas = 0 }"), 0);
+    let two = of("limits = { sas = 1000 }");
+    // The queues of both, and a place for each session.
+    assert!((2 * 200_000..4 * MEGA).contains(&two), "{two}");
+    assert_eq!(
+        of("limits = { sas = 1000 }\ncrypto = { devices = [\"crypto_aesni_mb0\"] }"),
+        two / 2
+    );
+    assert!(of("limits = { sas = 100_000 }") >= two + 2 * 8 * 99_000);
+    let config = config("crypto = { devices = [\"crypto_aesni_mb3\"] }");
+    let plan = Plan::on(&config, &machine(), &mount(2 * MEGA)).unwrap();
+    let report = plan.report(&config);
+    assert!(
+        report.contains("crypto_aesni_mb3") && report.contains("MB  crypto devices"),
+        "{report}"
+    );
+}
+
+#[test]
 fn large_pages_are_taken_whole() {
     let plan = Plan::on(&config(""), &machine(), &mount(1024 * MEGA)).unwrap();
     assert_eq!(

@@ -72,6 +72,12 @@ impl Differences<'_> {
         self.key("[eal]", "stock_tools", &old.stock_tools, &new.stock_tools);
         self.key("[eal]", "huge_dir", &old.huge_dir, &new.huge_dir);
         self.key("[eal]", "args", &old.args, &new.args);
+        self.key(
+            "[crypto]",
+            "devices",
+            &running.crypto.devices,
+            &wanted.crypto.devices,
+        );
         for ((key, old), (_, new)) in running.limits.each().into_iter().zip(wanted.limits.each()) {
             self.key("[limits]", key, &old, &new);
         }

@@ -7,7 +7,8 @@
 //! discovery must pull an address out of a route that an operator has put over part of a subnet.
 //!
 //! A route counts only while the interface that it leads out of is up: set up, with a carrier. Until then packets go the way
-//! of the next one. The gateway's own addresses answer all the same.
+//! of the next one. The gateway's own addresses answer all the same. A tunnel that ESP protects keeps its routes while it lacks
+//! SAs: packets that belong in it are dropped, and do not leave in clear by the next one.
 //!
 //! Link-local addresses are on every link and so in no FIB: packets for them never leave theirs.
 
@@ -19,7 +20,9 @@ use ipnet::IpNet;
 use super::Tables;
 use super::candidates::{Candidate, Target};
 use super::fibs::FibRefusal;
+use super::interfaces::Interface;
 use super::own_address::OwnAddress;
+use super::tunnels::OwnTunnel;
 use crate::adjacency;
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
@@ -96,10 +99,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         self.candidates.longest(address, |target| self.counts(target))
     }
 
-    /// Whether routes that lead there count: an interface that packets would leave by is up.
+    /// Whether routes that lead there count: an interface that packets would leave by is up, or a tunnel that lacks SAs and
+    /// nothing else.
     pub(super) fn counts(&self, target: Target) -> bool {
         let mut interfaces = self.leaves_by(target).peekable();
-        interfaces.peek().is_none() || interfaces.any(|interface| self.interface_usable(interface))
+        let leads = |index| {
+            let interface = self.interfaces.get(usize::from(index));
+            interface.is_some_and(Interface::leads)
+        };
+        interfaces.peek().is_none() || interfaces.any(leads)
+    }
+
+    /// Whether packets leave by nothing but tunnels that ESP protects.
+    pub(super) fn is_protected(&self, target: Target) -> bool {
+        let mut interfaces = self.leaves_by(target).peekable();
+        let is_protected = |index| {
+            let interface = self.interfaces.get(usize::from(index));
+            let tunnel = interface.and_then(|interface| interface.tunnel.as_ref());
+            tunnel.is_some_and(OwnTunnel::is_protected)
+        };
+        interfaces.peek().is_some() && interfaces.all(is_protected)
     }
 
     /// The interfaces that packets leave by which go there.

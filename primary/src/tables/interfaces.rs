@@ -64,6 +64,13 @@ impl Interface {
     pub(super) fn is_up(&self) -> bool {
         self.record.admin_up != 0 && self.record.link_up != 0
     }
+
+    /// Whether routes by it count: it carries packets, or would if it were not that SAs are lacking that protect them. They are
+    /// dropped then, since by other routes they might leave in clear.
+    pub(super) fn leads(&self) -> bool {
+        let waits = self.tunnel.as_ref().is_some_and(OwnTunnel::waits_for_sas);
+        self.record.admin_up != 0 && (self.record.link_up != 0 || waits)
+    }
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
@@ -140,9 +147,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Notes whether the interface carries packets, and at how many megabit per second (0: unknown). Gives whether
     /// that is news.
     pub fn set_link(&mut self, interface: u16, up: bool, speed_mbps: u32, now: Duration) -> bool {
-        let news = self.change_interface(interface, now, |record| {
-            record.link_up = u8::from(up);
-            record.speed_mbps = speed_mbps;
+        let news = self.change_interface(interface, now, |interface| {
+            interface.record.link_up = u8::from(up);
+            interface.record.speed_mbps = speed_mbps;
         });
         self.settle_tunnels(now);
         news
@@ -150,9 +157,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Sets the interface up or down. Gives whether that is news.
     pub fn set_admin(&mut self, interface: u16, up: bool, now: Duration) -> bool {
-        let news = self.change_interface(interface, now, |record| record.admin_up = u8::from(up));
+        let news = self.change_interface(interface, now, |interface| {
+            interface.record.admin_up = u8::from(up);
+        });
         self.settle_tunnels(now);
         news
+    }
+
+    /// Notes what a tunnel lacks to carry packets.
+    pub(super) fn set_lacks(&mut self, tunnel: u16, lacks: u8, now: Duration) {
+        self.change_interface(tunnel, now, |interface| {
+            interface.record.link_up = u8::from(lacks == 0);
+            if let Some(own) = &mut interface.tunnel {
+                own.lacks = lacks;
+            }
+        });
+        self.settle_tunnels(now);
     }
 
     /// Notes which offloads seem to be left on at the other end of the interface.
@@ -277,35 +297,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         true
     }
 
-    /// Changes the record; tells of a change between up and down and acts on it.
-    fn change_interface(
-        &mut self,
-        index: u16,
-        now: Duration,
-        change: impl FnOnce(&mut records::Interface),
-    ) -> bool {
-        let Some(before) = self
-            .interfaces
-            .get(usize::from(index))
-            .map(|interface| interface.record)
-        else {
+    /// Changes an interface; tells of a change between up and down and acts on it. Gives whether its record is another now.
+    fn change_interface(&mut self, index: u16, now: Duration, change: impl FnOnce(&mut Interface)) -> bool {
+        let Some(interface) = self.interfaces.get_mut(usize::from(index)) else {
             return false;
         };
-        if !self.change_record(index, change) {
+        let (before, was_up, led) = (interface.record, interface.is_up(), interface.leads());
+        change(interface);
+        let (record, is_up, leads) = (interface.record, interface.is_up(), interface.leads());
+        if record == before && leads == led {
             return false;
         }
+        self.published.interfaces.update(interface.slot, &record);
         self.refresh_up(index);
-        let Some(interface) = self.interfaces.get(usize::from(index)) else {
-            return false;
-        };
-        let (record, is_up) = (interface.record, interface.is_up());
-        let was_up = before.admin_up != 0 && before.link_up != 0;
         if (before.admin_up, before.link_up) != (record.admin_up, record.link_up) {
             self.tell_link(index);
         }
-        if is_up != was_up {
+        if (is_up, leads) != (was_up, led) {
             // Metrics and groups first: what they choose then comes into service or leaves it.
             self.interface_service_changed();
+        }
+        if leads != led {
             let refused = self.refresh_interface(index);
             if refused > 0 {
                 self.actions.push(Action::RoutesRefused {
@@ -322,6 +334,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         for child in above {
             self.set_link(child, is_up, record.speed_mbps, now);
         }
-        true
+        record != before
     }
 }

@@ -106,16 +106,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     /// Makes the best of the routes to `prefix` the one that counts: of those in service, or else of all, the one with the
-    /// lowest metric. Gives whether that is another one than before; the FIB is as it was.
+    /// lowest metric. One by protected tunnels alone gives way to others such only while it lacks SAs. Gives whether that is another one than before; the FIB is as it was.
     pub(super) fn choose_route(&mut self, prefix: IpNet) -> bool {
         if !self.candidates.is_contested(prefix) {
             return false;
         }
+        let waits = |target| self.is_protected(target) && self.counts(target) && !self.is_usable(target);
         let rank = |route: &Candidate| {
             let target = route.target;
-            (!self.counts(target), !self.is_usable(target), self.metric(route))
+            let serves = self.is_usable(target) || waits(target);
+            (!self.counts(target), !serves, self.metric(route))
         };
-        let best = self.candidates.given_each(prefix).min_by_key(rank);
+        let mut best = self.candidates.given_each(prefix).min_by_key(rank);
+        if best.is_some_and(|best| waits(best.target)) {
+            let routes = self.candidates.given_each(prefix);
+            let protected =
+                routes.filter(|route| self.is_protected(route.target) && self.is_usable(route.target));
+            best = protected.min_by_key(|route| self.metric(route)).or(best);
+        }
         let (Some(best), Some(active)) = (best, self.candidates.given(prefix)) else {
             return false;
         };

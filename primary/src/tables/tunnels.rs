@@ -1,9 +1,12 @@
 //! Tunnels come, change and go: interfaces of their own, on no port.
 //!
 //! ```text
-//!   local is an address of the gateway ──► link up ──┐
+//!   local is an address of the gateway ─┐
+//!   mode esp: SAs for both directions ──┴► link up ──┐
 //!   set up by the operator ──────────────────────────┴──► its routes count, and lead to `Forward` without a MAC address
 //! ```
+//!
+//! Routes by a tunnel that lacks SAs and nothing else count as well: what goes there is dropped, and leaves in clear by no other way.
 //!
 //! Nobody is asked for on a tunnel: all that its routes lead to is at its other end. So its addresses are in use at once, and
 //! a next hop that is on its subnet is known from the start.
@@ -15,7 +18,7 @@ use std::time::Duration;
 use control::event::Event;
 use control::message::{ControlError, ErrorCode, Tunnel, TunnelChange, TunnelMode};
 use packet::ipv6;
-use shm::records::{self, NO_INTERFACE, TUNNEL_DRIVER, ip_field, text};
+use shm::records::{self, NO_INTERFACE, TUNNEL_DRIVER, TunnelLack, ip_field, text};
 use zerocopy::FromZeros;
 
 use super::Tables;
@@ -29,8 +32,31 @@ pub(super) struct OwnTunnel {
     pub(super) tunnel: Tunnel,
     /// The interface whose addresses it uses.
     unnumbered: Option<u16>,
+    /// What it lacks to carry packets: bits of [`TunnelLack`].
+    pub(super) lacks: u8,
     /// Of its record; `None` until it is shown.
     slot: Option<u32>,
+}
+
+impl OwnTunnel {
+    /// Whether ESP protects it.
+    pub(super) fn is_protected(&self) -> bool {
+        self.tunnel.is_protected()
+    }
+
+    /// Whether it lacks SAs and nothing else.
+    pub(super) fn waits_for_sas(&self) -> bool {
+        self.lacks != 0 && !TunnelLack::LocalAddress.is_in(self.lacks)
+    }
+}
+
+/// What a tunnel lacks of addresses of the gateway.
+fn lacks_address(is_here: bool) -> u8 {
+    if is_here {
+        0
+    } else {
+        TunnelLack::LocalAddress as u8
+    }
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
@@ -42,6 +68,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
         let unnumbered = self.check_tunnel(new, None)?;
+        let mut lacks = lacks_address(self.ends_here().contains(&new.local));
+        if new.is_protected() {
+            // It waits for its SAs.
+            lacks |= TunnelLack::InboundSa as u8 | TunnelLack::OutboundSa as u8;
+        }
         let record = records::Interface {
             name: text(name),
             device: text(&device(new)),
@@ -50,13 +81,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             port: u16::MAX,
             parent: u16::MAX,
             admin_up: 1,
-            // What ESP protects waits for its SAs.
-            link_up: u8::from(!new.is_protected() && self.ends_here().contains(&new.local)),
+            link_up: u8::from(lacks == 0),
             ..records::Interface::new_zeroed()
         };
         let own = OwnTunnel {
             tunnel: new.clone(),
             unnumbered,
+            lacks,
             slot: None,
         };
         let index = self.insert_interface(record, Some(own))?;
@@ -182,18 +213,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return;
         }
         let here = self.ends_here();
-        let differing: Vec<(u16, bool)> = self
+        let differing: Vec<(u16, u8)> = self
             .interfaces
             .indexed()
             .filter_map(|(index, interface)| {
-                let tunnel = &interface.tunnel.as_ref()?.tunnel;
-                let is_protected = !tunnel.is_protected() || self.sas.protects(index);
-                let up = is_protected && here.contains(&tunnel.local);
-                (up != (interface.record().link_up != 0)).then_some((index, up))
+                let own = interface.tunnel.as_ref()?;
+                let sas = if own.is_protected() {
+                    self.sas.lacks(index)
+                } else {
+                    0
+                };
+                let lacks = sas | lacks_address(here.contains(&own.tunnel.local));
+                (lacks != own.lacks).then_some((index, lacks))
             })
             .collect();
-        for (index, up) in differing {
-            self.set_link(index, up, 0, now);
+        for (index, lacks) in differing {
+            self.set_lacks(index, lacks, now);
+            self.show_tunnel(index);
         }
     }
 
@@ -325,6 +361,6 @@ fn record(interface: u16, own: &OwnTunnel) -> records::Tunnel {
         df: tunnel.df.number(),
         dscp: tunnel.dscp.number(),
         protected: u8::from(tunnel.protected),
-        reserved: 0,
+        lacks: own.lacks,
     }
 }

@@ -89,7 +89,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     let reason = self.esp_error(mbuf.data(), note.family(), note.detail, now);
                     Err((mbuf, reason))
                 }
-                Disposition::Esp => self.open_later(ingress, mbuf, note),
+                Disposition::Esp => self.open_later(ingress, mbuf, note, now),
                 Disposition::Transmit(_)
                 | Disposition::Wait { .. }
                 | Disposition::Fragment(_)
@@ -201,7 +201,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let reason = self.esp_error(mbuf.data(), note.family(), note.detail, now);
                 return Err((mbuf, reason));
             }
-            Disposition::Esp => return self.open_later(ingress, mbuf, note),
+            Disposition::Esp => return self.open_later(ingress, mbuf, note, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),

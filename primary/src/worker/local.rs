@@ -195,7 +195,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Ok(mbuf) => {
                     let mut note = Note::of(delivered.disposition, frame.len()).behind_link(link_len, family);
                     note.detail = delivered.detail;
-                    self.open_later(ingress, mbuf, &note)
+                    self.open_later(ingress, mbuf, &note, now)
                         .map_err(|(_, reason)| reason)
                 }
                 Err(_) => Err(DropReason::NoBuffer),

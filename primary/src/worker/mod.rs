@@ -259,7 +259,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             if engine.reassembly.is_due(begin) {
                 moved += engine.expire_fragments(begin);
             }
-            moved += engine.serve_handed_esp();
+            moved += engine.serve_handed_esp(begin);
             moved += engine.serve_tunnels(begin);
             engine.transmit.flush(&engine.counters);
             let now = dpdk::tsc();
@@ -324,21 +324,42 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// does not matter.
     #[inline]
     fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
-        let mut count = batch.len() as u64;
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
             mbuf.prefetch_data();
             bytes += mbuf.len();
             segmented |= mbuf.segment_count() != 1;
         }
+        let count = batch.len() as u64;
         self.counters.add(ingress, InterfaceCounter::RxPackets, count);
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
         self.transmit.taps.observe(ingress, Way::Rx, batch);
+        self.received(ingress, batch, bytes, segmented, notes, now);
+    }
+
+    /// As [`burst`](Self::burst), for a burst of so many `bytes` that has been counted and shown. `segmented` says whether one of its packets
+    /// has several segments.
+    #[inline]
+    fn received(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        mut bytes: usize,
+        segmented: bool,
+        notes: &mut [Note; BURST],
+        now: u64,
+    ) {
         if self.stages.interfaces.has_esp() {
+            if !segmented {
+                self.take_esp(ingress, batch, now);
+            }
             bytes = self.drop_clear(ingress, batch);
-            count = batch.len() as u64;
+            if batch.is_empty() {
+                return;
+            }
         }
+        let count = batch.len() as u64;
         if !self.traces.is_empty() && self.trace_burst(ingress, batch, now) {
             return;
         }
@@ -361,7 +382,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // A next hop that the stages found resolved may still have packets waiting: they leave first.
             self.serve_waiting(now);
         }
-        self.transmit.append(egress, batch, bytes, &self.counters);
+        if self.transmit.has(egress) {
+            self.transmit.append(egress, batch, bytes, &self.counters);
+        } else {
+            self.seal_together(egress, batch, bytes, now);
+        }
         if six == 0 && batch.is_empty() {
             self.counters.usual4(count);
         } else {

@@ -22,16 +22,16 @@ use super::join::Siblings;
 use super::ways::End;
 use crate::adjacency;
 use crate::ipsec::SaSignal;
-use crate::path::{BURST, Disposition, LEARNED_SECONDS, Note, Off, Wrapping};
+use crate::path::{BURST, Disposition, LEARNED_SECONDS, NOTES, Note, Off, Wrapping};
 
 /// Packets that wait for the end of a round. What is more is refused.
 const DEPTH: usize = 4096;
 
 /// Tunnels that a packet may be put into, or taken out of, one in the other.
-const LEVELS: u8 = 2;
+pub(super) const LEVELS: u8 = 2;
 
 /// Where the ways of outer packets begin.
-const ENCAPSULATED: Passed = Passed::NONE.with(PathStage::Encapsulated);
+pub(super) const ENCAPSULATED: Passed = Passed::NONE.with(PathStage::Encapsulated);
 
 /// What is to be done to a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -84,14 +84,15 @@ impl Tunnels {
         level(self.serving, step)
     }
 
-    /// Notes what is being done now.
-    pub(super) fn serve(&mut self, step: Step, level: u8) {
-        self.serving = Some((step, level));
+    /// Notes what is being done now, and how deep; gives what was before.
+    pub(super) fn serve(&mut self, serving: Option<(Step, u8)>) -> Option<(Step, u8)> {
+        std::mem::replace(&mut self.serving, serving)
     }
 
-    /// Nothing is being done any more.
-    pub(super) fn rest(&mut self) {
-        self.serving = None;
+    /// Whether nothing waits.
+    #[inline]
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
     }
 
     /// As [`put`](Self::put), so deep.
@@ -191,7 +192,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn serve_queued(&mut self, now: u64) -> usize {
         let mut moved = self.send_keepalives(now);
         loop {
-            self.open_all();
+            self.open_all(now);
             moved += self.serve_queue(now);
             self.seal_all(now);
             if self.tunnels.queue.is_empty() && self.esp.is_idle() {
@@ -230,7 +231,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.tunnels.serving = Some((step, level));
             match step {
                 Step::Encapsulate => self.encapsulate(tunnel, level, mbuf, now),
-                Step::Receive => self.receive(tunnel, level, mbuf, now),
+                Step::Receive => {
+                    let mut one = MbufBatch::<BURST>::new();
+                    // An empty batch has room.
+                    drop(one.push(mbuf));
+                    self.emerged(tunnel, level, &mut one, now);
+                }
             }
             self.tunnels.serving = None;
         }
@@ -239,13 +245,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Sends a packet that leaves by a tunnel.
     fn encapsulate(&mut self, tunnel: u16, level: u8, mut mbuf: Mbuf, now: u64) {
-        let bytes = mbuf.len().saturating_sub(HEADER_LEN) as u64;
-        self.counters.add(tunnel, InterfaceCounter::TxPackets, 1);
-        self.counters.add(tunnel, InterfaceCounter::TxBytes, bytes);
-        self.counters.add(tunnel, InterfaceCounter::Encapsulated, 1);
-        self.transmit
-            .taps
-            .observe(tunnel, Way::Tx, std::slice::from_mut(&mut mbuf));
+        let bytes = mbuf.len();
+        self.left_by(tunnel, std::slice::from_mut(&mut mbuf), bytes);
         if level < LEVELS && self.stages.interfaces.is_esp(tunnel) {
             if let Err(reason) = self.seal_later(tunnel, level, mbuf, now) {
                 self.drop_outer(tunnel, reason);
@@ -275,10 +276,29 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
     }
 
+    /// Counts and shows packets of so many `bytes` that leave by a tunnel, before it wraps them up.
+    #[inline]
+    pub(super) fn left_by(&mut self, tunnel: u16, packets: &mut [Mbuf], bytes: usize) {
+        let count = packets.len();
+        let inside = bytes.saturating_sub(count * HEADER_LEN);
+        let count = count as u64;
+        self.counters.add(tunnel, InterfaceCounter::TxPackets, count);
+        self.counters
+            .add(tunnel, InterfaceCounter::TxBytes, inside as u64);
+        self.counters.add(tunnel, InterfaceCounter::Encapsulated, count);
+        self.transmit.taps.observe(tunnel, Way::Tx, packets);
+    }
+
     /// Counts a packet that a tunnel does not send.
     pub(super) fn drop_outer(&self, tunnel: u16, reason: DropReason) {
-        self.counters.drop(tunnel, reason, 1);
-        self.count_way(ENCAPSULATED.with(PathStage::Drop));
+        self.drop_outers(tunnel, reason, 1);
+    }
+
+    /// Counts packets that a tunnel does not send.
+    pub(super) fn drop_outers(&self, tunnel: u16, reason: DropReason, count: usize) {
+        self.counters.drop(tunnel, reason, count as u64);
+        self.counters
+            .burst_of(ENCAPSULATED.with(PathStage::Drop), count as u64);
     }
 
     /// Puts outer headers in front.
@@ -305,30 +325,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.place_again(&mut Off, ENCAPSULATED, tunnel, mbuf, &note, now);
     }
 
-    /// Takes a packet that was inside of another through the stages.
-    fn receive(&mut self, tunnel: u16, level: u8, mbuf: Mbuf, now: u64) {
-        let bytes = mbuf.len().saturating_sub(HEADER_LEN) as u64;
-        self.counters.add(tunnel, InterfaceCounter::RxPackets, 1);
-        self.counters.add(tunnel, InterfaceCounter::RxBytes, bytes);
-        let mut one = MbufBatch::<BURST>::new();
-        // An empty batch has room.
-        drop(one.push(mbuf));
-        self.transmit.taps.observe(tunnel, Way::Rx, &mut one);
+    /// Takes packets that were inside of others through the stages.
+    pub(super) fn emerged(&mut self, tunnel: u16, level: u8, batch: &mut MbufBatch<BURST>, now: u64) {
+        let (mut bytes, mut segmented) = (0, false);
+        for mbuf in batch.iter_mut() {
+            mbuf.set_port(PortId::beyond_ports(tunnel));
+            bytes += mbuf.len();
+            segmented |= mbuf.segment_count() != 1;
+        }
+        let count = batch.len();
+        self.counters
+            .add(tunnel, InterfaceCounter::RxPackets, count as u64);
+        let inside = bytes.saturating_sub(count * HEADER_LEN);
+        self.counters
+            .add(tunnel, InterfaceCounter::RxBytes, inside as u64);
+        self.transmit.taps.observe(tunnel, Way::Rx, batch);
         if level >= LEVELS {
-            self.counters.drop(tunnel, DropReason::TunnelLoop, 1);
+            self.counters.drop(tunnel, DropReason::TunnelLoop, count as u64);
             let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
-            return self.count_way(way);
+            self.counters.burst_of(way, count as u64);
+            return batch.clear();
         }
-        if self.stages.interfaces.has_esp() {
-            // Out of this tunnel, and of another's.
-            self.drop_clear(tunnel, &mut one);
-            if one.is_empty() {
-                return;
-            }
-        }
-        if self.traces.is_empty() || !self.trace_burst(tunnel, &mut one, now) {
-            self.untraced(tunnel, &mut one, now);
-        }
+        let before = self.tunnels.serve(Some((Step::Receive, level)));
+        let mut notes = NOTES;
+        self.received(tunnel, batch, bytes, segmented, &mut notes, now);
+        self.tunnels.serve(before);
     }
 
     /// Frees what waits still.

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use tests::{Family, Pinger, wait_until};
+use tests::{Family, Pinger, Primary, wait_until};
 
 use crate::site::{LIMIT, Pair, Site, TUNNEL, ctl, host_address};
 
@@ -44,6 +44,65 @@ fn a_tunnel_is_down_until_it_has_sas_for_both_directions() {
         .host_a
         .ping(&host_address(Family::Ip4, 2), &["-c", "2", "-W", "0.3"], LIMIT);
     assert_eq!(pings.unwrap().answered, 0);
+    site.assert_balanced();
+}
+
+/// What the tunnel of this gateway lacks to carry packets.
+fn lacks(primary: &Primary) -> Vec<String> {
+    let tunnels: serde_json::Value = serde_json::from_str(&ctl(primary, "--json tunnel show")).unwrap();
+    let lacks = tunnels[0]["lacks"].as_array().unwrap();
+    lacks
+        .iter()
+        .map(|lack| lack.as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
+    let site = Site::create(Family::Ip4, 1);
+    site.protect(GCM, "");
+    site.warm_up(Family::Ip4);
+    assert_eq!(lacks(&site.west), [""; 0]);
+    ctl(&site.west, "route add 192.168.2.0/24 via 10.0.0.2 metric 5000");
+    let ping = || {
+        let to = host_address(Family::Ip4, 2);
+        site.host_a.ping(&to, &["-c", "4", "-W", "0.3"], LIMIT).unwrap()
+    };
+    for (change, missing, dropped) in [
+        ("sa del spi 0x1002 dst 10.0.0.1", &["inbound_sa"][..], 4),
+        (
+            "sa del spi 0x1001 dst 10.0.0.2",
+            &["inbound_sa", "outbound_sa"],
+            4,
+        ),
+        // Who sets it down says that there is another way.
+        (
+            "link set ipsec0 down",
+            &["admin_up", "inbound_sa", "outbound_sa"],
+            0,
+        ),
+        ("link set ipsec0 up", &["inbound_sa", "outbound_sa"], 4),
+    ] {
+        ctl(&site.west, change);
+        assert_eq!(lacks(&site.west), missing, "{change}");
+        let before = site.west.counters_at_rest().unwrap().dropped("tunnel_down");
+        ping();
+        let counters = site.west.counters_at_rest().unwrap();
+        assert_eq!(
+            counters.dropped("tunnel_down") - before,
+            dropped,
+            "{change} {:?}",
+            counters.drops()
+        );
+    }
+    ctl(&site.east, "sa flush");
+    site.protect(GCM, "soft packets 1000");
+    // They have the places of those that are gone, and none of their counts.
+    let sas: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json sa show")).unwrap();
+    let counts = sas.as_array().unwrap().iter();
+    let counts: Vec<_> = counts.map(|sa| sa["packets"].as_u64().unwrap()).collect();
+    assert_eq!(counts, [0, 0]);
+    site.warm_up(Family::Ip4);
     site.assert_balanced();
 }
 

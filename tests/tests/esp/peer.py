@@ -1,9 +1,10 @@
 """The other end of protected tunnels, by scapy's IPsec layer: peer.py LINK GATEWAY_MAC OWN_MAC
 
 Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
-opens what comes back; the answers have to be what was asked for, byte for byte. With "inside" of "gre" (and a "gre_key") or "ipip"
-the SA is of transport mode. A "send" sends what its expressions make, in
-which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. Prints a line for each case that went well, and ends at the first that did not.
+opens what comes back; the answers have to be what was asked for, byte for byte, and in headers with the TTL and traffic class
+of its "outer" where it has one. With "inside" of "gre" (and a "gre_key") or "ipip" the SA is of transport mode. A "send" sends what
+its expressions make, in which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. Prints a line for each case
+that went well, and ends at the first that did not.
 """
 
 import json
@@ -131,6 +132,9 @@ def exchange(case):
                 raise SystemExit(f"{case}: number {got[ESP].seq} in place of {sequence}")
             if (UDP in got) != case["udp"]:
                 raise SystemExit(f"{case}: UDP is not as it should be: {got!r}")
+            outer = [got.hlim, got.tc] if got.version == 6 else [got.ttl, got.tos]
+            if outer != case.get("outer", outer):
+                raise SystemExit(f"{case}: TTL and traffic class are {outer}")
             opened = unwrapped(case, theirs.decrypt(got))
             echo = opened[ICMPv6EchoReply] if ":" in source else opened[ICMP]
             kind = echo.type == (129 if ":" in source else 0)

@@ -220,6 +220,23 @@ fn scapy_opens_what_is_sealed_here_and_seals_what_is_opened_here_by_every_transf
 }
 
 #[test]
+fn outer_headers_are_what_a_tunnel_says_by_now() {
+    let peer = Peer::create();
+    let mut cases = Vec::new();
+    for over in Family::BOTH {
+        let spi = over.choose(0x6000, 0x6100);
+        peer.install(over, 2, spi, "", "");
+        let name = tunnel(over, 2);
+        ctl(&peer.primary, &format!("tunnel set {name} ttl 9 dscp 46"));
+        let mut case = exchange(over, 2, spi, false, false);
+        case["outer"] = json!([9, 46 << 2]);
+        cases.push(case);
+    }
+    peer.does(&cases);
+    peer.primary.counters_at_rest().unwrap().assert_balanced();
+}
+
+#[test]
 fn each_refusal_is_counted_by_its_reason_and_the_window_is_still_right() {
     let peer = Peer::create();
     let selectors = "window 64 sel src 10.2.0.0/16 dst 198.51.100.0/24";

@@ -7,6 +7,7 @@
 
 mod client;
 mod keys;
+mod tunnel;
 
 use std::{
     fs::{self, Permissions},
@@ -181,7 +182,8 @@ fn sas_are_added_from_file_and_stdin_shown_replaced_and_deleted() {
     wait_for_changes(&monitor, [("added", 0x1000), ("added", 0x2000)]);
 
     let replace = ADD.replacen("add", "replace", 1).replace("esn", "window 64");
-    ask(&primary, &format!("{replace} {}", file.display()));
+    let other = key_file(folder.path(), "other.key", &new_keys(&mut random));
+    ask(&primary, &format!("{replace} {}", other.display()));
     assert_eq!(shown(&primary), installed([0x1000, 0x2000]));
     let sas = primary.ctl_json(&["sa"]).unwrap();
     assert_eq!((&sas[0]["esn"], &sas[0]["window"]), (&json!(false), &json!(64)));
@@ -276,7 +278,15 @@ fn what_cannot_be_is_refused_with_a_sentence_and_nothing_changes() {
         message,
         "there are 2 SAs and 2 have room: delete some, or raise sas in [limits]"
     );
-    ask(&primary, &with("add", "replace"));
+    // Numbers that begin anew must not meet the same keys.
+    let (code, message) = refused(&primary, &with("add", "replace"));
+    assert_eq!(code, "invalid");
+    assert!(message.contains("has these keys already"), "{message}");
+    let other = key_file(folder.path(), "other.key", &new_keys(&mut random));
+    ask(
+        &primary,
+        &format!("{} {}", ADD.replacen("add", "replace", 1), other.display()),
+    );
     assert_eq!(keys_held(&primary), 2);
 }
 

@@ -29,6 +29,8 @@ pub(crate) enum Part {
     Start,
     /// Router alerts relayed, beside a raw socket of the kernel.
     Relay,
+    /// Packets sealed and opened by ESP, beside DPDK's own programs, and SAs installed.
+    Ipsec,
 }
 
 impl Arguments {
@@ -48,6 +50,7 @@ impl Part {
             Self::Changes => "changes",
             Self::Start => "start",
             Self::Relay => "relay",
+            Self::Ipsec => "ipsec",
         }
     }
 }

@@ -12,6 +12,10 @@ pub(super) enum Unit {
     /// Per packet.
     Instructions,
     ChangesPerSecond,
+    /// Of the packets inside of tunnels, IP headers with them.
+    BitsPerSecond,
+    /// Of SAs.
+    InstallsPerSecond,
     SlotsPerSecond,
     Seconds,
     Bytes,
@@ -28,6 +32,8 @@ impl Unit {
             Self::Cycles => format!("{value:.1} cycles"),
             Self::Instructions => format!("{value:.2} instructions"),
             Self::ChangesPerSecond => format!("{:.0} thousand changes/s", value / 1e3),
+            Self::BitsPerSecond => format!("{:.1} Gbit/s", value / 1e9),
+            Self::InstallsPerSecond => format!("{:.1} thousand SAs/s", value / 1e3),
             Self::SlotsPerSecond => format!("{:.0} million slots/s", value / 1e6),
             Self::Seconds if value < 1e-5 => format!("{:.1} µs", value * 1e6),
             Self::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
@@ -223,5 +229,7 @@ mod tests {
         assert_eq!(Unit::Seconds.text(0.000_812), "812 µs");
         assert_eq!(Unit::Seconds.text(0.812), "812.0 ms");
         assert_eq!(Unit::Bytes.text(212e6), "212 MB");
+        assert_eq!(Unit::BitsPerSecond.text(18.72e9), "18.7 Gbit/s");
+        assert_eq!(Unit::InstallsPerSecond.text(21_540.0), "21.5 thousand SAs/s");
     }
 }

@@ -32,7 +32,7 @@ impl Bench {
     /// All programs take turns.
     pub(super) fn forwarding(&self) -> Result<Section, Error> {
         let mut section = Section::new("Forwarding of one worker");
-        let l3fwd = match l3fwd::provide() {
+        let l3fwd = match l3fwd::L3FWD.provide() {
             Ok(program) => Some(program),
             Err(why) => {
                 say!("    {why}");

@@ -12,10 +12,13 @@ pub(crate) mod arguments;
 pub(crate) mod callgrind;
 mod changes;
 mod cores;
+mod examples;
 mod features;
 mod figures;
 mod forwarding;
+pub(crate) mod ipsec;
 mod l3fwd;
+mod pcap;
 mod peer;
 mod plot;
 mod relay;
@@ -154,6 +157,7 @@ impl Bench {
             Part::Changes => self.changes(),
             Part::Start => self.start(),
             Part::Relay => self.relay(),
+            Part::Ipsec => self.ipsec(),
         });
         Ok(Report {
             sections: sections.collect::<Result<_, _>>()?,

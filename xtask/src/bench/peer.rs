@@ -5,6 +5,7 @@ use std::{path::PathBuf, thread, time::Instant};
 use ::tests::{Process, ProcessBuilder, RunId, interrupt};
 
 use super::shape::{SINK, Shape};
+use super::traffic::Family;
 use super::{Bench, START_LIMIT};
 use super::{l3fwd, telemetry};
 use crate::error::Error;
@@ -17,7 +18,8 @@ impl Bench {
     pub(super) fn testpmd(&self, mode: &str, shape: Shape) -> Result<f64, Error> {
         let cores = self.cores;
         let lcores = format!("0@{},1@{}", cores.control, cores.measured);
-        self.peer("dpdk-testpmd".into(), &lcores, shape, |builder| {
+        let source = self.source(Family::Four, shape.size);
+        self.peer("dpdk-testpmd".into(), &lcores, &[&source, SINK], |builder| {
             builder
                 .args(["--burst=32", "--nb-cores=1"])
                 .arg(format!("--total-num-mbufs={}", shape.packet_buffers))
@@ -33,7 +35,8 @@ impl Bench {
         // Its lcores get a transmit queue each, and the devices have one: it forwards on its main lcore.
         let lcores = format!("0@{}", self.cores.measured);
         let [rules4, rules6] = [l3fwd::RULES4, l3fwd::RULES6].map(|name| self.folder.join(name));
-        self.peer(program.to_owned(), &lcores, Shape::ORDINARY, |builder| {
+        let source = self.source(Family::Four, Shape::ORDINARY.size);
+        self.peer(program.to_owned(), &lcores, &[&source, SINK], |builder| {
             builder
                 .args(["-p", "0x3", "-P", "--config", "(0,0,0),(1,0,0)", "--parse-ptype"])
                 // Its packet buffers follow from the lengths of its queues: as many as the others have.
@@ -44,12 +47,12 @@ impl Bench {
         })
     }
 
-    /// Starts a program on the devices, lets it run warm, and reads how fast it sends.
-    fn peer(
+    /// Starts a program on the devices, of which the second is the one that sends, lets it run warm, and reads how fast it sends.
+    pub(super) fn peer(
         &self,
         program: PathBuf,
         lcores: &str,
-        shape: Shape,
+        devices: &[&str],
         arguments: impl FnOnce(ProcessBuilder) -> ProcessBuilder,
     ) -> Result<f64, Error> {
         let prefix = RunId::current().unique("peer");
@@ -57,13 +60,8 @@ impl Bench {
             .args(["--lcores", lcores, "--file-prefix", &prefix])
             // No file in hugetlbfs: some end by the signal and would leave it behind.
             .args(["--no-pci", "--in-memory"])
-            .args([
-                "--vdev",
-                &self.source(super::Family::Four, shape.size),
-                "--vdev",
-                SINK,
-                "--",
-            ]);
+            .args(devices.iter().flat_map(|device| ["--vdev", device]))
+            .arg("--");
         let mut process = arguments(builder).start()?;
         let began = Instant::now();
         // The socket is there before packets are; the first that left says that they are.

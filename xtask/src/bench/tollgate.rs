@@ -162,13 +162,20 @@ impl Sample {
 
     fn read(at: Instant, counters: &Value, workers: &Value) -> Self {
         let interfaces = counters.as_array().map(Vec::as_slice).unwrap_or_default();
+        // Tunnels count their packets once more.
+        let of_port = |name: &str, key: &str| {
+            let ports = interfaces
+                .iter()
+                .filter(|interface| interface["interface"] == name);
+            ports.map(|port| sum(port, key)).sum()
+        };
         let drops = interfaces
             .iter()
             .filter_map(|interface| interface["drops"].as_object());
         Self {
             at,
-            received: sum(counters, "rx_packets"),
-            sent: sum(counters, "tx_packets"),
+            received: of_port("in", "rx_packets"),
+            sent: of_port("out", "tx_packets"),
             dropped: drops
                 .flat_map(|reasons| reasons.values())
                 .filter_map(Value::as_u64)
@@ -209,6 +216,8 @@ mod tests {
         let counters = json!([
             {"interface": "in", "rx_packets": received, "tx_packets": 0, "drops": {"no_route": dropped, "blackhole": 0}},
             {"interface": "out", "rx_packets": 0, "tx_packets": sent, "drops": {"no_route": 0}},
+            // What a tunnel counts is of the same packets.
+            {"interface": "t0", "rx_packets": received, "tx_packets": sent / 2, "drops": {"no_route": 0}},
         ]);
         let workers = json!([{"worker": 0, "packets": received, "busy_ticks": received * 100}]);
         Sample::read(at, &counters, &workers)

@@ -2,19 +2,16 @@
 
 use std::{
     collections::HashSet,
-    fs::File,
-    io::BufWriter,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     ops::RangeInclusive,
     path::Path,
-    time::Duration,
 };
 
 use ::tests::{FULL_TABLE4, FULL_TABLE6};
 use ipnet::IpNet;
 use packet::{MacAddress, PacketBuilder, Protocol, ethernet, ipv4, ipv6, udp};
-use pcap_file::pcap::{PcapPacket, PcapWriteError, PcapWriter};
 
+use super::pcap;
 use crate::error::Error;
 
 /// Packets where there is not one for each route.
@@ -34,12 +31,12 @@ const PAYLOAD6_BYTES: usize = FRAME_BYTES - ethernet::HEADER_LEN - ipv6::HEADER_
 
 /// The MAC address that net_pcap gives to the first port of a process.
 pub(super) const PORT_MAC: MacAddress = MacAddress([0x02, 0x70, 0x63, 0x61, 0x70, 0x00]);
-const SENDER_MAC: MacAddress = MacAddress([0x02, 0, 0, 0, 0, 0x01]);
+pub(super) const SENDER_MAC: MacAddress = MacAddress([0x02, 0, 0, 0, 0, 0x01]);
 
 /// The gateway's own subnets lie in the blocks for benchmarks, RFC 2544 and RFC 5180.
 pub(super) const IN_ADDRESSES: [&str; 2] = ["198.18.0.1/24", "2001:2::1/64"];
 pub(super) const OUT_ADDRESSES: [&str; 2] = ["198.19.0.1/24", "2001:2:0:1::1/64"];
-const SENDER4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
+pub(super) const SENDER4: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 2);
 const SENDER6: Ipv6Addr = Ipv6Addr::new(0x2001, 2, 0, 0, 0, 0, 0, 2);
 
 /// The family of a bench's packets.
@@ -159,22 +156,10 @@ impl Traffic {
 
     /// Writes the packets, in random order.
     pub(super) fn write_pcap(&self, path: &Path) -> Result<(), Error> {
-        self.try_write_pcap(path).map_err(|error| {
-            Error::Unexpected(format!(
-                "cannot write {}: {error}; is there space, and is the folder yours?",
-                path.display()
-            ))
-        })
-    }
-
-    fn try_write_pcap(&self, path: &Path) -> Result<(), PcapWriteError> {
-        let mut pcap = PcapWriter::new(BufWriter::new(File::create(path).map_err(PcapWriteError::Io)?))?;
-        for destination in &self.destinations {
-            let frame = frame(*destination);
-            let packet = PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)?;
-            pcap.write_packet(&packet)?;
-        }
-        pcap.flush()
+        pcap::write(
+            path,
+            self.destinations.iter().map(|destination| frame(*destination)),
+        )
     }
 }
 
@@ -262,10 +247,10 @@ fn is_routable(address: IpAddr) -> bool {
 }
 
 /// SplitMix64: short, and good enough to spread prefixes.
-struct Random(u64);
+pub(super) struct Random(pub(super) u64);
 
 impl Random {
-    fn next(&mut self) -> u64 {
+    pub(super) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -273,7 +258,7 @@ impl Random {
     }
 
     /// A number below `bound`.
-    fn below(&mut self, bound: usize) -> usize {
+    pub(super) fn below(&mut self, bound: usize) -> usize {
         ((u128::from(self.next()) * bound as u128) >> 64) as usize
     }
 }

@@ -238,6 +238,9 @@ pub struct NewSa {
     pub sa: Sa,
     /// Its keys, as many bytes as its transform takes.
     pub keys: SaKeys,
+    /// The last sequence number that was sent by it, or the highest that came, wherever it was before; 0 for a new one. At most
+    /// 2^32 - 1 without extended sequence numbers.
+    pub sequence: u64,
 }
 
 /// Something that happened to an SA.
@@ -314,6 +317,7 @@ mod tests {
                 hard: lifetime,
             },
             keys: SaKeys::new(Zeroizing::new(vec![0xab; shm::keys::KEY_BYTES])),
+            sequence: u64::MAX,
         }
     }
 

@@ -68,6 +68,16 @@ pub enum SaError {
         /// The SA.
         id: SaId,
     },
+    /// More than 32 bits of a number that has no more.
+    #[error(
+        "{sequence} is no sequence number of the SA with {id}, whose numbers have 32 bits: use 0 to 4294967295, or give it 'esn'"
+    )]
+    Sequence {
+        /// The SA.
+        id: SaId,
+        /// The number.
+        sequence: u64,
+    },
     /// A UDP header that nobody answers.
     #[error("a port of the UDP header is 0: give the SA with {0} ports from 1 on, which are 4500 as a rule")]
     UdpPort(SaId),
@@ -181,6 +191,19 @@ pub fn check(sa: &Sa) -> Result<(), SaError> {
         check_selector(selector).map_err(|fault| SaError::Selector { id, fault })?;
     }
     check_lifetimes(id, &sa.soft, &sa.hard)
+}
+
+/// Whether an SA can have had this sequence number before it was installed.
+///
+/// # Errors
+///
+/// That it cannot.
+pub fn check_sequence(sa: &Sa, sequence: u64) -> Result<(), SaError> {
+    if sa.esn || sequence <= u32::MAX.into() {
+        return Ok(());
+    }
+    let id = sa.id();
+    Err(SaError::Sequence { id, sequence })
 }
 
 fn check_lifetimes(id: SaId, soft: &SaLifetime, hard: &SaLifetime) -> Result<(), SaError> {

@@ -17,7 +17,7 @@ use shm::{SaCounts, TableReader};
 
 use crate::message::{Sa, SaDirection, SaLifetime, SaMode, SaState, Selector};
 
-pub use self::check::{SaError, SelectorError, check, check_selector};
+pub use self::check::{SaError, SelectorError, check, check_selector, check_sequence};
 
 /// An SA as it lies in the region, and its selectors. What [`check`] refuses is cut.
 pub fn records(

@@ -188,6 +188,26 @@ impl Mbuf {
         Ok(())
     }
 
+    /// Adds `count` bytes to the end of a packet of one segment. They hold what an earlier packet left there: write them all.
+    #[inline]
+    pub fn grow(&mut self, count: usize) -> Result<(), MbufError> {
+        let header = self.header();
+        let available = if header.segment_count() == 1 {
+            header.tailroom()
+        } else {
+            0
+        };
+        if count > available {
+            return Err(MbufError::NoTailroom {
+                needed: count,
+                available,
+            });
+        }
+        header.set_data(header.headroom(), header.data_len() + count);
+        header.set_packet_len(header.packet_len() + count);
+        Ok(())
+    }
+
     /// Adds `count` bytes before the packet and shows them. They hold what an earlier packet left there: write
     /// them all.
     #[inline]

@@ -10,6 +10,7 @@ mod flips;
 mod hmac_vectors;
 mod modes;
 mod oracle;
+mod peer;
 mod replay;
 mod round_trips;
 mod vectors;

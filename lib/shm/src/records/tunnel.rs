@@ -34,7 +34,38 @@ record! {
         pub dscp: u8,
         /// 1 when SAs of transport mode protect its outer packets.
         pub protected: u8,
-        /// Zero.
-        pub reserved: u8,
+        /// What it lacks to carry packets, beside being set up: bits of [`TunnelLack`].
+        pub lacks: u8,
+    }
+}
+
+/// Something without which a tunnel carries no packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum TunnelLack {
+    /// An interface of the gateway with its local address in use.
+    LocalAddress = 1,
+    /// Of one that ESP protects: an SA by which packets come in.
+    InboundSa = 2,
+    /// Of one that ESP protects: an SA by which packets go out.
+    OutboundSa = 4,
+}
+
+impl TunnelLack {
+    /// All there are.
+    pub const ALL: [Self; 3] = [Self::LocalAddress, Self::InboundSa, Self::OutboundSa];
+
+    /// Its name, as tools show it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::LocalAddress => "local_address",
+            Self::InboundSa => "inbound_sa",
+            Self::OutboundSa => "outbound_sa",
+        }
+    }
+
+    /// Whether it is among these.
+    pub const fn is_in(self, lacks: u8) -> bool {
+        lacks & self as u8 != 0
     }
 }

@@ -1,6 +1,7 @@
 //! The whole file: what is taken, and what is said of what is wrong.
 
 mod bond;
+mod crypto;
 mod ipv6;
 mod kernel;
 mod network;
@@ -109,6 +110,7 @@ fn everything_that_is_written_is_taken() {
 instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
+crypto = { devices = ["crypto_aesni_mb7,max_nb_queue_pairs=2", "crypto_null0"] }
 limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, packet_buffer_bytes = 256, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12, sas = 13 }
 workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy", spread = "off" }
 [[interface]]
@@ -138,6 +140,10 @@ interface = "wan"
     assert_eq!(config.log.levels.to_string(), "warning,arp=debug");
     assert_eq!(config.eal.args, ["--iova-mode=va"]);
     assert_eq!(config.eal.memory_mb, 1024);
+    assert_eq!(
+        config.crypto.devices,
+        ["crypto_aesni_mb7,max_nb_queue_pairs=2", "crypto_null0"]
+    );
     assert_eq!(config.memory_place, "blue.toml:4:21");
     assert_eq!(
         config.limits,

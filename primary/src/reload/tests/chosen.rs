@@ -244,6 +244,12 @@ fn what_needs_a_restart_is_named_with_its_lines_in_one_sentence() {
     );
     let default = with_ports(&[], &[], "").replace("groups = 16\n", "");
     assert!(refused(&default).starts_with("groups in [limits] (not in blue.toml) cannot"));
+    let crypto = with_ports(&[], &[], "[crypto]\ndevices = [\"crypto_aesni_mb0\"]\n");
+    let sentence = refused(&crypto);
+    assert!(
+        sentence.starts_with("devices in [crypto] (blue.toml:20) cannot"),
+        "{sentence}"
+    );
     let mut swapped = before.clone();
     swapped.interfaces.reverse();
     assert_eq!(check_restart(&before, &swapped), Ok(()));

@@ -89,8 +89,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn sas_check(&self, new: Vec<NewSa>, replace: bool) -> Result<CheckedSas, ControlError> {
         check_count(new.len())?;
         let mut ids = HashSet::new();
-        for NewSa { sa, keys } in &new {
+        for NewSa { sa, keys, sequence } in &new {
             self.check_sa(sa, keys.bytes())?;
+            control::sas::check_sequence(sa, *sequence)?;
             let id = sa.id();
             if !ids.insert(id) {
                 return Err(refuse(
@@ -157,6 +158,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             ports: installed.sa.udp,
             cells: self.sas.published.cells(&installed.place)?,
         })
+    }
+
+    /// The SAs by which packets of a tunnel go out, with the numbers of their records.
+    pub fn outbound_sas(&self, tunnel: u16) -> impl Iterator<Item = (u32, &Sa)> {
+        let all = self.sas.sas.values();
+        let of_it =
+            all.filter(move |found| found.tunnel == Some(tunnel) && found.sa.direction == SaDirection::Out);
+        of_it.map(|found| (found.place.slot, &found.sa))
     }
 
     /// The interface of the tunnel that an SA protects with ESP.

@@ -6,6 +6,7 @@ use std::time::Duration;
 use control::message::{NewSa, Sa, SaChange, SaChangeKind, SaDirection, SaId, SaState};
 use control::sas;
 use shm::keys::{KeyArena, KeyArenaError, KeyPlace};
+use shm::records::TunnelLack;
 use shm::{SaCounter, SaPlace, SaTable};
 
 use super::super::timers::{Timer, Timers};
@@ -20,12 +21,6 @@ struct Protection {
     inbound: usize,
     /// The records of those that go out, by their numbers.
     outbound: BTreeMap<u64, u32>,
-}
-
-impl Protection {
-    fn is_whole(&self) -> bool {
-        self.inbound > 0 && !self.outbound.is_empty()
-    }
 }
 
 /// All SAs.
@@ -84,9 +79,17 @@ impl SaSet {
         })
     }
 
-    /// Whether a tunnel has SAs for both directions.
-    pub(in crate::tables) fn protects(&self, tunnel: u16) -> bool {
-        self.protections.get(&tunnel).is_some_and(Protection::is_whole)
+    /// What a tunnel that ESP protects lacks of SAs: bits of [`TunnelLack`].
+    pub(in crate::tables) fn lacks(&self, tunnel: u16) -> u8 {
+        let lack = |is, lack| if is { lack as u8 } else { 0 };
+        let protection = self.protections.get(&tunnel);
+        lack(
+            protection.is_none_or(|its| its.inbound == 0),
+            TunnelLack::InboundSa,
+        ) | lack(
+            protection.is_none_or(|its| its.outbound.is_empty()),
+            TunnelLack::OutboundSa,
+        )
     }
 
     /// Notes that an SA of a tunnel came.
@@ -125,7 +128,7 @@ impl SaSet {
 
     /// Installs an SA for which there is room, in place of one that is known by the same.
     pub(super) fn install(&mut self, new: NewSa, tunnel: Option<u16>, timers: &mut Timers, now: Duration) {
-        let NewSa { sa, keys } = new;
+        let NewSa { sa, keys, .. } = new;
         let id = sa.id();
         let kind = match self.remove(id, timers) {
             Some(_) => SaChangeKind::Replaced,

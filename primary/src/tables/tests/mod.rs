@@ -20,6 +20,7 @@ mod routes6;
 mod sas;
 mod steps;
 mod sub_interfaces;
+mod transport;
 mod tunnels;
 
 use std::net::IpAddr;
@@ -351,7 +352,9 @@ fn route(prefix: &str, text: &str) -> Route {
         "blackhole" => RouteTarget::Blackhole,
         "unreachable" => RouteTarget::Unreachable,
         "prohibit" => RouteTarget::Prohibit,
-        name @ ("lan" | "wan" | "dmz" | "tun0") => RouteTarget::Interface(name.to_owned()),
+        name @ ("lan" | "wan" | "dmz" | "tun0" | "ipsec0" | "ipsec1") => {
+            RouteTarget::Interface(name.to_owned())
+        }
         several if several.contains(',') => RouteTarget::Multipath(several.split(',').map(via).collect()),
         one => {
             let WeightedNextHop {

@@ -1,240 +1,115 @@
-//! Tunnels that SAs protect: which SAs they take, and when they are up.
+//! Tunnels that ESP protects: what leads into them while they have SAs, and while they have none.
 
-use control::message::{
-    ErrorCode, NewSa, Sa, SaDirection, SaId, SaKeys, SaLifetime, SaMode, Tunnel, TunnelChange, TunnelMode,
-};
-use zeroize::Zeroizing;
+use control::message::{SaDirection, Tunnel, TunnelMode};
+use shm::records::TunnelLack;
 
+use super::sas::sa;
 use super::*;
-use crate::ipsec::SaSignal;
-use crate::tables::SaNews;
 
-const OWN: [u8; 4] = [192, 0, 2, 1];
-const OTHER: [u8; 4] = [198, 51, 100, 1];
-
-/// An SA of the tunnel `t0`.
-fn sa(direction: SaDirection, mode: SaMode) -> NewSa {
-    let (source, destination) = match direction {
-        SaDirection::In => (OTHER, OWN),
-        SaDirection::Out => (OWN, OTHER),
-    };
-    NewSa {
-        sa: Sa {
-            spi: 0x1000,
-            direction,
-            tunnel: Some("t0".into()),
-            mode,
-            source: source.into(),
-            destination: destination.into(),
-            transform: "aes128gcm16".into(),
-            esn: true,
-            window: 64,
-            udp: None,
-            keepalive: Sa::DEFAULT_KEEPALIVE,
-            selectors: Vec::new(),
-            soft: SaLifetime::default(),
-            hard: SaLifetime::default(),
-        },
-        keys: SaKeys::new(Zeroizing::new(vec![7; 20])),
-    }
-}
-
-fn tunnel(mode: TunnelMode, protected: bool) -> Tunnel {
-    Tunnel {
-        protected,
-        ..Tunnel::new("t0", mode, OWN.into(), OTHER.into())
-    }
+/// A protected tunnel from `wan`'s address, and routes into it and beside it, all of which are set up.
+fn protected() -> (Gateway, u16) {
+    let mut gateway = Gateway::with_neighbors();
+    let ends = ([192, 0, 2, 1].into(), [198, 51, 100, 1].into());
+    let esp = Tunnel::new("ipsec0", TunnelMode::Esp, ends.0, ends.1);
+    let index = gateway.tables.add_tunnel(&esp).unwrap();
+    (gateway, index)
 }
 
 impl Gateway {
-    fn install_one(&mut self, new: NewSa) -> Result<(), ControlError> {
-        let checked = self.tables.sas_check(vec![new], true)?;
-        self.tables.sas_install(checked, self.now);
-        Ok(())
-    }
-
-    fn install(&mut self, direction: SaDirection, mode: SaMode) -> Result<(), String> {
-        self.install_one(sa(direction, mode)).map_err(|error| {
-            assert_eq!(error.code, ErrorCode::Invalid);
-            error.message
-        })
-    }
-
-    fn is_link_up(&self, index: u16) -> bool {
-        self.tables.link_state(index).unwrap().1
-    }
-}
-
-#[test]
-fn each_tunnel_takes_sas_of_its_mode_and_says_so_of_others() {
-    for (mode, protected, sa_mode, refused) in [
-        (TunnelMode::Esp, false, SaMode::Tunnel, None),
-        (
-            TunnelMode::Esp,
-            false,
-            SaMode::Transport,
-            Some("give it mode tunnel"),
-        ),
-        (TunnelMode::Gre, true, SaMode::Transport, None),
-        (TunnelMode::Ipip, true, SaMode::Transport, None),
-        (
-            TunnelMode::Gre,
-            true,
-            SaMode::Tunnel,
-            Some("t0 sends is gre already: give it mode transport"),
-        ),
-        (
-            TunnelMode::Ipip,
-            true,
-            SaMode::Tunnel,
-            Some("is ipip already: give it mode transport"),
-        ),
-        (
-            TunnelMode::Gre,
-            false,
-            SaMode::Transport,
-            Some("tunnel set t0 protected on"),
-        ),
-    ] {
-        let mut gateway = Gateway::with_addresses();
-        gateway.tables.add_tunnel(&tunnel(mode, protected)).unwrap();
-        let said = gateway.install(SaDirection::In, sa_mode).err();
-        match refused {
-            None => assert_eq!(said, None),
-            Some(part) => assert!(said.as_ref().is_some_and(|said| said.contains(part)), "{said:?}"),
+    /// Installs an SA of `ipsec0`.
+    fn protect(&mut self, spi: u32, direction: SaDirection) {
+        let mut new = sa(spi, spi as u8);
+        new.sa.tunnel = Some("ipsec0".into());
+        new.sa.direction = direction;
+        if direction == SaDirection::Out {
+            (new.sa.source, new.sa.destination) = (new.sa.destination, new.sa.source);
         }
+        self.sas_add(vec![new], false).unwrap();
+    }
+
+    /// What the tunnel lacks, as tools see it.
+    fn lacks(&self) -> Vec<TunnelLack> {
+        let [(_, shown)] = self.reader.tunnels()[..] else {
+            panic!("not one tunnel")
+        };
+        TunnelLack::ALL
+            .into_iter()
+            .filter(|lack| lack.is_in(shown.lacks))
+            .collect()
     }
 }
 
 #[test]
-fn one_that_is_to_be_protected_is_down_until_it_is() {
-    let mut gateway = Gateway::with_addresses();
-    let index = gateway.tables.add_tunnel(&tunnel(TunnelMode::Gre, true)).unwrap();
-    assert!(!gateway.is_link_up(index));
-    gateway.install(SaDirection::In, SaMode::Transport).unwrap();
-    assert!(!gateway.is_link_up(index));
-    gateway.install(SaDirection::Out, SaMode::Transport).unwrap();
-    assert!(gateway.is_link_up(index));
-    // Not protected any more: SAs have no use, and nothing is waited for.
-    let protected = |protected| TunnelChange {
-        protected: Some(protected),
-        ..TunnelChange::default()
+fn packets_of_a_protected_tunnel_take_no_other_way_while_it_lacks_sas() {
+    use TunnelLack::{InboundSa, LocalAddress, OutboundSa};
+    let (mut gateway, index) = protected();
+    let through = Adjacency::Forward {
+        interface: index,
+        mac: MacAddress::ZERO,
     };
-    gateway
-        .tables
-        .set_tunnel("t0", &protected(false), gateway.now)
-        .unwrap();
-    assert_eq!(gateway.tables.sa_usage().0, 0);
-    assert!(gateway.is_link_up(index));
-    gateway
-        .tables
-        .set_tunnel("t0", &protected(true), gateway.now)
-        .unwrap();
-    assert!(!gateway.is_link_up(index));
-}
-
-/// How often an SA of this tunnel was to send a keepalive since the last call.
-fn keepalives(gateway: &mut Gateway) -> usize {
-    let news = gateway.tables.take_sa_news().into_iter();
-    news.filter(|news| matches!(news, SaNews::Keepalive { .. }))
-        .count()
-}
-
-#[test]
-fn what_goes_out_in_udp_sends_a_keepalive_when_it_has_sent_nothing_for_a_while() {
-    let with = |udp: bool, keepalive, direction| {
-        let mut gateway = Gateway::with_addresses();
-        gateway
-            .tables
-            .add_tunnel(&tunnel(TunnelMode::Esp, false))
-            .unwrap();
-        let mut new = sa(direction, SaMode::Tunnel);
-        new.sa.udp = udp.then_some((4500, 4500));
-        new.sa.keepalive = keepalive;
-        gateway.install_one(new).unwrap();
-        gateway
-    };
-    let mut gateway = with(true, 20, SaDirection::Out);
-    gateway.pass(19);
-    assert_eq!(keepalives(&mut gateway), 0);
-    gateway.pass(1);
-    assert_eq!(keepalives(&mut gateway), 1);
-    gateway.pass(40);
-    assert_eq!(keepalives(&mut gateway), 2);
-    // It sends something 10 s later: the next one is due 20 s after that.
-    gateway.pass(10);
-    let used = gateway.now;
-    let sa_id = sa(SaDirection::Out, SaMode::Tunnel).sa.id();
-    let installed = (0..10)
-        .find_map(|number| gateway.tables.installed_sa(sa_id, number))
-        .unwrap();
-    installed
-        .cells
-        .set(shm::SaCounter::LastUsed, used.as_nanos() as u64);
-    gateway.pass(19);
-    assert_eq!(keepalives(&mut gateway), 0);
-    gateway.pass(1);
-    assert_eq!(keepalives(&mut gateway), 1);
-    // Of two, the one that packets leave by.
-    let mut second = sa(SaDirection::Out, SaMode::Tunnel);
-    second.sa.spi += 1;
-    second.sa.udp = Some((4500, 4500));
-    gateway.install_one(second).unwrap();
-    gateway.pass(60);
-    assert_eq!(keepalives(&mut gateway), 3);
-    gateway.tables.sas_flush(gateway.now);
-    gateway.pass(60);
-    assert_eq!(keepalives(&mut gateway), 0);
-
-    for (udp, keepalive, direction) in [
-        (true, 0, SaDirection::Out),
-        (false, 20, SaDirection::Out),
-        (true, 20, SaDirection::In),
-    ] {
-        let mut gateway = with(udp, keepalive, direction);
-        gateway.pass(100);
-        assert_eq!(keepalives(&mut gateway), 0, "{udp} {keepalive} {direction:?}");
-    }
-}
-
-#[test]
-fn what_workers_learn_of_the_other_end_and_the_path_is_told() {
-    let mut gateway = Gateway::with_addresses();
-    let index = gateway.tables.add_tunnel(&tunnel(TunnelMode::Gre, true)).unwrap();
-    gateway.install(SaDirection::In, SaMode::Transport).unwrap();
-    gateway.events();
-    let id = sa(SaDirection::In, SaMode::Transport).sa.id();
-    let [from, to] = ["198.51.100.1:4500", "198.51.100.7:1024"].map(|place| place.parse().unwrap());
-    let unknown = SaId { spi: 0x9999, ..id };
-    // Neither is one that had the name before.
-    for (id, number) in [(id, 1), (unknown, 1), (id, 0)] {
-        gateway
-            .tables
-            .sa_signal(SaSignal::Moved { id, number, from, to }, gateway.now);
-    }
-    gateway.tables.sa_signal(
-        SaSignal::PathMtu {
-            tunnel: index,
-            mtu: 1200,
-        },
-        gateway.now,
-    );
-    let overhead = tunnel(TunnelMode::Gre, true).overhead();
+    let via_lan = gateway.lookup("10.0.0.7");
+    gateway.add("10.9.0.0/16", "ipsec0").unwrap();
+    gateway.add("10.9.0.0/16", "10.0.0.7 metric 500").unwrap();
+    gateway.add("10.8.0.0/13", "10.0.0.7").unwrap();
+    let up = |gateway: &Gateway| gateway.tables.link_state(index).unwrap().1;
     assert_eq!(
-        gateway.events(),
-        [
-            Event::SaMoved {
-                spi: id.spi,
-                destination: id.destination,
-                tunnel: Some("t0".into()),
-                from,
-                to,
-            },
-            Event::PathMtu {
-                tunnel: "t0".into(),
-                inner: 1200,
-                outer: 1200 + overhead,
-            },
-        ]
+        (gateway.lacks(), up(&gateway)),
+        (vec![InboundSa, OutboundSa], false)
     );
+    assert_eq!(gateway.lookup("10.9.1.1"), through, "dropped there");
+    gateway.protect(0x1000, SaDirection::In);
+    assert_eq!((gateway.lacks(), up(&gateway)), (vec![OutboundSa], false));
+    gateway.protect(0x1001, SaDirection::Out);
+    assert_eq!((gateway.lacks(), up(&gateway)), (vec![], true));
+    assert_eq!(gateway.lookup("10.9.1.1"), through);
+    let outbound: Vec<u32> = gateway.tables.outbound_sas(index).map(|(_, sa)| sa.spi).collect();
+    assert_eq!(outbound, [0x1001]);
+    gateway.sas_delete(&[0x1000]).unwrap();
+    assert_eq!((gateway.lacks(), up(&gateway)), (vec![InboundSa], false));
+    assert_eq!(gateway.lookup("10.9.1.1"), through);
+    // An operator who sets it down says that packets may go elsewhere.
+    gateway.tables.set_admin(index, false, gateway.now);
+    assert_eq!(gateway.lookup("10.9.1.1"), via_lan);
+    gateway.tables.set_admin(index, true, gateway.now);
+    assert_eq!(gateway.lookup("10.9.1.1"), through);
+    // So does one who takes away the address that it leaves from.
+    gateway.drop_address(WAN, "192.0.2.1/28").unwrap();
+    assert_eq!(gateway.lacks(), [LocalAddress, InboundSa]);
+    assert_eq!(gateway.lookup("10.9.1.1"), via_lan);
+}
+
+#[test]
+fn a_protected_tunnel_without_sas_gives_way_to_another_protected_one_alone() {
+    let (mut gateway, first) = protected();
+    let local = gateway.tables.tunnel(first).unwrap().local;
+    let other = Tunnel::new("ipsec1", TunnelMode::Esp, local, [198, 51, 100, 2].into());
+    let second = gateway.tables.add_tunnel(&other).unwrap();
+    gateway.add("10.9.0.0/16", "ipsec0").unwrap();
+    gateway.add("10.9.0.0/16", "10.0.0.7 metric 500").unwrap();
+    gateway.add("10.9.0.0/16", "ipsec1 metric 1000").unwrap();
+    let through = |interface| Adjacency::Forward {
+        interface,
+        mac: MacAddress::ZERO,
+    };
+    assert_eq!(gateway.lookup("10.9.1.1"), through(first));
+    for (spi, direction, leads) in [
+        (0x2000, SaDirection::In, first),
+        (0x2001, SaDirection::Out, second),
+    ] {
+        let mut new = sa(spi, spi as u8);
+        new.sa.tunnel = Some("ipsec1".into());
+        new.sa.direction = direction;
+        let remote = [198, 51, 100, 2].into();
+        (new.sa.source, new.sa.destination) = match direction {
+            SaDirection::In => (remote, local),
+            SaDirection::Out => (local, remote),
+        };
+        gateway.sas_add(vec![new], false).unwrap();
+        assert_eq!(gateway.lookup("10.9.1.1"), through(leads));
+    }
+    gateway.protect(0x1000, SaDirection::In);
+    gateway.protect(0x1001, SaDirection::Out);
+    assert_eq!(gateway.lookup("10.9.1.1"), through(first));
+    gateway.tables.sas_flush(gateway.now);
+    assert_eq!(gateway.lookup("10.9.1.1"), through(first));
 }

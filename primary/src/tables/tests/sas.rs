@@ -16,7 +16,7 @@ use super::{Gateway, ROOMY};
 use crate::ipsec::{SaMatter, SaSignal};
 
 /// One that comes in, whose keys begin with this byte.
-fn sa(spi: u32, keys: u8) -> NewSa {
+pub(super) fn sa(spi: u32, keys: u8) -> NewSa {
     NewSa {
         sa: Sa {
             spi,
@@ -35,6 +35,7 @@ fn sa(spi: u32, keys: u8) -> NewSa {
             hard: SaLifetime::default(),
         },
         keys: SaKeys::new(Zeroizing::new(vec![keys; 20])),
+        sequence: 0,
     }
 }
 
@@ -62,13 +63,13 @@ fn selectors(count: usize) -> Vec<Selector> {
 }
 
 impl Gateway {
-    fn sas_add(&mut self, new: Vec<NewSa>, replace: bool) -> Result<(), (ErrorCode, String)> {
+    pub(super) fn sas_add(&mut self, new: Vec<NewSa>, replace: bool) -> Result<(), (ErrorCode, String)> {
         let checked = self.tables.sas_check(new, replace);
         let added = checked.map(|new| self.tables.sas_install(new, self.now));
         added.map_err(|error| (error.code, error.message))
     }
 
-    fn sas_delete(&mut self, spis: &[u32]) -> Result<(), (ErrorCode, String)> {
+    pub(super) fn sas_delete(&mut self, spis: &[u32]) -> Result<(), (ErrorCode, String)> {
         let ids: Vec<_> = spis.iter().map(|spi| id(*spi)).collect();
         let deleted = self.tables.sas_delete(&ids, self.now);
         deleted.map_err(|error| (error.code, error.message))

@@ -195,16 +195,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Takes what other workers have for SAs of this one. Gives how many.
     #[inline]
-    pub(in crate::worker) fn serve_handed_esp(&mut self) -> usize {
+    pub(in crate::worker) fn serve_handed_esp(&mut self, now: u64) -> usize {
         if self.esp.handover.has_mail() {
-            self.take_handed_esp()
+            self.take_handed_esp(now)
         } else {
             0
         }
     }
 
     #[cold]
-    fn take_handed_esp(&mut self) -> usize {
+    fn take_handed_esp(&mut self, now: u64) -> usize {
         let number = self.esp.handover.number;
         let Some(mail) = self.esp.handover.mail.get(number).cloned() else {
             return 0;
@@ -220,13 +220,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             taken += count;
             for mbuf in batch.drain() {
-                self.take_one_handed(mbuf);
+                self.take_one_handed(mbuf, now);
             }
         }
         taken
     }
 
-    fn take_one_handed(&mut self, mbuf: Mbuf) {
+    fn take_one_handed(&mut self, mbuf: Mbuf, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let Some(label) = Label::read(&mbuf) else { return };
         match label.step {
@@ -244,7 +244,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     .sa_of(&mbuf, network, family, label.at)
                     .map_err(|reason| (None, reason))
                     .and_then(|slot| {
-                        self.open_here(slot, ingress, mbuf, network, family, label.at, label.level)
+                        self.open_here(slot, ingress, mbuf, network, family, label.at, label.level, now)
                             .map_err(|(mbuf, reason)| (Some(mbuf), reason))
                     });
                 if let Err((_, reason)) = opened {

@@ -1,6 +1,6 @@
 //! NAT keepalives of SAs that have sent nothing for a while: RFC 3948 section 4. The control thread says when.
 
-use dpdk::Mbuf;
+use dpdk::{Mbuf, PortId};
 use esp::outer::Ends;
 use packet::EtherType;
 use packet::ethernet::HEADER_LEN;
@@ -35,16 +35,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             };
             let tunnel = sa.tunnel;
             // Without a buffer, or with its tunnel down, the next one does as well.
-            let Some(mbuf) = self.pool.alloc().and_then(|mbuf| keepalive(sa, mbuf)) else {
+            let Some(mut mbuf) = self.pool.alloc().and_then(|mbuf| keepalive(sa, mbuf)) else {
                 continue;
             };
             if !self.stages.is_up(tunnel) {
                 continue;
             }
             self.counters.add(tunnel, InterfaceCounter::Originated, 1);
-            self.tunnels.serve(Step::Encapsulate, 0);
+            mbuf.set_port(PortId::beyond_ports(tunnel));
+            let before = self.tunnels.serve(Some((Step::Encapsulate, 0)));
             self.send_outer(tunnel, mbuf, now);
-            self.tunnels.rest();
+            self.tunnels.serve(before);
             sent += 1;
         }
         sent

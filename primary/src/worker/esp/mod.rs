@@ -8,6 +8,7 @@
 //!
 //! A burst is done when it is full, and at the end of the round. The packets of an SA keep their order.
 
+mod arrive;
 mod clear;
 mod handed;
 mod keepalive;
@@ -20,9 +21,11 @@ use std::time::Duration;
 
 use control::message::SaId;
 use dpdk::Mbuf;
+use dpdk::crypto::Job;
 use esp::lifetime::Life;
+use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
-use shm::DropReason;
+use shm::{DropReason, SaCounter};
 
 pub use self::handed::{HANDED, Handover, handovers};
 use self::senders::Sender;
@@ -30,6 +33,7 @@ use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
 use crate::ipsec::{EspNews, SaMatter, SaNews, SaSignal, Told, owner};
+use crate::path::BURST;
 
 /// A worker's part in ESP.
 pub(super) struct Esp {
@@ -41,6 +45,32 @@ pub(super) struct Esp {
     second: u64,
     /// SAs that are to send a NAT keepalive.
     keepalives: Vec<u32>,
+    /// The round at which was looked at the clock of the machine, ticks, and what it said.
+    clock: (u64, u64),
+    /// `None` while it is in use.
+    bench: Option<Box<Bench>>,
+}
+
+/// What is known of the burst that is being sealed or opened. Kept, so that it need not be cleared each time.
+struct Bench {
+    jobs: [Job; BURST],
+    /// By packet.
+    sealings: [Option<Sealing>; BURST],
+    /// By packet.
+    openings: [Option<Opening>; BURST],
+    /// By packet: why it goes no further.
+    refused: [Option<DropReason>; BURST],
+}
+
+impl Default for Bench {
+    fn default() -> Self {
+        Self {
+            jobs: [Job::default(); BURST],
+            sealings: [None; BURST],
+            openings: [None; BURST],
+            refused: [None; BURST],
+        }
+    }
 }
 
 impl Esp {
@@ -53,7 +83,18 @@ impl Esp {
             quiet_until: 0,
             second: dpdk::tsc_hz(),
             keepalives: Vec::with_capacity(sas),
+            clock: (0, 0),
+            bench: Some(Box::default()),
         }
+    }
+
+    /// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a round, and no system call on the machines that there are.
+    #[inline]
+    fn boottime_ns(&mut self, now: u64) -> u64 {
+        if self.clock.0 != now {
+            self.clock = (now, boottime_ns());
+        }
+        self.clock.1
     }
 
     /// Whether no SA has packets in its burst, or a keepalive to send.
@@ -95,6 +136,9 @@ fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
         } => {
             sas.inbound.swap(*slot, sa);
             sas.by_spi.insert(*spi, *destination, *slot);
+            if let Some(own) = sas.inbound.get_mut(*slot) {
+                own.cells.set(SaCounter::Sequence, own.esp.window().highest());
+            }
         }
         SaNews::Outbound {
             slot,
@@ -107,6 +151,14 @@ fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
             sas.by_spi.insert(id.spi, id.destination, *slot);
             let (tunnel, ports) = (*tunnel, *ports);
             sas.set_sender(*slot, Some(Sender { tunnel, ports }));
+            if let Some(own) = sas.outbound.get_mut(*slot) {
+                own.cells.set(SaCounter::Sequence, own.esp.sequence().last());
+            }
+        }
+        SaNews::Outer { slot, outer } => {
+            if let Some(sa) = sas.outbound.get_mut(*slot) {
+                sa.outer = **outer;
+            }
         }
         SaNews::Current { tunnel, slot } => sas.set_current(*tunnel, *slot),
         SaNews::NoInbound {
@@ -187,7 +239,6 @@ fn note_life(told: &mut Told, life: Life) {
     }
 }
 
-/// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a burst, and no system call on the machines that there are.
 fn boottime_ns() -> u64 {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map_or(0, |now| Duration::from(now).as_nanos() as u64)
 }

@@ -5,22 +5,23 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use control::message::SaId;
-use dpdk::crypto::{Job, Outcome};
+use dpdk::crypto::Outcome;
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::Life;
 use esp::tunnel::{Family as InnerFamily, InnerError};
-use esp::{Header, OpenError, Opened, Opening, ReplayError};
-use packet::EtherType;
+use esp::{Header, OpenError, Opening, ReplayError};
 use packet::ethernet::HEADER_LEN;
-use shm::{DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
+use packet::{EtherType, MacAddress};
+use shm::{CounterBlock, DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
 
 use super::super::Engine;
 use super::super::dispatch::Refused;
 use super::super::tunnels::Step;
 use super::super::ways::End;
+use super::Bench;
 use crate::adjacency;
-use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, job, publish, source_port};
-use crate::path::{BURST, Family, Note, link_header};
+use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, fill_in, publish, source_port};
+use crate::path::{BURST, Family, Note, link_bytes};
 
 /// Where the way of a packet goes on whose burst is done.
 const OPENED: Passed = Passed::NONE.with(PathStage::Released);
@@ -62,6 +63,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         ingress: u16,
         mut mbuf: Mbuf,
         note: &Note,
+        now: u64,
     ) -> Result<End, Refused> {
         mbuf.truncate(usize::from(note.length));
         let mbuf = self.in_one_segment(mbuf)?;
@@ -75,7 +77,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return self.hand_esp(worker, ingress, mbuf, link_len, note.family(), at, level);
         }
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
-        match self.open_here(slot, ingress, mbuf, link_len, note.family(), at, level) {
+        match self.open_here(slot, ingress, mbuf, link_len, note.family(), at, level, now) {
             Ok(()) => Ok(End::at(PathStage::Waiting)),
             Err((mbuf, reason)) => {
                 self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
@@ -128,10 +130,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         family: Family,
         at: u16,
         level: u8,
+        now: u64,
     ) -> Result<(), Refused> {
         let outer = Outer::of(family, mbuf.data().get(link_len..).unwrap_or_default());
-        let sas = &mut self.esp.sas.inbound;
-        let (Some(sa), Some(outer)) = (sas.get_mut(slot), outer) else {
+        let sa = self.esp.sas.inbound.get_mut(slot);
+        let (Some(sa), Some(outer)) = (sa, outer) else {
             return Err((mbuf, DropReason::EspSpi));
         };
         let in_udp = sa.peer.as_ref().and_then(|peer| {
@@ -146,97 +149,158 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return Err((mbuf, DropReason::EspSource));
             }
         };
-        let number = sa.burst.len();
-        if let Some(place) = sa.arrived.get_mut(number) {
-            *place = Arrived {
-                ingress,
-                at,
-                class: outer.class,
-                level,
-                network: link_len as u8,
-                moved,
+        let arrived = Arrived {
+            ingress,
+            at,
+            class: outer.class,
+            network: link_len as u8,
+            moved,
+        };
+        self.join_burst(slot, mbuf, arrived, level, now)
+            .map_err(|mbuf| (mbuf, DropReason::EspSpi))
+    }
+
+    /// Puts a packet into the burst of an SA; gives it back if there is none.
+    #[inline]
+    pub(super) fn join_burst(
+        &mut self,
+        slot: u32,
+        mut mbuf: Mbuf,
+        arrived: Arrived,
+        level: u8,
+        now: u64,
+    ) -> Result<(), Mbuf> {
+        loop {
+            let sas = &mut self.esp.sas.inbound;
+            let Some(sa) = sas.get_mut(slot) else {
+                return Err(mbuf);
             };
+            let is_first = sa.burst.is_empty();
+            match sa.push(mbuf, arrived, level) {
+                Ok(()) => {
+                    if is_first {
+                        sas.note(slot);
+                    }
+                    return Ok(());
+                }
+                // There is room once the others are gone.
+                Err(refused) => {
+                    mbuf = refused;
+                    self.open_burst(slot, now);
+                }
+            }
         }
-        // It is never left full.
-        sa.burst.push(mbuf).map_err(|mbuf| (mbuf, DropReason::NoBuffer))?;
-        let is_full = sa.burst.is_full();
-        if number == 0 {
-            sas.note(slot);
-        }
-        if is_full {
-            self.open_burst(slot);
-        }
-        Ok(())
     }
 
     /// Opens what is in bursts.
-    pub(in crate::worker) fn open_all(&mut self) {
+    pub(in crate::worker) fn open_all(&mut self, now: u64) {
         while let Some(slot) = self.esp.sas.inbound.take_busy() {
-            self.open_burst(slot);
+            self.open_burst(slot, now);
         }
     }
 
-    /// Opens the burst of an SA; what was inside waits for the tunnels' turn.
-    fn open_burst(&mut self, slot: u32) {
-        let mut own = None;
-        // Taken out, since what follows changes the worker.
-        self.esp.sas.inbound.swap(slot, &mut own);
-        if let Some(sa) = own.as_deref_mut() {
-            let mac = self
-                .stages
-                .interfaces
-                .get(usize::from(sa.tunnel))
-                .map(|view| view.mac)
-                .unwrap_or_default();
-            let mut ready = MbufBatch::<BURST>::new();
-            let mut jobs = [Job::default(); BURST];
-            let mut openings: [Option<(Opening, Arrived)>; BURST] = [None; BURST];
-            let (mut burst, arrived) = (std::mem::take(&mut sa.burst), sa.arrived);
-            for (mut mbuf, arrived) in burst.drain().zip(arrived) {
-                let number = ready.len();
-                match begin(sa, &mut mbuf, arrived.at.into()) {
-                    Ok((opening, work)) => {
-                        jobs[number] = job(number, arrived.at.into(), &work);
-                        openings[number] = Some((opening, arrived));
-                        // As many as there were in the burst, at most.
-                        drop(ready.push(mbuf));
-                    }
-                    Err(reason) => self.not_opened(sa, arrived.ingress, reason),
-                }
-            }
-            let count = ready.len();
-            sa.session.process(&mut ready, &mut jobs[..count]);
-            for ((mut mbuf, job), opening) in ready.drain().zip(&jobs).zip(&openings) {
-                let Some((opening, arrived)) = *opening else {
-                    continue;
-                };
-                let mut life = Life::Lasts;
-                let ended = end(sa, &mut mbuf, opening, job.outcome, &arrived, mac, &mut life);
-                super::note_life(&mut sa.told, life);
-                let ended = ended.and_then(|()| {
-                    self.tunnels
-                        .put_at(Step::Receive, arrived.level, sa.tunnel, mbuf)
-                        .map_err(|_| DropReason::NoBuffer)
-                });
-                match ended {
-                    Ok(()) => {
-                        let ingress = arrived.ingress;
-                        self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-                        self.counters.add(ingress, InterfaceCounter::Decapsulated, 1);
-                        self.count_way(OPENED.with(PathStage::Decapsulated));
-                    }
-                    Err(reason) => self.not_opened(sa, arrived.ingress, reason),
-                }
-            }
-            if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
-                let (id, number) = (sa.id, sa.number);
-                self.tell_of_sa(SaSignal::Moved { id, number, from, to });
-            }
-            let used = super::boottime_ns();
-            publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
-            self.tell_matters(sa.id, sa.number, &mut sa.told);
+    /// Opens the burst of an SA, and takes what was inside through the stages.
+    fn open_burst(&mut self, slot: u32, now: u64) {
+        let mut own = self.esp.sas.inbound.take(slot);
+        let Some(sa) = own.as_deref_mut() else { return };
+        let mut batch = std::mem::take(&mut sa.burst);
+        let (tunnel, level) = (sa.tunnel, sa.level);
+        self.open(sa, &mut batch, now);
+        // What was inside may be for it again.
+        self.esp.sas.inbound.put_back(slot, own);
+        if !batch.is_empty() {
+            self.emerged(tunnel, level, &mut batch, now);
         }
-        self.esp.sas.inbound.swap(slot, &mut own);
+    }
+
+    /// Opens packets of an SA; those stay in `batch` that were authentic, and what they begin with is what was inside.
+    fn open(&mut self, sa: &mut InboundSa, batch: &mut MbufBatch<BURST>, now: u64) {
+        let view = self.stages.interfaces.get(usize::from(sa.tunnel));
+        let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
+        // In front of IPv4, and of IPv6.
+        let link = [EtherType::IPV4, EtherType::IPV6].map(|ethertype| link_bytes(mac, ethertype));
+        // Nobody else has it: nothing is sealed or opened in the middle of this.
+        let mut bench = self.esp.bench.take().unwrap_or_default();
+        let Bench {
+            jobs,
+            openings,
+            refused,
+            ..
+        } = &mut *bench;
+        let mut count = 0;
+        for (number, (mbuf, arrived)) in batch.iter_mut().zip(&sa.arrived).enumerate() {
+            let (Some(job), Some(place), Some(refused)) = (
+                jobs.get_mut(count),
+                openings.get_mut(number),
+                refused.get_mut(number),
+            ) else {
+                break;
+            };
+            let at = usize::from(arrived.at);
+            match begin(&sa.esp, mbuf, at) {
+                Ok((opening, work)) => {
+                    fill_in(job, number, at, &work);
+                    (*place, *refused) = (Some(opening), None);
+                    count += 1;
+                }
+                Err(reason) => *refused = Some(reason),
+            }
+        }
+        let jobs = jobs.get_mut(..count).unwrap_or_default();
+        sa.session.process(batch, jobs);
+        let arrived = sa.arrived;
+        let (mut opened, mut is_refused) = (Opened::NONE, count < batch.len());
+        for job in jobs.iter() {
+            let number = usize::from(job.packet);
+            let (Some(mbuf), Some(Some(opening)), Some(arrived)) =
+                (batch.get_mut(number), openings.get(number), arrived.get(number))
+            else {
+                break;
+            };
+            let mut life = Life::Lasts;
+            let ended = end(sa, mbuf, *opening, job.outcome, arrived, &link, &mut life);
+            super::note_life(&mut sa.told, life);
+            match ended {
+                Ok(()) => opened.count(arrived.ingress, &self.counters),
+                Err(reason) => {
+                    is_refused = true;
+                    if let Some(place) = refused.get_mut(number) {
+                        *place = Some(reason);
+                    }
+                }
+            }
+        }
+        opened.tell(&self.counters);
+        if is_refused {
+            self.drop_unopened(sa, batch, refused);
+        }
+        self.esp.bench = Some(bench);
+        if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
+            let (id, number) = (sa.id, sa.number);
+            self.tell_of_sa(SaSignal::Moved { id, number, from, to });
+        }
+        let used = self.esp.boottime_ns(now);
+        publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
+        self.tell_matters(sa.id, sa.number, &mut sa.told);
+    }
+
+    /// Takes those out of a burst that were not opened.
+    #[cold]
+    fn drop_unopened(
+        &mut self,
+        sa: &InboundSa,
+        batch: &mut MbufBatch<BURST>,
+        refused: &[Option<DropReason>; BURST],
+    ) {
+        let mut opened = MbufBatch::new();
+        for ((mbuf, refused), arrived) in batch.drain().zip(refused).zip(&sa.arrived) {
+            match refused {
+                // As many as there were, at most.
+                None => drop(opened.push(mbuf)),
+                Some(reason) => self.not_opened(sa, arrived.ingress, *reason),
+            }
+        }
+        *batch = opened;
     }
 
     /// Counts a packet that waited and is dropped.
@@ -263,28 +327,64 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 }
 
+/// Packets that were opened, which came in by one interface: mostly all of a burst did.
+struct Opened {
+    ingress: u16,
+    packets: u64,
+}
+
+impl Opened {
+    const NONE: Self = Self {
+        ingress: 0,
+        packets: 0,
+    };
+
+    /// Counts one more.
+    #[inline]
+    fn count(&mut self, ingress: u16, counters: &CounterBlock) {
+        if ingress != self.ingress {
+            self.tell(counters);
+            self.ingress = ingress;
+        }
+        self.packets += 1;
+    }
+
+    /// Says how many there were.
+    #[inline]
+    fn tell(&mut self, counters: &CounterBlock) {
+        let packets = std::mem::take(&mut self.packets);
+        if packets > 0 {
+            counters.sub(self.ingress, InterfaceCounter::Waiting, packets);
+            counters.add(self.ingress, InterfaceCounter::Decapsulated, packets);
+            counters.burst_of(OPENED.with(PathStage::Decapsulated), packets);
+        }
+    }
+}
+
 /// Looks whether a packet may be opened, and makes it ready for cryptography.
-fn begin(sa: &mut InboundSa, mbuf: &mut Mbuf, at: usize) -> Result<(Opening, esp::Work), DropReason> {
+#[inline(always)]
+fn begin(esp: &esp::Inbound, mbuf: &mut Mbuf, at: usize) -> Result<(Opening, esp::Work), DropReason> {
     let packet = mbuf.data().get(at..).unwrap_or_default();
     let header = Header::parse(packet).map_err(|_| DropReason::EspMalformed)?;
-    let opening = sa.esp.open(header, packet.len()).map_err(refused)?;
-    let spare = [0; 8];
-    mbuf.append(spare.get(..opening.spare_len()).unwrap_or_default())
-        .map_err(|_| DropReason::EspRoom)?;
+    let opening = esp.open(header, packet.len()).map_err(refused)?;
+    if opening.spare_len() != 0 {
+        mbuf.grow(opening.spare_len()).map_err(|_| DropReason::EspRoom)?;
+    }
     let work = opening
         .prepare(mbuf.data_mut().get_mut(at..).unwrap_or_default())
         .map_err(|_| DropReason::EspRoom)?;
     Ok((opening, work))
 }
 
-/// Takes what is inside out of a packet that cryptography is done with: it begins with a link header afterwards.
+/// Takes what is inside out of a packet that cryptography is done with: it begins with a link header afterwards, `link` by family.
+#[inline(always)]
 fn end(
     sa: &mut InboundSa,
     mbuf: &mut Mbuf,
     opening: Opening,
     outcome: Outcome,
     arrived: &Arrived,
-    mac: packet::MacAddress,
+    link: &[[u8; HEADER_LEN]; 2],
     life: &mut Life,
 ) -> Result<(), DropReason> {
     if matches!(outcome, Outcome::Refused | Outcome::Waiting) {
@@ -308,7 +408,7 @@ fn end(
     {
         peer.came_from(place, dpdk::tsc(), dpdk::tsc_hz());
     }
-    let Opened::Packet(payload) = opened else {
+    let esp::Opened::Packet(payload) = opened else {
         return Err(DropReason::EspDummy);
     };
     *life = sa.lifetime.count(payload.span.len.into());
@@ -329,17 +429,17 @@ fn end(
         return Err(DropReason::EspSelector);
     }
     let begin = at + usize::from(span.offset);
-    let ethertype = match inner.family {
-        InnerFamily::V4 => EtherType::IPV4,
-        InnerFamily::V6 => EtherType::IPV6,
+    let [four, six] = link;
+    let link = match inner.family {
+        InnerFamily::V4 => four,
+        InnerFamily::V6 => six,
     };
     // What is taken off is longer than a link header.
-    let link = begin.checked_sub(HEADER_LEN).ok_or(DropReason::EspMalformed)?;
-    link_header(mac, ethertype)
-        .emit(frame.get_mut(link..begin).unwrap_or_default())
-        .map_err(|_| DropReason::EspMalformed)?;
+    let front = begin.checked_sub(HEADER_LEN).ok_or(DropReason::EspMalformed)?;
+    let place = frame.get_mut(front..).and_then(<[u8]>::first_chunk_mut);
+    *place.ok_or(DropReason::EspMalformed)? = *link;
     mbuf.truncate(begin + usize::from(span.len));
-    mbuf.trim_front(link).map_err(|_| DropReason::EspMalformed)
+    mbuf.trim_front(front).map_err(|_| DropReason::EspMalformed)
 }
 
 /// Where a packet in UDP came from.

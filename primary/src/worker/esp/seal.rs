@@ -1,28 +1,68 @@
 //! Packets that leave by a tunnel that ESP protects: sealed in bursts of its SA.
 
-use dpdk::crypto::{Job, Outcome};
-use dpdk::{Mbuf, MbufBatch};
+use dpdk::crypto::Outcome;
+use dpdk::{Mbuf, MbufBatch, PortId};
 use esp::lifetime::Life;
-use esp::outer::Ends;
 use esp::tunnel::Inner;
 use esp::{SealError, Sealing};
 use packet::ethernet::HEADER_LEN;
 use packet::{EtherType, MacAddress};
-use shm::{DropReason, SaCounter};
+use shm::{DropReason, PathStage, SaCounter};
 
 use super::super::Engine;
-use super::super::tunnels::Step;
+use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
+use super::Bench;
 use crate::adjacency;
-use crate::ipsec::{OutboundSa, SaMatter, job, publish};
-use crate::path::{BURST, link_header};
+use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
+use crate::path::{BURST, link_bytes};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
 const SOON: u64 = 1 << 28;
 
-/// More than ESP puts behind a packet: padding, trailer, ICV, and what cryptography needs meanwhile.
-const TAIL: [u8; 64] = [0; 64];
-
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Seals and sends a burst of so many `bytes` that leaves by a protected tunnel, whose packets the stages have made ready. What
+    /// stays in `batch` found no room.
+    #[inline(never)]
+    pub(in crate::worker) fn seal_together(
+        &mut self,
+        tunnel: u16,
+        batch: &mut MbufBatch<BURST>,
+        bytes: usize,
+        now: u64,
+    ) {
+        let level = self.tunnels.level_of(Step::Encapsulate);
+        let current = self.esp.sas.current(tunnel);
+        let is_elsewhere = current.is_some_and(|slot| self.esp.elsewhere(slot).is_some());
+        if is_elsewhere || level >= LEVELS || !self.tunnels.is_empty() {
+            // Behind those that wait.
+            let mut refused = MbufBatch::new();
+            for mbuf in batch.drain() {
+                let put = self.tunnels.put(Step::Encapsulate, tunnel, mbuf);
+                // No more are given back than there were.
+                drop(put.or_else(|mbuf| refused.push(mbuf)));
+            }
+            *batch = refused;
+            return;
+        }
+        self.left_by(tunnel, batch, bytes);
+        let slot = self
+            .may_seal(tunnel)
+            .and_then(|()| current.ok_or(DropReason::EspNoSa));
+        let sealed = slot.and_then(|slot| self.seal_by(slot, batch, level, now));
+        if let Err(reason) = sealed {
+            self.drop_outers(tunnel, reason, batch.len());
+            batch.clear();
+        }
+    }
+
+    fn may_seal(&self, tunnel: u16) -> Result<(), DropReason> {
+        if self.stages.is_up(tunnel) {
+            Ok(())
+        } else {
+            Err(DropReason::TunnelDown)
+        }
+    }
+
     /// Puts a packet into the burst of the SA that its tunnel sends by.
     pub(in crate::worker) fn seal_later(
         &mut self,
@@ -31,24 +71,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mbuf: Mbuf,
         now: u64,
     ) -> Result<(), DropReason> {
-        if !self.stages.is_up(tunnel) {
-            return Err(DropReason::TunnelDown);
-        }
+        self.may_seal(tunnel)?;
         let slot = self.esp.sas.current(tunnel).ok_or(DropReason::EspNoSa)?;
-        let mbuf = self.in_one_segment(mbuf).map_err(|(_, reason)| reason)?;
-        let sas = &mut self.esp.sas.outbound;
-        let sa = sas.get_mut(slot).ok_or(DropReason::EspNoSa)?;
-        let was_empty = sa.burst.is_empty();
-        // It is never left full.
-        sa.push(mbuf, level).map_err(|_| DropReason::NoBuffer)?;
-        let is_full = sa.burst.is_full();
-        if was_empty {
-            sas.note(slot);
+        let mut mbuf = self.in_one_segment(mbuf).map_err(|(_, reason)| reason)?;
+        loop {
+            let sas = &mut self.esp.sas.outbound;
+            let sa = sas.get_mut(slot).ok_or(DropReason::EspNoSa)?;
+            let is_first = sa.burst.is_empty();
+            match sa.push(mbuf, level) {
+                Ok(()) => {
+                    if is_first {
+                        sas.note(slot);
+                    }
+                    return Ok(());
+                }
+                // There is room once the others are gone.
+                Err(refused) => {
+                    mbuf = refused;
+                    self.seal_burst(slot, now);
+                }
+            }
         }
-        if is_full {
-            self.seal_burst(slot, now);
-        }
-        Ok(())
     }
 
     /// Seals and sends what is in bursts.
@@ -60,71 +103,186 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Seals and sends the burst of an SA.
     fn seal_burst(&mut self, slot: u32, now: u64) {
-        let mut own = None;
         // Taken out, since sending changes the worker.
-        self.esp.sas.outbound.swap(slot, &mut own);
+        let mut own = self.esp.sas.outbound.take(slot);
         if let Some(sa) = own.as_deref_mut() {
-            let mac = self.mac_of(sa.tunnel);
-            let mut ready = MbufBatch::<BURST>::new();
-            let mut jobs = [Job::default(); BURST];
-            let mut sealings: [Option<(Sealing, u8)>; BURST] = [None; BURST];
-            let OutboundSa { burst, levels, .. } = sa;
-            let (mut burst, levels) = (std::mem::take(burst), *levels);
-            for (mut mbuf, level) in burst.drain().zip(levels) {
-                let number = ready.len();
-                let mut life = Life::Lasts;
-                let begun = begin(sa, &mut mbuf, mac, &mut life);
-                super::note_life(&mut sa.told, life);
-                match begun {
-                    Ok((sealing, work)) => {
-                        jobs[number] = job(number, HEADER_LEN + sa.outer.len(), &work);
-                        sealings[number] = Some((sealing, level));
-                        // As many as there were in the burst, at most.
-                        drop(ready.push(mbuf));
-                    }
-                    Err(reason) => self.not_sealed(sa, reason),
-                }
-            }
-            let count = ready.len();
-            sa.session.process(&mut ready, &mut jobs[..count]);
-            for ((mut mbuf, job), sealing) in ready.drain().zip(&jobs).zip(&sealings) {
-                let Some((sealing, level)) = sealing else { continue };
-                match end(sa, &mut mbuf, sealing, job.outcome) {
-                    Ok(()) => {
-                        self.tunnels.serve(Step::Encapsulate, *level);
-                        if let Err(reason) = self.send_sealed(sa, mbuf, now) {
-                            self.not_sealed(sa, reason);
-                        }
-                        self.tunnels.rest();
-                    }
-                    Err(reason) => self.not_sealed(sa, reason),
-                }
-            }
-            if sa.esp.sequence().left() < SOON {
-                sa.told.note(SaMatter::SequenceSoon);
-            }
-            self.tell_matters(sa.id, sa.number, &mut sa.told);
-            let used = super::boottime_ns();
-            publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
+            let mut batch = std::mem::take(&mut sa.burst);
+            let level = sa.level;
+            self.seal(sa, &mut batch, level, now);
         }
-        self.esp.sas.outbound.swap(slot, &mut own);
+        self.esp.sas.outbound.put_back(slot, own);
     }
 
-    /// Sends a sealed packet: in fragments, if it is of IPv6 and longer than its path takes, as nobody on the way may cut it.
-    fn send_sealed(&mut self, sa: &OutboundSa, mbuf: Mbuf, now: u64) -> Result<(), DropReason> {
-        let limit = match (sa.outer.ends(), self.stages.interfaces.tunnel(sa.tunnel)) {
-            (Ends::V6 { .. }, Some(view)) => view.path_mtu.at(now).saturating_add(view.overhead()),
-            _ => u16::MAX,
-        };
-        if mbuf.len() <= HEADER_LEN + usize::from(limit) {
-            self.send_outer(sa.tunnel, mbuf, now);
-            return Ok(());
+    /// Seals and sends packets of one segment each by an SA, after those that are in its burst.
+    fn seal_by(
+        &mut self,
+        slot: u32,
+        batch: &mut MbufBatch<BURST>,
+        level: u8,
+        now: u64,
+    ) -> Result<(), DropReason> {
+        let mut own = self.esp.sas.outbound.take(slot);
+        let sa = own.as_deref_mut().ok_or(DropReason::EspNoSa)?;
+        if !sa.burst.is_empty() {
+            let mut before = std::mem::take(&mut sa.burst);
+            let level = sa.level;
+            self.seal(sa, &mut before, level, now);
         }
-        let mut fragments = self.outer_fragments(sa.tunnel, &mbuf, limit)?;
-        for mbuf in fragments.drain() {
-            self.send_outer(sa.tunnel, mbuf, now);
-        }
+        self.seal(sa, batch, level, now);
+        self.esp.sas.outbound.put_back(slot, own);
         Ok(())
+    }
+
+    fn seal(&mut self, sa: &mut OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
+        let link = self.link_of(sa);
+        // Nobody else has it: nothing is sealed or opened in the middle of this.
+        let mut bench = self.esp.bench.take().unwrap_or_default();
+        let Bench {
+            jobs,
+            sealings,
+            refused,
+            ..
+        } = &mut *bench;
+        let mut count = 0;
+        for (number, mbuf) in batch.iter_mut().enumerate() {
+            let (Some(job), Some(place)) = (jobs.get_mut(count), refused.get_mut(number)) else {
+                break;
+            };
+            let mut life = Life::Lasts;
+            match begin(sa, mbuf, &link, &mut life) {
+                Ok((sealing, work)) => {
+                    fill_in(job, number, HEADER_LEN + sa.outer.len(), &work);
+                    *place = None;
+                    if sa.has_end
+                        && let Some(place) = sealings.get_mut(number)
+                    {
+                        *place = Some(sealing);
+                    }
+                    count += 1;
+                }
+                Err(reason) => *place = Some(reason),
+            }
+            super::note_life(&mut sa.told, life);
+        }
+        let jobs = jobs.get_mut(..count).unwrap_or_default();
+        let done = sa.session.process(batch, jobs);
+        if done < batch.len() {
+            for job in jobs.iter().filter(|job| job.outcome != Outcome::Done) {
+                if let Some(place) = refused.get_mut(usize::from(job.packet)) {
+                    *place = Some(DropReason::CryptoBusy);
+                }
+            }
+        }
+        if sa.has_end {
+            for ((mbuf, sealing), refused) in batch.iter_mut().zip(sealings).zip(&mut *refused) {
+                if refused.is_none()
+                    && let Some(sealing) = sealing
+                {
+                    *refused = end(sa, mbuf, sealing).err();
+                }
+            }
+        }
+        if refused.iter().take(batch.len()).any(Option::is_some) {
+            self.drop_unsealed(sa, batch, refused);
+        }
+        self.esp.bench = Some(bench);
+        self.send_sealed(sa, batch, level, now);
+        if sa.esp.sequence().left() < SOON {
+            sa.told.note(SaMatter::SequenceSoon);
+        }
+        self.tell_matters(sa.id, sa.number, &mut sa.told);
+        let used = self.esp.boottime_ns(now);
+        publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
+    }
+
+    /// Takes those out of a burst that are not sealed.
+    #[cold]
+    fn drop_unsealed(
+        &mut self,
+        sa: &OutboundSa,
+        batch: &mut MbufBatch<BURST>,
+        refused: &[Option<DropReason>; BURST],
+    ) {
+        let mut sealed = MbufBatch::new();
+        for (mbuf, refused) in batch.drain().zip(refused) {
+            match refused {
+                // As many as there were, at most.
+                None => drop(sealed.push(mbuf)),
+                Some(reason) => self.not_sealed(sa, *reason),
+            }
+        }
+        *batch = sealed;
+    }
+
+    /// Sends sealed packets of an SA: together, where all leave by a port as they are.
+    fn send_sealed(&mut self, sa: &OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
+        let limit = self.limit(sa, now);
+        let longest = batch.iter().map(Mbuf::len).max().unwrap_or_default();
+        let way = self.stages.way_out(sa.destination);
+        let way = way.filter(|way| longest <= way.longest.min(limit));
+        let Some(way) = way else {
+            return self.send_one_by_one(sa, batch, level, limit, now);
+        };
+        if !self.waiting.is_empty() {
+            // A next hop may have been resolved for which others wait: they leave first.
+            self.serve_waiting(now);
+        }
+        let mut bytes = 0;
+        let port = PortId::beyond_ports(sa.tunnel);
+        for mbuf in batch.iter_mut() {
+            mbuf.set_port(port);
+            way.write(mbuf.data_mut());
+            bytes += mbuf.len();
+        }
+        let count = batch.len();
+        self.transmit.append(way.egress, batch, bytes, &self.counters);
+        let sent = count - batch.len();
+        self.counters
+            .burst_of(ENCAPSULATED.union(way.passed).with(PathStage::Tx), sent as u64);
+        if !batch.is_empty() {
+            self.drop_outers(sa.tunnel, DropReason::TxFull, batch.len());
+            batch.clear();
+        }
+    }
+
+    /// The longest frame that is not cut here: IPv6 packets are, when they are longer than their path takes, as nobody on the way may.
+    fn limit(&self, sa: &OutboundSa, now: u64) -> usize {
+        match self.stages.interfaces.tunnel(sa.tunnel) {
+            Some(view) if sa.destination.is_ipv6() => {
+                HEADER_LEN + usize::from(view.path_mtu.at(now).saturating_add(view.overhead()))
+            }
+            _ => usize::MAX,
+        }
+    }
+
+    /// Sends sealed packets by the stages.
+    #[inline(never)]
+    fn send_one_by_one(
+        &mut self,
+        sa: &OutboundSa,
+        batch: &mut MbufBatch<BURST>,
+        level: u8,
+        limit: usize,
+        now: u64,
+    ) {
+        let before = self.tunnels.serve(Some((Step::Encapsulate, level)));
+        let port = PortId::beyond_ports(sa.tunnel);
+        for mut mbuf in batch.drain() {
+            mbuf.set_port(port);
+            if mbuf.len() <= limit {
+                self.send_outer(sa.tunnel, mbuf, now);
+                continue;
+            }
+            match self.outer_fragments(sa.tunnel, &mbuf, (limit - HEADER_LEN) as u16) {
+                Ok(mut fragments) => {
+                    for mbuf in fragments.drain() {
+                        self.send_outer(sa.tunnel, mbuf, now);
+                    }
+                }
+                Err(reason) => self.not_sealed(sa, reason),
+            }
+        }
+        self.tunnels.serve(before);
     }
 
     fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason) {
@@ -136,17 +294,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.drop_outer(sa.tunnel, reason);
     }
 
-    fn mac_of(&self, tunnel: u16) -> MacAddress {
-        let view = self.stages.interfaces.get(usize::from(tunnel));
-        view.map_or(MacAddress::ZERO, |view| view.mac)
+    /// The link header that outer packets of an SA have until they leave.
+    fn link_of(&self, sa: &OutboundSa) -> [u8; HEADER_LEN] {
+        let view = self.stages.interfaces.get(usize::from(sa.tunnel));
+        let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
+        let ethertype = if sa.destination.is_ipv6() {
+            EtherType::IPV6
+        } else {
+            EtherType::IPV4
+        };
+        link_bytes(mac, ethertype)
     }
 }
 
 /// Makes room around a packet and writes all but what cryptography does.
+#[inline(always)]
 fn begin(
     sa: &mut OutboundSa,
     mbuf: &mut Mbuf,
-    mac: MacAddress,
+    link: &[u8; HEADER_LEN],
     life: &mut Life,
 ) -> Result<(Sealing, esp::Work), DropReason> {
     let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
@@ -168,23 +334,18 @@ fn begin(
             SealError::SequenceEnded(_) => DropReason::EspSequence,
             SealError::TooLong(_) => DropReason::Oversize,
         })?;
-    mbuf.truncate(HEADER_LEN + inner.len);
+    if mbuf.len() > HEADER_LEN + inner.len {
+        mbuf.truncate(HEADER_LEN + inner.len);
+    }
     let outer_len = sa.outer.len();
     mbuf.prepend(outer_len + sealing.head_len() + front.bytes().len())
         .map_err(|_| DropReason::EspRoom)?;
-    let tail = TAIL.get(..sealing.tail_len()).ok_or(DropReason::EspRoom)?;
-    mbuf.append(tail).map_err(|_| DropReason::EspRoom)?;
-    let (link, packet) = mbuf
+    mbuf.grow(sealing.tail_len()).map_err(|_| DropReason::EspRoom)?;
+    let (to, packet) = mbuf
         .data_mut()
-        .split_at_mut_checked(HEADER_LEN)
+        .split_first_chunk_mut()
         .ok_or(DropReason::EspRoom)?;
-    let ethertype = match sa.outer.ends() {
-        Ends::V4 { .. } => EtherType::IPV4,
-        Ends::V6 { .. } => EtherType::IPV6,
-    };
-    link_header(mac, ethertype)
-        .emit(link)
-        .map_err(|_| DropReason::EspRoom)?;
+    *to = *link;
     sa.outer
         .write(&inner, sealing.sealed_len(), sealing.sequence(), packet)
         .map_err(|_| DropReason::Oversize)?;
@@ -197,10 +358,7 @@ fn begin(
 }
 
 /// Finishes a packet that cryptography is done with.
-fn end(sa: &OutboundSa, mbuf: &mut Mbuf, sealing: &Sealing, outcome: Outcome) -> Result<(), DropReason> {
-    if outcome != Outcome::Done {
-        return Err(DropReason::CryptoBusy);
-    }
+fn end(sa: &OutboundSa, mbuf: &mut Mbuf, sealing: &Sealing) -> Result<(), DropReason> {
     let begin = HEADER_LEN + sa.outer.len();
     let esp = mbuf.data_mut().get_mut(begin..).unwrap_or_default();
     let len = sealing.finish(esp).map_err(|_| DropReason::EspRoom)?;

@@ -134,6 +134,20 @@ impl<S> Own<S> {
         }
     }
 
+    /// Takes an SA out for a while.
+    #[inline]
+    pub(super) fn take(&mut self, slot: u32) -> Option<Box<S>> {
+        self.sas.get_mut(slot as usize)?.take()
+    }
+
+    /// Puts an SA back that was taken out.
+    #[inline]
+    pub(super) fn put_back(&mut self, slot: u32, sa: Option<Box<S>>) {
+        if let Some(place) = self.sas.get_mut(slot as usize) {
+            *place = sa;
+        }
+    }
+
     /// Notes that an SA has packets.
     pub(super) fn note(&mut self, slot: u32) {
         if let Some(noted) = self.noted.get_mut(slot as usize)

@@ -113,7 +113,7 @@ impl Bench {
     }
 
     /// Hands on what was measured. Where nothing could be, that is said, and the other rounds count: a host that is kept busy for a moment
-    /// does not end a bench of half an hour.
+    /// does not end a bench of so long.
     fn take<T>(
         &self,
         section: &mut Section,

@@ -1,11 +1,10 @@
 //! The packets: router alerts of 170 bytes, and others of the same length that a blackhole takes.
 
-use std::{fs::File, io::BufWriter, net::Ipv6Addr, path::PathBuf, time::Duration};
+use std::{net::Ipv6Addr, path::PathBuf};
 
 use packet::{MacAddress, PacketBuilder};
-use pcap_file::pcap::{PcapPacket, PcapWriteError, PcapWriter};
 
-use super::super::{Bench, traffic::PORT_MAC};
+use super::super::{Bench, pcap, traffic::PORT_MAC};
 use crate::error::Error;
 
 /// The value of the alerts.
@@ -56,33 +55,16 @@ impl Bench {
                 useless(PORT_MAC)
             }
         };
-        write(&path, (0..PACKETS).map(frame))?;
+        pcap::write(&path, (0..PACKETS).map(frame))?;
         Ok(path)
     }
 
     /// A pcap of ordinary packets only.
     pub(super) fn good(&self) -> Result<PathBuf, Error> {
         let path = self.folder.join("good.pcap");
-        write(&path, (0..PACKETS).map(|_| ordinary(PORT_MAC)))?;
+        pcap::write(&path, (0..PACKETS).map(|_| ordinary(PORT_MAC)))?;
         Ok(path)
     }
-}
-
-fn write(path: &PathBuf, frames: impl Iterator<Item = Vec<u8>>) -> Result<(), Error> {
-    let written = || -> Result<(), PcapWriteError> {
-        let file = File::create(path).map_err(PcapWriteError::Io)?;
-        let mut pcap = PcapWriter::new(BufWriter::new(file))?;
-        for frame in frames {
-            pcap.write_packet(&PcapPacket::new(Duration::ZERO, frame.len() as u32, frame)?)?;
-        }
-        pcap.flush()
-    };
-    written().map_err(|error| {
-        Error::Unexpected(format!(
-            "cannot write {}: {error}; is there space, and is the folder yours?",
-            path.display()
-        ))
-    })
 }
 
 #[cfg(test)]

@@ -90,7 +90,7 @@ fn a_tunnel_that_is_down_or_no_tunnel_sends_nothing() {
     let inside = PacketBuilder::ethernet(GATEWAY[0], SENDER)
         .ipv4(HOST_A, INNER[1])
         .udp(1, 2, b"");
-    assert_eq!(bench.dropped(inside), DropReason::InterfaceDown);
+    assert_eq!(bench.dropped(inside), DropReason::TunnelDown);
 }
 
 #[test]
