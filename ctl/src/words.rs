@@ -26,6 +26,14 @@ impl<'a> Words<'a> {
         self.0.next().map(String::as_str)
     }
 
+    /// The next word if it is one of these; else it stays.
+    pub(crate) fn next_of(&mut self, words: &[&str]) -> Option<&'a str> {
+        let next = self.0.as_slice().first().map(String::as_str);
+        let found = next.filter(|word| words.contains(word))?;
+        self.0.next();
+        Some(found)
+    }
+
     /// The value after a keyword, for which there may be several words.
     pub(crate) fn after(&mut self, keywords: &[&str], what: &str) -> Result<&'a str, String> {
         let expected = format!("'{} {what}'", keywords[0]);
@@ -72,6 +80,16 @@ mod tests {
         let mut words = Words::new(&words);
         let device = words.device()?;
         words.end().map(|()| device)
+    }
+
+    #[test]
+    fn a_word_that_may_follow_is_taken_if_it_does() {
+        let written = ["off", "dev"].map(str::to_owned);
+        let mut words = Words::new(&written);
+        assert_eq!(words.next_of(&["on", "off"]), Some("off"));
+        assert_eq!(words.next_of(&["on", "off"]), None);
+        assert_eq!(words.next_if_any(), Some("dev"));
+        assert_eq!(words.next_of(&["on"]), None);
     }
 
     #[test]

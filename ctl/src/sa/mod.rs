@@ -40,7 +40,11 @@ ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header; po
 without, such as later fragments. A packet may be as late as 'window' says, 32 to 4096 packets (1024 if it says nothing), and is
 taken once; with a window of 0, which is for SAs without 'esn', it is taken as often as it comes. Behind 'seq' stands the last
 sequence number that was used, sent or received, for an SA that comes from elsewhere. Soft lifetimes are told to those who listen
-('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.";
+('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.
+
+Tunnels of mode esp take SAs of mode tunnel, those of mode gre and ipip that are 'protected' SAs of mode transport. With 'udp' its
+packets are in UDP; one that goes out sends a NAT keepalive when it has sent nothing for 'keepalive' seconds (20 if it says nothing,
+0 for never).";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -74,7 +78,8 @@ pub(super) struct ShowArguments {
 #[derive(Debug, Args)]
 struct AddArguments {
     /// spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] [window N]
-    /// [seq N] [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] [dst RANGE] [proto PROTO]
+    /// [seq N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel [src RANGE]
+    /// [dst RANGE] [proto PROTO]
     /// [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...
     #[arg(required = true, value_name = "SA", num_args = 1..)]
     sa: Vec<String>,

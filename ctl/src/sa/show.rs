@@ -33,6 +33,8 @@ struct Sa {
     /// None for one that goes out.
     window: Option<u16>,
     udp: Option<Ports>,
+    /// Seconds; none where it sends no keepalive.
+    keepalive: Option<u64>,
     selectors: Vec<Shown>,
     soft: Lifetime,
     hard: Lifetime,
@@ -102,6 +104,7 @@ impl Sa {
         } = listed;
         let ago = |then: Duration| u64::try_from(now.saturating_sub(then).as_millis()).unwrap_or(u64::MAX);
         let last_used = Duration::from_nanos(counts.get(SaCounter::LastUsed));
+        let keepalive = sa.keepalive().map(|after| after.as_secs());
         Self {
             spi: sa.spi,
             direction: sa.direction.name(),
@@ -113,6 +116,7 @@ impl Sa {
             state: state.name(),
             esn: sa.esn,
             window: (sa.direction == control::message::SaDirection::In).then_some(sa.window),
+            keepalive,
             udp: sa.udp.map(|(source, destination)| Ports { source, destination }),
             selectors: sa.selectors.iter().map(Shown::from).collect(),
             soft: sa.soft.into(),

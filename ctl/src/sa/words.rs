@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] [window N]
-//!        [seq N] [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel ...]...
+//!        [seq N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel ...]...
 //! ```
 
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use crate::words::{Words, parse};
 
 /// How an SA is written, for messages.
 pub(super) const FORM: &str = "spi N in|out src ADDR dst ADDR [tunnel NAME] [mode tunnel|transport] transform NAME keys FILE|- [esn] \
-                               [window N] [seq N] [udp SPORT:DPORT] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] \
+                               [window N] [seq N] [udp SPORT:DPORT [keepalive N]] [soft|hard bytes|packets|seconds N]... [sel [src RANGE] \
                                [dst RANGE] [proto PROTO] [sport N[-M]|opaque] [dport N[-M]|opaque] [type T[/CODE]]]...";
 /// How it is written which one is meant.
 pub(super) const ID_FORM: &str = "spi N dst ADDR";
@@ -35,7 +35,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
     let mut words = Words::new(words);
     let (mut id, mut source, mut direction) = (IdDraft::default(), None, None);
     let (mut tunnel, mut mode, mut transform, mut keys) = (None, SaMode::Tunnel, None, None);
-    let (mut esn, mut window, mut sequence, mut udp) = (false, None, 0, None);
+    let (mut esn, mut window, mut sequence, mut udp, mut keepalive) = (false, None, 0, None, None);
     let (mut soft, mut hard) = (SaLifetime::default(), SaLifetime::default());
     let mut drafts: Vec<Draft> = Vec::new();
     let mut seen = HashSet::new();
@@ -79,6 +79,12 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
                     "a window from 32 to 4096, or 0",
                 )?)
             }
+            "keepalive" => {
+                keepalive = Some(parse(
+                    words.next("the seconds")?,
+                    "a number of seconds from 0 to 255",
+                )?)
+            }
             "seq" => sequence = parse(words.next("the sequence number")?, "a whole number")?,
             "udp" => udp = Some(ports(words.next("the ports")?)?),
             other => {
@@ -92,6 +98,9 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
     if direction == SaDirection::Out && window.is_some() {
         return Err("'window' is for SAs that come in".to_owned());
     }
+    if keepalive.is_some() && (direction == SaDirection::In || udp.is_none()) {
+        return Err("'keepalive' is for SAs that go out in UDP".to_owned());
+    }
     let SaId { destination, spi } = id.whole()?;
     let sa = Sa {
         spi,
@@ -104,6 +113,7 @@ pub(super) fn sa(words: &[String]) -> Result<Written, String> {
         esn,
         window: window.unwrap_or(Sa::DEFAULT_WINDOW),
         udp,
+        keepalive: keepalive.unwrap_or(Sa::DEFAULT_KEEPALIVE),
         selectors: drafts
             .into_iter()
             .map(Draft::selector)
@@ -216,6 +226,7 @@ mod tests {
             esn: false,
             window: 1024,
             udp: None,
+            keepalive: Sa::DEFAULT_KEEPALIVE,
             selectors: vec![],
             soft: SaLifetime::default(),
             hard: SaLifetime::default(),
@@ -225,7 +236,7 @@ mod tests {
         let Written { sa: off, .. } = sa(&split(&format!("{LEAST} window 0"))).unwrap();
         assert_eq!((off.window, off.esn), (0, false));
 
-        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn seq 1099511627776 udp 4500:4501 soft seconds 10 \
+        let all = "out spi 4097 dst 192.0.2.1 src 198.51.100.1 tunnel ipsec0 mode transport esn seq 1099511627776 udp 4500:4501 keepalive 7 soft seconds 10 \
                    hard seconds 20 hard bytes 7 soft packets 3 keys - transform null-sha256 \
                    sel src 10.0.0.0/8 dst 10.9.0.1 proto udp dport 53 sel dst 10.1.0.0-10.1.0.9 hard packets 9";
         let Written {
@@ -248,6 +259,7 @@ mod tests {
                 transform: "null-sha256".into(),
                 esn: true,
                 udp: Some((4500, 4501)),
+                keepalive: 7,
                 soft: SaLifetime {
                     bytes: None,
                     packets: Some(3),
@@ -295,6 +307,12 @@ mod tests {
                 "'tunel' is no mode of an SA: use tunnel or transport",
             ),
             ("udp 4500", "'4500' is not a pair of ports such as 4500:4500"),
+            ("keepalive 9", "'keepalive' is for SAs that go out in UDP"),
+            (
+                "udp 4500:4500 keepalive 9",
+                "'keepalive' is for SAs that go out in UDP",
+            ),
+            ("keepalive 256", "'256' is not a number of seconds from 0 to 255"),
             ("soft", "'bytes', 'packets' or 'seconds' is missing"),
             (
                 "soft days 3",

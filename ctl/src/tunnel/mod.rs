@@ -22,6 +22,7 @@ Examples:
   tollgate-ctl --watch 1 tunnel show tun0
   tollgate-ctl tunnel add tun0 mode ipip local 192.0.2.1 remote 198.51.100.1 unnumbered wan
   tollgate-ctl tunnel add tun1 mode gre local 2001:db8::1 remote 2001:db8:9::1 key 7 mtu 1400
+  tollgate-ctl tunnel add tun2 mode gre local 192.0.2.1 remote 198.51.100.1 protected
   tollgate-ctl tunnel set tun1 remote 2001:db8:9::2 dscp 46
   tollgate-ctl addr add 10.255.0.1/30 dev tun1
   tollgate-ctl route add 10.9.0.0/16 dev tun0
@@ -30,6 +31,7 @@ Examples:
 
 A tunnel is up while it is set up and its local end is an address of the gateway. Its MTU is what the outer headers leave of
 1500 bytes, unless it is set. df is the \"don't fragment\" bit of outer IPv4 headers: that of inner ones (copy), set or clear.
+protected has SAs of mode transport protect what a tunnel of mode gre or ipip sends and takes; it is down without them.
 unnumbered has it use the addresses of another interface where it has none of its own; 'set NAME numbered' ends that,
 'set NAME mtu auto' and 'set NAME key none' take back an MTU and a key.";
 
@@ -77,6 +79,8 @@ struct Tunnel {
     local: IpAddr,
     remote: IpAddr,
     key: Option<u32>,
+    /// Whether SAs protect it, in tunnel mode (`esp`) or in transport mode.
+    protected: bool,
     /// The longest inner packet.
     mtu: u16,
     /// Whether that was set, and does not follow from the outer headers.
@@ -171,6 +175,7 @@ impl Tunnel {
             local: from_ip_field(record.local),
             remote: from_ip_field(record.remote),
             key: Some(record.key).filter(|_| record.has_key != 0),
+            protected: record.protected != 0 || record.mode == TunnelMode::Esp.number(),
             mtu: interface.mtu,
             mtu_set: record.has_mtu != 0,
             ttl: record.ttl,
@@ -199,6 +204,7 @@ impl Show for Tunnel {
         left("LOCAL"),
         left("REMOTE"),
         right("KEY"),
+        left("PROTECTED"),
         right("MTU"),
         right("TTL"),
         left("DF"),
@@ -228,6 +234,7 @@ impl Show for Tunnel {
             .cell(self.local)
             .cell(self.remote)
             .optional(self.key)
+            .cell(if self.protected { "yes" } else { "no" })
             .cell(self.mtu)
             .cell(self.ttl)
             .cell(self.df)
@@ -307,6 +314,7 @@ mod tests {
             local: "192.0.2.1".parse().unwrap(),
             remote: "198.51.100.1".parse().unwrap(),
             key: Some(7),
+            protected: false,
             mtu: 1472,
             mtu_set: false,
             ttl: 64,
@@ -324,7 +332,7 @@ mod tests {
         };
         assert_eq!(
             serde_json::to_string(&tunnel).unwrap(),
-            r#"{"name":"tun0","mode":"gre","local":"192.0.2.1","remote":"198.51.100.1","key":7,"mtu":1472,"mtu_set":false,"ttl":64,"df":"copy","dscp":"46","unnumbered":"wan","admin":"up","link":"down","lacks":["local_address"],"rx_packets":1,"rx_bytes":2,"tx_packets":3,"tx_bytes":4,"drops":5}"#
+            r#"{"name":"tun0","mode":"gre","local":"192.0.2.1","remote":"198.51.100.1","key":7,"protected":false,"mtu":1472,"mtu_set":false,"ttl":64,"df":"copy","dscp":"46","unnumbered":"wan","admin":"up","link":"down","lacks":["local_address"],"rx_packets":1,"rx_bytes":2,"tx_packets":3,"tx_bytes":4,"drops":5}"#
         );
         assert!(tunnel.note().unwrap().contains("no address 192.0.2.1 in use"));
         let noted = |admin, link, lacks| {

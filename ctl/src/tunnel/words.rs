@@ -7,11 +7,11 @@ use control::message::{Tunnel, TunnelChange};
 use crate::words::{Words, parse};
 
 /// What stands behind `tunnel add`.
-pub(super) const ADD: &str = "NAME mode ipip|gre|esp local ADDR remote ADDR [key N] [mtu BYTES] [ttl N] [df copy|set|clear] \
-                              [dscp copy|N] [unnumbered IFACE]";
+pub(super) const ADD: &str = "NAME mode ipip|gre|esp local ADDR remote ADDR [key N] [protected] [mtu BYTES] [ttl N] \
+                              [df copy|set|clear] [dscp copy|N] [unnumbered IFACE]";
 /// What stands behind `tunnel set`.
-pub(super) const SET: &str = "NAME [mode ipip|gre|esp] [local ADDR] [remote ADDR] [key N|none] [mtu BYTES|auto] [ttl N] \
-                              [df copy|set|clear] [dscp copy|N] [unnumbered IFACE|numbered]";
+pub(super) const SET: &str = "NAME [mode ipip|gre|esp] [local ADDR] [remote ADDR] [key N|none] [protected on|off] \
+                              [mtu BYTES|auto] [ttl N] [df copy|set|clear] [dscp copy|N] [unnumbered IFACE|numbered]";
 
 /// The tunnel that `tunnel add` is to make.
 pub(super) fn tunnel(words: &[String]) -> Result<Tunnel, String> {
@@ -55,6 +55,7 @@ fn read(words: &[String]) -> Result<(String, TunnelChange), String> {
                     key => Some(parse(key, "a key from 0 to 4294967295")?),
                 });
             }
+            "protected" => change.protected = Some(words.next_of(&["on", "off"]) != Some("off")),
             "mtu" => {
                 change.mtu = Some(match words.next("the MTU")? {
                     "auto" => None,
@@ -107,6 +108,7 @@ mod tests {
         let full = Tunnel {
             mode: TunnelMode::Gre,
             key: Some(u32::MAX),
+            protected: true,
             mtu: Some(1400),
             ttl: 9,
             df: Df::Set,
@@ -124,15 +126,19 @@ mod tests {
 
     #[test]
     fn a_change_says_only_what_is_different() {
-        let (name, said) = change(&split("t0 key none mtu auto numbered ttl 1")).unwrap();
+        let (name, said) = change(&split("t0 key none protected off mtu auto numbered ttl 1")).unwrap();
         let wanted = TunnelChange {
             key: Some(None),
+            protected: Some(false),
             mtu: Some(None),
             ttl: Some(1),
             unnumbered: Some(None),
             ..TunnelChange::default()
         };
         assert_eq!((name.as_str(), said), ("t0", wanted));
+        for words in ["t0 protected on", "t0 protected"] {
+            assert_eq!(change(&split(words)).unwrap().1.protected, Some(true), "{words}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ fn sa() -> Sa {
         esn: true,
         window: 1024,
         udp: None,
+        keepalive: Sa::DEFAULT_KEEPALIVE,
         selectors: vec![],
         soft: SaLifetime::default(),
         hard: SaLifetime::default(),
@@ -144,6 +145,7 @@ fn sas_are_shown_with_what_was_counted_and_without_keys() {
             json!({
                 "spi": 4096, "direction": "in", "source": "198.51.100.1", "destination": "192.0.2.1", "tunnel": "ipsec0",
                 "mode": "tunnel", "transform": "aes128gcm16", "state": "installed", "esn": true, "window": 1024, "udp": null,
+                "keepalive": null,
                 "selectors": [], "soft": lifetime(Value::Null, Value::Null), "hard": lifetime(Value::Null, Value::Null),
                 "age_ms": null, "idle_ms": null, "sequence": 12, "packets": 10, "bytes": 640,
                 "drops": {
@@ -153,7 +155,7 @@ fn sas_are_shown_with_what_was_counted_and_without_keys() {
             json!({
                 "spi": 8192, "direction": "out", "source": "192.0.2.1", "destination": "198.51.100.1", "tunnel": "ipsec0",
                 "mode": "tunnel", "transform": "aes128gcm16", "state": "expiring", "esn": false, "window": null,
-                "udp": { "source": 4500, "destination": 4501 },
+                "udp": { "source": 4500, "destination": 4501 }, "keepalive": 20,
                 "selectors": [{
                     "source": ["10.0.0.0", "10.0.0.255"], "destination": ["10.9.0.1", "10.9.0.1"], "protocol": 17,
                     "source_ports": null, "destination_ports": [53, 53],

@@ -121,6 +121,7 @@ fn sa() -> NewSa {
             esn: true,
             window: 64,
             udp: Some((4500, 4500)),
+            keepalive: 20,
             selectors: vec![Selector {
                 source: all,
                 destination: all,

@@ -5,7 +5,7 @@
 //! primary: one that does not read fills its queue and is cut off, and nobody waits for it.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -142,6 +142,29 @@ pub enum Event {
         source: IpAddr,
         /// Where it went.
         destination: IpAddr,
+    },
+    /// Packets of an SA that come in UDP come from another address or port than before, and are authentic: an address translation has changed,
+    /// or the other end has moved, RFC 7296 section 2.23. What is sent goes where it went. Told once a second at most of each SA.
+    SaMoved {
+        /// The SPI.
+        spi: u32,
+        /// Where its packets go.
+        destination: IpAddr,
+        /// The tunnel whose packets it protects.
+        tunnel: Option<String>,
+        /// Where they came from before.
+        from: SocketAddr,
+        /// Where they come from.
+        to: SocketAddr,
+    },
+    /// A tunnel has learned that its path takes no longer packets than this, for ten minutes.
+    PathMtu {
+        /// Name of the tunnel.
+        tunnel: String,
+        /// Longest packet inside, bytes.
+        inner: u16,
+        /// Longest outer packet, bytes.
+        outer: u16,
     },
 }
 

@@ -224,6 +224,28 @@ impl Outer {
         self.len() + format.sealed_len(inner_len)
     }
 
+    /// Writes a NAT keepalive from the ports of the UDP encapsulation (RFC 3948 §2.3, §4) to the start of `buffer`; gives how long it is,
+    /// 29 or 49 bytes. `None` without UDP, or where it has no room.
+    pub fn keepalive(&self, buffer: &mut [u8]) -> Option<usize> {
+        self.settings.udp?;
+        let len = self.len() + udp::KEEPALIVE.len();
+        let packet = buffer.get_mut(..len)?;
+        // As around a packet that has no marks, and may be cut.
+        let inside = Inner {
+            family: Family::V4,
+            len: udp::KEEPALIVE.len(),
+            traffic_class: 0,
+            dont_fragment: false,
+        };
+        self.write(&inside, udp::KEEPALIVE.len(), SequenceNumber(0), packet)
+            .ok()?;
+        packet.get_mut(self.len()..)?.copy_from_slice(&udp::KEEPALIVE);
+        if self.needs_checksum() {
+            self.complete(packet);
+        }
+        Some(len)
+    }
+
     /// Writes the headers in front of an ESP packet of `esp_len` bytes with `inner` inside, to the start of `buffer`.
     #[inline]
     pub fn write(

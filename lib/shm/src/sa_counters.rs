@@ -91,6 +91,11 @@ impl SaCells {
         }
     }
 
+    /// What a counter says now.
+    pub fn get(&self, counter: SaCounter) -> u64 {
+        self.cell(counter).map_or(0, |cell| cell.load(Ordering::Relaxed))
+    }
+
     /// Has all counters begin anew.
     pub fn reset(&self) {
         let cells = self.first_word..self.first_word + SA_CELLS;

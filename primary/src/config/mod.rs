@@ -35,7 +35,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use control::instance::InstanceName;
-use control::message::{PuntClass, Route, TunnelMode, VlanProtocol};
+use control::message::{PuntClass, Route, VlanProtocol};
 use ipnet::IpNet;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
@@ -219,7 +219,7 @@ impl Config {
         let says_how_many = self.places.line("[limits]", "sas").is_some();
         let has_protected = || {
             let mut tunnels = self.tunnels.iter();
-            tunnels.any(|tunnel| tunnel.tunnel.mode == TunnelMode::Esp)
+            tunnels.any(|tunnel| tunnel.tunnel.is_protected())
         };
         self.limits.sas > 0 && (says_how_many || has_protected())
     }

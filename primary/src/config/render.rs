@@ -218,6 +218,9 @@ fn write_tunnel(out: &mut String, tunnel: &Tunnel) -> fmt::Result {
     if let Some(key) = wrapped.key {
         writeln!(out, "key = {key}")?;
     }
+    if wrapped.protected {
+        writeln!(out, "protected = true")?;
+    }
     if let Some(mtu) = wrapped.mtu {
         writeln!(out, "mtu = {mtu}")?;
     }

@@ -31,6 +31,7 @@ pub(super) struct RawTunnel {
     local: Option<At<IpAddr>>,
     remote: Option<At<IpAddr>>,
     key: Option<At<u32>>,
+    protected: Option<At<bool>>,
     mtu: Option<At<u16>>,
     ttl: Option<At<u8>>,
     df: Option<At<Df>>,
@@ -69,6 +70,7 @@ impl RawTunnel {
         section.missing("local", "\"192.0.2.1\"");
         section.missing("remote", "\"198.51.100.1\"");
         let key = section.integer("key", 0..=u32::MAX);
+        let protected = section.boolean("protected");
         let mtu = section.integer("mtu", Wrapped::MIN_MTU..=Wrapped::MAX_MTU);
         let ttl = section.integer("ttl", 1..=u8::MAX);
         let df = section.parsed("df");
@@ -93,6 +95,7 @@ impl RawTunnel {
             local,
             remote,
             key,
+            protected,
             mtu,
             ttl,
             df,
@@ -118,6 +121,7 @@ impl RawTunnel {
         );
         Some(Wrapped {
             key: self.key.as_ref().map(|at| at.value),
+            protected: self.protected.as_ref().is_some_and(|at| at.value),
             mtu: self.mtu.as_ref().map(|at| at.value),
             ttl: self.ttl.as_ref().map_or(new.ttl, |at| at.value),
             df: self.df.as_ref().map_or(new.df, |at| at.value),
@@ -132,6 +136,7 @@ impl RawTunnel {
         let of_key = match key {
             "local" => self.local.as_ref().map(|at| at.place),
             "key" => self.key.as_ref().map(|at| at.place),
+            "protected" => self.protected.as_ref().map(|at| at.place),
             "mtu" => self.mtu.as_ref().map(|at| at.place),
             "ttl" => self.ttl.as_ref().map(|at| at.place),
             "df" => self.df.as_ref().map(|at| at.place),

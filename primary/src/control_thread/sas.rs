@@ -64,11 +64,11 @@ impl Control<'_> {
             session,
             tunnel,
         };
+        let view = self.interfaces.tunnel(tunnel);
         let made = match sa.direction {
-            SaDirection::In => InboundSa::make(parts),
+            SaDirection::In => view.and_then(|view| InboundSa::make(parts, view)),
             SaDirection::Out => {
                 let mask = random_mask().map_err(|error| failed(&error))?;
-                let view = self.interfaces.tunnel(tunnel);
                 view.and_then(|view| OutboundSa::make(parts, view, mask))
             }
         };
@@ -142,8 +142,14 @@ impl Control<'_> {
                                 destination: id.destination,
                                 sa: None,
                             },
-                            SaDirection::Out => ipsec::SaNews::NoOutbound { slot, sa: None },
+                            SaDirection::Out => ipsec::SaNews::NoOutbound { slot, id, sa: None },
                         });
+                    }
+                }
+                SaNews::Keepalive { slot } => {
+                    let own = owner(slot, self.sas.len());
+                    if let Some(worker) = self.sas.get_mut(own) {
+                        worker.add(ipsec::SaNews::Keepalive { slot });
                     }
                 }
                 SaNews::Current { tunnel, slot } => {
@@ -203,9 +209,18 @@ impl Control<'_> {
                 }
             }
             MadeSa::Outbound(make) => {
-                if let Some(worker) = self.sas.get_mut(own) {
-                    let sa = Some(make(number, place.cells));
-                    worker.add(ipsec::SaNews::Outbound { slot, sa });
+                let (Some(tunnel), ports) = (place.tunnel, place.ports) else {
+                    return;
+                };
+                let mut made = Some(make(number, place.cells));
+                for (index, worker) in self.sas.iter_mut().enumerate() {
+                    worker.add(ipsec::SaNews::Outbound {
+                        slot,
+                        id,
+                        tunnel,
+                        ports,
+                        sa: if index == own { made.take() } else { None },
+                    });
                 }
             }
         }

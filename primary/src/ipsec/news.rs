@@ -1,7 +1,7 @@
 //! How workers learn of SAs. All that happened at a time goes over at once; what a worker has no use for any more it hands back in its
 //! place, and the control thread frees it, with the keys.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -32,11 +32,17 @@ pub enum SaNews {
         /// Itself.
         sa: Option<Box<InboundSa>>,
     },
-    /// One more by which packets can leave, with itself for the worker whose it is.
+    /// One more by which packets can leave.
     Outbound {
         /// Its number.
         slot: u32,
-        /// Itself.
+        /// By which its packets are known.
+        id: SaId,
+        /// The tunnel's interface.
+        tunnel: u16,
+        /// Source and destination port of the UDP header before its packets.
+        ports: Option<(u16, u16)>,
+        /// Itself, for the worker whose it is.
         sa: Option<Box<OutboundSa>>,
     },
     /// The tunnel of one by which packets leave was changed, and so its outer headers are.
@@ -53,6 +59,11 @@ pub enum SaNews {
         /// The SA's number.
         slot: Option<u32>,
     },
+    /// An SA that goes out has sent nothing for a while: its worker sends a NAT keepalive, RFC 3948 section 4.
+    Keepalive {
+        /// Its number.
+        slot: u32,
+    },
     /// One that came in is no more.
     NoInbound {
         /// Its number.
@@ -68,6 +79,8 @@ pub enum SaNews {
     NoOutbound {
         /// Its number.
         slot: u32,
+        /// By which its packets were known.
+        id: SaId,
         /// Filled in by the worker.
         sa: Option<Box<OutboundSa>>,
     },
@@ -90,7 +103,7 @@ impl SaMatter {
     pub const ALL: [Self; 3] = [Self::Soft, Self::SequenceSoon, Self::Hard];
 }
 
-/// What a worker has to say of an SA, or of a packet without one.
+/// What a worker has to say of an SA, of a packet without one, or of a tunnel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SaSignal {
     /// Something happened to an SA, which may be another by now.
@@ -101,6 +114,24 @@ pub enum SaSignal {
         number: u64,
         /// What happened.
         matter: SaMatter,
+    },
+    /// Its packets come from another place now, in UDP.
+    Moved {
+        /// By which it is known.
+        id: SaId,
+        /// Its own, and never that of another.
+        number: u64,
+        /// Where they came from before.
+        from: SocketAddr,
+        /// Where they come from.
+        to: SocketAddr,
+    },
+    /// The path of a tunnel takes no longer packets inside than this, which was learned.
+    PathMtu {
+        /// The tunnel's interface.
+        tunnel: u16,
+        /// Bytes of the packet inside.
+        mtu: u16,
     },
     /// There is none of this name.
     Unknown {

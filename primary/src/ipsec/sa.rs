@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use control::message::{Sa, SaId, SaLifetime};
+use control::message::{Sa, SaId, SaLifetime, SaMode};
 use dpdk::crypto::{Job, Session};
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::{Lifetime, Limits};
@@ -14,6 +14,7 @@ use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
 use super::told::Told;
+use super::{Behind, Fronts, Peer};
 use crate::path::{BURST, TunnelView};
 
 /// What an SA is made of.
@@ -39,6 +40,10 @@ pub(crate) struct Arrived {
     pub(crate) at: u16,
     /// Traffic class of the outer header.
     pub(crate) class: u8,
+    /// Where its outer header begins.
+    pub(crate) network: u8,
+    /// Whether it comes from another place than those before.
+    pub(crate) moved: bool,
 }
 
 /// An SA that has all but its place: nothing can go wrong with it any more. It takes its number and its counters.
@@ -57,8 +62,12 @@ pub struct InboundSa {
     pub(crate) esp: Inbound,
     pub(crate) session: Session,
     pub(crate) selectors: Selectors,
+    /// In transport mode: what is in ESP.
+    pub(crate) behind: Option<Behind>,
     pub(crate) lifetime: Lifetime,
     pub(crate) source: IpAddr,
+    /// In UDP: where packets come from.
+    pub(crate) peer: Option<Peer>,
     pub(crate) tunnel: u16,
     pub(crate) cells: SaCells,
     pub(crate) burst: MbufBatch<BURST>,
@@ -73,6 +82,8 @@ pub struct InboundSa {
 #[repr(C)]
 pub struct OutboundSa {
     pub(crate) esp: Outbound,
+    /// What it puts in front of packets.
+    pub(crate) fronts: Fronts,
     pub(crate) lifetime: Lifetime,
     pub(crate) session: Session,
     pub(crate) outer: Outer,
@@ -91,8 +102,8 @@ pub struct OutboundSa {
 }
 
 impl InboundSa {
-    /// `None` for what is refused when an SA is installed.
-    pub fn make(parts: Parts<'_>) -> Option<MadeSa> {
+    /// `None` for what is refused when an SA is installed. What its packets carry is as its tunnel says.
+    pub fn make(parts: Parts<'_>, view: &TunnelView) -> Option<MadeSa> {
         let Parts {
             sa,
             keys,
@@ -103,7 +114,10 @@ impl InboundSa {
         let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
         let window = Window::resumed(sa.window, sa.esn, sequence).ok()?;
         let esp = Inbound::new(Spi::new(sa.spi)?, &keys, window);
-        let selectors = selectors(sa)?;
+        let list = selectors(sa)?;
+        let behind = Behind::new(sa, &list, &view.outer);
+        let peer = Peer::new(sa);
+        let selectors = asked(sa, list)?;
         Some(MadeSa::Inbound(Box::new(move |number, cells| {
             Box::new(Self {
                 id,
@@ -112,8 +126,10 @@ impl InboundSa {
                 esp,
                 session,
                 selectors,
+                behind,
                 lifetime,
                 source,
+                peer,
                 tunnel,
                 cells,
                 burst: MbufBatch::new(),
@@ -153,7 +169,9 @@ impl OutboundSa {
         let esp = Outbound::new(Spi::new(sa.spi)?, &keys, sequence, mask);
         let has_end = esp.format().spare_len() != 0 || outer.needs_checksum();
         let destination = sa.destination;
-        let selectors = selectors(sa)?;
+        let list = selectors(sa)?;
+        let fronts = Fronts::new(sa, &list, &view.outer);
+        let selectors = asked(sa, list)?;
         Some(MadeSa::Outbound(Box::new(move |number, cells| {
             Box::new(Self {
                 id,
@@ -162,6 +180,7 @@ impl OutboundSa {
                 esp,
                 session,
                 selectors,
+                fronts,
                 lifetime,
                 outer,
                 tunnel,
@@ -230,10 +249,15 @@ fn lifetime(sa: &Sa) -> Lifetime {
     Lifetime::new(limits(&sa.soft), limits(&sa.hard))
 }
 
-fn selectors(sa: &Sa) -> Option<Selectors> {
-    if sa.selectors.is_empty() {
+/// What is asked about each packet that goes through the tunnel: nothing in transport mode, where selectors are about the outer one.
+fn asked(sa: &Sa, list: Vec<Selector>) -> Option<Selectors> {
+    if list.is_empty() || sa.mode == SaMode::Transport {
         return Some(Selectors::anything());
     }
+    Selectors::new(list).ok()
+}
+
+fn selectors(sa: &Sa) -> Option<Vec<Selector>> {
     let range = |(first, last)| AddressRange::new(first, last).ok();
     let ports = |ports| match ports {
         control::message::Selector::ANY_PORT => PortSelector::Any,
@@ -249,7 +273,7 @@ fn selectors(sa: &Sa) -> Option<Selectors> {
             destination_ports: ports(selector.destination_ports),
         })
     });
-    Selectors::new(list.collect::<Option<_>>()?).ok()
+    list.collect()
 }
 
 /// Fills in the part of a packet in the burst of its session: the ESP header begins `at` bytes into it.

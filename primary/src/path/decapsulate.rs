@@ -1,5 +1,5 @@
-//! Packets for the gateway itself that belong to a tunnel: outer ones, whose headers are taken off, and ICMP errors about outer
-//! ones that were sent.
+//! Packets for the gateway itself that belong to a tunnel: outer ones, whose headers are taken off. ICMP errors about outer ones that were
+//! sent are in [`tunnel_errors`].
 //!
 //! ```text
 //!   outer packet  │ link │ outer header … GRE │ inner packet …
@@ -14,31 +14,22 @@ use control::message::TunnelMode;
 use esp::udp;
 use packet::ethernet::HEADER_LEN;
 use packet::tunnel::{Carried, ecn};
-use packet::{Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6, ipv4};
+use packet::{Ipv4, Ipv6, Protocol, extension, ipv4};
 use shm::DropReason;
 
-use super::{Disposition, Family, Interfaces, Note, Stages, encapsulate};
+use super::{Disposition, Family, Interfaces, Note, Stages, encapsulate, tunnel_errors};
 use crate::adjacency;
-
-/// No path of IPv4 is taken to be narrower, whatever an error says: the least that Linux believes. Who could make outer packets
-/// ever smaller would make the gateway cut ever more.
-const LEAST_PATH_MTU4: u16 = 552;
-/// The least of IPv6: an error that says less is not believed, RFC 8201 section 4.
-const LEAST_PATH_MTU6: u32 = 1280;
-
-/// The code of an unreachable destination that says so: RFC 792.
-const FRAGMENTATION_NEEDED: u8 = 4;
 
 /// An IP header, and what is behind all of it.
 #[derive(Clone, Copy)]
-struct Header<'p> {
-    source: IpAddr,
-    destination: IpAddr,
+pub(super) struct Header<'p> {
+    pub(super) source: IpAddr,
+    pub(super) destination: IpAddr,
     traffic_class: u8,
-    protocol: Protocol,
+    pub(super) protocol: Protocol,
     /// Bytes before the payload.
-    len: usize,
-    payload: &'p [u8],
+    pub(super) len: usize,
+    pub(super) payload: &'p [u8],
 }
 
 impl<'p> Header<'p> {
@@ -73,7 +64,7 @@ impl<'p> Header<'p> {
     }
 
     /// Of the packet that an ICMP error is about: its first bytes, after others have forwarded it.
-    fn quoted(family: Family, quote: &'p [u8]) -> Option<Self> {
+    pub(super) fn quoted(family: Family, quote: &'p [u8]) -> Option<Self> {
         const ANY: usize = u16::MAX as usize;
         match family {
             Family::Six => Self::six(&Ipv6::parse_start(quote, ANY).ok()?),
@@ -119,7 +110,7 @@ pub(super) fn run(interfaces: &Interfaces, frame: &mut [u8], end: usize, note: &
         return;
     };
     match outer.protocol {
-        Protocol::ICMP | Protocol::ICMPV6 => error(interfaces, &outer, note),
+        Protocol::ICMP | Protocol::ICMPV6 => tunnel_errors::run(interfaces, &outer, note),
         Protocol::ESP | Protocol::UDP if interfaces.has_esp() => esp_packet(&outer, note),
         Protocol::IPIP | Protocol::IPV6 | Protocol::GRE => {
             let class = outer.traffic_class;
@@ -153,25 +144,35 @@ pub(super) fn run(interfaces: &Interfaces, frame: &mut [u8], end: usize, note: &
 
 /// Notes what becomes of an ESP packet, be it in UDP or not: RFC 3948 section 2.
 fn esp_packet(outer: &Header<'_>, note: &mut Note) {
+    let network = usize::from(note.network);
     let before = match outer.protocol {
         Protocol::UDP => {
-            let Some((header, datagram)) = outer.payload.split_at_checked(udp::HEADER_LEN) else {
+            let Some((&[_, _, p0, p1, l0, l1, _, _], behind)) = outer.payload.split_first_chunk() else {
                 return;
             };
-            if header.get(2..4) != Some(&udp::PORT.to_be_bytes()) {
+            if u16::from_be_bytes([p0, p1]) != udp::PORT {
                 return;
             }
+            let said = usize::from(u16::from_be_bytes([l0, l1])).checked_sub(udp::HEADER_LEN);
+            // What is behind the datagram is nobody's. One that says to be longer than the packet was refused before.
+            let Some(datagram) = said.and_then(|said| behind.get(..said)) else {
+                return;
+            };
             match udp::classify(datagram) {
                 udp::Datagram::Esp => {}
                 udp::Datagram::Keepalive => return note.drop(DropReason::EspKeepalive),
                 udp::Datagram::Ike | udp::Datagram::Runt => return,
             }
-            outer.len + udp::HEADER_LEN
+            let before = outer.len + udp::HEADER_LEN;
+            if datagram.len() < behind.len() {
+                note.length = (network + before + datagram.len()) as u16;
+            }
+            before
         }
         _ => outer.len,
     };
     note.disposition = Disposition::Esp;
-    note.detail = (usize::from(note.network) + before) as u16;
+    note.detail = (network + before) as u16;
 }
 
 /// The tunnel that an outer packet belongs to, what is inside, and after how many bytes from the outer header on.
@@ -182,6 +183,10 @@ fn inner(interfaces: &Interfaces, outer: &Header<'_>) -> Result<(u16, packet::Et
     let tunnel = interfaces
         .by_outer(mode, outer.destination, outer.source, key)
         .ok_or(DropReason::TunnelUnknown)?;
+    if interfaces.is_esp(tunnel) {
+        // What is its own comes in ESP.
+        return Err(DropReason::EspClear);
+    }
     if !interfaces
         .get(usize::from(tunnel))
         .is_some_and(|interface| interface.is_up())
@@ -192,60 +197,9 @@ fn inner(interfaces: &Interfaces, outer: &Header<'_>) -> Result<(u16, packet::Et
     Ok((tunnel, ethertype, outer.len + before))
 }
 
-fn mode(carried: &Carried<'_>) -> (TunnelMode, Option<u32>) {
+pub(super) fn mode(carried: &Carried<'_>) -> (TunnelMode, Option<u32>) {
     match carried {
         Carried::Ip { .. } => (TunnelMode::Ipip, None),
         Carried::Gre(gre) => (TunnelMode::Gre, gre.key()),
     }
-}
-
-/// Notes what becomes of an ICMP error about a packet that a tunnel sent: RFC 2003 section 4, RFC 2473 section 8.
-fn error(interfaces: &Interfaces, outer: &Header<'_>, note: &mut Note) {
-    let Some((&[message_type, code, _, _, m0, m1, m2, m3], quote)) = outer.payload.split_first_chunk() else {
-        return;
-    };
-    let (is_error, is_too_big) = match note.family {
-        Family::Four => (
-            matches!(
-                message_type,
-                icmpv4::DESTINATION_UNREACHABLE | icmpv4::TIME_EXCEEDED | icmpv4::PARAMETER_PROBLEM
-            ),
-            (message_type, code) == (icmpv4::DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED),
-        ),
-        Family::Six => (
-            icmpv6::is_error(message_type),
-            message_type == icmpv6::PACKET_TOO_BIG,
-        ),
-    };
-    let tunnel = is_error
-        .then(|| Header::quoted(note.family, quote))
-        .flatten()
-        .filter(|sent| sent.source == outer.destination)
-        .and_then(|sent| by_sent(interfaces, &sent));
-    let Some(tunnel) = tunnel else {
-        return;
-    };
-    let said = match note.family {
-        Family::Four => u32::from(u16::from_be_bytes([m2, m3]).max(LEAST_PATH_MTU4)),
-        Family::Six => u32::from_be_bytes([m0, m1, m2, m3]),
-    };
-    let believed = is_too_big && (note.family == Family::Four || said >= LEAST_PATH_MTU6);
-    if believed && let Some(view) = interfaces.tunnel(tunnel) {
-        note.disposition = Disposition::TunnelMtu(tunnel);
-        note.detail = u16::try_from(said)
-            .unwrap_or(u16::MAX)
-            .saturating_sub(view.overhead());
-    } else {
-        note.drop(DropReason::TunnelError);
-    }
-}
-
-/// The tunnel that sent a packet.
-fn by_sent(interfaces: &Interfaces, sent: &Header<'_>) -> Option<u16> {
-    if matches!(sent.protocol, Protocol::ESP | Protocol::UDP) {
-        return interfaces.by_outer(TunnelMode::Esp, sent.source, sent.destination, None);
-    }
-    let carried = Carried::parse(sent.protocol, sent.payload)?.ok()?;
-    let (mode, key) = mode(&carried);
-    interfaces.by_outer(mode, sent.source, sent.destination, key)
 }

@@ -54,6 +54,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
                     }
                 };
                 self.take_tunnelled(frame, end, anycast, &mut note);
+                if note.disposition == Disposition::Esp && note.length != 0 {
+                    // Its datagram ends before.
+                    end = note.length.into();
+                }
                 if let Some(reply) = reply {
                     end = reply;
                     vlan::untag(frame, &mut note);

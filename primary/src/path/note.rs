@@ -52,6 +52,9 @@ pub enum Disposition {
     /// Says that outer packets of the tunnel that this interface is are too big for their path; the longest inner one is the detail
     /// of its note. It ends here.
     TunnelMtu(u16),
+    /// Is an ICMP error about an ESP packet that a tunnel may have sent: the detail of its note says where its ICMP header begins. It ends
+    /// here.
+    EspError,
     /// Is an ESP packet for the gateway itself: the detail of its note says where its ESP header begins.
     Esp,
 }

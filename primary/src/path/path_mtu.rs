@@ -25,12 +25,14 @@ pub struct PathMtu(AtomicU64);
 
 impl PathMtu {
     /// Learns that no longer inner packets come through, which counts until a time. A longer figure than the one that counts is
-    /// not believed: RFC 1191 section 3.
-    pub fn learn(&self, mtu: u16, now: u64, until: u64) {
-        if mtu <= self.at(now) {
+    /// not believed: RFC 1191 section 3. Gives whether it is a shorter one.
+    pub fn learn(&self, mtu: u16, now: u64, until: u64) -> bool {
+        let before = self.at(now);
+        if mtu <= before {
             let word = until >> UNIT << UNIT | u64::from(mtu);
             self.0.store(word, Ordering::Relaxed);
         }
+        mtu < before
     }
 
     /// The longest inner packet at a time, as far as was learned.
@@ -87,12 +89,13 @@ mod tests {
     #[test]
     fn only_a_shorter_figure_is_believed_while_one_counts() {
         let mtu = PathMtu::default();
-        mtu.learn(1300, NOW, LATER);
-        mtu.learn(1400, NOW, 2 * LATER);
+        assert!(mtu.learn(1300, NOW, LATER));
+        assert!(!mtu.learn(1400, NOW, 2 * LATER));
         assert_eq!((mtu.at(NOW), mtu.at(LATER)), (1300, u16::MAX));
-        mtu.learn(1200, NOW, 2 * LATER);
+        assert!(mtu.learn(1200, NOW, 2 * LATER));
         assert_eq!((mtu.at(NOW), mtu.at(LATER)), (1200, 1200));
-        mtu.learn(1400, 2 * LATER, 3 * LATER);
+        assert!(!mtu.learn(1200, NOW, 2 * LATER));
+        assert!(mtu.learn(1400, 2 * LATER, 3 * LATER));
         assert_eq!(mtu.at(2 * LATER), 1400);
     }
 

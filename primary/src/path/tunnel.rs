@@ -12,6 +12,8 @@ use super::PathMtu;
 pub struct TunnelView {
     /// What outer packets of the other end are told by.
     pub outer: Outer,
+    /// Whether SAs protect its packets.
+    pub is_protected: bool,
     /// TTL or hop limit of outer packets.
     pub ttl: u8,
     /// DF bit of outer packets, where those are IPv4.
@@ -48,6 +50,7 @@ impl TunnelView {
                 remote,
                 key,
             },
+            is_protected: tunnel.is_protected(),
             ttl: tunnel.ttl,
             df: tunnel.df,
             dscp: tunnel.dscp,

@@ -49,6 +49,14 @@ pub struct Interfaces {
 /// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
 type Key = (u16, [(u16, u16); 2]);
 
+/// Whether an interface is a tunnel that ESP protects.
+fn protects(views: &[InterfaceView], index: u16) -> bool {
+    let tunnel = views
+        .get(usize::from(index))
+        .and_then(|view| view.tunnel.as_ref());
+    tunnel.is_some_and(|tunnel| tunnel.is_protected)
+}
+
 /// The key of frames with these tags; `None` where no tag names a VLAN.
 fn key(port: u16, tags: &VlanTags) -> Option<Key> {
     let mut named = tags
@@ -112,7 +120,7 @@ impl Interfaces {
         let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
         by_outer.sort_unstable();
         self.esp.clear();
-        for (_, index) in by_outer.iter().filter(|(outer, _)| outer.mode == TunnelMode::Esp) {
+        for (_, index) in by_outer.iter().filter(|(_, index)| protects(&self.views, *index)) {
             self.esp.resize(self.views.len(), false);
             if let Some(place) = self.esp.get_mut(usize::from(*index)) {
                 *place = true;
@@ -188,6 +196,25 @@ impl Interfaces {
     #[inline]
     pub fn is_esp(&self, index: u16) -> bool {
         self.esp.get(usize::from(index)) == Some(&true)
+    }
+
+    /// The tunnels between these ends that ESP protects.
+    pub fn esp_between(&self, local: IpAddr, remote: IpAddr) -> impl Iterator<Item = u16> + '_ {
+        let of_mode = move |mode| {
+            let least = Outer {
+                mode,
+                local,
+                remote,
+                key: None,
+            };
+            let begin = self.by_outer.partition_point(|(outer, _)| *outer < least);
+            let behind = self.by_outer.iter().skip(begin);
+            behind.take_while(move |(outer, _)| {
+                (outer.mode, outer.local, outer.remote) == (mode, local, remote)
+            })
+        };
+        let all = TunnelMode::ALL.into_iter().flat_map(of_mode);
+        all.map(|(_, index)| *index).filter(|index| self.is_esp(*index))
     }
 
     /// What makes an interface a tunnel, if it is one.

@@ -304,6 +304,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     mac,
                 } => self.anycast_answer_due(interface, target, asker, mac),
                 Timer::Sa { id, hard } => self.sa_lifetime_over(id, hard, now),
+                Timer::SaKeepalive(id) => self.sas.keepalive(id, &mut self.timers, now),
                 Timer::SaChanges => self.tell_sa_changes(),
             }
         }

@@ -46,6 +46,8 @@ pub(super) enum Timer {
         /// Whether that was its last.
         hard: bool,
     },
+    /// An SA may have sent nothing for so long that it has to send a keepalive.
+    SaKeepalive(SaId),
     /// Subscribers are told what happened to SAs.
     SaChanges,
 }

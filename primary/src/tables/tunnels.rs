@@ -41,7 +41,7 @@ pub(super) struct OwnTunnel {
 impl OwnTunnel {
     /// Whether ESP protects it.
     pub(super) fn is_protected(&self) -> bool {
-        self.tunnel.mode == TunnelMode::Esp
+        self.tunnel.is_protected()
     }
 
     /// Whether it lacks SAs and nothing else.
@@ -69,7 +69,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
         let unnumbered = self.check_tunnel(new, None)?;
         let mut lacks = lacks_address(self.ends_here().contains(&new.local));
-        if new.mode == TunnelMode::Esp {
+        if new.is_protected() {
             // It waits for its SAs.
             lacks |= TunnelLack::InboundSa as u8 | TunnelLack::OutboundSa as u8;
         }
@@ -114,10 +114,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         if after == own.tunnel {
             return Ok(index);
         }
-        let others_end = after.ends() != own.tunnel.ends();
+        let others_end = after.ends() != own.tunnel.ends() || after.protected != own.tunnel.protected;
         let unnumbered = self.check_tunnel(&after, Some(index))?;
         if others_end {
-            // They are between the ends that it had.
+            // They are between the ends that it had, or of another mode.
             self.delete_sas_of(name, now);
         }
         if let Some(own) = self.own_tunnel_mut(index) {
@@ -342,7 +342,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 fn device(tunnel: &Tunnel) -> String {
     let key = tunnel.key.map_or(String::new(), |key| format!(" key {key}"));
     let (mode, local, remote) = (tunnel.mode.name(), tunnel.local, tunnel.remote);
-    format!("{mode} local {local} remote {remote}{key}")
+    let esp = if tunnel.protected { " protected" } else { "" };
+    format!("{mode} local {local} remote {remote}{key}{esp}")
 }
 
 fn record(interface: u16, own: &OwnTunnel) -> records::Tunnel {
@@ -359,7 +360,7 @@ fn record(interface: u16, own: &OwnTunnel) -> records::Tunnel {
         ttl: tunnel.ttl,
         df: tunnel.df.number(),
         dscp: tunnel.dscp.number(),
+        protected: u8::from(tunnel.protected),
         lacks: own.lacks,
-        reserved: 0,
     }
 }

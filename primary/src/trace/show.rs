@@ -76,7 +76,7 @@ fn end(finished: &Finished, name: impl Fn(u16) -> String) -> TraceEnd {
         // Whose it is, and whether it is authentic, its burst shows.
         Disposition::Esp => TraceEnd::Decapsulated(None),
         // The worker has told the recorder as well.
-        Disposition::TunnelMtu(_) => TraceEnd::Dropped {
+        Disposition::TunnelMtu(_) | Disposition::EspError => TraceEnd::Dropped {
             reason: DropReason::TunnelError.name().to_owned(),
             answered: false,
         },

@@ -88,6 +88,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.learn_mtu(tunnel, note.detail, now);
                     Err((mbuf, DropReason::TunnelError))
                 }
+                Disposition::EspError => {
+                    let reason = self.esp_error(mbuf.data(), note.family(), note.detail, now);
+                    Err((mbuf, reason))
+                }
                 Disposition::Esp => self.open_later(ingress, mbuf, note, now),
                 Disposition::Transmit(_)
                 | Disposition::Wait { .. }
@@ -195,6 +199,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Disposition::TunnelMtu(tunnel) => {
                 self.learn_mtu(tunnel, note.detail, now);
                 return Err((mbuf, DropReason::TunnelError));
+            }
+            Disposition::EspError => {
+                let reason = self.esp_error(mbuf.data(), note.family(), note.detail, now);
+                return Err((mbuf, reason));
             }
             Disposition::Esp => return self.open_later(ingress, mbuf, note, now),
             Disposition::Drop(reason) => return Err((mbuf, reason)),

@@ -73,7 +73,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return self.hand_fragment(worker, ingress, mbuf);
         }
         let kept = match delivered.disposition {
-            Disposition::Transmit(_) | Disposition::Tunnelled(_) | Disposition::Esp => {
+            Disposition::Transmit(_)
+            | Disposition::Tunnelled(_)
+            | Disposition::Esp
+            | Disposition::EspError => {
                 mbuf.overwrite(frame);
                 None
             }
@@ -95,7 +98,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 note.detail = delivered.detail;
                 self.place(ingress, mbuf, &note, now)
             }
-            (Disposition::Esp, _) => {
+            (Disposition::Esp | Disposition::EspError, _) => {
                 let mut note = Note::of(delivered.disposition, delivered.end).behind_link(link_len, family);
                 note.detail = delivered.detail;
                 self.place(ingress, mbuf, &note, now)
@@ -187,6 +190,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 self.learn_mtu(tunnel, delivered.detail, now);
                 Err(DropReason::TunnelError)
             }
+            Disposition::EspError => Err(self.esp_error(frame, family, delivered.detail, now)),
             Disposition::Esp => match self.filled(ingress, &[frame]) {
                 Ok(mbuf) => {
                     let mut note = Note::of(delivered.disposition, frame.len()).behind_link(link_len, family);

@@ -21,6 +21,7 @@ use super::dispatch::Refused;
 use super::join::Siblings;
 use super::ways::End;
 use crate::adjacency;
+use crate::ipsec::SaSignal;
 use crate::path::{BURST, Disposition, LEARNED_SECONDS, NOTES, Note, Off, Wrapping};
 
 /// Packets that wait for the end of a round. What is more is refused.
@@ -168,10 +169,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// A router on the path of a tunnel, or the tunnel's own egress interface, takes no outer packet of an inner one that is longer.
     #[cold]
     pub(super) fn learn_mtu(&self, tunnel: u16, mtu: u16, now: u64) {
-        if let Some(tunnel) = self.stages.interfaces.tunnel(tunnel) {
-            tunnel
-                .path_mtu
-                .learn(mtu, now, now.saturating_add(self.tunnels.patience));
+        let Some(view) = self.stages.interfaces.tunnel(tunnel) else {
+            return;
+        };
+        let until = now.saturating_add(self.tunnels.patience);
+        if view.path_mtu.learn(mtu, now, until) {
+            self.tell_of_sa(SaSignal::PathMtu { tunnel, mtu });
         }
     }
 
@@ -187,7 +190,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     #[inline(never)]
     fn serve_queued(&mut self, now: u64) -> usize {
-        let mut moved = 0;
+        let mut moved = self.send_keepalives(now);
         loop {
             self.open_all(now);
             moved += self.serve_queue(now);

@@ -22,6 +22,7 @@ pub(super) fn behind(disposition: Disposition) -> Passed {
         | Disposition::Tunnelled(_)
         | Disposition::TunnelMtu(_)
         | Disposition::Esp
+        | Disposition::EspError
         | Disposition::Drop(_) => Passed::NONE,
     }
 }

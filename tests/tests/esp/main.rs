@@ -8,6 +8,8 @@
 
 mod life;
 mod load;
+mod nat;
 mod scapy;
 mod site;
 mod through;
+mod transport;

@@ -2,8 +2,9 @@
 
 Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
 opens what comes back; the answers have to be what was asked for, byte for byte, and in headers with the TTL and traffic class
-of its "outer" where it has one. A "send" sends what its expressions make, in
-which `seal(inner, ...)` seals by the case's SA. Prints a line for each case that went well, and ends at the first that did not.
+of its "outer" where it has one. With "inside" of "gre" (and a "gre_key") or "ipip" the SA is of transport mode. A "send" sends what
+its expressions make, in which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. Prints a line for each case
+that went well, and ends at the first that did not.
 """
 
 import json
@@ -15,7 +16,7 @@ from scapy.compat import raw
 from scapy.layers.inet import ICMP, IP, UDP
 from scapy.layers.inet6 import ICMPv6EchoReply, ICMPv6EchoRequest, IPv6, IPv6ExtHdrFragment
 from scapy.layers.ipsec import ESP, SecurityAssociation
-from scapy.layers.l2 import Ether
+from scapy.layers.l2 import GRE, Dot1Q, Ether
 from scapy.packet import Raw
 
 CIPHERS = {"gcm16": "AES-GCM", "chacha": "CHACHA20-POLY1305", "null": "NULL", "aes": "AES-CBC"}
@@ -46,10 +47,48 @@ def security_association(case, spi, source, destination):
         crypt_key=key[: len(key) - auth_len],
         auth_algo=auth,
         auth_key=key[len(key) - auth_len :] if auth else None,
-        tunnel_header=header,
+        tunnel_header=None if "inside" in case else header,
         nat_t_header=UDP(sport=4500, dport=4500) if case["udp"] else None,
         esn_en=case["esn"],
     )
+
+
+def wrapped(case, packet):
+    """As the SA takes it: in transport mode in an outer packet of the tunnel."""
+    if "inside" not in case:
+        return packet.__class__(raw(packet))
+    outer = (IPv6 if ":" in case["peer"] else IP)(src=case["peer"], dst=case["gateway"])
+    if case["inside"] == "gre":
+        key = case.get("gre_key")
+        outer /= GRE(key_present=1, key=key) if key is not None else GRE()
+    whole = outer / packet
+    return whole.__class__(raw(whole))
+
+
+def unwrapped(case, packet):
+    """What is inside of what was opened."""
+    if "inside" not in case:
+        return packet
+    if (packet.src, packet.dst) != (case["gateway"], case["peer"]):
+        raise SystemExit(f"{case}: other ends: {packet!r}")
+    four = IP in packet and packet.version == 4
+    rest = raw(packet)[20 if four else 40 :]
+    if case["inside"] == "gre":
+        gre = GRE(rest)
+        if (gre.key if gre.key_present else None) != case.get("gre_key"):
+            raise SystemExit(f"{case}: no GRE of this key: {packet!r}")
+        rest = raw(gre.payload)
+    expected = [47] if case["inside"] == "gre" else [4, 41]
+    if (packet.proto if four else packet.nh) not in expected:
+        raise SystemExit(f"{case}: another protocol: {packet!r}")
+    return (IPv6 if rest[0] >> 4 == 6 else IP)(rest)
+
+
+def with_length(packet):
+    """With the length of a datagram over IPv4: this scapy has that of its header there."""
+    if UDP in packet:
+        del packet[UDP].len
+    return packet
 
 
 def send(packet):
@@ -82,7 +121,7 @@ def exchange(case):
                 ask = IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=length, data=data)
             else:
                 ask = IP(src=source, dst=target, id=length) / ICMP(id=7, seq=length) / Raw(data)
-            sealed = ours.encrypt(ask.__class__(raw(ask)))
+            sealed = with_length(ours.encrypt(wrapped(case, ask)))
             if case["udp"] and IPv6 in sealed:
                 # Over IPv6 there must be one, and this scapy writes none: RFC 8200 section 8.1.
                 del sealed[UDP].chksum
@@ -96,7 +135,7 @@ def exchange(case):
             outer = [got.hlim, got.tc] if got.version == 6 else [got.ttl, got.tos]
             if outer != case.get("outer", outer):
                 raise SystemExit(f"{case}: TTL and traffic class are {outer}")
-            opened = theirs.decrypt(got)
+            opened = unwrapped(case, theirs.decrypt(got))
             echo = opened[ICMPv6EchoReply] if ":" in source else opened[ICMP]
             kind = echo.type == (129 if ":" in source else 0)
             back = echo.data if ":" in source else raw(echo.payload)
@@ -107,12 +146,14 @@ def exchange(case):
 def send_all(case):
     association = security_association(case, case["spi"], case["peer"], case["gateway"])
 
-    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None):
+    def seal(inner, sequence=None, source=None, spi=None, flip=None, cut=None, sport=None, **other):
         """Sealed, then made wrong."""
-        packet = raw(association.encrypt(inner.__class__(raw(inner)), seq_num=sequence))
+        packet = raw(with_length(association.encrypt(wrapped(case | other, inner), seq_num=sequence)))
         packet = IP(packet)
         if source is not None:
             packet.src = source
+        if sport is not None:
+            packet[UDP].sport = sport
         if spi is not None:
             packet[ESP].spi = spi
         if flip is not None:
@@ -140,7 +181,33 @@ def send_all(case):
             send(packet)
 
 
+def keepalives(case):
+    """Some NAT keepalives, a second from each other."""
+    at = []
+    until = time.monotonic() + 8
+    while len(at) < 3:
+        if time.monotonic() > until:
+            raise SystemExit(f"{case}: {len(at)} keepalives")
+        try:
+            packet = Ether(link.recv(4096)).payload
+        except TimeoutError:
+            continue
+        if UDP not in packet or (packet[UDP].sport, packet[UDP].dport) != tuple(case["ports"]):
+            continue
+        packet = packet.__class__(raw(packet)[: packet.len if IP in packet else 40 + packet.plen])
+        if (packet.src, packet.dst) != (case["gateway"], case["peer"]) or raw(packet)[-1:] != b"\xff" or packet[UDP].len != 9:
+            raise SystemExit(f"{case}: no keepalive: {packet!r}")
+        again = packet.__class__(raw(packet))
+        del again[UDP].chksum
+        expected = 0 if IP in packet else again.__class__(raw(again))[UDP].chksum
+        if packet[UDP].chksum != expected:
+            raise SystemExit(f"{case}: the checksum is wrong: {packet!r}")
+        at.append(time.monotonic())
+    if not all(0.5 < later - one < 2 for one, later in zip(at, at[1:])):
+        raise SystemExit(f"{case}: not a second from each other: {at}")
+
+
 for line in sys.stdin:
     case = json.loads(line)
-    (exchange if case["do"] == "exchange" else send_all)(case)
+    {"exchange": exchange, "send": send_all, "keepalives": keepalives}[case["do"]](case)
     print("done", flush=True)

@@ -18,9 +18,9 @@ const GCM256: &str = "aes256gcm16";
 const PEER: &str = include_str!("peer.py");
 
 /// A gateway whose one port leads to the other ends of all its tunnels.
-struct Peer {
+pub(crate) struct Peer {
     // Ends before its namespaces do.
-    primary: Primary,
+    pub(crate) primary: Primary,
     host: Namespace,
     mac: String,
     keys: TempDir,
@@ -28,7 +28,7 @@ struct Peer {
 }
 
 /// What scapy sends by an SA over IPv4 without ESN.
-fn sends(number: usize, spi: u32, packets: &[String]) -> Value {
+pub(crate) fn sends(number: usize, spi: u32, packets: &[String]) -> Value {
     json!({
         "do": "send",
         "transform": TRANSFORMS[number].0,
@@ -43,14 +43,14 @@ fn sends(number: usize, spi: u32, packets: &[String]) -> Value {
 }
 
 /// The end of a tunnel that is scapy's.
-fn remote(over: Family, number: usize) -> String {
+pub(crate) fn remote(over: Family, number: usize) -> String {
     over.choose(
         format!("192.0.2.{}", 10 + number),
         format!("2001:db8:9::{}", 10 + number),
     )
 }
 
-fn local(over: Family) -> &'static str {
+pub(crate) fn local(over: Family) -> &'static str {
     over.choose("192.0.2.1", "2001:db8:9::1")
 }
 
@@ -63,7 +63,7 @@ fn key(number: usize) -> String {
 
 impl Peer {
     /// With a tunnel for each transform over each family.
-    fn create() -> Self {
+    pub(crate) fn create() -> Self {
         let privilege = Privilege::detect();
         let host = Namespace::create(privilege, "host").unwrap();
         let gateway = Namespace::create(privilege, "gateway").unwrap();
@@ -103,21 +103,26 @@ impl Peer {
     }
 
     /// Installs SAs for both directions, the one that comes in with this SPI and the one that goes out with the next.
-    fn install(&self, over: Family, number: usize, spi: u32, more: &str, inbound: &str) {
+    pub(crate) fn install(&self, over: Family, number: usize, spi: u32, more: &str, inbound: &str) {
+        self.install_each(over, number, spi, [&format!("{more} {inbound}"), more]);
+    }
+
+    /// The same, with more words for the one that comes in and for the one that goes out.
+    pub(crate) fn install_each(&self, over: Family, number: usize, spi: u32, [inbound, outbound]: [&str; 2]) {
         let path = self.keys.path().join(format!("{number}"));
         fs::write(&path, key(number)).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
         let (here, there) = (local(over), remote(over, number));
         let name = tunnel(over, number);
         let (transform, _) = TRANSFORMS[number];
-        for (spi, ends, direction, inbound) in [
+        for (spi, ends, direction, more) in [
             (spi, format!("src {there} dst {here}"), "in", inbound),
-            (spi + 1, format!("src {here} dst {there}"), "out", ""),
+            (spi + 1, format!("src {here} dst {there}"), "out", outbound),
         ] {
             ctl(
                 &self.primary,
                 &format!(
-                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more} {inbound}",
+                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
                     path.display()
                 ),
             );
@@ -126,7 +131,7 @@ impl Peer {
 
     /// Has scapy do these.
     #[track_caller]
-    fn does(&self, cases: &[Value]) {
+    pub(crate) fn does(&self, cases: &[Value]) {
         let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
         let input = self.keys.path().join("cases");
         fs::write(&input, lines).unwrap();
@@ -162,11 +167,11 @@ fn number_of(transform: &str) -> usize {
         .unwrap()
 }
 
-fn tunnel(over: Family, number: usize) -> String {
+pub(crate) fn tunnel(over: Family, number: usize) -> String {
     format!("{}{number}", over.choose("four", "six"))
 }
 
-fn exchange(over: Family, number: usize, spi: u32, esn: bool, udp: bool) -> Value {
+pub(crate) fn exchange(over: Family, number: usize, spi: u32, esn: bool, udp: bool) -> Value {
     let net = over.choose(number, 100 + number);
     json!({
         "do": "exchange",

@@ -40,6 +40,7 @@ pub(crate) fn sa(spi: u32, selectors: usize) -> Sa {
         esn: true,
         window: Sa::DEFAULT_WINDOW,
         udp: None,
+        keepalive: Sa::DEFAULT_KEEPALIVE,
         selectors: vec![selector; selectors],
         soft: SaLifetime::default(),
         hard: SaLifetime::default(),

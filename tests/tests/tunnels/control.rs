@@ -82,7 +82,7 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
     assert_eq!(
         tunnel(&primary, "tun0"),
         json!({
-            "name": "tun0", "mode": "gre", "local": "192.0.2.1", "remote": "198.51.100.1", "key": 7, "mtu": 1472,
+            "name": "tun0", "mode": "gre", "local": "192.0.2.1", "remote": "198.51.100.1", "key": 7, "protected": false, "mtu": 1472,
             "mtu_set": false, "ttl": 64, "df": "copy", "dscp": "copy", "unnumbered": "wan", "admin": "up", "link": "up", "lacks": [],
             "rx_packets": 0, "rx_bytes": 0, "tx_packets": 0, "tx_bytes": 0, "drops": 0
         })

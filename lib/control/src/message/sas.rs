@@ -115,6 +115,8 @@ pub struct Sa {
     pub window: u16,
     /// Source and destination port of a UDP header before its packets, RFC 3948.
     pub udp: Option<(u16, u16)>,
+    /// Of one that goes out in UDP: seconds without a packet after which it sends a NAT keepalive, RFC 3948 section 4; 0 for none.
+    pub keepalive: u8,
     /// What its packets may hold, at most [`SA_SELECTORS`]; with none, anything.
     pub selectors: Vec<Selector>,
     /// When another one should take its place: subscribers are told, and nothing else happens.
@@ -126,6 +128,15 @@ pub struct Sa {
 impl Sa {
     /// The window of an SA for which none is asked.
     pub const DEFAULT_WINDOW: u16 = 1024;
+
+    /// After how long an SA sends a keepalive for which nothing is said: RFC 3948 section 4.
+    pub const DEFAULT_KEEPALIVE: u8 = 20;
+
+    /// After how long it sends a keepalive, if it does.
+    pub fn keepalive(&self) -> Option<std::time::Duration> {
+        let sends = self.direction == SaDirection::Out && self.udp.is_some() && self.keepalive != 0;
+        sends.then(|| std::time::Duration::from_secs(self.keepalive.into()))
+    }
 
     /// What it is known by.
     pub fn id(&self) -> SaId {
@@ -300,6 +311,7 @@ mod tests {
                 esn: true,
                 window: u16::MAX,
                 udp: Some((u16::MAX, u16::MAX)),
+                keepalive: u8::MAX,
                 selectors: vec![selector; SA_SELECTORS],
                 soft: lifetime,
                 hard: lifetime,

@@ -4,6 +4,7 @@
 //!   ipip   outer IPv4 or IPv6 │ inner IPv4 or IPv6                 RFC 2003, RFC 4213, RFC 2473
 //!   gre    outer IPv4 or IPv6 │ GRE, with a key │ IPv4 or IPv6     RFC 2784, RFC 2890
 //!   esp    outer IPv4 or IPv6 │ UDP │ ESP │ IPv4 or IPv6 │ ICV     RFC 4303, RFC 3948, as SAs of the tunnel say
+//!   protected ipip, gre: what follows the outer header is in ESP      RFC 4303 section 3.1.1, transport mode
 //! ```
 
 mod outer;
@@ -30,6 +31,8 @@ pub struct Tunnel {
     pub remote: IpAddr,
     /// Of GRE: the key that both ends have.
     pub key: Option<u32>,
+    /// Of GRE and IP in IP: whether SAs of transport mode protect its outer packets.
+    pub protected: bool,
     /// Longest inner packet, bytes; `None`: what 1500 bytes leave, see [`Tunnel::mtu`].
     pub mtu: Option<u16>,
     /// TTL or hop limit of outer packets, from 1 on.
@@ -75,6 +78,7 @@ impl Tunnel {
             local,
             remote,
             key: None,
+            protected: false,
             mtu: None,
             ttl: Self::DEFAULT_TTL,
             df: Df::default(),
@@ -83,16 +87,21 @@ impl Tunnel {
         }
     }
 
+    /// Whether SAs protect its packets, be it in tunnel mode or in transport mode.
+    pub fn is_protected(&self) -> bool {
+        self.protected || self.mode == TunnelMode::Esp
+    }
+
     /// Bytes that are put around a packet, of ESP the most: how many depends on the SA, and on what fills the last block.
     pub fn overhead(&self) -> u16 {
         let ip = if self.local.is_ipv4() { 20 } else { 40 };
         let gre = match (self.mode, self.key) {
-            (TunnelMode::Ipip, _) => 0,
+            (TunnelMode::Ipip | TunnelMode::Esp, _) => 0,
             (TunnelMode::Gre, None) => 4,
             (TunnelMode::Gre, Some(_)) => 8,
-            (TunnelMode::Esp, _) => ESP_OVERHEAD,
         };
-        ip + gre
+        let esp = if self.is_protected() { ESP_OVERHEAD } else { 0 };
+        ip + gre + esp
     }
 
     /// Longest inner packet, bytes: what is set, or what 1500 bytes leave.
@@ -148,6 +157,14 @@ impl Tunnel {
                 ),
             );
         }
+        if self.protected && self.mode == TunnelMode::Esp {
+            return fault(
+                "protected",
+                format!(
+                    "{name} is of mode esp, which is always protected: remove protected, which is for gre and ipip"
+                ),
+            );
+        }
         if self.ttl == 0 {
             return fault(
                 "ttl",
@@ -187,6 +204,9 @@ impl fmt::Display for Tunnel {
         write!(f, "{} mode {mode} local {local} remote {remote}", self.name)?;
         if let Some(key) = self.key {
             write!(f, " key {key}")?;
+        }
+        if self.protected {
+            f.write_str(" protected")?;
         }
         if let Some(mtu) = self.mtu {
             write!(f, " mtu {mtu}")?;
@@ -230,6 +250,8 @@ pub struct TunnelChange {
     /// As in [`Tunnel`].
     pub key: Option<Option<u32>>,
     /// As in [`Tunnel`].
+    pub protected: Option<bool>,
+    /// As in [`Tunnel`].
     pub mtu: Option<Option<u16>>,
     /// As in [`Tunnel`].
     pub ttl: Option<u8>,
@@ -249,6 +271,7 @@ impl From<&Tunnel> for TunnelChange {
             local: Some(tunnel.local),
             remote: Some(tunnel.remote),
             key: Some(tunnel.key),
+            protected: Some(tunnel.protected),
             mtu: Some(tunnel.mtu),
             ttl: Some(tunnel.ttl),
             df: Some(tunnel.df),
@@ -267,6 +290,7 @@ impl TunnelChange {
             local: self.local.unwrap_or(before.local),
             remote: self.remote.unwrap_or(before.remote),
             key: self.key.unwrap_or(before.key),
+            protected: self.protected.unwrap_or(before.protected),
             mtu: self.mtu.unwrap_or(before.mtu),
             ttl: self.ttl.unwrap_or(before.ttl),
             df: self.df.unwrap_or(before.df),

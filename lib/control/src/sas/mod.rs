@@ -51,7 +51,7 @@ pub fn records(
         mode: sa.mode as u8,
         esn: u8::from(sa.esn),
         state: state as u8,
-        reserved: 0,
+        keepalive: sa.keepalive,
     };
     (record, selectors)
 }
@@ -157,6 +157,7 @@ fn parse(
         esn: record.esn != 0,
         window: record.window,
         udp: (udp != (0, 0)).then_some(udp),
+        keepalive: record.keepalive,
         selectors: selectors.iter().map(from_selector_record).collect(),
         soft: from_lifetime_field(record.soft),
         hard: from_lifetime_field(record.hard),

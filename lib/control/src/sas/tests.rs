@@ -32,6 +32,7 @@ fn sa(spi: u32) -> Sa {
         esn: false,
         window: Sa::DEFAULT_WINDOW,
         udp: None,
+        keepalive: Sa::DEFAULT_KEEPALIVE,
         selectors: Vec::new(),
         soft: SaLifetime::default(),
         hard: SaLifetime::default(),

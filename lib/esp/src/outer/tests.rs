@@ -230,3 +230,43 @@ proptest! {
         prop_assert_eq!(usize::from(ip.total_len()), packet.len());
     }
 }
+
+#[test]
+fn a_keepalive_is_a_byte_from_port_to_port() {
+    let ports = Ports {
+        source: 4500,
+        destination: 1024,
+    };
+    let settings = OuterSettings {
+        udp: Some(ports),
+        ..OuterSettings::default()
+    };
+    for (ends, len) in [(FOUR, 29), (SIX, 49)] {
+        let mut buffer = [0xee; 64];
+        let outer = Outer::new(ends, settings);
+        assert_eq!(outer.keepalive(&mut buffer), Some(len));
+        let packet = &buffer[..len];
+        let datagram = match ends {
+            Ends::V4 { .. } => {
+                let ip = Ipv4::parse(packet).unwrap();
+                assert_eq!((ip.protocol(), usize::from(ip.total_len())), (Protocol::UDP, len));
+                ip.payload()
+            }
+            Ends::V6 { source, destination } => {
+                let ip = Ipv6::parse(packet).unwrap();
+                assert_eq!(ip.next_header(), Protocol::UDP);
+                let datagram = &packet[ipv6::HEADER_LEN..];
+                let sum = Sum::ZERO.pseudo_header(source, destination, Protocol::UDP, datagram.len() as u16);
+                assert!(sum.bytes(datagram).is_valid());
+                datagram
+            }
+        };
+        assert_eq!(datagram[..6], [0x11, 0x94, 4, 0, 0, 9]);
+        assert_eq!(datagram[8..], udp::KEEPALIVE);
+        assert_eq!(outer.keepalive(&mut buffer[..len - 1]), None);
+        assert_eq!(
+            Outer::new(ends, OuterSettings::default()).keepalive(&mut buffer),
+            None
+        );
+    }
+}

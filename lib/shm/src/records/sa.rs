@@ -47,8 +47,8 @@ record! {
         pub esn: u8,
         /// 1 when it is installed, 2 when another one should have taken its place by now.
         pub state: u8,
-        /// Zero.
-        pub reserved: u8,
+        /// Of one that goes out in UDP: seconds without a packet after which it sends a NAT keepalive; 0 for none.
+        pub keepalive: u8,
     }
 }
 

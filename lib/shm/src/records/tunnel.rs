@@ -32,10 +32,10 @@ record! {
         pub df: u8,
         /// Number of `control::message::Dscp`.
         pub dscp: u8,
+        /// 1 when SAs of transport mode protect its outer packets.
+        pub protected: u8,
         /// What it lacks to carry packets, beside being set up: bits of [`TunnelLack`].
         pub lacks: u8,
-        /// Zero.
-        pub reserved: u8,
     }
 }
 

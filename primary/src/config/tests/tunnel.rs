@@ -18,6 +18,7 @@ mode = "gre"
 local = "2001:db8::1"
 remote = "2001:db8:9::1"
 key = 7
+protected = true
 mtu = 1400
 ttl = 9
 dscp = 46
@@ -56,6 +57,7 @@ fn what_is_written_is_taken_and_the_rest_has_its_default() {
     let (local, remote) = ends("2001:db8::1", "2001:db8:9::1");
     let expected = Wrapped {
         key: Some(7),
+        protected: true,
         mtu: Some(1400),
         ttl: 9,
         dscp: Dscp::Fixed(46),
@@ -137,6 +139,12 @@ fn what_is_wrong_with_a_tunnel_is_said_with_its_place() {
             "key = 1\nunnumbered",
             "1\nunnumbered",
             "only gre has a key",
+        ),
+        (
+            "\"gre\"\nlocal = \"2001:db8::1\"\nremote = \"2001:db8:9::1\"\nkey = 7",
+            "\"esp\"\nlocal = \"2001:db8::1\"\nremote = \"2001:db8:9::1\"",
+            "true",
+            "always protected",
         ),
         ("key = 7", "key = 4294967296", "4294967296", "use 0 to 4294967295"),
         ("mtu = 1400", "mtu = 67", "67", "use 68 to 9000"),

@@ -1,6 +1,8 @@
 //! What SAs are asked before they are taken.
 
-use control::message::{ControlError, ErrorCode, NewSa, SAS_PER_REQUEST, Sa, SaDirection, SaId, SaMode};
+use control::message::{
+    ControlError, ErrorCode, NewSa, SAS_PER_REQUEST, Sa, SaDirection, SaId, SaMode, TunnelMode,
+};
 use control::sas;
 use esp::Transform;
 use subtle::ConstantTimeEq;
@@ -41,15 +43,29 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Fails if the SA cannot protect the tunnel that it is of.
     fn check_protects(&self, sa: &Sa, name: &str) -> Result<(), ControlError> {
-        let Some(tunnel) = self.protected_tunnel(sa).and_then(|index| self.tunnel(index)) else {
-            return Ok(());
-        };
         let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
         let id = sa.id();
-        if sa.mode != SaMode::Tunnel {
+        let Some(tunnel) = self.protected_tunnel(sa).and_then(|index| self.tunnel(index)) else {
+            if sa.mode == SaMode::Tunnel {
+                return Ok(());
+            }
             return invalid(format!(
-                "the SA with {id} is of transport mode, and {name} carries whole packets: give it mode tunnel"
+                "the SA with {id} is of transport mode, and {name} is not protected: 'tollgate-ctl tunnel set {name} protected on' first"
             ));
+        };
+        match (sa.mode, tunnel.mode) {
+            (SaMode::Tunnel, TunnelMode::Esp) | (SaMode::Transport, TunnelMode::Gre | TunnelMode::Ipip) => {}
+            (SaMode::Transport, TunnelMode::Esp) => {
+                return invalid(format!(
+                    "the SA with {id} is of transport mode, and {name} carries whole packets: give it mode tunnel"
+                ));
+            }
+            (SaMode::Tunnel, mode) => {
+                return invalid(format!(
+                    "the SA with {id} is of tunnel mode, and what {name} sends is {} already: give it mode transport",
+                    mode.name()
+                ));
+            }
         }
         let (source, destination) = match sa.direction {
             SaDirection::In => (tunnel.remote, tunnel.local),

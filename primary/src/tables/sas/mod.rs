@@ -17,7 +17,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use control::event::Event;
-use control::message::{ControlError, ErrorCode, NewSa, Sa, SaChangeKind, SaDirection, SaId, TunnelMode};
+use control::message::{ControlError, ErrorCode, NewSa, Sa, SaChangeKind, SaDirection, SaId};
 use shm::SaCells;
 
 use self::checks::check_count;
@@ -47,6 +47,11 @@ pub enum SaNews {
         /// Whose packets it was for.
         direction: SaDirection,
     },
+    /// The SA of this record has sent nothing for so long that it is to send a keepalive.
+    Keepalive {
+        /// The number of the record.
+        slot: u32,
+    },
     /// Packets of a tunnel are to leave by the SA of this record, or by none.
     Current {
         /// The tunnel's interface.
@@ -60,6 +65,10 @@ pub enum SaNews {
 pub struct InstalledSa {
     /// The number of its record.
     pub slot: u32,
+    /// The interface of its tunnel, if it protects one.
+    pub tunnel: Option<u16>,
+    /// Source and destination port of the UDP header before its packets.
+    pub ports: Option<(u16, u16)>,
     /// What is counted of it.
     pub cells: SaCells,
 }
@@ -145,6 +154,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let installed = self.sas.sas.get(&id).filter(|found| found.number == number)?;
         Some(InstalledSa {
             slot: installed.place.slot,
+            tunnel: installed.tunnel,
+            ports: installed.sa.udp,
             cells: self.sas.published.cells(&installed.place)?,
         })
     }
@@ -162,7 +173,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let name = sa.tunnel.as_ref()?;
         let named = |(index, interface): (u16, &Interface)| {
             let own = interface.tunnel.as_ref()?;
-            let is_it = interface.name == *name && own.tunnel.mode == TunnelMode::Esp;
+            let is_it = interface.name == *name && own.tunnel.is_protected();
             is_it.then_some(index)
         };
         self.interfaces.indexed().find_map(named)
@@ -215,6 +226,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 if self.installed_sa(id, number).is_some() {
                     self.sa_matter(id, matter, now);
                 }
+            }
+            SaSignal::Moved { id, number, from, to } => {
+                let installed = self.sas.sas.get(&id);
+                if let Some(installed) = installed.filter(|found| found.number == number) {
+                    let tunnel = installed.sa.tunnel.clone();
+                    self.tell(Event::SaMoved {
+                        spi: id.spi,
+                        destination: id.destination,
+                        tunnel,
+                        from,
+                        to,
+                    });
+                }
+            }
+            SaSignal::PathMtu { tunnel, mtu } => {
+                let Some((name, overhead)) =
+                    self.tunnel(tunnel).map(|own| (own.name.clone(), own.overhead()))
+                else {
+                    return;
+                };
+                self.tell(Event::PathMtu {
+                    tunnel: name,
+                    inner: mtu,
+                    outer: mtu.saturating_add(overhead),
+                });
             }
             SaSignal::Unknown { id, source } => self.tell(Event::UnknownSpi {
                 spi: id.spi,

@@ -7,7 +7,7 @@ use control::message::{NewSa, Sa, SaChange, SaChangeKind, SaDirection, SaId, SaS
 use control::sas;
 use shm::keys::{KeyArena, KeyArenaError, KeyPlace};
 use shm::records::TunnelLack;
-use shm::{SaPlace, SaTable};
+use shm::{SaCounter, SaPlace, SaTable};
 
 use super::super::timers::{Timer, Timers};
 use super::SaNews;
@@ -47,18 +47,21 @@ pub(super) struct Installed {
     pub(super) keys: KeyPlace,
     /// The interface of its tunnel, if that is one that ESP protects.
     pub(super) tunnel: Option<u16>,
+    /// When it is looked whether it has to send a keepalive.
+    keepalive_at: Option<Duration>,
 }
 
 impl Installed {
-    /// When its lifetimes are over.
+    /// When its lifetimes are over, and when it is looked after.
     fn deadlines(&self) -> impl Iterator<Item = (Duration, Timer)> {
         let id = self.sa.id();
         let of = [(self.sa.soft.seconds, false), (self.sa.hard.seconds, true)];
         let added = self.added;
-        of.into_iter().filter_map(move |(seconds, hard)| {
+        let over = of.into_iter().filter_map(move |(seconds, hard)| {
             let at = added.checked_add(Duration::from_secs(seconds?))?;
             Some((at, Timer::Sa { id, hard }))
-        })
+        });
+        over.chain(self.keepalive_at.map(|at| (at, Timer::SaKeepalive(id))))
     }
 }
 
@@ -146,7 +149,10 @@ impl SaSet {
         if let Some(tunnel) = tunnel {
             self.protect(tunnel, &sa, number, place.slot);
         }
+        // What protects no tunnel sends nothing.
+        let keepalive = tunnel.and(sa.keepalive());
         let installed = Installed {
+            keepalive_at: keepalive.and_then(|after| now.checked_add(after)),
             sa,
             number,
             added: now,
@@ -195,6 +201,31 @@ impl SaSet {
         self.published.update(&installed.place, &record);
         let change = change(kind, &installed.sa);
         self.note(change, timers, now);
+    }
+
+    /// Looks whether an SA has to send a keepalive, and sees to the next one. Of several SAs of a tunnel that by which packets leave does.
+    pub(in crate::tables) fn keepalive(&mut self, id: SaId, timers: &mut Timers, now: Duration) {
+        let Some(installed) = self.sas.get_mut(&id) else {
+            return;
+        };
+        let Some(after) = installed.sa.keepalive() else {
+            return;
+        };
+        let slot = installed.place.slot;
+        let cells = self.published.cells(&installed.place);
+        let last_ns = cells.map_or(0, |cells| cells.get(SaCounter::LastUsed));
+        let mut from = Duration::from_nanos(last_ns).max(installed.added);
+        if from.saturating_add(after) <= now {
+            let protection = installed.tunnel.and_then(|tunnel| self.protections.get(&tunnel));
+            let current = protection.and_then(|protection| protection.outbound.last_key_value());
+            if current.is_some_and(|(_, current)| *current == slot) {
+                self.news.push(SaNews::Keepalive { slot });
+            }
+            from = now;
+        }
+        let at = from.saturating_add(after);
+        installed.keepalive_at = Some(at);
+        timers.set(at, Timer::SaKeepalive(id));
     }
 
     /// Keeps a change until subscribers are told.

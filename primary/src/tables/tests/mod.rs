@@ -20,6 +20,7 @@ mod routes6;
 mod sas;
 mod steps;
 mod sub_interfaces;
+mod transport;
 mod tunnels;
 
 use std::net::IpAddr;

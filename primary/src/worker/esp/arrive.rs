@@ -13,8 +13,8 @@ use shm::{InterfaceCounter, Passed, PathStage};
 use super::super::Engine;
 use super::super::tunnels::Step;
 use crate::adjacency;
-use crate::ipsec::Arrived;
-use crate::path::BURST;
+use crate::ipsec::{Arrived, InboundSa, source_port};
+use crate::path::{BURST, Family};
 
 /// Bytes of Ethernet and IP header.
 const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
@@ -92,7 +92,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let is_usual = is_ours
             && self.esp.sas.inbound.get_mut(slot).is_some_and(|sa| {
                 // While its tunnel is up, its destination is an address of the gateway.
-                sa.source == found.source && self.stages.is_up(sa.tunnel)
+                is_at_its_place(sa, found, mbuf.data()) && self.stages.is_up(sa.tunnel)
             });
         if !is_usual {
             return Err(mbuf);
@@ -104,6 +104,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
         self.join_burst(slot, mbuf, found.arrived, level, now)
             .inspect_err(|_| self.counters.sub(ingress, InterfaceCounter::Waiting, 1))
+    }
+}
+
+/// Whether a packet comes from where others of its SA did.
+#[inline]
+fn is_at_its_place(sa: &InboundSa, found: &Found, frame: &[u8]) -> bool {
+    let Some(peer) = &sa.peer else {
+        return sa.source == found.source;
+    };
+    let family = match found.source {
+        IpAddr::V4(_) => Family::Four,
+        IpAddr::V6(_) => Family::Six,
+    };
+    match source_port(frame, HEADER_LEN, family, found.arrived.at.into()) {
+        Some(port) => peer.is_at(found.source, port),
+        None => sa.source == found.source,
     }
 }
 
@@ -204,6 +220,8 @@ fn find(ingress: u16, mac: &[u8; 6], frame: &[u8]) -> Option<Found> {
             ingress,
             at: at as u16,
             class,
+            network: HEADER_LEN as u8,
+            moved: false,
         },
         end,
     })

@@ -8,13 +8,13 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use dpdk::MbufBatch;
 use esp::udp;
-use packet::ethernet::HEADER_LEN;
+use packet::ethernet::{HEADER_LEN, VlanTags};
 use packet::{EtherType, EthernetHeader, Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6, ipv4};
 use shm::{DropReason, Passed, PathStage};
 
 use super::super::Engine;
 use crate::adjacency;
-use crate::path::BURST;
+use crate::path::{BURST, Interfaces};
 
 /// Bytes of Ethernet and IPv4 header.
 const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
@@ -47,13 +47,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn drop_each_clear(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>) -> usize {
         let mut kept = MbufBatch::<BURST>::new();
         let mut bytes = 0;
-        for mbuf in batch.drain() {
+        for mut mbuf in batch.drain() {
             let belongs = |ends: Ends| {
                 self.stages.belongs_in_esp(ingress, ends.source)
                     && !(ends.may_be_clear && self.stages.is_own(ends.destination))
             };
             if ends(mbuf.data()).is_some_and(belongs) {
-                self.counters.drop(ingress, DropReason::EspClear, 1);
+                let interface = own_interface(&self.stages.interfaces, ingress, mbuf.data());
+                if interface != ingress {
+                    self.received_tagged(interface, &mut mbuf);
+                }
+                self.counters.drop(interface, DropReason::EspClear, 1);
                 self.count_way(Passed::NONE.with(PathStage::Rx).with(PathStage::Drop));
                 continue;
             }
@@ -64,6 +68,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         *batch = kept;
         bytes
     }
+}
+
+/// The interface that a frame belongs to, by its tags: the stages have not looked at them yet.
+#[cold]
+fn own_interface(interfaces: &Interfaces, ingress: u16, frame: &[u8]) -> u16 {
+    let tags = EthernetHeader::parse(frame).map_or(VlanTags::NONE, |(link, _)| link.tags);
+    let levels = interfaces.levels(ingress, &tags).into_iter().flatten();
+    levels.last().map_or(ingress, |(index, _)| index)
 }
 
 /// Between whom a packet is.

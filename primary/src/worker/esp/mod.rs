@@ -11,9 +11,11 @@
 mod arrive;
 mod clear;
 mod handed;
+mod keepalive;
 mod open;
 mod room;
 mod seal;
+mod senders;
 mod table;
 
 use std::time::Duration;
@@ -28,6 +30,7 @@ use shm::{DropReason, SaCounter};
 
 pub use self::handed::{HANDED, Handover, handovers};
 pub use self::room::{LONG_BUFFERS, long_room};
+use self::senders::Sender;
 use self::table::Sas;
 use super::Engine;
 use crate::adjacency;
@@ -46,6 +49,8 @@ pub(super) struct Esp {
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
+    /// SAs that are to send a NAT keepalive.
+    keepalives: Vec<u32>,
     /// The round at which was looked at the clock of the machine, ticks, and what it said.
     clock: (u64, u64),
     /// Sealed packets whose ways are not counted yet, of IPv4 and of IPv6.
@@ -93,6 +98,7 @@ impl Esp {
             has_lent: false,
             quiet_until: 0,
             second: dpdk::tsc_hz(),
+            keepalives: Vec::with_capacity(sas),
             clock: (0, 0),
             sent: [0; 2],
             bench: Some(Box::default()),
@@ -108,17 +114,22 @@ impl Esp {
         self.clock.1
     }
 
-    /// Whether no SA has packets in its burst.
+    /// Whether no SA has packets in its burst, or a keepalive to send.
     #[inline]
     pub(super) fn is_idle(&self) -> bool {
-        self.sas.inbound.is_idle() && self.sas.outbound.is_idle()
+        self.sas.inbound.is_idle() && self.sas.outbound.is_idle() && self.keepalives.is_empty()
     }
 
     /// Takes what happened to SAs. No burst has packets then.
     #[inline]
     pub(super) fn take_news(&mut self) {
-        let Self { sas, news, .. } = self;
-        news.take(|news| take(sas, news));
+        let Self {
+            sas,
+            news,
+            keepalives,
+            ..
+        } = self;
+        news.take(|news| take(sas, keepalives, news));
     }
 
     /// The worker that an SA belongs to, if that is another.
@@ -128,7 +139,7 @@ impl Esp {
     }
 }
 
-fn take(sas: &mut Sas, news: &mut SaNews) {
+fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
     match news {
         SaNews::Prepare(pool) => {
             // It only makes the first packet faster.
@@ -146,8 +157,17 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
                 own.cells.set(SaCounter::Sequence, own.esp.window().highest());
             }
         }
-        SaNews::Outbound { slot, sa } => {
+        SaNews::Outbound {
+            slot,
+            id,
+            tunnel,
+            ports,
+            sa,
+        } => {
             sas.outbound.swap(*slot, sa);
+            sas.by_spi.insert(id.spi, id.destination, *slot);
+            let (tunnel, ports) = (*tunnel, *ports);
+            sas.set_sender(*slot, Some(Sender { tunnel, ports }));
             if let Some(own) = sas.outbound.get_mut(*slot) {
                 own.cells.set(SaCounter::Sequence, own.esp.sequence().last());
             }
@@ -171,10 +191,18 @@ fn take(sas: &mut Sas, news: &mut SaNews) {
                 gone.cells.reset();
             }
         }
-        SaNews::NoOutbound { slot, sa } => {
+        SaNews::NoOutbound { slot, id, sa } => {
             sas.outbound.swap(*slot, sa);
+            sas.by_spi.remove(id.spi, id.destination, *slot);
+            sas.set_sender(*slot, None);
             if let Some(gone) = sa {
                 gone.cells.reset();
+            }
+        }
+        SaNews::Keepalive { slot } => {
+            // No more than there can be SAs, so that nothing is allocated.
+            if keepalives.len() < keepalives.capacity() {
+                keepalives.push(*slot);
             }
         }
     }
@@ -191,7 +219,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Says something; `false` when the control thread is too far behind.
     #[cold]
-    fn tell_of_sa(&self, signal: SaSignal) -> bool {
+    pub(super) fn tell_of_sa(&self, signal: SaSignal) -> bool {
         let said = self.esp.news.say(signal);
         if said {
             self.doorbell.ring();

@@ -2,7 +2,7 @@
 //!
 //! Until its burst is done a packet counts as waiting on the interface that it came in by.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use control::message::SaId;
 use dpdk::crypto::Outcome;
@@ -21,7 +21,7 @@ use super::super::ways::End;
 use super::Bench;
 use super::room::Around;
 use crate::adjacency;
-use crate::ipsec::{Arrived, InboundSa, SaSignal, fill_in, publish};
+use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, fill_in, publish, source_port};
 use crate::path::{BURST, Family, Note, link_bytes};
 
 /// Where the way of a packet goes on whose burst is done.
@@ -140,13 +140,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let (Some(sa), Some(outer)) = (sa, outer) else {
             return Err((mbuf, DropReason::EspSpi));
         };
-        if outer.source != sa.source {
-            sa.cells.add(SaCounter::Source, 1);
-            return Err((mbuf, DropReason::EspSource));
-        }
-        let mbuf = self.with_room(mbuf, AROUND)?;
+        let in_udp = sa.peer.as_ref().and_then(|peer| {
+            let port = source_port(mbuf.data(), link_len, family, at.into())?;
+            Some((peer, port))
+        });
+        let moved = match in_udp {
+            Some((peer, port)) => !peer.is_at(outer.source, port),
+            None if outer.source == sa.source => false,
+            None => {
+                sa.cells.add(SaCounter::Source, 1);
+                return Err((mbuf, DropReason::EspSource));
+            }
+        };
         let class = outer.class;
-        let arrived = Arrived { ingress, at, class };
+        let mbuf = self.with_room(mbuf, AROUND)?;
+        let arrived = Arrived {
+            ingress,
+            at,
+            class,
+            network: link_len as u8,
+            moved,
+        };
         self.join_burst(slot, mbuf, arrived, level, now)
             .map_err(|mbuf| (mbuf, DropReason::EspSpi))
     }
@@ -270,6 +284,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.drop_unopened(sa, batch, refused);
         }
         self.esp.bench = Some(bench);
+        if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
+            let (id, number) = (sa.id, sa.number);
+            self.tell_of_sa(SaSignal::Moved { id, number, from, to });
+        }
         let used = self.esp.boottime_ns(now);
         publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
         self.tell_matters(sa.id, sa.number, &mut sa.told);
@@ -383,11 +401,22 @@ fn end(
     }
     let at = usize::from(arrived.at);
     let frame = mbuf.data_mut();
+    let place = if arrived.moved {
+        place_of(frame, arrived)
+    } else {
+        None
+    };
+    let sequence = opening.sequence().get();
     let packet = frame.get_mut(at..).unwrap_or_default();
     let opened = sa
         .esp
         .finish(opening, outcome == Outcome::Done, packet)
         .map_err(refused)?;
+    if let (Some(place), Some(peer)) = (place, &mut sa.peer)
+        && sequence == sa.esp.window().highest()
+    {
+        peer.came_from(place, dpdk::tsc(), dpdk::tsc_hz());
+    }
     let esp::Opened::Packet(payload) = opened else {
         return Err(DropReason::EspDummy);
     };
@@ -395,6 +424,10 @@ fn end(
     if *life == Life::Ended {
         return Err(DropReason::EspLifetime);
     }
+    let payload = match &sa.behind {
+        None => payload,
+        Some(behind) => behind.inside(&payload, packet)?,
+    };
     let (inner, span) = payload
         .decapsulate(packet, arrived.class)
         .map_err(|error| match error {
@@ -416,6 +449,19 @@ fn end(
     *place.ok_or(DropReason::EspMalformed)? = *link;
     mbuf.truncate(begin + usize::from(span.len));
     mbuf.trim_front(front).map_err(|_| DropReason::EspMalformed)
+}
+
+/// Where a packet in UDP came from.
+#[cold]
+fn place_of(frame: &[u8], arrived: &Arrived) -> Option<SocketAddr> {
+    let link_len = usize::from(arrived.network);
+    let packet = frame.get(link_len..)?;
+    let family = match packet.first()? >> 4 {
+        4 => Family::Four,
+        _ => Family::Six,
+    };
+    let port = source_port(frame, link_len, family, arrived.at.into())?;
+    Some(SocketAddr::new(Outer::of(family, packet)?.source, port))
 }
 
 fn refused(error: OpenError) -> DropReason {

@@ -1,4 +1,4 @@
-//! Packets that leave by a tunnel of mode esp: sealed in bursts of its SA.
+//! Packets that leave by a tunnel that ESP protects: sealed in bursts of its SA.
 
 use dpdk::crypto::Outcome;
 use dpdk::{Mbuf, MbufBatch, PortId};
@@ -393,16 +393,19 @@ fn begin(
 ) -> Result<(Sealing, esp::Work), DropReason> {
     let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
     let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
-    if !sa.selectors.allow(packet.get(..inner.len).unwrap_or_default()) {
+    let packet = packet.get(..inner.len).unwrap_or_default();
+    let front = sa.fronts.of(inner.family);
+    if !(front.may_go && sa.selectors.allow(packet)) {
         return Err(DropReason::EspSelector);
     }
-    *life = sa.lifetime.count(inner.len);
+    let payload_len = front.bytes().len() + inner.len;
+    *life = sa.lifetime.count(payload_len);
     if *life == Life::Ended {
         return Err(DropReason::EspLifetime);
     }
     let sealing = sa
         .esp
-        .seal(inner.len, inner.family.next_header())
+        .seal(payload_len, front.next_header)
         .map_err(|error| match error {
             SealError::SequenceEnded(_) => DropReason::EspSequence,
             SealError::TooLong(_) => DropReason::Oversize,
@@ -411,7 +414,7 @@ fn begin(
         mbuf.truncate(HEADER_LEN + inner.len);
     }
     let outer_len = sa.outer.len();
-    mbuf.prepend(outer_len + sealing.head_len())
+    mbuf.prepend(outer_len + sealing.head_len() + front.bytes().len())
         .map_err(|_| DropReason::EspRoom)?;
     mbuf.grow(sealing.tail_len()).map_err(|_| DropReason::EspRoom)?;
     let (to, packet) = mbuf
@@ -422,9 +425,11 @@ fn begin(
     sa.outer
         .write(&inner, sealing.sealed_len(), sealing.sequence(), packet)
         .map_err(|_| DropReason::Oversize)?;
-    let work = sealing
-        .write(packet.get_mut(outer_len..).unwrap_or_default())
-        .map_err(|_| DropReason::EspRoom)?;
+    let esp = packet.get_mut(outer_len..).unwrap_or_default();
+    let work = sealing.write(esp).map_err(|_| DropReason::EspRoom)?;
+    for (place, byte) in esp.iter_mut().skip(sealing.head_len()).zip(front.bytes()) {
+        *place = *byte;
+    }
     Ok((sealing, work))
 }
 

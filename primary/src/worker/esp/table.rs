@@ -3,10 +3,12 @@
 //! ```text
 //!   SPI, destination ─► number ─┬─► another worker's
 //!   tunnel ──────────► number ──┴─► its own: InboundSa, OutboundSa
+//!                        └─► whose packets it sends, of each that goes out
 //! ```
 
 use std::net::IpAddr;
 
+use super::senders::Sender;
 use crate::ipsec::{InboundSa, OutboundSa};
 
 /// An SA's place in the table, or none.
@@ -25,7 +27,7 @@ const NOBODY: Entry = Entry {
     destination: IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
 };
 
-/// The numbers of SAs by SPI and destination: open addressing, half of it empty at least.
+/// The numbers of SAs, of both directions, by SPI and destination: open addressing, half of it empty at least.
 pub(super) struct Index {
     entries: Vec<Entry>,
 }
@@ -181,6 +183,8 @@ pub(super) struct Sas {
     pub(super) outbound: Own<OutboundSa>,
     /// By interface: the SA that packets of the tunnel leave by.
     pub(super) current: Vec<u32>,
+    /// By number: what is known of those that go out.
+    senders: Vec<Option<Sender>>,
 }
 
 impl Sas {
@@ -190,6 +194,18 @@ impl Sas {
             inbound: Own::new(capacity),
             outbound: Own::new(capacity),
             current: vec![FREE; interfaces],
+            senders: vec![None; capacity],
+        }
+    }
+
+    /// What is known of an SA that goes out.
+    pub(super) fn sender(&self, slot: u32) -> Option<&Sender> {
+        self.senders.get(slot as usize)?.as_ref()
+    }
+
+    pub(super) fn set_sender(&mut self, slot: u32, sender: Option<Sender>) {
+        if let Some(place) = self.senders.get_mut(slot as usize) {
+            *place = sender;
         }
     }
 

@@ -16,9 +16,16 @@ fn the_mtu_is_what_the_outer_headers_leave_of_1500_bytes() {
         mtu: Some(1400),
         ..keyed.clone()
     };
+    let protected = Tunnel {
+        protected: true,
+        ..keyed.clone()
+    };
+    let esp = tunnel(TunnelMode::Esp, "2001:db8::1", "2001:db8::2");
+    let all = [&four, &six, &keyed, &set, &esp, &protected];
+    assert_eq!(all.map(Tunnel::mtu), [1480, 1456, 1452, 1400, 1379, 1371]);
     assert_eq!(
-        [four.mtu(), six.mtu(), keyed.mtu(), set.mtu()],
-        [1480, 1456, 1452, 1400]
+        all.map(Tunnel::is_protected),
+        [false, false, false, false, true, true]
     );
 }
 
@@ -123,9 +130,17 @@ fn what_cannot_be_is_named_by_its_key() {
         (
             Tunnel {
                 mtu: Some(9001),
-                ..good
+                ..good.clone()
             },
             "mtu",
+        ),
+        (
+            Tunnel {
+                mode: TunnelMode::Esp,
+                protected: true,
+                ..good
+            },
+            "protected",
         ),
     ];
     for (tunnel, key) in wrong {
@@ -145,6 +160,7 @@ fn a_change_changes_what_it_says() {
     let change = TunnelChange {
         mode: Some(TunnelMode::Ipip),
         key: Some(None),
+        protected: Some(true),
         mtu: Some(Some(1300)),
         unnumbered: Some(None),
         ..TunnelChange::default()
@@ -152,6 +168,7 @@ fn a_change_changes_what_it_says() {
     let after = Tunnel {
         mode: TunnelMode::Ipip,
         key: None,
+        protected: true,
         mtu: Some(1300),
         unnumbered: None,
         ..before.clone()
@@ -160,6 +177,6 @@ fn a_change_changes_what_it_says() {
     assert_eq!(TunnelChange::from(&after).apply(&before), after);
     assert_eq!(
         after.to_string(),
-        "t0 mode ipip local 192.0.2.1 remote 198.51.100.1 mtu 1300 ttl 64 df copy dscp copy"
+        "t0 mode ipip local 192.0.2.1 remote 198.51.100.1 protected mtu 1300 ttl 64 df copy dscp copy"
     );
 }

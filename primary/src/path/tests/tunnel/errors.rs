@@ -3,7 +3,7 @@
 use super::*;
 
 /// An error about an outer packet that was sent, from a router on its way.
-fn error4(problem: Icmpv4Problem, sent: &[u8]) -> Vec<u8> {
+pub(super) fn error4(problem: Icmpv4Problem, sent: &[u8]) -> Vec<u8> {
     let mut headers = [0; 28];
     let quote = &sent[..sent.len().min(68)];
     emit_v4(problem, HOST_A, OWN, 64, quote, &mut headers);
@@ -11,7 +11,7 @@ fn error4(problem: Icmpv4Problem, sent: &[u8]) -> Vec<u8> {
     [&link[..HEADER_LEN], &headers, quote].concat()
 }
 
-fn error6(problem: Icmpv6Problem, sent: &[u8]) -> Vec<u8> {
+pub(super) fn error6(problem: Icmpv6Problem, sent: &[u8]) -> Vec<u8> {
     let mut headers = [0; 48];
     let quote = &sent[..sent.len().min(200)];
     emit_v6(problem, HOST_A6, OWN6, 64, quote, &mut headers);

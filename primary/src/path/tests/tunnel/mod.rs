@@ -1,6 +1,7 @@
 //! Outer packets in, what is inside noted; packets for a tunnel out, with outer headers in front.
 
 mod errors;
+mod esp;
 mod out;
 
 use std::sync::atomic::Ordering;
@@ -247,6 +248,25 @@ fn each_refusal_has_its_reason() {
     assert_eq!(bench.dropped(marked(0)), DropReason::TunnelDown);
     bench.path.interfaces.remove(FOUR);
     assert_eq!(bench.dropped(marked(0)), DropReason::TunnelUnknown);
+}
+
+#[test]
+fn packets_of_a_protected_tunnel_are_not_taken_in_clear() {
+    let mut bench = bench();
+    for (index, tunnel) in [(GRE, &tunnels()[2]), (SIX, &tunnels()[1])] {
+        let protected = Tunnel {
+            protected: true,
+            ..tunnel.clone()
+        };
+        set(&mut bench, index, &protected);
+    }
+    let keyless = to_own4().payload(Protocol::GRE, &in_gre(None, EtherType::IPV4, &four()));
+    for packet in [keyless, to_own6().payload(Protocol::IPV6, &six())] {
+        assert_eq!(bench.dropped(packet), DropReason::EspClear);
+    }
+    // Those of others between the same ends are.
+    let keyed = to_own4().payload(Protocol::GRE, &in_gre(Some(KEY), EtherType::IPV4, &four()));
+    assert_eq!(taken(&bench, keyed), (KEYED, EtherType::IPV4, four()));
 }
 
 #[test]
