@@ -151,11 +151,13 @@ fn of(side: Side, number: u32) -> Vec<NewSa> {
             // The same packets come over and over.
             window: 0,
             udp: None,
+            keepalive: 0,
             selectors: Vec::new(),
             soft: SaLifetime::default(),
             hard: SaLifetime::default(),
         },
         keys: SaKeys::new(Zeroizing::new(keys())),
+        sequence: 0,
     };
     let mut sas = vec![sa(FIRST_SPI + number, there, sealer, opener)];
     sas.extend(back.map(|direction| sa(FIRST_SPI_BACK + number, direction, opener, sealer)));
