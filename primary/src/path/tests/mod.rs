@@ -15,6 +15,7 @@ mod trace;
 mod tunnel;
 mod usual;
 mod vlan;
+mod way_out;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
@@ -203,6 +204,16 @@ impl Bench {
             members,
             up,
         }
+    }
+
+    /// The same where nobody is told of a better next hop.
+    fn without_redirects(mut self) -> Self {
+        let view = InterfaceView {
+            redirects: false,
+            ..self.path.interfaces.get(0).unwrap().clone()
+        };
+        self.path.interfaces.set(0, view);
+        self
     }
 
     /// What a packet waits for: interface, next hop, its destination.

@@ -25,15 +25,6 @@ fn from6(source: Ipv6Addr, destination: &str) -> Ipv6Builder {
     PacketBuilder::ethernet(GATEWAY[0], SENDER).ipv6(source, six(destination))
 }
 
-fn without_redirects(mut bench: Bench) -> Bench {
-    let view = InterfaceView {
-        redirects: false,
-        ..bench.path.interfaces.get(0).unwrap().clone()
-    };
-    bench.path.interfaces.set(0, view);
-    bench
-}
-
 /// What the sender of a packet that goes back is told, how the packet leaves, and the MTU that it is cut to.
 fn back(bench: &Bench, frame: Vec<u8>) -> (Option<Vec<u8>>, Vec<u8>, u16) {
     let mut frames = [frame];
@@ -134,7 +125,7 @@ fn a_host_is_told_that_a_destination_is_on_its_link() {
 
 #[test]
 fn a_packet_leaves_as_if_nobody_were_told() {
-    let (on, off) = (Bench::on(false), without_redirects(Bench::on(false)));
+    let (on, off) = (Bench::on(false), Bench::on(false).without_redirects());
     let priority = VlanTag {
         tpid: EtherType::VLAN,
         tci: 0xe000,
@@ -237,7 +228,7 @@ fn a_packet_from_a_link_local_address_goes_back_to_its_link_and_to_no_other() {
         redirect6(&redirect.unwrap(), &frame),
         (six(BETTER_LINK_LOCAL), six(BEHIND6))
     );
-    let off = without_redirects(bench);
+    let off = bench.without_redirects();
     assert_eq!(off.one(frame), (Disposition::Transmit(0), leaving));
     let elsewhere = from6(host, &HOST_B6.to_string()).udp(1, 2, b"x");
     assert_eq!(off.dropped(elsewhere), DropReason::Ip6Scope);
@@ -245,7 +236,7 @@ fn a_packet_from_a_link_local_address_goes_back_to_its_link_and_to_no_other() {
 
 #[test]
 fn a_usual_burst_back_goes_through_the_stages_only_where_redirects_are_on() {
-    let (on, off) = (Bench::on(false), without_redirects(Bench::on(false)));
+    let (on, off) = (Bench::on(false), Bench::on(false).without_redirects());
     for frame in [
         from4(HOST_A, BEHIND).udp(1, 2, b"x"),
         from6(HOST_A6, BEHIND6).udp(1, 2, b"x"),

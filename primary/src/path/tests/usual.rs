@@ -116,3 +116,75 @@ fn what_is_too_big_or_finds_the_interface_down_is_noted() {
     bench.up[1].store(false, std::sync::atomic::Ordering::Relaxed);
     assert_eq!(bench.dropped(usual4()), DropReason::InterfaceDown);
 }
+
+/// A frame of each kind that leaves by interface 0, which it came in by.
+fn back() -> [Vec<u8>; 2] {
+    let frame = || PacketBuilder::ethernet(GATEWAY[0], SENDER);
+    [
+        frame()
+            .ipv4(HOST_A, Ipv4Addr::new(10, 80, 0, 1))
+            .udp(5000, 5001, &[7; 33]),
+        frame()
+            .ipv6(HOST_A6, "2001:db8:80::1".parse().unwrap())
+            .payload(Protocol::NO_NEXT_HEADER, &[7; 33]),
+    ]
+}
+
+/// A burst whose packets leave by turns by either interface.
+fn by_turns(there: &[u8], back: &[u8], count: usize) -> Vec<Vec<u8>> {
+    let turns = [there, back].into_iter().cycle();
+    turns.take(count).map(<[u8]>::to_vec).collect()
+}
+
+fn leaves_apart(bench: &Bench, mut burst: Vec<Vec<u8>>) -> bool {
+    let view = bench.path.interfaces.get(0).unwrap();
+    matches!(
+        bench.path.usual(view, &mut burst, &mut NOTES.clone()),
+        Leaving::Apart
+    )
+}
+
+#[test]
+fn a_usual_burst_that_leaves_by_several_interfaces_does_so_as_by_the_stages() {
+    let both = || [false, true].map(|kernel| Bench::on(kernel).without_redirects());
+    let [quick, slow] = both();
+    for (there, back) in [usual4(), usual6()].iter().zip(&back()) {
+        for count in [2, 3, BURST] {
+            let burst = by_turns(there, back, count);
+            assert!(leaves_apart(&quick, burst.clone()));
+            assert_eq!(quick.fates(burst.clone()), slow.fates(burst.clone()));
+            let ways = |bench: &Bench| -> Vec<_> {
+                let notes = bench.run(&mut burst.clone());
+                notes.iter().map(|note| (note.passed, note.family())).collect()
+            };
+            assert_eq!(ways(&quick), ways(&slow));
+        }
+    }
+}
+
+#[test]
+fn one_that_is_not_usual_takes_a_burst_that_leaves_by_several_interfaces_through_the_stages() {
+    let [quick, slow] = [false, true].map(|kernel| Bench::on(kernel).without_redirects());
+    let frame = || PacketBuilder::ethernet(GATEWAY[0], SENDER);
+    let big = frame()
+        .ipv4(HOST_A, HOST_B)
+        .dont_fragment()
+        .udp(5000, 5001, &[7; MTU as usize - 27]);
+    let waits = frame().ipv4(HOST_A, Ipv4Addr::new(10, 1, 0, 1)).udp(1, 2, &[]);
+    let refused = frame().ipv4(HOST_A, Ipv4Addr::new(10, 5, 0, 1)).udp(1, 2, &[]);
+    let shared = frame().ipv4(HOST_A, Ipv4Addr::new(10, 9, 0, 1)).udp(1, 2, &[]);
+    let [back, _] = back();
+    for odd in [big, waits, refused, shared, usual6()] {
+        for place in [0, 1, 30, 31] {
+            let mut burst = by_turns(&usual4(), &back, BURST);
+            burst[place] = odd.clone();
+            assert!(!leaves_apart(&quick, burst.clone()));
+            assert_eq!(quick.fates(burst.clone()), slow.fates(burst), "at {place}");
+        }
+    }
+    // Its sender is told.
+    let telling = Bench::on(false);
+    assert!(!leaves_apart(&telling, by_turns(&usual4(), &back, 4)));
+    quick.up[1].store(false, std::sync::atomic::Ordering::Relaxed);
+    assert!(!leaves_apart(&quick, by_turns(&usual4(), &back, 4)));
+}

@@ -226,3 +226,140 @@ fn find(ingress: u16, mac: &[u8; 6], frame: &[u8]) -> Option<Found> {
         end,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use packet::builder::EthernetBuilder;
+    use packet::ethernet::VlanTags;
+    use packet::{EtherType, EthernetHeader, Ipv4, Ipv6, MacAddress, PacketBuilder};
+
+    use super::*;
+
+    const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
+    const ESP: [u8; 16] = [0xc0, 0, 0, 1, 0, 0, 0, 7, 1, 2, 3, 4, 5, 6, 7, 8];
+    const FOUR: [Ipv4Addr; 2] = [Ipv4Addr::new(10, 0, 0, 1), Ipv4Addr::new(10, 0, 0, 2)];
+    const SIX: [Ipv6Addr; 2] = [
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1),
+        Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 2),
+    ];
+
+    fn frame() -> EthernetBuilder {
+        PacketBuilder::ethernet(MacAddress(OWN), MacAddress([2; 6]))
+    }
+
+    fn frames() -> [Vec<u8>; 3] {
+        let port = udp::PORT;
+        [
+            frame().ipv4(FOUR[0], FOUR[1]).payload(Protocol::ESP, &ESP),
+            frame().ipv6(SIX[0], SIX[1]).payload(Protocol::ESP, &ESP),
+            frame().ipv4(FOUR[0], FOUR[1]).udp(port, port, &ESP),
+        ]
+    }
+
+    fn found(frame: &[u8]) -> Option<Found> {
+        may_be_esp(frame).then(|| find(3, &OWN, frame)).flatten()
+    }
+
+    /// What the parsers of whole packets know of a frame.
+    fn parsed(frame: &[u8]) -> Option<Found> {
+        let (link, packet) = EthernetHeader::parse(frame).ok()?;
+        if link.destination != MacAddress(OWN) || link.tags != VlanTags::NONE {
+            return None;
+        }
+        let (source, destination, protocol, class, header_len, payload): (IpAddr, IpAddr, _, _, _, _) =
+            match link.ethertype {
+                EtherType::IPV4 => {
+                    let ip = Ipv4::parse(packet).ok()?;
+                    let is_usual = ip.options().is_empty() && !ip.is_fragment();
+                    let parts = (ip.protocol(), ip.traffic_class(), ipv4::HEADER_LEN, ip.payload());
+                    let (protocol, class, header_len, payload) = is_usual.then_some(parts)?;
+                    (
+                        ip.source().into(),
+                        ip.destination().into(),
+                        protocol,
+                        class,
+                        header_len,
+                        payload,
+                    )
+                }
+                EtherType::IPV6 => {
+                    let ip = Ipv6::parse(packet).ok()?;
+                    (
+                        ip.source().into(),
+                        ip.destination().into(),
+                        ip.next_header(),
+                        ip.traffic_class(),
+                        ipv6::HEADER_LEN,
+                        ip.payload(),
+                    )
+                }
+                _ => return None,
+            };
+        let (before, esp) = match (protocol, source) {
+            (Protocol::ESP, _) => (0, payload),
+            (Protocol::UDP, IpAddr::V4(_)) => {
+                let (header, datagram) = payload.split_at_checked(udp::HEADER_LEN)?;
+                let is_esp = header[2..4] == udp::PORT.to_be_bytes()
+                    && usize::from(u16::from_be_bytes([header[4], header[5]])) == payload.len();
+                is_esp.then_some((udp::HEADER_LEN, datagram))?
+            }
+            _ => return None,
+        };
+        let header: &[u8; ::esp::HEADER_LEN] = esp.first_chunk()?;
+        let spi = u32::from_be_bytes([header[0], header[1], header[2], header[3]]);
+        (spi != 0).then_some(Found {
+            source,
+            destination,
+            spi,
+            arrived: Arrived {
+                ingress: 3,
+                at: (HEADER_LEN + header_len + before) as u16,
+                class,
+                network: HEADER_LEN as u8,
+                moved: false,
+            },
+            end: HEADER_LEN + header_len + payload.len(),
+        })
+    }
+
+    #[test]
+    fn what_is_found_is_what_a_whole_packet_says() {
+        for (frame, at) in frames().into_iter().zip([34, 54, 42]) {
+            let found = found(&frame);
+            assert_eq!(found, parsed(&frame));
+            let found = found.unwrap();
+            assert_eq!((found.spi, found.arrived.at), (0xc000_0001, at));
+            assert_eq!(found.end, frame.len());
+        }
+    }
+
+    #[test]
+    fn every_changed_byte_and_every_length_is_read_as_by_the_parsers() {
+        let mut refused = 0;
+        for frame in frames() {
+            for (place, bit) in (0..frame.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+                for mend in [true, false] {
+                    let mut odd = frame.clone();
+                    odd[place] ^= 1 << bit;
+                    if mend && odd[12..14] == [8, 0] {
+                        odd[24..26].fill(0);
+                        let sum = Sum::ZERO.bytes(&odd[14..34]).checksum();
+                        odd[24..26].copy_from_slice(&sum.to_be_bytes());
+                    }
+                    let found = found(&odd);
+                    refused += usize::from(found.is_none());
+                    assert_eq!(found, parsed(&odd), "byte {place}, bit {bit}, mended {mend}");
+                }
+            }
+            for padding in 0..8 {
+                let longer = [&frame[..], &[0; 8][..padding]].concat();
+                assert_eq!(found(&longer), parsed(&longer));
+                assert_eq!(found(&longer).unwrap().end, frame.len(), "padding is nobody's");
+            }
+            for length in 0..frame.len() {
+                assert_eq!(found(&frame[..length]), None, "{length} bytes");
+            }
+        }
+        assert!(refused > 500, "{refused}");
+    }
+}
