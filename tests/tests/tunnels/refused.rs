@@ -143,8 +143,12 @@ fn an_error_from_the_path_makes_the_tunnel_smaller_and_senders_are_told() {
         (1, 1)
     );
     assert_eq!(counters.of("four").unwrap().fragmented, 1);
-    // A tunnel that is made anew has learned nothing.
+    // What was learned counts as long as the path is the same.
     ctl(&site.primary, "tunnel set four ttl 65");
+    site.send(&[long("'DF'", "again")]);
+    let counters = site.primary.counters_at_rest().unwrap();
+    assert_eq!(counters.dropped("too_big"), 2);
+    ctl(&site.primary, "tunnel set four remote 192.0.2.3");
     site.send(&[long("'DF'", "anew")]);
     site.hears("anew");
 }
