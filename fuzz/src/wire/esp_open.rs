@@ -153,7 +153,7 @@ pub fn body(input: &[u8]) {
     assert_eq!(work.icv.range(), text.end + spare..packet.len() + spare);
     if transform.is_aead() {
         assert_eq!(work.cipher.range(), text);
-        assert_eq!(work.iv[4..12], packet[8..16]);
+        assert_eq!(work.iv()[4..12], packet[8..16]);
     } else {
         assert_eq!(work.integrity.range(), 0..text.end + spare);
         assert!(work.cipher.len == 0 || work.cipher.range() == text);

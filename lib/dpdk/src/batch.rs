@@ -11,10 +11,12 @@ use crate::mbuf::Mbuf;
 ///
 /// It is a slice of [`Mbuf`] to whoever looks at or changes packets, and a queue to whoever moves them: each packet
 /// leaves it by value, once.
+// The length stands beside the first packets, so that a batch of few is one line of cache.
+#[repr(C)]
 pub struct MbufBatch<const N: usize = 32> {
+    len: usize,
     /// The first `len` are packets.
     slots: [MaybeUninit<Mbuf>; N],
-    len: usize,
 }
 
 impl<const N: usize> MbufBatch<N> {

@@ -70,10 +70,23 @@ pub struct Work {
     pub integrity: Span,
     /// Where the ICV is written to, or lies and is compared.
     pub icv: Span,
+    // As numbers, which stay in registers until somebody wants the bytes.
+    iv: u128,
+    aad: u128,
+}
+
+impl Work {
     /// The cipher's nonce or initial block: the first [`Transform::nonce_len`] bytes.
-    pub iv: [u8; 16],
+    #[inline]
+    pub const fn iv(&self) -> [u8; 16] {
+        self.iv.to_be_bytes()
+    }
+
     /// What an AEAD authenticates beside the ciphertext: the first [`Format::aad_len`] bytes.
-    pub aad: [u8; 16],
+    #[inline]
+    pub const fn aad(&self) -> [u8; 16] {
+        self.aad.to_be_bytes()
+    }
 }
 
 /// The layout of the packets of an SA.
@@ -176,26 +189,25 @@ impl Format {
 
     /// What an AEAD authenticates of SPI and sequence number.
     #[inline(always)]
-    pub(crate) fn aad(&self, spi: u32, sequence: SequenceNumber) -> [u8; 16] {
+    pub(crate) fn aad(&self, spi: u32, sequence: SequenceNumber) -> u128 {
         let spi = u128::from(spi) << 96;
         let number = if self.esn {
             u128::from(sequence.get()) << 32
         } else {
             u128::from(sequence.low()) << 64
         };
-        (spi | number).to_be_bytes()
+        spi | number
     }
 
     /// Salt and IV, as an AEAD takes them (RFC 4106 §4, RFC 7634 §2).
     #[inline(always)]
-    pub(crate) fn nonce(salt: Salt, iv: [u8; 8]) -> [u8; 16] {
-        let salt = u128::from(u32::from_be_bytes(salt.0)) << 96;
-        (salt | u128::from(u64::from_be_bytes(iv)) << 32).to_be_bytes()
+    pub(crate) fn nonce(salt: Salt, iv: u64) -> u128 {
+        u128::from(u32::from_be_bytes(salt.0)) << 96 | u128::from(iv) << 32
     }
 
     /// The work on a packet of `len` bytes from SPI to ICV. The cipher begins at `cipher_from`.
     #[inline(always)]
-    pub(crate) fn work(&self, len: usize, cipher_from: usize, iv: [u8; 16], aad: [u8; 16]) -> Work {
+    pub(crate) fn work(&self, len: usize, cipher_from: usize, iv: u128, aad: u128) -> Work {
         let icv_from = len - self.icv_len();
         let cipher = match self.transform.cipher() {
             Cipher::Null => Span::new(cipher_from, 0),

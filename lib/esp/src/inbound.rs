@@ -152,10 +152,11 @@ impl Opening {
         let head_len = self.format.head_len();
         let ivs = packet.get(HEADER_LEN..).ok_or(no_room)?;
         let iv = match self.format.transform().cipher() {
-            Cipher::Null => [0; 16],
-            Cipher::AesCbc => *ivs.first_chunk().ok_or(no_room)?,
+            Cipher::Null => 0,
+            Cipher::AesCbc => u128::from_be_bytes(*ivs.first_chunk().ok_or(no_room)?),
             Cipher::AesGcm | Cipher::ChaCha20Poly1305 => {
-                Format::nonce(self.salt, *ivs.first_chunk().ok_or(no_room)?)
+                let iv = *ivs.first_chunk().ok_or(no_room)?;
+                Format::nonce(self.salt, u64::from_be_bytes(iv))
             }
         };
         if spare != 0 {

@@ -166,15 +166,15 @@ impl Sealing {
         let (to, rest) = packet.split_first_chunk_mut::<HEADER_LEN>().ok_or(no_room)?;
         *to = header.bytes();
         let iv = match self.format.transform().cipher() {
-            Cipher::Null => [0; 16],
+            Cipher::Null => 0,
             Cipher::AesCbc => {
                 let block = u128::from(self.mask) << 64 | u128::from(self.sequence.get());
                 *rest.first_chunk_mut().ok_or(no_room)? = block.to_be_bytes();
-                [0; 16]
+                0
             }
             Cipher::AesGcm | Cipher::ChaCha20Poly1305 => {
-                let iv = (self.mask ^ self.sequence.get()).to_be_bytes();
-                *rest.first_chunk_mut().ok_or(no_room)? = iv;
+                let iv = self.mask ^ self.sequence.get();
+                *rest.first_chunk_mut().ok_or(no_room)? = iv.to_be_bytes();
                 Format::nonce(self.salt, iv)
             }
         };

@@ -122,15 +122,19 @@ const LONGEST: usize = ipv6::HEADER_LEN + udp::HEADER_LEN;
 const DONT_FRAGMENT: u16 = 0x4000;
 
 /// The outer headers of an SA.
+// What packets over IPv4 need is at the beginning, within a line of cache.
 #[derive(Clone, Copy, Debug)]
+#[repr(C)]
 pub struct Outer {
-    ends: Ends,
+    len: u8,
+    /// Of the outer headers.
+    family: Family,
+    /// Of IPv4: the sum over the template's header.
+    sum: u16,
     settings: OuterSettings,
     /// All that is the same in each packet.
     template: [u8; LONGEST],
-    len: u8,
-    /// Of IPv4: the sum over the template's header.
-    sum: u16,
+    ends: Ends,
 }
 
 impl Outer {
@@ -142,7 +146,7 @@ impl Outer {
             Protocol::ESP
         };
         let mut template = [0; LONGEST];
-        let ip_len = match ends {
+        let (family, ip_len) = match ends {
             Ends::V4 { source, destination } => {
                 let [a, b, c, d] = source.octets();
                 let [e, f, g, h] = destination.octets();
@@ -169,7 +173,7 @@ impl Outer {
                     h,
                 ];
                 copy(&mut template, 0, &header);
-                header.len()
+                (Family::V4, header.len())
             }
             Ends::V6 { source, destination } => {
                 let first = 6 << 28 | settings.flow_label & 0x000f_ffff;
@@ -177,7 +181,7 @@ impl Outer {
                 copy(&mut template, 6, &[protocol.0, settings.ttl]);
                 copy(&mut template, 8, &source.octets());
                 copy(&mut template, 24, &destination.octets());
-                ipv6::HEADER_LEN
+                (Family::V6, ipv6::HEADER_LEN)
             }
         };
         let mut len = ip_len;
@@ -187,11 +191,12 @@ impl Outer {
         }
         let sum = Sum::ZERO.bytes(template.get(..ip_len).unwrap_or_default()).fold();
         Outer {
-            ends,
+            len: len as u8,
+            family,
+            sum,
             settings,
             template,
-            len: len as u8,
-            sum,
+            ends,
         }
     }
 
@@ -263,8 +268,8 @@ impl Outer {
             Dscp::Fixed(dscp) => Ecn::of(inner.traffic_class).put_into(dscp << 2),
         };
         out.copy_from_slice(self.template.get(..needed).unwrap_or_default());
-        let ip_len = match self.ends {
-            Ends::V4 { .. } => {
+        let ip_len = match self.family {
+            Family::V4 => {
                 let len = u16::try_from(total).map_err(|_| OuterError::TooLong(esp_len))?;
                 let dont_fragment = match self.settings.df {
                     Df::Copy => {
@@ -288,7 +293,7 @@ impl Outer {
                 }
                 ipv4::HEADER_LEN
             }
-            Ends::V6 { .. } => {
+            Family::V6 => {
                 let len =
                     u16::try_from(total - ipv6::HEADER_LEN).map_err(|_| OuterError::TooLong(esp_len))?;
                 if let Some([first, second, _, _, l0, l1]) = out.first_chunk_mut() {

@@ -70,6 +70,15 @@ impl CounterBlock {
         self.bump(interface, counter as usize, count);
     }
 
+    /// The counter itself, for who wants to ask for it from memory.
+    #[inline]
+    pub fn cell(&self, interface: u16, counter: InterfaceCounter) -> Option<&AtomicU64> {
+        let interface = usize::from(interface);
+        let offset = interface * INTERFACE_CELLS + counter as usize;
+        let cell = self.shared.words().get(self.first_word + offset);
+        cell.filter(|_| interface < self.interfaces)
+    }
+
     /// Takes from a counter that goes up and down: [`InterfaceCounter::Waiting`].
     #[inline]
     pub fn sub(&self, interface: u16, counter: InterfaceCounter, count: u64) {

@@ -43,6 +43,10 @@ counter_enum! {
         TxPackets => "tx_packets",
         /// Their bytes, from the Ethernet destination on, without FCS; of a tunnel, from the IP header on.
         TxBytes => "tx_bytes",
+        /// Packets sent by this tunnel. Each goes on inside another one, which comes to be with it, and is sent or dropped as any.
+        Encapsulated => "encapsulated",
+        /// Received packets that were outer ones of a tunnel, which is their end: what was inside counts as received by the tunnel.
+        Decapsulated => "decapsulated",
         /// Received packets handed to the control thread or to the kernel, which is their end: ARP, neighbour discovery, and
         /// what goes to the tap. And fragments that were put together: the packet made of them is an originated one.
         Delivered => "delivered",
@@ -92,10 +96,6 @@ counter_enum! {
         AlertsDuplicate => "alerts_duplicate",
         /// Packets with a router alert that was taken, and padding that is more than 7 bytes long or not zero.
         AlertsPadding => "alerts_padding",
-        /// Packets sent by this tunnel. Each goes on inside another one, which comes to be with it, and is sent or dropped as any.
-        Encapsulated => "encapsulated",
-        /// Received packets that were outer ones of a tunnel, which is their end: what was inside counts as received by the tunnel.
-        Decapsulated => "decapsulated",
     }
 }
 

@@ -19,7 +19,7 @@ pub use crypto::{Crypto, CryptoUnfit, SPARE_SESSIONS};
 pub(crate) use moved::{Peer, source_port};
 pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, publish};
-pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, fill_in, outer};
+pub use sa::{InboundSa, MadeSa, OutboundSa, Parts, Prefetch, fill_in, outer};
 pub(crate) use told::Told;
 
 /// The worker that an SA belongs to.

@@ -1,6 +1,7 @@
 //! SAs as the worker has them whose they are.
 
 use std::net::IpAddr;
+use std::ops::Range;
 
 use control::message::{Sa, SaId, SaLifetime, SaMode};
 use dpdk::crypto::{Job, Session};
@@ -55,50 +56,100 @@ pub enum MadeSa {
 }
 
 /// An SA whose packets come in.
+// As below: the beginning is what is needed of it until the burst is done.
+#[repr(C, align(64))]
 pub struct InboundSa {
-    pub(crate) id: SaId,
-    pub(crate) number: u64,
-    pub(crate) told: Told,
-    pub(crate) esp: Inbound,
-    pub(crate) session: Session,
-    pub(crate) selectors: Selectors,
-    /// In transport mode: what is in ESP.
-    pub(crate) behind: Option<Behind>,
-    pub(crate) lifetime: Lifetime,
+    /// Tunnels that the packets of the burst were taken out of before.
+    pub(crate) level: u8,
+    pub(crate) tunnel: u16,
     pub(crate) source: IpAddr,
     /// In UDP: where packets come from.
     pub(crate) peer: Option<Peer>,
-    pub(crate) tunnel: u16,
-    pub(crate) cells: SaCells,
     pub(crate) burst: MbufBatch<BURST>,
     /// By packet of the burst.
     pub(crate) arrived: [Arrived; BURST],
-    /// Tunnels that the packets of the burst were taken out of before.
-    pub(crate) level: u8,
+    pub(crate) session: Session,
+    pub(crate) esp: Inbound,
+    pub(crate) lifetime: Lifetime,
+    pub(crate) told: Told,
+    pub(crate) selectors: Selectors,
+    /// In transport mode: what is in ESP.
+    pub(crate) behind: Option<Behind>,
+    pub(crate) cells: SaCells,
+    pub(crate) id: SaId,
+    pub(crate) number: u64,
 }
 
 /// An SA whose packets go out.
 // What every packet needs stands together, so that it is few lines of cache: there may be thousands of SAs.
-#[repr(C)]
+#[repr(C, align(64))]
 pub struct OutboundSa {
+    pub(crate) session: Session,
     pub(crate) esp: Outbound,
+    pub(crate) lifetime: Lifetime,
     /// What it puts in front of packets.
     pub(crate) fronts: Fronts,
-    pub(crate) lifetime: Lifetime,
-    pub(crate) session: Session,
-    pub(crate) outer: Outer,
-    pub(crate) destination: IpAddr,
-    pub(crate) tunnel: u16,
-    /// Whether something is left to be done to its packets once cryptography is done.
-    pub(crate) has_end: bool,
-    pub(crate) told: Told,
-    /// Tunnels that the packets of the burst were put into before.
-    pub(crate) level: u8,
     pub(crate) selectors: Selectors,
     pub(crate) cells: SaCells,
-    pub(crate) burst: MbufBatch<BURST>,
+    pub(crate) destination: IpAddr,
+    pub(crate) told: Told,
+    /// Whether something is left to be done to its packets once cryptography is done.
+    pub(crate) has_end: bool,
+    pub(crate) outer: Outer,
     pub(crate) id: SaId,
     pub(crate) number: u64,
+    /// Tunnels that the packets of the burst were put into before.
+    pub(crate) level: u8,
+    pub(crate) tunnel: u16,
+    pub(crate) burst: MbufBatch<BURST>,
+}
+
+/// What is asked for from memory before the burst of an SA is done.
+pub trait Prefetch {
+    /// Asks for the SA itself.
+    fn prefetch(&self);
+
+    /// Asks for what the driver has of its session; the SA itself is there by now.
+    fn prefetch_session(&self);
+}
+
+impl Prefetch for InboundSa {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_lines(
+            self,
+            std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id),
+        );
+    }
+
+    #[inline]
+    fn prefetch_session(&self) {
+        self.session.prefetch(self.burst.first().map_or(0, Mbuf::len));
+    }
+}
+
+impl Prefetch for OutboundSa {
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_lines(
+            self,
+            std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id),
+        );
+    }
+
+    #[inline]
+    fn prefetch_session(&self) {
+        self.session.prefetch(self.burst.first().map_or(0, Mbuf::len));
+    }
+}
+
+/// Asks for those lines of cache that bytes of an SA are in.
+#[inline(always)]
+fn prefetch_lines<S>(sa: &S, bytes: Range<usize>) {
+    let begin = std::ptr::from_ref(sa).cast::<u8>();
+    for line in (bytes.start & !63..bytes.end).step_by(64) {
+        dpdk::prefetch_address(begin.wrapping_add(line));
+    }
 }
 
 impl InboundSa {
@@ -199,14 +250,11 @@ impl OutboundSa {
         self.burst.is_empty() || self.level == level && !self.burst.is_full()
     }
 
-    /// Asks for what every packet needs.
+    /// Asks for what a packet needs that joins the burst.
     #[inline]
-    pub(crate) fn prefetch(&self) {
-        let begin = std::ptr::from_ref(self).cast::<u8>();
-        // With the head of the burst.
-        for line in (0..=std::mem::offset_of!(Self, burst)).step_by(64) {
-            dpdk::prefetch_address(begin.wrapping_add(line));
-        }
+    pub(crate) fn prefetch_burst(&self) {
+        let begin = std::mem::offset_of!(Self, level);
+        prefetch_lines(self, begin..begin + 1);
     }
 
     /// Takes a packet for the next burst; gives it back when that is full, or of another level.
@@ -288,8 +336,8 @@ pub fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
     job.start = (at + usize::from(text.offset)) as u16;
     job.end = (at + text.end()) as u16;
     job.digest = (at + usize::from(work.icv.offset)) as u16;
-    job.iv = work.iv;
-    job.aad = work.aad;
+    job.iv = work.iv();
+    job.aad = work.aad();
 }
 
 /// Shows what an SA has carried so far.

@@ -68,20 +68,32 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     ) -> Option<Leaving> {
         // What leaves by a sub-interface is still to be tagged, by a tunnel to be wrapped up; the sender of what goes back where it came
         // from may be told so. What ESP protects is wrapped up by the burst, and gets its link header there.
-        let up = |egress| {
-            let may = |out: &&InterfaceView| {
-                (out.is_port() || self.interfaces.is_esp(egress))
-                    && !(std::ptr::eq(*out, interface) && out.redirects)
+        let way = |egress| {
+            let view = self.up(egress)?;
+            let longest = match self.interfaces.esp_path(egress) {
+                Some(path) => view.mtu.min(path.least()),
+                None => view.is_port().then_some(view.mtu)?,
             };
-            self.up(egress).filter(may)
+            let longest = HEADER_LEN + usize::from(longest);
+            let is_told = std::ptr::eq(view, interface) && view.redirects;
+            (!is_told).then_some(Way { view, longest })
         };
-        let view = self.adjacencies.view();
-        let egress = output::<U, HEAD, _>(longest, view, up, packets, next_hops);
+        let adjacencies = self.adjacencies.view();
+        let egress = output::<U, HEAD, _>(longest, adjacencies, way, packets, next_hops);
         let Some(egress) = egress else {
-            return apart::<U, HEAD, _>(view, up, packets, next_hops, notes);
+            let ask = |egress| self.interfaces.prefetch(egress);
+            return apart::<U, HEAD, _>(adjacencies, ask, way, packets, next_hops, notes);
         };
         Some(Leaving::Together(Together { egress, six }))
     }
+}
+
+/// An interface that usual packets may leave by.
+#[derive(Clone, Copy)]
+pub(super) struct Way<'i> {
+    view: &'i InterfaceView,
+    /// The longest frame.
+    longest: usize,
 }
 
 /// How a burst leaves.
@@ -213,20 +225,17 @@ pub(super) fn input<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
 pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     longest: usize,
     adjacencies: View<'_>,
-    up: impl Fn(u16) -> Option<&'i InterfaceView>,
+    way: impl Fn(u16) -> Option<Way<'i>>,
     packets: &mut [P],
     next_hops: &[NextHop],
 ) -> Option<u16> {
     let egress = adjacencies.egress(*next_hops.first()?)?;
-    let out = up(egress)?;
-    if longest > out.longest_inside() + HEADER_LEN {
-        return None;
-    }
+    let way = way(egress).filter(|way| longest <= way.longest)?;
     let mut macs = [0; BURST];
     for (next_hop, mac) in next_hops.iter().zip(&mut macs) {
         *mac = adjacencies.frame_by(egress, *next_hop)?;
     }
-    let source = in_frame(out.mac);
+    let source = in_frame(way.view.mac);
     let (first, second) = (source << 48, (source >> 16) as u32);
     for (packet, mac) in packets.iter_mut().zip(&macs) {
         if let Some(head) = packet.first().first_chunk_mut::<HEAD>() {
@@ -242,20 +251,21 @@ pub(super) fn output<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
 #[inline(never)]
 fn apart<'i, U: Usual<HEAD>, const HEAD: usize, P: Packet>(
     adjacencies: View<'_>,
-    up: impl Fn(u16) -> Option<&'i InterfaceView>,
+    ask: impl Fn(u16),
+    way: impl Fn(u16) -> Option<Way<'i>>,
     packets: &mut [P],
     next_hops: &[NextHop],
     notes: &mut [Note],
 ) -> Option<Leaving> {
     let mut ways = [(0, [0; 12]); BURST];
-    for ((packet, next_hop), (egress, addresses)) in packets.iter_mut().zip(next_hops).zip(&mut ways) {
+    for (next_hop, (egress, _)) in next_hops.iter().zip(&mut ways) {
         *egress = adjacencies.egress(*next_hop)?;
-        let out = up(*egress)?;
-        if packet.first().len() > out.longest_inside() + HEADER_LEN {
-            return None;
-        }
+        ask(*egress);
+    }
+    for ((packet, next_hop), (egress, addresses)) in packets.iter_mut().zip(next_hops).zip(&mut ways) {
+        let way = way(*egress).filter(|way| packet.first().len() <= way.longest)?;
         let mac = adjacencies.frame_by(*egress, *next_hop)?;
-        *addresses = link_addresses(mac, out);
+        *addresses = link_addresses(mac, way.view);
     }
     for ((packet, (egress, addresses)), note) in packets.iter_mut().zip(&ways).zip(notes) {
         let frame = packet.first();

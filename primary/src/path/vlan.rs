@@ -17,7 +17,7 @@ use control::message::TunnelMode;
 use packet::EtherType;
 use packet::ethernet::{EthernetHeader, HEADER_LEN, VlanTag, VlanTags};
 
-use super::{InterfaceView, Note, Outer, TunnelView};
+use super::{InterfaceView, Note, Outer, PathMtu, TunnelView};
 
 /// What makes an interface a sub-interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub struct Interfaces {
     by_tags: Vec<(Key, u16)>,
     /// Sorted.
     by_outer: Vec<(Outer, u16)>,
-    /// By index: whether it is a tunnel that ESP protects. Empty where there is none.
-    esp: Vec<bool>,
+    /// By index, of tunnels that ESP protects: what was learned of the path. Empty where there is none.
+    esp: Vec<Option<Arc<PathMtu>>>,
     /// By index: whether it was taken out, and no other has its place.
     gone: Vec<bool>,
     /// By index: whether the kernel gets packets of the interface, or of a sub-interface whose port's it is.
@@ -48,14 +48,6 @@ pub struct Interfaces {
 
 /// Port, EtherTypes and identifiers; an inner tag that is not there is zero.
 type Key = (u16, [(u16, u16); 2]);
-
-/// Whether an interface is a tunnel that ESP protects.
-fn protects(views: &[InterfaceView], index: u16) -> bool {
-    let tunnel = views
-        .get(usize::from(index))
-        .and_then(|view| view.tunnel.as_ref());
-    tunnel.is_some_and(|tunnel| tunnel.is_protected)
-}
 
 /// The key of frames with these tags; `None` where no tag names a VLAN.
 fn key(port: u16, tags: &VlanTags) -> Option<Key> {
@@ -120,10 +112,14 @@ impl Interfaces {
         let mut by_outer: Vec<(Outer, u16)> = tunnels.collect();
         by_outer.sort_unstable();
         self.esp.clear();
-        for (_, index) in by_outer.iter().filter(|(_, index)| protects(&self.views, *index)) {
-            self.esp.resize(self.views.len(), false);
-            if let Some(place) = self.esp.get_mut(usize::from(*index)) {
-                *place = true;
+        for (_, index) in &by_outer {
+            let view = self.views.get(usize::from(*index));
+            let tunnel = view.and_then(|view| view.tunnel.as_ref());
+            if let Some(tunnel) = tunnel.filter(|tunnel| tunnel.is_protected) {
+                self.esp.resize(self.views.len(), None);
+                if let Some(place) = self.esp.get_mut(usize::from(*index)) {
+                    *place = Some(tunnel.path_mtu.clone());
+                }
             }
         }
         (self.by_tags, self.by_outer) = (by_tags, by_outer);
@@ -195,7 +191,24 @@ impl Interfaces {
     /// Whether an interface is a tunnel that ESP protects.
     #[inline]
     pub fn is_esp(&self, index: u16) -> bool {
-        self.esp.get(usize::from(index)) == Some(&true)
+        self.esp_path(index).is_some()
+    }
+
+    /// Asks for what packets need that leave by an interface.
+    #[inline]
+    pub(super) fn prefetch(&self, index: u16) {
+        if let Some(view) = self.views.get(usize::from(index)) {
+            dpdk::prefetch(&*view.up);
+        }
+        if let Some(path) = self.esp_path(index) {
+            dpdk::prefetch(path);
+        }
+    }
+
+    /// What was learned of the path of a tunnel that ESP protects.
+    #[inline]
+    pub fn esp_path(&self, index: u16) -> Option<&PathMtu> {
+        self.esp.get(usize::from(index))?.as_deref()
     }
 
     /// The tunnels between these ends that ESP protects.

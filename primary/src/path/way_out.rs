@@ -4,7 +4,6 @@
 use std::net::IpAddr;
 
 use packet::ethernet::HEADER_LEN;
-use shm::Passed;
 
 use super::usual::{Four, HEAD4, HEAD6, Six, Usual, link_addresses};
 use super::{InterfaceView, Stages};
@@ -17,8 +16,6 @@ pub struct WayOut {
     pub egress: u16,
     /// The longest frame that may leave by it.
     pub longest: usize,
-    /// The stages that they pass.
-    pub passed: Passed,
     /// The first bytes of a frame: two MAC addresses.
     addresses: [u8; 12],
     is_six: bool,
@@ -35,13 +32,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let egress = view.egress(next_hop)?;
         let out = self.up(egress).filter(|out| InterfaceView::is_port(out))?;
         let mac = view.frame_by(egress, next_hop)?;
-        let is_six = destination.is_ipv6();
         Some(WayOut {
             egress,
             longest: usize::from(out.mtu) + HEADER_LEN,
-            passed: if is_six { Passed::USUAL6 } else { Passed::USUAL4 },
             addresses: link_addresses(mac, out),
-            is_six,
+            is_six: destination.is_ipv6(),
         })
     }
 }

@@ -16,11 +16,11 @@ pub(crate) fn keys(transform: Transform, seed: u8) -> Keys {
 /// Does what `work` says when sealing.
 pub(crate) fn seal(keys: &KeyParts<'_>, format: Format, work: &Work, packet: &mut [u8]) {
     let transform = keys.transform();
-    let nonce = &work.iv[..transform.nonce_len()];
+    let nonce = &work.iv()[..transform.nonce_len()];
     let icv = match transform.integrity() {
         None => {
             let aead = Aead::new(transform.cipher(), keys.cipher());
-            let aad = &work.aad[..format.aad_len()];
+            let aad = &work.aad()[..format.aad_len()];
             aead.encrypt(nonce, aad, &mut packet[work.cipher.range()])
         }
         Some(integrity) => {
@@ -36,12 +36,12 @@ pub(crate) fn seal(keys: &KeyParts<'_>, format: Format, work: &Work, packet: &mu
 /// Does what `work` says when opening; gives whether the packet is authentic.
 pub(crate) fn open(keys: &KeyParts<'_>, format: Format, work: &Work, packet: &mut [u8]) -> bool {
     let transform = keys.transform();
-    let nonce = &work.iv[..transform.nonce_len()];
+    let nonce = &work.iv()[..transform.nonce_len()];
     let icv = packet[work.icv.range()].to_vec();
     match transform.integrity() {
         None => {
             let aead = Aead::new(transform.cipher(), keys.cipher());
-            let aad = &work.aad[..format.aad_len()];
+            let aad = &work.aad()[..format.aad_len()];
             aead.decrypt(nonce, aad, &mut packet[work.cipher.range()], &icv)
         }
         Some(integrity) => {

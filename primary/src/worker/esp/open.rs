@@ -208,7 +208,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn open_burst(&mut self, slot: u32, now: u64) {
         let mut own = self.esp.sas.inbound.take(slot);
         let Some(sa) = own.as_deref_mut() else { return };
-        let mut batch = std::mem::take(&mut sa.burst);
+        let mut batch = MbufBatch::new();
+        // Copies only as many as there are.
+        batch.append(&mut sa.burst);
         let (tunnel, level) = (sa.tunnel, sa.level);
         self.open(sa, &mut batch, now);
         // What was inside may be for it again.
@@ -253,17 +255,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
         sa.session.process(batch, jobs);
-        let arrived = sa.arrived;
         let (mut opened, mut is_refused) = (Opened::NONE, count < batch.len());
         for job in jobs.iter() {
             let number = usize::from(job.packet);
+            let arrived = sa.arrived.get(number).copied();
             let (Some(mbuf), Some(Some(opening)), Some(arrived)) =
-                (batch.get_mut(number), openings.get(number), arrived.get(number))
+                (batch.get_mut(number), openings.get(number), arrived)
             else {
                 break;
             };
             let mut life = Life::Lasts;
-            let ended = end(sa, mbuf, *opening, job.outcome, arrived, &link, &mut life);
+            let ended = end(sa, mbuf, *opening, job.outcome, &arrived, &link, &mut life);
             super::note_life(&mut sa.told, life);
             let ended = match ended {
                 Ok(()) if self.esp.has_lent => self.to_usual_buffers(mbuf),

@@ -7,7 +7,7 @@ use esp::tunnel::Inner;
 use esp::{SealError, Sealing};
 use packet::ethernet::HEADER_LEN;
 use packet::{EtherType, MacAddress};
-use shm::{DropReason, Passed, PathStage, SaCounter};
+use shm::{DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
 
 use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
@@ -64,7 +64,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.count_sealed();
     }
 
-    /// Asks for the SAs of packets that are to leave by tunnels.
+    /// Asks for what packets that are to leave by tunnels need to get there.
     #[inline(never)]
     pub(in crate::worker) fn prefetch_sas(&self, notes: &[Note]) {
         for note in notes {
@@ -72,7 +72,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 && let Some(slot) = self.esp.sas.current(egress)
                 && let Some(sa) = self.esp.sas.outbound.get(slot)
             {
-                sa.prefetch();
+                sa.prefetch_burst();
+                if let Some(cell) = self.counters.cell(egress, InterfaceCounter::TxPackets) {
+                    dpdk::prefetch(cell);
+                }
             }
         }
     }
@@ -96,8 +99,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 // There is room.
                 drop(sa.push(mbuf, level));
                 if is_first {
-                    // It will be sealed once others have been looked at.
-                    sa.session.prefetch();
                     self.esp.sas.outbound.note(slot);
                 }
             }
@@ -213,22 +214,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } = &mut *bench;
         let mut count = 0;
         for (number, mbuf) in batch.iter_mut().enumerate() {
-            let (Some(job), Some(place)) = (jobs.get_mut(count), refused.get_mut(number)) else {
+            let (Some(job), Some(sealing), Some(refused)) = (
+                jobs.get_mut(count),
+                sealings.get_mut(number),
+                refused.get_mut(number),
+            ) else {
                 break;
             };
             let mut life = Life::Lasts;
-            match begin(sa, mbuf, &link, &mut life) {
-                Ok((sealing, work)) => {
+            match begin(sa, mbuf, &link, &mut life, sealing) {
+                Ok(work) => {
                     fill_in(job, number, HEADER_LEN + sa.outer.len(), &work);
-                    *place = None;
-                    if sa.has_end
-                        && let Some(place) = sealings.get_mut(number)
-                    {
-                        *place = Some(sealing);
-                    }
+                    *refused = None;
                     count += 1;
                 }
-                Err(reason) => *place = Some(reason),
+                Err(reason) => *refused = Some(reason),
             }
             super::note_life(&mut sa.told, life);
         }
@@ -383,14 +383,15 @@ fn ethertype_of(sa: &OutboundSa) -> EtherType {
     }
 }
 
-/// Makes room around a packet and writes all but what cryptography does.
+/// Makes room around a packet and writes all but what cryptography does. `kept` is written where something is left to be done then.
 #[inline(always)]
 fn begin(
     sa: &mut OutboundSa,
     mbuf: &mut Mbuf,
     link: &[u8; HEADER_LEN],
     life: &mut Life,
-) -> Result<(Sealing, esp::Work), DropReason> {
+    kept: &mut Option<Sealing>,
+) -> Result<esp::Work, DropReason> {
     let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
     let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
     let packet = packet.get(..inner.len).unwrap_or_default();
@@ -430,7 +431,10 @@ fn begin(
     for (place, byte) in esp.iter_mut().skip(sealing.head_len()).zip(front.bytes()) {
         *place = *byte;
     }
-    Ok((sealing, work))
+    if sa.has_end {
+        *kept = Some(sealing);
+    }
+    Ok(work)
 }
 
 /// Finishes a packet that cryptography is done with.

@@ -6,10 +6,11 @@
 //!                        └─► whose packets it sends, of each that goes out
 //! ```
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 
 use super::senders::Sender;
-use crate::ipsec::{InboundSa, OutboundSa};
+use crate::ipsec::{InboundSa, OutboundSa, Prefetch};
 
 /// An SA's place in the table, or none.
 #[derive(Clone, Copy)]
@@ -19,6 +20,11 @@ struct Entry {
     slot: u32,
     destination: IpAddr,
 }
+
+/// How many others are done from the time on when an SA, and when its session, is asked for from memory. All at once would be more than a
+/// core can wait for at a time.
+const SA_AHEAD: usize = 6;
+const SESSION_AHEAD: usize = 3;
 
 const FREE: u32 = u32::MAX;
 const NOBODY: Entry = Entry {
@@ -107,17 +113,18 @@ impl Index {
 /// SAs of this worker by their number, and which of these have packets in their bursts.
 pub(super) struct Own<S> {
     sas: Vec<Option<Box<S>>>,
-    busy: Vec<u32>,
+    /// In the order in which they were noted.
+    busy: VecDeque<u32>,
     /// Which are in the list above: each once, so that there is room.
     noted: Vec<bool>,
 }
 
-impl<S> Own<S> {
+impl<S: Prefetch> Own<S> {
     /// Room for so many.
     pub(super) fn new(capacity: usize) -> Self {
         Self {
             sas: (0..capacity).map(|_| None).collect(),
-            busy: Vec::with_capacity(capacity),
+            busy: VecDeque::with_capacity(capacity),
             noted: vec![false; capacity],
         }
     }
@@ -153,17 +160,36 @@ impl<S> Own<S> {
         if let Some(noted) = self.noted.get_mut(slot as usize)
             && !std::mem::replace(noted, true)
         {
-            self.busy.push(slot);
+            self.busy.push_back(slot);
+            if self.busy.len() <= SA_AHEAD
+                && let Some(sa) = self.get(slot)
+            {
+                sa.prefetch();
+                if self.busy.len() <= SESSION_AHEAD {
+                    sa.prefetch_session();
+                }
+            }
         }
     }
 
-    /// One of those that were noted; its burst may be done by now.
+    /// The first of those that were noted; its burst may be done by now. Asks for what those behind it need.
     pub(super) fn take_busy(&mut self) -> Option<u32> {
-        let slot = self.busy.pop()?;
+        let slot = self.busy.pop_front()?;
+        if let Some(sa) = self.ahead(SA_AHEAD - 1) {
+            sa.prefetch();
+        }
+        if let Some(sa) = self.ahead(SESSION_AHEAD - 1) {
+            sa.prefetch_session();
+        }
         if let Some(noted) = self.noted.get_mut(slot as usize) {
             *noted = false;
         }
         Some(slot)
+    }
+
+    /// The one of those that were noted which so many others are done before.
+    fn ahead(&self, others: usize) -> Option<&S> {
+        self.get(*self.busy.get(others)?)
     }
 
     #[inline]
