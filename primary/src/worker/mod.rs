@@ -28,6 +28,7 @@ mod local;
 mod policer;
 mod redirect;
 pub mod spread;
+mod tally;
 mod tools;
 mod traced;
 mod transmit;
@@ -46,7 +47,7 @@ use fib::quiescence::Checkpoint;
 use reassembly::Reassembler;
 use shm::attachment::Way;
 use shm::records::IdlePolicy;
-use shm::{CounterBlock, DropReason, InterfaceCounter, WorkerCounter};
+use shm::{CounterBlock, DropReason, InterfaceCounter};
 
 pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
 use self::away::Away;
@@ -61,6 +62,7 @@ pub use self::policer::Bucket;
 use self::policer::Policers;
 use self::redirect::Told;
 use self::spread::{HandedOver, Spread};
+use self::tally::Tally;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
 use self::tunnels::Tunnels;
@@ -441,62 +443,5 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         self.transmit.taps.0.stop(|_| {});
         self.traces.stop(|_| {});
-    }
-}
-
-/// What a worker says of itself.
-struct Tally {
-    started: u64,
-    loops: u64,
-    busy_loops: u64,
-    packets: u64,
-    busy_ticks: u64,
-    longest: u64,
-    sleeps: u64,
-    handed_over: u64,
-}
-
-impl Tally {
-    fn new() -> Self {
-        Self {
-            started: dpdk::tsc(),
-            loops: 0,
-            busy_loops: 0,
-            packets: 0,
-            busy_ticks: 0,
-            longest: 0,
-            sleeps: 0,
-            handed_over: 0,
-        }
-    }
-
-    #[inline]
-    fn round(&mut self, begin: u64, end: u64, received: usize, moved: usize) {
-        self.loops += 1;
-        self.packets += received as u64;
-        if moved > 0 {
-            let ticks = end.wrapping_sub(begin);
-            self.busy_loops += 1;
-            self.busy_ticks += ticks;
-            self.longest = self.longest.max(ticks);
-        }
-    }
-
-    #[inline]
-    fn is_due(&self) -> bool {
-        self.loops.is_multiple_of(1024)
-    }
-
-    fn publish<F: fib::Storage, A: adjacency::Storage>(&self, engine: &Engine<F, A>, now: u64) {
-        let counters = &engine.counters;
-        counters.set_worker(WorkerCounter::Loops, self.loops);
-        counters.set_worker(WorkerCounter::BusyLoops, self.busy_loops);
-        counters.set_worker(WorkerCounter::Packets, self.packets);
-        counters.set_worker(WorkerCounter::BusyTicks, self.busy_ticks);
-        counters.set_worker(WorkerCounter::Ticks, now.wrapping_sub(self.started));
-        counters.set_worker(WorkerCounter::Sleeps, self.sleeps);
-        counters.set_worker(WorkerCounter::LongestTicks, self.longest);
-        counters.set_worker(WorkerCounter::HandedOver, self.handed_over);
-        counters.set_worker(WorkerCounter::BadVerdicts, engine.bad_verdicts());
     }
 }

@@ -13,8 +13,11 @@ mod clear;
 mod handed;
 mod keepalive;
 mod open;
+mod opening;
 mod room;
 mod seal;
+mod sealing;
+mod send;
 mod senders;
 mod table;
 

@@ -1,18 +1,18 @@
 //! Packets that leave by a tunnel that ESP protects: sealed in bursts of its SA.
 
 use dpdk::crypto::Outcome;
-use dpdk::{Mbuf, MbufBatch, PortId};
+use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::Life;
-use esp::tunnel::Inner;
-use esp::{SealError, Sealing};
+use packet::MacAddress;
 use packet::ethernet::HEADER_LEN;
-use packet::{EtherType, MacAddress};
 use shm::{DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
 
 use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
-use super::Bench;
 use super::room::Around;
+use super::sealing::{begin, end};
+use super::send::ethertype_of;
+use super::{Bench, note_life};
 use crate::adjacency;
 use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
 use crate::path::{BURST, Disposition, Note, link_bytes};
@@ -230,7 +230,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
                 Err(reason) => *refused = Some(reason),
             }
-            super::note_life(&mut sa.told, life);
+            note_life(&mut sa.told, life);
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
         let done = sa.session.process(batch, jobs);
@@ -289,83 +289,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         *batch = sealed;
     }
 
-    /// Sends sealed packets of an SA: together, where all leave by a port as they are.
-    fn send_sealed(&mut self, sa: &OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
-        let limit = self.limit(sa, now);
-        let longest = batch.iter().map(Mbuf::len).max().unwrap_or_default();
-        let way = self.stages.way_out(sa.destination);
-        let way = way.filter(|way| longest <= way.longest.min(limit));
-        let Some(way) = way else {
-            return self.send_one_by_one(sa, batch, level, limit, now);
-        };
-        if !self.waiting.is_empty() {
-            // A next hop may have been resolved for which others wait: they leave first.
-            self.serve_waiting(now);
-        }
-        let mut bytes = 0;
-        let port = PortId::beyond_ports(sa.tunnel);
-        for mbuf in batch.iter_mut() {
-            mbuf.set_port(port);
-            way.write(mbuf.data_mut());
-            bytes += mbuf.len();
-        }
-        let count = batch.len();
-        self.transmit.append(way.egress, batch, bytes, &self.counters);
-        let [four, six] = &mut self.esp.sent;
-        *if sa.destination.is_ipv6() { six } else { four } += (count - batch.len()) as u64;
-        if !batch.is_empty() {
-            self.drop_outers(sa.tunnel, DropReason::TxFull, batch.len());
-            batch.clear();
-        }
-    }
-
-    /// The longest frame that is not cut here: IPv6 packets are, when they are longer than their path takes, as nobody on the way may.
-    fn limit(&self, sa: &OutboundSa, now: u64) -> usize {
-        match self.stages.interfaces.tunnel(sa.tunnel) {
-            Some(view) if sa.destination.is_ipv6() => {
-                HEADER_LEN + usize::from(view.path_mtu.at(now).saturating_add(view.overhead()))
-            }
-            _ => usize::MAX,
-        }
-    }
-
-    /// Sends sealed packets by the stages.
-    #[inline(never)]
-    fn send_one_by_one(
-        &mut self,
-        sa: &OutboundSa,
-        batch: &mut MbufBatch<BURST>,
-        level: u8,
-        limit: usize,
-        now: u64,
-    ) {
-        let before = self.tunnels.serve(Some((Step::Encapsulate, level)));
-        let port = PortId::beyond_ports(sa.tunnel);
-        let view = self.stages.interfaces.get(usize::from(sa.tunnel));
-        let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
-        let link = link_bytes(mac, ethertype_of(sa));
-        for mut mbuf in batch.drain() {
-            mbuf.set_port(port);
-            if let Some(place) = mbuf.data_mut().first_chunk_mut() {
-                *place = link;
-            }
-            if mbuf.len() <= limit {
-                self.send_outer(sa.tunnel, mbuf, now);
-                continue;
-            }
-            match self.outer_fragments(sa.tunnel, &mbuf, (limit - HEADER_LEN) as u16) {
-                Ok(mut fragments) => {
-                    for mbuf in fragments.drain() {
-                        self.send_outer(sa.tunnel, mbuf, now);
-                    }
-                }
-                Err(reason) => self.not_sealed(sa, reason),
-            }
-        }
-        self.tunnels.serve(before);
-    }
-
-    fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason) {
+    pub(super) fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason) {
         match reason {
             DropReason::EspSelector => sa.cells.add(SaCounter::Selector, 1),
             DropReason::EspSequence => sa.cells.add(SaCounter::Exhausted, 1),
@@ -373,79 +297,4 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
         self.drop_outer(sa.tunnel, reason);
     }
-}
-
-fn ethertype_of(sa: &OutboundSa) -> EtherType {
-    if sa.destination.is_ipv6() {
-        EtherType::IPV6
-    } else {
-        EtherType::IPV4
-    }
-}
-
-/// Makes room around a packet and writes all but what cryptography does. `kept` is written where something is left to be done then.
-#[inline(always)]
-fn begin(
-    sa: &mut OutboundSa,
-    mbuf: &mut Mbuf,
-    link: &[u8; HEADER_LEN],
-    life: &mut Life,
-    kept: &mut Option<Sealing>,
-) -> Result<esp::Work, DropReason> {
-    let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
-    let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
-    let packet = packet.get(..inner.len).unwrap_or_default();
-    let front = sa.fronts.of(inner.family);
-    if !(front.may_go && sa.selectors.allow(packet)) {
-        return Err(DropReason::EspSelector);
-    }
-    let payload_len = front.bytes().len() + inner.len;
-    *life = sa.lifetime.count(payload_len);
-    if *life == Life::Ended {
-        return Err(DropReason::EspLifetime);
-    }
-    let sealing = sa
-        .esp
-        .seal(payload_len, front.next_header)
-        .map_err(|error| match error {
-            SealError::SequenceEnded(_) => DropReason::EspSequence,
-            SealError::TooLong(_) => DropReason::Oversize,
-        })?;
-    if mbuf.len() > HEADER_LEN + inner.len {
-        mbuf.truncate(HEADER_LEN + inner.len);
-    }
-    let outer_len = sa.outer.len();
-    mbuf.prepend(outer_len + sealing.head_len() + front.bytes().len())
-        .map_err(|_| DropReason::EspRoom)?;
-    mbuf.grow(sealing.tail_len()).map_err(|_| DropReason::EspRoom)?;
-    let (to, packet) = mbuf
-        .data_mut()
-        .split_first_chunk_mut()
-        .ok_or(DropReason::EspRoom)?;
-    *to = *link;
-    sa.outer
-        .write(&inner, sealing.sealed_len(), sealing.sequence(), packet)
-        .map_err(|_| DropReason::Oversize)?;
-    let esp = packet.get_mut(outer_len..).unwrap_or_default();
-    let work = sealing.write(esp).map_err(|_| DropReason::EspRoom)?;
-    for (place, byte) in esp.iter_mut().skip(sealing.head_len()).zip(front.bytes()) {
-        *place = *byte;
-    }
-    if sa.has_end {
-        *kept = Some(sealing);
-    }
-    Ok(work)
-}
-
-/// Finishes a packet that cryptography is done with.
-fn end(sa: &OutboundSa, mbuf: &mut Mbuf, sealing: &Sealing) -> Result<(), DropReason> {
-    let begin = HEADER_LEN + sa.outer.len();
-    let esp = mbuf.data_mut().get_mut(begin..).unwrap_or_default();
-    let len = sealing.finish(esp).map_err(|_| DropReason::EspRoom)?;
-    mbuf.truncate(begin + len);
-    if sa.outer.needs_checksum() {
-        sa.outer
-            .complete(mbuf.data_mut().get_mut(HEADER_LEN..).unwrap_or_default());
-    }
-    Ok(())
 }
