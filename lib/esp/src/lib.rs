@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!                  keys, transform        what an SA is made of
-//!   packet ──► tunnel, outer, ecn    ┐
+//!   packet ──► tunnel, outer         ┐
 //!              transport, udp        ├──► outbound ──► Work ──► cryptography ──► ESP packet
 //!              selector, lifetime    ┘    sequence
 //!
@@ -47,7 +47,6 @@
 
 #![forbid(unsafe_code)]
 
-pub mod ecn;
 pub mod lifetime;
 pub mod outer;
 pub mod selector;
