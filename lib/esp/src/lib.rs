@@ -3,10 +3,10 @@
 //! ```text
 //!                  keys, transform        what an SA is made of
 //!   packet ──► tunnel, outer         ┐
-//!              transport, udp        ├──► outbound ──► Work ──► cryptography ──► ESP packet
+//!              udp                   ├──► outbound ──► Work ──► cryptography ──► ESP packet
 //!              selector, lifetime    ┘    sequence
 //!
-//!   ESP packet ──► header ──► SA ──► inbound ──► Work ──► cryptography ──► Inbound::finish ──► tunnel, transport ──► packet
+//!   ESP packet ──► header ──► SA ──► inbound ──► Work ──► cryptography ──► Inbound::finish ──► tunnel ──► packet
 //!                                    window
 //! ```
 //!
@@ -50,7 +50,6 @@
 pub mod lifetime;
 pub mod outer;
 pub mod selector;
-pub mod transport;
 pub mod tunnel;
 pub mod udp;
 
