@@ -302,11 +302,11 @@ fn soft_lifetimes_are_told_and_hard_ones_end_an_sa_and_its_keys() {
     let began = Instant::now();
     ask(
         &primary,
-        &format!("{ADD} {} soft seconds 2 hard seconds 8", file.display()),
+        &format!("{ADD} {} soft seconds 1 hard seconds 4", file.display()),
     );
     wait_for_changes(&monitor, [("added", 0x1000), ("soft_seconds", 0x1000)]);
     let soft = began.elapsed();
-    assert!(soft >= Duration::from_secs(2), "{soft:?}");
+    assert!(soft >= Duration::from_secs(1), "{soft:?}");
     assert_eq!(shown(&primary), [(0x1000, "expiring".to_owned())]);
     assert_eq!(keys_held(&primary), 1);
     wait_for_changes(
@@ -318,7 +318,7 @@ fn soft_lifetimes_are_told_and_hard_ones_end_an_sa_and_its_keys() {
         ],
     );
     let hard = began.elapsed();
-    assert!(hard >= Duration::from_secs(8), "{hard:?}");
+    assert!(hard >= Duration::from_secs(4), "{hard:?}");
     assert_eq!((shown(&primary), keys_held(&primary)), (vec![], 0));
     assert_eq!(
         memory::find(privilege, primary.process().pid(), &keys).unwrap(),
