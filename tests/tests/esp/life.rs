@@ -40,9 +40,11 @@ fn a_tunnel_is_down_until_it_has_sas_for_both_directions() {
     site.warm_up(Family::Ip4);
     ctl(&site.west, "sa flush");
     assert!(!is_up(&site));
-    let pings = site
-        .host_a
-        .ping(&host_address(Family::Ip4, 2), &["-c", "2", "-W", "0.3"], LIMIT);
+    let pings = site.host_a.ping(
+        &host_address(Family::Ip4, 2),
+        &["-c", "2", "-i", "0.05", "-W", "0.3"],
+        LIMIT,
+    );
     assert_eq!(pings.unwrap().answered, 0);
     site.assert_balanced();
 }
@@ -66,7 +68,8 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
     ctl(&site.west, "route add 192.168.2.0/24 via 10.0.0.2 metric 5000");
     let ping = || {
         let to = host_address(Family::Ip4, 2);
-        site.host_a.ping(&to, &["-c", "4", "-W", "0.3"], LIMIT).unwrap()
+        let words = ["-c", "4", "-i", "0.05", "-W", "0.3"];
+        site.host_a.ping(&to, &words, LIMIT).unwrap()
     };
     for (change, missing, dropped) in [
         ("sa del spi 0x1002 dst 10.0.0.1", &["inbound_sa"][..], 4),
@@ -256,9 +259,11 @@ fn lifetimes_in_packets_and_unknown_spis_are_told_and_what_is_over_is_deleted() 
         transform: GCM,
         more: "",
     });
-    let back = site
-        .host_b
-        .ping(&host_address(Family::Ip4, 1), &["-c", "3", "-W", "0.3"], LIMIT);
+    let back = site.host_b.ping(
+        &host_address(Family::Ip4, 1),
+        &["-c", "3", "-i", "0.05", "-W", "0.3"],
+        LIMIT,
+    );
     assert_eq!(back.unwrap().answered, 0);
     monitor
         .wait_for_stdout("the unknown SPI", LIMIT, |line| {

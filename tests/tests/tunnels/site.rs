@@ -120,15 +120,16 @@ impl Site {
                         .address(&format!("2001:db8:f::{number}/64")),
                 )
         };
+        let both = primary(&west, "west", "a0", "w0", 1).start_both(primary(&east, "east", "b0", "e0", 2));
+        let (west_end, east_end) = both.unwrap();
         let site = Self {
-            west: primary(&west, "west", "a0", "w0", 1).start().unwrap(),
-            east: primary(&east, "east", "b0", "e0", 2).start().unwrap(),
+            west: west_end,
+            east: east_end,
             host_a,
             host_b,
             _gateways: [west, east],
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
-            primary.wait_for_addresses().unwrap();
             for (number, kind) in KINDS.iter().enumerate() {
                 let Kind {
                     name, words, over, ..

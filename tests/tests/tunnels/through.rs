@@ -26,10 +26,14 @@ fn pings_of_all_sizes_go_through_every_kind_of_tunnel_in_both_families() {
             }
             // Cut by the gateway, if it may, or by the hosts once each of them has been told.
             let largest = 1500 - headers;
+            let mut lost = 0;
+            while ping(&["-c", "1", "-W", "1", "-s", &(most + 1).to_string(), "-M", "dont"]).answered == 0 {
+                lost += 1;
+                assert!(lost <= family.choose(0, 2), "{kind:?} {family}: nobody learns");
+            }
             for size in [most + 1, largest, 2000, 3000] {
-                let pings = ping(&["-c", "4", "-i", "0.2", "-s", &size.to_string(), "-M", "dont"]);
-                let least = family.choose(4, 2);
-                assert!(pings.answered >= least, "{kind:?} {family} {size}: {pings:?}");
+                let pings = ping(&["-c", "3", "-s", &size.to_string(), "-M", "dont"]);
+                assert!(pings.all_answered(), "{kind:?} {family} {size}: {pings:?}");
             }
             // One byte too many, and the largest that leaves the host in one piece: the sender is told how much it may be.
             for size in [most + 1, largest] {
@@ -91,11 +95,11 @@ fn a_tunnel_is_one_hop_and_what_ends_in_it_is_told_through_it() {
                     kind.name
                 ),
             );
-            let pings = site
-                .host_a
-                .ping(way[1], &["-c", "2", "-I", &from, "-s", "2500"], LIMIT)
-                .unwrap();
-            assert!(pings.answered >= 1, "{pings:?}");
+            let answered = (0..2).any(|_| {
+                let words = ["-c", "1", "-W", "2", "-I", &from, "-s", "2500"];
+                site.host_a.ping(way[1], &words, LIMIT).unwrap().all_answered()
+            });
+            assert!(answered, "the sender of IPv6 is told of the MTU once");
         }
     }
     site.assert_balanced();
