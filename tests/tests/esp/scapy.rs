@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tests::{Family, Interface, Namespace, Primary, Privilege, Process};
 
-use crate::site::{TRANSFORMS, ctl};
+use crate::site::TRANSFORMS;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const MAC: &str = "02:00:00:00:0a:02";
@@ -126,13 +126,10 @@ impl Peer {
             (spi, format!("src {there} dst {here}"), "in", inbound),
             (spi + 1, format!("src {here} dst {there}"), "out", outbound),
         ] {
-            ctl(
-                &self.primary,
-                &format!(
-                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
-                    path.display()
-                ),
-            );
+            self.primary.tell(&format!(
+                "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
+                path.display()
+            ));
         }
     }
 
@@ -221,7 +218,7 @@ fn outer_headers_are_what_a_tunnel_says_by_now() {
         let spi = over.choose(0x6000, 0x6100);
         peer.install(over, 2, spi, "", "");
         let name = tunnel(over, 2);
-        ctl(&peer.primary, &format!("tunnel set {name} ttl 9 dscp 46"));
+        peer.primary.tell(&format!("tunnel set {name} ttl 9 dscp 46"));
         let mut case = exchange(over, 2, spi, false, false);
         case["outer"] = json!([9, 46 << 2]);
         cases.push(case);

@@ -57,12 +57,6 @@ pub(crate) struct Site {
     pub(crate) gateways: [Namespace; 2],
 }
 
-#[track_caller]
-pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap().stdout
-}
-
 /// An SA of both ends: one direction.
 #[derive(Clone, Copy)]
 pub(crate) struct Pair<'w> {
@@ -155,16 +149,13 @@ impl Site {
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
             let (local, remote) = (end(over, here), end(over, there));
-            ctl(
-                primary,
-                &format!(
-                    "tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside} {}",
-                    way.tunnel
-                ),
-            );
+            primary.tell(&format!(
+                "tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside} {}",
+                way.tunnel
+            ));
             for family in Family::BOTH {
                 let prefix = family.choose(format!("192.168.{there}.0/24"), format!("2001:db8:{there}::/64"));
-                ctl(primary, &format!("route add {prefix} dev {TUNNEL}"));
+                primary.tell(&format!("route add {prefix} dev {TUNNEL}"));
             }
         }
         site
@@ -185,9 +176,7 @@ impl Site {
             let Pair {
                 spi, transform, more, ..
             } = pair;
-            ctl(
-                primary,
-                &format!(
+            primary.tell(&format!(
                     "sa add spi {spi} {direction} src {source} dst {destination} tunnel {TUNNEL} transform {transform} keys {} {more}",
                     keys.display()
                 ),
@@ -203,7 +192,7 @@ impl Site {
             (1, &self.east, &self.west)
         };
         for primary in [first, then] {
-            ctl(primary, &format!("sa del spi {spi} dst {}", end(self.over, to)));
+            primary.tell(&format!("sa del spi {spi} dst {}", end(self.over, to)));
         }
     }
 

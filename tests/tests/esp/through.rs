@@ -2,7 +2,7 @@
 
 use tests::Family;
 
-use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, ctl, host_address};
+use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, host_address};
 
 /// Pings of these sizes from host-a to host-b, which may be cut (`dont`) or not (`want`).
 #[track_caller]
@@ -63,7 +63,7 @@ fn every_transform_carries_packets_with_and_without_extended_numbers_raw_and_in_
                 "want",
                 &what,
             );
-            let shown = ctl(&site.east, "--json sa show");
+            let shown = site.east.tell("--json sa show");
             let sas: serde_json::Value = serde_json::from_str(&shown).unwrap();
             for sa in sas.as_array().unwrap() {
                 let number = sa["spi"].as_u64().unwrap();

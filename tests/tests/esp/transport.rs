@@ -4,14 +4,14 @@ use serde_json::{Value, json};
 use tests::{Family, wait_until};
 
 use crate::scapy::{Peer, exchange, sends, tunnel};
-use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, ctl, end, host_address};
+use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, end, host_address};
 
 const GCM: &str = "aes256gcm16";
 
 /// Makes the tunnel between the gateways one of these.
 fn becomes(site: &Site, words: &str) {
     for primary in [&site.west, &site.east] {
-        ctl(primary, &format!("tunnel set {TUNNEL} {words} protected on"));
+        primary.tell(&format!("tunnel set {TUNNEL} {words} protected on"));
     }
 }
 
@@ -135,7 +135,8 @@ fn what_the_tunnel_would_carry_in_clear_is_dropped_and_counted() {
 /// Makes the tunnel to a peer one of these.
 fn peer_becomes(peer: &Peer, over: Family, number: usize, words: &str) {
     let name = tunnel(over, number);
-    ctl(&peer.primary, &format!("tunnel set {name} {words} protected on"));
+    peer.primary
+        .tell(&format!("tunnel set {name} {words} protected on"));
 }
 
 fn in_transport(mut case: Value, inside: &str, gre_key: Option<u32>) -> Value {

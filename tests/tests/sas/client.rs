@@ -17,7 +17,7 @@ use tests::{Primary, Privilege, Random, memory};
 use zeroize::Zeroizing;
 
 use super::tunnel::TUNNEL;
-use super::{ask, builder, directory, keys_held, new_keys, shown};
+use super::{builder, directory, keys_held, new_keys, shown};
 
 /// One that comes in.
 pub(crate) fn sa(spi: u32, selectors: usize) -> Sa {
@@ -128,7 +128,7 @@ fn a_client_that_dies_before_it_is_answered_leaves_all_of_its_request_or_nothing
         (used("table_sas"), used("table_sa_selectors")),
         (there.len() as u64, there.len() as u64)
     );
-    ask(&primary, "sa flush");
+    primary.tell("sa flush");
     let found = memory::find(Privilege::detect(), primary.process().pid(), &keys).unwrap();
     assert_eq!(found, []);
 }

@@ -3,7 +3,7 @@
 use packet::ethernet::EthernetHeader;
 use tests::{Interface, Listener, Namespace, Primary, Privilege};
 
-use crate::site::{LIMIT, ctl};
+use crate::site::LIMIT;
 
 pub(crate) const MAC_A: &str = "02:00:00:00:0a:02";
 
@@ -244,6 +244,6 @@ fn what_scapy_puts_in_comes_out() {
     counters.assert_balanced();
     assert_eq!(counters.of("t0").unwrap().reassembled, 2);
     assert_eq!(counters.of("t0").unwrap().decapsulated, 20);
-    let shown = ctl(&site.primary, "stage show");
+    let shown = site.primary.tell("stage show");
     assert!(shown.contains("decapsulated"), "{shown}");
 }

@@ -66,12 +66,6 @@ pub(crate) struct Site {
     _gateways: [Namespace; 2],
 }
 
-#[track_caller]
-pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap().stdout
-}
-
 impl Site {
     /// With tunnels and routes.
     pub(crate) fn create() -> Self {
@@ -137,14 +131,13 @@ impl Site {
                 let end =
                     |number: u8| over.choose(format!("10.0.0.{number}"), format!("2001:db8:f::{number}"));
                 let (local, remote) = (end(here), end(there));
-                ctl(
-                    primary,
-                    &format!("tunnel add {name} {words} local {local} remote {remote} unnumbered {inside}"),
-                );
+                primary.tell(&format!(
+                    "tunnel add {name} {words} local {local} remote {remote} unnumbered {inside}"
+                ));
                 for family in Family::BOTH {
                     let to = address(family, there, number);
                     let length = family.choose(32, 128);
-                    ctl(primary, &format!("route add {to}/{length} dev {name}"));
+                    primary.tell(&format!("route add {to}/{length} dev {name}"));
                 }
             }
         }
