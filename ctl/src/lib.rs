@@ -41,6 +41,7 @@ mod shell;
 mod stage;
 mod table;
 mod trace;
+mod traffic;
 mod tunnel;
 mod words;
 mod worker;

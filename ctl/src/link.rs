@@ -4,14 +4,15 @@ use clap::{Args, Subcommand, ValueEnum};
 use control::message::{Request, VlanProtocol};
 use packet::MacAddress;
 use serde::Serialize;
+use shm::CounterView;
 use shm::records::{Interface, OffloadHint, from_text};
-use shm::{CounterView, DropReason, InterfaceCounter};
 
 use crate::failure::Failure;
 use crate::present::Show;
 use crate::rates::{Count, Rates};
 use crate::session::Session;
 use crate::table::{Column, Table, left, right};
+use crate::traffic::Traffic;
 use crate::words::{Words, parse};
 
 const EXAMPLES: &str = "\
@@ -127,11 +128,8 @@ struct Link {
     link: &'static str,
     /// Megabit per second.
     speed_mbps: Option<u32>,
-    rx_packets: u64,
-    rx_bytes: u64,
-    tx_packets: u64,
-    tx_bytes: u64,
-    drops: u64,
+    #[serde(flatten)]
+    traffic: Traffic,
     offload_hint: Option<&'static str>,
     /// What to type against what the hint tells of.
     offload_advice: Option<String>,
@@ -180,7 +178,6 @@ impl Link {
         name_of: impl Fn(u16) -> String,
     ) -> Self {
         let up_or_down = |up: u8| if up == 0 { "down" } else { "up" };
-        let count = |counter| counters.interface(index, counter);
         let name = from_text(&record.name);
         let netdev = Some(from_text(&record.netdev)).filter(|netdev| !netdev.is_empty());
         let vlan_id = Some(record.vlan_id).filter(|id| *id != 0);
@@ -193,14 +190,7 @@ impl Link {
             admin: up_or_down(record.admin_up),
             link: up_or_down(record.link_up),
             speed_mbps: Some(record.speed_mbps).filter(|speed| *speed != 0),
-            rx_packets: count(InterfaceCounter::RxPackets),
-            rx_bytes: count(InterfaceCounter::RxBytes),
-            tx_packets: count(InterfaceCounter::TxPackets),
-            tx_bytes: count(InterfaceCounter::TxBytes),
-            drops: DropReason::ALL
-                .iter()
-                .map(|reason| counters.drops(index, *reason))
-                .sum(),
+            traffic: Traffic::of(index, counters),
             offload_hint: hint.map(OffloadHint::name),
             offload_advice: hint.map(|hint| offload_advice(&name, netdev.as_deref(), hint)),
             parent: vlan_id.map(|_| name_of(record.parent)),
@@ -255,13 +245,7 @@ impl Show for Link {
         right("TX BYTES"),
         right("DROPS"),
     ];
-    const RATE_COLUMNS: &'static [Column] = &[
-        right("RX PACKETS/S"),
-        right("RX BYTES/S"),
-        right("TX PACKETS/S"),
-        right("TX BYTES/S"),
-        right("DROPS/S"),
-    ];
+    const RATE_COLUMNS: &'static [Column] = Traffic::RATE_COLUMNS;
 
     fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
         table
@@ -274,14 +258,7 @@ impl Show for Link {
             .cell(self.link)
             .optional(self.tap.as_ref())
             .optional(self.speed_mbps);
-        for count in self.counts() {
-            table.cell(count.value);
-        }
-        if let Some(rates) = rates {
-            for count in self.counts() {
-                table.optional(rates.of(count.name));
-            }
-        }
+        self.traffic.cells(table, rates);
     }
 
     fn key(&self) -> String {
@@ -289,13 +266,7 @@ impl Show for Link {
     }
 
     fn counts(&self) -> Vec<Count> {
-        vec![
-            Count::new("rx_packets", self.rx_packets),
-            Count::new("rx_bytes", self.rx_bytes),
-            Count::new("tx_packets", self.tx_packets),
-            Count::new("tx_bytes", self.tx_bytes),
-            Count::new("drops", self.drops),
-        ]
+        self.traffic.counts()
     }
 
     fn note(&self) -> Option<String> {
@@ -319,11 +290,13 @@ mod tests {
             admin: "up",
             link: "down",
             speed_mbps: None,
-            rx_packets: 1,
-            rx_bytes: 64,
-            tx_packets: 2,
-            tx_bytes: 128,
-            drops: 3,
+            traffic: Traffic {
+                rx_packets: 1,
+                rx_bytes: 64,
+                tx_packets: 2,
+                tx_bytes: 128,
+                drops: 3,
+            },
             offload_hint: None,
             offload_advice: None,
             parent: None,

@@ -112,6 +112,14 @@ pub enum Error {
         /// What was printed.
         output: String,
     },
+    /// A process that is asked answered that it could not, or what cannot be read.
+    #[error("{process} did not do what it was asked for: {reason}")]
+    Answer {
+        /// Name of the process.
+        process: String,
+        /// What is wrong.
+        reason: String,
+    },
     /// A program of the suite has not been built.
     #[error("{name} is not in {}; build it with `cargo build --release --bins`, or name its folder in TOLLGATE_BIN_DIR", .folder.display())]
     MissingBinary {

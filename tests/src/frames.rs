@@ -5,11 +5,14 @@
 
 use std::time::Duration;
 
+use serde::Deserialize;
+use serde_json::json;
+
 use crate::{Error, Namespace, Process};
 
 /// The one that Debian's scapy is installed for.
 const PYTHON: &str = "/usr/bin/python3";
-const SEND: &str = include_str!("../frames/send.py");
+const SCAPY: &str = include_str!("../frames/scapy_frames.py");
 const LISTEN: &str = include_str!("../frames/listen.py");
 /// Python starts in tenths of a second, scapy in one.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -23,25 +26,56 @@ pub struct Sent {
     pub seconds: f64,
 }
 
+/// What scapy_frames.py answers.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Answer {
+    Made { frames: Vec<String>, seconds: f64 },
+    Wrong { error: String },
+}
+
 impl Namespace {
     /// Sends frames out of `interface`, each given as an expression of scapy for a frame or a list of them.
     ///
     /// # Errors
     /// scapy is not installed, or an expression is wrong.
     pub fn send_frames(&self, interface: &str, expressions: &[String]) -> Result<Sent, Error> {
-        let mut words = vec![PYTHON, "-I", "-c", SEND, interface];
-        words.extend(expressions.iter().map(String::as_str));
-        let captured = self.run_within(LIMIT, "sends frames", &words)?.success()?;
-        let mut lines: Vec<_> = captured.stdout.lines().collect();
-        let seconds = lines.pop().and_then(|line| line.parse().ok());
-        let frames: Option<Vec<_>> = lines.into_iter().map(unhex).collect();
-        match (frames, seconds) {
-            (Some(frames), Some(seconds)) => Ok(Sent { frames, seconds }),
-            _ => Err(Error::Failed {
-                command: "send.py".to_owned(),
-                status: captured.status,
-                stderr: format!("its output cannot be read: {}", captured.stdout),
-            }),
+        self.ask_scapy(Some(interface), expressions)
+    }
+
+    /// The bytes of packets, each given as an expression of scapy for one or a list of them; nothing is sent.
+    ///
+    /// # Errors
+    /// As [`Namespace::send_frames`].
+    pub fn make_packets(&self, expressions: &[String]) -> Result<Vec<Vec<u8>>, Error> {
+        self.ask_scapy(None, expressions).map(|made| made.frames)
+    }
+
+    fn ask_scapy(&self, link: Option<&str>, expressions: &[String]) -> Result<Sent, Error> {
+        let mut place = self.scapy();
+        let mut scapy = match place.take() {
+            Some(scapy) => scapy,
+            None => self
+                .process("makes frames", PYTHON)
+                .args(["-I", "-c", SCAPY])
+                .with_stdin()
+                .start()?,
+        };
+        let asked = json!({ "link": link, "expressions": expressions });
+        let line = scapy.ask(&asked.to_string(), "what it made", LIMIT)?;
+        let unreadable = |reason: String| Error::Answer {
+            process: "scapy_frames.py".to_owned(),
+            reason,
+        };
+        let answer = serde_json::from_str(&line).map_err(|error| unreadable(format!("{error}: {line}")))?;
+        *place = Some(scapy);
+        match answer {
+            Answer::Made { frames, seconds } => {
+                let frames: Option<_> = frames.iter().map(|frame| unhex(frame)).collect();
+                let frames = frames.ok_or_else(|| unreadable(format!("no hex: {line}")))?;
+                Ok(Sent { frames, seconds })
+            }
+            Answer::Wrong { error } => Err(unreadable(error)),
         }
     }
 }
@@ -120,6 +154,12 @@ mod tests {
             .unwrap();
         assert_eq!(Some(&last), sent.frames.last());
         assert_eq!(listener.frames(), sent.frames);
+        // An expression that is wrong is quoted, and what made it goes on.
+        let wrong = a.send_frames("eth0", &["Ether(".to_owned()]).unwrap_err();
+        assert!(wrong.to_string().contains("SyntaxError"), "{wrong}");
+        let made = a.make_packets(&expressions.map(str::to_owned)).unwrap();
+        assert_eq!(made, sent.frames);
+        assert_eq!(listener.frames().len(), 4, "they were not sent again");
     }
 
     #[test]

@@ -1,8 +1,14 @@
 //! A network namespace with its links, addresses and routes; deleted, with what runs in it, when its guard is dropped.
 
-use std::{ffi::OsStr, path::PathBuf, process::Command, time::Duration};
+use std::{
+    ffi::OsStr,
+    path::PathBuf,
+    process::Command,
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
 
-use crate::{Captured, Error, Family, Privilege, ProcessBuilder, RunId, Wait, run};
+use crate::{Captured, Error, Family, Privilege, Process, ProcessBuilder, RunId, Wait, run};
 
 /// A command in a namespace that takes longer has hung; long ones are given their bound by the caller.
 const COMMAND_LIMIT: Duration = Duration::from_secs(60);
@@ -22,6 +28,8 @@ pub struct NamespaceOptions {
 pub struct Namespace {
     name: String,
     privilege: Privilege,
+    /// What makes frames, once some were asked for.
+    scapy: Mutex<Option<Process>>,
 }
 
 impl Namespace {
@@ -65,6 +73,7 @@ impl Namespace {
         let namespace = Self {
             name: RunId::current().unique(label),
             privilege,
+            scapy: Mutex::default(),
         };
         privilege.run(
             &format!("makes the namespace {label}"),
@@ -278,8 +287,13 @@ impl Namespace {
         Ok((count("tx"), count("rx")))
     }
 
+    pub(crate) fn scapy(&self) -> MutexGuard<'_, Option<Process>> {
+        self.scapy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Leaves it there when this process ends; [`crate::sweep()`] deletes it.
     pub fn leave_running(self) {
+        self.scapy().take();
         std::mem::forget(self);
     }
 
@@ -295,6 +309,7 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
+        self.scapy().take();
         // A namespace outlives its name for as long as a process is in it.
         if let Ok(pids) = self.privilege.run_to_undo(
             "finds what still runs in it",
@@ -319,7 +334,6 @@ impl Drop for Namespace {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::Process;
 
     fn loss(pings: &Captured) -> &str {
         pings

@@ -198,3 +198,37 @@ impl Primary {
         self.folder
     }
 }
+
+#[allow(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "for tests alone, which end where something is not as expected"
+)]
+impl Primary {
+    /// Runs `tollgate-ctl` on this instance, in words that have no blanks in them, and returns what it printed.
+    ///
+    /// # Panics
+    /// It is refused, with what it said.
+    #[track_caller]
+    pub fn tell(&self, words: &str) -> String {
+        let split: Vec<_> = words.split_whitespace().collect();
+        match self.ctl(&split).and_then(Captured::success) {
+            Ok(captured) => captured.stdout,
+            Err(error) => panic!("{words}: {error}"),
+        }
+    }
+
+    /// Code and message of the refusal of words that [`Primary::tell`] would take.
+    ///
+    /// # Panics
+    /// They are not refused, or without a word.
+    #[track_caller]
+    pub fn refusal(&self, words: &str) -> (String, String) {
+        let split: Vec<_> = ["--json"].into_iter().chain(words.split_whitespace()).collect();
+        let ran = self.ctl(&split).unwrap();
+        assert!(!ran.status.success(), "{words}: {ran:?}");
+        let error: serde_json::Value = serde_json::from_str(&ran.stderr).unwrap();
+        let text = |key: &str| error["error"][key].as_str().unwrap().to_owned();
+        (text("code"), text("message"))
+    }
+}

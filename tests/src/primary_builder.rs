@@ -5,7 +5,9 @@ use std::{
     fmt::{Display, Write},
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
+    panic::resume_unwind,
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -219,6 +221,19 @@ impl PrimaryBuilder {
     /// It is not built, it ended with what its stderr says, or a signal came; nothing is left behind.
     pub fn start(self) -> Result<Primary, Error> {
         self.start_in(None)
+    }
+
+    /// Starts two at a time: most of a start is waiting.
+    ///
+    /// # Errors
+    /// As [`PrimaryBuilder::start`].
+    pub fn start_both(self, other: Self) -> Result<(Primary, Primary), Error> {
+        thread::scope(|scope| {
+            let other = scope.spawn(|| other.start());
+            let own = self.start();
+            let other = other.join().unwrap_or_else(|panic| resume_unwind(panic));
+            Ok((own?, other?))
+        })
     }
 
     /// As [`PrimaryBuilder::start`], in the folder and instance of `previous`, which has ended: the next primary of that name.

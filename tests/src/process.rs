@@ -2,6 +2,7 @@
 
 use std::{
     fmt,
+    io::Write,
     process::{Child, ExitStatus},
     sync::{
         Arc,
@@ -147,6 +148,22 @@ impl Process {
             interrupt::check()?;
             lines.wait_for_more(interrupt::TICK);
         }
+    }
+
+    /// Says a line on its stdin and returns the line that it answers on stdout, which is then as if it had never been there. `expected` says in
+    /// words what it is asked for.
+    ///
+    /// # Errors
+    /// It was started without [`ProcessBuilder::with_stdin`](crate::ProcessBuilder::with_stdin) or has ended, or said nothing within `limit`, or
+    /// a signal came. What it says later would be taken for another answer: it is not to be asked again.
+    pub fn ask(&mut self, line: &str, expected: &str, limit: Duration) -> Result<String, Error> {
+        if let Some(stdin) = &mut self.child.stdin {
+            // That it has ended is said better by the wait.
+            let _ = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+        }
+        let answer = self.wait_for_stdout(expected, limit, |_| true)?;
+        self.stdout.forget_first_line();
+        Ok(answer)
     }
 
     /// Waits for its own end.
@@ -321,6 +338,24 @@ mod tests {
         let mut process = sh("seq 1 20000");
         assert!(process.wait(SOON).unwrap().success());
         assert_eq!(process.stdout().lines().count(), 20_000);
+    }
+
+    #[test]
+    fn a_process_that_is_asked_answers_line_by_line() {
+        let mut process = ProcessBuilder::new(Privilege::Direct, "test", "sh")
+            .args(["-c", "while read line; do echo \"got $line\"; done"])
+            .with_stdin()
+            .start()
+            .unwrap();
+        for line in ["one", "two"] {
+            assert_eq!(
+                process.ask(line, "what it got", SOON).unwrap(),
+                format!("got {line}")
+            );
+        }
+        let mut ended = sh("exit 1");
+        let error = ended.ask("one", "what it got", SOON).unwrap_err();
+        assert!(matches!(&error, Error::EndedEarly { .. }), "{error}");
     }
 
     #[test]

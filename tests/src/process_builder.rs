@@ -26,6 +26,7 @@ pub struct ProcessBuilder {
     folder: Option<PathBuf>,
     log: Option<PathBuf>,
     shown: bool,
+    has_stdin: bool,
 }
 
 impl ProcessBuilder {
@@ -40,6 +41,7 @@ impl ProcessBuilder {
             folder: None,
             log: None,
             shown: false,
+            has_stdin: false,
         }
     }
 
@@ -88,6 +90,13 @@ impl ProcessBuilder {
         self
     }
 
+    /// It reads on stdin what [`Process::ask`] says, and finds the end there when the guard is dropped.
+    #[must_use]
+    pub fn with_stdin(mut self) -> Self {
+        self.has_stdin = true;
+        self
+    }
+
     /// Starts it.
     ///
     /// # Errors
@@ -98,7 +107,11 @@ impl ProcessBuilder {
         self.privilege.announce(&command, &self.why);
         let line = display(&command);
         command
-            .stdin(Stdio::null())
+            .stdin(if self.has_stdin {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0);

@@ -26,8 +26,16 @@ const LIMIT: Duration = Duration::from_secs(30 * 60);
 const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Files whose tests wait for the timers of protocols most of the time, and measure nothing: they run side by side.
-const SIDE_BY_SIDE: [&str; 3] = ["discovery", "icmp_errors", "neighbors"];
-/// So many of their tests at a time; each needs hugepages for a primary.
+const SIDE_BY_SIDE: [&str; 7] = [
+    "bonds",
+    "discovery",
+    "fragments",
+    "icmp_errors",
+    "kernel_services",
+    "neighbors",
+    "tunnels",
+];
+/// So many of their tests at a time; each needs hugepages for a primary, or for two with 150 each.
 const AT_A_TIME: usize = 3;
 
 /// The files whose tests are ignored unless there is a virtual machine, and what names the folder with its packages to them.

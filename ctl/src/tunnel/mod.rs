@@ -7,14 +7,15 @@ use std::net::IpAddr;
 use clap::{Args, Subcommand};
 use control::message::{Df, Dscp, ErrorCode, Request, TunnelMode};
 use serde::Serialize;
+use shm::CounterView;
 use shm::records::{self, Interface, NO_INTERFACE, TunnelLack, from_ip_field, from_text};
-use shm::{CounterView, DropReason, InterfaceCounter};
 
 use crate::failure::Failure;
 use crate::present::Show;
 use crate::rates::{Count, Rates};
 use crate::session::{Session, Tables};
 use crate::table::{Column, Table, left, right};
+use crate::traffic::Traffic;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -95,11 +96,8 @@ struct Tunnel {
     link: &'static str,
     /// Why it carries no packets: what it lacks for that.
     lacks: Vec<&'static str>,
-    rx_packets: u64,
-    rx_bytes: u64,
-    tx_packets: u64,
-    tx_bytes: u64,
-    drops: u64,
+    #[serde(flatten)]
+    traffic: Traffic,
 }
 
 pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
@@ -168,7 +166,6 @@ impl Tunnel {
         counters: &CounterView<'_>,
     ) -> Self {
         let up_or_down = |up: u8| if up == 0 { "down" } else { "up" };
-        let count = |counter| counters.interface(index, counter);
         Self {
             name: from_text(&interface.name),
             mode: TunnelMode::of_number(record.mode).map_or("unknown", TunnelMode::name),
@@ -185,14 +182,7 @@ impl Tunnel {
             admin: up_or_down(interface.admin_up),
             link: up_or_down(interface.link_up),
             lacks: lacks(interface.admin_up, record.lacks),
-            rx_packets: count(InterfaceCounter::RxPackets),
-            rx_bytes: count(InterfaceCounter::RxBytes),
-            tx_packets: count(InterfaceCounter::TxPackets),
-            tx_bytes: count(InterfaceCounter::TxBytes),
-            drops: DropReason::ALL
-                .iter()
-                .map(|reason| counters.drops(index, *reason))
-                .sum(),
+            traffic: Traffic::of(index, counters),
         }
     }
 }
@@ -219,13 +209,7 @@ impl Show for Tunnel {
         right("TX BYTES"),
         right("DROPS"),
     ];
-    const RATE_COLUMNS: &'static [Column] = &[
-        right("RX PACKETS/S"),
-        right("RX BYTES/S"),
-        right("TX PACKETS/S"),
-        right("TX BYTES/S"),
-        right("DROPS/S"),
-    ];
+    const RATE_COLUMNS: &'static [Column] = Traffic::RATE_COLUMNS;
 
     fn lines(&self, table: &mut Table, rates: Option<&Rates>) {
         table
@@ -243,14 +227,7 @@ impl Show for Tunnel {
             .cell(self.admin)
             .cell(self.link)
             .optional(Some(self.lacks.join(",")).filter(|lacks| !lacks.is_empty()));
-        for count in self.counts() {
-            table.cell(count.value);
-        }
-        if let Some(rates) = rates {
-            for count in self.counts() {
-                table.optional(rates.of(count.name));
-            }
-        }
+        self.traffic.cells(table, rates);
     }
 
     fn key(&self) -> String {
@@ -258,13 +235,7 @@ impl Show for Tunnel {
     }
 
     fn counts(&self) -> Vec<Count> {
-        vec![
-            Count::new("rx_packets", self.rx_packets),
-            Count::new("rx_bytes", self.rx_bytes),
-            Count::new("tx_packets", self.tx_packets),
-            Count::new("tx_bytes", self.tx_bytes),
-            Count::new("drops", self.drops),
-        ]
+        self.traffic.counts()
     }
 
     fn note(&self) -> Option<String> {
@@ -324,11 +295,13 @@ mod tests {
             admin: "up",
             link: "down",
             lacks: lacks(1, 1),
-            rx_packets: 1,
-            rx_bytes: 2,
-            tx_packets: 3,
-            tx_bytes: 4,
-            drops: 5,
+            traffic: Traffic {
+                rx_packets: 1,
+                rx_bytes: 2,
+                tx_packets: 3,
+                tx_bytes: 4,
+                drops: 5,
+            },
         };
         assert_eq!(
             serde_json::to_string(&tunnel).unwrap(),

@@ -2,26 +2,24 @@
 //!
 //! ```text
 //!   input: │ transform │ flags │ highest number, 8 bytes │ outer class │ ESP packet, its text in clear │
-//!            flags: 1 ESN   2 a window of 4096, not 64   4 what follows is an IP packet for transport mode
+//!            flags: 1 ESN   2 a window of 4096, not 64
 //! ```
 
 use std::ops::Range;
 
 use esp::selector::{Flow, Selectors};
-use esp::transport::Headers;
 use esp::tunnel::{Family, Inner};
-use esp::udp::{self, Datagram, Ports};
+use esp::udp::{self, Datagram};
 use esp::{
     Format, Header, Inbound, IvMask, Keys, OpenError, Opened, Outbound, Payload, ReplayError, Sequence, Spi,
     Transform, Window,
 };
-use packet::{PacketBuilder, Protocol};
+use packet::Protocol;
 
 use super::{sums_up, u16_at};
 
 const ESN: u8 = 1;
 const LARGE_WINDOW: u8 = 2;
-const TRANSPORT: u8 = 4;
 
 fn keys(transform: Transform) -> Keys {
     match Keys::new(transform, vec![7; transform.key_len()].into()) {
@@ -30,7 +28,7 @@ fn keys(transform: Transform) -> Keys {
     }
 }
 
-/// Packets of each transform, what goes into them, and packets for transport mode.
+/// Packets of each transform, and what goes into them.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut insides = crate::network_packets(0x08, 0x00);
     insides.truncate(6);
@@ -61,14 +59,6 @@ pub fn seeds() -> Vec<Vec<u8>> {
             seeds.push([head(0), sealed(&mut outbound(), &[0; 30], 59)].concat());
         }
     }
-    let transport = [&[0, TRANSPORT][..], &[0; 9]].concat();
-    seeds.extend(insides.iter().map(|packet| [&transport[..], packet].concat()));
-    let (host, peer) = ([198, 51, 100, 1].into(), [203, 0, 113, 77].into());
-    let esp = PacketBuilder::ipv4(host, peer)
-        .options(&[1; 8])
-        .payload(Protocol::ESP, &[1; 60]);
-    let udp = PacketBuilder::ipv4(host, peer).udp(udp::PORT, udp::PORT, &[1; 60]);
-    seeds.extend([esp, udp].map(|packet| [&transport[..], &packet].concat()));
     seeds
 }
 
@@ -98,10 +88,6 @@ pub fn body(input: &[u8]) {
     // What comes from outside comes here first, whatever it is.
     let is_esp = packet.first_chunk::<4>().is_some_and(|first| *first != [0; 4]);
     assert_eq!(udp::classify(packet) == Datagram::Esp, is_esp);
-    if flags & TRANSPORT != 0 {
-        transport(packet);
-        return;
-    }
     let transform = Transform::ALL[usize::from(transform) % Transform::ALL.len()];
     let esn = flags & ESN != 0;
     let size = if flags & LARGE_WINDOW != 0 { 4096 } else { 64 };
@@ -268,68 +254,5 @@ pub(crate) fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) {
     assert!(Selectors::anything().allow(after));
     if let Some(flow) = Flow::of(after) {
         assert_eq!(flow.source.is_ipv6(), six);
-    }
-}
-
-/// Protects an IP packet in transport mode and brings it back; opens it as if it were received.
-fn transport(packet: &[u8]) {
-    let transform = Transform::NullSha256;
-    if let Ok(headers) = Headers::to_protect(packet) {
-        let total = headers.len() + headers.carried_len();
-        let packet = &packet[..total];
-        for ports in [
-            None,
-            Some(Ports {
-                source: 4500,
-                destination: 4500,
-            }),
-        ] {
-            let mut outbound = Outbound::new(
-                Spi::MIN,
-                &keys(transform).parts(),
-                Sequence::new(false),
-                IvMask(0),
-            );
-            let Ok(sealing) = outbound.seal(headers.carried_len(), headers.protocol()) else {
-                return;
-            };
-            let front = sealing.head_len() + if ports.is_some() { 8 } else { 0 };
-            let mut buffer = vec![0xee; front];
-            buffer.extend_from_slice(packet);
-            buffer.resize(buffer.len() + sealing.tail_len(), 0xee);
-            let Ok(at) = headers.enclose(&mut buffer, &sealing, ports) else {
-                assert!(buffer.len() > 65_535);
-                return;
-            };
-            let Ok(received) = Headers::received(&buffer) else {
-                panic!("what was made cannot be received");
-            };
-            assert_eq!(received.len(), headers.len());
-            assert_eq!(received.len() + received.carried_len(), buffer.len());
-            let span = esp::Span {
-                offset: sealing.head_len() as u16,
-                len: headers.carried_len() as u16,
-            };
-            let next_header = headers.protocol();
-            assert_eq!(at + sealing.sealed_len(), buffer.len());
-            match received.disclose(&mut buffer, &Payload { next_header, span }) {
-                Ok(place) => assert_eq!(buffer[place], *packet),
-                Err(error) => panic!("{error}"),
-            }
-        }
-    }
-    if let Ok(headers) = Headers::received(packet) {
-        assert!(headers.len() + headers.carried_len() <= packet.len());
-        let mut buffer = packet.to_vec();
-        let room = headers.carried_len().saturating_sub(24) as u16;
-        let payload = Payload {
-            next_header: Protocol::TCP,
-            span: esp::Span { offset: 8, len: room },
-        };
-        if let Ok(place) = headers.disclose(&mut buffer, &payload) {
-            let whole = &buffer[place];
-            assert_eq!(whole.len(), headers.len() + usize::from(room));
-            assert!(Inner::read(whole).is_ok_and(|inner| inner.len == whole.len()));
-        }
     }
 }

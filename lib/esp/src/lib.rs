@@ -2,11 +2,11 @@
 //!
 //! ```text
 //!                  keys, transform        what an SA is made of
-//!   packet ──► tunnel, outer, ecn    ┐
-//!              transport, udp        ├──► outbound ──► Work ──► cryptography ──► ESP packet
+//!   packet ──► tunnel, outer         ┐
+//!              udp                   ├──► outbound ──► Work ──► cryptography ──► ESP packet
 //!              selector, lifetime    ┘    sequence
 //!
-//!   ESP packet ──► header ──► SA ──► inbound ──► Work ──► cryptography ──► Inbound::finish ──► tunnel, transport ──► packet
+//!   ESP packet ──► header ──► SA ──► inbound ──► Work ──► cryptography ──► Inbound::finish ──► tunnel ──► packet
 //!                                    window
 //! ```
 //!
@@ -47,11 +47,9 @@
 
 #![forbid(unsafe_code)]
 
-pub mod ecn;
 pub mod lifetime;
 pub mod outer;
 pub mod selector;
-pub mod transport;
 pub mod tunnel;
 pub mod udp;
 

@@ -18,9 +18,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use packet::checksum::Sum;
+use packet::tunnel::ecn;
 use packet::{Protocol, ipv4, ipv6};
 
-use crate::ecn::Ecn;
 use crate::format::Format;
 use crate::outbound::NoRoom;
 use crate::sequence::SequenceNumber;
@@ -263,10 +263,11 @@ impl Outer {
         let (needed, available) = (self.len(), buffer.len());
         let out = buffer.get_mut(..needed).ok_or(NoRoom { needed, available })?;
         let total = needed + esp_len;
-        let class = match self.settings.dscp {
-            Dscp::Copy => inner.traffic_class,
-            Dscp::Fixed(dscp) => Ecn::of(inner.traffic_class).put_into(dscp << 2),
+        let dscp = match self.settings.dscp {
+            Dscp::Copy => None,
+            Dscp::Fixed(dscp) => Some(dscp),
         };
+        let class = ecn::outer_traffic_class(inner.traffic_class, dscp);
         out.copy_from_slice(self.template.get(..needed).unwrap_or_default());
         let ip_len = match self.family {
             Family::V4 => {

@@ -6,10 +6,9 @@
 //!                    ╟── Payload ────────────────────╢
 //! ```
 
-use packet::checksum::update16;
+use packet::tunnel::ecn::{self, Ecn};
 use packet::{Protocol, ipv4, ipv6};
 
-use crate::ecn::Ecn;
 use crate::format::Span;
 use crate::inbound::Payload;
 
@@ -125,37 +124,13 @@ impl Payload {
             return Err(InnerError::Version);
         }
         let before = Ecn::of(inner.traffic_class);
-        let after = before
-            .leaving(Ecn::of(outer_class))
-            .ok_or(InnerError::Congestion)?;
+        let after = ecn::decapsulated(before, Ecn::of(outer_class)).ok_or(InnerError::Congestion)?;
         if after != before {
             inner.traffic_class = after.put_into(inner.traffic_class);
-            set_traffic_class(bytes, &inner);
+            ecn::set_traffic_class(bytes, inner.traffic_class);
         }
         let span = Span::new(self.span.offset.into(), inner.len);
         Ok((inner, span))
-    }
-}
-
-/// Writes the traffic class of a packet that was read, and keeps a checksum right that was.
-#[cold]
-fn set_traffic_class(packet: &mut [u8], inner: &Inner) {
-    let class = inner.traffic_class;
-    match inner.family {
-        Family::V4 => {
-            let header: Option<&mut [u8; ipv4::HEADER_LEN]> = packet.first_chunk_mut();
-            if let Some([version, tos, _, _, _, _, _, _, _, _, sum0, sum1, ..]) = header {
-                let [old, new] = [*tos, class].map(|class| u16::from_be_bytes([*version, class]));
-                [*sum0, *sum1] = update16(u16::from_be_bytes([*sum0, *sum1]), old, new).to_be_bytes();
-                *tos = class;
-            }
-        }
-        Family::V6 => {
-            if let Some([first, second, ..]) = packet.first_chunk_mut::<2>() {
-                *first = 0x60 | class >> 4;
-                *second = class << 4 | *second & 0x0f;
-            }
-        }
     }
 }
 

@@ -21,7 +21,8 @@ impl Control<'_> {
         // What is made of router alerts is the same everywhere, and the first interface is always there.
         let first = self.interfaces.get(0);
         let options = first.map_or_else(OptionPolicy::default, |view| view.options.with_hop_by_hop(false));
-        self.show_tunnel(index, options)?;
+        // What had this index before was another tunnel, whatever its ends.
+        self.show_tunnel(index, options, None)?;
         self.traces
             .name_interface(index, self.tables.interface_name(index));
         self.counters.clear(index);
@@ -34,8 +35,9 @@ impl Control<'_> {
         let index = self.tables.set_tunnel(name, change, now)?;
         let view = self.interfaces.get(usize::from(index));
         let options = view.map_or_else(OptionPolicy::default, |view| view.options);
+        let before = view.and_then(|view| view.tunnel.clone());
         self.attachments.remove_interface(index);
-        self.show_tunnel(index, options)?;
+        self.show_tunnel(index, options, before.as_deref())?;
         self.tell_workers(None);
         self.tell_outer(index, now);
         Ok(Reply::Done)
@@ -52,9 +54,14 @@ impl Control<'_> {
         Ok(Reply::Done)
     }
 
-    /// Has workers and tools that take packets see a tunnel as it is now. Workers are yet to be told.
-    fn show_tunnel(&mut self, index: u16, options: OptionPolicy) -> Result<(), ControlError> {
-        let before = self.interfaces.tunnel(index);
+    /// Has workers and tools that take packets see a tunnel as it is now, which was seen like that `before`, if it was there. Workers are yet
+    /// to be told.
+    fn show_tunnel(
+        &mut self,
+        index: u16,
+        options: OptionPolicy,
+        before: Option<&TunnelView>,
+    ) -> Result<(), ControlError> {
         let Some(view) = tunnel_view(&self.tables, index, options, before) else {
             return Err(ControlError::new(ErrorCode::Failed, "the interface is no tunnel"));
         };

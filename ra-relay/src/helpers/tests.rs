@@ -55,6 +55,14 @@ impl Stage {
         self.helpers.set(configs, prepared, 10 * SECOND);
     }
 
+    /// Has one helper, `policy`, which connects to the socket that this gives.
+    fn policy(&mut self, timeout: Duration, queue: u16) -> PathBuf {
+        let path = self.socket();
+        let transport = Transport::Socket(path.clone());
+        self.set(vec![config("policy", transport, timeout, queue)]);
+        path
+    }
+
     /// About a packet that is a flow by itself.
     fn ask(&mut self, name: &str, number: u64) -> Result<(), u64> {
         self.ask_of(name, number, number)
@@ -141,13 +149,7 @@ fn client(path: &Path, decide: impl Fn(u64) -> Option<Decision> + Send + 'static
 #[test]
 fn req_ra_36_what_a_helper_is_not_asked_about_stays_behind_those_of_its_flow() {
     let mut stage = Stage::new();
-    let path = stage.socket();
-    stage.set(vec![config(
-        "policy",
-        Transport::Socket(path.clone()),
-        PATIENCE,
-        2,
-    )]);
+    let path = stage.policy(PATIENCE, 2);
     let (go, wait) = mpsc::channel::<()>();
     let helper = client(&path, move |_| wait.recv().ok().map(|()| Decision::Forward));
     stage.wait_until("the helper", |stage| stage.said("is there") == 1);
@@ -201,13 +203,7 @@ fn req_ra_36_what_a_helper_is_not_asked_about_stays_behind_those_of_its_flow() {
 #[test]
 fn req_ra_38_a_helper_that_connects_decides() {
     let mut stage = Stage::new();
-    let path = stage.socket();
-    stage.set(vec![config(
-        "policy",
-        Transport::Socket(path.clone()),
-        PATIENCE,
-        16,
-    )]);
+    let path = stage.policy(PATIENCE, 16);
     assert_eq!(stage.ask("policy", 0), Err(0), "nobody is connected");
     assert_eq!(stage.ask("other", 0), Err(0), "there is none");
     let decisions = || {
@@ -237,13 +233,7 @@ fn req_ra_38_a_helper_that_connects_decides() {
 #[test]
 fn req_ra_38_a_helper_that_does_not_answer_is_late_and_its_queue_is_bounded() {
     let mut stage = Stage::new();
-    let path = stage.socket();
-    stage.set(vec![config(
-        "policy",
-        Transport::Socket(path.clone()),
-        SECOND / 5,
-        8,
-    )]);
+    let path = stage.policy(SECOND / 5, 8);
     let silent = Client::connect(&path).unwrap();
     stage.wait_until("it connects", |stage| stage.said("is there") == 1);
     let began = Instant::now();
@@ -265,13 +255,7 @@ fn req_ra_38_a_helper_that_does_not_answer_is_late_and_its_queue_is_bounded() {
 #[test]
 fn req_ra_38_what_a_helper_has_when_it_goes_is_given_up_at_once() {
     let mut stage = Stage::new();
-    let path = stage.socket();
-    stage.set(vec![config(
-        "policy",
-        Transport::Socket(path.clone()),
-        PATIENCE * 2,
-        16,
-    )]);
+    let path = stage.policy(PATIENCE * 2, 16);
     let silent = Client::connect(&path).unwrap();
     stage.wait_until("it connects", |stage| stage.said("is there") == 1);
     for number in 0..5 {
@@ -298,13 +282,7 @@ fn req_ra_38_what_a_helper_has_when_it_goes_is_given_up_at_once() {
 #[test]
 fn req_ra_38_a_slow_helper_decides_about_as_many_packets_as_it_can() {
     let mut stage = Stage::new();
-    let path = stage.socket();
-    stage.set(vec![config(
-        "policy",
-        Transport::Socket(path.clone()),
-        SECOND / 10,
-        256,
-    )]);
+    let path = stage.policy(SECOND / 10, 256);
     let helper = client(&path, |_| {
         thread::sleep(Duration::from_millis(10));
         Some(Decision::Forward)

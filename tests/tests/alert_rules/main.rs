@@ -36,23 +36,6 @@ fn directory(primary: &Primary) -> InstanceDir {
     RunDir::new(&primary.run_dir()).instance(&primary.instance().parse().unwrap())
 }
 
-/// Asks for something in words that have no blanks in them.
-fn ask(primary: &Primary, words: &str) {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap();
-}
-
-/// Code and message of a refusal.
-fn refused(primary: &Primary, words: &str) -> (String, String) {
-    let mut all = vec!["--json"];
-    all.extend(words.split_whitespace());
-    let ran = primary.ctl(&all).unwrap();
-    assert!(!ran.status.success(), "{words}");
-    let error: Value = serde_json::from_str(&ran.stderr).unwrap();
-    let text = |key: &str| error["error"][key].as_str().unwrap().to_owned();
-    (text("code"), text("message"))
-}
-
 /// Name and origin of each rule, in the order in which they are asked.
 fn rules(primary: &Primary) -> Vec<(String, String)> {
     let shown = primary.ctl_json(&["ra", "rule", "show"]).unwrap();
@@ -117,11 +100,8 @@ fn req_ra_17_rules_are_made_and_deleted_while_other_traffic_loses_nothing() {
     )
     .unwrap();
     assert_eq!(rules(&primary), []);
-    ask(&primary, "ra rule add rest values any handler log");
-    ask(
-        &primary,
-        "ra rule add rsvp values 1,4-35 family ipv6 proto rsvp dev a0 prio 10 handler strip pad",
-    );
+    primary.tell("ra rule add rest values any handler log");
+    primary.tell("ra rule add rsvp values 1,4-35 family ipv6 proto rsvp dev a0 prio 10 handler strip pad");
     assert_eq!(
         rules(&primary),
         pairs([("rsvp", "operator"), ("rest", "operator")])
@@ -130,7 +110,7 @@ fn req_ra_17_rules_are_made_and_deleted_while_other_traffic_loses_nothing() {
         &mut monitor,
         &serde_json::json!({ "event": "alert_rules", "origin": "operator", "added": ["rsvp"], "deleted": [] }),
     );
-    ask(&primary, "ra rule del rest");
+    primary.tell("ra rule del rest");
     assert_eq!(rules(&primary), pairs([("rsvp", "operator")]));
     told(
         &mut monitor,
@@ -138,13 +118,10 @@ fn req_ra_17_rules_are_made_and_deleted_while_other_traffic_loses_nothing() {
     );
     for _ in 0..5 {
         for name in ["a", "b", "c"] {
-            ask(
-                &primary,
-                &format!("ra rule add {name} values 7,9-11 handler relay"),
-            );
+            primary.tell(&format!("ra rule add {name} values 7,9-11 handler relay"));
         }
         for name in ["c", "a", "b"] {
-            ask(&primary, &format!("ra rule del {name}"));
+            primary.tell(&format!("ra rule del {name}"));
         }
     }
     pinger.finish(LIMIT).unwrap().assert_all_answered();
@@ -156,7 +133,7 @@ fn req_ra_17_a_tools_rules_come_with_it_change_with_it_and_outlive_it() {
     let primary = primary(&hosts).start().unwrap();
     let directory = directory(&primary);
     let mut monitor = monitor(&primary);
-    ask(&primary, "ra rule add mine values 9 handler drop");
+    primary.tell("ra rule add mine values 9 handler drop");
     let two = vec![rule("one", "1"), rule("two", "2")];
     let tool = Punts::start(&directory, "first", request(Some(two))).unwrap();
     let both = pairs([("mine", "operator"), ("one", "tool"), ("two", "tool")]);
@@ -207,7 +184,7 @@ fn req_ra_17_what_cannot_be_is_refused_with_a_sentence_and_nothing_changes() {
     let hosts = hosts();
     let primary = primary(&hosts).start().unwrap();
     let directory = directory(&primary);
-    ask(&primary, "ra rule add mine values 9 handler drop");
+    primary.tell("ra rule add mine values 9 handler drop");
     for (words, code, said) in [
         (
             "ra rule add mine values 1 handler log",
@@ -240,7 +217,7 @@ fn req_ra_17_what_cannot_be_is_refused_with_a_sentence_and_nothing_changes() {
             "there is no rule 'demo': there are mine",
         ),
     ] {
-        let (found, message) = refused(&primary, words);
+        let (found, message) = primary.refusal(words);
         assert_eq!(found, code, "{words}: {message}");
         assert!(message.contains(said), "{words}: {message}");
     }
@@ -297,7 +274,7 @@ fn req_ra_17_a_relay_brings_the_rules_of_its_file() {
 fn req_ra_39_rules_and_counters_are_seen_while_the_primary_is_stopped() {
     let hosts = hosts();
     let mut primary = primary(&hosts).start().unwrap();
-    ask(&primary, "ra rule add demo values 65503 handler relay");
+    primary.tell("ra rule add demo values 65503 handler relay");
     primary.process().signal(Signal::SIGSTOP);
     let shown = rules(&primary);
     let counts = primary.ctl_json(&["ra", "show"]).unwrap();
@@ -327,7 +304,7 @@ fn req_ra_18_two_instances_do_not_see_each_others_rules_and_listeners() {
     let [one, two] = sites
         .each_ref()
         .map(|hosts| primary(hosts).run_dir(run_dir.path()).start().unwrap());
-    ask(&one, "ra rule add demo values 1 handler log");
+    one.tell("ra rule add demo values 1 handler log");
     // Each has a tool that decides, and a rule of the same name.
     let tools = [(&one, "of-one"), (&two, "of-two")].map(|(primary, name)| {
         let rules = Some(vec![rule(name, "5")]);
@@ -335,8 +312,8 @@ fn req_ra_18_two_instances_do_not_see_each_others_rules_and_listeners() {
     });
     assert_eq!(rules(&one), pairs([("demo", "operator"), ("of-one", "tool")]));
     assert_eq!(rules(&two), pairs([("of-two", "tool")]));
-    ask(&two, "ra rule add demo values 2 handler drop");
-    ask(&one, "ra rule del demo");
+    two.tell("ra rule add demo values 2 handler drop");
+    one.tell("ra rule del demo");
     assert_eq!(rules(&one), pairs([("of-one", "tool")]));
     assert_eq!(rules(&two), pairs([("of-two", "tool"), ("demo", "operator")]));
     for (primary, tool) in [(&one, "of-one"), (&two, "of-two")] {

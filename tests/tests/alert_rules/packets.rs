@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use control::punt::{Answer, Punts};
 use tests::{Pinger, Primary, TwoHosts, wait_until};
 
-use crate::{LIMIT, ask, directory, hosts, monitor, primary, request, rule, told};
+use crate::{LIMIT, directory, hosts, monitor, primary, request, rule, told};
 
 /// A primary between two hosts, with neighbours that are known. Dropped from top to bottom.
 struct Site {
@@ -81,7 +81,7 @@ fn req_ra_17_a_rule_counts_as_soon_as_it_is_made_and_no_longer_than_it_is_there(
     let primary = primary(&hosts).start().unwrap();
     let site = Site::new(hosts, primary);
     let mut tool = Punts::start(&directory(&site.primary), "test", request(None)).unwrap();
-    ask(&site.primary, "ra rule add demo values 5 handler relay");
+    site.primary.tell("ra rule add demo values 5 handler relay");
     site.send(6, 10);
     site.send(5, 20);
     assert_eq!(relay(&mut tool, 20), 20);
@@ -94,10 +94,8 @@ fn req_ra_17_a_rule_counts_as_soon_as_it_is_made_and_no_longer_than_it_is_there(
     assert!(latency["p50_ns"].as_u64() <= latency["p99_ns"].as_u64() && latency["p50_ns"].is_u64());
 
     // Of higher priority, and closed: what it does while there is no tool.
-    ask(
-        &site.primary,
-        "ra rule add closed values 5-6 prio 1 fail closed handler relay",
-    );
+    site.primary
+        .tell("ra rule add closed values 5-6 prio 1 fail closed handler relay");
     let mut monitor = monitor(&site.primary);
     drop(tool);
     told(
@@ -106,12 +104,12 @@ fn req_ra_17_a_rule_counts_as_soon_as_it_is_made_and_no_longer_than_it_is_there(
     );
     site.send(5, 4);
     site.counts("closed", &[("matched", 4), ("closed_dead", 4)], 34, 10);
-    ask(&site.primary, "ra rule del closed");
+    site.primary.tell("ra rule del closed");
     site.send(5, 3);
     site.counts("demo", &[("matched", 23), ("bypass_dead", 3)], 37, 10);
-    ask(&site.primary, "ra rule del demo");
+    site.primary.tell("ra rule del demo");
     // Another of the same name begins at zero.
-    ask(&site.primary, "ra rule add demo values 5 handler relay");
+    site.primary.tell("ra rule add demo values 5 handler relay");
     site.send(5, 1);
     site.counts(
         "demo",
@@ -132,7 +130,7 @@ fn req_ra_18_a_tool_is_not_asked_about_packets_of_another_instance() {
     });
     let any = Some(vec![rule("any", "any")]);
     let mut tool = Punts::start(&directory(&two.primary), "of-two", request(any)).unwrap();
-    ask(&one.primary, "ra rule add demo values 5 handler relay");
+    one.primary.tell("ra rule add demo values 5 handler relay");
     one.send(5, 10);
     one.counts("demo", &[("matched", 10), ("bypass_dead", 10)], 10, 0);
     assert!(is_idle(&mut tool));

@@ -4,12 +4,12 @@ use std::time::{Duration, Instant};
 
 use tests::{Family, Pinger, Primary, Receiver, datagrams::Received, wait_until};
 
-use crate::site::{LIMIT, Pair, Site, TUNNEL, ctl, host_address};
+use crate::site::{LIMIT, Pair, Site, TUNNEL, host_address};
 
 const GCM: &str = "aes256gcm16";
 
 fn is_up(site: &Site) -> bool {
-    let tunnels: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json tunnel show")).unwrap();
+    let tunnels: serde_json::Value = serde_json::from_str(&site.west.tell("--json tunnel show")).unwrap();
     let tunnel = &tunnels.as_array().unwrap()[0];
     assert_eq!(
         (tunnel["name"].as_str(), tunnel["mode"].as_str()),
@@ -38,18 +38,20 @@ fn a_tunnel_is_down_until_it_has_sas_for_both_directions() {
     site.delete(0x1002, false);
     assert!(is_up(&site));
     site.warm_up(Family::Ip4);
-    ctl(&site.west, "sa flush");
+    site.west.tell("sa flush");
     assert!(!is_up(&site));
-    let pings = site
-        .host_a
-        .ping(&host_address(Family::Ip4, 2), &["-c", "2", "-W", "0.3"], LIMIT);
+    let pings = site.host_a.ping(
+        &host_address(Family::Ip4, 2),
+        &["-c", "2", "-i", "0.05", "-W", "0.3"],
+        LIMIT,
+    );
     assert_eq!(pings.unwrap().answered, 0);
     site.assert_balanced();
 }
 
 /// What the tunnel of this gateway lacks to carry packets.
 fn lacks(primary: &Primary) -> Vec<String> {
-    let tunnels: serde_json::Value = serde_json::from_str(&ctl(primary, "--json tunnel show")).unwrap();
+    let tunnels: serde_json::Value = serde_json::from_str(&primary.tell("--json tunnel show")).unwrap();
     let lacks = tunnels[0]["lacks"].as_array().unwrap();
     lacks
         .iter()
@@ -63,10 +65,12 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
     site.protect(GCM, "");
     site.warm_up(Family::Ip4);
     assert_eq!(lacks(&site.west), [""; 0]);
-    ctl(&site.west, "route add 192.168.2.0/24 via 10.0.0.2 metric 5000");
+    site.west
+        .tell("route add 192.168.2.0/24 via 10.0.0.2 metric 5000");
     let ping = || {
         let to = host_address(Family::Ip4, 2);
-        site.host_a.ping(&to, &["-c", "4", "-W", "0.3"], LIMIT).unwrap()
+        let words = ["-c", "4", "-i", "0.05", "-W", "0.3"];
+        site.host_a.ping(&to, &words, LIMIT).unwrap()
     };
     for (change, missing, dropped) in [
         ("sa del spi 0x1002 dst 10.0.0.1", &["inbound_sa"][..], 4),
@@ -83,7 +87,7 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
         ),
         ("link set ipsec0 up", &["inbound_sa", "outbound_sa"], 4),
     ] {
-        ctl(&site.west, change);
+        site.west.tell(change);
         assert_eq!(lacks(&site.west), missing, "{change}");
         let before = site.west.counters_at_rest().unwrap().dropped("tunnel_down");
         ping();
@@ -95,10 +99,10 @@ fn what_belongs_in_a_tunnel_without_sas_is_dropped_and_takes_no_other_way() {
             counters.drops()
         );
     }
-    ctl(&site.east, "sa flush");
+    site.east.tell("sa flush");
     site.protect(GCM, "soft packets 1000");
     // They have the places of those that are gone, and none of their counts.
-    let sas: serde_json::Value = serde_json::from_str(&ctl(&site.west, "--json sa show")).unwrap();
+    let sas: serde_json::Value = serde_json::from_str(&site.west.tell("--json sa show")).unwrap();
     let counts = sas.as_array().unwrap().iter();
     let counts: Vec<_> = counts.map(|sa| sa["packets"].as_u64().unwrap()).collect();
     assert_eq!(counts, [0, 0]);
@@ -249,16 +253,18 @@ fn lifetimes_in_packets_and_unknown_spis_are_told_and_what_is_over_is_deleted() 
     }
     assert!(!is_up(&site));
     // The other end goes on, and is not known here any more.
-    ctl(&site.west, &format!("sa del spi {} dst 10.0.0.1", 0x1002));
+    site.west.tell(&format!("sa del spi {} dst 10.0.0.1", 0x1002));
     site.install(Pair {
         spi: 0x1003,
         eastward: true,
         transform: GCM,
         more: "",
     });
-    let back = site
-        .host_b
-        .ping(&host_address(Family::Ip4, 1), &["-c", "3", "-W", "0.3"], LIMIT);
+    let back = site.host_b.ping(
+        &host_address(Family::Ip4, 1),
+        &["-c", "3", "-i", "0.05", "-W", "0.3"],
+        LIMIT,
+    );
     assert_eq!(back.unwrap().answered, 0);
     monitor
         .wait_for_stdout("the unknown SPI", LIMIT, |line| {

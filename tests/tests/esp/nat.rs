@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use tests::{Family, Process, wait_until};
 
 use crate::scapy::{Peer, local, remote, sends};
-use crate::site::{LIMIT, ctl};
+use crate::site::LIMIT;
 
 /// Of the tunnel to scapy: AES-GCM with 256 bits.
 const NUMBER: usize = 2;
@@ -167,7 +167,7 @@ fn a_router_is_believed_that_quotes_the_spi_of_an_sa() {
 fn a_clear_packet_counts_on_the_sub_interface_that_it_came_in_by() {
     let peer = Peer::create();
     peer.install(Family::Ip4, NUMBER, SPI, "", "");
-    ctl(&peer.primary, "link add link t0 id 300");
+    peer.primary.tell("link add link t0 id 300");
     let clear = "IP(src='10.2.0.2', dst='198.51.100.1')/UDP(sport=1, dport=9)/b'clear'";
     peer.does(&[sends(
         NUMBER,

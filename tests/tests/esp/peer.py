@@ -23,9 +23,6 @@ CIPHERS = {"gcm16": "AES-GCM", "chacha": "CHACHA20-POLY1305", "null": "NULL", "a
 HASHES = {"sha256": ("SHA2-256-128", 32), "sha384": ("SHA2-384-192", 48), "sha512": ("SHA2-512-256", 64)}
 LENGTHS = [0, 1, 2, 3, 4, 11, 12, 13, 14, 15, 16, 17, 31, 32, 100, 1000, 1300]
 
-link = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
-link.bind((sys.argv[1], 0))
-link.settimeout(0.2)
 to_gateway = Ether(dst=sys.argv[2], src=sys.argv[3])
 
 
@@ -209,5 +206,9 @@ def keepalives(case):
 
 for line in sys.stdin:
     case = json.loads(line)
-    {"exchange": exchange, "send": send_all, "keepalives": keepalives}[case["do"]](case)
+    # What came before a case is none of its.
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as link:
+        link.bind((sys.argv[1], 0))
+        link.settimeout(0.2)
+        {"exchange": exchange, "send": send_all, "keepalives": keepalives}[case["do"]](case)
     print("done", flush=True)

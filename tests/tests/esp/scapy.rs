@@ -1,6 +1,7 @@
 //! What scapy's IPsec layer seals is opened here, and what is sealed here it opens; and what is refused is counted by its reason.
 
 use std::{
+    cell::RefCell,
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
     time::Duration,
@@ -8,9 +9,9 @@ use std::{
 
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tests::{Family, Interface, Namespace, Primary, Privilege};
+use tests::{Family, Interface, Namespace, Primary, Privilege, Process};
 
-use crate::site::{TRANSFORMS, ctl};
+use crate::site::TRANSFORMS;
 
 const LIMIT: Duration = Duration::from_secs(120);
 const MAC: &str = "02:00:00:00:0a:02";
@@ -21,8 +22,8 @@ const PEER: &str = include_str!("peer.py");
 pub(crate) struct Peer {
     // Ends before its namespaces do.
     pub(crate) primary: Primary,
-    host: Namespace,
-    mac: String,
+    scapy: RefCell<Process>,
+    _host: Namespace,
     keys: TempDir,
     _gateway: Namespace,
 }
@@ -93,10 +94,16 @@ impl Peer {
         let primary = builder.toml(&text).start().unwrap();
         primary.wait_for_addresses().unwrap();
         let mac = gateway.mac("t0").unwrap();
+        let scapy = host
+            .process("seals and opens", "/usr/bin/python3")
+            .args(["-I", "-c", PEER, "eth0", &mac, MAC])
+            .with_stdin()
+            .start()
+            .unwrap();
         Self {
             primary,
-            host,
-            mac,
+            scapy: RefCell::new(scapy),
+            _host: host,
             keys: TempDir::new().unwrap(),
             _gateway: gateway,
         }
@@ -119,44 +126,28 @@ impl Peer {
             (spi, format!("src {there} dst {here}"), "in", inbound),
             (spi + 1, format!("src {here} dst {there}"), "out", outbound),
         ] {
-            ctl(
-                &self.primary,
-                &format!(
-                    "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
-                    path.display()
-                ),
-            );
+            self.primary.tell(&format!(
+                "sa add spi {spi} {direction} {ends} tunnel {name} transform {transform} keys {} {more}",
+                path.display()
+            ));
         }
     }
 
     /// Has scapy do these.
     #[track_caller]
     pub(crate) fn does(&self, cases: &[Value]) {
-        let lines: String = cases.iter().map(|case| format!("{case}\n")).collect();
-        let input = self.keys.path().join("cases");
-        fs::write(&input, lines).unwrap();
-        let script = self.keys.path().join("peer.py");
-        fs::write(&script, PEER).unwrap();
-        let words = format!(
-            "exec /usr/bin/python3 -I {} eth0 {} {MAC} < {}",
-            script.display(),
-            self.mac,
-            input.display()
-        );
-        let captured = self
-            .host
-            .run_within(LIMIT, "seals and opens", &["sh", "-c", &words])
-            .unwrap();
-        let drops = || {
-            format!(
-                "{:?}",
+        for case in cases {
+            let answer = self
+                .scapy
+                .borrow_mut()
+                .ask(&case.to_string(), "that it is done", LIMIT);
+            let drops = || {
                 self.primary
                     .counters()
                     .map(|counters| format!("{:?}", counters.drops()))
-            )
-        };
-        assert!(captured.status.success(), "{captured:?} {}", drops());
-        assert_eq!(captured.stdout.lines().count(), cases.len(), "{captured:?}");
+            };
+            assert!(answer.is_ok(), "{answer:?} {:?}", drops());
+        }
     }
 }
 
@@ -227,7 +218,7 @@ fn outer_headers_are_what_a_tunnel_says_by_now() {
         let spi = over.choose(0x6000, 0x6100);
         peer.install(over, 2, spi, "", "");
         let name = tunnel(over, 2);
-        ctl(&peer.primary, &format!("tunnel set {name} ttl 9 dscp 46"));
+        peer.primary.tell(&format!("tunnel set {name} ttl 9 dscp 46"));
         let mut case = exchange(over, 2, spi, false, false);
         case["outer"] = json!([9, 46 << 2]);
         cases.push(case);

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, Privilege, wait_until};
+use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege, wait_until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -55,12 +55,6 @@ pub(crate) struct Site {
     over: Family,
     keys: TempDir,
     pub(crate) gateways: [Namespace; 2],
-}
-
-#[track_caller]
-pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap().stdout
 }
 
 /// An SA of both ends: one direction.
@@ -121,7 +115,7 @@ impl Site {
                 host.add_route("default", &gateway).unwrap();
             }
         }
-        let primary = |namespace: &Namespace, name, inside, outside, number: u8| -> Primary {
+        let primary = |namespace: &Namespace, name, inside, outside, number: u8| -> PrimaryBuilder {
             let inside: Interface = Interface::af_packet(inside);
             let outside: Interface = Interface::af_packet(outside);
             Primary::builder(privilege, name)
@@ -141,12 +135,12 @@ impl Site {
                         .address(&format!("10.0.0.{number}/24"))
                         .address(&format!("2001:db8:f::{number}/64")),
                 )
-                .start()
-                .unwrap()
         };
+        let both = primary(&west, "west", "a0", "w0", 1).start_both(primary(&east, "east", "b0", "e0", 2));
+        let (west_end, east_end) = both.unwrap();
         let site = Self {
-            west: primary(&west, "west", "a0", "w0", 1),
-            east: primary(&east, "east", "b0", "e0", 2),
+            west: west_end,
+            east: east_end,
             host_a,
             host_b,
             over,
@@ -154,18 +148,14 @@ impl Site {
             gateways: [west, east],
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
-            primary.wait_for_addresses().unwrap();
             let (local, remote) = (end(over, here), end(over, there));
-            ctl(
-                primary,
-                &format!(
-                    "tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside} {}",
-                    way.tunnel
-                ),
-            );
+            primary.tell(&format!(
+                "tunnel add {TUNNEL} mode esp local {local} remote {remote} unnumbered {inside} {}",
+                way.tunnel
+            ));
             for family in Family::BOTH {
                 let prefix = family.choose(format!("192.168.{there}.0/24"), format!("2001:db8:{there}::/64"));
-                ctl(primary, &format!("route add {prefix} dev {TUNNEL}"));
+                primary.tell(&format!("route add {prefix} dev {TUNNEL}"));
             }
         }
         site
@@ -186,9 +176,7 @@ impl Site {
             let Pair {
                 spi, transform, more, ..
             } = pair;
-            ctl(
-                primary,
-                &format!(
+            primary.tell(&format!(
                     "sa add spi {spi} {direction} src {source} dst {destination} tunnel {TUNNEL} transform {transform} keys {} {more}",
                     keys.display()
                 ),
@@ -204,7 +192,7 @@ impl Site {
             (1, &self.east, &self.west)
         };
         for primary in [first, then] {
-            ctl(primary, &format!("sa del spi {spi} dst {}", end(self.over, to)));
+            primary.tell(&format!("sa del spi {spi} dst {}", end(self.over, to)));
         }
     }
 
@@ -240,6 +228,15 @@ impl Site {
             Ok(pings.all_answered().then_some(()))
         })
         .unwrap();
+    }
+
+    /// Pings of this size from host-a until one is answered: each end of IPv6 may have to be told once how much goes through in one piece.
+    #[track_caller]
+    pub(crate) fn learn_mtu(&self, family: Family, size: &str) {
+        let to = host_address(family, 2);
+        let words = ["-c", "1", "-W", "1", "-M", "dont", "-s", size];
+        let is_answered = |_| self.host_a.ping(&to, &words, LIMIT).unwrap().all_answered();
+        assert!((0..family.choose(1, 3)).any(is_answered), "{family} {size}");
     }
 
     /// Waits until both gateways are at rest, and each packet is accounted for.

@@ -12,7 +12,7 @@ use tests::{Privilege, Random, memory, wait_until};
 
 use super::client::{frame, greeted, new, sa, say};
 use super::{
-    ADD, KEY_BYTES, LIMIT, ask, builder, ctl_waiting_for_keys, directory, hex, key_file, keys_held, monitor,
+    ADD, KEY_BYTES, LIMIT, builder, ctl_waiting_for_keys, directory, hex, key_file, keys_held, monitor,
     new_keys,
 };
 
@@ -38,7 +38,7 @@ fn keys_are_in_locked_memory_that_is_not_dumped_and_nowhere_else() {
     let file = key_file(folder.path(), "in.key", &keys);
     let find = |keys: &[u8]| memory::find(privilege, pid, keys).unwrap();
     assert_eq!(find(&keys), []);
-    ask(&primary, &format!("-vv {ADD} {}", file.display()));
+    primary.tell(&format!("-vv {ADD} {}", file.display()));
     let found = find(&keys);
     let [place] = &found[..] else {
         panic!("they are in one place, which is not in the table region: {found:?}");
@@ -72,13 +72,13 @@ fn keys_are_in_locked_memory_that_is_not_dumped_and_nowhere_else() {
     assert!(child.wait().unwrap().success());
     assert_not_said("the command line", &words, &other);
 
-    ask(&primary, "sa del spi 0x1000 dst 192.0.2.1");
+    primary.tell("sa del spi 0x1000 dst 192.0.2.1");
     assert_eq!(find(&keys), [], "wiped when their SA went");
     assert_eq!(find(&other).len(), 1);
     let third = new_keys(&mut random);
     let file = key_file(folder.path(), "third.key", &third);
     let replace = ADD.replacen("add spi 0x1000", "replace spi 0x1001", 1);
-    ask(&primary, &format!("{replace} {}", file.display()));
+    primary.tell(&format!("{replace} {}", file.display()));
     assert_eq!((find(&other), find(&third).len()), (vec![], 1));
 
     // What is refused, or not understood, leaves none either.
@@ -124,6 +124,6 @@ fn keys_are_in_locked_memory_that_is_not_dumped_and_nowhere_else() {
             assert_not_said(what, text, keys);
         }
     }
-    ask(&primary, "sa flush");
+    primary.tell("sa flush");
     assert_eq!(find(&third), []);
 }

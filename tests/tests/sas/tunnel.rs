@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use tests::{Primary, Random};
 
 use super::client::{new, sa};
-use super::{ask, builder, directory, hex, key_file, keys_held, new_keys, refused};
+use super::{builder, directory, hex, key_file, keys_held, new_keys};
 
 /// A protected tunnel between the ends of the other tests' SAs.
 pub(crate) const TUNNEL: &str = "[[tunnel]]\nname = \"ipsec0\"\nmode = \"esp\"\nlocal = \"192.0.2.1\"\nremote = \"198.51.100.1\"\nunnumbered = \"n0\"\n";
@@ -35,25 +35,19 @@ fn an_sa_that_no_device_does_leaves_all_as_it_was() {
     let mut random = Random::printed("keys");
     let ends = "in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0";
     let keys = key_file(folder.path(), "gcm", &new_keys(&mut random));
-    ask(
-        &primary,
-        &format!(
-            "sa add spi 0x1000 {ends} transform aes256gcm16 keys {}",
-            keys.display()
-        ),
-    );
+    primary.tell(&format!(
+        "sa add spi 0x1000 {ends} transform aes256gcm16 keys {}",
+        keys.display()
+    ));
     let there = [(0x1000, "aes256gcm16".to_owned())];
     assert_eq!(transforms(&primary), there);
     let bytes: Vec<u8> = (0..48).map(|_| random.below(256) as u8).collect();
     let path = key_file(folder.path(), "cbc", &bytes);
     assert_eq!(fs::read_to_string(&path).unwrap(), hex(&bytes));
-    let (code, message) = refused(
-        &primary,
-        &format!(
-            "sa replace spi 0x1000 {ends} transform aes128-sha256 keys {}",
-            path.display()
-        ),
-    );
+    let (code, message) = primary.refusal(&format!(
+        "sa replace spi 0x1000 {ends} transform aes128-sha256 keys {}",
+        path.display()
+    ));
     assert_eq!(code, "failed");
     assert!(
         message.starts_with(
@@ -89,13 +83,10 @@ fn a_device_that_works_beside_the_cpu_is_refused_when_an_sa_needs_it() {
     let primary = builder().toml(&format!("{devices}{TUNNEL}")).start().unwrap();
     let folder = TempDir::new().unwrap();
     let keys = key_file(folder.path(), "keys", &new_keys(&mut Random::printed("keys")));
-    let (code, message) = refused(
-        &primary,
-        &format!(
-            "sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys {}",
-            keys.display()
-        ),
-    );
+    let (code, message) = primary.refusal(&format!(
+        "sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys {}",
+        keys.display()
+    ));
     assert_eq!(code, "failed");
     assert!(
         message.contains("crypto_null0 does not work on the CPU of a worker"),

@@ -17,13 +17,6 @@ pub(crate) fn primary() -> PrimaryBuilder {
         .interface(Interface::device("lan", "net_null1,no-rx=1").address("10.0.0.1/24"))
 }
 
-/// Runs the tool, which must succeed; gives what it printed.
-#[track_caller]
-pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap().stdout
-}
-
 /// Runs the tool, which must be refused with a sentence.
 #[track_caller]
 pub(crate) fn refused(primary: &Primary, words: &str, status: i32, sentence: &str) {
@@ -58,7 +51,7 @@ pub(crate) fn routes_by(primary: &Primary, interface: &str) -> Vec<String> {
 }
 
 pub(crate) fn config_show(primary: &Primary) -> String {
-    ctl(primary, "config show")
+    primary.tell("config show")
 }
 
 pub(crate) fn beside(primary: &Primary, name: &str, text: &str) -> PathBuf {
@@ -75,10 +68,7 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
     monitor
         .wait_for_stdout("the first event", LIMIT, |line| line.contains("subscribed"))
         .unwrap();
-    ctl(
-        &primary,
-        "tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1 key 7 unnumbered wan",
-    );
+    primary.tell("tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1 key 7 unnumbered wan");
     assert_eq!(
         tunnel(&primary, "tun0"),
         json!({
@@ -104,8 +94,8 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
     assert_eq!((record.interface, record.key, record.has_key), (index, 7, 1));
 
     // Routes need no address of it, and lead to nobody who would have to be asked.
-    ctl(&primary, "route add 10.9.0.0/16 dev tun0");
-    ctl(&primary, "route add 2001:db8:9::/48 dev tun0");
+    primary.tell("route add 10.9.0.0/16 dev tun0");
+    primary.tell("route add 2001:db8:9::/48 dev tun0");
     let found = &primary.ctl_json(&["route", "get", "10.9.1.2"]).unwrap()[0];
     assert_eq!(
         part(found, &["interface", "next_hop", "mac", "mtu", "outcome"]),
@@ -117,13 +107,10 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
             "packets go through the tunnel tun0 to 198.51.100.1"
         ])
     );
-    ctl(
-        &primary,
-        "tunnel set tun0 remote 198.51.100.2 key none mtu 1300 ttl 9 df set dscp 46 numbered",
-    );
-    ctl(&primary, "addr add 10.255.0.1/30 dev tun0");
-    ctl(&primary, "addr add 2001:db8:255::1/64 dev tun0");
-    ctl(&primary, "route add 10.10.0.0/16 via 10.255.0.2");
+    primary.tell("tunnel set tun0 remote 198.51.100.2 key none mtu 1300 ttl 9 df set dscp 46 numbered");
+    primary.tell("addr add 10.255.0.1/30 dev tun0");
+    primary.tell("addr add 2001:db8:255::1/64 dev tun0");
+    primary.tell("route add 10.10.0.0/16 via 10.255.0.2");
     let keys = [
         "remote",
         "key",
@@ -154,11 +141,11 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
     );
     let again = beside(&primary, "again.toml", &shown);
     assert_eq!(
-        ctl(&primary, &format!("config apply {}", again.display())),
+        primary.tell(&format!("config apply {}", again.display())),
         "nothing differs\n"
     );
 
-    ctl(&primary, "tunnel del tun0");
+    primary.tell("tunnel del tun0");
     assert_eq!(tunnels(&primary), [json!(null); 0]);
     assert_eq!(routes_by(&primary, "tun0"), [""; 0]);
     refused(&primary, "link show tun0", FAILED, "there is no interface 'tun0'");
@@ -182,14 +169,13 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
     // Hundreds of them take each other's places.
     for round in 0..3 {
         for number in 1..=20 {
-            ctl(
-                &primary,
-                &format!("tunnel add t{round}.{number} mode ipip local 192.0.2.1 remote 198.51.100.{number}"),
-            );
+            primary.tell(&format!(
+                "tunnel add t{round}.{number} mode ipip local 192.0.2.1 remote 198.51.100.{number}"
+            ));
         }
         assert_eq!(tunnels(&primary).len(), 20);
         for number in 1..=20 {
-            ctl(&primary, &format!("tunnel del t{round}.{number}"));
+            primary.tell(&format!("tunnel del t{round}.{number}"));
         }
     }
     assert_eq!(tunnels(&primary), [json!(null); 0]);
@@ -198,24 +184,18 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
 #[test]
 fn one_is_up_while_its_local_end_is_an_address_of_the_gateway() {
     let primary = primary().start().unwrap();
-    ctl(
-        &primary,
-        "tunnel add four mode ipip local 192.0.2.7 remote 198.51.100.1",
-    );
-    ctl(
-        &primary,
-        "tunnel add six mode ipip local 2001:db8::1 remote 2001:db8:9::1",
-    );
-    ctl(&primary, "route add 10.9.0.0/16 dev four");
+    primary.tell("tunnel add four mode ipip local 192.0.2.7 remote 198.51.100.1");
+    primary.tell("tunnel add six mode ipip local 2001:db8::1 remote 2001:db8:9::1");
+    primary.tell("route add 10.9.0.0/16 dev four");
     let links = || ["four", "six"].map(|name| tunnel(&primary, name)["link"].clone());
     let way = || primary.ctl_json(&["route", "get", "10.9.1.2"]).unwrap()[0]["outcome"].clone();
     assert_eq!(links(), ["down", "down"]);
-    let said = ctl(&primary, "tunnel show four");
+    let said = primary.tell("tunnel show four");
     assert!(said.contains("has no address 192.0.2.7 in use"), "{said}");
     assert!(way().as_str().unwrap().contains("is down"), "{}", way());
 
-    ctl(&primary, "addr add 192.0.2.7/24 dev wan");
-    ctl(&primary, "addr add 2001:db8::1/64 dev wan");
+    primary.tell("addr add 192.0.2.7/24 dev wan");
+    primary.tell("addr add 2001:db8::1/64 dev wan");
     assert_eq!(tunnel(&primary, "four")["link"], "up");
     assert_eq!(way(), "packets go through the tunnel four to 198.51.100.1");
     // Once nobody else has it, RFC 4862.
@@ -223,19 +203,19 @@ fn one_is_up_while_its_local_end_is_an_address_of_the_gateway() {
         Ok((links() == ["up", "up"]).then_some(()))
     })
     .unwrap();
-    ctl(&primary, "link set four down");
+    primary.tell("link set four down");
     assert_eq!(
         part(&tunnel(&primary, "four"), &["admin", "link"]),
         json!(["down", "up"])
     );
     assert!(way().as_str().unwrap().contains("is down"), "{}", way());
     assert!(config_show(&primary).contains("addresses = []\nup = false\n"));
-    ctl(&primary, "link set four up");
-    ctl(&primary, "addr del 192.0.2.7/24 dev wan");
-    ctl(&primary, "addr del 2001:db8::1/64 dev wan");
+    primary.tell("link set four up");
+    primary.tell("addr del 192.0.2.7/24 dev wan");
+    primary.tell("addr del 2001:db8::1/64 dev wan");
     assert_eq!(links(), ["down", "down"]);
     assert!(way().as_str().unwrap().contains("is down"), "{}", way());
-    ctl(&primary, "tunnel set four local 192.0.2.1");
+    primary.tell("tunnel set four local 192.0.2.1");
     assert_eq!(links(), ["up", "down"]);
 }
 
@@ -247,10 +227,7 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
         .start()
         .unwrap();
     let ends = "local 192.0.2.1 remote 198.51.100.1";
-    ctl(
-        &primary,
-        &format!("tunnel add tun0 mode gre {ends} unnumbered wan.5"),
-    );
+    primary.tell(&format!("tunnel add tun0 mode gre {ends} unnumbered wan.5"));
     let before = config_show(&primary);
     for (words, sentence) in [
         (
@@ -350,19 +327,16 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
         refused(&primary, &words, USAGE, sentence);
     }
     assert_eq!(config_show(&primary), before);
-    ctl(
-        &primary,
-        "tunnel add tun1 mode gre local 192.0.2.1 remote 198.51.100.1 key 0",
-    );
+    primary.tell("tunnel add tun1 mode gre local 192.0.2.1 remote 198.51.100.1 key 0");
     refused(
         &primary,
         "tunnel add tun2 mode gre local 192.0.2.1 remote 198.51.100.1 key 1",
         FAILED,
         "raise sub_interfaces in [limits]",
     );
-    let help = ctl(&primary, "tunnel --help");
+    let help = primary.tell("tunnel --help");
     assert!(help.contains("tunnel add tun0 mode ipip"), "{help}");
-    let man = ctl(&primary, "man tunnel");
+    let man = primary.tell("man tunnel");
     assert!(man.contains("tunnel"), "{man}");
-    assert!(ctl(&primary, "completion bash").contains("tunnel"));
+    assert!(primary.tell("completion bash").contains("tunnel"));
 }

@@ -3,13 +3,9 @@
 use packet::ethernet::EthernetHeader;
 use tests::{Interface, Listener, Namespace, Primary, Privilege};
 
-use crate::site::{LIMIT, ctl};
+use crate::site::LIMIT;
 
 pub(crate) const MAC_A: &str = "02:00:00:00:0a:02";
-
-/// Prints the bytes of a scapy expression.
-const BYTES: &str = "import sys; sys.path.insert(0, '/usr/lib/python3/dist-packages'); from scapy.all import *; \
-                     print(bytes(eval(sys.argv[1])).hex())";
 
 /// A gateway whose one port leads to a silent host that is everybody: the other ends of tunnels, and those who send into them.
 pub(crate) struct OneArm {
@@ -114,12 +110,8 @@ impl OneArm {
 
     /// The bytes of an expression.
     pub(crate) fn bytes(&self, packet: &str) -> Vec<u8> {
-        let words = ["/usr/bin/python3", "-I", "-c", BYTES, packet];
-        let captured = self.host.run_within(LIMIT, "builds a packet", &words).unwrap();
-        let line = captured.success().unwrap().stdout.trim().to_owned();
-        let pairs = line.as_bytes().as_chunks::<2>().0.to_vec();
-        let byte = |pair: &[u8; 2]| u8::from_str_radix(str::from_utf8(pair).unwrap(), 16).unwrap();
-        pairs.iter().map(byte).collect()
+        let mut made = self.host.make_packets(&[packet.to_owned()]).unwrap();
+        made.pop().unwrap()
     }
 }
 
@@ -252,6 +244,6 @@ fn what_scapy_puts_in_comes_out() {
     counters.assert_balanced();
     assert_eq!(counters.of("t0").unwrap().reassembled, 2);
     assert_eq!(counters.of("t0").unwrap().decapsulated, 20);
-    let shown = ctl(&site.primary, "stage show");
+    let shown = site.primary.tell("stage show");
     assert!(shown.contains("decapsulated"), "{shown}");
 }

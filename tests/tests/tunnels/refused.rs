@@ -3,7 +3,6 @@
 use tests::Family;
 
 use crate::outer::{MAC_A, OneArm};
-use crate::site::ctl;
 
 #[test]
 fn each_refusal_is_counted_by_its_reason_and_nothing_else_is_told_than_that_nobody_is_there() {
@@ -143,12 +142,16 @@ fn an_error_from_the_path_makes_the_tunnel_smaller_and_senders_are_told() {
         (1, 1)
     );
     assert_eq!(counters.of("four").unwrap().fragmented, 1);
-    // What was learned counts as long as the path is the same.
-    ctl(&site.primary, "tunnel set four ttl 65");
-    site.send(&[long("'DF'", "again")]);
+    // It counts on while the ends are the same, whatever else is changed.
+    site.primary.tell("tunnel set four ttl 65");
+    site.send(&[long("'DF'", "still")]);
     let counters = site.primary.counters_at_rest().unwrap();
     assert_eq!(counters.dropped("too_big"), 2);
-    ctl(&site.primary, "tunnel set four remote 192.0.2.3");
+    // A tunnel that is made anew has learned nothing.
+    site.primary.tell("tunnel del four");
+    site.primary
+        .tell("tunnel add four mode ipip local 192.0.2.1 remote 192.0.2.2 unnumbered t0");
+    site.primary.tell("route add 10.9.0.0/16 dev four");
     site.send(&[long("'DF'", "anew")]);
     site.hears("anew");
 }

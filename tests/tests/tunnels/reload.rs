@@ -6,7 +6,7 @@ use serde_json::json;
 use tests::{Primary, wait_until};
 
 use crate::control::{
-    FAILED, LIMIT, beside, config_show, ctl, part, primary, refused, routes_by, tunnel, tunnels,
+    FAILED, LIMIT, beside, config_show, part, primary, refused, routes_by, tunnel, tunnels,
 };
 
 fn text_of(primary: &Primary) -> String {
@@ -37,7 +37,7 @@ fn a_configuration_brings_changes_and_takes_tunnels_all_or_nothing() {
     assert!(base.contains("[[tunnel]]"));
     let apply = |name: &str, text: &str| {
         let path = beside(&primary, name, text);
-        ctl(&primary, &format!("config apply {}", path.display()))
+        primary.tell(&format!("config apply {}", path.display()))
     };
     // One more, and the first is another; its route stays.
     let (index, _) = primary.tables().unwrap().tunnel("a").unwrap();
@@ -99,16 +99,16 @@ fn a_configuration_brings_changes_and_takes_tunnels_all_or_nothing() {
     assert_eq!(tunnels(&primary).len(), 2);
     // With room for it, all of it is made, and taken back by the file of before.
     let path = beside(&primary, "fits.toml", &full.replace(&group("10.2.0.0/16", 2), ""));
-    let lines = ctl(&primary, &format!("config apply {} --dry-run", path.display()));
+    let lines = primary.tell(&format!("config apply {} --dry-run", path.display()));
     assert!(
         lines.contains("+ tunnel c mode ipip local 192.0.2.1 remote 198.51.100.2 ttl 64 df copy dscp copy unnumbered lan\n"),
         "{lines}"
     );
-    ctl(&primary, &format!("config apply {}", path.display()));
+    primary.tell(&format!("config apply {}", path.display()));
     assert_eq!(tunnels(&primary).len(), 3);
     assert_eq!(tunnel(&primary, "b")["remote"], "198.51.100.9");
     let path = beside(&primary, "before.toml", &before);
-    ctl(&primary, &format!("config apply {}", path.display()));
+    primary.tell(&format!("config apply {}", path.display()));
     assert_eq!(config_show(&primary), before);
 
     // By SIGHUP back to the start: one goes, one is as it was.

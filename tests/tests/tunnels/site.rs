@@ -66,12 +66,6 @@ pub(crate) struct Site {
     _gateways: [Namespace; 2],
 }
 
-#[track_caller]
-pub(crate) fn ctl(primary: &Primary, words: &str) -> String {
-    let words: Vec<_> = words.split_whitespace().collect();
-    primary.ctl(&words).unwrap().success().unwrap().stdout
-}
-
 impl Site {
     /// With tunnels and routes.
     pub(crate) fn create() -> Self {
@@ -120,15 +114,16 @@ impl Site {
                         .address(&format!("2001:db8:f::{number}/64")),
                 )
         };
+        let both = primary(&west, "west", "a0", "w0", 1).start_both(primary(&east, "east", "b0", "e0", 2));
+        let (west_end, east_end) = both.unwrap();
         let site = Self {
-            west: primary(&west, "west", "a0", "w0", 1).start().unwrap(),
-            east: primary(&east, "east", "b0", "e0", 2).start().unwrap(),
+            west: west_end,
+            east: east_end,
             host_a,
             host_b,
             _gateways: [west, east],
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
-            primary.wait_for_addresses().unwrap();
             for (number, kind) in KINDS.iter().enumerate() {
                 let Kind {
                     name, words, over, ..
@@ -136,14 +131,13 @@ impl Site {
                 let end =
                     |number: u8| over.choose(format!("10.0.0.{number}"), format!("2001:db8:f::{number}"));
                 let (local, remote) = (end(here), end(there));
-                ctl(
-                    primary,
-                    &format!("tunnel add {name} {words} local {local} remote {remote} unnumbered {inside}"),
-                );
+                primary.tell(&format!(
+                    "tunnel add {name} {words} local {local} remote {remote} unnumbered {inside}"
+                ));
                 for family in Family::BOTH {
                     let to = address(family, there, number);
                     let length = family.choose(32, 128);
-                    ctl(primary, &format!("route add {to}/{length} dev {name}"));
+                    primary.tell(&format!("route add {to}/{length} dev {name}"));
                 }
             }
         }

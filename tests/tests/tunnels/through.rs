@@ -2,7 +2,7 @@
 
 use tests::{Family, wait_until};
 
-use crate::site::{KINDS, LIMIT, Site, address, ctl};
+use crate::site::{KINDS, LIMIT, Site, address};
 
 #[test]
 fn pings_of_all_sizes_go_through_every_kind_of_tunnel_in_both_families() {
@@ -26,10 +26,14 @@ fn pings_of_all_sizes_go_through_every_kind_of_tunnel_in_both_families() {
             }
             // Cut by the gateway, if it may, or by the hosts once each of them has been told.
             let largest = 1500 - headers;
+            let mut lost = 0;
+            while ping(&["-c", "1", "-W", "1", "-s", &(most + 1).to_string(), "-M", "dont"]).answered == 0 {
+                lost += 1;
+                assert!(lost <= family.choose(0, 2), "{kind:?} {family}: nobody learns");
+            }
             for size in [most + 1, largest, 2000, 3000] {
-                let pings = ping(&["-c", "4", "-i", "0.2", "-s", &size.to_string(), "-M", "dont"]);
-                let least = family.choose(4, 2);
-                assert!(pings.answered >= least, "{kind:?} {family} {size}: {pings:?}");
+                let pings = ping(&["-c", "3", "-s", &size.to_string(), "-M", "dont"]);
+                assert!(pings.all_answered(), "{kind:?} {family} {size}: {pings:?}");
             }
             // One byte too many, and the largest that leaves the host in one piece: the sender is told how much it may be.
             for size in [most + 1, largest] {
@@ -83,19 +87,16 @@ fn a_tunnel_is_one_hop_and_what_ends_in_it_is_told_through_it() {
             let way = family.choose(["192.168.1.1", "192.168.2.1"], ["2001:db8:1::1", "2001:db8:2::1"]);
             assert_eq!(hops, [way[0], way[1], &to], "{}", captured.stdout);
             // The other gateway itself, by its address beyond.
-            ctl(
-                &site.west,
-                &format!(
-                    "route replace {} dev {}",
-                    family.choose("192.168.2.1/32", "2001:db8:2::1/128"),
-                    kind.name
-                ),
-            );
-            let pings = site
-                .host_a
-                .ping(way[1], &["-c", "2", "-I", &from, "-s", "2500"], LIMIT)
-                .unwrap();
-            assert!(pings.answered >= 1, "{pings:?}");
+            site.west.tell(&format!(
+                "route replace {} dev {}",
+                family.choose("192.168.2.1/32", "2001:db8:2::1/128"),
+                kind.name
+            ));
+            let answered = (0..2).any(|_| {
+                let words = ["-c", "1", "-W", "2", "-I", &from, "-s", "2500"];
+                site.host_a.ping(way[1], &words, LIMIT).unwrap().all_answered()
+            });
+            assert!(answered, "the sender of IPv6 is told of the MTU once");
         }
     }
     site.assert_balanced();
@@ -112,17 +113,17 @@ fn what_a_tunnel_cannot_send_is_counted_and_it_works_again_when_it_can() {
     };
     // One end is down: what comes is refused there, and what it would send has no route.
     let before = site.east.counters_at_rest().unwrap();
-    ctl(&site.east, "link set ip4 down");
+    site.east.tell("link set ip4 down");
     assert_eq!(ping("5").answered, 0);
     let counters = site.east.counters_at_rest().unwrap();
     assert_eq!(counters.dropped("tunnel_down") - before.dropped("tunnel_down"), 5);
-    ctl(&site.east, "link set ip4 up");
+    site.east.tell("link set ip4 up");
     site.warm_up(Family::Ip4, 0);
     // The counters of what is deleted are, so this is the last time that they balance there.
     site.assert_balanced();
     // It goes: nobody there knows such packets.
     let before = site.east.counters_at_rest().unwrap();
-    ctl(&site.east, "tunnel del ip4");
+    site.east.tell("tunnel del ip4");
     assert_eq!(ping("5").answered, 0);
     let counters = site.east.counters_at_rest().unwrap();
     assert_eq!(
@@ -132,16 +133,14 @@ fn what_a_tunnel_cannot_send_is_counted_and_it_works_again_when_it_can() {
     // The other end hears that the protocol is not known there.
     let west = site.west.counters_at_rest().unwrap();
     assert!(west.dropped("tunnel_error") > 0, "{:?}", west.drops());
-    ctl(
-        &site.east,
-        "tunnel add ip4 mode ipip local 10.0.0.2 remote 10.0.0.1 unnumbered b0",
-    );
-    ctl(&site.east, &format!("route add {from}/32 dev ip4"));
+    site.east
+        .tell("tunnel add ip4 mode ipip local 10.0.0.2 remote 10.0.0.1 unnumbered b0");
+    site.east.tell(&format!("route add {from}/32 dev ip4"));
     site.warm_up(Family::Ip4, 0);
     // The sender's end is down.
-    ctl(&site.west, "link set ip4 down");
+    site.west.tell("link set ip4 down");
     assert_eq!(ping("3").answered, 0);
-    ctl(&site.west, "link set ip4 up");
+    site.west.tell("link set ip4 up");
     site.warm_up(Family::Ip4, 0);
     site.west.counters_at_rest().unwrap().assert_balanced();
 }
@@ -150,7 +149,7 @@ fn what_a_tunnel_cannot_send_is_counted_and_it_works_again_when_it_can() {
 fn a_tunnel_that_leads_into_itself_ends_in_a_drop() {
     let site = Site::create();
     site.warm_up(Family::Ip4, 0);
-    ctl(&site.west, "route add 10.0.0.2/32 dev ip4");
+    site.west.tell("route add 10.0.0.2/32 dev ip4");
     let before = site.west.counters_at_rest().unwrap();
     let (from, to) = (address(Family::Ip4, 1, 0), address(Family::Ip4, 2, 0));
     let pings = site
@@ -168,8 +167,8 @@ fn tunnels_go_through_tunnels_but_not_for_ever() {
     site.warm_up(Family::Ip4, 0);
     // GRE over IPv6 goes by the tunnel over IPv4.
     let (from, to) = (address(Family::Ip4, 1, 4), address(Family::Ip4, 2, 4));
-    ctl(&site.west, "route add 2001:db8:f::2/128 dev ip4");
-    ctl(&site.east, "route add 2001:db8:f::1/128 dev ip4");
+    site.west.tell("route add 2001:db8:f::2/128 dev ip4");
+    site.east.tell("route add 2001:db8:f::1/128 dev ip4");
     let words = ["-c", "5", "-W", "2", "-i", "0.01", "-I", &from];
     wait_until("that pings go through both", LIMIT, || {
         let pings = site.host_a.ping(&to, &words, LIMIT)?;
@@ -236,7 +235,7 @@ fn captures_and_traces_see_what_is_inside_at_the_tunnel_and_the_outer_packets_at
     };
     let mut inside = capture("key4", "icmp");
     let mut outside = capture("w0", "proto 47");
-    ctl(&site.west, "trace start -n 2 -i key4");
+    site.west.tell("trace start -n 2 -i key4");
     ping();
     for (process, address) in [(&mut inside, &to), (&mut outside, &"10.0.0.2".to_owned())] {
         assert!(process.wait(LIMIT).unwrap().success());
@@ -250,7 +249,7 @@ fn captures_and_traces_see_what_is_inside_at_the_tunnel_and_the_outer_packets_at
         traces.len() == 2 && traces.iter().all(|trace| trace["interface"] == "key4"),
         "what came out of it: {traces:?}"
     );
-    ctl(&site.west, "trace start -n 1 -i w0 -f ip[9]==47");
+    site.west.tell("trace start -n 1 -i w0 -f ip[9]==47");
     ping();
     let traces = site.west.ctl_json(&["trace", "show"]).unwrap().to_string();
     assert!(

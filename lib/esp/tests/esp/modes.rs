@@ -1,9 +1,8 @@
-//! Whole packets through tunnel and transport mode, and the arithmetic of MTUs against what really comes out.
+//! Whole packets through tunnel mode, and the arithmetic of MTUs against what really comes out.
 
 use std::net::{IpAddr, Ipv6Addr};
 
 use esp::outer::{Ends, Outer, OuterSettings};
-use esp::transport::Headers;
 use esp::tunnel::Inner;
 use esp::udp::{self, Datagram, Ports};
 use esp::{Format, Header, Keys, Opened, Sequence, Transform};
@@ -136,54 +135,6 @@ proptest! {
         let (inner, span) = opened.decapsulate(&mut sent[at..], outer_class).unwrap();
         prop_assert_eq!(&sent[at..][span.range()], &packet[..]);
         prop_assert_eq!(inner, Inner::read(&packet).unwrap());
-    }
-
-    #[test]
-    fn packets_of_both_families_go_through_transport_mode(
-        transform in transform(), esn: bool, six: bool, udp: bool,
-        options in vec(Just(1_u8), 0..=40), hop_by_hop: bool, routing: bool, payload in vec(any::<u8>(), 0..300),
-    ) {
-        let keys = keys(transform, 1);
-        let packet = if six {
-            let mut builder = PacketBuilder::ipv6(Ipv6Addr::LOCALHOST, Ipv6Addr::LOCALHOST);
-            if hop_by_hop {
-                builder = builder.router_alert(0);
-            }
-            if routing {
-                builder = builder.destination_options(&[]).routing(0, 0);
-            }
-            builder.destination_options(&[1, 4, 0, 0, 0, 0]).udp(1, 2, &payload)
-        } else {
-            PacketBuilder::ipv4([10, 0, 0, 1].into(), [10, 0, 0, 2].into()).options(&options).udp(1, 2, &payload)
-        };
-
-        // Out.
-        let headers = Headers::to_protect(&packet).unwrap();
-        prop_assert_eq!(headers.len() + headers.carried_len(), packet.len());
-        let mut outbound = outbound(&keys, Sequence::new(esn));
-        let sealing = outbound.seal(headers.carried_len(), headers.protocol()).unwrap();
-        let front = sealing.head_len() + if udp { 8 } else { 0 };
-        let mut buffer = [&vec![0xee; front][..], &packet, &vec![0xee; sealing.tail_len()]].concat();
-        let at = headers.enclose(&mut buffer, &sealing, udp.then_some(PORTS)).unwrap();
-        let work = sealing.write(&mut buffer[at..]).unwrap();
-        oracle::seal(&keys.parts(), outbound.format(), &work, &mut buffer[at..]);
-        let len = sealing.finish(&mut buffer[at..]).unwrap();
-        buffer.truncate(at + len);
-        // It fills this MTU, or leaves less than a block of it.
-        let inside = headers.mtu_inside(outbound.format(), udp, buffer.len());
-        prop_assert!(inside >= packet.len() && inside < packet.len() + transform.block_len());
-        let less = headers.mtu_inside(outbound.format(), udp, buffer.len() - 1);
-        prop_assert!(less < packet.len());
-
-        // In.
-        let received = Headers::received(&buffer).unwrap();
-        prop_assert_eq!(received.len(), headers.len());
-        prop_assert_eq!(received.len() + received.carried_len(), buffer.len());
-        prop_assert_eq!(received.protocol(), if udp { Protocol::UDP } else { Protocol::ESP });
-        let at = received.len() + if udp { 8 } else { 0 };
-        let opened = decrypted(&keys, esn, &mut buffer, at);
-        let place = received.disclose(&mut buffer, &opened).unwrap();
-        prop_assert_eq!(&buffer[place], &packet[..]);
     }
 
     #[test]

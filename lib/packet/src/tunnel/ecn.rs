@@ -26,7 +26,8 @@ pub enum Ecn {
 
 impl Ecn {
     /// Of a traffic class.
-    pub fn of(traffic_class: u8) -> Self {
+    #[inline]
+    pub const fn of(traffic_class: u8) -> Self {
         match traffic_class & 3 {
             0 => Self::NotEct,
             1 => Self::Ect1,
@@ -34,10 +35,17 @@ impl Ecn {
             _ => Self::Ce,
         }
     }
+
+    /// A traffic class with this mark instead of its own.
+    #[inline]
+    pub const fn put_into(self, traffic_class: u8) -> u8 {
+        traffic_class & !3 | self as u8
+    }
 }
 
 /// The traffic class of an outer header: the inner mark, behind this DSCP (6 bits) or that of the inner header.
-pub fn outer_traffic_class(inner: u8, dscp: Option<u8>) -> u8 {
+#[inline]
+pub const fn outer_traffic_class(inner: u8, dscp: Option<u8>) -> u8 {
     match dscp {
         Some(dscp) => dscp << 2 | inner & 3,
         None => inner,
@@ -45,7 +53,8 @@ pub fn outer_traffic_class(inner: u8, dscp: Option<u8>) -> u8 {
 }
 
 /// The mark that a packet goes on with; `None` if it must be dropped: it met congestion and cannot say so.
-pub fn decapsulated(inner: Ecn, outer: Ecn) -> Option<Ecn> {
+#[inline]
+pub const fn decapsulated(inner: Ecn, outer: Ecn) -> Option<Ecn> {
     match (inner, outer) {
         (Ecn::NotEct, Ecn::Ce) => None,
         (Ecn::NotEct, _) => Some(Ecn::NotEct),
@@ -71,17 +80,23 @@ pub fn decapsulate(inner: &mut [u8], outer: u8) -> bool {
         return false;
     };
     if before != after {
-        let traffic_class = traffic_class & !3 | after as u8;
-        match first[0] >> 4 {
-            4 => inner
-                .first_chunk_mut()
-                .map(|header| ipv4::set_traffic_class(header, traffic_class)),
-            _ => inner
-                .first_chunk_mut()
-                .map(|header| ipv6::set_traffic_class(header, traffic_class)),
-        };
+        set_traffic_class(inner, after.put_into(traffic_class));
     }
     true
+}
+
+/// Gives a packet, which begins with its IP header, another traffic class. A checksum that was right stays right; fewer bytes than a header
+/// stay as they are.
+#[cold]
+pub fn set_traffic_class(packet: &mut [u8], traffic_class: u8) {
+    match packet.first().map(|first| first >> 4) {
+        Some(4) => packet
+            .first_chunk_mut()
+            .map(|header| ipv4::set_traffic_class(header, traffic_class)),
+        _ => packet
+            .first_chunk_mut()
+            .map(|header| ipv6::set_traffic_class(header, traffic_class)),
+    };
 }
 
 #[cfg(test)]
@@ -142,6 +157,10 @@ mod tests {
         );
         for mark in ALL {
             assert_eq!(Ecn::of(0xfc | mark as u8), mark);
+            for traffic_class in 0..=u8::MAX {
+                let put = mark.put_into(traffic_class);
+                assert_eq!((Ecn::of(put), put >> 2), (mark, traffic_class >> 2));
+            }
         }
     }
 
