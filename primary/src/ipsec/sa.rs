@@ -340,10 +340,12 @@ pub fn fill_in(job: &mut Job, number: usize, at: usize, work: &Work) {
     job.aad = work.aad();
 }
 
-/// Shows what an SA has carried so far.
-pub(crate) fn publish(cells: &SaCells, lifetime: &Lifetime, sequence: u64, now_ns: u64) {
+/// Shows what an SA has carried so far; `used_ns` is when it did just now, if it did.
+pub(crate) fn publish(cells: &SaCells, lifetime: &Lifetime, sequence: u64, used_ns: Option<u64>) {
     cells.set(SaCounter::Packets, lifetime.packets());
     cells.set(SaCounter::Bytes, lifetime.bytes());
     cells.set(SaCounter::Sequence, sequence);
-    cells.set(SaCounter::LastUsed, now_ns);
+    if let Some(used_ns) = used_ns {
+        cells.set(SaCounter::LastUsed, used_ns);
+    }
 }

@@ -168,13 +168,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// A router on the path of a tunnel, or the tunnel's own egress interface, takes no outer packet of an inner one that is longer.
     #[cold]
-    pub(super) fn learn_mtu(&self, tunnel: u16, mtu: u16, now: u64) {
+    pub(super) fn learn_mtu(&mut self, tunnel: u16, mtu: u16, now: u64) {
         let Some(view) = self.stages.interfaces.tunnel(tunnel) else {
             return;
         };
         let until = now.saturating_add(self.tunnels.patience);
         if view.path_mtu.learn(mtu, now, until) {
-            self.tell_of_sa(SaSignal::PathMtu { tunnel, mtu });
+            self.tell_once(SaSignal::PathMtu { tunnel, mtu });
         }
     }
 

@@ -21,11 +21,12 @@ mod send;
 mod senders;
 mod table;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use control::message::SaId;
-use dpdk::Pool;
-use dpdk::crypto::Job;
+use dpdk::crypto::{Job, Queue, Session};
+use dpdk::{Mbuf, Pool};
 use esp::lifetime::Life;
 use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
@@ -49,6 +50,8 @@ pub(super) struct Esp {
     long: Option<Pool>,
     /// Whether a packet was in one of those: bursts are looked at for such from then on.
     has_lent: bool,
+    /// What the control thread was too far behind for, and would not be said again.
+    unsaid: VecDeque<SaSignal>,
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
@@ -58,9 +61,17 @@ pub(super) struct Esp {
     clock: (u64, u64),
     /// Sealed packets whose ways are not counted yet, of IPv4 and of IPv6.
     sent: [u64; 2],
+    /// Of crypto devices that were opened.
+    queues: Vec<Queue>,
     /// `None` while it is in use.
     bench: Option<Box<Bench>>,
 }
+
+/// What is kept that could not be said.
+const UNSAID: usize = 64;
+
+/// Crypto devices with queues, at most.
+const DEVICES: usize = 8;
 
 /// What is known of the burst that is being sealed or opened. Kept, so that it need not be cleared each time.
 struct Bench {
@@ -99,12 +110,33 @@ impl Esp {
             handover,
             long,
             has_lent: false,
+            unsaid: VecDeque::with_capacity(UNSAID),
             quiet_until: 0,
             second: dpdk::tsc_hz(),
             keepalives: Vec::with_capacity(sas),
             clock: (0, 0),
             sent: [0; 2],
+            queues: Vec::with_capacity(DEVICES),
             bench: Some(Box::default()),
+        }
+    }
+
+    /// Does the cryptography of a burst of an SA; gives how many jobs are done.
+    #[inline]
+    fn process(&mut self, session: &mut Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
+        if session.is_aead() {
+            session.process(packets, jobs)
+        } else {
+            self.process_chain(session, packets, jobs)
+        }
+    }
+
+    /// The same by cipher and integrity after each other, side by side for many packets.
+    #[inline(never)]
+    fn process_chain(&mut self, session: &mut Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
+        match self.queues.iter_mut().find(|queue| queue.serves(session)) {
+            Some(queue) => queue.process(session, packets, jobs),
+            None => session.process(packets, jobs),
         }
     }
 
@@ -130,9 +162,25 @@ impl Esp {
             sas,
             news,
             keepalives,
+            queues,
+            bench,
+            unsaid,
             ..
         } = self;
-        news.take(|news| take(sas, keepalives, news));
+        while let Some(signal) = unsaid.front()
+            && news.say(*signal)
+        {
+            unsaid.pop_front();
+        }
+        let mut is_one_gone = false;
+        news.take(|news| {
+            take(sas, keepalives, queues, news);
+            is_one_gone |= matches!(news, SaNews::NoInbound { .. } | SaNews::NoOutbound { .. });
+        });
+        if is_one_gone && let Some(bench) = bench {
+            // Nonces of it have its salt.
+            **bench = Bench::default();
+        }
     }
 
     /// The worker that an SA belongs to, if that is another.
@@ -142,11 +190,14 @@ impl Esp {
     }
 }
 
-fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
+fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, queues: &mut Vec<Queue>, news: &mut SaNews) {
     match news {
-        SaNews::Prepare(pool) => {
+        SaNews::Prepare { pool, queue } => {
             // It only makes the first packet faster.
             drop(pool.prepare_thread());
+            if queues.len() < queues.capacity() {
+                queues.extend(queue.take().map(|queue| *queue));
+            }
         }
         SaNews::Inbound {
             slot,
@@ -218,6 +269,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if told.is_due() {
             told.tell(|matter| self.tell_of_sa(SaSignal::Of { id, number, matter }));
         }
+    }
+
+    /// Says something that is not said again: when the control thread is too far behind, once it is not.
+    #[cold]
+    pub(super) fn tell_once(&mut self, signal: SaSignal) {
+        let unsaid = &mut self.esp.unsaid;
+        let is_said = unsaid.is_empty() && self.esp.news.say(signal);
+        // Nothing is allocated: what is beyond, after so many, is lost.
+        if !is_said && unsaid.len() < UNSAID {
+            unsaid.push_back(signal);
+        }
+        self.doorbell.ring();
     }
 
     /// Says something; `false` when the control thread is too far behind.

@@ -26,7 +26,7 @@ use crate::path::{BURST, Family, Note, link_bytes};
 const OPENED: Passed = Passed::NONE.with(PathStage::Released);
 
 /// Behind a packet is meanwhile the high half of its number, at most.
-const AROUND: Around = Around { head: 0, tail: 8 };
+pub(super) const AROUND: Around = Around { head: 0, tail: 8 };
 
 /// What is asked of the outer header.
 pub(super) struct Outer {
@@ -220,6 +220,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Opens packets of an SA; those stay in `batch` that were authentic, and what they begin with is what was inside.
     fn open(&mut self, sa: &mut InboundSa, batch: &mut MbufBatch<BURST>, now: u64) {
+        let before = sa.lifetime.packets();
         let view = self.stages.interfaces.get(usize::from(sa.tunnel));
         let mac = view.map_or(MacAddress::ZERO, |view| view.mac);
         // In front of IPv4, and of IPv6.
@@ -252,7 +253,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
-        sa.session.process(batch, jobs);
+        self.esp.process(&mut sa.session, batch, jobs);
         let (mut opened, mut is_refused) = (Opened::NONE, count < batch.len());
         for job in jobs.iter() {
             let number = usize::from(job.packet);
@@ -286,9 +287,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.esp.bench = Some(bench);
         if let Some((from, to)) = sa.peer.as_mut().and_then(Peer::take_move) {
             let (id, number) = (sa.id, sa.number);
-            self.tell_of_sa(SaSignal::Moved { id, number, from, to });
+            self.tell_once(SaSignal::Moved { id, number, from, to });
         }
-        let used = self.esp.boottime_ns(now);
+        // What is forged says nothing of the other end.
+        let used = (sa.lifetime.packets() > before).then(|| self.esp.boottime_ns(now));
         publish(&sa.cells, &sa.lifetime, sa.esp.window().highest(), used);
         self.tell_matters(sa.id, sa.number, &mut sa.told);
     }

@@ -34,11 +34,19 @@ pub(super) struct Around {
     pub(super) tail: usize,
 }
 
+impl Around {
+    /// Whether a packet is in one segment, with so much room around it.
+    #[inline]
+    pub(super) fn is_around(self, mbuf: &Mbuf) -> bool {
+        mbuf.segment_count() == 1 && mbuf.headroom() >= self.head && mbuf.tailroom() >= self.tail
+    }
+}
+
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// The same packet in one segment with so much room around it.
     #[inline]
     pub(super) fn with_room(&mut self, mbuf: Mbuf, around: Around) -> Result<Mbuf, Refused> {
-        if mbuf.segment_count() == 1 && mbuf.headroom() >= around.head && mbuf.tailroom() >= around.tail {
+        if around.is_around(&mbuf) {
             Ok(mbuf)
         } else {
             self.copied(mbuf, around.tail)

@@ -20,10 +20,10 @@ use crate::path::{BURST, Disposition, Note, link_bytes};
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
 const SOON: u64 = 1 << 28;
 
-/// More than ESP puts around a packet: an IPv6 header, UDP, its own, an initialization vector; padding, trailer, ICV, and what cryptography
-/// needs meanwhile.
+/// More than ESP puts around a packet: an IPv6 header, UDP, its own, an initialization vector, a GRE header; padding, trailer, ICV, and
+/// what cryptography needs meanwhile.
 const AROUND: Around = Around {
-    head: 40 + 8 + 8 + 16,
+    head: 40 + 8 + 8 + 16 + 8,
     tail: 64,
 };
 
@@ -41,8 +41,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let level = self.tunnels.level_of(Step::Encapsulate);
         let current = self.esp.sas.current(tunnel);
         let is_elsewhere = current.is_some_and(|slot| self.esp.elsewhere(slot).is_some());
-        if is_elsewhere || level >= LEVELS || !self.tunnels.is_empty() {
-            // Behind those that wait.
+        let have_room = batch.iter().all(|mbuf| AROUND.is_around(mbuf));
+        if is_elsewhere || level >= LEVELS || !self.tunnels.is_empty() || !have_room {
+            // Behind those that wait, and one by one.
             let mut refused = MbufBatch::new();
             for mbuf in batch.drain() {
                 let put = self.tunnels.put(Step::Encapsulate, tunnel, mbuf);
@@ -84,7 +85,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// when there is no room for it.
     pub(in crate::worker) fn seal_soon(&mut self, tunnel: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
         let level = self.tunnels.level_of(Step::Encapsulate);
-        let is_next = self.tunnels.is_empty() && level < LEVELS && mbuf.segment_count() == 1;
+        let is_next = self.tunnels.is_empty() && level < LEVELS && AROUND.is_around(&mbuf);
         let slot = self.esp.sas.current(tunnel);
         let slot = slot.filter(|slot| is_next && self.esp.elsewhere(*slot).is_none());
         if let Some(slot) = slot
@@ -202,6 +203,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     fn seal(&mut self, sa: &mut OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
+        let before = sa.lifetime.packets();
         // The stages get another, where they look at it.
         let link = link_bytes(MacAddress::ZERO, ethertype_of(sa));
         // Nobody else has it: nothing is sealed or opened in the middle of this.
@@ -233,7 +235,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             note_life(&mut sa.told, life);
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
-        let done = sa.session.process(batch, jobs);
+        let done = self.esp.process(&mut sa.session, batch, jobs);
         if done < batch.len() {
             for job in jobs.iter().filter(|job| job.outcome != Outcome::Done) {
                 if let Some(place) = refused.get_mut(usize::from(job.packet)) {
@@ -266,7 +268,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             sa.told.note(SaMatter::SequenceSoon);
         }
         self.tell_matters(sa.id, sa.number, &mut sa.told);
-        let used = self.esp.boottime_ns(now);
+        let used = (sa.lifetime.packets() > before).then(|| self.esp.boottime_ns(now));
         publish(&sa.cells, &sa.lifetime, sa.esp.sequence().last(), used);
     }
 

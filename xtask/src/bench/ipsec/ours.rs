@@ -100,6 +100,15 @@ impl Bench {
         self.with_gateway(gateway, |primary| self.watch(primary))
     }
 
+    /// How long it takes a gateway to be given its SAs, so many by a request.
+    pub(super) fn esp_installs(&self, gateway: Gateway, at_a_time: usize) -> Result<Duration, Error> {
+        let source = self.plain_pcap(gateway.bytes, gateway.tunnels);
+        let mut primary = self.esp_builder(gateway, &source).start()?;
+        let took = sas::install(self.privilege, &primary, gateway.side, gateway.tunnels, at_a_time);
+        primary.terminate()?;
+        took
+    }
+
     /// Starts a gateway, gives it its SAs, and ends it after `measure`.
     fn with_gateway<T>(
         &self,
