@@ -27,8 +27,7 @@ const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Files whose tests wait for the timers of protocols most of the time, and measure nothing but numbers by their own time: they run side
 /// by side.
-const SIDE_BY_SIDE: [&str; 10] = [
-    "bonds",
+const SIDE_BY_SIDE: [&str; 9] = [
     "discovery",
     "fragments",
     "icmp_errors",
