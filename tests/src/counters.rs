@@ -97,6 +97,16 @@ impl Counters {
         }
     }
 
+    /// Panics, and says `what` was done, if a packet was dropped for a reason of ESP.
+    #[track_caller]
+    pub fn assert_no_esp_drops(&self, what: &str) {
+        let drops = self.drops();
+        assert!(
+            drops.keys().all(|reason| !reason.starts_with("esp_")),
+            "{what}: {drops:?}"
+        );
+    }
+
     /// Packets that came into being: received or made here.
     pub fn came(&self) -> u64 {
         self.sum(InterfaceCounters::came)

@@ -25,15 +25,18 @@ const PAGES: u64 = 1024;
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
-/// Files whose tests wait for the timers of protocols most of the time, and measure nothing: they run side by side.
-const SIDE_BY_SIDE: [&str; 7] = [
-    "bonds",
+/// Files whose tests wait for the timers of protocols most of the time, and measure nothing but numbers by their own time: they run side
+/// by side.
+const SIDE_BY_SIDE: [&str; 9] = [
     "discovery",
     "fragments",
     "icmp_errors",
+    "kernel",
     "kernel_services",
     "neighbors",
+    "redirects",
     "tunnels",
+    "vlans",
 ];
 /// So many of their tests at a time; each needs hugepages for a primary, or for two with 150 each.
 const AT_A_TIME: usize = 3;

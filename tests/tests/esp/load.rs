@@ -99,12 +99,7 @@ fn tcp_and_udp_keep_going_through_a_protected_tunnel_whatever_is_cut() {
         }
         site.assert_balanced();
         for primary in [&site.west, &site.east] {
-            let counters = primary.counters().unwrap();
-            let drops = counters.drops();
-            assert!(
-                drops.keys().all(|reason| !reason.starts_with("esp_")),
-                "{what}: {drops:?}"
-            );
+            primary.counters().unwrap().assert_no_esp_drops(&what);
         }
     }
 }

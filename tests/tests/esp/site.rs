@@ -13,7 +13,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege, wait_until};
+use tests::{Family, Namespace, Primary, Privilege, TwoGateways, wait_until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -83,69 +83,27 @@ impl Site {
 
     /// The same by other links and with another tunnel.
     pub(crate) fn create_by(over: Family, workers: usize, way: Way<'_>) -> Self {
-        let privilege = Privilege::detect();
-        let options = NamespaceOptions {
-            ipv6: true,
-            ..NamespaceOptions::default()
-        };
-        let host = |name| Namespace::create_with(privilege, name, options).unwrap();
-        let (host_a, host_b) = (host("host-a"), host("host-b"));
-        let gateway = |name| Namespace::create(privilege, name).unwrap();
-        let (west, east) = (gateway("west"), gateway("east"));
-        host_a.connect("eth0", &west, "a0").unwrap();
-        west.connect("w0", &east, "e0").unwrap();
-        host_b.connect("eth0", &east, "b0").unwrap();
-        let links = [
-            (&host_a, "eth0"),
-            (&west, "a0"),
-            (&west, "w0"),
-            (&east, "e0"),
-            (&east, "b0"),
-            (&host_b, "eth0"),
-        ];
-        for (namespace, link) in links {
-            namespace.set_mtu(link, way.mtu).unwrap();
-        }
-        for (number, host) in [(1, &host_a), (2, &host_b)] {
-            for family in Family::BOTH {
-                let length = family.choose(24, 64);
-                let own = host_address(family, number);
-                host.add_address("eth0", &format!("{own}/{length}")).unwrap();
-                let gateway = family.choose(format!("192.168.{number}.1"), format!("2001:db8:{number}::1"));
-                host.add_route("default", &gateway).unwrap();
-            }
-        }
-        let primary = |namespace: &Namespace, name, inside, outside, number: u8| -> PrimaryBuilder {
-            let inside: Interface = Interface::af_packet(inside);
-            let outside: Interface = Interface::af_packet(outside);
-            Primary::builder(privilege, name)
-                .netns(namespace)
-                .workers(workers)
-                // Buffers of af_packet are as long as its MTU.
-                .memory_mb(if way.mtu > 1500 { 384 } else { 256 })
-                .interface(
-                    inside
-                        .mtu(way.mtu)
-                        .address(&format!("192.168.{number}.1/24"))
-                        .address(&format!("2001:db8:{number}::1/64")),
-                )
-                .interface(
-                    outside
-                        .mtu(way.mtu)
-                        .address(&format!("10.0.0.{number}/24"))
-                        .address(&format!("2001:db8:f::{number}/64")),
-                )
-        };
-        let both = primary(&west, "west", "a0", "w0", 1).start_both(primary(&east, "east", "b0", "e0", 2));
-        let (west_end, east_end) = both.unwrap();
+        let addresses = |family, host| vec![host_address(family, host)];
+        let both = TwoGateways::create(Privilege::detect(), way.mtu, addresses, |primary| {
+            // Buffers of af_packet are as long as its MTU.
+            let memory_mb = if way.mtu > 1500 { 384 } else { 256 };
+            primary.workers(workers).memory_mb(memory_mb)
+        });
+        let TwoGateways {
+            west,
+            east,
+            host_a,
+            host_b,
+            gateways,
+        } = both.unwrap();
         let site = Self {
-            west: west_end,
-            east: east_end,
+            west,
+            east,
             host_a,
             host_b,
             over,
             keys: TempDir::new().unwrap(),
-            gateways: [west, east],
+            gateways,
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
             let (local, remote) = (end(over, here), end(over, there));
@@ -254,5 +212,5 @@ pub(crate) fn host_address(family: Family, host: u8) -> String {
 
 /// An end of the tunnel, 1 or 2.
 pub(crate) fn end(over: Family, gateway: u8) -> String {
-    over.choose(format!("10.0.0.{gateway}"), format!("2001:db8:f::{gateway}"))
+    TwoGateways::outside(over, gateway)
 }

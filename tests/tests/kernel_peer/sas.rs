@@ -237,11 +237,7 @@ impl Peer {
     #[track_caller]
     pub(crate) fn assert_nothing_refused(&self, what: &str) {
         let counters = self.primary.counters_at_rest().unwrap();
-        let drops = counters.drops();
-        assert!(
-            drops.keys().all(|reason| !reason.starts_with("esp_")),
-            "{what}: {drops:?}"
-        );
+        counters.assert_no_esp_drops(what);
         let errors = self.there("grep XfrmIn /proc/net/xfrm_stat");
         assert!(
             errors

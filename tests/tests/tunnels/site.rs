@@ -9,7 +9,7 @@
 
 use std::time::Duration;
 
-use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, PrimaryBuilder, Privilege, wait_until};
+use tests::{Family, Namespace, Primary, Privilege, TwoGateways, wait_until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -74,63 +74,36 @@ impl Site {
 
     /// The same on so many workers each.
     pub(crate) fn with_workers(workers: usize) -> Self {
-        let privilege = Privilege::detect();
-        let options = NamespaceOptions {
-            ipv6: true,
-            ..NamespaceOptions::default()
+        let addresses = |family, host| {
+            let kinds = 0..KINDS.len();
+            kinds.map(|kind| address(family, host, kind)).collect()
         };
-        let host = |name| Namespace::create_with(privilege, name, options).unwrap();
-        let (host_a, host_b) = (host("host-a"), host("host-b"));
-        let gateway = |name| Namespace::create(privilege, name).unwrap();
-        let (west, east) = (gateway("west"), gateway("east"));
-        host_a.connect("eth0", &west, "a0").unwrap();
-        west.connect("w0", &east, "e0").unwrap();
-        host_b.connect("eth0", &east, "b0").unwrap();
-        for (number, host) in [(1, &host_a), (2, &host_b)] {
-            for family in Family::BOTH {
-                let length = family.choose(24, 64);
-                for kind in 0..KINDS.len() {
-                    let own = address(family, number, kind);
-                    host.add_address("eth0", &format!("{own}/{length}")).unwrap();
-                }
-                let gateway = family.choose(format!("192.168.{number}.1"), format!("2001:db8:{number}::1"));
-                host.add_route("default", &gateway).unwrap();
-            }
-        }
-        let primary = |namespace: &Namespace, port, inside, outside, number: u8| -> PrimaryBuilder {
-            let (four, six) = (
-                format!("192.168.{number}.1/24"),
-                format!("2001:db8:{number}::1/64"),
-            );
-            let inside: Interface = Interface::af_packet(inside);
-            let outside: Interface = Interface::af_packet(outside);
-            Primary::builder(privilege, port)
-                .netns(namespace)
-                .workers(workers)
-                .interface(inside.address(&four).address(&six))
-                .interface(
-                    outside
-                        .address(&format!("10.0.0.{number}/24"))
-                        .address(&format!("2001:db8:f::{number}/64")),
-                )
-        };
-        let both = primary(&west, "west", "a0", "w0", 1).start_both(primary(&east, "east", "b0", "e0", 2));
-        let (west_end, east_end) = both.unwrap();
-        let site = Self {
-            west: west_end,
-            east: east_end,
+        let both = TwoGateways::create(Privilege::detect(), 1500, addresses, |primary| {
+            primary.workers(workers)
+        });
+        let TwoGateways {
+            west,
+            east,
             host_a,
             host_b,
-            _gateways: [west, east],
+            gateways,
+        } = both.unwrap();
+        let site = Self {
+            west,
+            east,
+            host_a,
+            host_b,
+            _gateways: gateways,
         };
         for (primary, here, there, inside) in [(&site.west, 1, 2, "a0"), (&site.east, 2, 1, "b0")] {
             for (number, kind) in KINDS.iter().enumerate() {
                 let Kind {
                     name, words, over, ..
                 } = kind;
-                let end =
-                    |number: u8| over.choose(format!("10.0.0.{number}"), format!("2001:db8:f::{number}"));
-                let (local, remote) = (end(here), end(there));
+                let (local, remote) = (
+                    TwoGateways::outside(*over, here),
+                    TwoGateways::outside(*over, there),
+                );
                 primary.tell(&format!(
                     "tunnel add {name} {words} local {local} remote {remote} unnumbered {inside}"
                 ));

@@ -14,7 +14,7 @@ fn pings_of_all_sizes_go_through_every_kind_of_tunnel_in_both_families() {
             let headers = family.choose(28, 48);
             let most = kind.mtu() - headers;
             let ping = |words: &[&str]| {
-                let words = [&["-I", &from, "-W", "2", "-i", "0.01"], words].concat();
+                let words = [&["-I", &from, "-W", "2", "-i", "0.002"], words].concat();
                 site.host_a.ping(&to, &words, LIMIT).unwrap()
             };
             // Those that go in one piece, be they allowed to be cut or not.
@@ -39,7 +39,7 @@ fn pings_of_all_sizes_go_through_every_kind_of_tunnel_in_both_families() {
             for size in [most + 1, largest] {
                 let size = size.to_string();
                 let words = [
-                    "ping", "-I", &from, "-c", "1", "-W", "2", "-M", "do", "-s", &size, &to,
+                    "ping", "-I", &from, "-c", "1", "-i", "0.01", "-W", "2", "-M", "do", "-s", &size, &to,
                 ];
                 let captured = site.host_a.run_within(LIMIT, "pings", &words).unwrap();
                 let said = captured.stdout + &captured.stderr;
