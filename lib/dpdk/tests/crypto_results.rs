@@ -27,19 +27,14 @@ struct Text {
 enum By<'queue> {
     ThisThread,
     Queue(&'queue mut Queue),
-    /// By the queue, and done when the call returns.
-    QueueAtOnce(&'queue mut Queue),
 }
 
 impl By<'_> {
     /// Does the jobs, each on its own packet, and answers what came of each.
     fn run(&mut self, session: &mut Session, packets: &mut Vec<Mbuf>, jobs: &mut [Job]) -> Vec<Outcome> {
         match self {
-            Self::ThisThread | Self::QueueAtOnce(_) => {
-                let done = match self {
-                    Self::QueueAtOnce(queue) => queue.process(session, packets, jobs),
-                    _ => session.process(packets, jobs),
-                };
+            Self::ThisThread => {
+                let done = session.process(packets, jobs);
                 let outcomes: Vec<_> = jobs.iter().map(|job| job.outcome).collect();
                 assert_eq!(
                     done,
@@ -94,7 +89,6 @@ fn results_are_those_of_others() {
             }
             the_reference_agrees(&packets, sessions, By::ThisThread, &transform);
             the_reference_agrees(&packets, sessions, By::Queue(queue), &transform);
-            the_reference_agrees(&packets, sessions, By::QueueAtOnce(queue), &transform);
         }
     }
     assert_eq!(packets.in_use(), 0);

@@ -8,7 +8,7 @@ use dpdk::crypto::Direction;
 use esp::{Format, IvMask, Transform};
 
 use super::Control;
-use crate::ipsec::{self, CryptoUnfit, InboundSa, MadeSa, Opened, OutboundSa, Parts, owner};
+use crate::ipsec::{self, CryptoUnfit, InboundSa, MadeSa, OutboundSa, Parts, owner};
 use crate::tables::SaNews;
 
 /// How long an answer waits for workers to have an SA. They sleep for less than a millisecond.
@@ -95,7 +95,11 @@ impl Control<'_> {
         for why in unfit {
             tracing::warn!(target: "sa", "{why}");
         }
-        self.hand_out(opened);
+        for pool in opened {
+            for worker in &mut self.sas {
+                worker.add(ipsec::SaNews::Prepare(pool.clone()));
+            }
+        }
         for worker in &mut self.sas {
             worker.serve();
         }
@@ -103,22 +107,12 @@ impl Control<'_> {
 
     /// Opens the crypto device that SAs of a transform need, and has workers prepare themselves for it.
     fn prepare(&mut self, transform: Transform) -> Result<(), CryptoUnfit> {
-        let opened = self.crypto.prepare(transform)?;
-        self.hand_out(opened);
-        Ok(())
-    }
-
-    /// Gives workers what they need of devices that were opened.
-    fn hand_out(&mut self, opened: Vec<Opened>) {
-        for Opened { pool, queues } in opened {
-            let mut queues = queues.into_iter();
+        for pool in self.crypto.prepare(transform)? {
             for worker in &mut self.sas {
-                worker.add(ipsec::SaNews::Prepare {
-                    pool: pool.clone(),
-                    queue: queues.next().map(Box::new),
-                });
+                worker.add(ipsec::SaNews::Prepare(pool.clone()));
             }
         }
+        Ok(())
     }
 
     /// Tells workers what happened to SAs, and frees what they have handed back.

@@ -1,7 +1,7 @@
 //! The crypto devices of an instance, opened when the first SA needs them, and the sessions that are made on them.
 
 use dpdk::crypto::{
-    Aead, Auth, Cipher, Config, CryptoError, Device, Direction, Queue, Session, SessionError, SessionPool,
+    Aead, Auth, Cipher, Config, CryptoError, Device, Direction, Session, SessionError, SessionPool,
     SessionPoolError, Transform as Work,
 };
 use dpdk::{Eal, NumaNode};
@@ -43,26 +43,11 @@ pub enum CryptoUnfit {
     Random(String),
 }
 
-/// Packets in a queue, which works on a burst at a time.
-const DESCRIPTORS: u16 = 64;
-
-/// Drivers that do AEADs alone, which are no faster by queues.
-const AEAD_DRIVERS: [&str; 2] = ["crypto_aesni_gcm", "crypto_chacha20_poly1305"];
-
-/// What workers get of a device that was opened.
-pub struct Opened {
-    /// Sessions of this pool will come: each worker prepares itself.
-    pub pool: SessionPool,
-    /// One for each worker, or none: packets of SAs with CBC go through these.
-    pub queues: Vec<Queue>,
-}
-
 /// Crypto devices.
 pub struct Crypto<'a> {
     eal: &'a Eal,
     node: NumaNode,
     sas: u32,
-    workers: u16,
     /// Those that are tried, in this order.
     devices: Vec<(String, State)>,
 }
@@ -74,13 +59,12 @@ enum State {
 }
 
 impl<'a> Crypto<'a> {
-    /// None of these devices is opened yet; there will be at most so many SAs, on so many workers.
-    pub fn new(eal: &'a Eal, node: NumaNode, sas: u32, workers: u16, devices: &[String]) -> Self {
+    /// None of these devices is opened yet; there will be at most so many SAs.
+    pub fn new(eal: &'a Eal, node: NumaNode, sas: u32, devices: &[String]) -> Self {
         Self {
             eal,
             node,
             sas,
-            workers,
             devices: devices
                 .iter()
                 .map(|devargs| (devargs.clone(), State::New))
@@ -88,12 +72,12 @@ impl<'a> Crypto<'a> {
         }
     }
 
-    /// Opens all devices, before packets go. Says why others could not be opened.
-    pub fn open_all(&mut self) -> (Vec<Opened>, Vec<String>) {
+    /// Opens all devices, before packets go: each worker is to prepare itself for the pools that this gives. Says why others could
+    /// not be opened.
+    pub fn open_all(&mut self) -> (Vec<SessionPool>, Vec<String>) {
         let (mut opened, mut unfit) = (Vec::new(), Vec::new());
-        let room = self.room();
         for (number, (devargs, state)) in self.devices.iter_mut().enumerate() {
-            opened.extend(state.open(self.eal, number, devargs, &room));
+            opened.extend(state.open(self.eal, number, devargs, self.node, self.sas));
             if let State::Unfit(why) = state {
                 unfit.push(why.clone());
             }
@@ -101,13 +85,13 @@ impl<'a> Crypto<'a> {
         (opened, unfit)
     }
 
-    /// Sees to it that SAs of a transform can be made; gives what was opened for it.
-    pub fn prepare(&mut self, transform: Transform) -> Result<Vec<Opened>, CryptoUnfit> {
+    /// Sees to it that SAs of a transform can be made; gives the pools that were opened for it: each worker is to prepare itself for
+    /// these.
+    pub fn prepare(&mut self, transform: Transform) -> Result<Vec<SessionPool>, CryptoUnfit> {
         let mut opened = Vec::new();
         let mut why = String::new();
-        let room = self.room();
         for (number, (devargs, state)) in self.devices.iter_mut().enumerate() {
-            opened.extend(state.open(self.eal, number, devargs, &room));
+            opened.extend(state.open(self.eal, number, devargs, self.node, self.sas));
             match state {
                 State::Open { device, .. } if does(device, transform) => return Ok(opened),
                 State::Unfit(said) => why = format!("; {said}"),
@@ -115,14 +99,6 @@ impl<'a> Crypto<'a> {
             }
         }
         Err(CryptoUnfit::None { transform, why })
-    }
-
-    fn room(&self) -> Room {
-        Room {
-            node: self.node,
-            sas: self.sas,
-            workers: self.workers,
-        }
     }
 
     /// Makes the session of an SA with these keys.
@@ -146,14 +122,21 @@ impl<'a> Crypto<'a> {
 }
 
 impl State {
-    /// Opens the device, unless that was tried before.
-    fn open(&mut self, eal: &Eal, number: usize, devargs: &str, room: &Room) -> Option<Opened> {
+    /// Opens the device, unless that was tried before; gives the pool that is new.
+    fn open(
+        &mut self,
+        eal: &Eal,
+        number: usize,
+        devargs: &str,
+        node: NumaNode,
+        sas: u32,
+    ) -> Option<SessionPool> {
         if !matches!(self, Self::New) {
             return None;
         }
-        match open(eal, number, devargs, room) {
-            Ok((device, opened)) => {
-                let pool = opened.pool.clone();
+        match open(eal, number, devargs, node, sas) {
+            Ok((device, pool)) => {
+                let opened = pool.clone();
                 *self = Self::Open { device, pool };
                 Some(opened)
             }
@@ -165,44 +148,24 @@ impl State {
     }
 }
 
-/// Whom a device is for.
-struct Room {
+fn open(
+    eal: &Eal,
+    number: usize,
+    devargs: &str,
     node: NumaNode,
     sas: u32,
-    workers: u16,
-}
-
-fn open(eal: &Eal, number: usize, devargs: &str, room: &Room) -> Result<(Device, Opened), CryptoUnfit> {
-    let node = room.node;
-    let config = |queues| Config {
-        queues,
-        descriptors: DESCRIPTORS,
+) -> Result<(Device, SessionPool), CryptoUnfit> {
+    let config = Config {
+        queues: 0,
+        descriptors: 64,
         node,
     };
-    let wanted = queues(devargs, room.workers.into()) as u16;
-    let opened = match Device::open(eal, devargs, &config(wanted)) {
-        // Those workers without one do packets one by one.
-        Err(CryptoError::TooManyQueues { most, .. }) => {
-            Device::open(eal, devargs, &config(u16::try_from(most).unwrap_or(0)))
-        }
-        opened => opened,
-    };
-    let (device, queues) = opened?;
+    let (device, _) = Device::open(eal, devargs, &config)?;
     if !device.is_synchronous() {
         return Err(CryptoUnfit::Asynchronous(device.name().to_owned()));
     }
-    let pool = SessionPool::new(&device, &format!("sas.{number}"), room.sas + SPARE_SESSIONS, node)?;
-    Ok((device, Opened { pool, queues }))
-}
-
-/// How many queues workers want of a device.
-pub fn queues(devargs: &str, workers: usize) -> usize {
-    let is_aead = |driver: &str| devargs.starts_with(driver);
-    if AEAD_DRIVERS.into_iter().any(is_aead) {
-        0
-    } else {
-        workers
-    }
+    let pool = SessionPool::new(&device, &format!("sas.{number}"), sas + SPARE_SESSIONS, node)?;
+    Ok((device, pool))
 }
 
 /// Whether a device can do what SAs of a transform need.

@@ -15,7 +15,7 @@ mod sa;
 mod told;
 
 pub(crate) use carries::{Behind, Fronts};
-pub use crypto::{Crypto, CryptoUnfit, Opened, SPARE_SESSIONS, queues};
+pub use crypto::{Crypto, CryptoUnfit, SPARE_SESSIONS};
 pub(crate) use moved::{Peer, source_port};
 pub use news::{EspControl, EspNews, SaMatter, SaNews, SaSignal, news};
 pub(crate) use sa::{Arrived, publish};

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 use control::message::SaId;
-use dpdk::crypto::{Queue, SessionPool};
+use dpdk::crypto::SessionPool;
 use esp::outer::Outer;
 
 use super::{InboundSa, OutboundSa};
@@ -19,13 +19,8 @@ const SIGNALS: usize = 1024;
 
 /// What happened to an SA. `slot` is the number of its record.
 pub enum SaNews {
-    /// A crypto device was opened.
-    Prepare {
-        /// Sessions of this pool will come: the worker prepares itself.
-        pool: SessionPool,
-        /// Taken by the worker: its own of the device's.
-        queue: Option<Box<Queue>>,
-    },
+    /// Sessions of this pool will come: the worker prepares itself.
+    Prepare(SessionPool),
     /// One more by which packets come in, with itself for the worker whose it is.
     Inbound {
         /// Its number.

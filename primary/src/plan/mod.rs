@@ -24,7 +24,7 @@ use crate::adjacency;
 use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
-use crate::ipsec::{self, SPARE_SESSIONS};
+use crate::ipsec::SPARE_SESSIONS;
 use crate::worker::{FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
 use crate::{kernel, ports};
 
@@ -432,17 +432,11 @@ fn crypto_bytes(config: &Config) -> usize {
     }
     // A pool of sessions has a ring of pointers to the free ones here.
     let ring = (sas + SPARE_SESSIONS as usize + 1).next_power_of_two() * 8;
-    let workers = config.workers.lcores.len();
-    let devices = config.crypto.devices.iter();
-    let of_device =
-        |devargs: &String| CRYPTO_DEVICE_BYTES + ipsec::queues(devargs, workers) * CRYPTO_QUEUE_BYTES + ring;
-    devices.map(of_device).sum()
+    config.crypto.devices.len() * (CRYPTO_DEVICE_BYTES + ring)
 }
 
-/// A crypto device with the one queue that it must have, some 200 KB with what the driver keeps in it, and what is lost around it.
+/// The one queue of a crypto device, some 200 KB with what the driver keeps in it, and what is lost around it.
 const CRYPTO_DEVICE_BYTES: usize = 512 << 10;
-/// Another queue, with its operations.
-const CRYPTO_QUEUE_BYTES: usize = 320 << 10;
 
 /// What DPDK takes for itself, and what is lost between allocations.
 const DPDK_BYTES: usize = 8 << 20;

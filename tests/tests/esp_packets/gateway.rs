@@ -157,9 +157,11 @@ pub(crate) struct Gateway {
     keys: TempDir,
 }
 
-/// Runs `steps` beside a gateway with the tunnels of these SAs, and ends it. What leaves by either port goes to `out` and `back`.
+/// Runs `steps` beside a gateway with the tunnels of these SAs, and ends it. What leaves by either port goes to `out` and `back`. `more` is
+/// for its configuration.
 pub(crate) fn run(
     sas: &[Sa],
+    more: &str,
     steps: impl FnOnce(&mut Gateway),
     out: impl FnMut(&[u8]) + Send,
     back: impl FnMut(&[u8]) + Send,
@@ -182,7 +184,7 @@ pub(crate) fn run(
         .route("192.168.123.0/24", "192.168.2.2")
         .neighbor("192.168.2.2", &FAR.to_string(), "b0")
         .neighbor("192.168.1.2", &HOST.to_string(), "a0");
-    let mut text = String::new();
+    let mut text = format!("{more}\n");
     for sa in sas {
         let (name, remote, number) = (sa.tunnel(), sa.remote(), sa.number);
         builder = builder.neighbor(&remote, &HOST.to_string(), "a0");
@@ -234,6 +236,15 @@ pub(crate) fn run(
 
 /// As [`run`], and gives what left by either port, but for what the gateway says to find neighbours.
 pub(crate) fn run_and_collect(sas: &[Sa], steps: impl FnOnce(&mut Gateway)) -> [Vec<Vec<u8>>; 2] {
+    run_and_collect_with(sas, "", steps)
+}
+
+/// The same with more in the gateway's configuration.
+pub(crate) fn run_and_collect_with(
+    sas: &[Sa],
+    more: &str,
+    steps: impl FnOnce(&mut Gateway),
+) -> [Vec<Vec<u8>>; 2] {
     let left = [(); 2].map(|()| Arc::new(Mutex::new(Vec::new())));
     let keep = |number: usize| {
         let frames: Arc<Mutex<Vec<Vec<u8>>>> = Arc::clone(&left[number]);
@@ -243,7 +254,7 @@ pub(crate) fn run_and_collect(sas: &[Sa], steps: impl FnOnce(&mut Gateway)) -> [
             }
         }
     };
-    run(sas, steps, keep(0), keep(1));
+    run(sas, more, steps, keep(0), keep(1));
     left.map(|frames| std::mem::take(&mut *frames.lock().unwrap()))
 }
 

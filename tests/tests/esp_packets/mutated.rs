@@ -124,6 +124,7 @@ fn mutated_packets_end_nothing_and_are_all_accounted_for_and_what_comes_out_was_
     let began = Instant::now();
     run(
         &sas,
+        "",
         |gateway| {
             for sa in &sas {
                 let selectors = format!(

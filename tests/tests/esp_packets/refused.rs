@@ -6,7 +6,9 @@ use esp::Transform;
 use packet::{PacketBuilder, Udp};
 use tests::{Family, wait_until};
 
-use crate::gateway::{BEFORE, Gateway, LIMIT, Sa, clear_frame, dropped, run_and_collect, six, unprotected};
+use crate::gateway::{
+    BEFORE, Gateway, LIMIT, Sa, clear_frame, dropped, run_and_collect, run_and_collect_with, six, unprotected,
+};
 
 /// Where a packet was in the stream: what it carries says which.
 fn numbers(frames: &[Vec<u8>]) -> Vec<u64> {
@@ -327,4 +329,53 @@ fn an_sa_carries_as_many_packets_as_its_hard_lifetime_says_and_is_deleted_then()
     });
     assert_eq!(numbers(&out), [1, 2, 3]);
     assert_eq!(opened(&sas[1], &back, 1), [1, 2, 3]);
+}
+
+#[test]
+fn what_is_refused_is_no_use_of_an_sa() {
+    let sa = Sa::new(0, Family::Ip4, Transform::Aes256Gcm16, false, false);
+    run_and_collect(std::slice::from_ref(&sa), |gateway| {
+        gateway.install(&sa, "", "sel src 0.0.0.0/0 dst 10.77.0.0/16");
+        let mac = gateway.mac;
+        let idle = |gateway: &Gateway, spi| gateway.shown(spi).unwrap()["idle_ms"].clone();
+        let mut forged = sa.good(1);
+        forged[20] ^= 1;
+        refused(gateway, "forged", &[sa.frame(mac, &forged)], "esp_icv");
+        refused(
+            gateway,
+            "outbound",
+            &[clear_frame(mac, &sa, &[0; 8])],
+            "esp_selector",
+        );
+        for spi in [sa.spi, sa.spi + 1] {
+            assert!(idle(gateway, spi).is_null(), "{spi:#x} was never used");
+        }
+        gateway.send(&sa.frame(mac, &sa.good(1)));
+        gateway.settle();
+        assert!(idle(gateway, sa.spi).is_u64());
+    });
+}
+
+#[test]
+fn packets_of_every_length_around_that_of_a_buffer_are_sealed_and_opened() {
+    let sas = [
+        Sa::new(0, Family::Ip4, Transform::Aes256Gcm16, false, false),
+        Sa::new(1, Family::Ip4, Transform::Aes128Sha256, true, true),
+    ];
+    const LENGTHS: std::ops::RangeInclusive<usize> = 330..=560;
+    let small = "[limits]\npacket_buffer_bytes = 512";
+    let [out, back] = run_and_collect_with(&sas, small, |gateway| {
+        for sa in &sas {
+            gateway.install(sa, "", "");
+            let before = gateway.settle();
+            let mac = gateway.mac;
+            for (number, len) in (1..).zip(LENGTHS) {
+                gateway.send(&sa.frame(mac, &sa.seal(number, &sa.inner(&vec![7; len]), 4)));
+                gateway.send(&clear_frame(mac, sa, &vec![7; len]));
+            }
+            assert_eq!(dropped(&before, &gateway.settle()), BTreeMap::new());
+        }
+    });
+    let expected = sas.len() * LENGTHS.count();
+    assert_eq!((out.len(), back.len()), (expected, expected));
 }

@@ -80,7 +80,7 @@ impl Device {
 
     /// True if it works on the caller's thread, see [`Session::process`](super::Session::process).
     pub fn is_synchronous(&self) -> bool {
-        self.running.is_synchronous()
+        self.running.has(dpdk_sys::SHIM_CRYPTO_FF_SYNCHRONOUS)
     }
 
     /// True if the device can do this, with keys of these lengths.
@@ -175,10 +175,6 @@ impl Running {
 
     pub(super) fn name(&self) -> &str {
         &self.name
-    }
-
-    pub(super) fn is_synchronous(&self) -> bool {
-        self.has(dpdk_sys::SHIM_CRYPTO_FF_SYNCHRONOUS)
     }
 
     /// True if it reaches packets and sessions by bus addresses.

@@ -1,14 +1,14 @@
 //! A device's queue: packets go in, and come out when the device has done with them.
 
 use std::cell::Cell;
-use std::ffi::{CString, c_void};
+use std::ffi::CString;
 use std::fmt;
 use std::marker::PhantomData;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dpdk_sys::{rte_crypto_op, rte_mbuf, rte_mempool};
+use dpdk_sys::{rte_crypto_op, rte_mempool};
 
 use super::CryptoError;
 use super::device::{Config, Running};
@@ -138,33 +138,14 @@ impl Queue {
     }
 
     fn prepare(&mut self, op: NonNull<rte_crypto_op>, packet: Mbuf, session: &Session, job: &Job, tag: u64) {
+        let (op, shape) = (op.as_ptr(), &session.shape);
+        let [start, end, digest] = [job.start, job.end, job.digest].map(u32::from);
         let owner = Arc::into_raw(Arc::clone(session.kept())).cast();
-        let mbuf = packet.as_ptr();
+        let (raw, mbuf) = (session.raw.as_ptr(), packet.as_ptr());
         // The operation has it now.
         std::mem::forget(packet);
         // SAFETY: the operation is this queue's and not in use; the session, kept by `owner`, is of this device; the
         // packet is the operation's alone, and the job's places are within it.
-        unsafe { self.fill_in(op, mbuf, session, job, owner, tag) };
-    }
-
-    /// Makes an operation ready for the device.
-    ///
-    /// # Safety
-    /// The operation is this queue's and not in use. Until it comes back the session, which is of this device, stays, and nobody else has
-    /// the packet, which the job's places are in.
-    #[inline]
-    unsafe fn fill_in(
-        &mut self,
-        op: NonNull<rte_crypto_op>,
-        mbuf: *mut rte_mbuf,
-        session: &Session,
-        job: &Job,
-        owner: *const c_void,
-        tag: u64,
-    ) {
-        let (op, raw, shape) = (op.as_ptr(), session.raw.as_ptr(), &session.shape);
-        let [start, end, digest] = [job.start, job.end, job.digest].map(u32::from);
-        // SAFETY: as the caller promises.
         unsafe {
             if shape.aead {
                 dpdk_sys::shim_crypto_op_set_aead(
@@ -228,20 +209,6 @@ impl Queue {
     pub fn dequeue(&mut self, mut each: impl FnMut(Mbuf, u64, Outcome)) -> usize {
         self.submit();
         let mut ops = [ptr::null_mut(); BURST];
-        let count = self.take_out(&mut ops);
-        let ops = &ops[..count];
-        for &op in ops {
-            // SAFETY: the device gave it back, and it was filled by `prepare`.
-            if let Some((packet, tag, outcome)) = unsafe { self.finish(op) } {
-                each(packet, tag, outcome);
-            }
-        }
-        ops.len()
-    }
-
-    /// Takes operations from the device; answers how many.
-    #[inline]
-    fn take_out(&mut self, ops: &mut [*mut rte_crypto_op; BURST]) -> usize {
         // SAFETY: as in `submit`; DPDK fills at most as many places as there are.
         let count = unsafe {
             dpdk_sys::rte_cryptodev_dequeue_burst(
@@ -251,85 +218,15 @@ impl Queue {
                 BURST as u16,
             )
         };
-        self.with_device -= usize::from(count);
-        count.into()
-    }
-
-    /// True if [`Queue::process`] does jobs by this session.
-    #[inline]
-    pub fn serves(&self, session: &Session) -> bool {
-        session.device == self.device.id() && self.device.is_synchronous()
-    }
-
-    /// Does the jobs on the packets that they name before it returns, and notes with each what came of it, as
-    /// [`Session::process`] does; answers how many are [`Outcome::Done`]. A device of the CPU works on packets of a queue side by side: AES-CBC
-    /// with HMAC is many times as fast as one by one.
-    ///
-    /// On a device that does not work on the CPU, and while packets are in the queue, all are [`Outcome::Refused`].
-    pub fn process(&mut self, session: &mut Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
-        for job in jobs.iter_mut() {
-            job.outcome = Outcome::Refused;
-        }
-        if !self.is_empty() || !self.serves(session) {
-            return 0;
-        }
-        let bursts = jobs.chunks_mut(BURST.min(self.capacity));
-        bursts.map(|jobs| self.burst(session, packets, jobs)).sum()
-    }
-
-    fn burst(&mut self, session: &Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
-        for (tag, job) in (0..).zip(jobs.iter()) {
-            let Some(packet) = packets.get(usize::from(job.packet)) else {
-                continue;
-            };
-            if packet.segment_count() == 1
-                && session.shape.admits(job, packet.data().len())
-                && let Some(op) = self.spare.pop()
-            {
-                // SAFETY: session and packets are borrowed until all operations are back, at the end of this function.
-                unsafe { self.fill_in(op, packet.as_ptr(), session, job, ptr::null(), tag) };
+        let ops = &ops[..usize::from(count)];
+        self.with_device -= ops.len();
+        for &op in ops {
+            // SAFETY: the device gave it back, and it was filled by `prepare`.
+            if let Some((packet, tag, outcome)) = unsafe { self.finish(op) } {
+                each(packet, tag, outcome);
             }
         }
-        let (mut done, mut since) = (0, None);
-        while !self.is_empty() {
-            self.submit();
-            let mut ops = [ptr::null_mut(); BURST];
-            let count = self.take_out(&mut ops);
-            if count == 0 {
-                // A device of the CPU gives something back each time that it has something.
-                if since.get_or_insert_with(Instant::now).elapsed() > PATIENCE {
-                    // They are borrowed, and nobody may have them while the device does: there is no way on.
-                    eprintln!(
-                        "a crypto device keeps packets that it was to work on at once: the process ends"
-                    );
-                    std::process::abort();
-                }
-                continue;
-            }
-            since = None;
-            for &op in &ops[..count] {
-                // SAFETY: the device gave it back, and it was filled in above.
-                let (outcome, tag) = unsafe { self.put_back(op) };
-                if let Some(job) = jobs.get_mut(tag as usize) {
-                    job.outcome = outcome;
-                    done += usize::from(outcome == Outcome::Done);
-                }
-            }
-        }
-        done
-    }
-
-    /// Puts an operation back to the spare ones; what came of it, and its tag.
-    ///
-    /// # Safety
-    /// It is this queue's, filled in, and the device does not have it. Who owns the session is the caller's.
-    #[inline]
-    unsafe fn put_back(&mut self, op: *mut rte_crypto_op) -> (Outcome, u64) {
-        let (mut packet, mut owner, mut tag) = (ptr::null_mut(), ptr::null(), 0);
-        // SAFETY: as the caller promises; the three are written before the call ends.
-        let status = unsafe { dpdk_sys::shim_crypto_op_result(op, &mut packet, &mut owner, &mut tag) };
-        self.spare.extend(NonNull::new(op));
-        (outcome_of(status), tag)
+        ops.len()
     }
 
     /// Takes an operation apart and puts it back to the spare ones.
@@ -346,15 +243,12 @@ impl Queue {
         self.spare.push(NonNull::new(op)?);
         // SAFETY: `prepare` took the packet from its owner, and the device does not use it any more.
         let packet = unsafe { Mbuf::from_raw(NonNull::new(packet)?) };
-        Some((packet, tag, outcome_of(status)))
-    }
-}
-
-fn outcome_of(status: u8) -> Outcome {
-    match u32::from(status) {
-        dpdk_sys::RTE_CRYPTO_OP_STATUS_SUCCESS => Outcome::Done,
-        dpdk_sys::RTE_CRYPTO_OP_STATUS_AUTH_FAILED => Outcome::BadDigest,
-        _ => Outcome::Refused,
+        let outcome = match u32::from(status) {
+            dpdk_sys::RTE_CRYPTO_OP_STATUS_SUCCESS => Outcome::Done,
+            dpdk_sys::RTE_CRYPTO_OP_STATUS_AUTH_FAILED => Outcome::BadDigest,
+            _ => Outcome::Refused,
+        };
+        Some((packet, tag, outcome))
     }
 }
 

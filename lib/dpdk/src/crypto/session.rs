@@ -160,12 +160,6 @@ impl Session {
         })
     }
 
-    /// True if it does cipher and integrity in one go: such packets need no others to be fast.
-    #[inline]
-    pub fn is_aead(&self) -> bool {
-        self.shape.aead
-    }
-
     /// Which way it works.
     pub fn direction(&self) -> Direction {
         self.direction

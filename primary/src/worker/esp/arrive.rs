@@ -12,7 +12,6 @@ use shm::{InterfaceCounter, Passed, PathStage};
 
 use super::super::Engine;
 use super::super::tunnels::Step;
-use super::open::AROUND;
 use crate::adjacency;
 use crate::ipsec::{Arrived, InboundSa, source_port};
 use crate::path::{BURST, Family};
@@ -51,9 +50,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let candidates = (0..).zip(batch.iter()).fold(0_u32, |found, (number, mbuf)| {
             found | u32::from(may_be_esp(mbuf.data())) << number
         });
-        // Those without room are copied by who takes them behind the stages, and all keep their order.
-        let have_room = || batch.iter().all(|mbuf| AROUND.is_around(mbuf));
-        if candidates == 0 || !self.traces.is_empty() || !have_room() {
+        if candidates == 0 || !self.traces.is_empty() {
             return;
         }
         let Some(mac) = self.stages.takes_usual(ingress) else {

@@ -25,8 +25,8 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use control::message::SaId;
-use dpdk::crypto::{Job, Queue, Session};
-use dpdk::{Mbuf, Pool};
+use dpdk::Pool;
+use dpdk::crypto::Job;
 use esp::lifetime::Life;
 use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
@@ -61,17 +61,12 @@ pub(super) struct Esp {
     clock: (u64, u64),
     /// Sealed packets whose ways are not counted yet, of IPv4 and of IPv6.
     sent: [u64; 2],
-    /// Of crypto devices that were opened.
-    queues: Vec<Queue>,
     /// `None` while it is in use.
     bench: Option<Box<Bench>>,
 }
 
 /// What is kept that could not be said.
 const UNSAID: usize = 64;
-
-/// Crypto devices with queues, at most.
-const DEVICES: usize = 8;
 
 /// What is known of the burst that is being sealed or opened. Kept, so that it need not be cleared each time.
 struct Bench {
@@ -116,27 +111,7 @@ impl Esp {
             keepalives: Vec::with_capacity(sas),
             clock: (0, 0),
             sent: [0; 2],
-            queues: Vec::with_capacity(DEVICES),
             bench: Some(Box::default()),
-        }
-    }
-
-    /// Does the cryptography of a burst of an SA; gives how many jobs are done.
-    #[inline]
-    fn process(&mut self, session: &mut Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
-        if session.is_aead() {
-            session.process(packets, jobs)
-        } else {
-            self.process_chain(session, packets, jobs)
-        }
-    }
-
-    /// The same by cipher and integrity after each other, side by side for many packets.
-    #[inline(never)]
-    fn process_chain(&mut self, session: &mut Session, packets: &mut [Mbuf], jobs: &mut [Job]) -> usize {
-        match self.queues.iter_mut().find(|queue| queue.serves(session)) {
-            Some(queue) => queue.process(session, packets, jobs),
-            None => session.process(packets, jobs),
         }
     }
 
@@ -162,7 +137,6 @@ impl Esp {
             sas,
             news,
             keepalives,
-            queues,
             bench,
             unsaid,
             ..
@@ -174,7 +148,7 @@ impl Esp {
         }
         let mut is_one_gone = false;
         news.take(|news| {
-            take(sas, keepalives, queues, news);
+            take(sas, keepalives, news);
             is_one_gone |= matches!(news, SaNews::NoInbound { .. } | SaNews::NoOutbound { .. });
         });
         if is_one_gone && let Some(bench) = bench {
@@ -190,14 +164,11 @@ impl Esp {
     }
 }
 
-fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, queues: &mut Vec<Queue>, news: &mut SaNews) {
+fn take(sas: &mut Sas, keepalives: &mut Vec<u32>, news: &mut SaNews) {
     match news {
-        SaNews::Prepare { pool, queue } => {
+        SaNews::Prepare(pool) => {
             // It only makes the first packet faster.
             drop(pool.prepare_thread());
-            if queues.len() < queues.capacity() {
-                queues.extend(queue.take().map(|queue| *queue));
-            }
         }
         SaNews::Inbound {
             slot,

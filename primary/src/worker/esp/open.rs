@@ -26,7 +26,7 @@ use crate::path::{BURST, Family, Note, link_bytes};
 const OPENED: Passed = Passed::NONE.with(PathStage::Released);
 
 /// Behind a packet is meanwhile the high half of its number, at most.
-pub(super) const AROUND: Around = Around { head: 0, tail: 8 };
+const AROUND: Around = Around { head: 0, tail: 8 };
 
 /// What is asked of the outer header.
 pub(super) struct Outer {
@@ -243,7 +243,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let at = usize::from(arrived.at);
-            match begin(&sa.esp, mbuf, at) {
+            let mut begun = begin(&sa.esp, mbuf, at);
+            if matches!(begun, Err(DropReason::EspRoom)) {
+                begun = self
+                    .move_to_room(mbuf, AROUND)
+                    .and_then(|()| begin(&sa.esp, mbuf, at));
+            }
+            match begun {
                 Ok((opening, work)) => {
                     fill_in(job, number, at, &work);
                     (*place, *refused) = (Some(opening), None);
@@ -253,7 +259,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
-        self.esp.process(&mut sa.session, batch, jobs);
+        sa.session.process(batch, jobs);
         let (mut opened, mut is_refused) = (Opened::NONE, count < batch.len());
         for job in jobs.iter() {
             let number = usize::from(job.packet);

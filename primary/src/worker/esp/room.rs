@@ -49,20 +49,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if around.is_around(&mbuf) {
             Ok(mbuf)
         } else {
-            self.copied(mbuf, around.tail)
+            self.copied(&mbuf, around.tail).map_err(|reason| (mbuf, reason))
         }
     }
 
+    /// Puts a packet where it has so much room around it.
     #[cold]
-    fn copied(&mut self, mbuf: Mbuf, tail: usize) -> Result<Mbuf, Refused> {
+    pub(super) fn move_to_room(&mut self, mbuf: &mut Mbuf, around: Around) -> Result<(), DropReason> {
+        *mbuf = self.copied(mbuf, around.tail)?;
+        Ok(())
+    }
+
+    #[cold]
+    fn copied(&mut self, mbuf: &Mbuf, tail: usize) -> Result<Mbuf, DropReason> {
         let needed = usize::from(Pool::HEADROOM) + mbuf.len() + tail;
         let fits = |pool: &&Pool| needed <= usize::from(pool.data_room());
         let pools = [Some(&self.pool), self.esp.long.as_ref()];
         let Some(pool) = pools.into_iter().flatten().find(fits) else {
-            return Err((mbuf, DropReason::EspRoom));
+            return Err(DropReason::EspRoom);
         };
         let Some(mut whole) = pool.alloc() else {
-            return Err((mbuf, DropReason::NoBuffer));
+            return Err(DropReason::NoBuffer);
         };
         self.esp.has_lent |= pool.data_room() > self.pool.data_room();
         if let Some(port) = mbuf.port() {
@@ -71,7 +78,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
             Ok(whole)
         } else {
-            Err((mbuf, DropReason::EspRoom))
+            Err(DropReason::EspRoom)
         }
     }
 

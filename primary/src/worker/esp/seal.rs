@@ -22,7 +22,7 @@ const SOON: u64 = 1 << 28;
 
 /// More than ESP puts around a packet: an IPv6 header, UDP, its own, an initialization vector, a GRE header; padding, trailer, ICV, and
 /// what cryptography needs meanwhile.
-const AROUND: Around = Around {
+pub(super) const AROUND: Around = Around {
     head: 40 + 8 + 8 + 16 + 8,
     tail: 64,
 };
@@ -41,9 +41,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let level = self.tunnels.level_of(Step::Encapsulate);
         let current = self.esp.sas.current(tunnel);
         let is_elsewhere = current.is_some_and(|slot| self.esp.elsewhere(slot).is_some());
-        let have_room = batch.iter().all(|mbuf| AROUND.is_around(mbuf));
-        if is_elsewhere || level >= LEVELS || !self.tunnels.is_empty() || !have_room {
-            // Behind those that wait, and one by one.
+        if is_elsewhere || level >= LEVELS || !self.tunnels.is_empty() {
+            // Behind those that wait.
             let mut refused = MbufBatch::new();
             for mbuf in batch.drain() {
                 let put = self.tunnels.put(Step::Encapsulate, tunnel, mbuf);
@@ -85,7 +84,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// when there is no room for it.
     pub(in crate::worker) fn seal_soon(&mut self, tunnel: u16, mut mbuf: Mbuf) -> Result<(), Mbuf> {
         let level = self.tunnels.level_of(Step::Encapsulate);
-        let is_next = self.tunnels.is_empty() && level < LEVELS && AROUND.is_around(&mbuf);
+        let is_next = self.tunnels.is_empty() && level < LEVELS && mbuf.segment_count() == 1;
         let slot = self.esp.sas.current(tunnel);
         let slot = slot.filter(|slot| is_next && self.esp.elsewhere(*slot).is_none());
         if let Some(slot) = slot
@@ -224,7 +223,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let mut life = Life::Lasts;
-            match begin(sa, mbuf, &link, &mut life, sealing) {
+            let mut begun = begin(sa, mbuf, &link, &mut life, sealing);
+            if matches!(begun, Err(DropReason::EspRoom)) {
+                begun = self
+                    .move_to_room(mbuf, AROUND)
+                    .and_then(|()| begin(sa, mbuf, &link, &mut life, sealing));
+            }
+            match begun {
                 Ok(work) => {
                     fill_in(job, number, HEADER_LEN + sa.outer.len(), &work);
                     *refused = None;
@@ -235,7 +240,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             note_life(&mut sa.told, life);
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
-        let done = self.esp.process(&mut sa.session, batch, jobs);
+        let done = sa.session.process(batch, jobs);
         if done < batch.len() {
             for job in jobs.iter().filter(|job| job.outcome != Outcome::Done) {
                 if let Some(place) = refused.get_mut(usize::from(job.packet)) {

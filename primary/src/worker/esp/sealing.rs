@@ -7,9 +7,10 @@ use esp::{SealError, Sealing};
 use packet::ethernet::HEADER_LEN;
 use shm::DropReason;
 
+use super::seal::AROUND;
 use crate::ipsec::OutboundSa;
 
-/// Makes room around a packet and writes all but what cryptography does. `kept` is written where something is left to be done then.
+/// Puts around a packet what ESP puts there, but for what cryptography does. Without [`AROUND`] it says so, and nothing has been done. `kept` is written where something is left to be done then.
 #[inline(always)]
 pub(super) fn begin(
     sa: &mut OutboundSa,
@@ -18,6 +19,9 @@ pub(super) fn begin(
     life: &mut Life,
     kept: &mut Option<Sealing>,
 ) -> Result<esp::Work, DropReason> {
+    if !AROUND.is_around(mbuf) {
+        return Err(DropReason::EspRoom);
+    }
     let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
     let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
     let packet = packet.get(..inner.len).unwrap_or_default();

@@ -22,7 +22,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Learns what there is to be learned of an ICMP message about ESP, which begins `at` bytes into a frame; gives what it is to be counted
     /// as.
     #[cold]
-    pub(in crate::worker) fn esp_error(&mut self, frame: &[u8], family: Family, at: u16, now: u64) -> DropReason {
+    pub(in crate::worker) fn esp_error(
+        &mut self,
+        frame: &[u8],
+        family: Family,
+        at: u16,
+        now: u64,
+    ) -> DropReason {
         let message = frame.get(usize::from(at)..).unwrap_or_default();
         let Some((sent, mtu)) = esp_error(family, message) else {
             return DropReason::LocalUnhandled;
