@@ -27,7 +27,7 @@ const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Files whose tests wait for the timers of protocols most of the time, and measure nothing but numbers by their own time: they run side
 /// by side.
-const SIDE_BY_SIDE: [&str; 9] = [
+const SIDE_BY_SIDE: [&str; 8] = [
     "discovery",
     "fragments",
     "icmp_errors",
@@ -35,10 +35,9 @@ const SIDE_BY_SIDE: [&str; 9] = [
     "kernel_services",
     "neighbors",
     "redirects",
-    "tunnels",
     "vlans",
 ];
-/// So many of their tests at a time; each needs hugepages for a primary, or for two with 150 each.
+/// So many of their tests at a time; each needs hugepages for a primary or two, 150 each.
 const AT_A_TIME: usize = 3;
 
 /// The files whose tests are ignored unless there is a virtual machine, and what names the folder with its packages to them.

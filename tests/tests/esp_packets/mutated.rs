@@ -334,14 +334,10 @@ fn one(gateway: &mut Gateway, sa: &Sa, number: u64, random: &mut Random, exact: 
             esp.resize(len + 1 + random.below(40), random.number() as u8);
             exact.cut(sa, esp.len());
         }
-        8 => {
-            gateway.send(&sa.frame_from(mac, sa.stranger(), &esp));
-            if sa.udp {
-                // That end may move, and it is authentic.
-                exact.good[sa.number].push(number);
-                return false;
-            }
+        // In UDP that end may move.
+        8 if !sa.udp => {
             exact.refused(sa, "esp_source", "source");
+            gateway.send(&sa.frame_from(mac, sa.stranger(), &esp));
             return true;
         }
         9 => {
