@@ -20,9 +20,11 @@ Examples:
   (umask 077; openssl rand -hex 36 > in.key)
   tollgate-ctl sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key esn
   tollgate-ctl sa add spi 0x2000 out src 192.0.2.1 dst 198.51.100.1 tunnel ipsec0 transform aes256gcm16 keys - esn < out.key
-  tollgate-ctl sa add spi 0x3000 in src 198.51.100.1 dst 192.0.2.1 mode transport transform aes128-sha256 keys in.key \\
+  tollgate-ctl sa add spi 0x3000 in src 198.51.100.1 dst 192.0.2.1 tunnel gre0 mode transport transform aes128-sha256 keys in.key \\
       window 128 udp 4500:4500 soft seconds 3300 hard seconds 3600 hard packets 4000000000 \\
-      sel src 198.51.100.1 dst 192.0.2.1 proto udp dport 1701 sel src 198.51.100.1 dst 192.0.2.1 proto icmp type 8
+      sel src 198.51.100.1 dst 192.0.2.1 proto gre
+  tollgate-ctl sa add spi 0x4000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key \\
+      sel src 10.2.0.0/16 dst 10.1.0.0/16 proto udp dport 53 sel src 10.2.0.0/16 dst 10.1.0.0/16 proto icmp type 8
   tollgate-ctl sa replace spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys new.key
   tollgate-ctl sa del spi 0x1000 dst 192.0.2.1
   tollgate-ctl sa flush
