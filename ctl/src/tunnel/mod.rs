@@ -35,8 +35,9 @@ A tunnel is up while it is set up, its local end is an address of the gateway, a
 SAs of its name for both directions ('tollgate-ctl sa --help'). Its MTU is what the outer headers leave of 1500 bytes, unless it
 is set. df is the \"don't fragment\" bit of outer IPv4 headers: that of inner ones (copy), set or clear.
 protected has SAs of mode transport protect what a tunnel of mode gre or ipip sends and takes.
-unnumbered has it use the addresses of another interface where it has none of its own; 'set NAME numbered' ends that,
-'set NAME mtu auto' and 'set NAME key none' take back an MTU and a key.";
+unnumbered has it use the addresses of another interface where it has none of its own: ICMP errors about packets that came out of
+it are from these. dev says the same. Neither says which way outer packets go, which is that of the route to the remote end.
+'set NAME numbered' ends it, 'set NAME mtu auto' and 'set NAME key none' take back an MTU and a key.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
