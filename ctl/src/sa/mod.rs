@@ -42,11 +42,11 @@ ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header; po
 without, such as later fragments. A packet may be as late as 'window' says, 32 to 4096 packets (1024 if it says nothing), and is
 taken once; with a window of 0, which is for SAs without 'esn', it is taken as often as it comes. Behind 'seq' stands the last
 sequence number that was used, sent or received, for an SA that comes from elsewhere. Soft lifetimes are told to those who listen
-('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.
+('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it; one that names none protects nothing.
 
 Tunnels of mode esp take SAs of mode tunnel, those of mode gre and ipip that are 'protected' SAs of mode transport. With 'udp' its
-packets are in UDP; one that goes out sends a NAT keepalive when it has sent nothing for 'keepalive' seconds (20 if it says nothing,
-0 for never).";
+packets are in UDP, from SPORT to DPORT, and those that come in are taken at port 4500 only; one that goes out sends a NAT
+keepalive when it has sent nothing for 'keepalive' seconds (20 if it says nothing, 0 for never).";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -114,6 +114,11 @@ fn install(words: &[String], replace: bool, session: &Session) -> Result<(), Fai
     let words::Written { sa, keys, sequence } = words::sa(words).map_err(wrong)?;
     session.refuse_watch()?;
     let keys = keys::read(Path::new(&keys))?;
+    let idle = control::sas::idle(&sa);
     let sas = vec![NewSa { sa, keys, sequence }];
-    session.change(Request::SaAdd { sas, replace })
+    session.change(Request::SaAdd { sas, replace })?;
+    if let Some(idle) = idle {
+        session.warn(idle);
+    }
+    Ok(())
 }
