@@ -25,7 +25,7 @@ Examples:
   tollgate-ctl -I blue tunnel add tun0 mode gre local 192.0.2.1 remote 198.51.100.1
   tollgate-ctl -I blue trace start -n 10 -f icmp
   tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
-  tollgate-ctl -I blue sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 transform aes256gcm16 keys in.key
+  tollgate-ctl -I blue sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key
   tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.

@@ -7,6 +7,7 @@ use std::time::Instant;
 use control::client::Client;
 use control::instance::InstanceDir;
 use control::message::{ControlError, ErrorCode, Reply, Request};
+use serde_json::json;
 use shm::records::{Interface, from_text};
 use shm::{ProcessId, TableReader};
 
@@ -92,6 +93,15 @@ impl Session {
         match self.call(&mut client, request)? {
             Reply::Done => Ok(()),
             other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Says on stderr what was done and is not as it may be meant.
+    pub(crate) fn warn(&self, message: impl fmt::Display) {
+        if self.options.json {
+            eprintln!("{}", json!({ "warning": { "message": message.to_string() } }));
+        } else {
+            eprintln!("warning: {message}");
         }
     }
 

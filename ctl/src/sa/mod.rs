@@ -20,9 +20,11 @@ Examples:
   (umask 077; openssl rand -hex 36 > in.key)
   tollgate-ctl sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key esn
   tollgate-ctl sa add spi 0x2000 out src 192.0.2.1 dst 198.51.100.1 tunnel ipsec0 transform aes256gcm16 keys - esn < out.key
-  tollgate-ctl sa add spi 0x3000 in src 198.51.100.1 dst 192.0.2.1 mode transport transform aes128-sha256 keys in.key \\
+  tollgate-ctl sa add spi 0x3000 in src 198.51.100.1 dst 192.0.2.1 tunnel gre0 mode transport transform aes128-sha256 keys in.key \\
       window 128 udp 4500:4500 soft seconds 3300 hard seconds 3600 hard packets 4000000000 \\
-      sel src 198.51.100.1 dst 192.0.2.1 proto udp dport 1701 sel src 198.51.100.1 dst 192.0.2.1 proto icmp type 8
+      sel src 198.51.100.1 dst 192.0.2.1 proto gre
+  tollgate-ctl sa add spi 0x4000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key \\
+      sel src 10.2.0.0/16 dst 10.1.0.0/16 proto udp dport 53 sel src 10.2.0.0/16 dst 10.1.0.0/16 proto icmp type 8
   tollgate-ctl sa replace spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys new.key
   tollgate-ctl sa del spi 0x1000 dst 192.0.2.1
   tollgate-ctl sa flush
@@ -40,11 +42,11 @@ ADDR, PREFIX or FIRST-LAST; 'type' is that of ICMP or of the mobility header; po
 without, such as later fragments. A packet may be as late as 'window' says, 32 to 4096 packets (1024 if it says nothing), and is
 taken once; with a window of 0, which is for SAs without 'esn', it is taken as often as it comes. Behind 'seq' stands the last
 sequence number that was used, sent or received, for an SA that comes from elsewhere. Soft lifetimes are told to those who listen
-('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it.
+('tollgate-ctl monitor'), hard ones end the SA. SAs of a tunnel go with it; one that names none protects nothing.
 
 Tunnels of mode esp take SAs of mode tunnel, those of mode gre and ipip that are 'protected' SAs of mode transport. With 'udp' its
-packets are in UDP; one that goes out sends a NAT keepalive when it has sent nothing for 'keepalive' seconds (20 if it says nothing,
-0 for never).";
+packets are in UDP, from SPORT to DPORT, and those that come in are taken at port 4500 only; one that goes out sends a NAT
+keepalive when it has sent nothing for 'keepalive' seconds (20 if it says nothing, 0 for never).";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -112,6 +114,11 @@ fn install(words: &[String], replace: bool, session: &Session) -> Result<(), Fai
     let words::Written { sa, keys, sequence } = words::sa(words).map_err(wrong)?;
     session.refuse_watch()?;
     let keys = keys::read(Path::new(&keys))?;
+    let idle = control::sas::idle(&sa);
     let sas = vec![NewSa { sa, keys, sequence }];
-    session.change(Request::SaAdd { sas, replace })
+    session.change(Request::SaAdd { sas, replace })?;
+    if let Some(idle) = idle {
+        session.warn(idle);
+    }
+    Ok(())
 }

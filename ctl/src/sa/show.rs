@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use control::message::{ErrorCode, SaLifetime};
-use control::sas::{ListedSa, listed};
+use control::sas::{ListedSa, SaIdle, idle, listed};
 use nix::time::{ClockId, clock_gettime};
 use serde::{Serialize, Serializer};
 use shm::SaCounter;
@@ -46,6 +46,9 @@ struct Sa {
     bytes: u64,
     #[serde(serialize_with = "by_name")]
     drops: Vec<(SaCounter, u64)>,
+    /// Why no packet goes by it, or none in UDP, if so.
+    #[serde(serialize_with = "sentence")]
+    warning: Option<SaIdle>,
 }
 
 #[derive(Debug, Serialize)]
@@ -68,6 +71,10 @@ fn by_name<S: Serializer>(drops: &[(SaCounter, u64)], serializer: S) -> Result<S
         .map(|(counter, value)| (counter.name(), value))
         .collect();
     drops.serialize(serializer)
+}
+
+fn sentence<S: Serializer>(warning: &Option<SaIdle>, serializer: S) -> Result<S::Ok, S::Error> {
+    warning.map(|idle| idle.to_string()).serialize(serializer)
 }
 
 pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
@@ -105,6 +112,7 @@ impl Sa {
         let ago = |then: Duration| u64::try_from(now.saturating_sub(then).as_millis()).unwrap_or(u64::MAX);
         let last_used = Duration::from_nanos(counts.get(SaCounter::LastUsed));
         let keepalive = sa.keepalive().map(|after| after.as_secs());
+        let warning = idle(&sa);
         Self {
             spi: sa.spi,
             direction: sa.direction.name(),
@@ -130,6 +138,7 @@ impl Sa {
                 .into_iter()
                 .map(|counter| (counter, counts.get(counter)))
                 .collect(),
+            warning,
         }
     }
 
@@ -144,7 +153,8 @@ impl Sa {
         let udp = self.udp.as_ref();
         let udp = udp.map(|ports| format!("udp {}:{}", ports.source, ports.destination));
         let lifetimes = [self.soft.remark("soft"), self.hard.remark("hard")];
-        let all = [esn, window, udp].into_iter().chain(lifetimes).flatten();
+        let warning = self.warning.map(|idle| idle.brief().to_owned());
+        let all = [warning, esn, window, udp].into_iter().chain(lifetimes).flatten();
         all.collect::<Vec<_>>().join(", ")
     }
 }

@@ -23,18 +23,21 @@ Examples:
   tollgate-ctl --watch 1 tunnel show tun0
   tollgate-ctl tunnel add tun0 mode ipip local 192.0.2.1 remote 198.51.100.1 unnumbered wan
   tollgate-ctl tunnel add tun1 mode gre local 2001:db8::1 remote 2001:db8:9::1 key 7 mtu 1400
-  tollgate-ctl tunnel add tun2 mode gre local 192.0.2.1 remote 198.51.100.1 protected
+  tollgate-ctl tunnel add gre0 mode gre local 192.0.2.1 remote 198.51.100.1 protected
+  tollgate-ctl tunnel add ipsec0 mode esp local 192.0.2.1 remote 198.51.100.1 unnumbered wan
   tollgate-ctl tunnel set tun1 remote 2001:db8:9::2 dscp 46
   tollgate-ctl addr add 10.255.0.1/30 dev tun1
   tollgate-ctl route add 10.9.0.0/16 dev tun0
   tollgate-ctl link set tun0 down
   tollgate-ctl tunnel del tun0
 
-A tunnel is up while it is set up and its local end is an address of the gateway. Its MTU is what the outer headers leave of
-1500 bytes, unless it is set. df is the \"don't fragment\" bit of outer IPv4 headers: that of inner ones (copy), set or clear.
-protected has SAs of mode transport protect what a tunnel of mode gre or ipip sends and takes; it is down without them.
-unnumbered has it use the addresses of another interface where it has none of its own; 'set NAME numbered' ends that,
-'set NAME mtu auto' and 'set NAME key none' take back an MTU and a key.";
+A tunnel is up while it is set up, its local end is an address of the gateway, and, if it is of mode esp or protected, there are
+SAs of its name for both directions ('tollgate-ctl sa --help'). Its MTU is what the outer headers leave of 1500 bytes, unless it
+is set. df is the \"don't fragment\" bit of outer IPv4 headers: that of inner ones (copy), set or clear.
+protected has SAs of mode transport protect what a tunnel of mode gre or ipip sends and takes.
+unnumbered has it use the addresses of another interface where it has none of its own: ICMP errors about packets that came out of
+it are from these. dev says the same. Neither says which way outer packets go, which is that of the route to the remote end.
+'set NAME numbered' ends it, 'set NAME mtu auto' and 'set NAME key none' take back an MTU and a key.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

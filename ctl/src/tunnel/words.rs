@@ -8,10 +8,10 @@ use crate::words::{Words, parse};
 
 /// What stands behind `tunnel add`.
 pub(super) const ADD: &str = "NAME mode ipip|gre|esp local ADDR remote ADDR [key N] [protected] [mtu BYTES] [ttl N] \
-                              [df copy|set|clear] [dscp copy|N] [unnumbered IFACE]";
+                              [df copy|set|clear] [dscp copy|N] [unnumbered|dev IFACE]";
 /// What stands behind `tunnel set`.
 pub(super) const SET: &str = "NAME [mode ipip|gre|esp] [local ADDR] [remote ADDR] [key N|none] [protected on|off] \
-                              [mtu BYTES|auto] [ttl N] [df copy|set|clear] [dscp copy|N] [unnumbered IFACE|numbered]";
+                              [mtu BYTES|auto] [ttl N] [df copy|set|clear] [dscp copy|N] [unnumbered|dev IFACE|numbered]";
 
 /// The tunnel that `tunnel add` is to make.
 pub(super) fn tunnel(words: &[String]) -> Result<Tunnel, String> {
@@ -65,15 +65,20 @@ fn read(words: &[String]) -> Result<(String, TunnelChange), String> {
             "ttl" | "hoplimit" => change.ttl = Some(parse(words.next("the TTL")?, "a number from 1 to 255")?),
             "df" => change.df = Some(words.next("the DF bit")?.parse()?),
             "dscp" => change.dscp = Some(words.next("the DSCP")?.parse()?),
-            "unnumbered" => change.unnumbered = Some(Some(words.next("the interface")?.to_owned())),
-            "numbered" => change.unnumbered = Some(None),
-            "dev" => {
-                return Err(
-                    "'dev' says nothing here, as outer packets go by the route to the remote end; to use the addresses of an \
-                     interface say 'unnumbered'"
-                        .to_owned(),
-                );
+            // ip-tunnel(8) names the interface of outer packets by 'dev'. Those go by the route to the remote end here, and what is
+            // left for it to say is whose addresses the tunnel uses.
+            "unnumbered" | "dev" => {
+                let interface = words.next("the interface")?;
+                if let Some(Some(other)) = change.unnumbered.replace(Some(interface.to_owned()))
+                    && other != interface
+                {
+                    return Err(format!(
+                        "'unnumbered' and 'dev' both say whose addresses the tunnel uses, and here they are those of {other} and of \
+                         {interface}: name one"
+                    ));
+                }
             }
+            "numbered" => change.unnumbered = Some(None),
             other => {
                 return Err(format!(
                     "'{other}' stands where a word such as 'local' is expected"
@@ -125,6 +130,26 @@ mod tests {
     }
 
     #[test]
+    fn dev_says_whose_addresses_it_uses() {
+        let ends = "t0 mode esp local 192.0.2.1 remote 198.51.100.1";
+        let by_dev = tunnel(&split(&format!("{ends} dev wan"))).unwrap();
+        assert_eq!(by_dev.unnumbered.as_deref(), Some("wan"));
+        for words in [
+            "unnumbered wan",
+            "dev wan unnumbered wan",
+            "unnumbered wan dev wan",
+        ] {
+            assert_eq!(
+                tunnel(&split(&format!("{ends} {words}"))).as_ref(),
+                Ok(&by_dev),
+                "{words}"
+            );
+        }
+        let (_, said) = change(&split("t0 dev lan")).unwrap();
+        assert_eq!(said.unnumbered, Some(Some("lan".into())));
+    }
+
+    #[test]
     fn a_change_says_only_what_is_different() {
         let (name, said) = change(&split("t0 key none protected off mtu auto numbered ttl 1")).unwrap();
         let wanted = TunnelChange {
@@ -158,7 +183,11 @@ mod tests {
                 &format!("t0 mode gre {ends} ttl 256"),
                 "'256' is not a number from 1 to 255",
             ),
-            (&format!("t0 mode gre {ends} dev wan"), "say 'unnumbered'"),
+            (
+                &format!("t0 mode gre {ends} dev wan unnumbered lan"),
+                "are those of wan and of lan: name one",
+            ),
+            (&format!("t0 mode gre {ends} dev"), "the interface is missing"),
             (&format!("t0 mode gre {ends} more"), "'more' stands where"),
             (
                 "t0 mode gre local 192.0.2.1/24",

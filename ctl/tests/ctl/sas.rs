@@ -151,6 +151,7 @@ fn sas_are_shown_with_what_was_counted_and_without_keys() {
                 "drops": {
                     "replayed": 2, "too_old": 0, "bad_icv": 1, "malformed": 0, "selector": 0, "source": 0, "exhausted": 0,
                 },
+                "warning": null,
             }),
             json!({
                 "spi": 8192, "direction": "out", "source": "192.0.2.1", "destination": "198.51.100.1", "tunnel": "ipsec0",
@@ -165,6 +166,7 @@ fn sas_are_shown_with_what_was_counted_and_without_keys() {
                 "drops": {
                     "replayed": 0, "too_old": 0, "bad_icv": 0, "malformed": 0, "selector": 0, "source": 0, "exhausted": 0,
                 },
+                "warning": null,
             }),
         ]
     );
@@ -173,6 +175,49 @@ fn sas_are_shown_with_what_was_counted_and_without_keys() {
     assert_eq!((status, code.as_str()), (1, "not_found"));
     assert!(message.starts_with("no SA protects 'ipsec1'"), "{message}");
     assert_eq!(primary.asked(), [], "they are read from shared memory");
+}
+
+#[test]
+fn an_sa_that_no_packet_goes_by_is_warned_of_and_shown_as_such() {
+    let place = tempfile::tempdir().unwrap();
+    let primary = FakePrimary::start(place.path(), "blue", 0);
+    let mut table = primary.sas();
+    for (words, add, said, brief) in [
+        (
+            "sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 transform aes128gcm16 keys -",
+            Sa { tunnel: None, ..sa() },
+            "protects nothing, as it names no tunnel: delete it, and add it with 'tunnel NAME'",
+            "protects nothing, esn, window 1024",
+        ),
+        (
+            "sa replace spi 0x1001 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes128gcm16 udp 4500:1024 keys -",
+            Sa {
+                spi: 0x1001,
+                udp: Some((4500, 1024)),
+                ..sa()
+            },
+            "is to come in UDP to port 1024",
+            "never in UDP, esn, window 1024, udp 4500:1024",
+        ),
+    ] {
+        let ran = run_with_input(&primary.run_dir, words, KEYS);
+        assert_eq!((ran.status, ran.stdout.as_str()), (0, ""), "{}", ran.stderr);
+        let whole = control::sas::idle(&add).unwrap().to_string();
+        assert!(whole.contains(said), "{whole}");
+        assert_eq!(ran.stderr, format!("warning: {whole}\n"));
+        let ran = run_with_input(&primary.run_dir, &format!("--json {words}"), KEYS);
+        let warned: Value = serde_json::from_str(&ran.stderr).unwrap();
+        assert_eq!(warned, json!({ "warning": { "message": whole } }));
+
+        let (record, selectors) = records(&add, add.spi.into(), Duration::ZERO, SaState::Installed);
+        table.insert(&record, &selectors).unwrap();
+        let shown = run(&primary.run_dir, "sa").good();
+        assert!(shown.contains(brief), "{shown}");
+        let listed = run(&primary.run_dir, "--json sa").json();
+        assert!(listed.iter().any(|sa| sa["warning"] == whole), "{listed:?}");
+    }
+    let good = run_with_input(&primary.run_dir, &format!("{ADD} -"), KEYS);
+    assert_eq!((good.status, good.stderr.as_str()), (0, ""));
 }
 
 #[test]

@@ -75,10 +75,12 @@ impl RawTunnel {
         let ttl = section.integer("ttl", 1..=u8::MAX);
         let df = section.parsed("df");
         let dscp = dscp(&section);
-        let unnumbered = section.string("unnumbered").map(|at| at.map(str::to_owned));
+        let (unnumbered, written) = unnumbered(&section);
         let given = section.strings("addresses");
         if let (Some(at), Some(_)) = (&unnumbered, &given) {
-            let sentence = "a tunnel has addresses of its own or uses those of another interface: remove unnumbered or addresses";
+            let sentence = format!(
+                "a tunnel has addresses of its own or uses those of another interface: remove {written} or addresses"
+            );
             section.document.report(at.place, sentence);
         }
         let addresses = given.unwrap_or_default();
@@ -154,6 +156,26 @@ impl RawTunnel {
             up: self.up,
             addresses: self.addresses.into_iter().map(|at| at.value).collect(),
         })
+    }
+}
+
+/// Whose addresses the tunnel uses, and by which key that was said: `unnumbered`, or `dev` as `tollgate-ctl tunnel add` has it too.
+fn unnumbered(section: &Section<'_>) -> (Option<At<String>>, &'static str) {
+    let named = |key| section.string(key).map(|at| at.map(str::to_owned));
+    match (named("unnumbered"), named("dev")) {
+        (None, None) => (None, "unnumbered"),
+        (None, dev) => (dev, "dev"),
+        (unnumbered, None) => (unnumbered, "unnumbered"),
+        (Some(unnumbered), Some(dev)) => {
+            if unnumbered.value != dev.value {
+                let sentence = format!(
+                    "dev and unnumbered both say whose addresses the tunnel uses, and unnumbered says '{}' ({}): remove one",
+                    unnumbered.value, unnumbered.place
+                );
+                section.document.report(dev.place, sentence);
+            }
+            (Some(unnumbered), "unnumbered")
+        }
     }
 }
 

@@ -137,7 +137,13 @@ fn sas_are_added_from_file_and_stdin_shown_replaced_and_deleted() {
     let monitor = monitor(&primary);
     assert_eq!(shown(&primary), []);
 
-    primary.tell(&format!("{ADD} {}", file.display()));
+    let added = primary.ctl(
+        &format!("{ADD} {}", file.display())
+            .split_whitespace()
+            .collect::<Vec<_>>(),
+    );
+    let said = added.unwrap().success().unwrap().stderr;
+    assert!(said.contains("protects nothing, as it names no tunnel"), "{said}");
     let words = "sa add spi 0x2000 out src 192.0.2.1 dst 198.51.100.1 transform aes256-sha512 udp 4500:4500 keys - \
                  hard packets 1000 sel src 10.0.0.0/8 dst 10.9.0.0/16 proto udp dport 53";
     let mut child = ctl_waiting_for_keys(&primary, words);

@@ -182,6 +182,29 @@ fn one_made_at_run_time_is_shown_changed_and_deleted() {
 }
 
 #[test]
+fn dev_says_whose_addresses_it_uses() {
+    let written = "[[tunnel]]\nname = \"tun0\"\nmode = \"ipip\"\nlocal = \"192.0.2.1\"\nremote = \"198.51.100.1\"\ndev = \"lan\"\n";
+    let primary = primary().toml(written).start().unwrap();
+    primary.tell("tunnel add ipsec0 mode esp local 192.0.2.1 remote 198.51.100.1 dev wan");
+    primary.tell("tunnel add gre0 mode gre local 192.0.2.1 remote 198.51.100.1 key 7");
+    let used = || ["tun0", "ipsec0", "gre0"].map(|name| tunnel(&primary, name)["unnumbered"].clone());
+    assert_eq!(json!(used()), json!(["lan", "wan", null]));
+    primary.tell("tunnel set gre0 dev lan");
+    primary.tell("tunnel set tun0 dev wan");
+    assert_eq!(json!(used()), json!(["wan", "wan", "lan"]));
+    // Written as it is meant, and so taken again.
+    let shown = config_show(&primary);
+    assert_eq!(shown.matches("unnumbered = \"wan\"\n").count(), 2, "{shown}");
+    let again = beside(&primary, "again.toml", &shown.replace("unnumbered", "dev"));
+    assert_eq!(
+        primary.tell(&format!("config apply {}", again.display())),
+        "nothing differs\n"
+    );
+    primary.tell("tunnel set tun0 numbered");
+    assert_eq!(used()[0], json!(null));
+}
+
+#[test]
 fn one_is_up_while_its_local_end_is_an_address_of_the_gateway() {
     let primary = primary().start().unwrap();
     primary.tell("tunnel add four mode ipip local 192.0.2.7 remote 198.51.100.1");
@@ -265,6 +288,10 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
             "tun0 is a tunnel",
         ),
         (
+            format!("tunnel add tun1 mode ipip {ends} dev dmz"),
+            "no interface 'dmz'",
+        ),
+        (
             "tunnel add tun1 mode ipip local 192.0.2.1 remote 192.0.2.1".into(),
             "both ends",
         ),
@@ -317,8 +344,8 @@ fn wrong_requests_are_refused_with_sentences_and_change_nothing() {
             "'mode ipip|gre|esp' is missing",
         ),
         (
-            format!("tunnel add tun1 mode gre {ends} dev wan"),
-            "say 'unnumbered'",
+            format!("tunnel add tun1 mode gre {ends} dev wan unnumbered lan"),
+            "are those of wan and of lan: name one",
         ),
         (format!("tunnel add tun1 mode gre {ends} dscp 64"), "is no DSCP"),
         ("tunnel set tun0".into(), "nothing is said"),

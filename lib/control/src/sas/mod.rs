@@ -6,6 +6,7 @@
 //! ```
 
 mod check;
+mod idle;
 #[cfg(test)]
 mod tests;
 
@@ -18,6 +19,7 @@ use shm::{SaCounts, TableReader};
 use crate::message::{Sa, SaDirection, SaLifetime, SaMode, SaState, Selector};
 
 pub use self::check::{SaError, SelectorError, check, check_selector, check_sequence};
+pub use self::idle::{SaIdle, idle};
 
 /// An SA as it lies in the region, and its selectors. What [`check`] refuses is cut.
 pub fn records(

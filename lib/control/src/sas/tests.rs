@@ -133,6 +133,39 @@ fn what_cannot_be_an_sa_is_refused_with_what_to_write() {
 }
 
 #[test]
+fn an_sa_that_no_packet_goes_by_is_told_from_others() {
+    let with = |change: &dyn Fn(&mut Sa)| {
+        let mut sa = sa(0x1000);
+        sa.tunnel = Some("ipsec0".into());
+        change(&mut sa);
+        idle(&sa).map(|idle| (idle.brief(), idle.to_string()))
+    };
+    for good in [
+        with(&|_| ()),
+        with(&|sa| sa.udp = Some((1024, 4500))),
+        // Where the other end takes it is the other end's to say.
+        with(&|sa| (sa.udp, sa.direction) = (Some((4500, 1024)), SaDirection::Out)),
+    ] {
+        assert_eq!(good, None);
+    }
+    for (found, brief, said) in [
+        (
+            with(&|sa| sa.tunnel = None),
+            "protects nothing",
+            "the SA with SPI 0x00001000 to 192.0.2.1 protects nothing, as it names no tunnel: delete it, and add it with 'tunnel NAME'",
+        ),
+        (
+            with(&|sa| sa.udp = Some((1025, 1024))),
+            "never in UDP",
+            "the SA with SPI 0x00001000 to 192.0.2.1 is to come in UDP to port 1024, and ESP in UDP is taken at port 4500 only: delete \
+             it, and add it with 'udp 1025:4500'",
+        ),
+    ] {
+        assert_eq!(found, Some((brief, said.to_owned())));
+    }
+}
+
+#[test]
 fn what_cannot_be_a_selector_is_refused_with_what_to_write() {
     let with = |change: &dyn Fn(&mut Selector)| {
         let mut selector = any();

@@ -78,6 +78,18 @@ fn what_is_written_is_taken_and_the_rest_has_its_default() {
 }
 
 #[test]
+fn dev_is_another_word_for_unnumbered() {
+    let config = parse(&format!("{GOOD}{TUNNELS}")).unwrap();
+    for keys in ["dev = \"wan\"", "dev = \"wan\"\nunnumbered = \"wan\""] {
+        let text = TUNNELS.replacen("unnumbered = \"wan\"", keys, 1);
+        let same = parse(&format!("{GOOD}{text}")).unwrap();
+        assert_eq!(same.tunnels, config.tunnels, "{keys}");
+    }
+    let text = config.render(&Overrides::default());
+    assert!(text.contains("unnumbered = \"wan\"\n"), "{text}");
+}
+
+#[test]
 fn what_runs_is_written_so_that_it_reads_as_the_same() {
     let config = parse(&format!("{GOOD}{TUNNELS}")).unwrap();
     let text = config.render(&Overrides::default());
@@ -182,6 +194,24 @@ fn what_is_wrong_with_a_tunnel_is_said_with_its_place() {
             "unnumbered = \"wan\"\naddresses = []",
             "\"wan\"\naddresses = []",
             "remove unnumbered or addresses",
+        ),
+        (
+            "unnumbered = \"wan\"",
+            "dev = \"wan\"\naddresses = []",
+            "\"wan\"\naddresses = []",
+            "remove dev or addresses",
+        ),
+        (
+            "unnumbered = \"wan\"",
+            "dev = \"van\"",
+            "\"van\"",
+            "did you mean 'wan'?",
+        ),
+        (
+            "unnumbered = \"wan\"",
+            "dev = \"lan\"\nunnumbered = \"wan\"",
+            "\"lan\"\nunnumbered",
+            "unnumbered says 'wan' (line 21): remove one",
         ),
         (
             "up = false",

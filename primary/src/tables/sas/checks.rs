@@ -46,11 +46,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         let invalid = |sentence| Err(refuse(ErrorCode::Invalid, sentence));
         let id = sa.id();
         let Some(tunnel) = self.protected_tunnel(sa).and_then(|index| self.tunnel(index)) else {
-            if sa.mode == SaMode::Tunnel {
-                return Ok(());
-            }
+            let more = match sa.mode {
+                SaMode::Transport => "",
+                SaMode::Tunnel => ", and give it mode transport; or name a tunnel of mode esp",
+            };
             return invalid(format!(
-                "the SA with {id} is of transport mode, and {name} is not protected: 'tollgate-ctl tunnel set {name} protected on' first"
+                "the SA with {id} is to protect {name}, which is not protected: 'tollgate-ctl tunnel set {name} protected on' first{more}"
             ));
         };
         match (sa.mode, tunnel.mode) {

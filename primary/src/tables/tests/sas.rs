@@ -78,7 +78,7 @@ impl Gateway {
     fn with_tunnel(&mut self, name: &str, remote: u8) {
         let tunnel = Tunnel {
             name: name.to_owned(),
-            mode: TunnelMode::Ipip,
+            mode: TunnelMode::Esp,
             local: [192, 0, 2, 1].into(),
             remote: [198, 51, 100, remote].into(),
             key: None,
@@ -370,6 +370,9 @@ fn sas_of_a_tunnel_go_with_it() {
     let of = |spi, tunnel: &str| {
         let mut new = sa(spi, 1);
         new.sa.tunnel = Some(tunnel.to_owned());
+        if tunnel == "ipsec1" {
+            new.sa.source = [198, 51, 100, 2].into();
+        }
         new
     };
     let new = vec![

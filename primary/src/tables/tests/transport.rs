@@ -94,7 +94,13 @@ fn each_tunnel_takes_sas_of_its_mode_and_says_so_of_others() {
             TunnelMode::Gre,
             false,
             SaMode::Transport,
-            Some("tunnel set t0 protected on"),
+            Some("t0, which is not protected: 'tollgate-ctl tunnel set t0 protected on' first"),
+        ),
+        (
+            TunnelMode::Ipip,
+            false,
+            SaMode::Tunnel,
+            Some("protected on' first, and give it mode transport; or name a tunnel of mode esp"),
         ),
     ] {
         let mut gateway = Gateway::with_addresses();
