@@ -85,7 +85,8 @@ fn a_tunnel_is_one_hop_and_what_ends_in_it_is_told_through_it() {
                 .filter_map(|line| line.split_whitespace().nth(1))
                 .collect();
             let way = family.choose(["192.168.1.1", "192.168.2.1"], ["2001:db8:1::1", "2001:db8:2::1"]);
-            let drops = [&site.west, &site.east].map(|gateway| gateway.counters().unwrap().drops());
+            let drops =
+                [&site.west, &site.east].map(|gateway| format!("{:?}", gateway.counters().unwrap().drops()));
             assert_eq!(hops, [way[0], way[1], &to], "{}\n{drops:?}", captured.stdout);
             // The other gateway itself, by its address beyond.
             site.west.tell(&format!(
