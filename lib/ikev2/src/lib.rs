@@ -2,4 +2,5 @@
 
 #![forbid(unsafe_code)]
 
+pub mod crypto;
 pub mod wire;
