@@ -6,6 +6,7 @@
     reason = "that is how a test fails"
 )]
 
+mod exchange;
 mod groups;
 mod peer;
 mod protection;
