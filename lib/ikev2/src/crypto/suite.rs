@@ -278,6 +278,14 @@ mod tests {
         ]
         .concat();
         assert!(EspSuite::new(&strange).is_err());
+        let long = Transform {
+            key_length: Some(256),
+            ..Transform::key_exchange(KeyExchangeMethod::ECP_256)
+        };
+        assert_eq!(
+            EspSuite::new(&[words("aes128gcm16"), vec![long]].concat()),
+            Err(SuiteError::Unsupported(long))
+        );
         // None of an additional key exchange is none.
         assert!(EspSuite::new(&words("aes128gcm16-ke1_none-modpnone")).is_ok());
     }

@@ -139,7 +139,6 @@ fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transf
     }
     let mut mismatches = Vec::new();
     let mut transforms = Vec::new();
-    let mut cipher = None;
     // Types in the order of their proposal, which the answer keeps, and behind them those that only ours has.
     let mut kinds = their.kinds.clone();
     for transform in our.transforms() {
@@ -170,9 +169,6 @@ fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transf
         };
         match found {
             Some(found) => {
-                if kind == TransformType::ENCR {
-                    cipher = Some(found);
-                }
                 // A type that was not offered has no place in the answer.
                 if offered {
                     transforms.push(found);
@@ -180,13 +176,6 @@ fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transf
             }
             None => mismatches.push(Mismatch::new(kind, our, their)),
         }
-    }
-    // A cipher that does not authenticate needs somebody who does; ours never lack one.
-    let integrity = transforms
-        .iter()
-        .any(|found| found.kind == TransformType::INTEG && !found.is_none());
-    if mismatches.is_empty() && cipher.is_some_and(|cipher| !cipher.is_combined_mode()) && !integrity {
-        mismatches.push(Mismatch::new(TransformType::INTEG, our, their));
     }
     if mismatches.is_empty() {
         Ok(transforms)

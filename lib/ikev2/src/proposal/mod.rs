@@ -62,6 +62,11 @@ pub enum ProposalError {
     /// A cipher that authenticates beside an integrity algorithm (RFC 5282 §8).
     #[error("{0} authenticates by itself; leave {1} out")]
     NeedlessIntegrity(Transform, Transform),
+    /// A cipher that does not authenticate where nothing else has to either.
+    #[error(
+        "{0} does not authenticate, and the proposal would do without; take the transform for no integrity out"
+    )]
+    NoIntegrity(Transform),
 }
 
 impl Proposal {
@@ -124,7 +129,14 @@ impl Proposal {
                 return Err(ProposalError::NeedlessIntegrity(*combined, *integrity));
             }
             (None, Some(_), None) => return Err(missing(TransformType::INTEG, "sha256")),
-            (Some(_), None, None) | (None, Some(_), Some(_)) => {}
+            (None, Some(plain), Some(_)) => {
+                let none =
+                    |transform: &Transform| transform.kind == TransformType::INTEG && transform.is_none();
+                if transforms.iter().any(none) {
+                    return Err(ProposalError::NoIntegrity(*plain));
+                }
+            }
+            (Some(_), None, None) => {}
         }
         if protocol == ProtocolId::IKE {
             first(TransformType::PRF).ok_or_else(|| missing(TransformType::PRF, "prfsha256"))?;
@@ -311,6 +323,19 @@ mod tests {
                 shown(protocol, text)
             );
         }
+    }
+
+    #[test]
+    fn no_integrity_is_for_ciphers_that_authenticate() {
+        let none = Transform::integrity(IntegrityId::NONE);
+        let with_none = |text: &str| {
+            let words = text.split('-').map(|word| word.parse().unwrap());
+            Proposal::new(ProtocolId::ESP, words.chain([none]).collect())
+        };
+        assert!(with_none("aes128gcm16-esn").is_ok());
+        let refused = with_none("aes128-sha256-esn").unwrap_err();
+        assert_eq!(refused, ProposalError::NoIntegrity("aes128".parse().unwrap()));
+        assert!(refused.to_string().starts_with("aes128 does not authenticate"));
     }
 
     #[test]

@@ -64,6 +64,14 @@ fn random_bytes_that_are_no_key_are_not_taken_and_others_asked_for() {
         let broken = PrivateKey::generate(group, &mut |bytes: &mut [u8]| bytes.fill(0)).unwrap_err();
         assert_eq!(broken, KeyExchangeError::Failed(group));
     }
+    // Of P-521 only one bit of the first byte counts.
+    let mut asked = 0;
+    let mut random = |bytes: &mut [u8]| {
+        asked += 1;
+        bytes.fill(0x7e);
+    };
+    PrivateKey::generate(Group::Ecp521, &mut random).unwrap();
+    assert_eq!(asked, 1);
     for group in Group::ALL {
         for len in [0, group.private_len() - 1, group.private_len() + 1] {
             let refused = PrivateKey::from_bytes(group, Secret::from(vec![1; len])).unwrap_err();
