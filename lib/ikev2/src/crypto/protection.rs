@@ -8,6 +8,7 @@
 //! ```
 
 use aws_lc_rs::{aead, cipher, hmac};
+use zeroize::Zeroizing;
 
 use super::{IkeSuite, Secret};
 
@@ -17,12 +18,12 @@ pub const MAX_FRAGMENTS: u16 = 64;
 /// What an AEAD needs beside its key.
 pub(super) struct Aead {
     pub(super) key: aead::LessSafeKey,
-    salt: [u8; 4],
+    salt: Zeroizing<[u8; 4]>,
 }
 
 impl Aead {
     pub(super) fn nonce(&self, iv: [u8; 8]) -> aead::Nonce {
-        let [s0, s1, s2, s3] = self.salt;
+        let [s0, s1, s2, s3] = *self.salt;
         let [i0, i1, i2, i3, i4, i5, i6, i7] = iv;
         aead::Nonce::assume_unique_for_key([s0, s1, s2, s3, i0, i1, i2, i3, i4, i5, i6, i7])
     }
@@ -74,7 +75,7 @@ impl<C> Keys<C> {
             let key = aead::LessSafeKey::new(aead::UnboundKey::new(algorithm, key).ok()?);
             return Some(Keys::Aead(Aead {
                 key,
-                salt: salt.try_into().ok()?,
+                salt: Zeroizing::new(salt.try_into().ok()?),
             }));
         }
         let integrity = suite.integrity?;

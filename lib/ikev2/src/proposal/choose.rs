@@ -86,7 +86,7 @@ pub fn choose(ours: &[Proposal], theirs: &Sa<'_>, prefer: Prefer) -> Result<Chos
         Prefer::Ours => (ours.len(), theirs.len()),
         Prefer::Theirs => (theirs.len(), ours.len()),
     };
-    let mut closest: Option<Refusal> = None;
+    let mut closest: Option<(Vec<TransformType>, &Proposal, &Theirs<'_>)> = None;
     for first in 0..outer {
         for second in 0..inner {
             let (at, number) = match prefer {
@@ -115,27 +115,33 @@ pub fn choose(ours: &[Proposal], theirs: &Sa<'_>, prefer: Prefer) -> Result<Chos
                         ours: at,
                     });
                 }
-                Err(mismatches)
+                Err(kinds)
                     if closest
                         .as_ref()
-                        .is_none_or(|refusal| refusal.is_farther_than(&mismatches)) =>
+                        .is_none_or(|(others, ..)| others.len() > kinds.len()) =>
                 {
-                    closest = Some(Refusal::Algorithms {
-                        number: their.view.number,
-                        mismatches,
-                    });
+                    closest = Some((kinds, our, their));
                 }
                 Err(_) => {}
             }
         }
     }
-    Err(closest.unwrap_or_else(|| Refusal::protocols(ours, &theirs)))
+    Err(match closest {
+        Some((kinds, our, their)) => Refusal::Algorithms {
+            number: their.view.number,
+            mismatches: kinds
+                .into_iter()
+                .map(|kind| Mismatch::new(kind, our, their))
+                .collect(),
+        },
+        None => Refusal::protocols(ours, &theirs),
+    })
 }
 
 /// What is common to both, one of each type that they offer; or the types of which nothing is.
-fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transform>, Vec<Mismatch>> {
+fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transform>, Vec<TransformType>> {
     if let Some(kind) = their.strange {
-        return Err(vec![Mismatch::new(kind, our, their)]);
+        return Err(vec![kind]);
     }
     let mut mismatches = Vec::new();
     let mut transforms = Vec::new();
@@ -174,7 +180,7 @@ fn both(our: &Proposal, their: &Theirs<'_>, prefer: Prefer) -> Result<Vec<Transf
                     transforms.push(found);
                 }
             }
-            None => mismatches.push(Mismatch::new(kind, our, their)),
+            None => mismatches.push(kind),
         }
     }
     if mismatches.is_empty() {

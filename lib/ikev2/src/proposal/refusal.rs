@@ -95,14 +95,6 @@ impl Refusal {
             ours: once(&mut ours.iter().map(Proposal::protocol)),
         }
     }
-
-    /// Whether another pair with these mismatches is closer to fit.
-    pub(super) fn is_farther_than(&self, others: &[Mismatch]) -> bool {
-        match self {
-            Refusal::Algorithms { mismatches, .. } => mismatches.len() > others.len(),
-            Refusal::Protocols { .. } => true,
-        }
-    }
 }
 
 impl fmt::Display for Refusal {

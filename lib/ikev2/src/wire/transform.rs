@@ -88,7 +88,7 @@ const fn aes(id: EncryptionId, bits: u16) -> Transform {
     Transform::encryption(id, Some(bits))
 }
 
-/// Words for transforms; of several for one the first is shown.
+/// Words for transforms; of several for one the first is shown. ICVs of GCM may be given in bits, too.
 const KEYWORDS: &[(&str, Transform)] = &[
     ("null", Transform::encryption(EncryptionId::NULL, None)),
     ("3des", Transform::encryption(EncryptionId::DES3, None)),
@@ -120,6 +120,15 @@ const KEYWORDS: &[(&str, Transform)] = &[
     ("aes128gcm", aes(EncryptionId::AES_GCM_16, 128)),
     ("aes192gcm", aes(EncryptionId::AES_GCM_16, 192)),
     ("aes256gcm", aes(EncryptionId::AES_GCM_16, 256)),
+    ("aes128gcm64", aes(EncryptionId::AES_GCM_8, 128)),
+    ("aes192gcm64", aes(EncryptionId::AES_GCM_8, 192)),
+    ("aes256gcm64", aes(EncryptionId::AES_GCM_8, 256)),
+    ("aes128gcm96", aes(EncryptionId::AES_GCM_12, 128)),
+    ("aes192gcm96", aes(EncryptionId::AES_GCM_12, 192)),
+    ("aes256gcm96", aes(EncryptionId::AES_GCM_12, 256)),
+    ("aes128gcm128", aes(EncryptionId::AES_GCM_16, 128)),
+    ("aes192gcm128", aes(EncryptionId::AES_GCM_16, 192)),
+    ("aes256gcm128", aes(EncryptionId::AES_GCM_16, 256)),
     ("aes128gmac", aes(EncryptionId::NULL_AUTH_AES_GMAC, 128)),
     ("aes192gmac", aes(EncryptionId::NULL_AUTH_AES_GMAC, 192)),
     ("aes256gmac", aes(EncryptionId::NULL_AUTH_AES_GMAC, 256)),
