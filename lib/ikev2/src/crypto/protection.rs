@@ -31,19 +31,19 @@ impl Aead {
 
 /// The keys are not those of the suite.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{given} bytes of keys were given where the suite takes {needed}; derive them for this suite")]
+#[error("SK_e and SK_a have {} and {} bytes where the suite takes {} and {}; derive them for this suite",
+    given.0, given.1, needed.0, needed.1)]
 pub struct WrongKeys {
-    /// Bytes of both keys.
-    pub given: usize,
-    /// Bytes that the suite takes.
-    pub needed: usize,
+    /// Bytes of SK_e and of SK_a.
+    pub given: (usize, usize),
+    /// Bytes of both that the suite takes.
+    pub needed: (usize, usize),
 }
 
 pub(super) fn wrong_keys(suite: &IkeSuite, sk_e: &Secret, sk_a: &Secret) -> WrongKeys {
-    let needed = suite.encryption.key_len() + suite.integrity_key_len();
     WrongKeys {
-        given: sk_e.len() + sk_a.len(),
-        needed,
+        given: (sk_e.len(), sk_a.len()),
+        needed: (suite.encryption.key_len(), suite.integrity_key_len()),
     }
 }
 

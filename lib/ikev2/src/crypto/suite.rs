@@ -70,14 +70,11 @@ fn known(transforms: &[Transform]) -> Result<(), SuiteError> {
 /// The algorithms of an IKE SA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IkeSuite {
-    /// What encrypts.
-    pub encryption: Encryption,
-    /// What authenticates messages; `None` where the cipher does.
-    pub integrity: Option<Integrity>,
-    /// What makes keys.
-    pub prf: Prf,
-    /// The key exchange.
-    pub group: Group,
+    pub(super) encryption: Encryption,
+    /// There exactly where the cipher does not authenticate.
+    pub(super) integrity: Option<Integrity>,
+    pub(super) prf: Prf,
+    pub(super) group: Group,
 }
 
 impl IkeSuite {
@@ -96,6 +93,26 @@ impl IkeSuite {
             prf: needed(chosen(TransformType::PRF)?, TransformType::PRF, Prf::of)?,
             group: needed(chosen(TransformType::KE)?, TransformType::KE, group)?,
         })
+    }
+
+    /// What encrypts.
+    pub fn encryption(&self) -> Encryption {
+        self.encryption
+    }
+
+    /// What authenticates messages; `None` where the cipher does.
+    pub fn integrity(&self) -> Option<Integrity> {
+        self.integrity
+    }
+
+    /// What makes keys.
+    pub fn prf(&self) -> Prf {
+        self.prf
+    }
+
+    /// The key exchange.
+    pub fn group(&self) -> Group {
+        self.group
     }
 
     /// Bytes of SK_a: 0 where the cipher authenticates.
@@ -133,14 +150,11 @@ fn integrity(encryption: Encryption, transform: Option<Transform>) -> Result<Opt
 /// The algorithms of a child SA of ESP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EspSuite {
-    /// What encrypts; `None`: nothing (RFC 2410).
-    pub encryption: Option<Encryption>,
-    /// What authenticates; `None` where the cipher does.
-    pub integrity: Option<Integrity>,
-    /// The key exchange of its own, for perfect forward secrecy.
-    pub group: Option<Group>,
-    /// Whether sequence numbers have 64 bits.
-    pub extended_sequence_numbers: bool,
+    encryption: Option<Encryption>,
+    /// There exactly where the cipher does not authenticate.
+    integrity: Option<Integrity>,
+    group: Option<Group>,
+    extended_sequence_numbers: bool,
 }
 
 impl EspSuite {
@@ -176,6 +190,26 @@ impl EspSuite {
             group,
             extended_sequence_numbers,
         })
+    }
+
+    /// What encrypts; `None`: nothing (RFC 2410).
+    pub fn encryption(&self) -> Option<Encryption> {
+        self.encryption
+    }
+
+    /// What authenticates; `None` where the cipher does.
+    pub fn integrity(&self) -> Option<Integrity> {
+        self.integrity
+    }
+
+    /// The key exchange of its own, for perfect forward secrecy.
+    pub fn group(&self) -> Option<Group> {
+        self.group
+    }
+
+    /// Whether sequence numbers have 64 bits.
+    pub fn has_extended_sequence_numbers(&self) -> bool {
+        self.extended_sequence_numbers
     }
 
     /// Bytes of keys of one direction: of the cipher, its salt, and of the integrity algorithm (RFC 7296 §2.17).
@@ -218,10 +252,10 @@ mod tests {
         for (text, shown, len) in [&expected[..], &[("null-sha512", "null-sha512", 64)]].concat() {
             let suite = EspSuite::new(&words(text)).unwrap();
             assert_eq!((suite.to_string(), suite.key_len()), (shown.to_owned(), len));
-            assert_eq!(suite.extended_sequence_numbers, text.ends_with("-esn"));
+            assert_eq!(suite.has_extended_sequence_numbers(), text.ends_with("-esn"));
         }
         let suite = EspSuite::new(&words("chacha20poly1305-curve25519")).unwrap();
-        assert_eq!(suite.group, Some(Group::Curve25519));
+        assert_eq!(suite.group(), Some(Group::Curve25519));
     }
 
     #[test]

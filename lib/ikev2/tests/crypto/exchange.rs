@@ -150,7 +150,7 @@ fn replay(exchange: &Exchange) {
     let shared = private_key.agree(theirs.data).unwrap();
     let keys = IkeKeys::derive(
         &suite,
-        &Skeyseed::initial(suite.prf, &shared, nonces),
+        &Skeyseed::initial(suite.prf(), &shared, nonces),
         nonces,
         spis,
     );
@@ -185,7 +185,7 @@ fn replay(exchange: &Exchange) {
         nonce: nonces.responder,
         id: identity(&ours),
     };
-    let auth = shared_key_auth(suite.prf, &psk, &octets.octets(suite.prf, &keys.sk_pi));
+    let auth = shared_key_auth(suite.prf(), &psk, &octets.octets(suite.prf(), &keys.sk_pi));
     assert_eq!(auth.expose(), authentication(&ours).data);
     let octets = SignedOctets {
         message: &response,
@@ -193,16 +193,16 @@ fn replay(exchange: &Exchange) {
         id: identity(&theirs),
     };
     assert_eq!(octets.id.to_string(), "responder");
-    let octets = octets.octets(suite.prf, &keys.sk_pr);
+    let octets = octets.octets(suite.prf(), &keys.sk_pr);
     assert!(shared_key_auth_is_valid(
-        suite.prf,
+        suite.prf(),
         &psk,
         &octets,
         authentication(&theirs).data
     ));
     let other = Secret::from(b"anotherkey".to_vec());
     assert!(!shared_key_auth_is_valid(
-        suite.prf,
+        suite.prf(),
         &other,
         &octets,
         authentication(&theirs).data
@@ -215,7 +215,7 @@ fn replay(exchange: &Exchange) {
         _ => None,
     });
     let esp = EspSuite::new(&chosen.transforms).unwrap();
-    let child = ChildKeys::derive(suite.prf, &keys.sk_d, None, nonces, esp.key_len());
+    let child = ChildKeys::derive(suite.prf(), &keys.sk_d, None, nonces, esp.key_len());
     assert_eq!(
         [child.initiator.expose(), child.responder.expose()],
         exchange.child.map(hex)

@@ -6,6 +6,7 @@
     reason = "that is how a test fails"
 )]
 
+mod child;
 mod exchange;
 mod groups;
 mod peer;

@@ -1,7 +1,7 @@
 //! Messages sealed and opened, beside a peer with another library.
 
 use ikev2::crypto::{
-    Fragments, IkeSuite, MAX_FRAGMENTS, OpenError, Opened, Opener, SealError, Sealer, Secret,
+    Fragments, IkeSuite, MAX_FRAGMENTS, OpenError, Opened, Opener, SealError, Sealer, Secret, WrongKeys,
 };
 use ikev2::wire::{
     Body, ExchangeType, Flags, HEADER_LEN, Header, IkeSpi, Message, Notify, NotifyType, PayloadType,
@@ -270,10 +270,18 @@ fn messages_in_clear_are_not_opened() {
 fn keys_of_other_lengths_are_refused() {
     for (words, [e, a, ..]) in SUITES {
         let suite = suite(words);
-        for (e, a) in [(e + 1, a), (e - 1, a), (e, a + 1), (0, 0)] {
-            let (sk_e, sk_a) = (Secret::from(vec![1; e]), Secret::from(vec![1; a]));
-            assert_eq!(Sealer::new(&suite, &sk_e, &sk_a, 0).unwrap_err().given, e + a);
-            assert_eq!(Opener::new(&suite, &sk_e, &sk_a).unwrap_err().given, e + a);
+        for given in [
+            (e + 1, a),
+            (e - 1, a),
+            (e, a + 1),
+            (e + 1, a.saturating_sub(1)),
+            (0, 0),
+        ] {
+            let (sk_e, sk_a) = (Secret::from(vec![1; given.0]), Secret::from(vec![1; given.1]));
+            let needed = (e, a);
+            let expected = WrongKeys { given, needed };
+            assert_eq!(Sealer::new(&suite, &sk_e, &sk_a, 0).unwrap_err(), expected);
+            assert_eq!(Opener::new(&suite, &sk_e, &sk_a).unwrap_err(), expected);
         }
     }
 }

@@ -1,6 +1,6 @@
 //! Vectors of RFCs.
 
-use ikev2::crypto::{Encryption, Group, IkeSuite, Opened, Opener, Prf, PrivateKey, Sealer, Secret};
+use ikev2::crypto::{Group, IkeSuite, Opened, Opener, PrivateKey, Sealer, Secret};
 use ikev2::wire::{Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadWriter};
 
 use crate::{hex, random};
@@ -11,12 +11,8 @@ const RFC_7634: &str = "c0c1c2c3c4c5c6c7 d0d1d2d3d4d5d6d7 2e202500 00000009 0000
 
 #[test]
 fn the_message_of_rfc_7634_is_made_byte_by_byte_and_opens() {
-    let suite = IkeSuite {
-        encryption: Encryption::ChaCha20Poly1305,
-        integrity: None,
-        prf: Prf::HmacSha256,
-        group: Group::Curve25519,
-    };
+    let transforms = ["chacha20poly1305", "prfsha256", "curve25519"].map(|word| word.parse().unwrap());
+    let suite = IkeSuite::new(&transforms).unwrap();
     let sk_e = Secret::from((0x80..=0xa3).collect::<Vec<u8>>());
     let none = Secret::from(Vec::new());
     let mut payloads = PayloadWriter::new();
