@@ -322,13 +322,30 @@ fn sas_of_a_tunnel_go_with_it() {
     let file = key_file(folder.path(), "in.key", &new_keys(&mut random));
     for (name, remote) in [("ipsec0", 1), ("ipsec1", 2)] {
         primary.tell(&format!(
-            "tunnel add {name} mode ipip local 192.0.2.1 remote 198.51.100.{remote}"
+            "tunnel add {name} mode esp local 192.0.2.1 remote 198.51.100.{remote}"
         ));
     }
-    for (spi, tunnel) in [(0x1000, "ipsec0"), (0x1001, "ipsec0"), (0x1002, "ipsec1")] {
+    for (spi, tunnel, remote) in [
+        (0x1000, "ipsec0", "198.51.100.1"),
+        (0x1001, "ipsec0", "198.51.100.1"),
+        (0x1002, "ipsec1", "198.51.100.2"),
+    ] {
         let words = ADD.replacen("0x1000 in", &format!("{spi} in tunnel {tunnel}"), 1);
+        let words = words.replacen("198.51.100.1", remote, 1);
         primary.tell(&format!("{words} {}", file.display()));
     }
+    // One that sends in clear has no use for SAs.
+    primary.tell("tunnel add tun0 mode ipip local 192.0.2.1 remote 198.51.100.3");
+    let (code, message) = primary.refusal(&format!(
+        "{} {}",
+        ADD.replacen("0x1000 in", "0x1005 in tunnel tun0", 1),
+        file.display()
+    ));
+    assert_eq!(code, "invalid");
+    assert!(
+        message.contains("is to protect tun0, which is not protected"),
+        "{message}"
+    );
     primary.tell(&format!(
         "{} {}",
         ADD.replacen("0x1000", "0x1003", 1),
@@ -340,7 +357,7 @@ fn sas_of_a_tunnel_go_with_it() {
         file.display()
     ));
     assert_eq!(code, "unknown_interface");
-    assert!(message.ends_with("there are ipsec0, ipsec1"), "{message}");
+    assert!(message.ends_with("there are ipsec0, ipsec1, tun0"), "{message}");
     let of = primary.ctl_json(&["sa", "show", "ipsec0"]).unwrap();
     assert_eq!(of.as_array().unwrap().len(), 2);
     primary.tell("tunnel del ipsec0");
