@@ -1,4 +1,5 @@
-//! Keys of an SA, from a file that nobody else may read, or from stdin. Every buffer that they go through is wiped.
+//! Keys of an SA, from a file that nobody else may read, or from stdin. Every buffer that they go through is wiped, and from when they
+//! are read on no core dump is made of this process, nor may others of its user look into it.
 
 use std::fs::File;
 use std::io;
@@ -8,6 +9,7 @@ use std::path::Path;
 
 use control::message::{ErrorCode, SaKeys};
 use nix::errno::Errno;
+use nix::sys::prctl;
 use shm::keys::KEY_BYTES;
 use zeroize::Zeroizing;
 
@@ -73,6 +75,8 @@ fn on_the_command_line() -> Failure {
 
 /// All that there is to read, at most one byte more than the longest. Not by a buffered reader, whose buffer nobody wipes.
 fn contents(from: impl AsFd) -> io::Result<Zeroizing<Vec<u8>>> {
+    // Not before the file is open: /dev/stdin and such could not be opened any more, unless by root.
+    prctl::set_dumpable(false)?;
     let mut text = Zeroizing::new(vec![0; LONGEST + 1]);
     let mut length = 0;
     while length < text.len() {
@@ -191,6 +195,16 @@ mod tests {
             let expected = format!("are not secret: its mode {mode:04o} lets others at it");
             assert!(said.contains(&expected), "{said}");
         }
+    }
+
+    #[test]
+    fn who_has_read_keys_leaves_no_core_dump() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("in.key");
+        std::fs::write(&path, "00112233").unwrap();
+        std::fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        read(&path).unwrap();
+        assert!(!prctl::get_dumpable().unwrap());
     }
 
     #[test]
