@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod keys;
 mod life;
 mod load;
 mod nat;
