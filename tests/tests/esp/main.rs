@@ -11,6 +11,7 @@ mod life;
 mod load;
 mod nat;
 mod scapy;
+mod sight;
 mod site;
 mod through;
 mod transport;
