@@ -10,6 +10,7 @@ mod keys;
 mod life;
 mod load;
 mod nat;
+mod outer;
 mod scapy;
 mod sight;
 mod site;
