@@ -9,6 +9,7 @@
 mod keys;
 mod life;
 mod load;
+mod matrix;
 mod nat;
 mod outer;
 mod scapy;
