@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod events;
 mod keys;
 mod life;
 mod load;
