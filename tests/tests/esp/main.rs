@@ -13,6 +13,7 @@ mod load;
 mod matrix;
 mod nat;
 mod outer;
+mod rollover;
 mod scapy;
 mod sight;
 mod site;
