@@ -1,13 +1,16 @@
-//! Where in the memory of a process some bytes are, and whether a core dump or the swap would have them: proc(5), smaps and mem.
+//! Where in the memory of a process some bytes are, and whether a core dump or the swap would have them: proc(5), smaps and mem. And whether
+//! a core dump has them.
 
 use std::{
     fs::{self, File},
     io,
+    ops::Range,
     os::unix::fs::FileExt,
+    path::Path,
     time::Duration,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{Error, Privilege, Wait, binaries, run};
 
@@ -48,9 +51,24 @@ pub fn resident(pid: u32) -> io::Result<u64> {
 /// # Errors
 /// The program is not built, or cannot look into the process.
 pub fn find(privilege: Privilege, pid: u32, wanted: &[u8]) -> Result<Vec<Found>, Error> {
-    let hex: String = wanted.iter().map(|byte| format!("{byte:02x}")).collect();
+    ask(privilege, &["process", &pid.to_string(), &hex(wanted)])
+}
+
+/// How often `wanted` is in a file, such as the core dump of a primary, by `tg-memory` with privilege.
+///
+/// # Errors
+/// The program is not built, or cannot read the file.
+pub fn times_in_file(privilege: Privilege, path: &Path, wanted: &[u8]) -> Result<usize, Error> {
+    ask(privilege, &["file", &path.display().to_string(), &hex(wanted)])
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn ask<T: DeserializeOwned>(privilege: Privilege, words: &[&str]) -> Result<T, Error> {
     let mut command = privilege.command(binaries::find("tg-memory")?);
-    command.args([&pid.to_string(), &hex]);
+    command.args(words);
     privilege.announce(&command, "looks for keys in the memory of the primary");
     let captured = run(command, Wait::Interruptible(SEARCH_LIMIT))?.success()?;
     serde_json::from_str(&captured.stdout).map_err(|source| Error::NotJson {
@@ -77,35 +95,51 @@ pub fn search(pid: u32, wanted: &[u8]) -> io::Result<Vec<Found>> {
     let mappings = mappings(&fs::read_to_string(format!("/proc/{pid}/smaps"))?);
     let memory = File::open(format!("/proc/{pid}/mem"))?;
     let mut found = Vec::new();
+    for mapping in mappings.iter().filter(|mapping| mapping.readable) {
+        each_place(&memory, mapping.from..mapping.to, wanted, |address| {
+            found.push(Found {
+                address,
+                file: mapping.file.clone(),
+                flags: mapping.flags.clone(),
+            });
+        });
+    }
+    Ok(found)
+}
+
+/// As [`times_in_file`], with the privilege that this process has.
+///
+/// # Errors
+/// The file cannot be read.
+pub fn count_in_file(path: &Path, wanted: &[u8]) -> io::Result<usize> {
+    let file = File::open(path)?;
+    let mut count = 0;
+    each_place(&file, 0..file.metadata()?.len(), wanted, |_| count += 1);
+    Ok(count)
+}
+
+/// Each place of a file between two where the bytes are, as far as it can be read: some mappings of the kernel, and what went meanwhile,
+/// cannot.
+fn each_place(file: &File, range: Range<u64>, wanted: &[u8], mut found: impl FnMut(u64)) {
     // Each chunk has the end of the one before in front of it.
     let overlap = wanted.len().saturating_sub(1);
     let mut buffer = vec![0; overlap + CHUNK];
-    for mapping in mappings.iter().filter(|mapping| mapping.readable) {
-        let mut at = mapping.from;
-        let mut kept = 0;
-        while at < mapping.to {
-            let length = CHUNK.min(usize::try_from(mapping.to - at).unwrap_or(CHUNK));
-            // Some mappings of the kernel, and what went meanwhile, cannot be read.
-            if memory
-                .read_exact_at(&mut buffer[kept..kept + length], at)
-                .is_err()
-            {
-                break;
-            }
-            let bytes = &buffer[..kept + length];
-            found.extend(places(bytes, wanted).map(|place| Found {
-                address: at - kept as u64 + place as u64,
-                file: mapping.file.clone(),
-                flags: mapping.flags.clone(),
-            }));
-            at += length as u64;
-            let end = bytes.len();
-            let next = overlap.min(end);
-            buffer.copy_within(end - next..end, 0);
-            kept = next;
+    let (mut at, mut kept) = (range.start, 0);
+    while at < range.end {
+        let length = CHUNK.min(usize::try_from(range.end - at).unwrap_or(CHUNK));
+        if file.read_exact_at(&mut buffer[kept..kept + length], at).is_err() {
+            break;
         }
+        let bytes = &buffer[..kept + length];
+        for place in places(bytes, wanted) {
+            found(at - kept as u64 + place as u64);
+        }
+        at += length as u64;
+        let end = bytes.len();
+        let next = overlap.min(end);
+        buffer.copy_within(end - next..end, 0);
+        kept = next;
     }
-    Ok(found)
 }
 
 fn places(bytes: &[u8], wanted: &[u8]) -> impl Iterator<Item = usize> {
@@ -154,6 +188,18 @@ mod tests {
         let found: Vec<_> = places(&bytes, b"secret").collect();
         assert_eq!(found, [PAGE + 2, 2 * PAGE + 1]);
         assert_eq!(places(&bytes, b"secrets").next(), None);
+    }
+
+    #[test]
+    fn bytes_of_a_file_are_counted_across_its_chunks() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let mut bytes = vec![0; 2 * CHUNK + 100];
+        for at in [0, CHUNK - 3, 2 * CHUNK + 94] {
+            bytes[at..at + 6].copy_from_slice(b"secret");
+        }
+        fs::write(file.path(), bytes).unwrap();
+        assert_eq!(count_in_file(file.path(), b"secret").unwrap(), 3);
+        assert_eq!(count_in_file(file.path(), b"secrets").unwrap(), 0);
     }
 
     #[test]

@@ -37,6 +37,7 @@ fn site(over: Family, mtu: u16, df: &'static str) -> Site {
         Way {
             mtu,
             tunnel: &format!("mtu {tunnel_mtu} {df}"),
+            ..Way::default()
         },
     );
     site.protect("aes256gcm16", "esn");
@@ -146,8 +147,8 @@ fn pings_of_every_size_are_answered_through_a_protected_tunnel() {
 #[test]
 fn a_tunnel_that_takes_more_than_its_links_sends_in_fragments() {
     let way = Way {
-        mtu: 1500,
         tunnel: "mtu 1500 df clear",
+        ..Way::default()
     };
     let site = Site::create_by(Family::Ip4, 1, way);
     site.protect("aes256gcm16", "esn");

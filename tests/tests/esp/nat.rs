@@ -11,7 +11,8 @@ const NUMBER: usize = 2;
 const SPI: u32 = 0x8000;
 const INNER: &str = "IP(src='10.2.0.2', dst='198.51.100.1')/UDP(sport=1, dport=9)/b'inside'";
 
-fn monitor(peer: &Peer) -> Process {
+/// `monitor`, from where it misses nothing.
+pub(crate) fn monitor(peer: &Peer) -> Process {
     let mut monitor = peer.primary.ctl_process(&["monitor"]).unwrap().start().unwrap();
     monitor
         .wait_for_stdout("that it subscribed", LIMIT, |line| {
@@ -22,7 +23,7 @@ fn monitor(peer: &Peer) -> Process {
 }
 
 /// The events of this name so far.
-fn events(monitor: &Process, name: &str) -> Vec<Value> {
+pub(crate) fn events(monitor: &Process, name: &str) -> Vec<Value> {
     let lines = monitor.stdout();
     let events = lines
         .lines()

@@ -2,13 +2,16 @@
 
 Reads cases as JSON, one a line. An "exchange" seals echo requests that the gateway itself answers, of several lengths, and
 opens what comes back; the answers have to be what was asked for, byte for byte, and in headers with the TTL and traffic class
-of its "outer" where it has one. With "inside" of "gre" (and a "gre_key") or "ipip" the SA is of transport mode. A "send" sends what
-its expressions make, in which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. Prints a line for each case
-that went well, and ends at the first that did not.
+of its "outer" where it has one. Numbers begin behind "last", for both. With "inside" of "gre" (and a "gre_key") or "ipip" the SA is of transport mode. A "send" sends what
+its expressions make, in which `seal(inner, ...)` seals by the case's SA. For "keepalives" some have to come. "carries" sends packets in
+clear that the gateway seals, "opens" sealed ones that it forwards; both look at what became of headers. Prints a line for each case that
+went well, and ends at the first that did not.
 """
 
+import copy
 import json
 import socket
+import struct
 import sys
 import time
 
@@ -37,7 +40,7 @@ def security_association(case, spi, source, destination):
         hashed = HASHES[name.split("-")[1]]
     auth, auth_len = hashed
     header = (IPv6 if ":" in source else IP)(src=source, dst=destination)
-    return SecurityAssociation(
+    association = SecurityAssociation(
         ESP,
         spi=spi,
         crypt_algo=cipher,
@@ -48,6 +51,30 @@ def security_association(case, spi, source, destination):
         nat_t_header=UDP(sport=4500, dport=4500) if case["udp"] else None,
         esn_en=case["esn"],
     )
+    if case["esn"] and auth:
+        authenticate_high_half(association)
+    return association
+
+
+def authenticate_high_half(association):
+    """Of numbers of 64 bits the high half is authenticated behind the packet, RFC 4303 section 2.2.1: this scapy leaves it out."""
+    algorithm = association.auth_algo = copy.copy(association.auth_algo)
+
+    def icv(data, key):
+        mac = algorithm.new_mac(key)
+        mac.update(data + struct.pack("!L", association.esn))
+        return mac.finalize()[: algorithm.icv_size]
+
+    def sign(packet, key):
+        packet[ESP].data += icv(raw(packet[ESP]), key)
+        return packet
+
+    def verify(packet, key):
+        data, found = raw(packet)[: -algorithm.icv_size], raw(packet)[-algorithm.icv_size :]
+        if icv(data, key) != found:
+            raise SystemExit(f"the ICV with the high half {association.esn} is another one: {packet!r}")
+
+    algorithm.sign, algorithm.verify = sign, verify
 
 
 def wrapped(case, packet):
@@ -88,6 +115,13 @@ def with_length(packet):
     return packet
 
 
+def without_udp(packet):
+    """ESP right behind the header: over IPv6 this scapy would leave that of UDP where it is."""
+    if UDP in packet and IPv6 in packet:
+        return IPv6(src=packet.src, dst=packet.dst, nh=socket.IPPROTO_ESP) / ESP(raw(packet[UDP].payload))
+    return packet
+
+
 def send(packet):
     link.send(raw(to_gateway / packet))
 
@@ -110,7 +144,7 @@ def answer(spi):
 def exchange(case):
     ours = security_association(case, case["spi"], case["peer"], case["gateway"])
     theirs = security_association(case, case["spi"] + 1, case["gateway"], case["peer"])
-    sequence = 0
+    sequence = case.get("last", 0)
     for source, target in case["inner"]:
         for length in LENGTHS:
             data = bytes(number * 7 & 0xFF for number in range(length))
@@ -118,21 +152,23 @@ def exchange(case):
                 ask = IPv6(src=source, dst=target) / ICMPv6EchoRequest(id=7, seq=length, data=data)
             else:
                 ask = IP(src=source, dst=target, id=length) / ICMP(id=7, seq=length) / Raw(data)
+            sequence += 1
+            # Both begin with the same number.
+            ours.esn, ours.seq_num = theirs.esn, _ = sequence >> 32, sequence & 0xFFFFFFFF
             sealed = with_length(ours.encrypt(wrapped(case, ask)))
             if case["udp"] and IPv6 in sealed:
                 # Over IPv6 there must be one, and this scapy writes none: RFC 8200 section 8.1.
                 del sealed[UDP].chksum
             send(sealed)
             got = answer(case["spi"] + 1)
-            sequence += 1
-            if got[ESP].seq != sequence:
+            if got[ESP].seq != sequence & 0xFFFFFFFF:
                 raise SystemExit(f"{case}: number {got[ESP].seq} in place of {sequence}")
             if (UDP in got) != case["udp"]:
                 raise SystemExit(f"{case}: UDP is not as it should be: {got!r}")
             outer = [got.hlim, got.tc] if got.version == 6 else [got.ttl, got.tos]
             if outer != case.get("outer", outer):
                 raise SystemExit(f"{case}: TTL and traffic class are {outer}")
-            opened = unwrapped(case, theirs.decrypt(got))
+            opened = unwrapped(case, theirs.decrypt(without_udp(got)))
             echo = opened[ICMPv6EchoReply] if ":" in source else opened[ICMP]
             kind = echo.type == (129 if ":" in source else 0)
             back = echo.data if ":" in source else raw(echo.payload)
@@ -178,6 +214,60 @@ def send_all(case):
             send(packet)
 
 
+def classed(packet, traffic_class):
+    """The same with this traffic class: DSCP and ECN."""
+    setattr(packet, "tc" if packet.version == 6 else "tos", traffic_class)
+    if packet.version == 4:
+        del packet.chksum
+    return packet.__class__(raw(packet))
+
+
+def forwarded(packet):
+    """The same a hop later."""
+    packet = packet.__class__(raw(packet))
+    if packet.version == 6:
+        packet.hlim -= 1
+    else:
+        packet.ttl -= 1
+        del packet.chksum
+    return packet.__class__(raw(packet))
+
+
+def carries(case):
+    """Packets for the tunnel, each with the traffic class that is due around it, and the flags of IPv4 or nothing."""
+    theirs = security_association(case, case["spi"], case["gateway"], case["peer"])
+    for made, *due in case["packets"]:
+        packet = eval(made)
+        send(packet)
+        got = answer(case["spi"])
+        found = [got.tc, None] if got.version == 6 else [got.tos, str(got.flags)]
+        if found != due:
+            raise SystemExit(f"{case}: {made}: class and flags are {found} in place of {due}")
+        inside = unwrapped(case, theirs.decrypt(got))
+        if raw(inside) != raw(forwarded(packet)):
+            raise SystemExit(f"{case}: {made}: inside is {inside!r}")
+
+
+def opens(case):
+    """Packets in the tunnel, each with the traffic class around it, and that of what is due outside or nothing."""
+    ours = security_association(case, case["spi"], case["peer"], case["gateway"])
+    for made, around, due in case["packets"]:
+        packet = eval(made)
+        send(classed(with_length(ours.encrypt(wrapped(case, packet))), around))
+        if due is None:
+            continue
+        expected = raw(forwarded(classed(packet.copy(), due)))
+        until = time.monotonic() + 10
+        while True:
+            if time.monotonic() > until:
+                raise SystemExit(f"{case}: {made} in {around} does not come out with {due}")
+            try:
+                if raw(Ether(link.recv(4096)).payload)[: len(expected)] == expected:
+                    break
+            except TimeoutError:
+                continue
+
+
 def keepalives(case):
     """Some NAT keepalives, a second from each other."""
     at = []
@@ -204,11 +294,13 @@ def keepalives(case):
         raise SystemExit(f"{case}: not a second from each other: {at}")
 
 
+DOES = {"exchange": exchange, "send": send_all, "keepalives": keepalives, "carries": carries, "opens": opens}
+
 for line in sys.stdin:
     case = json.loads(line)
     # What came before a case is none of its.
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)) as link:
         link.bind((sys.argv[1], 0))
         link.settimeout(0.2)
-        {"exchange": exchange, "send": send_all, "keepalives": keepalives}[case["do"]](case)
+        DOES[case["do"]](case)
     print("done", flush=True)

@@ -13,7 +13,7 @@ use std::{
 };
 
 use tempfile::TempDir;
-use tests::{Family, Namespace, Primary, Privilege, TwoGateways, wait_until};
+use tests::{Family, Namespace, Primary, Privilege, Random, TwoGateways, wait_until};
 
 pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
@@ -44,6 +44,19 @@ pub(crate) struct Way<'w> {
     pub(crate) mtu: u16,
     /// More words for the tunnel.
     pub(crate) tunnel: &'w str,
+    /// What primaries are started by, if anything.
+    pub(crate) under: &'w [&'w str],
+}
+
+impl Default for Way<'_> {
+    /// As Ethernet is.
+    fn default() -> Self {
+        Self {
+            mtu: 1500,
+            tunnel: "",
+            under: &[],
+        }
+    }
 }
 
 pub(crate) struct Site {
@@ -68,17 +81,22 @@ pub(crate) struct Pair<'w> {
     pub(crate) more: &'w str,
 }
 
+impl Pair<'_> {
+    /// Its keys, as no other SA and nothing else has them.
+    pub(crate) fn key(&self) -> Vec<u8> {
+        let (_, bytes) = TRANSFORMS
+            .iter()
+            .find(|(name, _)| *name == self.transform)
+            .unwrap();
+        let mut random = Random::new(u64::from(self.spi) << 32 | *bytes as u64);
+        (0..*bytes).map(|_| random.below(256) as u8).collect()
+    }
+}
+
 impl Site {
     /// With a tunnel over packets of a family, and routes of both into it; without SAs.
     pub(crate) fn create(over: Family, workers: usize) -> Self {
-        Self::create_by(
-            over,
-            workers,
-            Way {
-                mtu: 1500,
-                tunnel: "",
-            },
-        )
+        Self::create_by(over, workers, Way::default())
     }
 
     /// The same by other links and with another tunnel.
@@ -87,7 +105,7 @@ impl Site {
         let both = TwoGateways::create(Privilege::detect(), way.mtu, addresses, |primary| {
             // Buffers of af_packet are as long as its MTU.
             let memory_mb = if way.mtu > 1500 { 384 } else { 256 };
-            primary.workers(workers).memory_mb(memory_mb)
+            primary.workers(workers).memory_mb(memory_mb).under(way.under)
         });
         let TwoGateways {
             west,
@@ -167,11 +185,7 @@ impl Site {
     }
 
     fn key_file(&self, pair: Pair<'_>) -> PathBuf {
-        let (_, bytes) = TRANSFORMS
-            .iter()
-            .find(|(name, _)| *name == pair.transform)
-            .unwrap();
-        let key = (0..*bytes).map(|number| format!("{:02x}", (number as u32 * 7 + pair.spi) as u8));
+        let key = pair.key().into_iter().map(|byte| format!("{byte:02x}"));
         let path = self.keys.path().join(format!("{}-{}", pair.spi, pair.transform));
         fs::write(&path, key.collect::<String>()).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tests::{Family, wait_until};
 
-use crate::scapy::{Peer, exchange, sends, tunnel};
+use crate::scapy::{Peer, sends, tunnel};
 use crate::site::{LIMIT, Pair, Site, TRANSFORMS, TUNNEL, end, host_address};
 
 const GCM: &str = "aes256gcm16";
@@ -139,43 +139,6 @@ fn in_transport(mut case: Value, inside: &str, gre_key: Option<u32>) -> Value {
     case["inside"] = json!(inside);
     case["gre_key"] = json!(gre_key);
     case
-}
-
-#[test]
-fn scapy_opens_and_seals_gre_and_ipip_in_transport_mode() {
-    let peer = Peer::create();
-    let mut spi = 0x6000;
-    let mut cases = Vec::new();
-    for over in Family::BOTH {
-        let kinds = [
-            ("mode gre", "gre", None),
-            ("mode gre key 7", "gre", Some(7)),
-            ("mode ipip", "ipip", None),
-            ("mode gre key 0", "gre", Some(0)),
-            ("mode ipip", "ipip", None),
-        ];
-        for (number, (words, inside, gre_key)) in kinds.into_iter().enumerate() {
-            peer_becomes(&peer, over, number, words);
-            // One of each kind in UDP; over IPv6 this scapy leaves the UDP header where it is.
-            let udp = over == Family::Ip4 && (number == 2 || number == 3);
-            spi += 2;
-            let more = if udp {
-                "mode transport udp 4500:4500"
-            } else {
-                "mode transport"
-            };
-            peer.install(over, number, spi, more, "");
-            cases.push(in_transport(
-                exchange(over, number, spi, false, udp),
-                inside,
-                gre_key,
-            ));
-        }
-    }
-    peer.does(&cases);
-    let counters = peer.primary.counters_at_rest().unwrap();
-    counters.assert_balanced();
-    counters.assert_no_esp_drops("all that was sent");
 }
 
 #[test]

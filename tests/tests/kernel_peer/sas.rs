@@ -10,7 +10,8 @@ use tests::Family;
 
 use crate::peer::{Peer, end, inside, net};
 
-const TUNNEL: &str = "ipsec0";
+/// The protected tunnel here.
+pub(crate) const TUNNEL: &str = "ipsec0";
 
 /// A transform: its name here, the bytes of its cipher's key, the kernel's words for the cipher, and if integrity is apart the bytes of its
 /// key, the kernel's name and the bits of its ICV.
@@ -72,6 +73,8 @@ pub(crate) struct Pair<'t> {
     pub(crate) transform: &'t Transform,
     pub(crate) esn: bool,
     pub(crate) udp: bool,
+    /// As both ends call it.
+    pub(crate) mode: &'static str,
     /// More words for the end here.
     pub(crate) here: &'static str,
     /// The same for the kernel's.
@@ -86,6 +89,7 @@ impl<'t> Pair<'t> {
             transform,
             esn: false,
             udp: false,
+            mode: "tunnel",
             here: "",
             there: "",
         }
@@ -163,10 +167,11 @@ impl Peer {
         fs::write(keys.path(), pair.key(0, bytes)).unwrap();
         fs::set_permissions(keys.path(), Permissions::from_mode(0o600)).unwrap();
         self.ctl(&format!(
-            "sa add spi {} {direction} src {} dst {} tunnel {TUNNEL} transform {name} keys {}{}{} {}",
+            "sa add spi {} {direction} src {} dst {} tunnel {TUNNEL} transform {name} mode {} keys {}{}{} {}",
             pair.spi,
             end(over, from),
             end(over, to),
+            pair.mode,
             keys.path().display(),
             if pair.esn { " esn" } else { "" },
             if pair.udp { " udp 4500:4500" } else { "" },
@@ -199,12 +204,23 @@ impl Peer {
             ),
         };
         self.there(&format!(
-            "ip xfrm state add src {} dst {} proto esp spi {} mode tunnel replay-window 64 flag af-unspec{} {algorithms} {} {}",
+            "ip xfrm state add src {} dst {} proto esp spi {} mode {} replay-window 64 {} {algorithms} {} {}",
             end(over, from),
             end(over, to),
             pair.spi,
-            if pair.esn { " esn" } else { "" },
-            if pair.udp { "encap espinudp 4500 4500 0.0.0.0" } else { "" },
+            pair.mode,
+            // Of a tunnel packets of both families are inside.
+            match (pair.mode, pair.esn) {
+                ("tunnel", true) => "flag af-unspec esn",
+                ("tunnel", false) => "flag af-unspec",
+                (_, true) => "flag esn",
+                (_, false) => "",
+            },
+            if pair.udp {
+                "encap espinudp 4500 4500 0.0.0.0"
+            } else {
+                ""
+            },
             pair.there
         ));
     }
