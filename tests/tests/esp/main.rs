@@ -12,4 +12,5 @@ mod nat;
 mod scapy;
 mod site;
 mod through;
+mod traced;
 mod transport;
