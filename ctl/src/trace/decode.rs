@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use control::message::{Trace, TraceEnd};
+use control::message::{Trace, TraceEnd, TraceLeg};
 use packet::ethernet::EthernetHeader;
 use packet::{EtherType, Ipv6, ipv4, ipv6};
 use serde_json::Value;
@@ -26,6 +26,10 @@ impl Step {
             match value {
                 Value::Null | Value::Bool(false) => None,
                 Value::Bool(true) => Some(name),
+                // As RFCs and other tools write it.
+                Value::Number(spi) if name == "spi" => {
+                    Some(format!("spi {:#x}", spi.as_u64().unwrap_or_default()))
+                }
                 Value::String(text) => Some(format!("{name} {text}")),
                 other => Some(format!("{name} {other}")),
             }
@@ -36,16 +40,24 @@ impl Step {
 
 /// All stages of a packet, in order.
 pub(super) fn steps(trace: &Trace) -> Vec<Step> {
+    let legs = trace.legs.iter().enumerate();
+    legs.flat_map(|(place, leg)| of_leg(leg, (place == 0).then_some(trace.worker)))
+        .collect()
+}
+
+/// The stages of a leg, which a port received where there is a `worker`.
+fn of_leg(leg: &TraceLeg, worker: Option<u16>) -> Vec<Step> {
     let stage = |number: u8| PathStage::ALL.get(usize::from(number)).copied();
-    let last = trace.steps.len().saturating_sub(1);
-    let steps = trace.steps.iter().enumerate();
+    let last = leg.steps.len().saturating_sub(1);
+    let steps = leg.steps.iter().enumerate();
     // When a tool was given it, and the bytes that the stages see.
-    let (mut given, mut bytes) = (0, trace.received.as_slice());
+    let (mut given, mut bytes) = (0, leg.received.as_slice());
     steps
         .filter_map(|(place, step)| {
             let stage = stage(step.stage)?;
-            let mut fields = fields(trace, bytes, stage);
-            match (stage, &trace.tool) {
+            let mut fields = fields(leg, bytes, stage);
+            match (stage, &leg.tool) {
+                (PathStage::Rx, _) => fields.extend(worker.map(|worker| ("worker", worker.into()))),
                 (PathStage::Tool, Some(tool)) => {
                     given = step.offset_ns;
                     fields.push(("class", tool.class.name().into()));
@@ -58,7 +70,7 @@ pub(super) fn steps(trace: &Trace) -> Vec<Step> {
                 _ => {}
             }
             if place == last {
-                fields.extend(end(trace));
+                fields.extend(end(leg));
             }
             Some(Step {
                 stage: stage.name(),
@@ -78,13 +90,15 @@ pub(super) fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn fields(trace: &Trace, bytes: &[u8], stage: PathStage) -> Fields {
+fn fields(leg: &TraceLeg, bytes: &[u8], stage: PathStage) -> Fields {
     match stage {
         PathStage::Rx => vec![
-            ("interface", trace.interface.as_str().into()),
-            ("length", trace.length.into()),
-            ("worker", trace.worker.into()),
+            ("interface", leg.interface.as_str().into()),
+            ("length", leg.length.into()),
         ],
+        // What waited for a neighbour is not followed: only what waited for its SA comes here.
+        PathStage::Released => protection(leg, "opened"),
+        PathStage::Encapsulated => protection(leg, "sealed"),
         PathStage::Ethernet => ethernet(bytes),
         PathStage::Ip4Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| four(bytes)),
         PathStage::Ip6Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| six(bytes)),
@@ -93,8 +107,8 @@ fn fields(trace: &Trace, bytes: &[u8], stage: PathStage) -> Fields {
             let options = bytes.get(ipv4::HEADER_LEN..end).unwrap_or_default();
             vec![("options", hex(options).into())]
         }),
-        PathStage::Lookup => lookup(trace),
-        PathStage::Rewrite => rewrite(&trace.sent),
+        PathStage::Lookup => lookup(leg),
+        PathStage::Rewrite => rewrite(&leg.sent),
         _ => Vec::new(),
     }
 }
@@ -168,8 +182,25 @@ fn six(bytes: &[u8]) -> Fields {
     ]
 }
 
-fn lookup(trace: &Trace) -> Fields {
-    let Some(found) = &trace.lookup else {
+/// What a tunnel, and its SA if it has one, did to a packet.
+fn protection(leg: &TraceLeg, done: &'static str) -> Fields {
+    let mut fields: Fields = vec![("tunnel", leg.interface.as_str().into())];
+    if let Some(sa) = &leg.sa {
+        fields.extend([
+            ("spi", sa.spi.into()),
+            ("sequence", sa.sequence.into()),
+            ("transform", sa.transform.as_str().into()),
+            ("outcome", sa.refused.as_deref().unwrap_or(done).into()),
+        ]);
+    }
+    if leg.steps.len() > 2 {
+        fields.push(("length", leg.length.into()));
+    }
+    fields
+}
+
+fn lookup(leg: &TraceLeg) -> Fields {
+    let Some(found) = &leg.lookup else {
         return Vec::new();
     };
     vec![
@@ -201,8 +232,8 @@ fn rewrite(sent: &[u8]) -> Fields {
 }
 
 /// Where the packet went, or why it did not.
-fn end(trace: &Trace) -> Fields {
-    match &trace.end {
+fn end(leg: &TraceLeg) -> Fields {
+    match &leg.end {
         TraceEnd::Sent(interface) => vec![("interface", interface.as_str().into())],
         TraceEnd::Waits { next_hop, interface } => vec![
             ("for", next_hop.map(|address| address.to_string()).into()),
@@ -214,6 +245,7 @@ fn end(trace: &Trace) -> Fields {
         ],
         TraceEnd::Kernel(interface) => vec![("interface", interface.as_str().into())],
         TraceEnd::WaitsForFragments => vec![("for", "other fragments".into())],
+        TraceEnd::WaitsForBurst => vec![("for", "the burst of its SA".into())],
         TraceEnd::Decapsulated(tunnel) => vec![("tunnel", tunnel.as_deref().into())],
         TraceEnd::Control => vec![("taken", true.into())],
         TraceEnd::Tool(class) => vec![("class", class.name().into())],
@@ -221,7 +253,7 @@ fn end(trace: &Trace) -> Fields {
             ("dropped", reason.as_str().into()),
             ("icmp_error_sent", (*answered).into()),
             // An error goes back the way that the packet came.
-            ("interface", answered.then(|| trace.interface.as_str()).into()),
+            ("interface", answered.then(|| leg.interface.as_str()).into()),
         ],
     }
 }

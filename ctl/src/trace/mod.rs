@@ -27,8 +27,9 @@ A trace takes the first packets that match and then ends by itself; 'start' forg
 stage, when it began in nanoseconds after the first, and what it saw; the last says where the packet went or why it was
 dropped. A packet that waits for a neighbour is not followed further. One that is given to a tool is shown once it is back:
 'from_tool' says what the tool decided and how long that took. Times are longer than those of
-packets that nobody traces, since traced packets go one by one. What goes into a tunnel ends there, what comes out of one begins
-there: trace both sides by naming the tunnel and the port.";
+packets that nobody traces, since traced packets go one by one. A packet that goes into a tunnel or comes out of one is followed
+through it: 'encapsulated' and 'released' say which SA sealed or opened it, with which sequence number, or why it did not, and
+the stages of the outer packet, or of what was inside, come behind that. Name the tunnel with -i to trace only what comes out of it.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -149,7 +150,10 @@ fn time(trace: &Trace) -> String {
 }
 
 fn summary(trace: &Trace) -> String {
-    pdump::print::summary(&trace.received, trace.length)
+    let first = trace.legs.first();
+    first.map_or_else(String::new, |leg| {
+        pdump::print::summary(&leg.received, leg.length)
+    })
 }
 
 fn object(trace: &Trace) -> Value {
@@ -163,16 +167,18 @@ fn object(trace: &Trace) -> Value {
         }
         Value::Object(object)
     };
+    // As it came, and as it left in the end.
+    let (first, last) = (trace.legs.first(), trace.legs.last());
     json!({
         "packet": trace.number,
         "time": time(trace),
         "worker": trace.worker,
-        "interface": trace.interface,
-        "length": trace.length,
+        "interface": first.map(|leg| leg.interface.as_str()),
+        "length": first.map(|leg| leg.length),
         "summary": summary(trace),
         "stages": steps.iter().map(step).collect::<Vec<_>>(),
-        "received": decode::hex(&trace.received),
-        "sent": decode::hex(&trace.sent),
+        "received": decode::hex(first.map_or(&[], |leg| &leg.received)),
+        "sent": decode::hex(last.map_or(&[], |leg| &leg.sent)),
     })
 }
 

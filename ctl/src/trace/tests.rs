@@ -1,6 +1,8 @@
 use std::net::Ipv4Addr;
 
-use control::message::{PuntClass, TraceEnd, TraceLookup, TraceStep, TraceTool, TraceVerdict};
+use control::message::{
+    PuntClass, TraceEnd, TraceLeg, TraceLookup, TraceSa, TraceStep, TraceTool, TraceVerdict,
+};
 use packet::{MacAddress, PacketBuilder};
 use shm::PathStage;
 
@@ -21,22 +23,13 @@ fn trace(stages: &[PathStage], end: TraceEnd) -> Trace {
         .dont_fragment()
         .echo_request(1, 2, &[0; 8])
     };
-    Trace {
-        number: 1,
-        worker: 0,
+    let leg = TraceLeg {
         interface: "wan".into(),
-        time_ns: 1_795_264_496_123_456_789,
         length: 50,
+        sa: None,
         received: frame(1, 64),
         sent: frame(3, 63),
-        steps: stages
-            .iter()
-            .zip(0..)
-            .map(|(stage, number)| TraceStep {
-                stage: *stage as u8,
-                offset_ns: number * 100,
-            })
-            .collect(),
+        steps: steps(stages, 0),
         lookup: Some(TraceLookup {
             adjacency: 5,
             kind: "forward".into(),
@@ -46,7 +39,22 @@ fn trace(stages: &[PathStage], end: TraceEnd) -> Trace {
         }),
         tool: None,
         end,
+    };
+    Trace {
+        number: 1,
+        worker: 0,
+        time_ns: 1_795_264_496_123_456_789,
+        legs: vec![leg],
     }
+}
+
+/// Each 100 ns after the one before.
+fn steps(stages: &[PathStage], first: u32) -> Vec<TraceStep> {
+    let steps = stages.iter().zip(0..).map(|(stage, number)| TraceStep {
+        stage: *stage as u8,
+        offset_ns: first + number * 100,
+    });
+    steps.collect()
 }
 
 const FORWARDED: [PathStage; 6] = [
@@ -131,8 +139,8 @@ fn the_json_form_has_the_same_fields() {
 fn whatever_the_bytes_are_there_is_a_line_per_stage() {
     for length in 0..60 {
         let mut trace = trace(&FORWARDED, TraceEnd::Sent("lan".into()));
-        trace.received.truncate(length);
-        trace.sent.truncate(length);
+        trace.legs[0].received.truncate(length);
+        trace.legs[0].sent.truncate(length);
         assert_eq!(text(&trace).trim_end().lines().count(), 7);
     }
 }
@@ -155,7 +163,7 @@ fn a_packet_that_was_with_a_tool_has_its_verdict_its_wait_and_what_came_back() {
         &FORWARDED[1..],
     ];
     let mut trace = trace(&stages.concat(), TraceEnd::Sent("lan".into()));
-    trace.tool = Some(TraceTool {
+    trace.legs[0].tool = Some(TraceTool {
         class: PuntClass::RouterAlert,
         verdict: TraceVerdict::Replace,
         bytes: PacketBuilder::ethernet(MacAddress([2, 0, 0, 0, 0, 2]), MacAddress([2, 0, 0, 0, 0, 1]))
@@ -178,4 +186,65 @@ fn a_packet_that_was_with_a_tool_has_its_verdict_its_wait_and_what_came_back() {
     let text = text(&trace);
     let line = "       600 ns  from_tool    verdict replace, waited ns 100\n";
     assert!(text.contains(line), "{text}");
+}
+
+/// As an SA has made it, out of what the first leg was.
+fn protected(interface: &str, stages: &[PathStage], refused: Option<&str>, end: TraceEnd) -> TraceLeg {
+    TraceLeg {
+        interface: interface.into(),
+        length: 134,
+        sa: Some(TraceSa {
+            spi: 0x1001,
+            sequence: Some(7),
+            transform: "aes256gcm16".into(),
+            refused: refused.map(str::to_owned),
+        }),
+        steps: steps(stages, 600),
+        end,
+        ..trace(&[], TraceEnd::Control).legs.remove(0)
+    }
+}
+
+#[test]
+fn a_packet_that_an_sa_seals_is_shown_until_its_outer_packet_has_left() {
+    let mut trace = trace(&FORWARDED, TraceEnd::Sent("ipsec0".into()));
+    let stages = [PathStage::Encapsulated, PathStage::Lookup, PathStage::Tx];
+    let outer = protected("ipsec0", &stages, None, TraceEnd::Sent("wan".into()));
+    trace.legs.push(outer);
+    let text = text(&trace);
+    let expected = "
+       500 ns  tx           interface ipsec0
+       600 ns  encapsulated  tunnel ipsec0, spi 0x1001, sequence 7, transform aes256gcm16, outcome sealed, length 134
+       700 ns  lookup       adjacency 5, kind forward, next hop 192.168.2.2, interface lan, mac 02:00:00:00:00:04
+       800 ns  tx           interface wan
+";
+    assert!(text.contains(expected), "{text}");
+    let object = object(&trace);
+    assert_eq!(
+        object["stages"][6],
+        json!({
+            "stage": "encapsulated", "offset_ns": 600, "tunnel": "ipsec0", "spi": 0x1001, "sequence": 7,
+            "transform": "aes256gcm16", "outcome": "sealed", "length": 134,
+        })
+    );
+}
+
+#[test]
+fn a_packet_that_an_sa_does_not_open_says_which_and_why() {
+    let mut trace = trace(&[PathStage::Rx, PathStage::Waiting], TraceEnd::WaitsForBurst);
+    let dropped = TraceEnd::Dropped {
+        reason: "esp_icv".into(),
+        answered: false,
+    };
+    let stages = [PathStage::Released, PathStage::Drop];
+    trace
+        .legs
+        .push(protected("ipsec0", &stages, Some("esp_icv"), dropped));
+    let text = text(&trace);
+    let expected = "
+       100 ns  waiting      for the burst of its SA
+       600 ns  released     tunnel ipsec0, spi 0x1001, sequence 7, transform aes256gcm16, outcome esp_icv
+       700 ns  drop         dropped esp_icv
+";
+    assert!(text.contains(expected), "{text}");
 }

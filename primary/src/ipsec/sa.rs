@@ -10,7 +10,7 @@ use esp::lifetime::{Lifetime, Limits};
 use esp::outer::{Dscp, Ends, Outer, OuterSettings};
 use esp::selector::{AddressRange, PortSelector, Selector, Selectors};
 use esp::udp::Ports;
-use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Window, Work};
+use esp::{Inbound, IvMask, KeyParts, Outbound, Sequence, Spi, Transform, Window, Work};
 use packet::Protocol;
 use shm::{SaCells, SaCounter};
 
@@ -78,6 +78,8 @@ pub struct InboundSa {
     pub(crate) cells: SaCells,
     pub(crate) id: SaId,
     pub(crate) number: u64,
+    /// For those who look on.
+    pub(crate) transform: Transform,
 }
 
 /// An SA whose packets go out.
@@ -102,6 +104,8 @@ pub struct OutboundSa {
     pub(crate) level: u8,
     pub(crate) tunnel: u16,
     pub(crate) burst: MbufBatch<BURST>,
+    /// For those who look on.
+    pub(crate) transform: Transform,
 }
 
 /// What is asked for from memory before the burst of an SA is done.
@@ -163,6 +167,7 @@ impl InboundSa {
             tunnel,
         } = parts;
         let (id, source, lifetime) = (sa.id(), sa.source, lifetime(sa));
+        let transform = keys.transform();
         let window = Window::resumed(sa.window, sa.esn, sequence).ok()?;
         let esp = Inbound::new(Spi::new(sa.spi)?, &keys, window);
         let list = selectors(sa)?;
@@ -186,6 +191,7 @@ impl InboundSa {
                 burst: MbufBatch::new(),
                 arrived: [Arrived::default(); BURST],
                 level: 0,
+                transform,
             })
         })))
     }
@@ -216,6 +222,7 @@ impl OutboundSa {
             tunnel,
         } = parts;
         let (id, lifetime, outer) = (sa.id(), lifetime(sa), outer(sa, view)?);
+        let transform = keys.transform();
         let sequence = Sequence::resumed(sa.esn, sequence);
         let esp = Outbound::new(Spi::new(sa.spi)?, &keys, sequence, mask);
         let has_end = esp.format().spare_len() != 0 || outer.needs_checksum();
@@ -240,6 +247,7 @@ impl OutboundSa {
                 has_end,
                 burst: MbufBatch::new(),
                 level: 0,
+                transform,
             })
         })))
     }

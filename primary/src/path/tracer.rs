@@ -67,6 +67,14 @@ impl Recorder {
         }
     }
 
+    /// A stage began then, in ticks of the time stamp counter.
+    pub fn enter_at(&mut self, stage: PathStage, ticks: u64) {
+        if let Some(step) = self.steps.get_mut(self.len) {
+            *step = (stage, ticks);
+            self.len += 1;
+        }
+    }
+
     /// Where it is now.
     pub fn last(&self) -> PathStage {
         self.steps().last().map_or(PathStage::Rx, |(stage, _)| *stage)
@@ -88,10 +96,7 @@ impl Tracer for Recorder {
     const WATCHES: bool = true;
 
     fn enter(&mut self, stage: PathStage) {
-        if let Some(step) = self.steps.get_mut(self.len) {
-            *step = (stage, dpdk::tsc());
-            self.len += 1;
-        }
+        self.enter_at(stage, dpdk::tsc());
     }
 
     fn found(&mut self, next_hop: NextHop) {

@@ -8,6 +8,7 @@
 //!
 //! A worker that has no part pays a branch for each burst.
 
+mod legs;
 mod part;
 mod show;
 
@@ -25,7 +26,9 @@ use shm::attachment::{Clock, Way};
 use crate::attachments::{PartControl, Sight, compile, means_all, now_ns};
 use crate::path::Interfaces;
 
-pub use self::part::{Finished, Part, Watched};
+use self::legs::Finished;
+pub use self::legs::{Followed, Leg, Protection};
+pub use self::part::{Part, Watched};
 
 /// Parts that a worker can have at a time: one that works, and some that it has not handed back yet.
 pub const PARTS: usize = 4;

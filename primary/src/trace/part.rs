@@ -1,6 +1,5 @@
 //! A worker's part in a trace: which packets are meant, and what was seen of them.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::SyncSender;
@@ -12,7 +11,7 @@ use fib::NextHop;
 use shm::attachment::Way;
 use shm::{DropReason, Passed, PathStage};
 
-use crate::adjacency::Adjacency;
+use super::legs::{Finished, Followed, Leg};
 use crate::attachments::{self, Sight};
 use crate::path::{BURST, Disposition, Note, Recorder, Tracer};
 
@@ -24,8 +23,6 @@ pub struct Part {
     sight: Sight,
     /// How many packets all workers together may still take.
     left: Arc<AtomicU32>,
-    /// Packets of it that tools have.
-    away: u32,
     finished: SyncSender<Finished>,
 }
 
@@ -53,24 +50,8 @@ impl Part {
             filter,
             sight,
             left,
-            away: 0,
             finished,
         }
-    }
-
-    /// A tool has a packet of it.
-    pub fn goes_away(&mut self) {
-        self.away += 1;
-    }
-
-    /// It is back.
-    pub fn is_back(&mut self) {
-        self.away = self.away.saturating_sub(1);
-    }
-
-    /// Whether tools have packets of it.
-    pub fn waits(&self) -> bool {
-        self.away > 0
     }
 
     /// Whether no packet is meant any more.
@@ -103,15 +84,13 @@ impl Part {
             .is_ok()
     }
 
-    /// Tells the control thread.
-    pub fn finish(&self, mut finished: Finished) {
-        finished.worker = self.worker;
-        // It has room for all that could be taken; nobody listens any more when the trace was stopped.
-        let _ = self.finished.try_send(finished);
+    /// One of its packets, which was just received, is followed from here on.
+    pub fn follow(&self, leg: Leg) -> Followed {
+        Followed::new(self.worker, leg, self.finished.clone())
     }
 }
 
-/// A packet that is being traced, from its first stage to its end.
+/// A packet that is being traced, from its first stage to its end or into a tunnel.
 #[derive(Clone, Copy, Debug)]
 pub struct Watched {
     /// Where it was.
@@ -120,7 +99,7 @@ pub struct Watched {
     pub ingress: u16,
     /// When it began, ticks of the time stamp counter.
     pub begun: u64,
-    /// Its length as received.
+    /// Its length as it began.
     pub length: u32,
     received: Head<TRACED_BYTES>,
     back: Option<Back>,
@@ -137,23 +116,8 @@ struct Back {
     note: Option<Note>,
 }
 
-/// What a worker says of a traced packet.
-#[derive(Clone, Copy, Debug)]
-pub struct Finished {
-    /// The packet.
-    pub watched: Watched,
-    /// The worker.
-    pub worker: u16,
-    /// What the stages noted.
-    pub note: Note,
-    /// What the lookup found.
-    pub found: Option<(Adjacency, IpAddr)>,
-    /// The neighbour that it waits for, if it does.
-    pub awaited: Option<IpAddr>,
-}
-
 impl Watched {
-    /// A packet that was just received.
+    /// A packet that begins now.
     pub fn new(ingress: u16, mbuf: &Mbuf) -> Self {
         Self {
             recorder: Recorder::new(),
@@ -195,7 +159,7 @@ impl Watched {
         self.back.as_ref()?.note.as_ref()
     }
 
-    /// The first bytes as received.
+    /// The first bytes as it began.
     pub fn received(&self) -> &[u8] {
         self.received.bytes()
     }

@@ -8,7 +8,7 @@ use super::Engine;
 use crate::adjacency;
 use crate::attachments::HandedBack;
 use crate::path::{Off, Tracer};
-use crate::trace::Finished;
+use crate::trace::Followed;
 
 /// Traced packets that tools can have at a time. What is written down of one more ends where the tool has it.
 const MOST: usize = 64;
@@ -24,15 +24,13 @@ pub(super) struct Away {
 struct Gone {
     /// Where it lies: until it is back no other does.
     at: usize,
-    /// Number of the trace.
-    part: u32,
     class: PuntClass,
-    finished: Finished,
+    followed: Followed,
 }
 
-/// Where a packet lies.
+/// Where a packet lies, whatever is put in front of it or taken off.
 pub(super) fn place_of(mbuf: &Mbuf) -> usize {
-    mbuf.data().as_ptr().addr()
+    mbuf.data().as_ptr().addr() - mbuf.headroom()
 }
 
 impl Away {
@@ -60,18 +58,14 @@ impl Away {
         self.given = 0;
     }
 
-    /// Keeps what was written down of the packet at `at`, if a tool was given that and there is room; whether it does.
-    pub(super) fn keep(&mut self, at: usize, part: u32, class: PuntClass, finished: Finished) -> bool {
-        let keeps = self.given == at && self.packets.len() < MOST;
-        if keeps {
-            self.packets.push(Gone {
-                at,
-                part,
-                class,
-                finished,
-            });
+    /// Keeps what was written down of the packet at `at`, if a tool was given that and there is room; else gives
+    /// that back.
+    pub(super) fn keep(&mut self, at: usize, class: PuntClass, followed: Followed) -> Option<Followed> {
+        if self.given != at || self.packets.len() >= MOST {
+            return Some(followed);
         }
-        keeps
+        self.packets.push(Gone { at, class, followed });
+        None
     }
 
     fn take(&mut self, mbuf: &Mbuf) -> Option<Gone> {
@@ -94,7 +88,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             HandedBack::Forward(_) => TraceVerdict::Forward,
             _ => TraceVerdict::Drop,
         };
-        let watched = &mut gone.finished.watched;
+        let watched = &mut gone.followed.leg().watched;
         watched.enter(PathStage::FromTool);
         match (&handed, verdict) {
             (HandedBack::Rewrite(_, _, _, length), _) => {
@@ -107,20 +101,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             _ => watched.is_back(gone.class, verdict, &[]),
         }
         self.go_on(watched, handed, now);
-        let finished = &mut gone.finished;
-        if let Some(found) = finished.watched.recorder.next_hop {
+        let leg = gone.followed.leg();
+        if let Some(found) = leg.watched.recorder.next_hop {
             let (adjacency, next_hop) = self.stages.explain(found);
-            finished.found = Some((adjacency, next_hop));
-            finished.awaited = Some(next_hop).filter(|address| !address.is_unspecified());
+            leg.found = Some((adjacency, next_hop));
+            leg.awaited = Some(next_hop).filter(|address| !address.is_unspecified());
         }
-        let mut place = 0;
-        while let Some(part) = self.traces.get_mut(place) {
-            if crate::attachments::Part::id(part) == gone.part {
-                part.is_back();
-                part.finish(gone.finished);
-                break;
-            }
-            place += 1;
+        let enters = leg.watched.recorder.refused.is_none()
+            && leg
+                .watched
+                .last_note()
+                .is_some_and(|note| self.enters_tunnel(note));
+        if enters {
+            self.following.keep(gone.at, gone.followed);
+        } else {
+            gone.followed.finish();
         }
         self.doorbell.ring();
     }

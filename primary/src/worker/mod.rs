@@ -19,6 +19,7 @@ pub mod doorbell;
 mod errors;
 mod esp;
 mod fair_share;
+mod following;
 mod fragment;
 mod idle;
 mod join;
@@ -54,6 +55,7 @@ use self::away::Away;
 use self::doorbell::Doorbell;
 use self::esp::Esp;
 pub use self::esp::{HANDED, Handover, LONG_BUFFERS, handovers, long_room};
+use self::following::Following;
 use self::idle::Idle;
 pub use self::join::{FRAGMENTS, Siblings, siblings};
 pub use self::kernel::ToKernel;
@@ -187,6 +189,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             consumers: self.consumers,
             traces: self.traces,
             away: Away::new(),
+            following: Following::new(self.siblings.number()),
             tunnels: Tunnels::new(&self.siblings),
             esp: Esp::new(
                 self.sas,
@@ -303,6 +306,8 @@ struct Engine<F, A> {
     traces: Parts<trace::Part>,
     /// Traced packets that tools have.
     away: Away,
+    /// Traced packets that tunnels have.
+    following: Following,
     /// Packets of tunnels.
     tunnels: Tunnels,
     /// SAs, and packets of theirs.
@@ -365,7 +370,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         let count = batch.len() as u64;
-        if !self.traces.is_empty() && self.trace_burst(ingress, batch, now) {
+        if self.looks_on() && self.trace_burst(ingress, batch, now) {
             return;
         }
         if segmented {

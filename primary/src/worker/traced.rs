@@ -1,12 +1,12 @@
 //! Packets that are traced go one by one through the same stages, with somebody who writes down where they are.
 
-use dpdk::{Chain, MbufBatch};
+use dpdk::{Chain, Mbuf, MbufBatch};
 
+use super::following::Ending;
 use super::{Engine, away};
 use crate::adjacency;
-use crate::attachments::Part;
 use crate::path::{BURST, Burst, Disposition, NOTES, Off};
-use crate::trace::{Finished, Watched};
+use crate::trace::{Followed, Leg};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Lets traces come and go.
@@ -22,11 +22,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// if there is none.
     #[cold]
     pub(super) fn trace_burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) -> bool {
+        if !self.following.is_empty() && self.follow_burst(ingress, batch, now) {
+            return true;
+        }
         let mut place = 0;
         let chosen = loop {
             match self.traces.get_mut(place) {
                 None => return false,
-                Some(part) if part.is_over() && !part.waits() => {
+                Some(part) if part.is_over() => {
                     self.traces.hand_back(place, None);
                     self.doorbell.ring();
                 }
@@ -50,24 +53,60 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     fn trace(&mut self, ingress: u16, one: &mut MbufBatch<BURST>, place: usize, now: u64) {
-        let Some(mbuf) = one.first_mut() else {
-            return;
-        };
-        let mut watched = Watched::new(ingress, mbuf);
+        if let (Some(mbuf), Some(part)) = (one.first(), self.traces.get_mut(place)) {
+            let followed = part.follow(Leg::received(ingress, mbuf, None));
+            self.trace_on(followed, ingress, one, now);
+        }
+    }
+
+    /// Takes a packet through the stages whose last leg has just begun.
+    pub(super) fn trace_on(
+        &mut self,
+        mut followed: Followed,
+        ingress: u16,
+        one: &mut MbufBatch<BURST>,
+        now: u64,
+    ) {
+        let leg = followed.leg();
         let mut notes = NOTES;
-        notes[0] = self
-            .stages
-            .run_traced(ingress, Chain::of_one(mbuf), &mut watched.recorder);
+        if let Some(mbuf) = one.first_mut() {
+            let recorder = &mut leg.watched.recorder;
+            notes[0] = self.stages.run_traced(ingress, Chain::of_one(mbuf), recorder);
+        }
         let note = notes[0];
+        leg.note = note;
+        if let Some(mbuf) = one.first() {
+            self.see(leg, mbuf);
+        }
         let at = one.first().map_or(0, away::place_of);
-        let bytes = one.first().map_or(&[][..], |mbuf| mbuf.data());
-        let mut awaited = None;
+        if self.enters_tunnel(&note) {
+            // Before: it may be another worker's afterwards.
+            let number = self.following.keep(at, followed);
+            let mut ending = Ending::default();
+            self.dispatch(&mut ending, ingress, one, &notes, now);
+            return self.settle(number, &ending);
+        }
+        self.away.forget_given();
+        self.dispatch(&mut leg.watched.recorder, ingress, one, &notes, now);
+        let ended = match note.disposition {
+            Disposition::Punt(class) => self.away.keep(at, class, followed),
+            _ => Some(followed),
+        };
+        if let Some(followed) = ended {
+            followed.finish();
+            self.doorbell.ring();
+        }
+    }
+
+    /// Takes down what is known of a packet between the stages and where they send it.
+    pub(super) fn see(&mut self, leg: &mut Leg, mbuf: &Mbuf) {
+        let (note, bytes) = (leg.note, mbuf.data());
         match note.disposition {
             Disposition::Transmit(_) | Disposition::Fragment(_) => {
                 // As much as is in the first segment.
                 let end = usize::from(note.length).min(bytes.len());
                 let left = bytes.get(usize::from(note.trim)..end);
-                watched.leaves(left.unwrap_or_default());
+                leg.watched.leaves(left.unwrap_or_default());
             }
             Disposition::Redirect { interface, .. } => {
                 // As it will be: its sender is told first.
@@ -76,36 +115,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if let Some(leaving) = self.buffer.get_mut(..left.len()) {
                     leaving.copy_from_slice(left);
                     if self.stages.complete(interface, leaving, &note).is_ok() {
-                        watched.leaves(leaving);
+                        leg.watched.leaves(leaving);
                     }
                 }
             }
             Disposition::Wait { adjacency, .. } => {
-                awaited = self.stages.awaited(adjacency, bytes, &note);
+                let awaited = self.stages.awaited(adjacency, bytes, &note);
+                leg.awaited = awaited.map(|(next_hop, _)| next_hop);
             }
             _ => {}
         }
-        let found = watched.recorder.next_hop.map(|found| self.stages.explain(found));
-        self.away.forget_given();
-        self.dispatch(&mut watched.recorder, ingress, one, &notes, now);
-        let finished = Finished {
-            watched,
-            worker: 0,
-            note,
-            found,
-            awaited: awaited.map(|(next_hop, _)| next_hop),
-        };
-        let Some(part) = self.traces.get_mut(place) else {
-            return;
-        };
-        if let Disposition::Punt(class) = note.disposition
-            && self.away.keep(at, part.id(), class, finished)
-        {
-            part.goes_away();
-            return;
-        }
-        part.finish(finished);
-        self.doorbell.ring();
+        let found = leg.watched.recorder.next_hop;
+        leg.found = found.map(|found| self.stages.explain(found));
     }
 
     /// Takes one packet through the stages.

@@ -181,7 +181,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Does what is to be done to the packets of tunnels. Gives how many.
     #[inline]
     pub(super) fn serve_tunnels(&mut self, now: u64) -> usize {
-        if self.tunnels.queue.is_empty() && self.esp.is_idle() {
+        if self.tunnels.queue.is_empty() && self.esp.is_idle() && self.following.is_empty() {
             0
         } else {
             self.serve_queued(now)
@@ -196,6 +196,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             moved += self.serve_queue(now);
             self.seal_all(now);
             if self.tunnels.queue.is_empty() && self.esp.is_idle() {
+                if !self.following.is_empty() {
+                    self.end_following();
+                }
                 return moved;
             }
         }
@@ -222,6 +225,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     Err((ours, None)) => mbuf = ours,
                     Err((refused, Some(reason))) => {
                         let interface = self.interface_of(&refused).unwrap_or(tunnel);
+                        self.lose(&refused, tunnel, PathStage::Encapsulated, reason);
                         self.counters.drop(interface, reason, 1);
                         continue;
                     }
@@ -259,20 +263,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Err(DropReason::TunnelLoop)
         };
         let sent = wrapped.and_then(|wrapping| match wrapping.path_limit {
-            None => {
-                self.send_outer(tunnel, mbuf, now);
-                Ok(())
-            }
-            Some(limit) => {
-                let mut fragments = self.outer_fragments(tunnel, &mbuf, limit)?;
+            None => Ok(None),
+            Some(limit) => self.outer_fragments(tunnel, &mbuf, limit).map(Some),
+        });
+        match sent {
+            Ok(None) => self.send_outer(tunnel, mbuf, now),
+            Ok(Some(mut fragments)) => {
+                self.follow_first(&mbuf, &fragments);
                 for mbuf in fragments.drain() {
                     self.send_outer(tunnel, mbuf, now);
                 }
-                Ok(())
             }
-        });
-        if let Err(reason) = sent {
-            self.drop_outer(tunnel, reason);
+            Err(reason) => {
+                self.lose(&mbuf, tunnel, PathStage::Encapsulated, reason);
+                self.drop_outer(tunnel, reason);
+            }
         }
     }
 
@@ -315,14 +320,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Sends an outer packet.
     pub(super) fn send_outer(&mut self, tunnel: u16, mut mbuf: Mbuf, now: u64) {
+        if !self.following.is_empty()
+            && let Some(followed) = self.following.take(&mbuf)
+        {
+            return self.send_followed(followed, tunnel, mbuf, now);
+        }
         let note = self.stages.run_one(tunnel, Chain::of_one(&mut mbuf));
+        self.learn_from(tunnel, &note, now);
+        self.place_again(&mut Off, ENCAPSULATED, tunnel, mbuf, &note, now);
+    }
+
+    /// Learns what there is to be learned of an outer packet that the stages have dropped.
+    pub(super) fn learn_from(&self, tunnel: u16, note: &Note, now: u64) {
         if note.disposition == Disposition::Drop(DropReason::TooBig)
             && let Some(view) = self.stages.interfaces.tunnel(tunnel)
         {
             let inner = note.detail.saturating_sub(view.overhead());
             self.learn_mtu(tunnel, inner, now);
         }
-        self.place_again(&mut Off, ENCAPSULATED, tunnel, mbuf, &note, now);
     }
 
     /// Takes packets that were inside of others through the stages.
@@ -341,6 +356,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .add(tunnel, InterfaceCounter::RxBytes, inside as u64);
         self.transmit.taps.observe(tunnel, Way::Rx, batch);
         if level >= LEVELS {
+            for mbuf in batch.iter() {
+                self.lose(mbuf, tunnel, PathStage::Rx, DropReason::TunnelLoop);
+            }
             self.counters.drop(tunnel, DropReason::TunnelLoop, count as u64);
             let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
             self.counters.burst_of(way, count as u64);

@@ -18,4 +18,5 @@ mod scapy;
 mod sight;
 mod site;
 mod through;
+mod traced;
 mod transport;

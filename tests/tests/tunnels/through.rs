@@ -253,9 +253,25 @@ fn captures_and_traces_see_what_is_inside_at_the_tunnel_and_the_outer_packets_at
     );
     site.west.tell("trace start -n 1 -i w0 -f ip[9]==47");
     ping();
-    let traces = site.west.ctl_json(&["trace", "show"]).unwrap().to_string();
-    assert!(
-        traces.contains("decapsulated") && traces.contains("\"key4\""),
-        "{traces}"
-    );
+    let traces = site.west.ctl_json(&["trace", "show"]).unwrap();
+    // What was inside is followed on to where it leaves.
+    let outer = ["rx", "ethernet", "ip4_input", "lookup", "local4", "decapsulated"];
+    let inner = ["rx", "ethernet", "ip4_input", "lookup", "rewrite", "tx"];
+    assert_eq!(stages(&traces[0]), [outer, inner].concat(), "{traces}");
+    assert_eq!(traces[0]["stages"][5]["tunnel"], "key4");
+    assert_eq!(traces[0]["stages"][6]["interface"], "key4");
+    assert_eq!(traces[0]["stages"][11]["interface"], "a0");
+    // And so is the outer packet of what goes in.
+    site.west.tell("trace start -n 1 -i a0 -f icmp");
+    ping();
+    let traces = site.west.ctl_json(&["trace", "show"]).unwrap();
+    let outer = ["encapsulated", "ethernet", "ip4_input", "lookup", "rewrite", "tx"];
+    assert_eq!(stages(&traces[0]), [inner, outer].concat(), "{traces}");
+    assert_eq!(traces[0]["stages"][6]["tunnel"], "key4");
+    assert_eq!(traces[0]["stages"][11]["interface"], "w0");
+}
+
+fn stages(trace: &serde_json::Value) -> Vec<&str> {
+    let stages = trace["stages"].as_array().unwrap().iter();
+    stages.map(|stage| stage["stage"].as_str().unwrap()).collect()
 }

@@ -365,12 +365,15 @@ mod tests {
     fn a_full_page_of_traces_fits_into_a_frame() {
         let name = || "a-name-of-fifte".to_owned();
         let address = Some(std::net::Ipv6Addr::from_bits(u128::MAX).into());
-        let trace = Trace {
-            number: u32::MAX,
-            worker: u16::MAX,
+        let leg = TraceLeg {
             interface: name(),
-            time_ns: u64::MAX,
             length: u32::MAX,
+            sa: Some(TraceSa {
+                spi: u32::MAX,
+                sequence: Some(u64::MAX),
+                transform: name(),
+                refused: Some(name()),
+            }),
             received: vec![0xff; TRACED_BYTES],
             sent: vec![0xff; TRACED_SENT_BYTES],
             steps: vec![
@@ -396,6 +399,12 @@ mod tests {
                 next_hop: address,
                 interface: name(),
             },
+        };
+        let trace = Trace {
+            number: u32::MAX,
+            worker: u16::MAX,
+            time_ns: u64::MAX,
+            legs: vec![leg; TRACE_LEGS],
         };
         let reply = Reply::Traces(TracePage {
             request: Some(TraceStatus {

@@ -14,7 +14,9 @@ pub const TRACED_BYTES: usize = 128;
 /// Bytes of a sent packet that are kept: enough for the headers that a gateway changes.
 pub const TRACED_SENT_BYTES: usize = 64;
 /// The most traces of one reply: it must fit into [`crate::client::MAX_FRAME`] bytes.
-pub const TRACES_PER_REPLY: usize = 64;
+pub const TRACES_PER_REPLY: usize = 16;
+/// The most legs of one packet's way: into and out of two tunnels inside of each other, each.
+pub const TRACE_LEGS: usize = 5;
 
 /// Which packets are to be traced.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -58,15 +60,24 @@ pub struct TraceStatus {
 pub struct Trace {
     /// From 1 on, in the order in which the control thread got them.
     pub number: u32,
-    /// The worker, from 0 on.
+    /// The worker that received it, from 0 on.
     pub worker: u16,
-    /// Name of the interface that the packet came in by.
-    pub interface: String,
     /// When the stages began, nanoseconds since 1970.
     pub time_ns: u64,
-    /// Length as received, from the Ethernet header on.
+    /// What it was on its way, at most [`TRACE_LEGS`]: as received, then inside of a tunnel or outside of it, and so on.
+    pub legs: Vec<TraceLeg>,
+}
+
+/// The way of a packet from where it came in, or a tunnel made it, to where it left, a tunnel took it, or it was dropped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceLeg {
+    /// Name of the interface that it came in by; of an outer packet the tunnel.
+    pub interface: String,
+    /// Length as it began, from the Ethernet header on.
     pub length: u32,
-    /// Its first bytes as received, at most [`TRACED_BYTES`].
+    /// The SA that opened or sealed it, or was to.
+    pub sa: Option<TraceSa>,
+    /// Its first bytes as it began, at most [`TRACED_BYTES`].
     pub received: Vec<u8>,
     /// Its first bytes as sent, at most [`TRACED_SENT_BYTES`]; empty when it was not sent.
     pub sent: Vec<u8>,
@@ -78,6 +89,20 @@ pub struct Trace {
     pub tool: Option<TraceTool>,
     /// What became of it.
     pub end: TraceEnd,
+}
+
+/// What an SA did to a traced packet.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TraceSa {
+    /// Its SPI.
+    pub spi: u32,
+    /// The sequence number; of a packet that was refused before its number was known to be authentic, what stands in its header; none
+    /// where it got none.
+    pub sequence: Option<u64>,
+    /// Name of its transform.
+    pub transform: String,
+    /// Why it did not open or seal the packet, as `drop show` names it.
+    pub refused: Option<String>,
 }
 
 /// What a tool made of a traced packet.
@@ -118,7 +143,7 @@ impl TraceVerdict {
 pub struct TraceStep {
     /// Its number among `shm::PathStage::ALL`.
     pub stage: u8,
-    /// When it began, nanoseconds after the first.
+    /// When it began, nanoseconds after the first of the whole way.
     pub offset_ns: u32,
 }
 
@@ -166,6 +191,8 @@ pub enum TraceEnd {
     Kernel(String),
     /// It is a fragment for the gateway itself that waits for the others.
     WaitsForFragments,
+    /// It is an ESP packet that waits for the others of its SA's burst.
+    WaitsForBurst,
     /// It was an outer packet of a tunnel: what was inside goes on as received by this interface, where that is known.
     Decapsulated(Option<String>),
 }

@@ -50,7 +50,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let candidates = (0..).zip(batch.iter()).fold(0_u32, |found, (number, mbuf)| {
             found | u32::from(may_be_esp(mbuf.data())) << number
         });
-        if candidates == 0 || !self.traces.is_empty() {
+        if candidates == 0 || self.looks_on() {
             return;
         }
         let Some(mac) = self.stages.takes_usual(ingress) else {

@@ -57,6 +57,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if interface != ingress {
                     self.received_tagged(interface, &mut mbuf);
                 }
+                self.lose(&mbuf, interface, PathStage::Rx, DropReason::EspClear);
                 self.counters.drop(interface, DropReason::EspClear, 1);
                 self.count_way(Passed::NONE.with(PathStage::Rx).with(PathStage::Drop));
                 continue;

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   bytes of the link header, which nobody looks at any more
-//!   0        1 2            3 4         5       6 7        8
-//!   family │ ESP header at │ network at │ level │ tunnel │ in or out
+//!   0        1 2            3 4         5       6 7        8         9
+//!   family │ ESP header at │ network at │ level │ tunnel │ in or out │ slot of its trace
 //! ```
 
 use std::sync::Arc;
@@ -15,6 +15,7 @@ use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::super::Engine;
 use super::super::dispatch::Refused;
+use super::super::following::Slots;
 use super::super::tunnels::Step;
 use super::super::ways::End;
 use crate::adjacency;
@@ -32,6 +33,8 @@ pub struct Handover {
     from: Vec<MbufConsumer>,
     /// By worker: whether there is something for it.
     mail: Vec<Arc<AtomicBool>>,
+    /// What is written down of those that are traced.
+    slots: Slots,
 }
 
 impl Handover {
@@ -71,12 +74,14 @@ impl Handover {
 /// For each worker its own.
 pub fn handovers(eal: &Eal, workers: usize) -> Result<Vec<Handover>, PortsError> {
     let mail: Vec<_> = (0..workers).map(|_| Arc::new(AtomicBool::new(false))).collect();
+    let slots = Slots::new();
     let mut all: Vec<_> = (0..workers)
         .map(|number| Handover {
             number,
             to: Vec::new(),
             from: Vec::new(),
             mail: mail.clone(),
+            slots: slots.clone(),
         })
         .collect();
     for to in 0..workers {
@@ -103,10 +108,12 @@ struct Label {
     level: u8,
     tunnel: u16,
     step: Step,
+    /// 0 if it is not traced.
+    trace: u8,
 }
 
 impl Label {
-    const LEN: usize = 9;
+    const LEN: usize = 10;
 
     fn write(&self, mbuf: &mut Mbuf) {
         let [a0, a1] = self.at.to_be_bytes();
@@ -115,12 +122,13 @@ impl Label {
         let family = u8::from(self.family == Family::Six);
         let step = u8::from(self.step == Step::Encapsulate);
         if let Some(place) = mbuf.data_mut().first_chunk_mut::<{ Self::LEN }>() {
-            *place = [family, a0, a1, n0, n1, self.level, t0, t1, step];
+            *place = [family, a0, a1, n0, n1, self.level, t0, t1, step, self.trace];
         }
     }
 
     fn read(mbuf: &Mbuf) -> Option<Self> {
-        let &[family, a0, a1, n0, n1, level, t0, t1, step] = mbuf.data().first_chunk::<{ Self::LEN }>()?;
+        let &[family, a0, a1, n0, n1, level, t0, t1, step, trace] =
+            mbuf.data().first_chunk::<{ Self::LEN }>()?;
         Some(Self {
             family: if family == 0 { Family::Four } else { Family::Six },
             at: u16::from_be_bytes([a0, a1]),
@@ -132,6 +140,7 @@ impl Label {
             } else {
                 Step::Encapsulate
             },
+            trace,
         })
     }
 }
@@ -149,6 +158,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         at: u16,
         level: u8,
     ) -> Result<End, Refused> {
+        let slots = &self.esp.handover.slots;
         let label = Label {
             family,
             at,
@@ -156,12 +166,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             level,
             tunnel: 0,
             step: Step::Receive,
+            trace: self.following.hand_over(slots, &mbuf, Some(PathStage::Waiting)),
         };
         label.write(&mut mbuf);
         // Before the other can take it.
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
         self.esp.handover.put(worker, mbuf).map_err(|mbuf| {
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+            self.following
+                .take_over(&self.esp.handover.slots, &mbuf, label.trace);
             (mbuf, DropReason::SpreadRingFull)
         })?;
         Ok(End::at(PathStage::Waiting))
@@ -178,6 +191,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let Some(worker) = slot.and_then(|slot| self.esp.elsewhere(slot)) else {
             return Err((mbuf, None));
         };
+        let slots = &self.esp.handover.slots;
         let label = Label {
             family: Family::Four,
             at: 0,
@@ -185,12 +199,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             level,
             tunnel,
             step: Step::Encapsulate,
+            trace: self.following.hand_over(slots, &mbuf, None),
         };
         label.write(&mut mbuf);
-        self.esp
-            .handover
-            .put(worker, mbuf)
-            .map_err(|mbuf| (mbuf, Some(DropReason::SpreadRingFull)))
+        self.esp.handover.put(worker, mbuf).map_err(|mbuf| {
+            self.following
+                .take_over(&self.esp.handover.slots, &mbuf, label.trace);
+            (mbuf, Some(DropReason::SpreadRingFull))
+        })
     }
 
     /// Takes what other workers have for SAs of this one. Gives how many.
@@ -229,12 +245,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn take_one_handed(&mut self, mbuf: Mbuf, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         let Some(label) = Label::read(&mbuf) else { return };
+        self.following
+            .take_over(&self.esp.handover.slots, &mbuf, label.trace);
         match label.step {
             Step::Encapsulate => {
                 let put = self
                     .tunnels
                     .put_at(Step::Encapsulate, label.level, label.tunnel, mbuf);
-                if put.is_err() {
+                if let Err(mbuf) = put {
+                    self.lose(&mbuf, label.tunnel, PathStage::Encapsulated, DropReason::TxFull);
                     self.counters.drop(ingress, DropReason::TxFull, 1);
                 }
             }
@@ -247,7 +266,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                         self.open_here(slot, ingress, mbuf, network, family, label.at, label.level, now)
                             .map_err(|(mbuf, reason)| (Some(mbuf), reason))
                     });
-                if let Err((_, reason)) = opened {
+                if let Err((mbuf, reason)) = opened {
+                    if let Some(mbuf) = mbuf {
+                        self.lose(&mbuf, ingress, PathStage::Released, reason);
+                    }
                     self.drop_waiting(ingress, reason);
                 }
             }

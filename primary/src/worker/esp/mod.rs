@@ -12,6 +12,7 @@ mod arrive;
 mod clear;
 mod handed;
 mod keepalive;
+mod looked_on;
 mod open;
 mod opening;
 mod room;

@@ -255,7 +255,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     (*place, *refused) = (Some(opening), None);
                     count += 1;
                 }
-                Err(reason) => *refused = Some(reason),
+                Err(reason) => (*place, *refused) = (None, Some(reason)),
             }
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
@@ -273,7 +273,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             let ended = end(sa, mbuf, *opening, job.outcome, &arrived, &link, &mut life);
             note_life(&mut sa.told, life);
             let ended = match ended {
-                Ok(()) if self.esp.has_lent => self.to_usual_buffers(mbuf),
+                Ok(()) if self.esp.has_lent => self.leave_long_buffer(mbuf),
                 ended => ended,
             };
             match ended {
@@ -287,6 +287,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         opened.tell(&self.counters);
+        if !self.following.is_empty() {
+            self.see_opened(sa, batch, openings, refused);
+        }
         if is_refused {
             self.drop_unopened(sa, batch, refused);
         }

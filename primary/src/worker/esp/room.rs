@@ -76,6 +76,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             whole.set_port(port);
         }
         if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
+            self.following.moves(&mbuf, &whole);
             Ok(whole)
         } else {
             Err(DropReason::EspRoom)
@@ -83,10 +84,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Puts a packet that is in a long buffer into others.
-    pub(super) fn to_usual_buffers(&self, mbuf: &mut Mbuf) -> Result<(), DropReason> {
+    pub(super) fn leave_long_buffer(&mut self, mbuf: &mut Mbuf) -> Result<(), DropReason> {
         let room = mbuf.headroom() + mbuf.data().len() + mbuf.tailroom();
         if room > usize::from(self.pool.data_room()) {
-            *mbuf = self.in_segments(mbuf).map_err(|_| DropReason::NoBuffer)?;
+            let usual = self.in_segments(mbuf).map_err(|_| DropReason::NoBuffer)?;
+            self.following.moves(mbuf, &usual);
+            *mbuf = usual;
         }
         Ok(())
     }

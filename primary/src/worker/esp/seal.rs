@@ -260,9 +260,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if self.esp.has_lent {
             for (mbuf, refused) in batch.iter_mut().zip(&mut *refused) {
                 if refused.is_none() {
-                    *refused = self.to_usual_buffers(mbuf).err();
+                    *refused = self.leave_long_buffer(mbuf).err();
                 }
             }
+        }
+        if !self.following.is_empty() {
+            self.see_sealed(sa, batch, refused);
         }
         if refused.iter().take(batch.len()).any(Option::is_some) {
             self.drop_unsealed(sa, batch, refused);

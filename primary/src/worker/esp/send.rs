@@ -3,7 +3,7 @@
 use dpdk::{Mbuf, MbufBatch, PortId};
 use packet::ethernet::HEADER_LEN;
 use packet::{EtherType, MacAddress};
-use shm::DropReason;
+use shm::{DropReason, PathStage};
 
 use super::super::Engine;
 use super::super::tunnels::Step;
@@ -17,7 +17,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let limit = self.limit(sa, now);
         let longest = batch.iter().map(Mbuf::len).max().unwrap_or_default();
         let way = self.stages.way_out(sa.destination);
-        let way = way.filter(|way| longest <= way.longest.min(limit));
+        // Nobody would look on.
+        let way = way.filter(|way| longest <= way.longest.min(limit) && self.following.is_empty());
         let Some(way) = way else {
             return self.send_one_by_one(sa, batch, level, limit, now);
         };
@@ -78,11 +79,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             match self.outer_fragments(sa.tunnel, &mbuf, (limit - HEADER_LEN) as u16) {
                 Ok(mut fragments) => {
+                    self.follow_first(&mbuf, &fragments);
                     for mbuf in fragments.drain() {
                         self.send_outer(sa.tunnel, mbuf, now);
                     }
                 }
-                Err(reason) => self.not_sealed(sa, reason),
+                Err(reason) => {
+                    self.lose(&mbuf, sa.tunnel, PathStage::Encapsulated, reason);
+                    self.not_sealed(sa, reason);
+                }
             }
         }
         self.tunnels.serve(before);
