@@ -331,7 +331,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Learns what there is to be learned of an outer packet that the stages have dropped.
-    pub(super) fn learn_from(&self, tunnel: u16, note: &Note, now: u64) {
+    pub(super) fn learn_from(&mut self, tunnel: u16, note: &Note, now: u64) {
         if note.disposition == Disposition::Drop(DropReason::TooBig)
             && let Some(view) = self.stages.interfaces.tunnel(tunnel)
         {

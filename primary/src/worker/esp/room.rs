@@ -76,7 +76,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             whole.set_port(port);
         }
         if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
-            self.following.moves(&mbuf, &whole);
+            self.following.moves(mbuf, &whole);
             Ok(whole)
         } else {
             Err(DropReason::EspRoom)
