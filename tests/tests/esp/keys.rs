@@ -165,4 +165,6 @@ fn a_core_dump_of_a_primary_whose_sas_work_has_no_part_of_a_key() {
             );
         }
     }
+    // What it could not take away when it ended.
+    site.west.hugepage_setup(&["clean"]).unwrap().success().unwrap();
 }
