@@ -178,8 +178,8 @@ impl Sa {
             );
             match (opened, expected) {
                 (Ok(opening), Ok(number)) => {
-                    must(mbuf.append(&[0xee; 8][..opening.spare_len()]));
-                    let work = must(opening.prepare(mbuf.data_mut()));
+                    must(mbuf.append(&[0xee; 8][..self.inbound.format().spare_len()]));
+                    let work = must(self.inbound.prepare(&opening, mbuf.data_mut()));
                     fill_in(&mut jobs[openings.len()], openings.len(), 0, &work);
                     openings.push((opening, number, packet));
                     mbufs.push(mbuf);

@@ -129,8 +129,8 @@ pub fn body(input: &[u8]) {
     assert_eq!(Ok(opening.sequence().get()), number);
 
     let mut buffer = packet.to_vec();
-    buffer.resize(packet.len() + opening.spare_len(), 0xee);
-    let Ok(work) = opening.prepare(&mut buffer) else {
+    buffer.resize(packet.len() + inbound.format().spare_len(), 0xee);
+    let Ok(work) = inbound.prepare(&opening, &mut buffer) else {
         panic!("no room where there is");
     };
     let spare = if esn && !transform.is_aead() { 4 } else { 0 };

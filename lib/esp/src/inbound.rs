@@ -95,56 +95,15 @@ impl Inbound {
         let sequence = self.window.check(header.sequence_low)?;
         Ok(Opening {
             sequence,
-            spi: self.spi,
-            salt: *self.salt,
-            format: self.format,
             // At most `MAX_LEN`.
             len: len as u16,
         })
     }
 
-    /// Takes what cryptography has left of a packet in its buffer, if its ICV was right: `authentic`. The sequence number is
-    /// taken, then the padding is checked.
-    #[inline]
-    pub fn finish(&mut self, opening: Opening, authentic: bool, packet: &[u8]) -> Result<Opened, OpenError> {
-        debug_assert_eq!(opening.spi, self.spi);
-        if !authentic {
-            return Err(OpenError::Forged);
-        }
-        self.window.take(opening.sequence)?;
-        opening.read(packet)
-    }
-}
-
-/// A packet that may be decrypted.
-#[derive(Clone, Copy, Debug)]
-#[must_use = "the packet is not decrypted yet"]
-pub struct Opening {
-    sequence: SequenceNumber,
-    spi: Spi,
-    salt: Salt,
-    format: Format,
-    len: u16,
-}
-
-impl Opening {
-    /// Its number, if it is authentic.
-    #[inline]
-    pub fn sequence(&self) -> SequenceNumber {
-        self.sequence
-    }
-
-    /// Bytes of room that [`Opening::prepare`] needs behind the packet: 0 or 4.
-    #[inline]
-    pub fn spare_len(&self) -> usize {
-        self.format.spare_len()
-    }
-
-    /// Makes the packet ready for cryptography. `packet` begins with the ESP header and has [`Opening::spare_len`] bytes
-    /// behind its end.
+    /// Makes a packet ready for cryptography. `packet` begins with the ESP header and has [`Format::spare_len`] bytes behind its end.
     #[inline(always)]
-    pub fn prepare(&self, packet: &mut [u8]) -> Result<Work, NoRoom> {
-        let (len, spare) = (usize::from(self.len), self.format.spare_len());
+    pub fn prepare(&self, opening: &Opening, packet: &mut [u8]) -> Result<Work, NoRoom> {
+        let (len, spare) = (usize::from(opening.len), self.format.spare_len());
         let needed = len + spare;
         let available = packet.len();
         let no_room = NoRoom { needed, available };
@@ -156,26 +115,53 @@ impl Opening {
             Cipher::AesCbc => u128::from_be_bytes(*ivs.first_chunk().ok_or(no_room)?),
             Cipher::AesGcm | Cipher::ChaCha20Poly1305 => {
                 let iv = *ivs.first_chunk().ok_or(no_room)?;
-                Format::nonce(self.salt, u64::from_be_bytes(iv))
+                Format::nonce(*self.salt, u64::from_be_bytes(iv))
             }
         };
         if spare != 0 {
             let icv = len - self.format.icv_len();
             packet.copy_within(icv..len, icv + spare);
             let high = packet.get_mut(icv..).and_then(<[u8]>::first_chunk_mut);
-            *high.ok_or(no_room)? = self.sequence.high().to_be_bytes();
+            *high.ok_or(no_room)? = opening.sequence.high().to_be_bytes();
         }
-        let aad = self.format.aad(self.spi.get(), self.sequence);
+        let aad = self.format.aad(self.spi.get(), opening.sequence);
         Ok(self.format.work(len, head_len, iv, aad))
+    }
+
+    /// Takes what cryptography has left of a packet in its buffer, if its ICV was right: `authentic`. The sequence number is
+    /// taken, then the padding is checked.
+    #[inline]
+    pub fn finish(&mut self, opening: Opening, authentic: bool, packet: &[u8]) -> Result<Opened, OpenError> {
+        if !authentic {
+            return Err(OpenError::Forged);
+        }
+        self.window.take(opening.sequence)?;
+        opening.read(self.format, packet)
+    }
+}
+
+/// A packet that may be decrypted.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the packet is not decrypted yet"]
+pub struct Opening {
+    sequence: SequenceNumber,
+    len: u16,
+}
+
+impl Opening {
+    /// Its number, if it is authentic.
+    #[inline]
+    pub fn sequence(&self) -> SequenceNumber {
+        self.sequence
     }
 
     /// What is in the decrypted packet (RFC 4303 §2.4 to §2.6).
     #[inline]
-    fn read(&self, packet: &[u8]) -> Result<Opened, OpenError> {
+    fn read(&self, format: Format, packet: &[u8]) -> Result<Opened, OpenError> {
         let needed = usize::from(self.len);
         let available = packet.len();
-        let end = needed - self.format.icv_len();
-        let head_len = self.format.head_len();
+        let end = needed - format.icv_len();
+        let head_len = format.head_len();
         let (padded, trailer) = packet
             .get(head_len..end)
             .and_then(<[u8]>::split_last_chunk::<TRAILER_LEN>)

@@ -34,8 +34,8 @@
 //!
 //! let header = Header::parse(&packet)?;
 //! let opening = inbound.open(header, packet.len())?;
-//! packet.resize(packet.len() + opening.spare_len(), 0);
-//! let work = opening.prepare(&mut packet)?;
+//! packet.resize(packet.len() + inbound.format().spare_len(), 0);
+//! let work = inbound.prepare(&opening, &mut packet)?;
 //! assert_eq!((work.cipher.range(), work.icv.range()), (16..80, 80..96));
 //! // Decrypted by others, and found authentic.
 //! let Opened::Packet(payload) = inbound.finish(opening, true, &packet)? else {
@@ -66,7 +66,7 @@ pub use format::{Format, Span, Work};
 pub use header::{HEADER_LEN, Header, HeaderError, Spi};
 pub use inbound::{Inbound, OpenError, Opened, Opening, Payload};
 pub use keys::{KeyLengthError, KeyParts, Keys};
-pub use outbound::{IvMask, NoRoom, Outbound, SealError, Sealing};
+pub use outbound::{AeadSealing, IvMask, NoRoom, Outbound, SealError, Sealing};
 pub use sequence::{Sequence, SequenceEnded, SequenceNumber};
 pub use transform::{Cipher, Integrity, Transform, TransformError};
 pub use window::{MAX_WINDOW, MIN_WINDOW, ReplayError, Window, WindowSizeError};

@@ -111,6 +111,58 @@ impl Outbound {
     }
 }
 
+/// What an AEAD's packet has around its payload: all of [`Sealing::write`], but in registers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "its sequence number is not given to another packet"]
+pub struct AeadSealing {
+    /// Its number.
+    pub sequence: SequenceNumber,
+    /// What stands before the payload: SPI, sequence number, IV.
+    pub head: [u8; AeadSealing::HEAD_LEN],
+    /// What stands behind it, with bytes in the place of the ICV.
+    pub tail: [u8; 8],
+    /// Bytes of padding and trailer, which are enciphered as the payload is.
+    pub trailer_len: usize,
+    /// Salt and IV: the first [`Transform::nonce_len`](crate::Transform::nonce_len) bytes.
+    pub nonce: [u8; 16],
+    /// What is authenticated beside: the first [`Format::aad_len`] bytes.
+    pub aad: [u8; 16],
+}
+
+impl AeadSealing {
+    /// Bytes before the payload.
+    pub const HEAD_LEN: usize = 16;
+    /// Bytes of an ICV.
+    pub const ICV_LEN: usize = 16;
+}
+
+impl Outbound {
+    /// As [`Outbound::seal`], for an AEAD, whose packets have a head of [`AeadSealing::HEAD_LEN`] bytes; others are not sealed so.
+    #[inline(always)]
+    pub fn seal_aead(&mut self, payload_len: usize, next_header: Protocol) -> Result<AeadSealing, SealError> {
+        debug_assert_eq!(self.format.head_len(), AeadSealing::HEAD_LEN);
+        // Padding is 1, 2, 3 (RFC 4303 §2.4), then comes its length.
+        const PADDING: [u64; 4] = [0, 0x01_01, 0x02_02_01, 0x03_03_02_01];
+        let pad_len = (payload_len + TRAILER_LEN).wrapping_neg() & (PADDING.len() - 1);
+        let trailer_len = pad_len + TRAILER_LEN;
+        if AeadSealing::HEAD_LEN + payload_len + trailer_len + AeadSealing::ICV_LEN > MAX_LEN {
+            return Err(SealError::TooLong(payload_len));
+        }
+        let sequence = self.sequence.next()?;
+        let iv = self.mask ^ sequence.get();
+        let head = u128::from(self.spi.get()) << 96 | u128::from(sequence.low()) << 64 | u128::from(iv);
+        let tail = PADDING[pad_len] | u64::from(next_header.0) << (8 * (pad_len + 1));
+        Ok(AeadSealing {
+            sequence,
+            head: head.to_be_bytes(),
+            tail: tail.to_le_bytes(),
+            trailer_len,
+            nonce: Format::nonce(*self.salt, iv).to_be_bytes(),
+            aad: self.format.aad(self.spi.get(), sequence).to_be_bytes(),
+        })
+    }
+}
+
 /// A payload that has its sequence number and is to be sealed.
 #[derive(Clone, Copy, Debug)]
 #[must_use = "its sequence number is not given to another packet"]
@@ -212,5 +264,46 @@ impl Sealing {
             packet.copy_within(icv + spare.., icv);
         }
         Ok(len)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transform::Transform;
+
+    #[test]
+    fn an_aead_is_sealed_in_registers_as_in_a_buffer() {
+        let spi = Spi::new(0xc0ff_ee01).unwrap();
+        let aeads = Transform::ALL.into_iter().filter(|transform| transform.is_aead());
+        for (transform, esn) in aeads.flat_map(|transform| [(transform, false), (transform, true)]) {
+            let bytes: Vec<u8> = (0..).take(transform.key_len()).collect();
+            let keys = transform.split(&bytes).unwrap();
+            for payload_len in (0..40).chain([1400, MAX_LEN - 40, MAX_LEN - 34, MAX_LEN - 33, MAX_LEN + 1]) {
+                let made = || {
+                    let sequence = Sequence::resumed(esn, 0xffff_fff0);
+                    Outbound::new(spi, &keys, sequence, IvMask(0x0123_4567_89ab_cdef))
+                };
+                let (mut one, mut other) = (made(), made());
+                let expected = one.seal(payload_len, Protocol(41));
+                let found = other.seal_aead(payload_len, Protocol(41));
+                let Ok(expected) = expected else {
+                    assert_eq!(found.unwrap_err(), expected.unwrap_err());
+                    continue;
+                };
+                let found = found.unwrap();
+                let mut packet = vec![0; expected.sealed_len()];
+                let work = expected.write(&mut packet).unwrap();
+                let end = AeadSealing::HEAD_LEN + payload_len + found.trailer_len;
+                assert_eq!(expected.sealed_len(), end + AeadSealing::ICV_LEN);
+                assert_eq!(work.cipher.range(), AeadSealing::HEAD_LEN..end);
+                assert_eq!(work.icv.range().start, end);
+                assert_eq!((found.nonce, found.aad), (work.iv(), work.aad()));
+                assert_eq!(found.head, packet[..AeadSealing::HEAD_LEN]);
+                let trailer = end - found.trailer_len..end;
+                assert_eq!(found.tail[..found.trailer_len], packet[trailer]);
+                assert_eq!(found.sequence, expected.sequence());
+            }
+        }
     }
 }

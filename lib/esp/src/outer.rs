@@ -263,28 +263,18 @@ impl Outer {
         let (needed, available) = (self.len(), buffer.len());
         let out = buffer.get_mut(..needed).ok_or(NoRoom { needed, available })?;
         let total = needed + esp_len;
-        let dscp = match self.settings.dscp {
-            Dscp::Copy => None,
-            Dscp::Fixed(dscp) => Some(dscp),
-        };
-        let class = ecn::outer_traffic_class(inner.traffic_class, dscp);
+        let class = self.class(inner);
         out.copy_from_slice(self.template.get(..needed).unwrap_or_default());
         let ip_len = match self.family {
             Family::V4 => {
                 let len = u16::try_from(total).map_err(|_| OuterError::TooLong(esp_len))?;
-                let dont_fragment = match self.settings.df {
-                    Df::Copy => {
-                        inner.dont_fragment && (inner.family == Family::V4 || inner.len > ipv6::MIN_MTU)
-                    }
-                    Df::Set => true,
-                    Df::Clear => false,
+                let flags = if self.dont_fragment(inner) {
+                    DONT_FRAGMENT
+                } else {
+                    0
                 };
-                let flags = if dont_fragment { DONT_FRAGMENT } else { 0 };
                 let identification = sequence.get() as u16;
-                let words = [class.into(), len, identification, flags];
-                let sum = words.iter().map(|word| u32::from(*word)).sum::<u32>() + u32::from(self.sum);
-                let sum = (sum & 0xffff) + (sum >> 16);
-                let checksum = !((sum & 0xffff) + (sum >> 16)) as u16;
+                let checksum = self.checksum(class, len, identification, flags);
                 if let Some([_, tos, l0, l1, i0, i1, f0, f1, _, _, c0, c1]) = out.first_chunk_mut() {
                     *tos = class;
                     [*l0, *l1] = len.to_be_bytes();
@@ -314,6 +304,82 @@ impl Outer {
             }
         }
         Ok(())
+    }
+
+    /// Whether it is an IPv4 header and nothing else, so that [`Outer::ipv4`] writes it.
+    #[inline]
+    pub const fn is_ipv4(&self) -> bool {
+        matches!(self.family, Family::V4) && self.settings.udp.is_none()
+    }
+
+    /// What [`Outer::write`] writes where [`Outer::is_ipv4`] says so; an ESP packet that is too long for any IP packet does not come here.
+    #[inline(always)]
+    pub fn ipv4(&self, inner: &Inner, esp_len: usize, sequence: SequenceNumber) -> [u8; ipv4::HEADER_LEN] {
+        let class = self.class(inner);
+        let flags = if self.dont_fragment(inner) {
+            DONT_FRAGMENT
+        } else {
+            0
+        };
+        let (len, identification) = ((ipv4::HEADER_LEN + esp_len) as u16, sequence.get() as u16);
+        let checksum = self.checksum(class, len, identification, flags);
+        let [
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            _,
+            ttl,
+            protocol,
+            _,
+            _,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
+            ..,
+        ] = self.template;
+        let [l0, l1] = len.to_be_bytes();
+        let [i0, i1] = identification.to_be_bytes();
+        let [f0, f1] = flags.to_be_bytes();
+        let [c0, c1] = checksum.to_be_bytes();
+        [
+            0x45, class, l0, l1, i0, i1, f0, f1, ttl, protocol, c0, c1, a, b, c, d, e, f, g, h,
+        ]
+    }
+
+    #[inline(always)]
+    fn class(&self, inner: &Inner) -> u8 {
+        let dscp = match self.settings.dscp {
+            Dscp::Copy => None,
+            Dscp::Fixed(dscp) => Some(dscp),
+        };
+        ecn::outer_traffic_class(inner.traffic_class, dscp)
+    }
+
+    #[inline(always)]
+    fn dont_fragment(&self, inner: &Inner) -> bool {
+        match self.settings.df {
+            Df::Copy => inner.dont_fragment && (inner.family == Family::V4 || inner.len > ipv6::MIN_MTU),
+            Df::Set => true,
+            Df::Clear => false,
+        }
+    }
+
+    /// That of an IPv4 header with these fields.
+    #[inline(always)]
+    fn checksum(&self, class: u8, len: u16, identification: u16, flags: u16) -> u16 {
+        let words = [class.into(), len, identification, flags];
+        let sum = words.iter().map(|word| u32::from(*word)).sum::<u32>() + u32::from(self.sum);
+        let sum = (sum & 0xffff) + (sum >> 16);
+        !((sum & 0xffff) + (sum >> 16)) as u16
     }
 
     /// Whether [`Outer::complete`] has something to do.

@@ -192,6 +192,11 @@ pub struct Selectors {
 }
 
 impl Selectors {
+    /// Whether an SA carries anything.
+    pub fn are_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// For an SA that carries anything.
     pub const fn anything() -> Selectors {
         Selectors { list: Vec::new() }

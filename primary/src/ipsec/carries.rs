@@ -75,6 +75,13 @@ impl Fronts {
         }
     }
 
+    /// Whether packets of both families go, and nothing is put in front of them.
+    pub(super) fn are_empty(&self) -> bool {
+        [&self.four, &self.six]
+            .iter()
+            .all(|front| front.may_go && front.len == 0)
+    }
+
     /// Of a family.
     #[inline]
     pub(crate) fn of(&self, family: Family) -> &Front {

@@ -208,6 +208,28 @@ impl Mbuf {
         Ok(())
     }
 
+    /// Makes a packet of one segment begin `front` bytes earlier and be `len` bytes long. What is new holds what an earlier packet left
+    /// there: write it all.
+    #[inline(always)]
+    pub fn surround(&mut self, front: usize, len: usize) -> Result<(), MbufError> {
+        let header = self.header();
+        let (headroom, data_len) = (header.headroom(), header.data_len());
+        if front > headroom || header.segment_count() != 1 {
+            return Err(MbufError::NoHeadroom {
+                needed: front,
+                available: headroom,
+            });
+        }
+        let available = header.tailroom();
+        let needed = len.saturating_sub(front + data_len);
+        if needed > available {
+            return Err(MbufError::NoTailroom { needed, available });
+        }
+        header.set_data(headroom - front, len);
+        header.set_packet_len(len);
+        Ok(())
+    }
+
     /// Adds `count` bytes before the packet and shows them. They hold what an earlier packet left there: write
     /// them all.
     #[inline]

@@ -216,6 +216,26 @@ fn the_outer_packet_has_all_lengths_in_it() {
 
 proptest! {
     #[test]
+    fn an_ipv4_header_alone_is_written_as_with_all_else(
+        class in any::<u8>(), inner_len in 20_usize..3000, is_four in any::<bool>(), dont_fragment in any::<bool>(),
+        df in 0..3_usize, dscp in prop::option::of(0..64_u8), last in any::<u64>(), esp_len in 32..60_000_usize
+    ) {
+        let family = if is_four { Family::V4 } else { Family::V6 };
+        let inner = inner(family, inner_len, dont_fragment || !is_four, class);
+        let settings = OuterSettings {
+            df: [Df::Copy, Df::Set, Df::Clear][df],
+            dscp: dscp.map_or(Dscp::Copy, Dscp::Fixed),
+            ..OuterSettings::default()
+        };
+        let outer = Outer::new(FOUR, settings);
+        prop_assert!(outer.is_ipv4());
+        let number = number_after(last.min(u64::MAX - 1));
+        let mut expected = [0; 20];
+        outer.write(&inner, esp_len, number, &mut expected).unwrap();
+        prop_assert_eq!(outer.ipv4(&inner, esp_len, number), expected);
+    }
+
+    #[test]
     fn the_checksum_over_ipv4_is_right_whatever_is_in_the_header(
         ends: [u32; 2], ttl: u8, class: u8, esp_len in 0..=65_515_usize, last in 0..u64::MAX, dont_fragment: bool,
     ) {

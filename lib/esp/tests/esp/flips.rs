@@ -217,7 +217,7 @@ fn buffers_without_room_are_refused_unchanged() {
             .open(Header::parse(&packet).unwrap(), packet.len())
             .unwrap();
         let mut short = packet[..packet.len() - 1].to_vec();
-        assert!(opening.prepare(&mut short).is_err());
+        assert!(inbound.prepare(&opening, &mut short).is_err());
         assert_eq!(short, packet[..packet.len() - 1]);
         let refused = inbound.finish(opening, true, &packet[..20]);
         assert!(matches!(refused, Err(OpenError::NoRoom(_))), "{refused:?}");

@@ -108,8 +108,8 @@ fn decrypted(keys: &Keys, esn: bool, packet: &mut Vec<u8>, at: usize) -> esp::Pa
     let mut inbound = inbound(keys, esn, 0);
     let len = packet.len() - at;
     let opening = inbound.open(Header::parse(&packet[at..]).unwrap(), len).unwrap();
-    packet.resize(packet.len() + opening.spare_len(), 0xee);
-    let work = opening.prepare(&mut packet[at..]).unwrap();
+    packet.resize(packet.len() + inbound.format().spare_len(), 0xee);
+    let work = inbound.prepare(&opening, &mut packet[at..]).unwrap();
     let authentic = oracle::open(&keys.parts(), inbound.format(), &work, &mut packet[at..]);
     match inbound.finish(opening, authentic, &packet[at..]).unwrap() {
         Opened::Packet(payload) => payload,

@@ -50,8 +50,8 @@ pub(crate) fn decrypt(
 ) -> Result<(Opening, bool), OpenError> {
     let header = Header::parse(packet).unwrap();
     let opening = inbound.open(header, packet.len())?;
-    packet.resize(packet.len() + opening.spare_len(), 0xee);
-    let work = opening.prepare(packet).unwrap();
+    packet.resize(packet.len() + inbound.format().spare_len(), 0xee);
+    let work = inbound.prepare(&opening, packet).unwrap();
     let authentic = oracle::open(&keys.parts(), inbound.format(), &work, packet);
     Ok((opening, authentic))
 }

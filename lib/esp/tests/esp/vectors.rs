@@ -169,7 +169,7 @@ fn packets_of_rfc_4106_and_rfc_7634_open() {
         let header = Header::parse(&packet).unwrap();
         let mut inbound = Inbound::new(header.spi, &keys.parts(), window);
         let opening = inbound.open(header, packet.len()).unwrap();
-        let work = opening.prepare(&mut packet).unwrap();
+        let work = inbound.prepare(&opening, &mut packet).unwrap();
         assert!(oracle::open(&keys.parts(), inbound.format(), &work, &mut packet));
         let Ok(Opened::Packet(payload)) = inbound.finish(opening, true, &packet) else {
             panic!("SPI {}: no payload", header.spi);
@@ -238,7 +238,7 @@ fn packets_of_rfc_3602_open_with_an_icv_behind_them() {
         let window = Window::new(64, false).unwrap();
         let mut inbound = Inbound::new(header.spi, &keys.parts(), window);
         let opening = inbound.open(header, packet.len()).unwrap();
-        let work = opening.prepare(&mut packet).unwrap();
+        let work = inbound.prepare(&opening, &mut packet).unwrap();
         assert!(oracle::open(&keys.parts(), inbound.format(), &work, &mut packet));
         let Ok(Opened::Packet(payload)) = inbound.finish(opening, true, &packet) else {
             panic!("SPI {}: no payload", header.spi);
@@ -278,7 +278,7 @@ fn a_vector_with_one_bit_wrong_is_forged() {
     let header = Header::parse(&packet).unwrap();
     let mut inbound = Inbound::new(header.spi, &keys.parts(), window);
     let opening = inbound.open(header, packet.len()).unwrap();
-    let work = opening.prepare(&mut packet).unwrap();
+    let work = inbound.prepare(&opening, &mut packet).unwrap();
     let authentic = oracle::open(&keys.parts(), inbound.format(), &work, &mut packet);
     let refused = inbound.finish(opening, authentic, &packet);
     assert_eq!(refused, Err(OpenError::Forged));

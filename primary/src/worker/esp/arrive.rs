@@ -43,6 +43,14 @@ struct Found {
     end: usize,
 }
 
+/// The SA of the packet before.
+#[derive(Clone, Copy)]
+struct Known {
+    spi: u32,
+    destination: IpAddr,
+    slot: u32,
+}
+
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes out of a burst those packets, of one segment each, that are ESP packets of SAs of this worker and nothing else in any way.
     #[inline(never)]
@@ -59,11 +67,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let level = self.tunnels.level_of(Step::Receive);
         let mut others = MbufBatch::new();
         let mut taken = [0, 0];
+        // Mostly all are of one SA.
+        let mut known = None;
         for (number, mbuf) in (0..).zip(batch.drain()) {
             let is_candidate = candidates >> number & 1 != 0;
             let found = is_candidate.then(|| find(ingress, &mac, mbuf.data())).flatten();
             let left = match found {
-                Some(found) => match self.take_one_esp(mbuf, &found, level, now) {
+                Some(found) => match self.take_one_esp(mbuf, &found, &mut known, level, now) {
                     Ok(()) => {
                         taken[usize::from(found.source.is_ipv6())] += 1;
                         continue;
@@ -84,17 +94,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     #[inline]
-    fn take_one_esp(&mut self, mut mbuf: Mbuf, found: &Found, level: u8, now: u64) -> Result<(), Mbuf> {
-        let Some(slot) = self.esp.sas.by_spi.find(found.spi, found.destination) else {
-            return Err(mbuf);
+    fn take_one_esp(
+        &mut self,
+        mut mbuf: Mbuf,
+        found: &Found,
+        known: &mut Option<Known>,
+        level: u8,
+        now: u64,
+    ) -> Result<(), Mbuf> {
+        let slot = match *known {
+            Some(known) if (known.spi, known.destination) == (found.spi, found.destination) => known.slot,
+            _ => match self.own_slot(found) {
+                Some(slot) => {
+                    let (spi, destination) = (found.spi, found.destination);
+                    *known = Some(Known {
+                        spi,
+                        destination,
+                        slot,
+                    });
+                    slot
+                }
+                None => return Err(mbuf),
+            },
         };
-        let is_ours = self.esp.elsewhere(slot).is_none();
-        let is_usual = is_ours
-            && self.esp.sas.inbound.get_mut(slot).is_some_and(|sa| {
-                // While its tunnel is up, its destination is an address of the gateway.
-                is_at_its_place(sa, found, mbuf.data()) && self.stages.is_up(sa.tunnel)
-            });
-        if !is_usual {
+        let sa = self.esp.sas.inbound.get(slot);
+        if !sa.is_some_and(|sa| is_at_its_place(sa, found, mbuf.data())) {
             return Err(mbuf);
         }
         if mbuf.len() > found.end {
@@ -104,6 +128,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::Waiting, 1);
         self.join_burst(slot, mbuf, found.arrived, level, now)
             .inspect_err(|_| self.counters.sub(ingress, InterfaceCounter::Waiting, 1))
+    }
+
+    /// The number of a packet's SA, if that is this worker's and its tunnel is up.
+    fn own_slot(&self, found: &Found) -> Option<u32> {
+        let slot = self.esp.sas.by_spi.find(found.spi, found.destination)?;
+        let is_elsewhere = self.esp.elsewhere(slot).is_some();
+        let sa = self.esp.sas.inbound.get(slot)?;
+        // While its tunnel is up, its destination is an address of the gateway.
+        (!is_elsewhere && self.stages.is_up(sa.tunnel)).then_some(slot)
     }
 }
 

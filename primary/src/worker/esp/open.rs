@@ -19,7 +19,7 @@ use super::opening::{begin, end};
 use super::room::Around;
 use super::{Bench, note_life};
 use crate::adjacency;
-use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, fill_in, publish, source_port};
+use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, publish, source_port};
 use crate::path::{BURST, Family, Note, link_bytes};
 
 /// Where the way of a packet goes on whose burst is done.
@@ -243,16 +243,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let at = usize::from(arrived.at);
-            let mut begun = begin(&sa.esp, mbuf, at);
+            let mut begun = begin(&sa.esp, mbuf, at, number, job, place);
             if matches!(begun, Err(DropReason::EspRoom)) {
                 begun = self
                     .move_to_room(mbuf, AROUND)
-                    .and_then(|()| begin(&sa.esp, mbuf, at));
+                    .and_then(|()| begin(&sa.esp, mbuf, at, number, job, place));
             }
             match begun {
-                Ok((opening, work)) => {
-                    fill_in(job, number, at, &work);
-                    (*place, *refused) = (Some(opening), None);
+                Ok(()) => {
+                    *refused = None;
                     count += 1;
                 }
                 Err(reason) => (*place, *refused) = (None, Some(reason)),

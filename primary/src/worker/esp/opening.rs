@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use dpdk::Mbuf;
-use dpdk::crypto::Outcome;
+use dpdk::crypto::{Job, Outcome};
 use esp::lifetime::Life;
 use esp::tunnel::{Family as InnerFamily, InnerError};
 use esp::{Header, OpenError, Opening, ReplayError};
@@ -11,7 +11,7 @@ use packet::ethernet::HEADER_LEN;
 use shm::DropReason;
 
 use super::open::Outer;
-use crate::ipsec::{Arrived, InboundSa, source_port};
+use crate::ipsec::{Arrived, InboundSa, fill_in, source_port};
 use crate::path::Family;
 
 /// Looks whether a packet may be opened, and makes it ready for cryptography.
@@ -20,17 +20,22 @@ pub(super) fn begin(
     esp: &esp::Inbound,
     mbuf: &mut Mbuf,
     at: usize,
-) -> Result<(Opening, esp::Work), DropReason> {
+    number: usize,
+    job: &mut Job,
+    place: &mut Option<Opening>,
+) -> Result<(), DropReason> {
     let packet = mbuf.data().get(at..).unwrap_or_default();
     let header = Header::parse(packet).map_err(|_| DropReason::EspMalformed)?;
     let opening = esp.open(header, packet.len()).map_err(refused)?;
-    if opening.spare_len() != 0 {
-        mbuf.grow(opening.spare_len()).map_err(|_| DropReason::EspRoom)?;
+    let spare_len = esp.format().spare_len();
+    if spare_len != 0 {
+        mbuf.grow(spare_len).map_err(|_| DropReason::EspRoom)?;
     }
-    let work = opening
-        .prepare(mbuf.data_mut().get_mut(at..).unwrap_or_default())
-        .map_err(|_| DropReason::EspRoom)?;
-    Ok((opening, work))
+    let packet = mbuf.data_mut().get_mut(at..).unwrap_or_default();
+    let work = esp.prepare(&opening, packet).map_err(|_| DropReason::EspRoom)?;
+    fill_in(job, number, at, &work);
+    *place = Some(opening);
+    Ok(())
 }
 
 /// Takes what is inside out of a packet that cryptography is done with: it begins with a link header afterwards, `link` by family.

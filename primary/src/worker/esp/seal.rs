@@ -4,17 +4,16 @@ use dpdk::crypto::Outcome;
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::Life;
 use packet::MacAddress;
-use packet::ethernet::HEADER_LEN;
 use shm::{DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
 
 use super::super::Engine;
 use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
 use super::room::Around;
-use super::sealing::{begin, end};
+use super::sealing::{begin, begin_usual, end};
 use super::send::ethertype_of;
 use super::{Bench, note_life};
 use crate::adjacency;
-use crate::ipsec::{OutboundSa, SaMatter, fill_in, publish};
+use crate::ipsec::{OutboundSa, SaMatter, publish};
 use crate::path::{BURST, Disposition, Note, link_bytes};
 
 /// Sequence numbers that are left when it is said that they near their end: some minutes of the fastest line.
@@ -223,15 +222,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let mut life = Life::Lasts;
-            let mut begun = begin(sa, mbuf, &link, &mut life, sealing);
+            let mut begun = if sa.is_usual {
+                begin_usual(sa, mbuf, &link, &mut life, number, job)
+            } else {
+                begin(sa, mbuf, &link, &mut life, number, job, sealing)
+            };
             if matches!(begun, Err(DropReason::EspRoom)) {
                 begun = self
                     .move_to_room(mbuf, AROUND)
-                    .and_then(|()| begin(sa, mbuf, &link, &mut life, sealing));
+                    .and_then(|()| begin(sa, mbuf, &link, &mut life, number, job, sealing));
             }
             match begun {
-                Ok(work) => {
-                    fill_in(job, number, HEADER_LEN + sa.outer.len(), &work);
+                Ok(()) => {
                     *refused = None;
                     count += 1;
                 }
