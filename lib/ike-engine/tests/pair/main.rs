@@ -1,0 +1,15 @@
+//! Two engines in virtual time, with a network between them that is as bad as a test wants it, and a data plane at each end that
+//! checks what it is told.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "that is how a test fails"
+)]
+
+mod network;
+mod plane;
+mod profiles;
+mod setup;
+mod storm;
+mod world;

@@ -1,0 +1,74 @@
+//! A data plane that does what it is told, and fails when that makes no sense.
+
+use std::collections::BTreeMap;
+
+use ike_engine::{ChildSa, SaCommand};
+
+#[derive(Default)]
+pub(crate) struct Plane {
+    pub(crate) inbound: BTreeMap<u32, ChildSa>,
+    pub(crate) outbound: BTreeMap<u32, ChildSa>,
+    /// By which SA traffic of a child goes out.
+    pub(crate) current: BTreeMap<String, u32>,
+    pub(crate) log: Vec<String>,
+}
+
+impl Plane {
+    pub(crate) fn apply(&mut self, command: SaCommand) {
+        match command {
+            SaCommand::InstallInbound(sa) => {
+                self.log.push(format!("in+ {:08x}", sa.spi));
+                let before = self.inbound.insert(sa.spi, *sa);
+                assert!(before.is_none(), "an inbound SPI is there twice: {before:?}");
+            }
+            SaCommand::InstallOutbound(sa) => {
+                self.log.push(format!("out+ {:08x}", sa.spi));
+                let before = self.outbound.insert(sa.spi, *sa);
+                assert!(before.is_none(), "an outbound SPI is there twice: {before:?}");
+            }
+            SaCommand::Switch { from, to } => {
+                self.log.push(format!("switch {to:08x}"));
+                let child = self
+                    .outbound
+                    .get(&to)
+                    .expect("traffic goes to an SA that is there")
+                    .child
+                    .clone();
+                if let Some(from) = from {
+                    assert!(self.outbound.contains_key(&from), "{from:08x} was not there");
+                }
+                self.current.insert(child, to);
+            }
+            SaCommand::RemoveOutbound(spi) => {
+                self.log.push(format!("out- {spi:08x}"));
+                let removed = self.outbound.remove(&spi);
+                assert!(removed.is_some(), "{spi:08x} was no outbound SA");
+                self.current.retain(|_, current| *current != spi);
+            }
+            SaCommand::RemoveInbound(spi) => {
+                self.log.push(format!("in- {spi:08x}"));
+                let removed = self.inbound.remove(&spi);
+                assert!(removed.is_some(), "{spi:08x} was no inbound SA");
+            }
+            SaCommand::Move {
+                inbound,
+                outbound,
+                path,
+            } => {
+                for sa in [self.inbound.get_mut(&inbound), self.outbound.get_mut(&outbound)] {
+                    sa.expect("an SA that moves is there").path = path;
+                }
+            }
+        }
+    }
+
+    /// Whether a packet of the other end's SA is taken here: the SA is there, with the same keys and the other's traffic.
+    pub(crate) fn takes(&self, sent: &ChildSa) -> bool {
+        self.inbound.get(&sent.spi).is_some_and(|sa| {
+            assert_eq!(sa.key.expose(), sent.key.expose(), "both ends have other keys");
+            assert_eq!((sa.suite, sa.in_udp), (sent.suite, sent.in_udp));
+            assert_eq!((&sa.ours, &sa.theirs), (&sent.theirs, &sent.ours));
+            true
+        })
+    }
+}
