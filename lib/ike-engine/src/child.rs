@@ -127,6 +127,10 @@ impl Child {
             .map_or_else(String::new, |child| child.name.clone())
     }
 
+    pub(crate) fn is_for_the_same_as(&self, other: &Child) -> bool {
+        (self.index, &self.ours, &self.theirs) == (other.index, &other.ours, &other.theirs)
+    }
+
     pub(crate) fn is_active(&self) -> bool {
         self.state == ChildState::Active
     }

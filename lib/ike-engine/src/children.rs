@@ -2,7 +2,7 @@
 
 use crate::child::{Child, ChildState};
 use crate::core::Core;
-use crate::established::{Established, Wanted};
+use crate::established::{Established, Exchange, Wanted};
 use crate::{Event, Profile, SaCommand, StartAction};
 
 impl Established {
@@ -12,42 +12,60 @@ impl Established {
         &mut self,
         core: &mut Core,
         profile: &Profile,
-        mut child: Child,
+        child: Child,
         instead_of: Option<u32>,
     ) {
-        if instead_of.is_none() {
-            let (from, to) = (None, child.outbound);
-            core.command(SaCommand::Switch { from, to });
-            child.in_use = true;
-        } else {
-            core.counters.child_rekeys += 1;
-        }
         core.event(Event::ChildUp {
             ike: self.channel.id(),
             child: child.name(profile),
             spis: (child.inbound, child.outbound),
             instead_of,
         });
+        let inbound = child.inbound;
         self.children.push(child);
+        match instead_of {
+            Some(_) => core.counters.child_rekeys += 1,
+            None => self.switch(core, inbound, None),
+        }
     }
 
     pub(crate) fn child(&mut self, inbound: u32) -> Option<&mut Child> {
         self.children.iter_mut().find(|child| child.inbound == inbound)
     }
 
-    /// Has traffic of one child SA go out by another.
-    pub(crate) fn switch(&mut self, core: &mut Core, old: u32, new: u32) {
-        let Some(to) = self.child(new).map(|child| {
-            child.in_use = true;
-            child.outbound
-        }) else {
+    /// Has traffic go out by this child SA, and no more by `old` nor by any other for the same traffic: with several rekeyings at
+    /// once the one that is used need not be the one that this was made for.
+    pub(crate) fn switch(&mut self, core: &mut Core, new: u32, old: Option<u32>) {
+        let Some(next) = self.child(new).cloned() else {
             return;
         };
-        let from = self.child(old).filter(|child| child.in_use).map(|child| {
-            child.in_use = false;
-            child.outbound
-        });
-        core.command(SaCommand::Switch { from, to });
+        let mut from = None;
+        for child in &mut self.children {
+            if child.inbound == new {
+                child.in_use = true;
+            } else if child.in_use && (Some(child.inbound) == old || child.is_for_the_same_as(&next)) {
+                child.in_use = false;
+                from = Some(child.outbound);
+            }
+        }
+        if !next.in_use {
+            let to = next.outbound;
+            core.command(SaCommand::Switch { from, to });
+        }
+    }
+
+    /// Has traffic of a child SA that goes away go out by `by`, or by another for the same traffic.
+    pub(crate) fn leave(&mut self, core: &mut Core, inbound: u32, by: Option<u32>) {
+        let Some(left) = self.child(inbound).filter(|child| child.in_use).cloned() else {
+            return;
+        };
+        let named = self.children.iter().find(|child| Some(child.inbound) == by);
+        let same =
+            |child: &&Child| child.inbound != inbound && child.is_active() && child.is_for_the_same_as(&left);
+        let next = named.or_else(|| self.children.iter().find(same));
+        if let Some(next) = next.map(|child| child.inbound) {
+            self.switch(core, next, Some(inbound));
+        }
     }
 
     /// Takes a child SA out, at once or when what is on its way is there.
@@ -88,10 +106,25 @@ impl Established {
             child.rekey_at = None;
             child.expire_at = None;
             if let Some(by) = by {
-                self.switch(core, inbound, by);
+                self.switch(core, by, Some(inbound));
             }
             self.want(Wanted::DeleteChild { inbound }, core.now);
         }
+    }
+
+    /// Deletes all child SAs, and what an exchange under way makes.
+    pub(crate) fn close_children(&mut self, core: &mut Core) {
+        if let Some(Exchange::CreateChild(own)) = &mut self.exchange {
+            own.unwanted = true;
+        }
+        let there = self
+            .children
+            .iter()
+            .filter(|child| !matches!(child.state, ChildState::Closing { .. }));
+        let there: Vec<u32> = there.map(|child| child.inbound).collect();
+        there
+            .into_iter()
+            .for_each(|inbound| self.close_child(core, inbound, None));
     }
 
     /// Does what is due of child SAs.

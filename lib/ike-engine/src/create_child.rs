@@ -37,6 +37,11 @@ pub(crate) struct CreateChild {
     pub(crate) rekeys: Option<u32>,
     /// The peer has rekeyed the same meanwhile.
     pub(crate) collision: Option<Collision>,
+    /// SPIs of child SAs that are not here, and that the peer has deleted meanwhile: its answer, which may make one of them, has
+    /// been overtaken.
+    pub(crate) deleted: Vec<u32>,
+    /// An operator has all child SAs deleted, and this one too.
+    pub(crate) unwanted: bool,
 }
 
 /// What the peer has made of the SA that we rekey ourselves.
@@ -78,6 +83,8 @@ impl Established {
             nonce,
             rekeys: old.map(|old| old.inbound),
             collision: None,
+            deleted: Vec::new(),
+            unwanted: false,
         })));
         Ok(())
     }
@@ -154,11 +161,16 @@ impl Established {
             None => None,
             Some(notify) => {
                 let spi = esp_spi(notify.spi).ok_or(Failure::ChildNotFound)?;
+                // What is not here may be made by an answer that has been overtaken.
+                let missing = match self.exchange {
+                    Some(Exchange::CreateChild(_)) => Failure::Temporary,
+                    _ => Failure::ChildNotFound,
+                };
                 let old = self
                     .children
                     .iter()
                     .find(|child| child.outbound == spi)
-                    .ok_or(Failure::ChildNotFound)?;
+                    .ok_or(missing)?;
                 if !old.is_active() {
                     return Err(Failure::Temporary);
                 }
@@ -227,6 +239,11 @@ impl Established {
                 return;
             }
         };
+        if own.deleted.contains(&agreed.outbound) {
+            core.release(own.offer.spi);
+            self.child_failed(core, &profile, &own, Failure::Deleted);
+            return;
+        }
         let nonces = Nonces {
             initiator: &own.nonce,
             responder: nonce,
@@ -240,6 +257,10 @@ impl Established {
             child,
             own.rekeys.filter(|_| old.is_some() || own.collision.is_some()),
         );
+        if own.unwanted {
+            self.close_child(core, new, None);
+            return;
+        }
         match (old, own.collision) {
             (Some(old), None) => self.close_child(core, old, Some(new)),
             // The SA with the lowest of all four nonces is deleted by who made it (RFC 7296 §2.8.1).

@@ -153,15 +153,7 @@ impl Engine {
         for ike in self.keys() {
             self.with(ike, |state, core| match state {
                 State::Established(mut sa) if sa.profile == index => {
-                    let active: Vec<u32> = sa
-                        .children
-                        .iter()
-                        .filter(|child| child.is_active())
-                        .map(|child| child.inbound)
-                        .collect();
-                    active
-                        .iter()
-                        .for_each(|inbound| sa.close_child(core, *inbound, None));
+                    sa.close_children(core);
                     sa.proceed(core)
                 }
                 other => Some(other),

@@ -11,6 +11,9 @@ use crate::state::State;
 
 const EXCHANGE: ExchangeType = ExchangeType::INFORMATIONAL;
 
+/// So many child SAs that are not here may be deleted during an exchange.
+const MAX_OVERTAKEN: usize = 16;
+
 fn push_deletes(writer: &mut PayloadWriter, spis: &[u32]) -> Result<(), Failure> {
     let spis: Vec<u8> = spis.iter().flat_map(|spi| spi.to_be_bytes()).collect();
     if let Some(delete) = Delete::new(ProtocolId::ESP, &spis) {
@@ -89,7 +92,15 @@ impl Established {
 
     /// The peer deletes a child SA, by the SPI of packets to it. Gives the SPI of ours to be deleted there.
     fn peer_deletes(&mut self, core: &mut Core, outbound: u32) -> Option<u32> {
-        let child = self.children.iter().find(|child| child.outbound == outbound)?;
+        let Some(child) = self.children.iter().find(|child| child.outbound == outbound) else {
+            // As many as there can be of the peer's that are not here yet, and no more.
+            if let Some(Exchange::CreateChild(own)) = &mut self.exchange
+                && own.deleted.len() < MAX_OVERTAKEN
+            {
+                own.deleted.push(outbound);
+            }
+            return None;
+        };
         let inbound = child.inbound;
         let by = match (child.state, &self.exchange) {
             (ChildState::Replaced { by, .. }, _) => Some(by),
@@ -100,9 +111,7 @@ impl Established {
             }
             (ChildState::Active, _) => None,
         };
-        if let Some(by) = by.filter(|_| child.in_use) {
-            self.switch(core, inbound, by);
-        }
+        self.leave(core, inbound, by);
         self.drop_child(core, inbound);
         // When both delete it at once, the answers are empty (RFC 7296 §1.4.1).
         let both = matches!(self.exchange, Some(Exchange::DeleteChild { inbound: ours }) if ours == inbound);

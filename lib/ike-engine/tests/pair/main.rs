@@ -7,9 +7,13 @@
     reason = "that is how a test fails"
 )]
 
+mod attack;
+mod collisions;
+mod exchanges;
 mod network;
 mod plane;
 mod profiles;
+mod rekeys;
 mod setup;
 mod storm;
 mod world;

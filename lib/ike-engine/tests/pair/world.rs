@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) packets: u64,
     /// Whether packets go through both data planes, every millisecond.
     pub(crate) traffic: bool,
+    /// Somebody on the way changes what the other end sends.
+    pub(crate) tamper: Option<fn(usize, &mut Vec<u8>)>,
 }
 
 pub(crate) fn engine(now: u64, settings: Settings, profiles: Vec<Profile>, seed: u64) -> Engine {
@@ -73,6 +75,7 @@ impl World {
             packets_lost: 0,
             packets: 0,
             traffic: false,
+            tamper: None,
         }
     }
 
@@ -112,8 +115,12 @@ impl World {
                     self.ends[end]
                         .sent
                         .push((self.now, datagram.path, datagram.payload.clone()));
-                    for (delay, path) in self.network.carry(datagram.path, datagram.payload.len()) {
-                        self.load(1 - end, path, Cargo::Ike(datagram.payload.clone()), delay);
+                    let mut payload = datagram.payload;
+                    if let Some(tamper) = self.tamper {
+                        tamper(end, &mut payload);
+                    }
+                    for (delay, path) in self.network.carry(datagram.path, payload.len()) {
+                        self.load(1 - end, path, Cargo::Ike(payload.clone()), delay);
                     }
                 }
                 Output::Sa(command) => self.ends[end].plane.apply(command),
@@ -144,6 +151,16 @@ impl World {
                 self.load(1 - end, path, Cargo::Esp(spi), delay);
             }
         }
+    }
+
+    /// Both with an IKE SA and its child SAs, and packets on their way.
+    pub(crate) fn established(mut self) -> World {
+        self.initiate(0);
+        self.run(1000);
+        self.assert_same();
+        assert_eq!(self.ikes(0).len(), 1, "{}", self.show());
+        self.traffic = true;
+        self
     }
 
     /// Lets so many milliseconds pass.

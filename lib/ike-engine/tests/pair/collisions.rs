@@ -1,0 +1,118 @@
+//! Both ends want something at once, in every order in which messages can cross (RFC 7296 §2.8.1, §2.8.2, §2.25).
+
+use ike_engine::{Engine, Time, UnknownProfile};
+
+use crate::world::World;
+
+type Call = fn(&mut Engine, Time) -> Result<(), UnknownProfile>;
+
+const REKEY_CHILD: Call = |engine, now| engine.rekey_children(now, "pr1");
+const REKEY_IKE: Call = |engine, now| engine.rekey_ike(now, "pr1");
+const DELETE_CHILD: Call = |engine, now| engine.delete_children(now, "pr1");
+const TERMINATE: Call = |engine, now| engine.terminate(now, "pr1");
+
+/// Has the first end call this, and the other end that, up to 60 ms apart: a message takes 10 ms one way, and more the other.
+fn collide(first: Call, second: Call, check: impl Fn(&mut World)) {
+    collide_and_wait(first, second, 4000, check);
+}
+
+fn collide_and_wait(first: Call, second: Call, wait: u64, check: impl Fn(&mut World)) {
+    for (there, back) in [(10, 10), (10, 40)] {
+        for apart in (0..60).step_by(2) {
+            let mut world = World::plain().established();
+            world.network.delay = (there, back);
+            world.network.dice.0 = apart;
+            world.call(0, first).unwrap();
+            world.run(apart);
+            world.call(1, second).unwrap();
+            world.run(4000);
+            world.traffic = false;
+            world.run(wait);
+            if let Some(difference) = world.difference() {
+                panic!(
+                    "{there} and {back} ms, {apart} ms apart: {difference}\n{}",
+                    world.show()
+                );
+            }
+            check(&mut world);
+        }
+    }
+}
+
+fn whole(world: &mut World) {
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.packets_lost, 0, "of {}\n{}", world.packets, world.show());
+    // No SA is left in the data plane, and the one in use is that of the engine.
+    for end in &world.ends {
+        assert_eq!((end.plane.inbound.len(), end.plane.outbound.len()), (1, 1));
+        let used = end.plane.current.values().next();
+        assert_eq!(
+            used,
+            end.plane.outbound.keys().next(),
+            "{:#?}\n{}",
+            end.plane.log,
+            world.show()
+        );
+    }
+}
+
+#[test]
+fn both_rekey_the_child_sa() {
+    collide(REKEY_CHILD, REKEY_CHILD, whole);
+}
+
+#[test]
+fn both_rekey_the_ike_sa() {
+    collide(REKEY_IKE, REKEY_IKE, whole);
+}
+
+#[test]
+fn one_rekeys_the_ike_sa_and_the_other_the_child_sa() {
+    collide(REKEY_IKE, REKEY_CHILD, whole);
+    collide(REKEY_CHILD, REKEY_IKE, whole);
+}
+
+#[test]
+fn one_deletes_the_child_sa_that_the_other_rekeys() {
+    // Who was first wins: what was rekeyed before it was deleted is there still.
+    let any = |world: &mut World| {
+        let (ikes, children) = world.counts();
+        assert!(ikes == 1 && children <= 1);
+        assert!(world.ends.iter().all(|end| end.plane.inbound.len() == children));
+    };
+    collide(DELETE_CHILD, REKEY_CHILD, any);
+    collide(REKEY_CHILD, DELETE_CHILD, any);
+}
+
+#[test]
+fn one_deletes_the_child_sa_while_the_other_rekeys_the_ike_sa() {
+    let none = |world: &mut World| assert_eq!(world.counts(), (1, 0));
+    collide(DELETE_CHILD, REKEY_IKE, none);
+    collide(REKEY_IKE, DELETE_CHILD, none);
+}
+
+#[test]
+fn one_deletes_the_ike_sa_and_nothing_is_left() {
+    let none = |world: &mut World| assert_eq!(world.counts(), (0, 0));
+    for other in [REKEY_CHILD, REKEY_IKE, DELETE_CHILD, TERMINATE] {
+        // An IKE SA that one end has made and the other has never heard of goes when nobody answers.
+        collide_and_wait(TERMINATE, other, 40_000, none);
+        collide_and_wait(other, TERMINATE, 40_000, none);
+    }
+}
+
+#[test]
+fn both_make_an_ike_sa_at_once() {
+    for apart in 0..40 {
+        let mut world = World::plain();
+        world.initiate(0);
+        world.run(apart);
+        world.initiate(1);
+        world.run(10_000);
+        let (ikes, children) = world.counts();
+        assert!(
+            (1..=2).contains(&ikes) && ikes == children,
+            "{apart}: {ikes} {children}"
+        );
+    }
+}
