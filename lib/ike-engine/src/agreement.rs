@@ -1,10 +1,10 @@
 //! How both ends agree on a child SA: algorithms, selectors, a key exchange (RFC 7296 §2.7, §2.9, §1.3).
 
 use ikev2::crypto::{EspSuite, Group, KeyExchangeError, PrivateKey, Secret};
-use ikev2::proposal::{BadAnswer, Chosen, Prefer, Proposal, accept, choose};
+use ikev2::proposal::{Chosen, Prefer, Proposal, accept, choose};
 use ikev2::wire::{
-    Body, ExchangeType, KeyExchange, KeyExchangeMethod, PayloadWriter, ProtocolId, SaBuilder,
-    TrafficSelector, TrafficSelectorsBuilder, TransformType,
+    Body, ExchangeType, KeyExchange, KeyExchangeMethod, PayloadWriter, SaBuilder, TrafficSelector,
+    TrafficSelectorsBuilder, TransformType,
 };
 
 use crate::child::Child;
@@ -140,10 +140,7 @@ impl Offer {
     /// Checks what the peer has chosen.
     pub(crate) fn accept(&self, exchange: ExchangeType, contents: &Contents<'_>) -> Result<Agreed, Failure> {
         let chosen = accept(&self.proposals, &needed(contents.sa, exchange, "SA")?)?;
-        let outbound = esp_spi(&chosen.spi).ok_or(BadAnswer::Protocol {
-            got: chosen.protocol,
-            offered: ProtocolId::ESP,
-        })?;
+        let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
         let suite = EspSuite::new(&chosen.transforms)?;
         let shared = match (suite.group(), &self.key) {
             (None, _) => None,
@@ -159,7 +156,7 @@ impl Offer {
             }
             (Some(group), _) => {
                 return Err(Failure::Group {
-                    given: KeyExchangeMethod(0),
+                    given: self.group().map_or(KeyExchangeMethod(0), Group::method),
                     wanted: group.method(),
                 });
             }
@@ -251,10 +248,7 @@ impl Choice {
                     continue;
                 }
             };
-            let outbound = esp_spi(&chosen.spi).ok_or(Failure::Missing {
-                exchange,
-                payload: "SA with SPI",
-            })?;
+            let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
             let suite = EspSuite::new(&chosen.transforms)?;
             let share = respond(core, exchange, suite.group(), contents)?;
             let (public, shared) = share

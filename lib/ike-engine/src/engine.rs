@@ -103,6 +103,14 @@ impl Engine {
     pub fn initiate(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
+        // It may have been terminated before, and is to be up again.
+        if self
+            .core
+            .profile(index)
+            .is_some_and(|profile| profile.start == StartAction::Start)
+        {
+            self.restarts.insert(index, Restart::default());
+        }
         self.begin(index);
         self.settle();
         Ok(())

@@ -311,10 +311,7 @@ impl Established {
             ExchangeType::CREATE_CHILD_SA => self.create_child_request(core, &contents),
             ExchangeType::INFORMATIONAL => self.informational_request(core, &contents),
             _ => {
-                let failure = Failure::Missing {
-                    exchange,
-                    payload: "known",
-                };
+                let failure = Failure::Exchange(exchange);
                 let answered = self.channel.answer(core, exchange, &refusal(&failure));
                 self.answered(core, answered)
             }

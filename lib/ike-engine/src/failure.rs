@@ -86,6 +86,11 @@ pub enum Failure {
         /// Which.
         payload: &'static str,
     },
+    /// An exchange that has no place here.
+    #[error(
+        "the peer sends a request of {0}, which has no place in an established IKE SA; the peer is wrong"
+    )]
+    Exchange(ExchangeType),
     /// A message that cannot be read, from the peer itself.
     #[error("{0}; the peer is wrong")]
     Malformed(#[from] ParseError),
@@ -159,7 +164,9 @@ impl Failure {
             Failure::Malformed(error) => error
                 .notify()
                 .map_or(NotifyType::INVALID_SYNTAX, |notify| notify.kind),
-            Failure::Missing { .. } | Failure::KeyExchange(_) => NotifyType::INVALID_SYNTAX,
+            Failure::Missing { .. } | Failure::Exchange(_) | Failure::KeyExchange(_) => {
+                NotifyType::INVALID_SYNTAX
+            }
             // What is not the peer's fault may work later.
             _ => NotifyType::TEMPORARY_FAILURE,
         }

@@ -7,10 +7,8 @@
 //! Child SAs go over to the new IKE SA. It asks for nothing until the old one is gone, so that both ends agree on where they are.
 
 use ikev2::crypto::{Group, IkeSpis, IkeSuite, Nonces, PrivateKey, Secret, Skeyseed};
-use ikev2::proposal::{BadAnswer, Prefer, accept, choose};
-use ikev2::wire::{
-    Body, ExchangeType, IkeSpi, KeyExchange, NotifyType, PayloadWriter, ProtocolId, SaBuilder,
-};
+use ikev2::proposal::{Prefer, accept, choose};
+use ikev2::wire::{Body, ExchangeType, IkeSpi, KeyExchange, NotifyType, PayloadWriter, SaBuilder};
 
 use crate::agreement::{KeyShare, first_group, has_group, respond, write_chosen};
 use crate::channel::{Channel, Ends, Role};
@@ -41,12 +39,8 @@ pub(crate) struct IkeCollision {
 }
 
 fn ike_spi(spi: &[u8]) -> Result<IkeSpi, Failure> {
-    let wrong = BadAnswer::Protocol {
-        got: ProtocolId::IKE,
-        offered: ProtocolId::IKE,
-    };
     let spi = spi.try_into().map(IkeSpi).ok().filter(|spi| !spi.is_zero());
-    Ok(spi.ok_or(wrong)?)
+    needed(spi, EXCHANGE, "SA, with an SPI,")
 }
 
 impl Established {

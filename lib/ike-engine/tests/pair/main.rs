@@ -15,5 +15,6 @@ mod plane;
 mod profiles;
 mod rekeys;
 mod setup;
+mod speed;
 mod storm;
 mod world;
