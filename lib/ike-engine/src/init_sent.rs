@@ -36,6 +36,9 @@ pub(crate) struct InitSent {
     cookie: Vec<u8>,
     changes: u8,
     request: Retransmission,
+    /// What an answer was that is no good. Anybody can send one (RFC 7296 §2.21.1): it is believed when the pause is over and no better
+    /// one has come.
+    refused: Option<Failure>,
 }
 
 /// What comes of an answer.
@@ -72,6 +75,7 @@ impl InitSent {
             cookie: Vec::new(),
             changes: 0,
             request: Retransmission::begin(core, path, EXCHANGE, vec![message]),
+            refused: None,
         })
     }
 
@@ -80,13 +84,16 @@ impl InitSent {
     }
 
     pub(crate) fn timeout(mut self, core: &mut Core) -> Option<State> {
+        if let Some(failure) = self.refused.take_if(|_| core.now >= self.request.due) {
+            return self.fail(core, failure);
+        }
         match self.request.timeout(core, self.path) {
             Ok(()) => Some(State::InitSent(Box::new(self))),
             Err(failure) => self.fail(core, failure),
         }
     }
 
-    /// Takes an answer. Anybody on the way can make one: what makes no sense is dropped, and a refusal is believed.
+    /// Takes an answer.
     pub(crate) fn receive(mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<State> {
         if message.header.is_request()
             || message.header.exchange != EXCHANGE
@@ -101,7 +108,10 @@ impl InitSent {
                 Err(failure) => self.fail(core, failure),
             },
             Ok(Answer::Accepted(next)) => Some(State::AuthSent(next)),
-            Err(failure) => self.fail(core, failure),
+            Err(failure) => {
+                self.refused = Some(failure);
+                Some(State::InitSent(Box::new(self)))
+            }
         }
     }
 
@@ -148,6 +158,7 @@ impl InitSent {
     /// Sends the request as it is to be now.
     fn again(&mut self, core: &mut Core) -> Result<(), Failure> {
         self.changes += 1;
+        self.refused = None;
         let message = write(
             core,
             self.profile,

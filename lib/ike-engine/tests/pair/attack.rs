@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use ike_engine::{Phase, Settings};
-use ikev2::wire::{ExchangeType, Flags, Header, IkeSpi, Message, NotifyType, PayloadWriter};
+use ikev2::wire::{Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadWriter};
 
 use crate::network::Dice;
 use crate::profiles::{LEFT, RIGHT, ip};
@@ -131,6 +131,7 @@ fn who_speaks_of_unknown_ike_sas_is_answered_rarely() {
     }
     let answers = &world.ends[1].sent[before..];
     assert_eq!(answers.len(), 16);
+    assert_eq!(world.ends[1].engine.counters().limited, 10_000 - 16);
     let answer = Message::parse(&answers[0].2).unwrap();
     assert!(!answer.header.is_request() && answer.header.message_id == 7);
     let notify = answer.payloads.iter().next().unwrap();
@@ -180,4 +181,44 @@ fn what_is_changed_or_made_up_changes_nothing() {
     world.call(1, |engine, now| engine.rekey_ike(now, "pr1")).unwrap();
     world.run(1000);
     assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn a_refusal_that_somebody_else_sends_first_is_not_believed() {
+    for kind in [
+        NotifyType::NO_PROPOSAL_CHOSEN,
+        NotifyType::INVALID_KE_PAYLOAD,
+        NotifyType::INVALID_SYNTAX,
+    ] {
+        let mut world = World::plain();
+        world.initiate(0);
+        let request = world.ends[0].sent[0].2.clone();
+        let asked = Message::parse(&request).unwrap().header;
+        let mut payloads = PayloadWriter::new();
+        payloads.push(&Body::Notify(Notify::new(kind, &[0, 99]))).unwrap();
+        let forged = Header::new(
+            asked.initiator_spi,
+            IkeSpi::ZERO,
+            asked.exchange,
+            Flags::RESPONSE,
+            0,
+        );
+        let forged = payloads.message(&forged);
+        let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
+        world.call(0, |engine, now| engine.handle(now, left, right, &forged));
+        world.run(1000);
+        assert_eq!(world.counts(), (1, 1));
+
+        // When nothing better comes, that was it.
+        let mut world = World::plain();
+        world.ends[1].dead = true;
+        world.initiate(0);
+        let mut forged = forged;
+        let asked = Header::parse(&world.ends[0].sent[0].2).unwrap();
+        forged[..8].copy_from_slice(&asked.initiator_spi.0);
+        world.call(0, |engine, now| engine.handle(now, left, right, &forged));
+        world.run(1000);
+        assert_eq!(world.ikes(0).len(), 0);
+        assert!(world.failures(0)[0].contains(&kind.to_string()));
+    }
 }

@@ -74,14 +74,73 @@ fn one_rekeys_the_ike_sa_and_the_other_the_child_sa() {
 
 #[test]
 fn one_deletes_the_child_sa_that_the_other_rekeys() {
-    // Who was first wins: what was rekeyed before it was deleted is there still.
-    let any = |world: &mut World| {
-        let (ikes, children) = world.counts();
-        assert!(ikes == 1 && children <= 1);
-        assert!(world.ends.iter().all(|end| end.plane.inbound.len() == children));
+    // Deleting wins: what the rekeying made is deleted with it, and what is being deleted is not rekeyed (RFC 7296 §2.25.1).
+    let none = |world: &mut World| {
+        assert_eq!(world.counts(), (1, 0));
+        assert!(
+            world
+                .ends
+                .iter()
+                .all(|end| end.plane.inbound.is_empty() && end.plane.outbound.is_empty())
+        );
     };
-    collide(DELETE_CHILD, REKEY_CHILD, any);
-    collide(REKEY_CHILD, DELETE_CHILD, any);
+    collide(DELETE_CHILD, REKEY_CHILD, none);
+    collide(REKEY_CHILD, DELETE_CHILD, none);
+}
+
+#[test]
+fn a_child_sa_that_is_deleted_before_its_maker_has_heard_of_it_is_not_made() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    world.call(0, REKEY_CHILD).unwrap();
+    world.run(9);
+    // The answer is lost.
+    world.network.loss = 100;
+    world.run(1);
+    assert_eq!(world.ikes(1)[0].children.len(), 2);
+    world.network.loss = 0;
+    world.call(1, DELETE_CHILD).unwrap();
+    world.run(200);
+    assert_eq!(world.ikes(1)[0].children.len(), 0);
+    world.run(5000);
+    assert_eq!(world.counts(), (1, 0));
+    assert!(
+        world
+            .ends
+            .iter()
+            .all(|end| end.plane.inbound.is_empty() && end.plane.outbound.is_empty())
+    );
+}
+
+#[test]
+fn what_is_deleted_while_it_is_rekeyed_is_not_there_afterwards() {
+    for apart in [0, 5, 15, 25] {
+        let mut world = World::plain().established();
+        world.traffic = false;
+        world.call(0, REKEY_CHILD).unwrap();
+        world.run(apart);
+        world.call(0, DELETE_CHILD).unwrap();
+        world.run(5000);
+        assert_eq!(world.counts(), (1, 0), "{apart}");
+    }
+}
+
+#[test]
+fn a_new_ike_sa_asks_for_nothing_before_the_old_one_is_gone() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    world.call(0, REKEY_IKE).unwrap();
+    world.run(12);
+    let sent = world.ends[1].sent.len();
+    world.call(1, REKEY_CHILD).unwrap();
+    world.run(10);
+    assert_eq!(world.ends[1].sent.len(), sent);
+    // The first end has had its answer, and deletes the old one; then the other begins.
+    world.run(18);
+    assert_eq!(world.ends[1].sent.len(), sent + 2);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[1].engine.counters().child_rekeys, 1);
 }
 
 #[test]

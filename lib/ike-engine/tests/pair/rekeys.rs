@@ -37,6 +37,23 @@ fn rekeying_loses_no_packet_whoever_asks() {
 }
 
 #[test]
+fn packets_that_are_slower_than_the_delete_of_their_sa_are_taken_still() {
+    for end in 0..2 {
+        let mut world = World::plain().established();
+        world.packet_delay = 1500;
+        world.run(2000);
+        world
+            .call(end, |engine, now| engine.rekey_children(now, "pr1"))
+            .unwrap();
+        world.run(8000);
+        assert_eq!(world.counts(), (1, 1));
+        assert!(world.packets > 15_000);
+        assert_eq!(world.packets_lost, 0);
+        assert_eq!(world.ends[0].plane.inbound.len(), 1);
+    }
+}
+
+#[test]
 fn what_the_data_plane_is_told_is_in_the_order_that_loses_nothing() {
     let mut world = World::plain().established();
     world.ends.iter_mut().for_each(|end| end.plane.log.clear());

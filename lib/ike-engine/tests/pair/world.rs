@@ -37,6 +37,8 @@ pub(crate) struct World {
     pub(crate) packets: u64,
     /// Whether packets go through both data planes, every millisecond.
     pub(crate) traffic: bool,
+    /// Milliseconds that such a packet takes.
+    pub(crate) packet_delay: u64,
     /// Somebody on the way changes what the other end sends.
     pub(crate) tamper: Option<fn(usize, &mut Vec<u8>)>,
 }
@@ -75,6 +77,7 @@ impl World {
             packets_lost: 0,
             packets: 0,
             traffic: false,
+            packet_delay: 10,
             tamper: None,
         }
     }
@@ -147,7 +150,7 @@ impl World {
             for spi in current {
                 self.packets += 1;
                 let path = self.ends[end].plane.outbound[&spi].path;
-                let delay = self.network.delay.0;
+                let delay = self.packet_delay;
                 self.load(1 - end, path, Cargo::Esp(spi), delay);
             }
         }
