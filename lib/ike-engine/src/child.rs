@@ -6,7 +6,7 @@ use ikev2::wire::TrafficSelector;
 use crate::agreement::Agreed;
 use crate::channel::Channel;
 use crate::core::Core;
-use crate::output::ChildSa;
+use crate::output::{ChildSa, SpiPair};
 use crate::{Event, Profile, SaCommand, Time};
 
 /// How far a child SA is.
@@ -70,12 +70,13 @@ impl Child {
         };
         let child = profile.children.get(index);
         let name = child.map_or_else(String::new, |child| child.name.clone());
-        let sa = |spi, key| {
+        let pair = SpiPair { inbound, outbound };
+        let sa = |key| {
             Box::new(ChildSa {
                 ike: channel.id(),
                 profile: profile.name.clone(),
                 child: name.clone(),
-                spi,
+                pair,
                 suite,
                 key,
                 ours: ours.clone(),
@@ -84,8 +85,8 @@ impl Child {
                 in_udp: channel.nat.is_there(),
             })
         };
-        core.command(SaCommand::InstallInbound(sa(inbound, in_key)));
-        core.command(SaCommand::InstallOutbound(sa(outbound, out_key)));
+        core.command(SaCommand::InstallInbound(sa(in_key)));
+        core.command(SaCommand::InstallOutbound(sa(out_key)));
         Child {
             index,
             inbound,
@@ -102,13 +103,13 @@ impl Child {
 
     /// Has it taken out of the data plane at once.
     pub(crate) fn remove(&self, core: &mut Core) {
-        core.command(SaCommand::RemoveOutbound(self.outbound));
+        core.command(SaCommand::RemoveOutbound(self.pair()));
         core.remove_inbound(self.inbound);
     }
 
     /// Has it taken out of the data plane; what is on its way is taken still.
     pub(crate) fn retire(&self, core: &mut Core) {
-        core.command(SaCommand::RemoveOutbound(self.outbound));
+        core.command(SaCommand::RemoveOutbound(self.pair()));
         core.linger(self.inbound);
     }
 
@@ -116,7 +117,7 @@ impl Child {
         Event::ChildDown {
             ike: channel.id(),
             child: self.name(profile),
-            spis: (self.inbound, self.outbound),
+            spis: self.pair(),
         }
     }
 
@@ -125,6 +126,13 @@ impl Child {
             .children
             .get(self.index)
             .map_or_else(String::new, |child| child.name.clone())
+    }
+
+    pub(crate) fn pair(&self) -> SpiPair {
+        SpiPair {
+            inbound: self.inbound,
+            outbound: self.outbound,
+        }
     }
 
     pub(crate) fn is_for_the_same_as(&self, other: &Child) -> bool {

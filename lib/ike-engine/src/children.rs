@@ -18,7 +18,7 @@ impl Established {
         core.event(Event::ChildUp {
             ike: self.channel.id(),
             child: child.name(profile),
-            spis: (child.inbound, child.outbound),
+            spis: child.pair(),
             instead_of,
         });
         let inbound = child.inbound;
@@ -45,11 +45,11 @@ impl Established {
                 child.in_use = true;
             } else if child.in_use && (Some(child.inbound) == old || child.is_for_the_same_as(&next)) {
                 child.in_use = false;
-                from = Some(child.outbound);
+                from = Some(child.pair());
             }
         }
         if !next.in_use {
-            let to = next.outbound;
+            let to = next.pair();
             core.command(SaCommand::Switch { from, to });
         }
     }

@@ -279,12 +279,8 @@ impl Established {
     fn moved(&self, core: &mut Core, before: Path) {
         let path = self.channel.path;
         for child in &self.children {
-            let (inbound, outbound) = (child.inbound, child.outbound);
-            core.command(SaCommand::Move {
-                inbound,
-                outbound,
-                path,
-            });
+            let pair = child.pair();
+            core.command(SaCommand::Move { pair, path });
         }
         core.event(Event::PeerMoved {
             ike: self.channel.id(),

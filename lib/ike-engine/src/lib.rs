@@ -55,7 +55,7 @@ mod view;
 pub use channel::{Nat, Role};
 pub use engine::{Engine, UnknownProfile};
 pub use failure::Failure;
-pub use output::{ChildSa, Counters, Datagram, Event, Output, Path, SaCommand};
+pub use output::{ChildSa, Counters, Datagram, Event, Output, Path, SaCommand, SpiPair};
 pub use profile::{ChildProfile, Identity, Lifetime, Profile, StartAction};
 pub use settings::{RetransmissionPolicy, Settings};
 pub use time::Time;

@@ -28,6 +28,16 @@ pub struct Datagram {
     pub payload: Vec<u8>,
 }
 
+/// The SPIs of a pair of SAs. The first was chosen here, and no other pair has it; the other was chosen by the peer, and another peer
+/// may have chosen the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SpiPair {
+    /// Of packets that come in.
+    pub inbound: u32,
+    /// Of packets that go out.
+    pub outbound: u32,
+}
+
 /// One direction of a child SA.
 #[derive(Debug)]
 pub struct ChildSa {
@@ -37,8 +47,8 @@ pub struct ChildSa {
     pub profile: String,
     /// Name of the profile of the child SA.
     pub child: String,
-    /// The SPI: in packets that come in the one that was chosen here.
-    pub spi: u32,
+    /// Its SPI, and that of the other direction.
+    pub pair: SpiPair,
     /// The algorithms.
     pub suite: EspSuite,
     /// The keys: of the cipher, its salt, and of the integrity algorithm.
@@ -62,21 +72,19 @@ pub enum SaCommand {
     InstallOutbound(Box<ChildSa>),
     /// Traffic goes out by this SA from now on, and by `from` no more.
     Switch {
-        /// The SPI that was used before; `None`: nothing was.
-        from: Option<u32>,
-        /// The SPI of packets that go out.
-        to: u32,
+        /// What was used before; `None`: nothing was.
+        from: Option<SpiPair>,
+        /// What is used now.
+        to: SpiPair,
     },
-    /// Nothing goes out by this SA any more.
-    RemoveOutbound(u32),
-    /// Packets of this SA are taken no more.
+    /// Nothing goes out by the outbound SA any more.
+    RemoveOutbound(SpiPair),
+    /// Packets of the SA with this inbound SPI are taken no more.
     RemoveInbound(u32),
-    /// The peer, or its NAT, has another address or port: packets of these SAs go there.
+    /// The peer, or its NAT, has another address or port: packets of both SAs go there.
     Move {
-        /// The SPI of packets that come in.
-        inbound: u32,
-        /// The SPI of packets that go out.
-        outbound: u32,
+        /// Which SAs.
+        pair: SpiPair,
         /// From where to where now.
         path: Path,
     },
@@ -127,8 +135,8 @@ pub enum Event {
         ike: IkeSpi,
         /// Name of the profile of the child SA.
         child: String,
-        /// The SPIs of packets that come in, and that go out.
-        spis: (u32, u32),
+        /// Its SPIs.
+        spis: SpiPair,
         /// The inbound SPI of the pair whose place it takes.
         instead_of: Option<u32>,
     },
@@ -138,8 +146,8 @@ pub enum Event {
         ike: IkeSpi,
         /// Name of the profile of the child SA.
         child: String,
-        /// The SPIs of packets that came in, and that went out.
-        spis: (u32, u32),
+        /// Its SPIs.
+        spis: SpiPair,
     },
     /// A child SA was not made, or not rekeyed.
     ChildFailed {

@@ -23,8 +23,8 @@ type Table = BTreeMap<([u8; 8], [u8; 8]), BTreeSet<(u32, u32)>>;
 
 enum Cargo {
     Ike(Vec<u8>),
-    /// A packet of ESP: the SPI of the SA.
-    Esp(u32),
+    /// A packet of ESP: the SPI that its sender has for packets to it, and the one in the packet.
+    Esp(u32, u32),
 }
 
 pub(crate) struct World {
@@ -149,9 +149,10 @@ impl World {
             let current: Vec<u32> = self.ends[end].plane.current.values().copied().collect();
             for spi in current {
                 self.packets += 1;
-                let path = self.ends[end].plane.outbound[&spi].path;
+                let sa = &self.ends[end].plane.outbound[&spi];
+                let (path, outbound) = (sa.path, sa.pair.outbound);
                 let delay = self.packet_delay;
-                self.load(1 - end, path, Cargo::Esp(spi), delay);
+                self.load(1 - end, path, Cargo::Esp(spi, outbound), delay);
             }
         }
     }
@@ -204,12 +205,12 @@ impl World {
                     });
                 }
                 Cargo::Ike(_) => {}
-                Cargo::Esp(spi) => {
+                Cargo::Esp(spi, outbound) => {
                     let sent = self.ends[1 - to].plane.outbound.get(&spi);
                     // One whose SA was removed meanwhile is not looked at in detail.
                     let taken = match sent {
                         Some(sent) => self.ends[to].plane.takes(sent),
-                        None => self.ends[to].plane.inbound.contains_key(&spi),
+                        None => self.ends[to].plane.inbound.contains_key(&outbound),
                     };
                     self.packets_lost += u64::from(!taken);
                 }
@@ -260,7 +261,7 @@ impl World {
             }
             let known: BTreeSet<u32> = ikes
                 .iter()
-                .flat_map(|view| view.children.iter().map(|child| child.outbound))
+                .flat_map(|view| view.children.iter().map(|child| child.inbound))
                 .collect();
             let installed: BTreeSet<u32> = self.ends[end].plane.outbound.keys().copied().collect();
             assert_eq!(
@@ -269,7 +270,7 @@ impl World {
             );
             for sa in self.ends[end].plane.outbound.values() {
                 if !self.ends[1 - end].plane.takes(sa) {
-                    return Some(format!("{:08x} is not taken", sa.spi));
+                    return Some(format!("{:?} is not taken", sa.pair));
                 }
             }
         }
