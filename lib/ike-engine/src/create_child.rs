@@ -155,6 +155,10 @@ impl Established {
         if rekeying || self.closing.is_some() || self.replaced.is_some() {
             return Err(Failure::Temporary);
         }
+        let most = core.settings.max_children;
+        if self.children.len() >= most {
+            return Err(Failure::TooManyChildren(most));
+        }
         let profile = core.profile(self.profile).ok_or(Failure::NoProfile)?;
         let nonce = needed(contents.nonce, EXCHANGE, "Nonce")?;
         let old = match contents.notify(NotifyType::REKEY_SA) {

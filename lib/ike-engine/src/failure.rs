@@ -109,6 +109,9 @@ pub enum Failure {
     /// A message that cannot be sealed.
     #[error(transparent)]
     Seal(#[from] SealError),
+    /// There are as many child SAs as there may be.
+    #[error("the peer wants more than {0} child SAs in one IKE SA; it has to delete some before")]
+    TooManyChildren(usize),
     /// It cannot be done just now (RFC 7296 §2.25).
     #[error("an exchange about the same SA is under way; try again in a second")]
     Temporary,
@@ -143,7 +146,7 @@ fn advice(notify: NotifyType) -> &'static str {
         }
         NotifyType::TS_UNACCEPTABLE => "compare the traffic selectors of both ends",
         NotifyType::AUTHENTICATION_FAILED => "compare identities and keys of both ends",
-        NotifyType::NO_ADDITIONAL_SAS => "it takes one child SA per IKE SA",
+        NotifyType::NO_ADDITIONAL_SAS => "it takes no more child SAs in this IKE SA",
         _ => "see its log for why",
     }
 }
@@ -160,6 +163,7 @@ impl Failure {
             Failure::Identity { .. } | Failure::Authentication(_) | Failure::Method(_) => {
                 NotifyType::AUTHENTICATION_FAILED
             }
+            Failure::TooManyChildren(_) => NotifyType::NO_ADDITIONAL_SAS,
             Failure::ChildNotFound => NotifyType::CHILD_SA_NOT_FOUND,
             Failure::Malformed(error) => error
                 .notify()

@@ -39,6 +39,8 @@ pub struct Settings {
     pub max_half_open: usize,
     /// More half-open IKE SAs are not made for one address.
     pub max_half_open_per_source: usize,
+    /// An IKE SA has so many child SAs, and no more are made for its peer.
+    pub max_children: usize,
     /// Packets to an SA that is deleted are taken for so long, because some may be on their way.
     pub linger: Duration,
     /// After TEMPORARY_FAILURE an exchange is tried again at this time, and up to as much later (RFC 7296 §2.25).
@@ -68,6 +70,7 @@ impl Default for Settings {
             cookie_threshold: 64,
             max_half_open: 4096,
             max_half_open_per_source: 32,
+            max_children: 256,
             linger: Duration::from_secs(3),
             retry: Duration::from_secs(1),
             replaced_timeout: Duration::from_secs(45),

@@ -6,7 +6,7 @@ use ike_engine::{Phase, Settings};
 use ikev2::wire::{Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadWriter};
 
 use crate::network::Dice;
-use crate::profiles::{LEFT, RIGHT, ip};
+use crate::profiles::{LEFT, RIGHT, child, ip};
 use crate::world::World;
 
 /// A request of IKE_SA_INIT as an honest end makes it, with another SPI.
@@ -221,4 +221,23 @@ fn a_refusal_that_somebody_else_sends_first_is_not_believed() {
         assert_eq!(world.ikes(0).len(), 0);
         assert!(world.failures(0)[0].contains(&kind.to_string()));
     }
+}
+
+#[test]
+fn a_peer_has_no_more_child_sas_than_there_may_be() {
+    let settings = Settings {
+        max_children: 2,
+        ..Settings::default()
+    };
+    let mut world = World::with([settings; 2], |end, profile| {
+        profile
+            .children
+            .extend((1..4).map(|number| child(end as u8, number)));
+    });
+    world.initiate(0);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 2));
+    let refused = "the peer wants more than 2 child SAs in one IKE SA; it has to delete some before";
+    assert_eq!(world.failures(1), [refused, refused]);
+    assert!(world.failures(0)[0].contains("NO_ADDITIONAL_SAS; it takes no more"));
 }

@@ -11,6 +11,7 @@ mod attack;
 mod collisions;
 mod exchanges;
 mod network;
+mod nonsense;
 mod plane;
 mod profiles;
 mod rekeys;
