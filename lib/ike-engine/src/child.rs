@@ -36,6 +36,8 @@ pub(crate) struct Child {
     pub(crate) state: ChildState,
     /// Whether traffic goes out by it.
     pub(crate) in_use: bool,
+    /// Whether an operator has it deleted, so that it is not to come again.
+    pub(crate) unwanted: bool,
 }
 
 impl Child {
@@ -98,6 +100,7 @@ impl Child {
             expire_at: child.map(|child| core.now + child.lifetime.hard),
             state: ChildState::Active,
             in_use: false,
+            unwanted: false,
         }
     }
 

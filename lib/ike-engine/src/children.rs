@@ -85,6 +85,7 @@ impl Established {
             core.event(child.down(&self.channel, &profile));
             let again = profile.start == StartAction::Start
                 && child.in_use
+                && !child.unwanted
                 && !self.children.iter().any(|other| other.index == child.index);
             if again && self.closing.is_none() {
                 self.want(
@@ -122,9 +123,10 @@ impl Established {
             .iter()
             .filter(|child| !matches!(child.state, ChildState::Closing { .. }));
         let there: Vec<u32> = there.map(|child| child.inbound).collect();
-        there
-            .into_iter()
-            .for_each(|inbound| self.close_child(core, inbound, None));
+        for inbound in there {
+            self.close_child(core, inbound, None);
+        }
+        self.children.iter_mut().for_each(|child| child.unwanted = true);
     }
 
     /// Does what is due of child SAs.

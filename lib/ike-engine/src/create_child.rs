@@ -72,12 +72,10 @@ impl Established {
         };
         let offer = Offer::new(core, index, child, group, old)?;
         let nonce = core.nonce();
-        let mut writer = PayloadWriter::new();
-        if let Some(old) = old {
-            push_child_notify(&mut writer, NotifyType::REKEY_SA, old.inbound)?;
+        if let Err(failure) = self.send_offer(core, &offer, &nonce, old) {
+            core.release(offer.spi);
+            return Err(failure);
         }
-        offer.write(&mut writer, Some(&nonce))?;
-        self.channel.request(core, EXCHANGE, &writer)?;
         self.exchange = Some(Exchange::CreateChild(Box::new(CreateChild {
             offer,
             nonce,
@@ -87,6 +85,21 @@ impl Established {
             unwanted: false,
         })));
         Ok(())
+    }
+
+    fn send_offer(
+        &mut self,
+        core: &mut Core,
+        offer: &Offer,
+        nonce: &[u8],
+        old: Option<&Child>,
+    ) -> Result<(), Failure> {
+        let mut writer = PayloadWriter::new();
+        if let Some(old) = old {
+            push_child_notify(&mut writer, NotifyType::REKEY_SA, old.inbound)?;
+        }
+        offer.write(&mut writer, Some(nonce))?;
+        self.channel.request(core, EXCHANGE, &writer)
     }
 
     pub(crate) fn begin_rekey_child(
@@ -309,6 +322,7 @@ impl Established {
                 self.want(wanted(own.offer.group()), core.now + later);
             }
             (NotifyType::CHILD_SA_NOT_FOUND, Some(old)) => {
+                self.leave(core, old, None);
                 self.drop_child(core, old);
             }
             (NotifyType::INVALID_KE_PAYLOAD, _) => {

@@ -138,6 +138,27 @@ fn a_profile_that_is_to_be_up_comes_up_again_with_longer_and_longer_pauses() {
 }
 
 #[test]
+fn a_child_sa_that_is_to_be_up_comes_again_unless_an_operator_has_it_deleted() {
+    let start = |end: usize, profile: &mut ike_engine::Profile| {
+        if end == 0 {
+            profile.start = StartAction::Start;
+        }
+    };
+    for (deletes, left) in [(1, 1), (0, 0)] {
+        let mut world = World::of(start);
+        world.run(1000);
+        assert_eq!(world.counts(), (1, 1));
+        world
+            .call(deletes, |engine, now| engine.delete_children(now, "pr1"))
+            .unwrap();
+        world.run(500);
+        assert_eq!(world.counts(), (1, 0));
+        world.run(10_000);
+        assert_eq!(world.counts(), (1, left));
+    }
+}
+
+#[test]
 fn a_peer_that_started_anew_takes_what_it_had_before_away() {
     let mut world = World::plain().established();
     world.traffic = false;
