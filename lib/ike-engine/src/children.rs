@@ -1,7 +1,7 @@
 //! The child SAs of an IKE SA: which is used, which takes the place of which, and when they go.
 
 use crate::child::{Child, ChildState};
-use crate::core::Core;
+use crate::core::{Core, Effect};
 use crate::established::{Established, Exchange, Wanted};
 use crate::{Event, Profile, SaCommand, StartAction};
 
@@ -73,6 +73,7 @@ impl Established {
         let at = self.children.iter().position(|child| child.inbound == inbound)?;
         let child = self.children.swap_remove(at);
         child.retire(core);
+        self.bare(core, &child);
         // One that it was to replace is there still, and stays.
         let retry = core.now + core.settings.retry + core.random.up_to(core.settings.retry);
         for other in &mut self.children {
@@ -98,6 +99,15 @@ impl Established {
             }
         }
         Some(child)
+    }
+
+    /// Has traffic of a child SA that is gone go out by one of another IKE SA, if there is one: both ends may have begun at once.
+    pub(crate) fn bare(&self, core: &mut Core, child: &Child) {
+        let several = core.contacts.get(&self.profile).is_some_and(|count| *count > 1);
+        if child.in_use && several {
+            let (peer, child) = (self.peer.clone(), Box::new(child.clone()));
+            core.effects.push(Effect::Bare { peer, child });
+        }
     }
 
     /// Deletes a child SA.

@@ -55,6 +55,8 @@ pub(crate) enum Effect {
         except: IkeSpi,
         since: Time,
     },
+    /// Traffic went out by a child SA that is gone: another IKE SA with the same peer may have one for it.
+    Bare { peer: Identity, child: Box<Child> },
     /// An IKE SA that a profile started is lost, or could not be made.
     Lost { profile: usize },
     /// One is there.

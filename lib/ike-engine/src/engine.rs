@@ -7,6 +7,7 @@ use std::sync::Arc;
 use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
+use crate::child::Child;
 use crate::core::{Core, Effect, Randomness};
 use crate::established::{Established, Wanted};
 use crate::init_sent::InitSent;
@@ -14,7 +15,7 @@ use crate::output::Path;
 use crate::state::State;
 use crate::strangers::Strangers;
 use crate::view::IkeView;
-use crate::{Counters, Failure, NAT_PORT, Output, Profile, Settings, StartAction, Time};
+use crate::{Counters, Failure, Identity, NAT_PORT, Output, Profile, SaCommand, Settings, StartAction, Time};
 
 /// There is no such profile, or nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -213,9 +214,9 @@ impl Engine {
             _ if local.port() == NAT_PORT => return,
             bytes => bytes,
         };
-        let Ok(message) = Message::parse(bytes) else {
-            self.core.counters.dropped += 1;
-            return;
+        let message = match Message::parse(bytes) {
+            Ok(message) => message,
+            Err(error) => return self.strangers.malformed(&mut self.core, bytes, error, path),
         };
         let header = &message.header;
         let new = header.exchange == ExchangeType::IKE_SA_INIT
@@ -392,12 +393,27 @@ impl Engine {
                     });
                 }
             }
+            Effect::Bare { peer, child } => self.cover(&peer, &child),
             Effect::Lost { profile } => self.restart(profile),
             Effect::Up { profile } => {
                 if let Some(restart) = self.restarts.get_mut(&profile) {
                     *restart = Restart::default();
                 }
             }
+        }
+    }
+
+    /// Has traffic of a child SA that is gone go out by another.
+    fn cover(&mut self, peer: &Identity, gone: &Child) {
+        let next = self.sas.values().find_map(|state| match state {
+            State::Established(sa) if sa.peer == *peer => {
+                let same = |child: &&Child| child.in_use && child.is_for_the_same_as(gone);
+                sa.children.iter().find(same).map(Child::pair)
+            }
+            _ => None,
+        });
+        if let Some(to) = next {
+            self.core.command(SaCommand::Switch { from: None, to });
         }
     }
 

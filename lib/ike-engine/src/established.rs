@@ -373,6 +373,7 @@ impl Established {
         let name = core.profile(self.profile).map_or_else(String::new, |profile| {
             for child in &self.children {
                 child.remove(core);
+                self.bare(core, child);
                 core.event(child.down(&self.channel, &profile));
             }
             profile.name.clone()

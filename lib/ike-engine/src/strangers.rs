@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-use ikev2::wire::{ExchangeType, Flags, Header, IkeSpi, Message, NotifyType, PayloadWriter};
+use ikev2::wire::{ExchangeType, Flags, Header, IkeSpi, Message, NotifyType, ParseError, PayloadWriter};
 
 use crate::Time;
 use crate::cookie::Cookies;
@@ -75,7 +75,7 @@ impl Strangers {
                 let mut writer = PayloadWriter::new();
                 let _ = push_notify(&mut writer, NotifyType::COOKIE, &cookie);
                 // Shorter than any request, so that nobody is flooded by it in another's name.
-                answer(core, message, path, &writer);
+                answer(core, &message.header, path, &writer);
                 return None;
             }
         }
@@ -90,7 +90,7 @@ impl Strangers {
             Ok(half_open) => Some(half_open),
             Err(failure) => {
                 if self.may_answer(core) {
-                    answer(core, message, path, &refusal(&failure));
+                    answer(core, &message.header, path, &refusal(&failure));
                     if !matches!(failure, crate::Failure::Group { .. }) {
                         let (profile, remote) = (String::new(), path.remote);
                         core.event(crate::Event::Failed {
@@ -105,13 +105,30 @@ impl Strangers {
         }
     }
 
+    /// Tells who begins with a message that cannot be read what is wrong with it, but rarely. Others are dropped: within an IKE SA
+    /// only what is authentic is answered (RFC 7296 §2.21).
+    pub(crate) fn malformed(&mut self, core: &mut Core, bytes: &[u8], error: ParseError, path: Path) {
+        core.counters.dropped += 1;
+        let (Ok(header), Some(notify)) = (Header::parse(bytes), error.notify()) else {
+            return;
+        };
+        let first = header.exchange == ExchangeType::IKE_SA_INIT
+            && header.is_request()
+            && header.responder_spi.is_zero();
+        if first && self.may_answer(core) {
+            let mut writer = PayloadWriter::new();
+            let _ = push_notify(&mut writer, notify.kind, notify.data);
+            answer(core, &header, path, &writer);
+        }
+    }
+
     /// Tells who speaks of an IKE SA that is not here, but rarely: it may be another who is answered (RFC 7296 §2.21.4).
     pub(crate) fn unknown(&mut self, core: &mut Core, message: &Message<'_>, path: Path) {
         core.counters.dropped += 1;
         if message.header.is_request() && self.may_answer(core) {
             let mut writer = PayloadWriter::new();
             let _ = push_notify(&mut writer, NotifyType::INVALID_IKE_SPI, &[]);
-            answer(core, message, path, &writer);
+            answer(core, &message.header, path, &writer);
         }
     }
 
@@ -132,7 +149,7 @@ impl Strangers {
 }
 
 /// Answers in clear, with the SPIs and the message id of the request.
-fn answer(core: &mut Core, message: &Message<'_>, path: Path, payloads: &PayloadWriter) {
+fn answer(core: &mut Core, header: &Header, path: Path, payloads: &PayloadWriter) {
     let Header {
         initiator_spi,
         responder_spi,
@@ -140,7 +157,7 @@ fn answer(core: &mut Core, message: &Message<'_>, path: Path, payloads: &Payload
         message_id,
         flags,
         ..
-    } = message.header;
+    } = *header;
     let ours = match flags.contains(Flags::INITIATOR) || exchange == ExchangeType::IKE_SA_INIT {
         true => Flags::RESPONSE,
         false => Flags::RESPONSE.with(Flags::INITIATOR),

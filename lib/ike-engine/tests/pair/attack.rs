@@ -3,7 +3,10 @@
 use std::net::SocketAddr;
 
 use ike_engine::{Phase, Settings};
-use ikev2::wire::{Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadWriter};
+use ikev2::wire::{
+    Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadFlags, PayloadType,
+    PayloadWriter,
+};
 
 use crate::network::Dice;
 use crate::profiles::{LEFT, RIGHT, child, ip};
@@ -181,6 +184,39 @@ fn what_is_changed_or_made_up_changes_nothing() {
     world.call(1, |engine, now| engine.rekey_ike(now, "pr1")).unwrap();
     world.run(1000);
     assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn a_first_request_with_a_critical_payload_that_is_not_known_is_told_so() {
+    let mut world = World::plain();
+    let mut payloads = PayloadWriter::new();
+    payloads
+        .push_with_flags(&Body::Unknown(PayloadType(200), b"new"), PayloadFlags::CRITICAL)
+        .unwrap();
+    let header = Header::new(
+        IkeSpi([1; 8]),
+        IkeSpi::ZERO,
+        ExchangeType::IKE_SA_INIT,
+        Flags::INITIATOR,
+        0,
+    );
+    let request = payloads.message(&header);
+    world.call(1, |engine, now| {
+        engine.handle(now, here(), (ip(LEFT), 500).into(), &request)
+    });
+    let answer = Message::parse(&world.ends[1].sent[0].2).unwrap();
+    let notify = Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, &[200]);
+    assert_eq!(answer.payloads.iter().next().unwrap().body, Body::Notify(notify));
+    // Within an IKE SA nothing that anybody can send is answered.
+    let header = Header {
+        responder_spi: IkeSpi([2; 8]),
+        ..header
+    };
+    let request = payloads.message(&header);
+    world.call(1, |engine, now| {
+        engine.handle(now, here(), (ip(LEFT), 500).into(), &request)
+    });
+    assert_eq!(world.ends[1].sent.len(), 1);
 }
 
 #[test]

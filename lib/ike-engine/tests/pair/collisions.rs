@@ -175,3 +175,29 @@ fn both_make_an_ike_sa_at_once() {
         );
     }
 }
+
+#[test]
+fn of_two_ike_sas_with_the_same_peer_the_one_that_stays_takes_the_traffic() {
+    for lost in 0..2 {
+        let mut world = World::plain();
+        world.initiate(0);
+        world.initiate(1);
+        world.run(1000);
+        assert_eq!(world.counts(), (2, 2));
+        // One of both is silenced, and given up.
+        let silenced = world.ikes(0)[lost].spis.initiator.0;
+        world.tamper = Some(Box::new(move |_, payload: &mut Vec<u8>| {
+            if payload.starts_with(&silenced) {
+                payload.truncate(1);
+            }
+        }));
+        world.run(80_000);
+        assert_eq!(world.counts(), (1, 1));
+        for end in &world.ends {
+            assert_eq!(
+                end.plane.current.values().next(),
+                end.plane.outbound.keys().next()
+            );
+        }
+    }
+}

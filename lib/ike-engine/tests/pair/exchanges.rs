@@ -294,12 +294,12 @@ fn messages_that_do_not_fit_go_in_fragments() {
 fn a_responder_whose_message_was_changed_on_its_way_is_refused_and_told_so() {
     let mut world = World::plain();
     // The last byte of IKE_SA_INIT's answer but one is of a notify's number: another notify, which AUTH covers.
-    world.tamper = Some(|end, payload| {
+    world.tamper = Some(Box::new(|end, payload: &mut Vec<u8>| {
         if end == 1 && Header::parse(payload).is_ok_and(|header| header.exchange == ExchangeType::IKE_SA_INIT)
         {
             *payload.last_mut().unwrap() ^= 0x80;
         }
-    });
+    }));
     world.initiate(0);
     world.run(1000);
     assert_eq!(world.counts(), (0, 0));

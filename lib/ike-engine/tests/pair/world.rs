@@ -21,6 +21,8 @@ pub(crate) struct End {
 /// By the SPIs of IKE SAs those of their child SAs.
 type Table = BTreeMap<([u8; 8], [u8; 8]), BTreeSet<(u32, u32)>>;
 
+type Tamper = Box<dyn Fn(usize, &mut Vec<u8>)>;
+
 enum Cargo {
     Ike(Vec<u8>),
     /// A packet of ESP: the SPI that its sender has for packets to it, and the one in the packet.
@@ -40,7 +42,7 @@ pub(crate) struct World {
     /// Milliseconds that such a packet takes.
     pub(crate) packet_delay: u64,
     /// Somebody on the way changes what the other end sends.
-    pub(crate) tamper: Option<fn(usize, &mut Vec<u8>)>,
+    pub(crate) tamper: Option<Tamper>,
 }
 
 pub(crate) fn engine(now: u64, settings: Settings, profiles: Vec<Profile>, seed: u64) -> Engine {
@@ -119,7 +121,7 @@ impl World {
                         .sent
                         .push((self.now, datagram.path, datagram.payload.clone()));
                     let mut payload = datagram.payload;
-                    if let Some(tamper) = self.tamper {
+                    if let Some(tamper) = &self.tamper {
                         tamper(end, &mut payload);
                     }
                     for (delay, path) in self.network.carry(datagram.path, payload.len()) {
