@@ -161,18 +161,34 @@ fn one_deletes_the_ike_sa_and_nothing_is_left() {
 }
 
 #[test]
-fn both_make_an_ike_sa_at_once() {
-    for apart in 0..40 {
+fn both_make_an_ike_sa_at_once_and_neither_takes_the_others_away() {
+    for apart in 0..60 {
         let mut world = World::plain();
+        world.network.delay = (10, 60);
+        world.network.dice.0 = apart;
         world.initiate(0);
         world.run(apart);
         world.initiate(1);
-        world.run(10_000);
+        world.run(5000);
+        // Both say that theirs is the only one, and it was when they began.
         let (ikes, children) = world.counts();
         assert!(
             (1..=2).contains(&ikes) && ikes == children,
             "{apart}: {ikes} {children}"
         );
+    }
+}
+
+#[test]
+fn what_is_terminated_while_it_is_rekeyed_is_gone_by_its_new_name_too() {
+    for apart in [0, 5, 12, 19, 25] {
+        let mut world = World::plain().established();
+        world.traffic = false;
+        world.call(0, REKEY_IKE).unwrap();
+        world.run(apart);
+        world.call(0, TERMINATE).unwrap();
+        world.run(5000);
+        assert_eq!(world.counts(), (0, 0), "{apart}");
     }
 }
 

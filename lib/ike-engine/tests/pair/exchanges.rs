@@ -291,6 +291,25 @@ fn messages_that_do_not_fit_go_in_fragments() {
 }
 
 #[test]
+fn a_request_in_fragments_that_is_repeated_is_answered_once() {
+    let long = |byte| Identity::key_id(&vec![byte; 5000]);
+    let mut world = World::of(|end, profile| {
+        profile.local_id = long([b'a', b'b'][end]);
+        profile.remote_id = Some(long([b'b', b'a'][end]));
+    });
+    world.initiate(0);
+    world.run(25);
+    world.network.loss = 100;
+    world.run(10);
+    world.network.loss = 0;
+    assert_eq!(world.ikes(1).len(), 1);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[0].engine.counters().retransmissions, 1);
+    assert_eq!(world.ends[1].engine.counters().repeated_answers, 1);
+}
+
+#[test]
 fn a_responder_whose_message_was_changed_on_its_way_is_refused_and_told_so() {
     let mut world = World::plain();
     // The last byte of IKE_SA_INIT's answer but one is of a notify's number: another notify, which AUTH covers.
