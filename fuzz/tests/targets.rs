@@ -88,6 +88,7 @@ nothing_upsets! {
     nothing_that_a_helper_sends_upsets_its_relay: "helper",
     nothing_upsets_esp: "esp_open",
     nothing_upsets_ike: "ike",
+    nothing_upsets_exchanges_of_ike: "ike_engine",
     nothing_upsets_tunnels: "tunnel",
     nothing_upsets_the_stages: "stages",
     nothing_upsets_filters: "filter",

@@ -1,9 +1,10 @@
-//! The wire formats of lib/packet, ESP, IKEv2, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, IKEv2 and its exchanges, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
 
 pub mod esp_open;
 pub mod helper;
 pub mod icmp_error;
 pub mod ike;
+pub mod ike_engine;
 pub mod ipv4;
 pub mod ipv6;
 pub mod link;

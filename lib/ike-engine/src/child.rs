@@ -1,0 +1,148 @@
+//! Child SAs: pairs of SAs of ESP (RFC 7296 §2.17).
+
+use ikev2::crypto::{ChildKeys, EspSuite, Nonces};
+use ikev2::wire::TrafficSelector;
+
+use crate::agreement::Agreed;
+use crate::channel::Channel;
+use crate::core::Core;
+use crate::output::{ChildSa, SpiPair};
+use crate::{Event, Profile, SaCommand, Time};
+
+/// How far a child SA is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum ChildState {
+    /// It is there.
+    Active,
+    /// The peer has rekeyed it and is to delete it.
+    Replaced { by: u32, until: Time },
+    /// Our DELETE for it is to be sent, or under way; `by`: what takes its place.
+    Closing { by: Option<u32> },
+}
+
+/// A pair of SAs of ESP.
+#[derive(Clone, Debug)]
+pub(crate) struct Child {
+    /// Which of the profile's.
+    pub(crate) index: usize,
+    pub(crate) inbound: u32,
+    pub(crate) outbound: u32,
+    pub(crate) suite: EspSuite,
+    pub(crate) ours: Vec<TrafficSelector>,
+    pub(crate) theirs: Vec<TrafficSelector>,
+    /// When it is rekeyed; `None` once that is to be done.
+    pub(crate) rekey_at: Option<Time>,
+    pub(crate) expire_at: Option<Time>,
+    pub(crate) state: ChildState,
+    /// Whether traffic goes out by it.
+    pub(crate) in_use: bool,
+    /// Whether an operator has it deleted, so that it is not to come again.
+    pub(crate) unwanted: bool,
+}
+
+impl Child {
+    /// Makes both SAs known to the data plane; nothing goes out by them yet. `asked`: whether we sent the request.
+    pub(crate) fn install(
+        core: &mut Core,
+        channel: &Channel,
+        profile: &Profile,
+        agreed: Agreed,
+        nonces: Nonces<'_>,
+        asked: bool,
+    ) -> Child {
+        let Agreed {
+            index,
+            inbound,
+            outbound,
+            suite,
+            ours,
+            theirs,
+            shared,
+        } = agreed;
+        let keys = ChildKeys::derive(
+            channel.suite.prf(),
+            &channel.keys.sk_d,
+            shared.as_ref(),
+            nonces,
+            suite.key_len(),
+        );
+        let (out_key, in_key) = match asked {
+            true => (keys.initiator, keys.responder),
+            false => (keys.responder, keys.initiator),
+        };
+        let child = profile.children.get(index);
+        let name = child.map_or_else(String::new, |child| child.name.clone());
+        let pair = SpiPair { inbound, outbound };
+        let sa = |key| {
+            Box::new(ChildSa {
+                ike: channel.id(),
+                profile: profile.name.clone(),
+                child: name.clone(),
+                pair,
+                suite,
+                key,
+                ours: ours.clone(),
+                theirs: theirs.clone(),
+                path: channel.path,
+                in_udp: channel.nat.is_there(),
+            })
+        };
+        core.command(SaCommand::InstallInbound(sa(in_key)));
+        core.command(SaCommand::InstallOutbound(sa(out_key)));
+        Child {
+            index,
+            inbound,
+            outbound,
+            suite,
+            ours,
+            theirs,
+            rekey_at: child.map(|child| core.soft_end(&child.lifetime)),
+            expire_at: child.map(|child| core.now + child.lifetime.hard),
+            state: ChildState::Active,
+            in_use: false,
+            unwanted: false,
+        }
+    }
+
+    /// Has it taken out of the data plane at once.
+    pub(crate) fn remove(&self, core: &mut Core) {
+        core.command(SaCommand::RemoveOutbound(self.pair()));
+        core.remove_inbound(self.inbound);
+    }
+
+    /// Has it taken out of the data plane; what is on its way is taken still.
+    pub(crate) fn retire(&self, core: &mut Core) {
+        core.command(SaCommand::RemoveOutbound(self.pair()));
+        core.linger(self.inbound);
+    }
+
+    pub(crate) fn down(&self, channel: &Channel, profile: &Profile) -> Event {
+        Event::ChildDown {
+            ike: channel.id(),
+            child: self.name(profile),
+            spis: self.pair(),
+        }
+    }
+
+    pub(crate) fn name(&self, profile: &Profile) -> String {
+        profile
+            .children
+            .get(self.index)
+            .map_or_else(String::new, |child| child.name.clone())
+    }
+
+    pub(crate) fn pair(&self) -> SpiPair {
+        SpiPair {
+            inbound: self.inbound,
+            outbound: self.outbound,
+        }
+    }
+
+    pub(crate) fn is_for_the_same_as(&self, other: &Child) -> bool {
+        (self.index, &self.ours, &self.theirs) == (other.index, &other.ours, &other.theirs)
+    }
+
+    pub(crate) fn is_active(&self) -> bool {
+        self.state == ChildState::Active
+    }
+}

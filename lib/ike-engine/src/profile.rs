@@ -1,0 +1,146 @@
+//! Profiles: with whom an IKE SA is made, how, and for which traffic.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use ikev2::crypto::Secret;
+use ikev2::proposal::Proposal;
+use ikev2::wire::{IdType, Identification, TrafficSelector};
+
+/// Who an end says to be.
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Identity {
+    /// What the data are.
+    pub kind: IdType,
+    /// The identity as it is on the wire.
+    pub data: Vec<u8>,
+}
+
+impl Identity {
+    /// A name like `gw.example.org`.
+    pub fn fqdn(name: &str) -> Identity {
+        Identity {
+            kind: IdType::FQDN,
+            data: name.as_bytes().to_vec(),
+        }
+    }
+
+    /// An address.
+    pub fn address(address: IpAddr) -> Identity {
+        match address {
+            IpAddr::V4(address) => Identity {
+                kind: IdType::IPV4_ADDR,
+                data: address.octets().to_vec(),
+            },
+            IpAddr::V6(address) => Identity {
+                kind: IdType::IPV6_ADDR,
+                data: address.octets().to_vec(),
+            },
+        }
+    }
+
+    /// Any bytes.
+    pub fn key_id(data: &[u8]) -> Identity {
+        Identity {
+            kind: IdType::KEY_ID,
+            data: data.to_vec(),
+        }
+    }
+
+    /// That of a payload. Its reserved bytes are no part of who somebody is.
+    pub fn of(id: &Identification<'_>) -> Identity {
+        Identity {
+            kind: id.kind,
+            data: id.data.to_vec(),
+        }
+    }
+
+    /// The payload that says it.
+    pub fn payload(&self) -> Identification<'_> {
+        Identification::new(self.kind, &self.data)
+    }
+}
+
+impl fmt::Display for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.payload(), f)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.payload(), f)
+    }
+}
+
+/// How long an SA lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// It is rekeyed after this.
+    pub soft: Duration,
+    /// And up to so much earlier, at random, so that both ends seldom rekey at once.
+    pub jitter: Duration,
+    /// It is deleted after this, rekeyed or not.
+    pub hard: Duration,
+}
+
+/// When an SA is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StartAction {
+    /// When the peer or an operator wants it.
+    None,
+    /// At once, and again whenever it is lost, for ever.
+    Start,
+}
+
+/// Traffic that is protected by one pair of SAs at a time.
+#[derive(Clone, Debug)]
+pub struct ChildProfile {
+    /// Its name, for people.
+    pub name: String,
+    /// What is allowed, in the order in which it is liked. Key exchanges are for perfect forward secrecy.
+    pub proposals: Vec<Proposal>,
+    /// Traffic at our end.
+    pub local: Vec<TrafficSelector>,
+    /// Traffic at the other end.
+    pub remote: Vec<TrafficSelector>,
+    /// How long the SAs live.
+    pub lifetime: Lifetime,
+}
+
+/// A peer.
+#[derive(Debug)]
+pub struct Profile {
+    /// Its name, for people.
+    pub name: String,
+    /// Our address.
+    pub local_address: IpAddr,
+    /// Its address; `None`: any, and nothing can be initiated.
+    pub remote_address: Option<IpAddr>,
+    /// Who we are.
+    pub local_id: Identity,
+    /// Who it is; `None`: whoever knows the key.
+    pub remote_id: Option<Identity>,
+    /// The key that both ends know.
+    pub psk: Secret,
+    /// What is allowed for the IKE SA, in the order in which it is liked.
+    pub proposals: Vec<Proposal>,
+    /// What is protected. The initiator asks for all of them.
+    pub children: Vec<ChildProfile>,
+    /// Whether IKE_AUTH is to make no child SA, if the peer can do that (RFC 6023).
+    pub childless: bool,
+    /// How long the IKE SA lives.
+    pub lifetime: Lifetime,
+    /// A peer that has not been heard for so long is asked whether it is alive (RFC 7296 §2.4).
+    pub liveness: Duration,
+    /// When the IKE SA is made.
+    pub start: StartAction,
+}
+
+impl Profile {
+    /// Whether it is for an IKE SA between these addresses.
+    pub fn is_between(&self, local: IpAddr, remote: IpAddr) -> bool {
+        self.local_address == local && self.remote_address.is_none_or(|address| address == remote)
+    }
+}

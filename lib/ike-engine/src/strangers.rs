@@ -1,0 +1,167 @@
+//! Requests of who has no IKE SA: bounded memory and few answers (RFC 7296 §2.6, §2.21.4, §1.5).
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ikev2::wire::{ExchangeType, Flags, Header, IkeSpi, Message, NotifyType, ParseError, PayloadWriter};
+
+use crate::Time;
+use crate::cookie::Cookies;
+use crate::core::Core;
+use crate::half_open::HalfOpen;
+use crate::output::Path;
+use crate::payloads::{Contents, push_notify, refusal};
+
+/// So many answers are given at once to messages for IKE SAs that are not here, and to requests that are refused.
+const RARE_BURST: u32 = 16;
+/// And one more in so much time.
+const RARE_PAUSE: Duration = Duration::from_millis(100);
+
+/// Half-open IKE SAs, and what is known of who has none.
+#[derive(Debug, Default)]
+pub(crate) struct Strangers {
+    cookies: Cookies,
+    /// Half-open IKE SAs by SPI and address of their initiators.
+    half_open: BTreeMap<(IkeSpi, SocketAddr), IkeSpi>,
+    per_source: BTreeMap<IpAddr, usize>,
+    /// Answers that may be given still, and since when.
+    rare: Option<(u32, Time)>,
+}
+
+impl Strangers {
+    /// The half-open IKE SA of who sends this.
+    pub(crate) fn known(&self, message: &Message<'_>, path: Path) -> Option<IkeSpi> {
+        self.half_open
+            .get(&(message.header.initiator_spi, path.remote))
+            .copied()
+    }
+
+    /// Takes note of a half-open IKE SA.
+    pub(crate) fn add(&mut self, initiator: IkeSpi, remote: SocketAddr, ours: IkeSpi) {
+        if self.half_open.insert((initiator, remote), ours).is_none() {
+            *self.per_source.entry(remote.ip()).or_default() += 1;
+        }
+    }
+
+    /// Forgets a half-open IKE SA: it is none any more.
+    pub(crate) fn remove(&mut self, initiator: IkeSpi, remote: SocketAddr, ours: IkeSpi) {
+        let key = (initiator, remote);
+        if self.half_open.get(&key) != Some(&ours) {
+            return;
+        }
+        self.half_open.remove(&key);
+        if let Some(count) = self.per_source.get_mut(&remote.ip()) {
+            *count = count.saturating_sub(1);
+            if *count == 0 {
+                self.per_source.remove(&remote.ip());
+            }
+        }
+    }
+
+    /// Answers IKE_SA_INIT of who has no half-open IKE SA; gives one, if there is to be one.
+    pub(crate) fn init(&mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<HalfOpen> {
+        let spi = message.header.initiator_spi;
+        let contents = Contents::of(&message.payloads);
+        let source = path.remote.ip();
+        if self.half_open.len() >= core.settings.cookie_threshold {
+            let nonce = contents.nonce.unwrap_or_default();
+            let shown = contents.notify(NotifyType::COOKIE);
+            let valid =
+                shown.is_some_and(|cookie| self.cookies.is_valid(core.now, cookie.data, nonce, source, spi));
+            if !valid {
+                core.counters.cookies += 1;
+                let cookie = self.cookies.make(core.now, &mut core.random, nonce, source, spi);
+                let mut writer = PayloadWriter::new();
+                let _ = push_notify(&mut writer, NotifyType::COOKIE, &cookie);
+                // Shorter than any request, so that nobody is flooded by it in another's name.
+                answer(core, &message.header, path, &writer);
+                return None;
+            }
+        }
+        let of_source = self.per_source.get(&source).copied().unwrap_or_default();
+        if self.half_open.len() >= core.settings.max_half_open
+            || of_source >= core.settings.max_half_open_per_source
+        {
+            core.counters.limited += 1;
+            return None;
+        }
+        match HalfOpen::begin(core, message, path) {
+            Ok(half_open) => Some(half_open),
+            Err(failure) => {
+                if self.may_answer(core) {
+                    answer(core, &message.header, path, &refusal(&failure));
+                    if !matches!(failure, crate::Failure::Group { .. }) {
+                        let (profile, remote) = (String::new(), path.remote);
+                        core.event(crate::Event::Failed {
+                            profile,
+                            remote,
+                            reason: failure,
+                        });
+                    }
+                }
+                None
+            }
+        }
+    }
+
+    /// Tells who begins with a message that cannot be read what is wrong with it, but rarely. Others are dropped: within an IKE SA
+    /// only what is authentic is answered (RFC 7296 §2.21).
+    pub(crate) fn malformed(&mut self, core: &mut Core, bytes: &[u8], error: ParseError, path: Path) {
+        core.counters.dropped += 1;
+        let (Ok(header), Some(notify)) = (Header::parse(bytes), error.notify()) else {
+            return;
+        };
+        let first = header.exchange == ExchangeType::IKE_SA_INIT
+            && header.is_request()
+            && header.responder_spi.is_zero();
+        if first && self.may_answer(core) {
+            let mut writer = PayloadWriter::new();
+            let _ = push_notify(&mut writer, notify.kind, notify.data);
+            answer(core, &header, path, &writer);
+        }
+    }
+
+    /// Tells who speaks of an IKE SA that is not here, but rarely: it may be another who is answered (RFC 7296 §2.21.4).
+    pub(crate) fn unknown(&mut self, core: &mut Core, message: &Message<'_>, path: Path) {
+        core.counters.dropped += 1;
+        if message.header.is_request() && self.may_answer(core) {
+            let mut writer = PayloadWriter::new();
+            let _ = push_notify(&mut writer, NotifyType::INVALID_IKE_SPI, &[]);
+            answer(core, &message.header, path, &writer);
+        }
+    }
+
+    fn may_answer(&mut self, core: &mut Core) -> bool {
+        let (left, since) = self.rare.unwrap_or((RARE_BURST, core.now));
+        let pauses = core.now.since(since).as_millis() / RARE_PAUSE.as_millis();
+        let more = u32::try_from(pauses).unwrap_or(u32::MAX);
+        let (left, since) = match more {
+            0 => (left, since),
+            more => (left.saturating_add(more).min(RARE_BURST), core.now),
+        };
+        self.rare = Some((left.saturating_sub(1), since));
+        if left == 0 {
+            core.counters.limited += 1;
+        }
+        left > 0
+    }
+}
+
+/// Answers in clear, with the SPIs and the message id of the request.
+fn answer(core: &mut Core, header: &Header, path: Path, payloads: &PayloadWriter) {
+    let Header {
+        initiator_spi,
+        responder_spi,
+        exchange,
+        message_id,
+        flags,
+        ..
+    } = *header;
+    let ours = match flags.contains(Flags::INITIATOR) || exchange == ExchangeType::IKE_SA_INIT {
+        true => Flags::RESPONSE,
+        false => Flags::RESPONSE.with(Flags::INITIATOR),
+    };
+    let header = Header::new(initiator_spi, responder_spi, exchange, ours, message_id);
+    core.send(path, &payloads.message(&header));
+}

@@ -1,0 +1,279 @@
+//! What strangers can do: little, and not for long.
+
+use std::net::SocketAddr;
+
+use ike_engine::{Phase, Settings};
+use ikev2::wire::{
+    Body, ExchangeType, Flags, Header, IkeSpi, Message, Notify, NotifyType, PayloadFlags, PayloadType,
+    PayloadWriter,
+};
+
+use crate::network::Dice;
+use crate::profiles::{LEFT, RIGHT, child, ip};
+use crate::world::World;
+
+/// A request of IKE_SA_INIT as an honest end makes it, with another SPI.
+fn requests(count: u64) -> Vec<Vec<u8>> {
+    let mut world = World::plain();
+    world.initiate(0);
+    let honest = world.ends[0].sent[0].2.clone();
+    let other = |number: u64| {
+        let mut request = honest.clone();
+        request[..8].copy_from_slice(&(number + 1).to_be_bytes());
+        request
+    };
+    (0..count).map(other).collect()
+}
+
+fn here() -> SocketAddr {
+    (ip(RIGHT), 500).into()
+}
+
+fn half_open(world: &World) -> usize {
+    world.ends[1]
+        .engine
+        .ikes()
+        .filter(|view| view.phase == Phase::HalfOpen)
+        .count()
+}
+
+#[test]
+fn half_open_sas_are_bounded_and_an_honest_peer_gets_in_with_a_cookie() {
+    let mut world = World::of(|end, profile| {
+        if end == 1 {
+            profile.remote_address = None;
+        }
+    });
+    let sizes: Vec<usize> = requests(1).iter().map(Vec::len).collect();
+    for (number, request) in requests(5000).into_iter().enumerate() {
+        let from: SocketAddr = ([10, 9, (number >> 8) as u8, number as u8], 500).into();
+        world.call(1, |engine, now| engine.handle(now, here(), from, &request));
+    }
+    // As many as the threshold; the others were asked for a cookie, with less than they sent.
+    assert_eq!(half_open(&world), 64);
+    let counters = world.ends[1].engine.counters();
+    assert_eq!(counters.cookies, 5000 - 64);
+    assert!(
+        world.ends[1]
+            .sent
+            .iter()
+            .skip(64)
+            .all(|(_, _, payload)| payload.len() < sizes[0] / 2)
+    );
+    world.initiate(0);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    world.run(60_000);
+    assert_eq!(half_open(&world), 0);
+    assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn one_address_has_few_half_open_sas_and_all_have_a_limit() {
+    let settings = Settings {
+        cookie_threshold: usize::MAX,
+        max_half_open: 100,
+        ..Settings::default()
+    };
+    let mut world = World::with([settings; 2], |end, profile| {
+        if end == 1 {
+            profile.remote_address = None;
+        }
+    });
+    let requests = requests(200);
+    for request in &requests {
+        let from: SocketAddr = (ip("10.9.9.9"), 500).into();
+        world.call(1, |engine, now| engine.handle(now, here(), from, request));
+    }
+    assert_eq!(half_open(&world), settings.max_half_open_per_source);
+    for (number, request) in requests.iter().enumerate() {
+        let from: SocketAddr = ([10, 9, 8, number as u8], 500).into();
+        world.call(1, |engine, now| engine.handle(now, here(), from, request));
+    }
+    assert_eq!(half_open(&world), 100);
+    world.run(31_000);
+    assert_eq!(world.ends[1].engine.ikes().count(), 0);
+    assert!(world.ends[1].engine.deadline().is_none());
+}
+
+#[test]
+fn a_request_that_comes_twice_has_one_half_open_sa_and_the_same_answer() {
+    let mut world = World::plain();
+    let request = requests(1).remove(0);
+    let from: SocketAddr = (ip(LEFT), 500).into();
+    for _ in 0..3 {
+        world.call(1, |engine, now| engine.handle(now, here(), from, &request));
+    }
+    assert_eq!(half_open(&world), 1);
+    let sent = &world.ends[1].sent;
+    assert!(sent.len() == 3 && sent[0].2 == sent[1].2 && sent[1].2 == sent[2].2);
+}
+
+#[test]
+fn who_speaks_of_unknown_ike_sas_is_answered_rarely() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    let before = world.ends[1].sent.len();
+    let message = |number: u64, flags| {
+        let header = Header::new(
+            IkeSpi([1; 8]),
+            IkeSpi(number.to_be_bytes()),
+            ExchangeType::INFORMATIONAL,
+            flags,
+            7,
+        );
+        PayloadWriter::new().message(&header)
+    };
+    for number in 1..=10_000 {
+        let from: SocketAddr = ([10, 9, 9, 9], 500).into();
+        let bytes = message(number, Flags::INITIATOR);
+        world.call(1, |engine, now| engine.handle(now, here(), from, &bytes));
+        // Nobody answers answers.
+        let bytes = message(number, Flags::INITIATOR.with(Flags::RESPONSE));
+        world.call(1, |engine, now| engine.handle(now, here(), from, &bytes));
+    }
+    let answers = &world.ends[1].sent[before..];
+    assert_eq!(answers.len(), 16);
+    assert_eq!(world.ends[1].engine.counters().limited, 10_000 - 16);
+    let answer = Message::parse(&answers[0].2).unwrap();
+    assert!(!answer.header.is_request() && answer.header.message_id == 7);
+    let notify = answer.payloads.iter().next().unwrap();
+    assert!(format!("{notify:?}").contains(&NotifyType::INVALID_IKE_SPI.to_string()));
+    assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn what_is_changed_or_made_up_changes_nothing() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    world
+        .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+        .unwrap();
+    world.run(1000);
+    let recorded: Vec<(usize, Vec<u8>)> = (0..2)
+        .flat_map(|end| {
+            world.ends[end]
+                .sent
+                .iter()
+                .map(move |(_, _, payload)| (1 - end, payload.clone()))
+        })
+        .collect();
+    let before = world.ikes(0);
+    let mut dice = Dice(3);
+    for round in 0..20_000 {
+        let (to, mut payload) = recorded[dice.below(recorded.len() as u64) as usize].clone();
+        // Some are old ones as they were, some are damaged in one byte, some are cut.
+        match round % 4 {
+            0 => {}
+            1 => payload.truncate(dice.below(payload.len() as u64) as usize),
+            _ => {
+                let at = dice.below(payload.len() as u64) as usize;
+                payload[at] ^= 1 << dice.below(8);
+            }
+        }
+        let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
+        let (local, remote) = if to == 0 { (left, right) } else { (right, left) };
+        world.call(to, |engine, now| engine.handle(now, local, remote, &payload));
+    }
+    let same = |one: &ike_engine::IkeView, other: &ike_engine::IkeView| {
+        (one.spis, &one.children, one.path) == (other.spis, &other.children, other.path)
+    };
+    world.run(1000);
+    assert!(same(&before[0], &world.ikes(0)[0]));
+    assert_eq!(world.counts(), (1, 1));
+    world.call(1, |engine, now| engine.rekey_ike(now, "pr1")).unwrap();
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn a_first_request_with_a_critical_payload_that_is_not_known_is_told_so() {
+    let mut world = World::plain();
+    let mut payloads = PayloadWriter::new();
+    payloads
+        .push_with_flags(&Body::Unknown(PayloadType(200), b"new"), PayloadFlags::CRITICAL)
+        .unwrap();
+    let header = Header::new(
+        IkeSpi([1; 8]),
+        IkeSpi::ZERO,
+        ExchangeType::IKE_SA_INIT,
+        Flags::INITIATOR,
+        0,
+    );
+    let request = payloads.message(&header);
+    world.call(1, |engine, now| {
+        engine.handle(now, here(), (ip(LEFT), 500).into(), &request)
+    });
+    let answer = Message::parse(&world.ends[1].sent[0].2).unwrap();
+    let notify = Notify::new(NotifyType::UNSUPPORTED_CRITICAL_PAYLOAD, &[200]);
+    assert_eq!(answer.payloads.iter().next().unwrap().body, Body::Notify(notify));
+    // Within an IKE SA nothing that anybody can send is answered.
+    let header = Header {
+        responder_spi: IkeSpi([2; 8]),
+        ..header
+    };
+    let request = payloads.message(&header);
+    world.call(1, |engine, now| {
+        engine.handle(now, here(), (ip(LEFT), 500).into(), &request)
+    });
+    assert_eq!(world.ends[1].sent.len(), 1);
+}
+
+#[test]
+fn a_refusal_that_somebody_else_sends_first_is_not_believed() {
+    for kind in [
+        NotifyType::NO_PROPOSAL_CHOSEN,
+        NotifyType::INVALID_KE_PAYLOAD,
+        NotifyType::INVALID_SYNTAX,
+    ] {
+        let mut world = World::plain();
+        world.initiate(0);
+        let request = world.ends[0].sent[0].2.clone();
+        let asked = Message::parse(&request).unwrap().header;
+        let mut payloads = PayloadWriter::new();
+        payloads.push(&Body::Notify(Notify::new(kind, &[0, 99]))).unwrap();
+        let forged = Header::new(
+            asked.initiator_spi,
+            IkeSpi::ZERO,
+            asked.exchange,
+            Flags::RESPONSE,
+            0,
+        );
+        let forged = payloads.message(&forged);
+        let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
+        world.call(0, |engine, now| engine.handle(now, left, right, &forged));
+        world.run(1000);
+        assert_eq!(world.counts(), (1, 1));
+
+        // When nothing better comes, that was it.
+        let mut world = World::plain();
+        world.ends[1].dead = true;
+        world.initiate(0);
+        let mut forged = forged;
+        let asked = Header::parse(&world.ends[0].sent[0].2).unwrap();
+        forged[..8].copy_from_slice(&asked.initiator_spi.0);
+        world.call(0, |engine, now| engine.handle(now, left, right, &forged));
+        world.run(1000);
+        assert_eq!(world.ikes(0).len(), 0);
+        assert!(world.failures(0)[0].contains(&kind.to_string()));
+    }
+}
+
+#[test]
+fn a_peer_has_no_more_child_sas_than_there_may_be() {
+    let settings = Settings {
+        max_children: 2,
+        ..Settings::default()
+    };
+    let mut world = World::with([settings; 2], |end, profile| {
+        profile
+            .children
+            .extend((1..4).map(|number| child(end as u8, number)));
+    });
+    world.initiate(0);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 2));
+    let refused = "the peer wants more than 2 child SAs in one IKE SA; it has to delete some before";
+    assert_eq!(world.failures(1), [refused, refused]);
+    assert!(world.failures(0)[0].contains("NO_ADDITIONAL_SAS; it takes no more"));
+}

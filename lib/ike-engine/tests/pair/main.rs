@@ -1,0 +1,21 @@
+//! Two engines in virtual time, with a network between them that is as bad as a test wants it, and a data plane at each end that
+//! checks what it is told.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "that is how a test fails"
+)]
+
+mod attack;
+mod collisions;
+mod exchanges;
+mod network;
+mod nonsense;
+mod plane;
+mod profiles;
+mod rekeys;
+mod setup;
+mod speed;
+mod storm;
+mod world;
