@@ -111,41 +111,42 @@ pub struct OutboundSa {
 }
 
 /// What is asked for from memory before the burst of an SA is done.
-pub trait Prefetch {
+pub trait Prefetch: Sized {
+    /// The bytes of it that every packet needs.
+    const NEEDED: Range<usize>;
+
+    /// What does its cryptography, and the packets for that.
+    fn work(&self) -> (&Session, &MbufBatch<BURST>);
+
     /// Asks for the SA itself.
-    fn prefetch(&self);
+    #[inline]
+    fn prefetch(&self) {
+        prefetch_lines(self, Self::NEEDED);
+    }
 
     /// Asks for what the driver has of its session; the SA itself is there by now.
-    fn prefetch_session(&self);
+    #[inline]
+    fn prefetch_session(&self) {
+        let (session, burst) = self.work();
+        session.prefetch(burst.first().map_or(0, Mbuf::len));
+    }
 }
 
 impl Prefetch for InboundSa {
-    #[inline]
-    fn prefetch(&self) {
-        prefetch_lines(
-            self,
-            std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id),
-        );
-    }
+    const NEEDED: Range<usize> = std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id);
 
     #[inline]
-    fn prefetch_session(&self) {
-        self.session.prefetch(self.burst.first().map_or(0, Mbuf::len));
+    fn work(&self) -> (&Session, &MbufBatch<BURST>) {
+        (&self.session, &self.burst)
     }
 }
 
 impl Prefetch for OutboundSa {
-    #[inline]
-    fn prefetch(&self) {
-        prefetch_lines(
-            self,
-            std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id),
-        );
-    }
+    const NEEDED: Range<usize> = std::mem::offset_of!(Self, session)..std::mem::offset_of!(Self, id);
 
     #[inline]
-    fn prefetch_session(&self) {
-        self.session.prefetch(self.burst.first().map_or(0, Mbuf::len));
+    fn work(&self) -> (&Session, &MbufBatch<BURST>) {
+        (&self.session, &self.burst)
     }
 }
 

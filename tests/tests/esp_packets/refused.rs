@@ -379,3 +379,25 @@ fn packets_of_every_length_around_that_of_a_buffer_are_sealed_and_opened() {
     let expected = sas.len() * LENGTHS.count();
     assert_eq!((out.len(), back.len()), (expected, expected));
 }
+
+#[test]
+fn packets_of_an_sa_keep_their_order_wherever_they_come_from() {
+    let sa = Sa::new(0, Family::Ip4, Transform::Aes256Gcm16, false, true);
+    let numbers_sent: Vec<u64> = (1..=200).collect();
+    let [out, _] = run_and_collect(std::slice::from_ref(&sa), |gateway| {
+        gateway.install(&sa, "window 512", "");
+        let mac = gateway.mac;
+        let before = gateway.settle();
+        for number in &numbers_sent {
+            let good = sa.good(*number);
+            // A NAT before the peer changes its mind now and then.
+            let frame = match number % 7 {
+                3 => sa.frame_from(mac, sa.stranger(), &good),
+                _ => sa.frame(mac, &good),
+            };
+            gateway.send(&frame);
+        }
+        assert_eq!(dropped(&before, &gateway.settle()), BTreeMap::new());
+    });
+    assert_eq!(numbers(&out), numbers_sent);
+}

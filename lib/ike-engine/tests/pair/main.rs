@@ -19,3 +19,8 @@ mod setup;
 mod speed;
 mod storm;
 mod world;
+
+/// Whether tests are to run at full length.
+fn is_soak() -> bool {
+    std::env::var_os("TOLLGATE_SOAK").is_some()
+}

@@ -1,9 +1,10 @@
-//! What a handshake costs, and what an IKE SA takes: figures, for who runs it in release.
+//! What a handshake costs, and what an IKE SA takes: figures are those of a release build, with `TOLLGATE_SOAK` set.
 
 use std::time::{Duration, Instant};
 
 use ike_engine::{Engine, Output, Path, Settings, Time};
 
+use crate::is_soak;
 use crate::profiles::{ike, profile};
 use crate::world::engine;
 
@@ -50,19 +51,21 @@ fn handshakes(group: &str, count: u32) {
     }
     let whole = begun.elapsed();
     assert_eq!(ends[1].counters().established, u64::from(count));
-    let kib = (resident() - before) as f64 / f64::from(count);
+    let kib = resident().saturating_sub(before) as f64 / f64::from(count);
     let rate = f64::from(count) / whole.as_secs_f64();
     println!(
         "{group}: {rate:.0} handshakes with a child SA per second, both ends on one core; {:.0} us of the responder; {kib:.1} KiB per \
          IKE SA of both ends",
         responder.as_secs_f64() * 1e6 / f64::from(count)
     );
-    assert!(rate > 100.0, "{rate}");
+    // 10,000 of one end in 200 MB.
+    assert!(!is_soak() || kib / 2.0 < 20.0, "{kib}");
 }
 
 #[test]
-#[ignore = "figures: cargo test --release -p ike-engine -- --ignored --nocapture handshakes"]
 fn handshakes_per_second_and_memory_per_ike_sa() {
-    handshakes("ecp256", 10_000);
-    handshakes("curve25519", 10_000);
+    let count = if is_soak() { 10_000 } else { 50 };
+    for group in ["ecp256", "curve25519"] {
+        handshakes(group, count);
+    }
 }

@@ -2,6 +2,7 @@
 
 use ike_engine::{Identity, Settings, StartAction};
 
+use crate::is_soak;
 use crate::network::{Dice, NatBox, Network};
 use crate::profiles::{self, LEFT, OUTSIDE, child, esp, ike, ip, lifetime, seconds};
 use crate::world::World;
@@ -144,11 +145,5 @@ fn storm(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn both_ends_agree_after_any_storm() {
-    storm(0..300);
-}
-
-#[test]
-#[ignore = "minutes: cargo test --release -p ike-engine -- --ignored"]
-fn both_ends_agree_after_ten_thousand_storms() {
-    storm(0..10_000);
+    storm(0..if is_soak() { 10_000 } else { 300 });
 }

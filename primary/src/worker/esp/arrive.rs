@@ -69,8 +69,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut taken = [0, 0];
         // Mostly all are of one SA.
         let mut known = None;
+        // Behind one that goes through the stages all do, so that those of its SA keep their order.
+        let mut are_usual = true;
         for (number, mbuf) in (0..).zip(batch.drain()) {
-            let is_candidate = candidates >> number & 1 != 0;
+            let is_candidate = are_usual && candidates >> number & 1 != 0;
             let found = is_candidate.then(|| find(ingress, &mac, mbuf.data())).flatten();
             let left = match found {
                 Some(found) => match self.take_one_esp(mbuf, &found, &mut known, level, now) {
@@ -78,7 +80,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                         taken[usize::from(found.source.is_ipv6())] += 1;
                         continue;
                     }
-                    Err(mbuf) => mbuf,
+                    Err(mbuf) => {
+                        are_usual = self.own_slot(&found).is_none();
+                        mbuf
+                    }
                 },
                 None => mbuf,
             };
