@@ -128,6 +128,13 @@ fn bytes_come_and_go_at_both_ends(pool: &Pool) {
     assert_eq!(mbuf.segments().collect::<Vec<_>>(), [b"Payload"]);
     mbuf.truncate(0);
     assert_eq!((mbuf.data(), mbuf.len()), (&[][..], 0));
+    mbuf.append(b"inside").unwrap();
+    mbuf.surround(4, 12).unwrap();
+    mbuf.data_mut()[..4].copy_from_slice(b"head");
+    mbuf.data_mut()[10..].copy_from_slice(b"ed");
+    assert_eq!((mbuf.data(), mbuf.len()), (&b"headinsideed"[..], 12));
+    mbuf.uncover(4, 6).unwrap();
+    assert_eq!((mbuf.data(), mbuf.len()), (&b"inside"[..], 6));
 }
 
 fn what_does_not_fit_changes_nothing(pool: &Pool) {
@@ -156,6 +163,27 @@ fn what_does_not_fit_changes_nothing(pool: &Pool) {
     );
     assert_eq!(
         mbuf.trim_front(5),
+        Err(MbufError::TooShort {
+            wanted: 5,
+            available: 4
+        })
+    );
+    assert_eq!(
+        mbuf.surround(headroom + 1, 4),
+        Err(MbufError::NoHeadroom {
+            needed: headroom + 1,
+            available: headroom
+        })
+    );
+    assert_eq!(
+        mbuf.surround(2, room + 3),
+        Err(MbufError::NoTailroom {
+            needed: room - 3,
+            available: room - 4
+        })
+    );
+    assert_eq!(
+        mbuf.uncover(2, 3),
         Err(MbufError::TooShort {
             wanted: 5,
             available: 4

@@ -13,6 +13,7 @@
 use packet::Protocol;
 use zeroize::Zeroizing;
 
+use crate::aead::{AEAD_BLOCK_LEN, AEAD_HEAD_LEN, AEAD_ICV_LEN};
 use crate::format::{Format, MAX_LEN, Span, TRAILER_LEN, Work};
 use crate::header::{HEADER_LEN, Header, Spi};
 use crate::keys::{KeyParts, Salt};
@@ -128,6 +129,35 @@ impl Inbound {
         Ok(self.format.work(len, head_len, iv, aad))
     }
 
+    /// As [`Inbound::open`] and [`Inbound::prepare`] in one, for an AEAD: `head` is what the packet of `len` bytes begins with. Others are
+    /// not opened so.
+    #[inline(always)]
+    pub fn open_aead(&self, head: &[u8; AEAD_HEAD_LEN], len: usize) -> Result<AeadOpening, OpenError> {
+        debug_assert_eq!(self.format.head_len(), AEAD_HEAD_LEN);
+        const AROUND: usize = AEAD_HEAD_LEN + AEAD_ICV_LEN;
+        if len <= AROUND || len & (AEAD_BLOCK_LEN - 1) != 0 || len > MAX_LEN {
+            return Err(OpenError::Length(len));
+        }
+        let head = u128::from_be_bytes(*head);
+        debug_assert_eq!((head >> 96) as u32, self.spi.get());
+        let sequence = self.window.check((head >> 64) as u32)?;
+        Ok(AeadOpening {
+            opening: Opening {
+                sequence,
+                // At most `MAX_LEN`.
+                len: len as u16,
+            },
+            nonce: Format::nonce(*self.salt, head as u64).to_be_bytes(),
+            aad: self.format.aad(self.spi.get(), sequence).to_be_bytes(),
+        })
+    }
+
+    /// Takes the sequence number of a packet that is authentic: the part of [`Inbound::finish`] that changes something.
+    #[inline]
+    pub fn take(&mut self, opening: &Opening) -> Result<(), OpenError> {
+        Ok(self.window.take(opening.sequence)?)
+    }
+
     /// Takes what cryptography has left of a packet in its buffer, if its ICV was right: `authentic`. The sequence number is
     /// taken, then the padding is checked.
     #[inline]
@@ -145,7 +175,19 @@ impl Inbound {
 #[must_use = "the packet is not decrypted yet"]
 pub struct Opening {
     sequence: SequenceNumber,
-    len: u16,
+    pub(crate) len: u16,
+}
+
+/// An AEAD's packet that may be decrypted, with what that takes: all of [`Inbound::prepare`], but in registers.
+#[derive(Clone, Copy, Debug)]
+#[must_use = "the packet is not decrypted yet"]
+pub struct AeadOpening {
+    /// What is asked for afterwards.
+    pub opening: Opening,
+    /// Salt and IV: the first [`Transform::nonce_len`](crate::Transform::nonce_len) bytes.
+    pub nonce: [u8; 16],
+    /// What is authenticated beside: the first [`Format::aad_len`] bytes.
+    pub aad: [u8; 16],
 }
 
 impl Opening {

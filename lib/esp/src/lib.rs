@@ -53,6 +53,7 @@ pub mod selector;
 pub mod tunnel;
 pub mod udp;
 
+mod aead;
 mod format;
 mod header;
 mod inbound;
@@ -62,9 +63,10 @@ mod sequence;
 mod transform;
 mod window;
 
+pub use aead::{AEAD_HEAD_LEN, AEAD_ICV_LEN, UsualInner};
 pub use format::{Format, Span, Work};
 pub use header::{HEADER_LEN, Header, HeaderError, Spi};
-pub use inbound::{Inbound, OpenError, Opened, Opening, Payload};
+pub use inbound::{AeadOpening, Inbound, OpenError, Opened, Opening, Payload};
 pub use keys::{KeyLengthError, KeyParts, Keys};
 pub use outbound::{AeadSealing, IvMask, NoRoom, Outbound, SealError, Sealing};
 pub use sequence::{Sequence, SequenceEnded, SequenceNumber};

@@ -11,6 +11,7 @@
 use packet::Protocol;
 use zeroize::Zeroizing;
 
+use crate::aead::{AEAD_BLOCK_LEN, AEAD_HEAD_LEN, AEAD_ICV_LEN, PADDING};
 use crate::format::{Format, MAX_LEN, TRAILER_LEN, Work};
 use crate::header::{HEADER_LEN, Header, Spi};
 use crate::keys::{KeyParts, Salt};
@@ -131,9 +132,9 @@ pub struct AeadSealing {
 
 impl AeadSealing {
     /// Bytes before the payload.
-    pub const HEAD_LEN: usize = 16;
+    pub const HEAD_LEN: usize = AEAD_HEAD_LEN;
     /// Bytes of an ICV.
-    pub const ICV_LEN: usize = 16;
+    pub const ICV_LEN: usize = AEAD_ICV_LEN;
 }
 
 impl Outbound {
@@ -141,9 +142,7 @@ impl Outbound {
     #[inline(always)]
     pub fn seal_aead(&mut self, payload_len: usize, next_header: Protocol) -> Result<AeadSealing, SealError> {
         debug_assert_eq!(self.format.head_len(), AeadSealing::HEAD_LEN);
-        // Padding is 1, 2, 3 (RFC 4303 §2.4), then comes its length.
-        const PADDING: [u64; 4] = [0, 0x01_01, 0x02_02_01, 0x03_03_02_01];
-        let pad_len = (payload_len + TRAILER_LEN).wrapping_neg() & (PADDING.len() - 1);
+        let pad_len = (payload_len + TRAILER_LEN).wrapping_neg() & (AEAD_BLOCK_LEN - 1);
         let trailer_len = pad_len + TRAILER_LEN;
         if AeadSealing::HEAD_LEN + payload_len + trailer_len + AeadSealing::ICV_LEN > MAX_LEN {
             return Err(SealError::TooLong(payload_len));

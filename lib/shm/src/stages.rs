@@ -1,12 +1,12 @@
 //! How many packets took which way through the stages: cells behind the other counters of each writer.
 //!
 //! ```text
-//!   usual way:  packets and bursts by family      two additions for a burst that goes it as a whole
+//!   usual ways: packets and bursts of each        two additions for a burst that goes one as a whole
 //!   any other:  packets by (stage, next stage)    added up packet by packet
 //!               bursts by stage
 //! ```
 //!
-//! A reader adds the usual way to the steps that it is made of, so what goes into a stage is what comes out of it.
+//! A reader adds the usual ways to the steps that they are made of, so what goes into a stage is what comes out of it.
 
 use crate::cells::{CounterBlock, CounterView};
 use crate::counters::counter_enum;
@@ -97,6 +97,25 @@ impl Passed {
         .with(PathStage::Lookup)
         .with(PathStage::Rewrite);
 
+    /// What an ESP packet over IPv4 passes that is for the gateway itself, until the burst of its SA is opened.
+    pub const TO_ESP4: Self = Self::USUAL4
+        .without(PathStage::Rewrite)
+        .with(PathStage::Rx)
+        .with(PathStage::Local4)
+        .with(PathStage::Waiting);
+    /// The same over IPv6.
+    pub const TO_ESP6: Self = Self::USUAL6
+        .without(PathStage::Rewrite)
+        .with(PathStage::Rx)
+        .with(PathStage::Local6)
+        .with(PathStage::Waiting);
+    /// What it passes from then on.
+    pub const OUT_OF_ESP: Self = Self::NONE.with(PathStage::Released).with(PathStage::Decapsulated);
+    /// What a packet over IPv4 passes that a tunnel has made, from there to an interface.
+    pub const SEALED4: Self = Self::USUAL4.with(PathStage::Encapsulated).with(PathStage::Tx);
+    /// The same over IPv6.
+    pub const SEALED6: Self = Self::USUAL6.with(PathStage::Encapsulated).with(PathStage::Tx);
+
     /// These and one more.
     #[inline]
     #[must_use]
@@ -129,10 +148,15 @@ impl Passed {
 
 const _: () = assert!(PathStage::COUNT <= u32::BITS as usize, "each stage has a bit");
 
-/// The usual way of a family, whole.
-const USUAL: [Passed; 2] = [
+/// The usual ways, whole: those of the two families first.
+const USUAL: [Passed; 7] = [
     Passed::USUAL4.with(PathStage::Rx).with(PathStage::Tx),
     Passed::USUAL6.with(PathStage::Rx).with(PathStage::Tx),
+    Passed::TO_ESP4,
+    Passed::TO_ESP6,
+    Passed::OUT_OF_ESP,
+    Passed::SEALED4,
+    Passed::SEALED6,
 ];
 
 /// Where the cells lie, counted from the first: packets of the usual ways, their bursts, bursts by stage, packets by step.
@@ -199,9 +223,21 @@ impl CounterBlock {
         }
     }
 
-    /// Counts a burst of packets that all went one way, and not a usual one.
-    #[inline(never)]
+    /// Counts a burst of packets that all went one way.
+    #[inline(always)]
     pub fn burst_of(&self, passed: Passed, packets: u64) {
+        // Mostly it is known which when this is compiled.
+        match USUAL.iter().position(|way| *way == passed) {
+            Some(way) => {
+                self.bump_stage(USUAL_PACKETS + way, packets);
+                self.bump_stage(USUAL_BURSTS + way, 1);
+            }
+            None => self.burst_of_other(passed, packets),
+        }
+    }
+
+    #[inline(never)]
+    fn burst_of_other(&self, passed: Passed, packets: u64) {
         for (from, to) in passed.iter().zip(passed.iter().skip(1)) {
             self.bump_stage(STEPS + from as usize * PathStage::COUNT + to as usize, packets);
         }
@@ -307,6 +343,14 @@ mod tests {
         let any = |stage| ways.pass_any(Passed::NONE.with(stage));
         assert!(any(PathStage::Arp) && !any(PathStage::Ip4Input) && !any(PathStage::Nd));
         counters.ways(&ways);
+        counters.burst_of(Passed::TO_ESP4, 5);
+        counters.burst_of(Passed::OUT_OF_ESP, 4);
+        counters.burst_of(
+            Passed::OUT_OF_ESP
+                .without(PathStage::Decapsulated)
+                .with(PathStage::Drop),
+            1,
+        );
         region.publish();
 
         let reader = TableReader::open(&path).unwrap();
@@ -318,18 +362,19 @@ mod tests {
                 .sum::<u64>()
         };
         let out_of = |stage| PathStage::ALL.iter().map(|to| view.step(stage, *to)).sum::<u64>();
-        assert_eq!(out_of(PathStage::Rx), 40);
+        assert_eq!(out_of(PathStage::Rx), 45);
         for stage in [
             PathStage::Ethernet,
             PathStage::Arp,
             PathStage::Ip4Input,
             PathStage::Ip6Input,
             PathStage::Lookup,
+            PathStage::Local4,
             PathStage::Rewrite,
         ] {
             assert_eq!(into(stage), out_of(stage), "{stage}");
         }
-        assert_eq!(view.step(PathStage::Ethernet, PathStage::Ip4Input), 36);
+        assert_eq!(view.step(PathStage::Ethernet, PathStage::Ip4Input), 41);
         assert_eq!(view.step(PathStage::Ethernet, PathStage::Ip6Input), 2);
         assert_eq!(view.step(PathStage::Arp, PathStage::Control), 2);
         assert_eq!((into(PathStage::Tx), into(PathStage::Control)), (38, 2));
@@ -337,7 +382,11 @@ mod tests {
             (view.bursts(PathStage::Ip6Input), view.bursts(PathStage::Arp)),
             (1, 1)
         );
-        assert_eq!(view.bursts(PathStage::Ip4Input), 3);
+        assert_eq!(view.bursts(PathStage::Ip4Input), 4);
+        // What waits and what is released is not one way.
+        assert_eq!((into(PathStage::Waiting), out_of(PathStage::Released)), (5, 5));
+        assert_eq!((into(PathStage::Decapsulated), into(PathStage::Drop)), (4, 1));
+        assert_eq!(view.bursts(PathStage::Released), 2);
     }
 
     #[test]

@@ -73,6 +73,8 @@ pub struct InboundSa {
     pub(crate) lifetime: Lifetime,
     pub(crate) told: Told,
     pub(crate) selectors: Selectors,
+    /// Whether it is as most are, which takes fewer steps: an AEAD in tunnel mode, for all packets.
+    pub(crate) is_usual: bool,
     /// In transport mode: what is in ESP.
     pub(crate) behind: Option<Behind>,
     pub(crate) cells: SaCells,
@@ -177,6 +179,8 @@ impl InboundSa {
         let behind = Behind::new(sa, &list, &view.outer);
         let peer = Peer::new(sa);
         let selectors = asked(sa, list)?;
+        let is_usual =
+            transform.is_aead() && sa.mode == SaMode::Tunnel && behind.is_none() && selectors.are_empty();
         Some(MadeSa::Inbound(Box::new(move |number, cells| {
             Box::new(Self {
                 id,
@@ -185,6 +189,7 @@ impl InboundSa {
                 esp,
                 session,
                 selectors,
+                is_usual,
                 behind,
                 lifetime,
                 source,

@@ -364,7 +364,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             if !segmented {
                 self.take_esp(ingress, batch, now);
             }
-            bytes = self.drop_clear(ingress, batch);
+            if !batch.is_empty() {
+                bytes = self.drop_clear(ingress, batch);
+            }
             if batch.is_empty() {
                 return;
             }

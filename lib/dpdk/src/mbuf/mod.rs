@@ -230,6 +230,22 @@ impl Mbuf {
         Ok(())
     }
 
+    /// Makes a packet of one segment begin `front` bytes later and be `len` bytes long: what was around it is gone.
+    #[inline(always)]
+    pub fn uncover(&mut self, front: usize, len: usize) -> Result<(), MbufError> {
+        let header = self.header();
+        let (headroom, data_len) = (header.headroom(), header.data_len());
+        if header.segment_count() != 1 || front.saturating_add(len) > data_len {
+            return Err(MbufError::TooShort {
+                wanted: front.saturating_add(len),
+                available: data_len,
+            });
+        }
+        header.set_data(headroom + front, len);
+        header.set_packet_len(len);
+        Ok(())
+    }
+
     /// Adds `count` bytes before the packet and shows them. They hold what an earlier packet left there: write
     /// them all.
     #[inline]

@@ -8,7 +8,7 @@ use dpdk::{Mbuf, MbufBatch};
 use packet::checksum::Sum;
 use packet::ethernet::HEADER_LEN;
 use packet::{Protocol, ipv4, ipv6};
-use shm::{InterfaceCounter, Passed, PathStage};
+use shm::{InterfaceCounter, Passed};
 
 use super::super::Engine;
 use super::super::tunnels::Step;
@@ -19,18 +19,6 @@ use crate::path::{BURST, Family};
 /// Bytes of Ethernet and IP header.
 const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
 const HEAD6: usize = HEADER_LEN + ipv6::HEADER_LEN;
-
-/// The ways of those that are told apart here, which are those that they would go through the stages.
-const WAY4: Passed = Passed::USUAL4
-    .without(PathStage::Rewrite)
-    .with(PathStage::Rx)
-    .with(PathStage::Local4)
-    .with(PathStage::Waiting);
-const WAY6: Passed = Passed::USUAL6
-    .without(PathStage::Rewrite)
-    .with(PathStage::Rx)
-    .with(PathStage::Local6)
-    .with(PathStage::Waiting);
 
 /// What is known of an ESP packet.
 #[derive(Debug, PartialEq, Eq)]
@@ -55,6 +43,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes out of a burst those packets, of one segment each, that are ESP packets of SAs of this worker and nothing else in any way.
     #[inline(never)]
     pub(in crate::worker) fn take_esp(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+        let level = self.tunnels.level_of(Step::Receive);
+        if level == 0 && self.open_at_once(ingress, batch, now) {
+            return;
+        }
         let candidates = (0..).zip(batch.iter()).fold(0_u32, |found, (number, mbuf)| {
             found | u32::from(may_be_esp(mbuf.data())) << number
         });
@@ -64,7 +56,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let Some(mac) = self.stages.takes_usual(ingress) else {
             return;
         };
-        let level = self.tunnels.level_of(Step::Receive);
         let mut others = MbufBatch::new();
         let mut taken = [0, 0];
         // Mostly all are of one SA.
@@ -91,11 +82,56 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             drop(others.push(left));
         }
         *batch = others;
-        for (packets, way) in taken.into_iter().zip([WAY4, WAY6]) {
+        for (packets, way) in taken.into_iter().zip([Passed::TO_ESP4, Passed::TO_ESP6]) {
             if packets > 0 {
                 self.counters.burst_of(way, packets);
             }
         }
+    }
+
+    /// Opens a burst all of whose packets are of one SA, without another look at each; `false` if it is not such a burst, and nothing
+    /// was done. Nothing is being served at this moment, so that what was inside can go on at once.
+    #[inline]
+    fn open_at_once(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) -> bool {
+        let Some((alike, found)) = self.first_esp(ingress, batch) else {
+            return false;
+        };
+        let slot = self.own_slot(&found);
+        let Some((slot, sa)) = slot.and_then(|slot| Some((slot, self.esp.sas.inbound.get_mut(slot)?))) else {
+            return false;
+        };
+        // In UDP its port is asked about too.
+        if !sa.burst.is_empty() || sa.peer.is_some() || sa.source != found.source {
+            return false;
+        }
+        for (mbuf, place) in batch.iter().zip(&mut sa.arrived) {
+            match alike.class_of(mbuf.data()) {
+                Some(class) => {
+                    *place = Arrived {
+                        class,
+                        ..found.arrived
+                    }
+                }
+                None => return false,
+            }
+        }
+        let packets = batch.len() as u64;
+        self.counters.burst_of(Passed::TO_ESP4, packets);
+        self.counters.add(ingress, InterfaceCounter::Waiting, packets);
+        self.open_taken(slot, 0, batch, now);
+        true
+    }
+
+    /// What the first packet of a burst says, if it is an ESP packet over IPv4 about which nothing is out of the ordinary.
+    #[inline]
+    fn first_esp(&self, ingress: u16, batch: &MbufBatch<BURST>) -> Option<(Alike, Found)> {
+        let frame = batch.first()?.data();
+        let alike = Alike::to(frame)?;
+        if self.looks_on() {
+            return None;
+        }
+        let mac = self.stages.takes_usual(ingress)?;
+        Some((alike, find(ingress, &mac, frame)?))
     }
 
     #[inline]
@@ -143,6 +179,52 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // While its tunnel is up, its destination is an address of the gateway.
         (!is_elsewhere && self.stages.is_up(sa.tunnel)).then_some(slot)
     }
+}
+
+/// What the packets of a burst have in common with its first one, which is an ESP packet over IPv4.
+struct Alike {
+    /// Destination MAC address, and two bytes that differ.
+    mac: u64,
+    /// Source and destination.
+    ends: [u8; 8],
+    spi: [u8; 4],
+}
+
+impl Alike {
+    fn to(frame: &[u8]) -> Option<Self> {
+        let head: &[u8; HEAD4 + ::esp::HEADER_LEN] = frame.first_chunk()?;
+        let is_esp = head[12..15] == [0x08, 0x00, 0x45] && head[23] == Protocol::ESP.0;
+        is_esp.then_some(Self {
+            mac: link_destination(head),
+            ends: *head[26..].first_chunk()?,
+            spi: *head[HEAD4..].first_chunk()?,
+        })
+    }
+
+    /// The traffic class of a frame, if it is like the first one and nothing about it is out of the ordinary: as [`find`] says.
+    #[inline(always)]
+    fn class_of(&self, frame: &[u8]) -> Option<u8> {
+        let head: &[u8; HEAD4 + ::esp::HEADER_LEN] = frame.first_chunk()?;
+        let header: &[u8; ipv4::HEADER_LEN] = head[HEADER_LEN..].first_chunk()?;
+        let total_len = usize::from(u16::from_be_bytes([header[2], header[3]]));
+        let is_alike = (link_destination(head) == self.mac)
+            & (head[12..15] == [0x08, 0x00, 0x45])
+            & (header[6] & 0x3f == 0)
+            & (header[7] == 0)
+            & (header[9] == Protocol::ESP.0)
+            & (head[26..34] == self.ends)
+            & (head[HEAD4..HEAD4 + 4] == self.spi)
+            & (HEADER_LEN + total_len == frame.len())
+            & Sum::ZERO.ipv4_header(header).is_valid();
+        is_alike.then_some(header[1])
+    }
+}
+
+/// The address that a frame is for, as a number.
+#[inline(always)]
+fn link_destination<const LEN: usize>(head: &[u8; LEN]) -> u64 {
+    head.first_chunk()
+        .map_or(0, |bytes| u64::from_le_bytes(*bytes) << 16)
 }
 
 /// Whether a packet comes from where others of its SA did.
@@ -399,5 +481,55 @@ mod tests {
             }
         }
         assert!(refused > 500, "{refused}");
+    }
+
+    #[test]
+    fn what_is_like_the_first_of_a_burst_is_found_as_that_was() {
+        let [first, _, _] = frames();
+        let alike = Alike::to(&first).unwrap();
+        let expected = found(&first).unwrap();
+        let (mut like, mut unlike) = (0, 0);
+        for (place, bit) in (0..first.len()).flat_map(|place| (0..8).map(move |bit| (place, bit))) {
+            for mend in [true, false] {
+                let mut other = first.clone();
+                other[place] ^= 1 << bit;
+                if mend {
+                    other[24..26].fill(0);
+                    let sum = Sum::ZERO.bytes(&other[14..34]).checksum();
+                    other[24..26].copy_from_slice(&sum.to_be_bytes());
+                }
+                let as_first = found(&other).filter(|found| {
+                    let ends = (
+                        found.source,
+                        found.destination,
+                        found.spi,
+                        found.arrived.at,
+                        found.end,
+                    );
+                    ends == (
+                        expected.source,
+                        expected.destination,
+                        expected.spi,
+                        expected.arrived.at,
+                        other.len(),
+                    )
+                });
+                let class = alike.class_of(&other);
+                assert_eq!(
+                    class,
+                    as_first.map(|found| found.arrived.class),
+                    "byte {place}, bit {bit}"
+                );
+                *if class.is_some() { &mut like } else { &mut unlike } += 1;
+            }
+        }
+        assert!(like > 200 && unlike > 200, "{like} {unlike}");
+        for length in 0..first.len() {
+            assert_eq!(alike.class_of(&first[..length]), None, "{length} bytes");
+        }
+        // What is behind the packet has to be taken off.
+        assert_eq!(alike.class_of(&[&first[..], &[0; 4]].concat()), None);
+        let [_, six, udp] = frames();
+        assert!(Alike::to(&six).is_none() && Alike::to(&udp).is_none());
     }
 }

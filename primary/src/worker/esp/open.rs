@@ -5,6 +5,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use control::message::SaId;
+use dpdk::crypto::Outcome;
 use dpdk::{Mbuf, MbufBatch};
 use esp::Header;
 use esp::lifetime::Life;
@@ -15,15 +16,12 @@ use super::super::Engine;
 use super::super::dispatch::Refused;
 use super::super::tunnels::Step;
 use super::super::ways::End;
-use super::opening::{begin, end};
+use super::opening::{begin, begin_usual, end, end_usual};
 use super::room::Around;
 use super::{Bench, note_life};
 use crate::adjacency;
 use crate::ipsec::{Arrived, InboundSa, Peer, SaSignal, publish, source_port};
 use crate::path::{BURST, Family, Note, link_bytes};
-
-/// Where the way of a packet goes on whose burst is done.
-const OPENED: Passed = Passed::NONE.with(PathStage::Released);
 
 /// Behind a packet is meanwhile the high half of its number, at most.
 const AROUND: Around = Around { head: 0, tail: 8 };
@@ -204,17 +202,27 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Opens the burst of an SA, and takes what was inside through the stages.
     fn open_burst(&mut self, slot: u32, now: u64) {
-        let mut own = self.esp.sas.inbound.take(slot);
-        let Some(sa) = own.as_deref_mut() else { return };
+        let Some(sa) = self.esp.sas.inbound.get_mut(slot) else {
+            return;
+        };
         let mut batch = MbufBatch::new();
         // Copies only as many as there are.
         batch.append(&mut sa.burst);
-        let (tunnel, level) = (sa.tunnel, sa.level);
-        self.open(sa, &mut batch, now);
+        let level = sa.level;
+        self.open_taken(slot, level, &mut batch, now);
+    }
+
+    /// Opens packets of an SA, of which it knows how they arrived, and takes what was inside through the stages.
+    #[inline]
+    pub(super) fn open_taken(&mut self, slot: u32, level: u8, batch: &mut MbufBatch<BURST>, now: u64) {
+        let mut own = self.esp.sas.inbound.take(slot);
+        let Some(sa) = own.as_deref_mut() else { return };
+        let tunnel = sa.tunnel;
+        self.open(sa, batch, now);
         // What was inside may be for it again.
         self.esp.sas.inbound.put_back(slot, own);
         if !batch.is_empty() {
-            self.emerged(tunnel, level, &mut batch, now);
+            self.emerged(tunnel, level, batch, now);
         }
     }
 
@@ -243,7 +251,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let at = usize::from(arrived.at);
-            let mut begun = begin(&sa.esp, mbuf, at, number, job, place);
+            let mut begun = if sa.is_usual {
+                begin_usual(&sa.esp, mbuf, at, number, job, place)
+            } else {
+                begin(&sa.esp, mbuf, at, number, job, place)
+            };
             if matches!(begun, Err(DropReason::EspRoom)) {
                 begun = self
                     .move_to_room(mbuf, AROUND)
@@ -269,7 +281,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let mut life = Life::Lasts;
-            let ended = end(sa, mbuf, *opening, job.outcome, &arrived, &link, &mut life);
+            let is_usual = sa.is_usual && job.outcome == Outcome::Done && !arrived.moved;
+            let ended = is_usual
+                .then(|| end_usual(sa, mbuf, opening, &arrived, &link, &mut life))
+                .flatten()
+                .unwrap_or_else(|| end(sa, mbuf, *opening, job.outcome, &arrived, &link, &mut life));
             note_life(&mut sa.told, life);
             let ended = match ended {
                 Ok(()) if self.esp.has_lent => self.leave_long_buffer(mbuf),
@@ -342,7 +358,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn drop_waiting(&mut self, ingress: u16, reason: DropReason) {
         self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
         self.counters.drop(ingress, reason, 1);
-        self.count_way(OPENED.with(PathStage::Drop));
+        self.count_way(Passed::NONE.with(PathStage::Released).with(PathStage::Drop));
     }
 }
 
@@ -375,7 +391,7 @@ impl Opened {
         if packets > 0 {
             counters.sub(self.ingress, InterfaceCounter::Waiting, packets);
             counters.add(self.ingress, InterfaceCounter::Decapsulated, packets);
-            counters.burst_of(OPENED.with(PathStage::Decapsulated), packets);
+            counters.burst_of(Passed::OUT_OF_ESP, packets);
         }
     }
 }

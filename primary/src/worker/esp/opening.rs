@@ -38,6 +38,64 @@ pub(super) fn begin(
     Ok(())
 }
 
+/// As [`begin`], where the SA is as most are.
+#[inline(always)]
+pub(super) fn begin_usual(
+    esp: &esp::Inbound,
+    mbuf: &Mbuf,
+    at: usize,
+    number: usize,
+    job: &mut Job,
+    place: &mut Option<Opening>,
+) -> Result<(), DropReason> {
+    let packet = mbuf.data().get(at..).unwrap_or_default();
+    let head = packet.first_chunk().ok_or(DropReason::EspMalformed)?;
+    let opening = esp.open_aead(head, packet.len()).map_err(refused)?;
+    let end = at + packet.len() - esp::AEAD_ICV_LEN;
+    job.packet = number as u16;
+    job.start = (at + esp::AEAD_HEAD_LEN) as u16;
+    job.end = end as u16;
+    job.digest = end as u16;
+    job.iv = opening.nonce;
+    job.aad = opening.aad;
+    *place = Some(opening.opening);
+    Ok(())
+}
+
+/// As [`end`], where the SA is as most are and so is what is inside. `None`: it is not, and nothing was done.
+#[inline(always)]
+pub(super) fn end_usual(
+    sa: &mut InboundSa,
+    mbuf: &mut Mbuf,
+    opening: &Opening,
+    arrived: &Arrived,
+    link: &[[u8; HEADER_LEN]; 2],
+    life: &mut Life,
+) -> Option<Result<(), DropReason>> {
+    let at = usize::from(arrived.at);
+    let inner = opening.usual_inner(mbuf.data().get(at..)?, arrived.class)?;
+    let begin = at + esp::AEAD_HEAD_LEN;
+    // What is taken off is longer than a link header.
+    let front = begin.checked_sub(HEADER_LEN)?;
+    let place = mbuf.data_mut().get_mut(front..)?.first_chunk_mut()?;
+    if let Err(error) = sa.esp.take(opening) {
+        return Some(Err(refused(error)));
+    }
+    *life = sa.lifetime.count(inner.len);
+    if *life == Life::Ended {
+        return Some(Err(DropReason::EspLifetime));
+    }
+    let [four, six] = link;
+    // From where it is: by way of the stack it would be written and read again in pieces of other sizes, which takes long.
+    let place: &mut [u8; HEADER_LEN] = place;
+    match inner.family {
+        InnerFamily::V4 => place.copy_from_slice(four),
+        InnerFamily::V6 => place.copy_from_slice(six),
+    }
+    let uncovered = mbuf.uncover(front, HEADER_LEN + inner.len);
+    Some(uncovered.map_err(|_| DropReason::EspMalformed))
+}
+
 /// Takes what is inside out of a packet that cryptography is done with: it begins with a link header afterwards, `link` by family.
 #[inline(always)]
 pub(super) fn end(

@@ -4,10 +4,10 @@ use dpdk::crypto::Outcome;
 use dpdk::{Mbuf, MbufBatch};
 use esp::lifetime::Life;
 use packet::MacAddress;
-use shm::{DropReason, InterfaceCounter, Passed, PathStage, SaCounter};
+use shm::{DropReason, InterfaceCounter, Passed, SaCounter};
 
 use super::super::Engine;
-use super::super::tunnels::{ENCAPSULATED, LEVELS, Step};
+use super::super::tunnels::{LEVELS, Step};
 use super::room::Around;
 use super::sealing::{begin, begin_usual, end};
 use super::send::ethertype_of;
@@ -155,12 +155,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Counts the ways of the sealed packets that left together since the last call.
     fn count_sealed(&mut self) {
-        for (sent, usual) in self.esp.sent.iter_mut().zip([Passed::USUAL4, Passed::USUAL6]) {
-            let sent = std::mem::take(sent);
-            if sent > 0 {
-                let way = ENCAPSULATED.union(usual).with(PathStage::Tx);
-                self.counters.burst_of(way, sent);
-            }
+        let [four, six] = std::mem::take(&mut self.esp.sent);
+        if four > 0 {
+            self.counters.burst_of(Passed::SEALED4, four);
+        }
+        if six > 0 {
+            self.counters.burst_of(Passed::SEALED6, six);
         }
     }
 
