@@ -74,10 +74,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     /// Whether one of a burst of IPv4 packets may belong in a tunnel that ESP protects and `ingress` is not; their sources. Where it is not
     /// so, [`belongs_in_esp`](Self::belongs_in_esp) need not be asked.
     #[inline]
-    pub fn may_belong_in_esp(&self, ingress: u16, sources: &[u32]) -> bool {
+    pub fn may_belong_in_esp4(&self, ingress: u16, sources: &[u32]) -> bool {
         let mut next_hops = [NextHop::NONE; BURST];
         let next_hops = &mut next_hops[..sources.len().min(BURST)];
         self.fib4.lookup_burst(sources, next_hops);
+        self.may_lead_to_esp(ingress, next_hops)
+    }
+
+    /// The same of IPv6 packets.
+    #[inline]
+    pub fn may_belong_in_esp6(&self, ingress: u16, sources: &[u128]) -> bool {
+        let mut next_hops = [NextHop::NONE; BURST];
+        let next_hops = &mut next_hops[..sources.len().min(BURST)];
+        self.fib6.lookup_burst(sources, next_hops);
+        self.may_lead_to_esp(ingress, next_hops)
+    }
+
+    #[inline]
+    fn may_lead_to_esp(&self, ingress: u16, next_hops: &[NextHop]) -> bool {
         let view = self.adjacencies.view();
         let leads_there = |next_hop: &NextHop| {
             view.egress(*next_hop)

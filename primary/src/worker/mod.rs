@@ -361,12 +361,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         now: u64,
     ) {
         if self.stages.interfaces.has_esp() {
-            if !segmented {
-                self.take_esp(ingress, batch, now);
-            }
-            if !batch.is_empty() {
-                bytes = self.drop_clear(ingress, batch);
-            }
+            bytes = self.esp_first(ingress, batch, segmented, now);
             if batch.is_empty() {
                 return;
             }

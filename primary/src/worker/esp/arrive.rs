@@ -12,6 +12,7 @@ use shm::{InterfaceCounter, Passed};
 
 use super::super::Engine;
 use super::super::tunnels::Step;
+use super::survey::Survey;
 use crate::adjacency;
 use crate::ipsec::{Arrived, InboundSa, source_port};
 use crate::path::{BURST, Family};
@@ -40,19 +41,35 @@ struct Known {
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Takes out of a burst those packets, of one segment each, that are ESP packets of SAs of this worker and nothing else in any way.
+    /// Looks at a received burst before the stages do: takes ESP packets out of it that are for SAs of this worker, and drops what came in clear
+    /// and belongs in a protected tunnel. `segmented`: one of its packets has several segments. Gives the bytes of those that are left.
     #[inline(never)]
-    pub(in crate::worker) fn take_esp(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+    pub(in crate::worker) fn esp_first(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        segmented: bool,
+        now: u64,
+    ) -> usize {
+        if segmented {
+            return self.drop_clear(ingress, batch, &Survey::of(batch));
+        }
         let level = self.tunnels.level_of(Step::Receive);
         if level == 0 && self.open_at_once(ingress, batch, now) {
-            return;
+            return 0;
         }
-        let candidates = (0..).zip(batch.iter()).fold(0_u32, |found, (number, mbuf)| {
-            found | u32::from(may_be_esp(mbuf.data())) << number
-        });
-        if candidates == 0 || self.looks_on() {
-            return;
+        let mut survey = Survey::of(batch);
+        if survey.candidates != 0 && !self.looks_on() {
+            self.take_esp(ingress, batch, survey.candidates, level, now);
+            survey = Survey::of(batch);
         }
+        self.drop_clear(ingress, batch, &survey)
+    }
+
+    /// Takes out of a burst those of the packets that `candidates` has a bit for, of one segment each, that are ESP packets of SAs of this worker
+    /// and nothing else in any way.
+    #[inline(never)]
+    fn take_esp(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, candidates: u32, level: u8, now: u64) {
         let Some(mac) = self.stages.takes_usual(ingress) else {
             return;
         };
@@ -243,23 +260,6 @@ fn is_at_its_place(sa: &InboundSa, found: &Found, frame: &[u8]) -> bool {
     }
 }
 
-/// Whether a frame has an ESP header right behind its IP header, or UDP that may be around one.
-#[inline]
-fn may_be_esp(frame: &[u8]) -> bool {
-    let Some(head) = frame.first_chunk::<{ HEAD4 + 4 }>() else {
-        return false;
-    };
-    match [head[12], head[13], head[14]] {
-        [0x08, 0x00, 0x45] => {
-            head[23] == Protocol::ESP.0
-                || head[23] == Protocol::UDP.0 && head[36..] == udp::PORT.to_be_bytes()
-        }
-        // Of UDP somebody has to look at the checksum.
-        [0x86, 0xdd, first] => first >> 4 == 6 && head[20] == Protocol::ESP.0,
-        _ => false,
-    }
-}
-
 /// What is known of a frame that came for `mac`, if it is an ESP packet about which nothing is out of the ordinary.
 #[inline]
 fn find(ingress: u16, mac: &[u8; 6], frame: &[u8]) -> Option<Found> {
@@ -353,6 +353,7 @@ mod tests {
     use packet::ethernet::VlanTags;
     use packet::{EtherType, EthernetHeader, Ipv4, Ipv6, MacAddress, PacketBuilder};
 
+    use super::super::survey::may_be_esp;
     use super::*;
 
     const OWN: [u8; 6] = [2, 0, 0, 0, 0, 1];
@@ -377,7 +378,8 @@ mod tests {
     }
 
     fn found(frame: &[u8]) -> Option<Found> {
-        may_be_esp(frame).then(|| find(3, &OWN, frame)).flatten()
+        let may_be = frame.first_chunk().is_some_and(may_be_esp);
+        may_be.then(|| find(3, &OWN, frame)).flatten()
     }
 
     /// What the parsers of whole packets know of a frame.

@@ -8,40 +8,47 @@ use std::net::{IpAddr, Ipv6Addr};
 
 use dpdk::MbufBatch;
 use esp::udp;
-use packet::ethernet::{HEADER_LEN, VlanTags};
-use packet::{EtherType, EthernetHeader, Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6, ipv4};
+use packet::ethernet::VlanTags;
+use packet::{EtherType, EthernetHeader, Ipv4, Ipv6, Protocol, extension, icmpv4, icmpv6};
 use shm::{DropReason, Passed, PathStage};
 
 use super::super::Engine;
+use super::survey::{Survey, sources6};
 use crate::adjacency;
 use crate::path::{BURST, Interfaces};
-
-/// Bytes of Ethernet and IPv4 header.
-const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
 
 /// UDP port of IKE, RFC 7296 section 2.
 const IKE: u16 = 500;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Drops those packets of a burst that came in clear and belong in a protected tunnel. Gives the bytes of the others.
+    #[inline]
+    pub(super) fn drop_clear(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        survey: &Survey,
+    ) -> usize {
+        let may_belong = if survey.are_plain {
+            self.stages.may_belong_in_esp4(ingress, survey.sources())
+        } else {
+            self.may_belong6(ingress, batch)
+        };
+        if may_belong {
+            self.drop_each_clear(ingress, batch)
+        } else {
+            survey.bytes
+        }
+    }
+
+    /// Whether one of a burst may belong in a protected tunnel that is not all of IPv4.
     #[inline(never)]
-    pub(in crate::worker) fn drop_clear(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>) -> usize {
+    fn may_belong6(&self, ingress: u16, batch: &MbufBatch<BURST>) -> bool {
         let mut sources = [0; BURST];
-        let (mut bytes, mut are_plain) = (0, true);
-        for (mbuf, source) in batch.iter().zip(&mut sources) {
-            bytes += mbuf.len();
-            match mbuf.data().first_chunk::<HEAD4>() {
-                Some(head) if head[12] == 0x08 && head[13] == 0 => {
-                    *source = u32::from_be_bytes([head[26], head[27], head[28], head[29]]);
-                }
-                _ => are_plain = false,
-            }
+        match sources6(batch, &mut sources) {
+            Some(sources) => self.stages.may_belong_in_esp6(ingress, sources),
+            None => true,
         }
-        let sources = sources.get(..batch.len()).unwrap_or_default();
-        if are_plain && !self.stages.may_belong_in_esp(ingress, sources) {
-            return bytes;
-        }
-        self.drop_each_clear(ingress, batch)
     }
 
     fn drop_each_clear(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>) -> usize {

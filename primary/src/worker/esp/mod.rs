@@ -20,6 +20,7 @@ mod seal;
 mod sealing;
 mod send;
 mod senders;
+mod survey;
 mod table;
 
 use std::collections::VecDeque;
