@@ -5,6 +5,8 @@
     reason = "a test ends where something is not as expected"
 )]
 
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
 use std::{fs, path::Path, time::Duration};
 
 use tests::{Family, Namespace, Primary, Privilege, Process, TwoHosts, both_families, wait_until};
@@ -29,6 +31,39 @@ fn start(hosts: &TwoHosts) -> Primary {
     builder.start().unwrap()
 }
 
+/// The folder that sshd wants, for as long as this is there.
+struct FolderOfSshd {
+    is_ours: bool,
+}
+
+impl FolderOfSshd {
+    const PATH: &str = "/run/sshd";
+
+    fn there() -> Self {
+        let made = fs::DirBuilder::new().mode(0o755).create(Self::PATH);
+        let is_ours = match made {
+            Ok(()) => true,
+            Err(error) => {
+                assert!(
+                    error.kind() == ErrorKind::AlreadyExists,
+                    "{}: {error}",
+                    Self::PATH
+                );
+                false
+            }
+        };
+        Self { is_ours }
+    }
+}
+
+impl Drop for FolderOfSshd {
+    fn drop(&mut self) {
+        if self.is_ours {
+            fs::remove_dir(Self::PATH).unwrap();
+        }
+    }
+}
+
 fn ssh_leads_into_the_gateways_namespace(family: Family) {
     let hosts = hosts();
     let primary = start(&hosts);
@@ -39,8 +74,7 @@ fn ssh_leads_into_the_gateways_namespace(family: Family) {
         hosts.host_a.run("makes a key", &words).unwrap();
     }
     // What the service of the package does before its start.
-    let words = ["mkdir", "-p", "-m", "0755", "/run/sshd"];
-    hosts.gateway.run("makes the folder of sshd", &words).unwrap();
+    let _folder_of_sshd = FolderOfSshd::there();
     let option = |key: &str, value: &str| format!("-o{key}={value}");
     let mut server = hosts
         .gateway

@@ -68,7 +68,7 @@ pub use format::{Format, Span, Work};
 pub use header::{HEADER_LEN, Header, HeaderError, Spi};
 pub use inbound::{AeadOpening, Inbound, OpenError, Opened, Opening, Payload};
 pub use keys::{KeyLengthError, KeyParts, Keys};
-pub use outbound::{AeadSealing, IvMask, NoRoom, Outbound, SealError, Sealing};
+pub use outbound::{AeadSealer, AeadSealing, IvMask, NoRoom, Outbound, SealError, Sealing};
 pub use sequence::{Sequence, SequenceEnded, SequenceNumber};
 pub use transform::{Cipher, Integrity, Transform, TransformError};
 pub use window::{MAX_WINDOW, MIN_WINDOW, ReplayError, Window, WindowSizeError};

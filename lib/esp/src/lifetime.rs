@@ -87,11 +87,29 @@ impl Lifetime {
         }
     }
 
+    /// Whether so many packets with so many bytes in all mean nothing for the SA: then [`Lifetime::carry`] may count them together.
+    #[inline]
+    pub fn has_room(&self, packets: usize, bytes: usize) -> bool {
+        let (bytes, packets) = self.with(packets, bytes);
+        self.due.hold(bytes, packets)
+    }
+
+    /// Counts packets that there was room for.
+    #[inline]
+    pub fn carry(&mut self, packets: usize, bytes: usize) {
+        (self.bytes, self.packets) = self.with(packets, bytes);
+    }
+
+    #[inline]
+    fn with(&self, packets: usize, bytes: usize) -> (u64, u64) {
+        let bytes = self.bytes.saturating_add(bytes as u64);
+        (bytes, self.packets.saturating_add(packets as u64))
+    }
+
     /// Counts a packet with a payload of `len` bytes, unless the SA's life has ended.
     #[inline]
     pub fn count(&mut self, len: usize) -> Life {
-        let bytes = self.bytes.saturating_add(len as u64);
-        let packets = self.packets.saturating_add(1);
+        let (bytes, packets) = self.with(1, len);
         if !self.due.hold(bytes, packets) {
             return self.overdue(bytes, packets);
         }

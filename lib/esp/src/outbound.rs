@@ -137,11 +137,22 @@ impl AeadSealing {
     pub const ICV_LEN: usize = AEAD_ICV_LEN;
 }
 
-impl Outbound {
-    /// As [`Outbound::seal`], for an AEAD, whose packets have a head of [`AeadSealing::HEAD_LEN`] bytes; others are not sealed so.
+/// Seals payloads of an AEAD one after the other. It has copies of what that takes, which stay in registers; [`Outbound::sealed`] takes it
+/// back.
+#[derive(Debug)]
+#[must_use = "the sequence numbers that it gives are given again if it is not taken back"]
+pub struct AeadSealer {
+    spi: u32,
+    format: Format,
+    salt: Zeroizing<Salt>,
+    mask: u64,
+    sequence: Sequence,
+}
+
+impl AeadSealer {
+    /// As [`Outbound::seal`], for an AEAD, whose packets have a head of [`AeadSealing::HEAD_LEN`] bytes.
     #[inline(always)]
-    pub fn seal_aead(&mut self, payload_len: usize, next_header: Protocol) -> Result<AeadSealing, SealError> {
-        debug_assert_eq!(self.format.head_len(), AeadSealing::HEAD_LEN);
+    pub fn seal(&mut self, payload_len: usize, next_header: Protocol) -> Result<AeadSealing, SealError> {
         let pad_len = (payload_len + TRAILER_LEN).wrapping_neg() & (AEAD_BLOCK_LEN - 1);
         let trailer_len = pad_len + TRAILER_LEN;
         if AeadSealing::HEAD_LEN + payload_len + trailer_len + AeadSealing::ICV_LEN > MAX_LEN {
@@ -149,7 +160,7 @@ impl Outbound {
         }
         let sequence = self.sequence.next()?;
         let iv = self.mask ^ sequence.get();
-        let head = u128::from(self.spi.get()) << 96 | u128::from(sequence.low()) << 64 | u128::from(iv);
+        let head = u128::from(self.spi) << 96 | u128::from(sequence.low()) << 64 | u128::from(iv);
         let tail = PADDING[pad_len] | u64::from(next_header.0) << (8 * (pad_len + 1));
         Ok(AeadSealing {
             sequence,
@@ -157,8 +168,30 @@ impl Outbound {
             tail: tail.to_le_bytes(),
             trailer_len,
             nonce: Format::nonce(*self.salt, iv).to_be_bytes(),
-            aad: self.format.aad(self.spi.get(), sequence).to_be_bytes(),
+            aad: self.format.aad(self.spi, sequence).to_be_bytes(),
         })
+    }
+}
+
+impl Outbound {
+    /// Begins to seal payloads of an AEAD; others are not sealed so.
+    #[inline(always)]
+    pub fn sealer(&self) -> AeadSealer {
+        debug_assert_eq!(self.format.head_len(), AeadSealing::HEAD_LEN);
+        AeadSealer {
+            spi: self.spi.get(),
+            format: self.format,
+            salt: Zeroizing::new(*self.salt),
+            mask: self.mask,
+            sequence: self.sequence,
+        }
+    }
+
+    /// Ends it: goes on behind the last number that `sealer`, which is its own, has given.
+    #[inline(always)]
+    pub fn sealed(&mut self, sealer: &AeadSealer) {
+        debug_assert!(sealer.sequence.last() >= self.sequence.last());
+        self.sequence = sealer.sequence;
     }
 }
 
@@ -285,7 +318,10 @@ mod tests {
                 };
                 let (mut one, mut other) = (made(), made());
                 let expected = one.seal(payload_len, Protocol(41));
-                let found = other.seal_aead(payload_len, Protocol(41));
+                let mut sealer = other.sealer();
+                let found = sealer.seal(payload_len, Protocol(41));
+                other.sealed(&sealer);
+                assert_eq!(other.sequence().last(), one.sequence().last());
                 let Ok(expected) = expected else {
                     assert_eq!(found.unwrap_err(), expected.unwrap_err());
                     continue;

@@ -54,7 +54,7 @@ pub struct SequenceEnded;
 /// assert!(sequence.next().is_err());
 /// # Ok::<(), esp::SequenceEnded>(())
 /// ```
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sequence {
     last: u64,
     end: u64,

@@ -213,7 +213,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             ..
         } = &mut *bench;
         let mut count = 0;
-        for (number, mbuf) in batch.iter_mut().enumerate() {
+        if sa.is_usual {
+            count = begin_usual(sa, batch, &link, jobs);
+            refused.iter_mut().take(count).for_each(|refused| *refused = None);
+        }
+        for (number, mbuf) in batch.iter_mut().enumerate().skip(count) {
             let (Some(job), Some(sealing), Some(refused)) = (
                 jobs.get_mut(count),
                 sealings.get_mut(number),
@@ -222,11 +226,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 break;
             };
             let mut life = Life::Lasts;
-            let mut begun = if sa.is_usual {
-                begin_usual(sa, mbuf, &link, &mut life, number, job)
-            } else {
-                begin(sa, mbuf, &link, &mut life, number, job, sealing)
-            };
+            let mut begun = begin(sa, mbuf, &link, &mut life, number, job, sealing);
             if matches!(begun, Err(DropReason::EspRoom)) {
                 begun = self
                     .move_to_room(mbuf, AROUND)

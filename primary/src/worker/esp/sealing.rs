@@ -3,8 +3,9 @@
 use dpdk::Mbuf;
 use dpdk::crypto::Job;
 use esp::lifetime::Life;
+use esp::outer::Outer;
 use esp::tunnel::Inner;
-use esp::{AeadSealing, SealError, Sealing};
+use esp::{AeadSealer, AeadSealing, SealError, Sealing};
 use packet::ethernet::HEADER_LEN;
 use packet::ipv4;
 use shm::DropReason;
@@ -67,53 +68,69 @@ pub(super) fn begin(
     Ok(())
 }
 
-/// As [`begin`], where the SA is as most are.
+/// As [`begin`], for the first packets of a burst, where the SA is as most are and nothing is to be said of them. Gives how many: what comes
+/// then is for [`begin`].
 #[inline(always)]
 pub(super) fn begin_usual(
     sa: &mut OutboundSa,
+    packets: &mut [Mbuf],
+    link: &[u8; HEADER_LEN],
+    jobs: &mut [Job],
+) -> usize {
+    // At least what they carry.
+    let most = packets.iter().map(Mbuf::len).sum();
+    if !sa.lifetime.has_room(packets.len(), most) {
+        return 0;
+    }
+    let mut sealer = sa.esp.sealer();
+    let (mut count, mut bytes) = (0, 0);
+    for (mbuf, job) in packets.iter_mut().zip(jobs) {
+        let Some(inner_len) = begin_one_usual(&mut sealer, &sa.outer, mbuf, link, count, job) else {
+            break;
+        };
+        count += 1;
+        bytes += inner_len;
+    }
+    sa.esp.sealed(&sealer);
+    sa.lifetime.carry(count, bytes);
+    count
+}
+
+/// Puts around packet `number` of a burst what ESP puts there. `None`: something is not as usual, and nothing has been done to it. Gives the
+/// bytes that were in it.
+#[inline(always)]
+fn begin_one_usual(
+    sealer: &mut AeadSealer,
+    outer: &Outer,
     mbuf: &mut Mbuf,
     link: &[u8; HEADER_LEN],
-    life: &mut Life,
     number: usize,
     job: &mut Job,
-) -> Result<(), DropReason> {
+) -> Option<usize> {
     /// Bytes in front of the packet that is sealed.
     const FRONT: usize = HEADER_LEN + ipv4::HEADER_LEN + AeadSealing::HEAD_LEN;
     if !AROUND.is_around(mbuf) {
-        return Err(DropReason::EspRoom);
+        return None;
     }
-    let packet = mbuf.data().get(HEADER_LEN..).unwrap_or_default();
-    let inner = Inner::read(packet).map_err(|_| DropReason::TunnelMalformed)?;
-    *life = sa.lifetime.count(inner.len);
-    if *life == Life::Ended {
-        return Err(DropReason::EspLifetime);
-    }
-    let sealing = sa
-        .esp
-        .seal_aead(inner.len, inner.family.next_header())
-        .map_err(unsealed)?;
+    let inner = Inner::read(mbuf.data().get(HEADER_LEN..)?).ok()?;
+    let sealing = sealer.seal(inner.len, inner.family.next_header()).ok()?;
     let end = FRONT + inner.len + sealing.trailer_len;
     let len = end + AeadSealing::ICV_LEN;
-    mbuf.surround(FRONT - HEADER_LEN, len)
-        .map_err(|_| DropReason::EspRoom)?;
-    let esp_len = len - (FRONT - AeadSealing::HEAD_LEN);
-    let outer = sa.outer.ipv4(&inner, esp_len, sealing.sequence);
-    let (front, rest) = mbuf
-        .data_mut()
-        .split_first_chunk_mut::<FRONT>()
-        .ok_or(DropReason::EspRoom)?;
+    let outer = outer.ipv4(&inner, len - (FRONT - AeadSealing::HEAD_LEN), sealing.sequence);
+    // There is room around it.
+    mbuf.surround(FRONT - HEADER_LEN, len).ok()?;
+    let (front, rest) = mbuf.data_mut().split_first_chunk_mut::<FRONT>()?;
     front[..HEADER_LEN].copy_from_slice(link);
     front[HEADER_LEN..HEADER_LEN + ipv4::HEADER_LEN].copy_from_slice(&outer);
     front[HEADER_LEN + ipv4::HEADER_LEN..].copy_from_slice(&sealing.head);
-    let tail = rest.get_mut(inner.len..).and_then(<[u8]>::first_chunk_mut);
-    *tail.ok_or(DropReason::EspRoom)? = sealing.tail;
+    *rest.get_mut(inner.len..)?.first_chunk_mut()? = sealing.tail;
     job.packet = number as u16;
     job.start = FRONT as u16;
     job.end = end as u16;
     job.digest = end as u16;
     job.iv = sealing.nonce;
     job.aad = sealing.aad;
-    Ok(())
+    Some(inner.len)
 }
 
 fn unsealed(error: SealError) -> DropReason {

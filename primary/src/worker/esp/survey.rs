@@ -23,51 +23,49 @@ pub(super) struct Survey {
 }
 
 impl Survey {
-    /// No packet yet.
-    const NONE: Self = Self {
-        candidates: 0,
-        bytes: 0,
-        are_plain: true,
-        sources: [0; BURST],
-        count: 0,
-    };
-
     /// Looks at a burst.
     #[inline(always)]
     pub(super) fn of(packets: &[Mbuf]) -> Self {
-        let mut survey = Self::NONE;
-        for (number, mbuf) in (0..).zip(packets) {
-            survey.bytes += mbuf.len();
-            survey.look(number, mbuf.data());
-        }
-        survey
+        Self::of_frames(packets.iter().map(|mbuf| (mbuf.len(), mbuf.data())))
     }
 
-    /// Looks at a frame, which is packet `number` of the burst.
+    /// Looks at packets by their length and what is in the first segment.
     #[inline(always)]
-    fn look(&mut self, number: u32, frame: &[u8]) {
-        let Some(head) = frame.first_chunk() else {
-            self.are_plain = false;
-            return;
-        };
-        self.candidates |= u32::from(may_be_esp(head)) << number;
-        self.are_plain &= head[12] == 0x08 && head[13] == 0;
-        self.add(u32::from_be_bytes([head[26], head[27], head[28], head[29]]));
+    fn of_frames<'f>(frames: impl Iterator<Item = (usize, &'f [u8])>) -> Self {
+        let mut sources = [0; BURST];
+        // One by one, so that they stay in registers.
+        let (mut candidates, mut bytes, mut are_plain) = (0, 0, true);
+        let (mut count, mut last) = (0, None);
+        for (number, (length, frame)) in (0..).zip(frames) {
+            bytes += length;
+            let Some(head) = frame.first_chunk() else {
+                are_plain = false;
+                continue;
+            };
+            candidates |= u32::from(may_be_esp(head)) << number;
+            are_plain &= head[12] == 0x08 && head[13] == 0;
+            let source = u32::from_be_bytes([head[26], head[27], head[28], head[29]]);
+            if last != Some(source)
+                && let Some(place) = sources.get_mut(count)
+            {
+                *place = source;
+                last = Some(source);
+                count += 1;
+            }
+        }
+        Self {
+            candidates,
+            bytes,
+            are_plain,
+            sources,
+            count,
+        }
     }
 
     /// Where the packets come from, if all are plain. Packets come in trains: a source that is the one before is not said again.
     #[inline]
     pub(super) fn sources(&self) -> &[u32] {
         self.sources.get(..self.count).unwrap_or_default()
-    }
-
-    #[inline(always)]
-    fn add(&mut self, source: u32) {
-        let is_known = self.count != 0 && self.sources.get(self.count - 1) == Some(&source);
-        if !is_known && let Some(place) = self.sources.get_mut(self.count) {
-            *place = source;
-            self.count += 1;
-        }
     }
 }
 
@@ -128,11 +126,7 @@ mod tests {
     }
 
     fn survey_of(frames: &[Vec<u8>]) -> Survey {
-        let mut survey = Survey::NONE;
-        for (number, frame) in (0..).zip(frames) {
-            survey.look(number, frame);
-        }
-        survey
+        Survey::of_frames(frames.iter().map(|frame| (frame.len(), &frame[..])))
     }
 
     #[test]
