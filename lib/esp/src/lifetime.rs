@@ -214,4 +214,26 @@ mod tests {
         let mut lifetime = Lifetime::new(Limits::default(), packets(0));
         assert_eq!(lives(&mut lifetime, &[1; 2]), [Ended, Ended]);
     }
+
+    #[test]
+    fn packets_that_there_is_room_for_count_together_as_one_by_one() {
+        for soft in 0..12 {
+            for count in 1..8 {
+                let limits = |packets, bytes| Limits { packets, bytes };
+                for (soft, hard) in [
+                    (limits(Some(soft), None), limits(Some(10), None)),
+                    (limits(None, Some(soft * 100)), limits(None, Some(1000))),
+                ] {
+                    let (mut one, mut other) = (Lifetime::new(soft, hard), Lifetime::new(soft, hard));
+                    let lives: Vec<_> = (0..count).map(|_| one.count(100)).collect();
+                    let room = other.has_room(count, count * 100);
+                    assert_eq!(room, lives.iter().all(|life| *life == Life::Lasts));
+                    if room {
+                        other.carry(count, count * 100);
+                        assert_eq!((other.packets(), other.bytes()), (one.packets(), one.bytes()));
+                    }
+                }
+            }
+        }
+    }
 }

@@ -10,6 +10,7 @@
 
 mod arrive;
 mod clear;
+mod found;
 mod handed;
 mod keepalive;
 mod looked_on;
