@@ -107,10 +107,15 @@ pub fn body(input: &[u8]) {
     };
     let mut inbound = Inbound::new(header.spi, &keys(transform).parts(), window);
     let number = number(highest, size.into(), esn, header.sequence_low);
+    let at_once = packet
+        .first_chunk()
+        .filter(|_| transform.is_aead())
+        .map(|head| inbound.open_aead(head, packet.len()));
     let opening = match inbound.open(header, packet.len()) {
         Ok(opening) => opening,
         Err(OpenError::Length(len)) => {
             assert_eq!(len, packet.len());
+            assert!(at_once.is_none_or(|opened| matches!(opened, Err(OpenError::Length(_)))));
             assert!(text(inbound.format(), len).is_none());
             return;
         }
@@ -120,6 +125,7 @@ pub fn body(input: &[u8]) {
                 OpenError::Replay(number.err().unwrap_or(ReplayError::Replayed))
             );
             assert!(number.is_err());
+            assert!(at_once.is_none_or(|opened| opened.is_err_and(|at_once| at_once == error)));
             return;
         }
     };
@@ -127,6 +133,7 @@ pub fn body(input: &[u8]) {
         panic!("{} bytes are no packet of {transform}", packet.len());
     };
     assert_eq!(Ok(opening.sequence().get()), number);
+    let at_once = at_once.map(|opened| opened.unwrap_or_else(|error| panic!("not opened at once: {error}")));
 
     let mut buffer = packet.to_vec();
     buffer.resize(packet.len() + inbound.format().spare_len(), 0xee);
@@ -140,6 +147,11 @@ pub fn body(input: &[u8]) {
     if transform.is_aead() {
         assert_eq!(work.cipher.range(), text);
         assert_eq!(work.iv()[4..12], packet[8..16]);
+        let Some(at_once) = at_once else {
+            panic!("no head in {} bytes", packet.len());
+        };
+        assert_eq!((at_once.nonce, at_once.aad), (work.iv(), work.aad()));
+        assert_eq!(at_once.opening.sequence(), opening.sequence());
     } else {
         assert_eq!(work.integrity.range(), 0..text.end + spare);
         assert!(work.cipher.len == 0 || work.cipher.range() == text);
@@ -148,14 +160,23 @@ pub fn body(input: &[u8]) {
     let window_before = inbound.window().highest();
     assert_eq!(inbound.finish(opening, false, &buffer), Err(OpenError::Forged));
     assert_eq!(inbound.window().highest(), window_before);
+    let usual = opening
+        .usual_inner(&buffer, class)
+        .filter(|_| transform.is_aead());
     let opened = inbound.finish(opening, true, &buffer);
-    assert_eq!(opened, read(packet, text));
+    assert_eq!(opened, read(packet, text.clone()));
     assert_eq!(
         inbound.finish(opening, true, &buffer),
         Err(OpenError::Replay(ReplayError::Replayed))
     );
-    if let Ok(Opened::Packet(payload)) = opened {
-        tunnel(&mut buffer, &payload, class);
+    let before = buffer.clone();
+    let inside = match opened {
+        Ok(Opened::Packet(payload)) => tunnel(&mut buffer, &payload, class),
+        _ => None,
+    };
+    if let Some(usual) = usual {
+        assert_eq!(inside, Some((usual.family, text.start..text.start + usual.len)));
+        assert_eq!(buffer, before, "it goes on as it is");
     }
 }
 
@@ -218,13 +239,13 @@ pub(crate) fn read(packet: &[u8], text: Range<usize>) -> Result<Opened, OpenErro
     }))
 }
 
-/// Takes the packet out of a tunnel.
-pub(crate) fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) {
+/// Takes the packet out of a tunnel. Gives what it is, and where.
+pub(crate) fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) -> Option<(Family, Range<usize>)> {
     let before = buffer.to_vec();
     let inside = &before[payload.span.range()];
     let Ok((inner, span)) = payload.decapsulate(buffer, class) else {
         assert_eq!(buffer, before);
-        return;
+        return None;
     };
     let (six, len) = match payload.next_header.0 {
         4 => (false, usize::from(u16_at(inside, 2))),
@@ -255,4 +276,5 @@ pub(crate) fn tunnel(buffer: &mut [u8], payload: &Payload, class: u8) {
     if let Some(flow) = Flow::of(after) {
         assert_eq!(flow.source.is_ipv6(), six);
     }
+    Some((inner.family, span.range()))
 }
