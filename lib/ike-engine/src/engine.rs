@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ikev2::certificate::Clock;
 use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
@@ -66,6 +67,7 @@ impl Engine {
             lingering: BTreeSet::new(),
             contacts: BTreeMap::new(),
             counters: Counters::default(),
+            clock: None,
         };
         Engine {
             core,
@@ -75,6 +77,11 @@ impl Engine {
             strangers: Strangers::default(),
             restarts,
         }
+    }
+
+    /// Says what time of day it is: without that no certificate can be valid. Said again when the clock has been set.
+    pub fn set_time_of_day(&mut self, now: Time, clock: Clock) {
+        self.core.clock = Some((now, clock));
     }
 
     /// What is to be done next; `None`: nothing, until something is handled or a timeout comes.

@@ -18,6 +18,7 @@
 //!   channel                  message ids, retransmission, answers from memory, fragments, NATs
 //!   child, children          child SAs, and those of an IKE SA: used, replaced, deleted
 //!   agreement, selectors     how both ends agree on them
+//!   authentication           keys that both know, signatures and certificates
 //!   profile, settings        what the operator wants
 //!   output, failure          what comes out, and why something failed
 //! ```
@@ -28,6 +29,7 @@
 
 mod agreement;
 mod auth_sent;
+mod authentication;
 mod channel;
 mod child;
 mod children;
@@ -52,6 +54,7 @@ mod strangers;
 mod time;
 mod view;
 
+pub use authentication::{LocalAuth, RemoteAuth};
 pub use channel::{Nat, Role};
 pub use engine::{Engine, UnknownProfile};
 pub use failure::Failure;

@@ -8,6 +8,7 @@
 )]
 
 mod attack;
+mod certificates;
 mod collisions;
 mod exchanges;
 mod network;

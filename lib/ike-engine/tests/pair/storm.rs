@@ -2,6 +2,7 @@
 
 use ike_engine::{Identity, Settings, StartAction};
 
+use crate::certificates;
 use crate::is_soak;
 use crate::network::{Dice, NatBox, Network};
 use crate::profiles::{self, LEFT, OUTSIDE, child, esp, ike, ip, lifetime, seconds};
@@ -25,6 +26,7 @@ fn world(seed: u64, dice: &mut Dice) -> World {
     let (soft, ike_soft) = (20 + dice.below(60), 40 + dice.below(120));
     let (nat, big, childless) = (dice.percent(40), dice.percent(30), dice.percent(20));
     let start = dice.percent(50);
+    let certificates = dice.percent(25);
     for (end, profile) in both.iter_mut().enumerate() {
         let suite = if suite < 2 {
             (suite + end * dice.below(2) as usize) % 2
@@ -48,7 +50,9 @@ fn world(seed: u64, dice: &mut Dice) -> World {
         profile.lifetime = lifetime(ike_soft);
         profile.lifetime.hard = seconds(ike_soft * 4);
         profile.childless = childless;
-        if big {
+        if certificates {
+            certificates::set(end, profile, ["ecdsa256", "rsa"][end]);
+        } else if big {
             let name = vec![b'a' + end as u8; 2000];
             profile.local_id = Identity::key_id(&name);
             profile.remote_id = Some(Identity::key_id(&vec![b'b' - end as u8; 2000]));
@@ -73,7 +77,9 @@ fn world(seed: u64, dice: &mut Dice) -> World {
         cookie_threshold: [0, 64][dice.below(2) as usize],
         ..Settings::default()
     };
-    World::new(seed, [settings; 2], both, network)
+    let mut world = World::new(seed, [settings; 2], both, network);
+    certificates::tell_time(&mut world);
+    world
 }
 
 /// What an operator, or the world, does.

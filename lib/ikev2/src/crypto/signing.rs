@@ -73,7 +73,7 @@ pub enum SignError {
     },
     /// The peer knows the old methods alone, which have none for this key that is safe.
     #[error(
-        "the peer does not know RFC 7427, without which a key for {0} cannot sign safely: switch that on at the peer, or use a key for ECDSA"
+        "the peer does not say that it takes signatures of RFC 7427, without which a key for {0} cannot sign safely: switch them on at the peer, or use a key for ECDSA"
     )]
     OldPeer(KeyKind),
     /// The cryptographic library failed.
