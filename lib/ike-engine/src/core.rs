@@ -81,6 +81,8 @@ pub(crate) struct Core {
     pub(crate) counters: Counters,
     /// A moment, and the time of day then.
     pub(crate) clock: Option<(Time, Clock)>,
+    /// Whether something that belongs to no IKE SA is to be written down.
+    pub(crate) general_changed: bool,
 }
 
 impl Core {
@@ -142,6 +144,7 @@ impl Core {
 
     /// Takes packets of an inbound SA for a while yet.
     pub(crate) fn linger(&mut self, spi: u32) {
+        self.general_changed = true;
         self.lingering.insert((self.now + self.settings.linger, spi));
     }
 

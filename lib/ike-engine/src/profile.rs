@@ -134,7 +134,7 @@ pub struct ChildProfile {
 }
 
 /// A peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Profile {
     /// Its name, for people.
     pub name: String,

@@ -62,9 +62,7 @@ pub(crate) fn set(end: usize, profile: &mut Profile, kind: &str) {
 }
 
 pub(crate) fn tell_time(world: &mut World) {
-    for end in 0..2 {
-        world.call(end, |engine, now| engine.set_time_of_day(now, NOW));
-    }
+    world.tell_time(NOW);
 }
 
 fn world(change: impl Fn(usize, &mut Profile)) -> World {

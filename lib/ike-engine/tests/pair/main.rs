@@ -16,6 +16,7 @@ mod nonsense;
 mod plane;
 mod profiles;
 mod rekeys;
+mod restart;
 mod setup;
 mod speed;
 mod storm;

@@ -6,7 +6,7 @@ use crate::certificates;
 use crate::is_soak;
 use crate::network::{Dice, NatBox, Network};
 use crate::profiles::{self, LEFT, OUTSIDE, child, esp, ike, ip, lifetime, seconds};
-use crate::world::World;
+use crate::world::{Kill, World};
 
 /// The world of a seed.
 fn world(seed: u64, dice: &mut Dice) -> World {
@@ -109,39 +109,76 @@ fn disturb(world: &mut World, dice: &mut Dice) {
     }
 }
 
-fn run(seed: u64) -> (bool, u64) {
+/// Has the process of an end killed in its next call, and there again later.
+fn kill(world: &mut World, dice: &mut Dice) {
+    let end = dice.below(2) as usize;
+    if world.ends[end].dead || dice.percent(60) {
+        return;
+    }
+    let how = match dice.percent(50) {
+        true => Kill::Writing(dice.below(101)),
+        false => Kill::Doing(dice.below(6)),
+    };
+    let later = [0, 50, 3000][dice.below(3) as usize];
+    world.ends[end].kept.kill = Some((how, world.now + dice.below(later + 1)));
+}
+
+fn run(seed: u64, kills: bool) -> Outcome {
     let mut dice = Dice(seed ^ 0x5eed);
     let mut world = world(seed, &mut dice);
+    if kills {
+        world = world.keep();
+    }
     world.initiate(0);
     for _ in 0..40 {
+        if kills {
+            kill(&mut world, &mut dice);
+        }
         world.run(dice.below(4000));
         disturb(&mut world, &mut dice);
     }
+    world.ends.iter_mut().for_each(|end| end.kept.kill = None);
     // What is left on one side only goes when timers have run out: liveness, then all attempts, more than once.
     for _ in 0..600 {
         if world.difference().is_none() {
-            return (
-                !world.ikes(0).is_empty(),
-                world.ends[0].engine.counters().ike_rekeys,
-            );
+            return Outcome {
+                established: !world.ikes(0).is_empty(),
+                rekeys: world.ends[0].engine.counters().ike_rekeys,
+                kills: world.ends.iter().map(|end| end.kept.kills).sum(),
+            };
         }
         world.run(1000);
     }
     panic!("seed {seed}: {}\n{}", world.difference().unwrap(), world.show());
 }
 
-fn storm(seeds: std::ops::Range<u64>) {
+/// What has come of a seed.
+struct Outcome {
+    established: bool,
+    rekeys: u64,
+    kills: u64,
+}
+
+fn storm(seeds: std::ops::Range<u64>, with_kills: bool) {
     let count = seeds.end - seeds.start;
-    let (mut up, mut rekeys) = (0, 0);
+    let (mut up, mut rekeys, mut kills) = (0, 0, 0);
     for seed in seeds {
-        let (established, rekeyed) = run(seed);
-        up += u64::from(established);
-        rekeys += rekeyed;
+        let outcome = run(seed, with_kills);
+        up += u64::from(outcome.established);
+        rekeys += outcome.rekeys;
+        kills += outcome.kills;
     }
     println!(
-        "{count} seeds: {up} established at the end, {} failed cleanly, {rekeys} IKE SAs rekeyed",
+        "{count} seeds: {up} established at the end, {} failed cleanly, {rekeys} IKE SAs rekeyed, {kills} processes killed",
         count - up
     );
+    if with_kills {
+        assert!(
+            up > count / 3 && kills > count * 5,
+            "{up} of {count} established, {kills} kills"
+        );
+        return;
+    }
     // Otherwise nothing has been shown.
     assert!(
         up > count / 3 && up < count && rekeys > count,
@@ -151,5 +188,10 @@ fn storm(seeds: std::ops::Range<u64>) {
 
 #[test]
 fn both_ends_agree_after_any_storm() {
-    storm(0..if is_soak() { 10_000 } else { 300 });
+    storm(0..if is_soak() { 10_000 } else { 300 }, false);
+}
+
+#[test]
+fn both_ends_agree_after_any_storm_in_which_they_are_killed() {
+    storm(0..if is_soak() { 10_000 } else { 300 }, true);
 }
