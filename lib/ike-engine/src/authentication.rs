@@ -45,7 +45,7 @@ pub enum RemoteAuth {
 }
 
 /// What a peer has said of signatures before it has to show who it is.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Signatures {
     /// The hashes that it takes; `None`: it does not know RFC 7427.
     pub(crate) hashes: Option<Hashes>,
@@ -54,15 +54,19 @@ pub(crate) struct Signatures {
 }
 
 impl Signatures {
-    /// What a message of IKE_SA_INIT says.
+    /// What the answer to IKE_SA_INIT says.
     pub(crate) fn of(contents: &Contents<'_>) -> Signatures {
         Signatures {
-            hashes: contents
-                .notify(NotifyType::SIGNATURE_HASH_ALGORITHMS)
-                .map(|notify| Hashes::of_notify(notify.data)),
+            hashes: offered(contents),
             asked: asked(contents),
         }
     }
+}
+
+/// The hashes that the sender of a message takes.
+pub(crate) fn offered(contents: &Contents<'_>) -> Option<Hashes> {
+    let notify = contents.notify(NotifyType::SIGNATURE_HASH_ALGORITHMS)?;
+    Some(Hashes::of_notify(notify.data))
 }
 
 /// The CAs that a message asks for.

@@ -1,13 +1,13 @@
 //! The responder has answered IKE_SA_INIT and waits for IKE_AUTH (RFC 7296 §1.2).
 
-use ikev2::crypto::{IkeSpis, IkeSuite, Nonces, SignedOctets, Skeyseed};
+use ikev2::crypto::{Hashes, IkeSpis, IkeSuite, Nonces, SignedOctets, Skeyseed};
 use ikev2::proposal::{Prefer, Proposal, choose};
 use ikev2::wire::{
     Body, ExchangeType, Flags, Header, KeyExchange, Message, Notify, NotifyType, PayloadWriter, Transform,
 };
 
 use crate::agreement::{Choice, KeyShare, respond, write_chosen};
-use crate::authentication::{Signatures, asked, write_init};
+use crate::authentication::{Signatures, asked, offered, write_init};
 use crate::channel::{Channel, Ends, Incoming, Nat, Role};
 use crate::child::Child;
 use crate::closed::Closed;
@@ -28,8 +28,8 @@ pub(crate) struct HalfOpen {
     nonces: (Vec<u8>, Vec<u8>),
     /// What was chosen: the profile that the peer turns out to be of has to allow it.
     transforms: Vec<Transform>,
-    /// What the initiator takes of signatures.
-    signatures: Signatures,
+    /// The hashes that the initiator takes in signatures; `None`: it does not know RFC 7427.
+    hashes: Option<Hashes>,
     pub(crate) since: Time,
     /// Where IKE_SA_INIT came from.
     pub(crate) asked_from: std::net::SocketAddr,
@@ -120,7 +120,7 @@ impl HalfOpen {
             response,
             nonces: (nonce.to_vec(), ours),
             transforms: chosen.transforms,
-            signatures: Signatures::of(&contents),
+            hashes: offered(&contents),
             since: core.now,
             asked_from: path.remote,
         })
@@ -259,13 +259,15 @@ impl HalfOpen {
             id,
         };
         let octets = signed.octets(prf, &self.channel.keys.sk_pr);
-        // In IKE_AUTH the initiator asks for what it did not ask for before.
-        self.signatures.asked.extend(asked(contents));
+        let signatures = Signatures {
+            hashes: self.hashes,
+            asked: asked(contents),
+        };
         let mut writer = PayloadWriter::new();
         let written = writer.push(&Body::IdResponder(id)).map_err(Failure::from);
         let written = written.and_then(|()| {
             let auth = &profile.local_auth;
-            auth.write(&mut writer, prf, &octets, &self.signatures)
+            auth.write(&mut writer, prf, &octets, &signatures)
         });
         if let Err(failure) = written {
             return self.refuse(core, failure);

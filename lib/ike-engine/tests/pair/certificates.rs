@@ -19,7 +19,7 @@ macro_rules! file {
 }
 
 /// 1 March 2027: certificates of ends are valid until August 2029, those of CAs for 27 years.
-const NOW: Clock = Duration::from_secs(1_803_859_200);
+pub(crate) const NOW: Clock = Duration::from_secs(1_803_859_200);
 
 /// What an end shows: RSA comes with the certificate between it and the CA.
 fn files(end: usize, kind: &str) -> (String, &'static str) {

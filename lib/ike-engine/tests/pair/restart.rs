@@ -218,6 +218,28 @@ fn an_answer_that_was_not_sent_is_sent_from_memory() {
 }
 
 #[test]
+fn packets_that_are_on_their_way_are_taken_by_one_who_was_killed_meanwhile() {
+    for (end, later) in [(0, 0), (1, 0), (0, 300), (1, 300)] {
+        let mut world = world();
+        world.packet_delay = 500;
+        world.run(1000);
+        world
+            .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+            .unwrap();
+        world.run(100);
+        // The old ones linger at both ends, and go in time.
+        assert_eq!(world.ends[end].plane.inbound.len(), 4);
+        kill(&mut world, end, Kill::Doing(9), later);
+        world.run(2000);
+        assert_eq!(world.ends[end].plane.inbound.len(), 4);
+        world.run(2000);
+        assert_eq!(world.ends[end].plane.inbound.len(), 2);
+        assert_eq!(world.packets_lost, 0, "end {end}");
+        assert_eq!(world.counts(), (1, 2));
+    }
+}
+
+#[test]
 fn ivs_go_on_far_behind_those_that_were_written_down() {
     let mut world = world();
     let iv = |message: &[u8]| u64::from_be_bytes(message[32..40].try_into().unwrap());
