@@ -276,7 +276,8 @@ impl World {
     /// Starts the process of an end that was killed.
     fn revive(&mut self, end: usize) {
         let now = self.time();
-        let seed = self.number.wrapping_mul(97) + end as u64 + 1000;
+        // Each process has random bytes of its own.
+        let seed = self.number.wrapping_mul(97) + end as u64 + self.ends[end].kept.kills * 1_000_003;
         let End { kept, plane, .. } = &mut self.ends[end];
         let profile = kept.profile.clone().expect("kept since the world was made");
         let mut new = engine(self.now, kept.settings, vec![profile], seed);

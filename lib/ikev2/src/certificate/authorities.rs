@@ -6,7 +6,6 @@ use webpki::{
     RequiredEkuNotFoundContext, VerifiedPath, anchor_from_trusted_cert,
 };
 
-use super::credentials::certificates;
 use super::x509::X509;
 use super::{CertificateError, Clock, MAX_CERTIFICATES};
 
@@ -58,7 +57,7 @@ impl Authorities {
     /// Of a PEM file with one or several. All have to be of CAs.
     pub fn from_pem(text: &str) -> Result<Authorities, CertificateError> {
         let mut authorities = Vec::new();
-        for certificate in certificates(text)? {
+        for certificate in X509::all_of_pem(text)? {
             if !certificate.may_issue() {
                 return Err(CertificateError::NoAuthority(certificate.to_string()));
             }

@@ -2,7 +2,7 @@
 
 use super::CertificateError;
 use super::x509::X509;
-use crate::crypto::{RsaPadding, SigningKey, pem};
+use crate::crypto::{RsaPadding, SigningKey};
 
 /// Our certificates and the private key.
 #[derive(Debug)]
@@ -12,25 +12,11 @@ pub struct Credentials {
     padding: RsaPadding,
 }
 
-/// The certificates of a PEM file, in their order.
-pub(super) fn certificates(text: &str) -> Result<Vec<X509>, CertificateError> {
-    let mut found = Vec::new();
-    for block in pem::blocks(text).filter(|block| block.label == "CERTIFICATE") {
-        let (_, document) = der::Document::from_pem(block.text)
-            .map_err(|error| CertificateError::Malformed(error.to_string()))?;
-        found.push(X509::parse(document.as_bytes())?);
-    }
-    match found.is_empty() {
-        true => Err(CertificateError::NoCertificate),
-        false => Ok(found),
-    }
-}
-
 impl Credentials {
     /// Of a PEM file with our certificate, and behind it those between it and the CA, and of its private key. `padding`: how it signs if
     /// it is for RSA.
     pub fn new(chain: &str, key: SigningKey, padding: RsaPadding) -> Result<Credentials, CertificateError> {
-        let chain = certificates(chain)?;
+        let chain = X509::all_of_pem(chain)?;
         let leaf = chain.first().ok_or(CertificateError::NoCertificate)?;
         if !key.is_of(leaf.key()?) {
             return Err(CertificateError::OtherKey(leaf.to_string()));

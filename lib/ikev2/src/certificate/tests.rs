@@ -34,7 +34,7 @@ macro_rules! sig {
 }
 
 fn one(pem: &str) -> X509 {
-    credentials::certificates(pem).unwrap().remove(0)
+    X509::all_of_pem(pem).unwrap().remove(0)
 }
 
 /// A day after the certificates were made.

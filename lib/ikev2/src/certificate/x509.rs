@@ -12,7 +12,7 @@ use x509_cert::ext::pkix::{BasicConstraints, KeyUsage, SubjectAltName, SubjectKe
 
 use super::names::{clean, same_names, show};
 use super::{CertificateError, Clock, MAX_CERTIFICATE_LEN};
-use crate::crypto::PublicKey;
+use crate::crypto::{PublicKey, pem};
 use crate::wire::{IdType, Identification};
 
 /// So many names of a certificate are shown.
@@ -104,6 +104,19 @@ impl X509 {
             usage,
             is_authority: constraints.is_some_and(|(_, constraints)| constraints.ca),
         })
+    }
+
+    /// The certificates of a PEM file, in their order. A file without one is an error.
+    pub fn all_of_pem(text: &str) -> Result<Vec<X509>, CertificateError> {
+        let mut found = Vec::new();
+        for block in pem::blocks(text).filter(|block| block.label == "CERTIFICATE") {
+            let (_, document) = der::Document::from_pem(block.text).map_err(malformed)?;
+            found.push(X509::parse(document.as_bytes())?);
+        }
+        match found.is_empty() {
+            true => Err(CertificateError::NoCertificate),
+            false => Ok(found),
+        }
     }
 
     /// The certificate in DER: data of CERT with encoding 4.
