@@ -87,7 +87,11 @@ fn disturb(world: &mut World, dice: &mut Dice) {
     let end = dice.below(2) as usize;
     let both = dice.percent(50);
     let what = dice.below(100);
-    for end in if both { vec![0, 1] } else { vec![end] } {
+    // Nobody can ask an end whose process is not there.
+    let ends: Vec<usize> = (0..2)
+        .filter(|of| (both || *of == end) && !world.ends[*of].dead)
+        .collect();
+    for end in ends {
         let _ = world.call(end, |engine, now| match what {
             0..35 => engine.rekey_children(now, "pr1"),
             35..65 => engine.rekey_ike(now, "pr1"),
@@ -101,8 +105,8 @@ fn disturb(world: &mut World, dice: &mut Dice) {
                 nat.rebind();
             }
         }
-        85..90 if world.ikes(0).is_empty() => world.initiate(0),
-        90..92 => world
+        85..90 if world.ikes(0).is_empty() && !world.ends[0].dead => world.initiate(0),
+        90..92 if !world.ends[end].dead => world
             .call(end, |engine, now| engine.terminate(now, "pr1"))
             .unwrap(),
         _ => {}
