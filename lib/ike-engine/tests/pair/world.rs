@@ -408,6 +408,9 @@ impl World {
 
     /// What differs between both ends; `None`: nothing, and nothing is under way.
     pub(crate) fn difference(&self) -> Option<String> {
+        if self.ends.iter().any(|end| end.kept.revive_at.is_some()) {
+            return Some("the process of an end is not there".to_owned());
+        }
         let tables = [self.table(0), self.table(1)];
         if tables[0] != tables[1] {
             return Some(format!("IKE SAs {tables:x?}"));
