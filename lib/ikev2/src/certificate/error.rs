@@ -36,7 +36,7 @@ pub enum CertificateError {
     Missing,
     /// Its key is for an algorithm that is not here.
     #[error(
-        "the certificate of {subject} has a key for {algorithm}, which is not here; give it one for RSA, ECDSA P-256 or P-384, or Ed25519"
+        "the certificate of {subject} has a key for {algorithm}, which is not here; give it one for RSA of 2048 to 8192 bits, ECDSA P-256 or P-384, or Ed25519"
     )]
     Key {
         /// Whose.

@@ -303,15 +303,15 @@ fn certificates_are_taken_in_their_time_only() {
         sentence(now() - days(11)),
         "the certificate of C=AQ, O=Tollgate tests, CN=left is valid in 10 days and not before; see which end's clock is wrong"
     );
-    // The CA goes last, and what it has signed with it.
+    // A CA whose time is over is believed no more, and what it has signed with it.
+    let brief = |at| check(pem!("odd-brief"), &[], &[pem!("brief"), pem!("root")], at);
+    assert_eq!(brief(now()), Ok(()));
+    assert_eq!(
+        brief(now() + days(109)).unwrap_err().to_string(),
+        "the certificate of C=AQ, O=Tollgate tests, CN=brief expired 10 days ago; renew it, or set the clock"
+    );
     let late = check(pem!("left-ecdsa256"), &[], &[pem!("root")], now() + days(10_009)).unwrap_err();
     assert!(matches!(late, CertificateError::Expired { .. }));
-    let root = one(pem!("root"));
-    assert!(!is_valid_at(&root, now() + days(10_009)) && is_valid_at(&root, now()));
-}
-
-fn is_valid_at(certificate: &X509, at: Clock) -> bool {
-    (certificate.validity.0..=certificate.validity.1).contains(&at)
 }
 
 #[test]
@@ -333,6 +333,18 @@ fn usage_and_constraints_are_kept() {
     assert_eq!(
         refused(pem!("odd-nobodys"), &[pem!("left-ecdsa256")]),
         CertificateError::MayNotIssue("C=AQ, O=Tollgate tests, CN=left".to_owned())
+    );
+    assert_eq!(
+        refused(pem!("odd-issued"), &[pem!("odd-issuer")]),
+        CertificateError::MayNotIssue("CN=issuer".to_owned())
+    );
+    assert_eq!(
+        refused(pem!("odd-sha1"), &[]),
+        CertificateError::WeakSignature("CN=sha1".to_owned())
+    );
+    assert_eq!(
+        refused(pem!("odd-issuer"), &[]),
+        CertificateError::Authority("CN=issuer".to_owned())
     );
     // An authority's own is no peer's: the key of this one may not even sign.
     assert!(matches!(
@@ -360,6 +372,11 @@ fn usage_and_constraints_are_kept() {
         X509::parse(&[0x30, 0]),
         Err(CertificateError::Malformed(_))
     ));
+    assert_eq!(
+        one(pem!("odd-short")).key().unwrap_err().to_string(),
+        "the certificate of CN=short has a key for RSA of 1024 bits, which is not here; give it one for RSA of 2048 to 8192 bits, ECDSA P-256 \
+         or P-384, or Ed25519"
+    );
     assert!(matches!(
         one(pem!("odd-ed448")).key(),
         Err(CertificateError::Key { .. })

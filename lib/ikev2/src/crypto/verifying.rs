@@ -3,7 +3,9 @@
 use std::fmt;
 
 use aws_lc_rs::signature::{self, UnparsedPublicKey, VerificationAlgorithm};
+use der::Decode;
 use der::asn1::ObjectIdentifier;
+use pkcs1::RsaPublicKeyRef;
 use x509_cert::spki::SubjectPublicKeyInfoOwned;
 
 use super::{AlgorithmError, Sha2, SignatureAlgorithm};
@@ -72,6 +74,9 @@ pub enum VerifyError {
     },
 }
 
+/// Bits of a modulus that is neither too short to be safe nor so long that it takes our time.
+const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
+
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const P256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.3.1.7");
@@ -85,7 +90,16 @@ impl PublicKey {
         let curve = info.algorithm.parameters.as_ref();
         let curve = curve.and_then(|parameters| parameters.decode_as::<ObjectIdentifier>().ok());
         let kind = match (oid, curve) {
-            (RSA, _) => KeyKind::Rsa,
+            (RSA, _) => {
+                let bytes = info.subject_public_key.raw_bytes();
+                let key =
+                    RsaPublicKeyRef::from_der(bytes).map_err(|_| "RSA that cannot be read".to_owned())?;
+                let bits = key.modulus.as_bytes().len() * 8;
+                if !RSA_BITS.contains(&bits) {
+                    return Err(format!("RSA of {bits} bits"));
+                }
+                KeyKind::Rsa
+            }
             (EC, Some(P256)) => KeyKind::EcdsaP256,
             (EC, Some(P384)) => KeyKind::EcdsaP384,
             (EC, Some(curve)) => return Err(format!("ECDSA on curve {curve}")),

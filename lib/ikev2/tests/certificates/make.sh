@@ -7,16 +7,16 @@ rm -f ./*.pem ./*.key ./*.sig
 
 root_subject="/C=AQ/O=Tollgate tests/CN=root"
 
-authority() { # name, key options, subject
+authority() { # name, key options, subject, days
     openssl genpkey $2 -out "$1.key" 2>/dev/null
-    openssl req -x509 -new -key "$1.key" -subj "$3" -days 10000 -out "$1.pem" \
+    openssl req -x509 -new -key "$1.key" -subj "$3" -days "${4:-10000}" -out "$1.pem" \
         -addext "basicConstraints=critical,CA:TRUE" -addext "keyUsage=critical,keyCertSign,cRLSign"
 }
 
-issue() { # name, subject, issuer, days, extensions
+issue() { # name, subject, issuer, days, extensions, hash
     openssl req -new -key "$1.key" -subj "$2" -out request.csr
     printf '%b' "$5" > extensions.cnf
-    openssl x509 -req -in request.csr -CA "$3.pem" -CAkey "$3.key" -days "$4" -extfile extensions.cnf -out "$1.pem" 2>/dev/null
+    openssl x509 -req -in request.csr -CA "$3.pem" -CAkey "$3.key" -days "$4" -extfile extensions.cnf ${6:-} -out "$1.pem" 2>/dev/null
     rm request.csr extensions.cnf
 }
 
@@ -28,6 +28,8 @@ authority root "$ec384" "$root_subject"
 # The same name, another key.
 authority impostor "$ec384" "$root_subject"
 authority other "-algorithm ED25519" "/C=AQ/O=Others/CN=other root"
+# Valid for less long than what it issues.
+authority brief "$ec256" "/C=AQ/O=Tollgate tests/CN=brief" 100
 
 openssl genpkey $rsa -out intermediate.key 2>/dev/null
 issue intermediate "/C=AQ/O=Tollgate tests/CN=intermediate" root 10000 \
@@ -53,9 +55,9 @@ done
 openssl ec -in left-ecdsa256.key -out sec1.key 2>/dev/null
 openssl rsa -in left-rsa.key -traditional -out pkcs1.key 2>/dev/null
 
-odd() { # name, subject, issuer, extensions
+odd() { # name, subject, issuer, extensions, hash
     openssl genpkey $ec256 -out "$1.key" 2>/dev/null
-    issue "$1" "$2" "$3" 1000 "$4"
+    issue "$1" "$2" "$3" 1000 "$4" "${5:-}"
 }
 san="subjectAltName=DNS:left.example.org\n"
 odd odd-usage "/CN=usage" root "keyUsage=keyEncipherment\n$san"
@@ -64,6 +66,10 @@ odd odd-tls "/CN=tls" root "extendedKeyUsage=serverAuth\n$san"
 odd odd-impostor "/CN=impostor" impostor "$san"
 odd odd-other "/CN=other" other "$san"
 odd odd-nobodys "/CN=nobodys" left-ecdsa256 "$san"
+odd odd-brief "/CN=brief leaf" brief "$san"
+odd odd-sha1 "/CN=sha1" root "$san" -sha1
+odd odd-issuer "/CN=issuer" root "basicConstraints=critical,CA:TRUE\nkeyUsage=digitalSignature\n"
+odd odd-issued "/CN=issued" odd-issuer "$san"
 odd odd-critical "/CN=critical" root "1.2.3.4=critical,ASN1:UTF8String:what\n$san"
 openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024 -out odd-short.key 2>/dev/null
 issue odd-short "/CN=short" root 1000 "$san"
@@ -80,4 +86,4 @@ openssl dgst -sha1 -sign left-rsa.key -out rsa-sha1.sig octets
 openssl dgst -sha256 -sign left-ecdsa256.key -out ecdsa256-sha256.sig octets
 openssl dgst -sha384 -sign left-ecdsa384.key -out ecdsa384-sha384.sig octets
 openssl pkeyutl -sign -rawin -inkey left-ed25519.key -in octets -out ed25519.sig
-rm octets root.key impostor.key other.key intermediate.key odd-*.key
+rm octets root.key impostor.key other.key brief.key intermediate.key odd-*.key
