@@ -7,11 +7,12 @@
 //! ```
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ike_engine::{
-    ChildProfile, Datagram, Engine, IKE_PORT, Identity, Lifetime, NAT_PORT, Output, Phase, Profile, Settings,
-    StartAction, Time,
+    ChildProfile, Datagram, Engine, IKE_PORT, Identity, Lifetime, LocalAuth, NAT_PORT, Output, Phase,
+    Profile, RemoteAuth, Settings, StartAction, Time,
 };
 use ikev2::crypto::Secret;
 use ikev2::proposal::Proposal;
@@ -52,13 +53,15 @@ fn engine(here: IpAddr, there: Option<IpAddr>, seed: u64) -> Engine {
     } else {
         (THERE, HERE)
     };
+    let key = Arc::new(Secret::from(b"of both".to_vec()));
     let profile = Profile {
         name: "pr1".to_owned(),
         local_address: here,
         remote_address: there,
         local_id: name(end.0),
         remote_id: Some(name(end.1)),
-        psk: Secret::from(b"of both".to_vec()),
+        local_auth: LocalAuth::Psk(key.clone()),
+        remote_auth: RemoteAuth::Psk(key),
         proposals: proposal(ProtocolId::IKE, "aes256gcm16-prfsha256-curve25519"),
         children: vec![ChildProfile {
             name: "net".to_owned(),

@@ -1,5 +1,6 @@
-//! The wire formats of lib/packet, ESP, IKEv2 and its exchanges, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, IKEv2, its exchanges and certificates, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
 
+pub mod certificate;
 pub mod esp_open;
 pub mod helper;
 pub mod icmp_error;

@@ -16,12 +16,12 @@ use crate::{ChildProfile, Failure, Profile};
 /// What we ask the peer for.
 #[derive(Debug)]
 pub(crate) struct Offer {
-    index: usize,
+    pub(crate) index: usize,
     pub(crate) spi: u32,
-    proposals: Vec<Proposal>,
-    ours: Vec<TrafficSelector>,
-    theirs: Vec<TrafficSelector>,
-    key: Option<PrivateKey>,
+    pub(crate) proposals: Vec<Proposal>,
+    pub(crate) ours: Vec<TrafficSelector>,
+    pub(crate) theirs: Vec<TrafficSelector>,
+    pub(crate) key: Option<PrivateKey>,
 }
 
 /// What both ends agree on.

@@ -1,13 +1,15 @@
 //! The initiator has sent IKE_AUTH (RFC 7296 §1.2).
 //!
 //! ```text
-//!   HDR, SK {IDi, [N(INITIAL_CONTACT),] [IDr,] AUTH [, SAi2, TSi, TSr]} ──►  ◄── HDR, SK {IDr, AUTH [, SAr2, TSi, TSr]}
+//!   HDR, SK {IDi, [N(INITIAL_CONTACT),] [IDr,] [CERTREQ,] [CERT, ..,] AUTH [, SAi2, TSi, TSr]} ──►
+//!                                             ◄── HDR, SK {IDr, [CERT, ..,] AUTH [, SAr2, TSi, TSr]}
 //! ```
 
-use ikev2::crypto::{Nonces, SignedOctets, shared_key_auth, shared_key_auth_is_valid};
-use ikev2::wire::{AuthMethod, Authentication, Body, ExchangeType, Message, NotifyType, PayloadWriter};
+use ikev2::crypto::{Nonces, SignedOctets};
+use ikev2::wire::{Body, ExchangeType, Message, NotifyType, PayloadWriter};
 
 use crate::agreement::Offer;
+use crate::authentication::Signatures;
 use crate::channel::{Channel, Incoming};
 use crate::child::Child;
 use crate::core::Core;
@@ -38,6 +40,7 @@ impl AuthSent {
         mut channel: Channel,
         messages: (&[u8], &[u8]),
         nonces: Nonces<'_>,
+        peer: &Signatures,
         childless: bool,
     ) -> Result<AuthSent, Failure> {
         let profile = core.profile(index).ok_or(Failure::NoProfile)?;
@@ -48,7 +51,7 @@ impl AuthSent {
             nonce: nonces.responder,
             id,
         };
-        let auth = shared_key_auth(prf, &profile.psk, &signed.octets(prf, &channel.keys.sk_pi));
+        let octets = signed.octets(prf, &channel.keys.sk_pi);
         let mut writer = PayloadWriter::new();
         writer.push(&Body::IdInitiator(id))?;
         if core.is_first_contact(index) {
@@ -57,10 +60,8 @@ impl AuthSent {
         if let Some(remote) = &profile.remote_id {
             writer.push(&Body::IdResponder(remote.payload()))?;
         }
-        writer.push(&Body::Authentication(Authentication::new(
-            AuthMethod::SHARED_KEY_MIC,
-            auth.expose(),
-        )))?;
+        profile.remote_auth.write_request(&mut writer)?;
+        profile.local_auth.write(&mut writer, prf, &octets, peer)?;
         let first = profile.children.first().filter(|_| !childless);
         let offer = first.map(|child| Offer::first(core, 0, child));
         let sent = match &offer {
@@ -113,19 +114,16 @@ impl AuthSent {
             let exchange = EXCHANGE;
             return self.fail(core, Failure::Refused { exchange, notify });
         }
-        match self.peer(&profile, &contents) {
+        match self.peer(core, &profile, &contents) {
             Ok(peer) => self.established(core, &profile, &contents, peer),
             Err(failure) => self.give_up(core, failure),
         }
     }
 
     /// Who the peer is, if it has shown that.
-    fn peer(&self, profile: &Profile, contents: &Contents<'_>) -> Result<Identity, Failure> {
+    fn peer(&self, core: &Core, profile: &Profile, contents: &Contents<'_>) -> Result<Identity, Failure> {
         let id = needed(contents.id_responder, EXCHANGE, "IDr")?;
         let auth = needed(contents.auth, EXCHANGE, "AUTH")?;
-        if auth.method != AuthMethod::SHARED_KEY_MIC {
-            return Err(Failure::Method(auth.method.to_string()));
-        }
         let prf = self.channel.suite.prf();
         let signed = SignedOctets {
             message: &self.response,
@@ -133,12 +131,12 @@ impl AuthSent {
             id,
         };
         let octets = signed.octets(prf, &self.channel.keys.sk_pr);
-        if !shared_key_auth_is_valid(prf, &profile.psk, &octets, auth.data) {
-            return Err(Failure::Authentication(id.to_string()));
-        }
+        profile
+            .remote_auth
+            .check(prf, &octets, &id, &auth, contents, core.time_of_day())?;
         let peer = Identity::of(&id);
         match &profile.remote_id {
-            Some(expected) if *expected != peer => Err(Failure::Identity {
+            Some(expected) if !expected.is(&peer) => Err(Failure::Identity {
                 id: peer.to_string(),
                 wanted: profile.local_id.to_string(),
             }),

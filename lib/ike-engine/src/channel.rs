@@ -6,7 +6,7 @@
 //! ```
 
 use ikev2::crypto::{
-    Clear, Fragments, IkeKeys, IkeSpis, IkeSuite, Nonces, Opened, Opener, Sealer, Skeyseed,
+    Clear, Fragments, IkeKeys, IkeSpis, IkeSuite, Nonces, Opened, Opener, Sealer, Skeyseed, WrongKeys,
     nat_detection_hash,
 };
 use ikev2::wire::{ExchangeType, Flags, Header, IkeSpi, Message, NotifyType, PayloadWriter};
@@ -75,7 +75,7 @@ pub(crate) struct Retransmission {
     pub(crate) exchange: ExchangeType,
     /// The request, whole or in fragments.
     pub(crate) messages: Vec<Vec<u8>>,
-    sent: u32,
+    pub(crate) sent: u32,
     /// When it is sent again, or given up.
     pub(crate) due: Time,
 }
@@ -147,12 +147,12 @@ pub(crate) struct Channel {
     pub(crate) keys: IkeKeys,
     /// Whether both ends take fragments.
     pub(crate) fragments: bool,
-    sealer: Sealer,
+    pub(crate) sealer: Sealer,
     opener: Opener,
-    next_request: u32,
+    pub(crate) next_request: u32,
     pub(crate) under_way: Option<Retransmission>,
-    next_expected: u32,
-    answered: Vec<Vec<u8>>,
+    pub(crate) next_expected: u32,
+    pub(crate) answered: Vec<Vec<u8>>,
     request_parts: Fragments,
     response_parts: Fragments,
     /// When the last authentic message came that was new.
@@ -171,6 +171,20 @@ impl Channel {
         nonces: Nonces<'_>,
         ids: (u32, u32),
     ) -> Result<Channel, Failure> {
+        let spis = ends.spis;
+        let keys = IkeKeys::derive(&suite, seed, nonces, spis);
+        Ok(Channel::with_keys(core.now, ends, suite, keys, 0, ids)?)
+    }
+
+    /// With keys that there are. `next_iv`: the first that has not been used with them.
+    pub(crate) fn with_keys(
+        now: Time,
+        ends: Ends,
+        suite: IkeSuite,
+        keys: IkeKeys,
+        next_iv: u64,
+        ids: (u32, u32),
+    ) -> Result<Channel, WrongKeys> {
         let Ends {
             role,
             spis,
@@ -178,14 +192,13 @@ impl Channel {
             nat,
             fragments,
         } = ends;
-        let keys = IkeKeys::derive(&suite, seed, nonces, spis);
         let initiators = (&keys.sk_ei, &keys.sk_ai);
         let responders = (&keys.sk_er, &keys.sk_ar);
         let (ours, theirs) = match role {
             Role::Initiator => (initiators, responders),
             Role::Responder => (responders, initiators),
         };
-        let sealer = Sealer::new(&suite, ours.0, ours.1, 0)?;
+        let sealer = Sealer::new(&suite, ours.0, ours.1, next_iv)?;
         let opener = Opener::new(&suite, theirs.0, theirs.1)?;
         Ok(Channel {
             role,
@@ -203,8 +216,8 @@ impl Channel {
             answered: Vec::new(),
             request_parts: Fragments::new(),
             response_parts: Fragments::new(),
-            heard: core.now,
-            sent: core.now,
+            heard: now,
+            sent: now,
         })
     }
 

@@ -1,6 +1,8 @@
 //! Child SAs: pairs of SAs of ESP (RFC 7296 §2.17).
 
-use ikev2::crypto::{ChildKeys, EspSuite, Nonces};
+use std::sync::Arc;
+
+use ikev2::crypto::{ChildKeys, EspSuite, Nonces, Secret};
 use ikev2::wire::TrafficSelector;
 
 use crate::agreement::Agreed;
@@ -38,6 +40,15 @@ pub(crate) struct Child {
     pub(crate) in_use: bool,
     /// Whether an operator has it deleted, so that it is not to come again.
     pub(crate) unwanted: bool,
+    pub(crate) keys: Arc<DirectionKeys>,
+}
+
+/// The keys of a pair of SAs: of each direction as [`ChildSa::key`] has them. They are kept for a data plane that has not got them yet when
+/// this process ends.
+#[derive(Debug)]
+pub(crate) struct DirectionKeys {
+    pub(crate) inbound: Secret,
+    pub(crate) outbound: Secret,
 }
 
 impl Child {
@@ -71,25 +82,7 @@ impl Child {
             false => (keys.responder, keys.initiator),
         };
         let child = profile.children.get(index);
-        let name = child.map_or_else(String::new, |child| child.name.clone());
-        let pair = SpiPair { inbound, outbound };
-        let sa = |key| {
-            Box::new(ChildSa {
-                ike: channel.id(),
-                profile: profile.name.clone(),
-                child: name.clone(),
-                pair,
-                suite,
-                key,
-                ours: ours.clone(),
-                theirs: theirs.clone(),
-                path: channel.path,
-                in_udp: channel.nat.is_there(),
-            })
-        };
-        core.command(SaCommand::InstallInbound(sa(in_key)));
-        core.command(SaCommand::InstallOutbound(sa(out_key)));
-        Child {
+        let made = Child {
             index,
             inbound,
             outbound,
@@ -101,7 +94,34 @@ impl Child {
             state: ChildState::Active,
             in_use: false,
             unwanted: false,
-        }
+            keys: Arc::new(DirectionKeys {
+                inbound: in_key,
+                outbound: out_key,
+            }),
+        };
+        let [inbound, outbound] = made.sas(channel, profile);
+        core.command(SaCommand::InstallInbound(inbound));
+        core.command(SaCommand::InstallOutbound(outbound));
+        made
+    }
+
+    /// Both SAs as the data plane gets them: the inbound one first.
+    pub(crate) fn sas(&self, channel: &Channel, profile: &Profile) -> [Box<ChildSa>; 2] {
+        let sa = |key: &Secret| {
+            Box::new(ChildSa {
+                ike: channel.id(),
+                profile: profile.name.clone(),
+                child: self.name(profile),
+                pair: self.pair(),
+                suite: self.suite,
+                key: Secret::from(key.expose().to_vec()),
+                ours: self.ours.clone(),
+                theirs: self.theirs.clone(),
+                path: channel.path,
+                in_udp: channel.nat.is_there(),
+            })
+        };
+        [sa(&self.keys.inbound), sa(&self.keys.outbound)]
     }
 
     /// Has it taken out of the data plane at once.

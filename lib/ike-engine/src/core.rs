@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ikev2::certificate::Clock;
 use ikev2::crypto::Random;
 use ikev2::wire::IkeSpi;
 
@@ -78,11 +79,20 @@ pub(crate) struct Core {
     /// How many IKE SAs each profile has.
     pub(crate) contacts: BTreeMap<usize, usize>,
     pub(crate) counters: Counters,
+    /// A moment, and the time of day then.
+    pub(crate) clock: Option<(Time, Clock)>,
+    /// Whether something that belongs to no IKE SA is to be written down.
+    pub(crate) general_changed: bool,
 }
 
 impl Core {
     /// The lowest SPI of ESP that is not reserved (RFC 4303 §2.1).
     const FIRST_SPI: u32 = 256;
+
+    /// The time of day, if somebody has told it.
+    pub(crate) fn time_of_day(&self) -> Option<Clock> {
+        self.clock.map(|(at, clock)| clock + self.now.since(at))
+    }
 
     pub(crate) fn profile(&self, index: usize) -> Option<Arc<Profile>> {
         self.profiles.get(index).cloned()
@@ -134,6 +144,7 @@ impl Core {
 
     /// Takes packets of an inbound SA for a while yet.
     pub(crate) fn linger(&mut self, spi: u32) {
+        self.general_changed = true;
         self.lingering.insert((self.now + self.settings.linger, spi));
     }
 

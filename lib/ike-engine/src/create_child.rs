@@ -32,7 +32,7 @@ const EXCHANGE: ExchangeType = ExchangeType::CREATE_CHILD_SA;
 #[derive(Debug)]
 pub(crate) struct CreateChild {
     pub(crate) offer: Offer,
-    nonce: Vec<u8>,
+    pub(crate) nonce: Vec<u8>,
     /// The one that it takes the place of.
     pub(crate) rekeys: Option<u32>,
     /// The peer has rekeyed the same meanwhile.
@@ -48,7 +48,7 @@ pub(crate) struct CreateChild {
 #[derive(Debug)]
 pub(crate) struct Collision {
     pub(crate) inbound: u32,
-    lowest: Vec<u8>,
+    pub(crate) lowest: Vec<u8>,
 }
 
 /// The lower of two nonces, byte by byte (RFC 7296 §2.8.1).

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use ikev2::certificate::Clock;
 use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
@@ -12,6 +13,7 @@ use crate::core::{Core, Effect, Randomness};
 use crate::established::{Established, Wanted};
 use crate::init_sent::InitSent;
 use crate::output::Path;
+use crate::snapshot::Kept;
 use crate::state::State;
 use crate::strangers::Strangers;
 use crate::view::IkeView;
@@ -24,20 +26,21 @@ pub struct UnknownProfile(pub String);
 
 /// A profile that is to be up.
 #[derive(Debug, Default)]
-struct Restart {
-    at: Option<Time>,
-    attempts: u32,
+pub(crate) struct Restart {
+    pub(crate) at: Option<Time>,
+    pub(crate) attempts: u32,
 }
 
 /// One end of any number of IKE SAs.
 pub struct Engine {
-    core: Core,
-    sas: BTreeMap<IkeSpi, State>,
+    pub(crate) core: Core,
+    pub(crate) sas: BTreeMap<IkeSpi, State>,
     /// When IKE SAs are to be called, and of each the entry that it has there.
     timers: BTreeSet<(Time, IkeSpi)>,
     entries: BTreeMap<IkeSpi, Time>,
     strangers: Strangers,
-    restarts: BTreeMap<usize, Restart>,
+    pub(crate) restarts: BTreeMap<usize, Restart>,
+    pub(crate) kept: Kept,
 }
 
 impl Engine {
@@ -66,6 +69,8 @@ impl Engine {
             lingering: BTreeSet::new(),
             contacts: BTreeMap::new(),
             counters: Counters::default(),
+            clock: None,
+            general_changed: false,
         };
         Engine {
             core,
@@ -74,7 +79,13 @@ impl Engine {
             entries: BTreeMap::new(),
             strangers: Strangers::default(),
             restarts,
+            kept: Kept::default(),
         }
+    }
+
+    /// Says what time of day it is: without that no certificate can be valid. Said again when the clock has been set.
+    pub fn set_time_of_day(&mut self, now: Time, clock: Clock) {
+        self.core.clock = Some((now, clock));
     }
 
     /// What is to be done next; `None`: nothing, until something is handled or a timeout comes.
@@ -104,6 +115,7 @@ impl Engine {
     pub fn initiate(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
+        self.core.general_changed = true;
         // It may have been terminated before, and is to be up again.
         if self
             .core
@@ -122,6 +134,7 @@ impl Engine {
         self.core.now = now;
         let index = self.index(profile)?;
         self.restarts.remove(&index);
+        self.core.general_changed = true;
         for ike in self.keys() {
             self.with(ike, |state, core| match state {
                 State::Established(mut sa) if sa.profile == index => {
@@ -265,6 +278,7 @@ impl Engine {
             && at <= now
         {
             self.core.lingering.pop_first();
+            self.core.general_changed = true;
             self.core.remove_inbound(spi);
         }
         let due: Vec<usize> = self
@@ -272,6 +286,7 @@ impl Engine {
             .iter_mut()
             .filter_map(|(index, restart)| restart.at.take_if(|at| *at <= now).map(|_| *index))
             .collect();
+        self.core.general_changed |= !due.is_empty();
         due.into_iter().for_each(|index| self.begin(index));
         let due: Vec<IkeSpi> = self
             .timers
@@ -303,7 +318,7 @@ impl Engine {
     }
 
     /// Gives an IKE SA to a handler, and takes what it is then.
-    fn with(&mut self, ike: IkeSpi, handler: impl FnOnce(State, &mut Core) -> Option<State>) {
+    pub(crate) fn with(&mut self, ike: IkeSpi, handler: impl FnOnce(State, &mut Core) -> Option<State>) {
         let Some(state) = self.sas.remove(&ike) else {
             return;
         };
@@ -321,7 +336,8 @@ impl Engine {
     }
 
     /// Puts an IKE SA into the tables, or takes it out of them.
-    fn put(&mut self, ike: IkeSpi, state: Option<State>) {
+    pub(crate) fn put(&mut self, ike: IkeSpi, state: Option<State>) {
+        self.kept.touch(ike, state.as_ref());
         let deadline = state.as_ref().and_then(|state| state.deadline(&self.core));
         if let Some(state) = state {
             self.sas.insert(ike, state);
@@ -398,6 +414,7 @@ impl Engine {
             Effect::Up { profile } => {
                 if let Some(restart) = self.restarts.get_mut(&profile) {
                     *restart = Restart::default();
+                    self.core.general_changed = true;
                 }
             }
         }
@@ -445,6 +462,7 @@ impl Engine {
                 .saturating_mul(1 << restart.attempts.min(16));
             restart.at = Some(self.core.now + pause.min(settings.restart_longest));
             restart.attempts = restart.attempts.saturating_add(1);
+            self.core.general_changed = true;
         }
     }
 }

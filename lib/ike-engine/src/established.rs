@@ -71,8 +71,8 @@ pub(crate) struct Established {
     pub(crate) wanted: Vec<(Time, Wanted)>,
     pub(crate) since: Time,
     pub(crate) rekey_at: Option<Time>,
-    expire_at: Option<Time>,
-    liveness: Duration,
+    pub(crate) expire_at: Option<Time>,
+    pub(crate) liveness: Duration,
     /// The IKE SA that this one replaces: until that is gone nothing is asked for here.
     pub(crate) predecessor: Option<IkeSpi>,
     /// Those made by rekeying this one.

@@ -1,6 +1,7 @@
 //! Why an exchange failed: for people one sentence, for the peer a notify.
 
-use ikev2::crypto::{KeyExchangeError, SealError, SuiteError, WrongKeys};
+use ikev2::certificate::CertificateError;
+use ikev2::crypto::{KeyExchangeError, SealError, SignError, SuiteError, VerifyError, WrongKeys};
 use ikev2::proposal::{BadAnswer, Refusal};
 use ikev2::wire::{ExchangeType, KeyExchangeMethod, NotifyType, ParseError, WriteError};
 
@@ -73,8 +74,22 @@ pub enum Failure {
     #[error("the AUTH of peer {0} does not fit our key; see that both ends have the same PSK")]
     Authentication(String),
     /// The peer authenticates in a way that is not allowed.
-    #[error("peer authenticates by {0}, and the profile by a shared key; change one of both")]
-    Method(String),
+    #[error("peer authenticates by {given}, and its profile wants {wanted}; change one of both")]
+    Method {
+        /// How it does.
+        given: String,
+        /// How it has to.
+        wanted: &'static str,
+    },
+    /// The peer's certificate is not taken.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The peer's signature is not taken.
+    #[error(transparent)]
+    Signature(#[from] VerifyError),
+    /// We cannot sign for this peer.
+    #[error(transparent)]
+    Sign(#[from] SignError),
     /// There is no profile between these addresses.
     #[error("no profile is for a peer at this address: add one")]
     NoProfile,
@@ -145,7 +160,7 @@ fn advice(notify: NotifyType) -> &'static str {
             "compare the proposals of both ends, or see whether it has a profile for us"
         }
         NotifyType::TS_UNACCEPTABLE => "compare the traffic selectors of both ends",
-        NotifyType::AUTHENTICATION_FAILED => "compare identities and keys of both ends",
+        NotifyType::AUTHENTICATION_FAILED => "compare identities, keys and certificates of both ends",
         NotifyType::NO_ADDITIONAL_SAS => "it takes no more child SAs in this IKE SA",
         _ => "see its log for why",
     }
@@ -160,9 +175,12 @@ impl Failure {
             }
             Failure::Selectors { .. } => NotifyType::TS_UNACCEPTABLE,
             Failure::Group { .. } => NotifyType::INVALID_KE_PAYLOAD,
-            Failure::Identity { .. } | Failure::Authentication(_) | Failure::Method(_) => {
-                NotifyType::AUTHENTICATION_FAILED
-            }
+            Failure::Identity { .. }
+            | Failure::Authentication(_)
+            | Failure::Method { .. }
+            | Failure::Certificate(_)
+            | Failure::Signature(_)
+            | Failure::Sign(_) => NotifyType::AUTHENTICATION_FAILED,
             Failure::TooManyChildren(_) => NotifyType::NO_ADDITIONAL_SAS,
             Failure::ChildNotFound => NotifyType::CHILD_SA_NOT_FOUND,
             Failure::Malformed(error) => error

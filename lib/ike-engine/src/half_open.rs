@@ -1,15 +1,13 @@
 //! The responder has answered IKE_SA_INIT and waits for IKE_AUTH (RFC 7296 §1.2).
 
-use ikev2::crypto::{
-    IkeSpis, IkeSuite, Nonces, SignedOctets, Skeyseed, shared_key_auth, shared_key_auth_is_valid,
-};
+use ikev2::crypto::{Hashes, IkeSpis, IkeSuite, Nonces, SignedOctets, Skeyseed};
 use ikev2::proposal::{Prefer, Proposal, choose};
 use ikev2::wire::{
-    AuthMethod, Authentication, Body, ExchangeType, Flags, Header, KeyExchange, Message, Notify, NotifyType,
-    PayloadWriter, Transform,
+    Body, ExchangeType, Flags, Header, KeyExchange, Message, Notify, NotifyType, PayloadWriter, Transform,
 };
 
 use crate::agreement::{Choice, KeyShare, respond, write_chosen};
+use crate::authentication::{Signatures, asked, offered, write_init};
 use crate::channel::{Channel, Ends, Incoming, Nat, Role};
 use crate::child::Child;
 use crate::closed::Closed;
@@ -30,6 +28,8 @@ pub(crate) struct HalfOpen {
     nonces: (Vec<u8>, Vec<u8>),
     /// What was chosen: the profile that the peer turns out to be of has to allow it.
     transforms: Vec<Transform>,
+    /// The hashes that the initiator takes in signatures; `None`: it does not know RFC 7427.
+    hashes: Option<Hashes>,
     pub(crate) since: Time,
     /// Where IKE_SA_INIT came from.
     pub(crate) asked_from: std::net::SocketAddr,
@@ -107,6 +107,9 @@ impl HalfOpen {
             push_notify(&mut writer, NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[])?;
         }
         push_notify(&mut writer, NotifyType::CHILDLESS_IKEV2_SUPPORTED, &[])?;
+        let possible = core.profiles.iter().map(std::sync::Arc::as_ref);
+        let possible = possible.filter(|profile| profile.is_between(local, remote));
+        write_init(&mut writer, possible, true)?;
         let header = Header::new(spis.initiator, spis.responder, EXCHANGE, Flags::RESPONSE, 0);
         let response = writer.message(&header);
         core.send(path, &response);
@@ -117,6 +120,7 @@ impl HalfOpen {
             response,
             nonces: (nonce.to_vec(), ours),
             transforms: chosen.transforms,
+            hashes: offered(&contents),
             since: core.now,
             asked_from: path.remote,
         })
@@ -177,9 +181,6 @@ impl HalfOpen {
         const EXCHANGE: ExchangeType = ExchangeType::IKE_AUTH;
         let id = needed(contents.id_initiator, EXCHANGE, "IDi")?;
         let auth = needed(contents.auth, EXCHANGE, "AUTH")?;
-        if auth.method != AuthMethod::SHARED_KEY_MIC {
-            return Err(Failure::Method(auth.method.to_string()));
-        }
         let peer = Identity::of(&id);
         let wanted = contents.id_responder.as_ref().map(Identity::of);
         let (local, remote) = (self.channel.path.local.ip(), self.channel.path.remote.ip());
@@ -188,8 +189,8 @@ impl HalfOpen {
                 && profile
                     .remote_id
                     .as_ref()
-                    .is_none_or(|expected| *expected == peer)
-                && wanted.as_ref().is_none_or(|wanted| *wanted == profile.local_id)
+                    .is_none_or(|expected| expected.is(&peer))
+                && wanted.as_ref().is_none_or(|wanted| wanted.is(&profile.local_id))
         };
         let prf = self.channel.suite.prf();
         let signed = SignedOctets {
@@ -222,10 +223,16 @@ impl HalfOpen {
                     "{peer}, whose profile {} has other ike_proposals,",
                     profile.name
                 ));
-            } else if shared_key_auth_is_valid(prf, &profile.psk, &octets, auth.data) {
-                return Ok((index, profile.clone(), peer));
-            } else {
-                failure = Failure::Authentication(peer.to_string());
+                continue;
+            }
+            let checked = profile
+                .remote_auth
+                .check(prf, &octets, &id, &auth, contents, core.time_of_day());
+            match checked {
+                Ok(()) => return Ok((index, profile.clone(), peer)),
+                // Of a profile that is for another way to authenticate there is nothing to say, if there is something of another.
+                Err(Failure::Method { .. }) if !matches!(failure, Failure::Identity { .. }) => {}
+                Err(refused) => failure = refused,
             }
         }
         Err(failure)
@@ -251,16 +258,19 @@ impl HalfOpen {
             nonce: nonces.initiator,
             id,
         };
-        let auth = shared_key_auth(prf, &profile.psk, &signed.octets(prf, &self.channel.keys.sk_pr));
+        let octets = signed.octets(prf, &self.channel.keys.sk_pr);
+        let signatures = Signatures {
+            hashes: self.hashes,
+            asked: asked(contents),
+        };
         let mut writer = PayloadWriter::new();
-        let written = writer.push(&Body::IdResponder(id)).and_then(|()| {
-            writer.push(&Body::Authentication(Authentication::new(
-                AuthMethod::SHARED_KEY_MIC,
-                auth.expose(),
-            )))
+        let written = writer.push(&Body::IdResponder(id)).map_err(Failure::from);
+        let written = written.and_then(|()| {
+            let auth = &profile.local_auth;
+            auth.write(&mut writer, prf, &octets, &signatures)
         });
-        if let Err(error) = written {
-            return self.refuse(core, error.into());
+        if let Err(failure) = written {
+            return self.refuse(core, failure);
         }
         let childless =
             contents.sa.is_none() && contents.ts_initiator.is_none() && contents.ts_responder.is_none();

@@ -13,6 +13,7 @@ use ikev2::wire::{
 
 use crate::agreement::{first_group, has_group};
 use crate::auth_sent::AuthSent;
+use crate::authentication::{Signatures, write_init};
 use crate::channel::{Channel, Ends, Nat, Retransmission, Role};
 use crate::core::Core;
 use crate::output::Path;
@@ -220,6 +221,7 @@ impl InitSent {
             channel,
             (own, message.bytes()),
             nonces,
+            &Signatures::of(contents),
             childless,
         )?;
         Ok(Answer::Accepted(Box::new(next)))
@@ -276,6 +278,7 @@ fn write(
     writer.push(&Body::Nonce(nonce))?;
     Nat::write(&mut writer, spis, path)?;
     push_notify(&mut writer, NotifyType::IKEV2_FRAGMENTATION_SUPPORTED, &[])?;
+    write_init(&mut writer, std::iter::once(&*profile), false)?;
     let header = Header::new(spi, IkeSpi::ZERO, EXCHANGE, Flags::INITIATOR, 0);
     Ok(writer.message(&header))
 }

@@ -18,16 +18,19 @@
 //!   channel                  message ids, retransmission, answers from memory, fragments, NATs
 //!   child, children          child SAs, and those of an IKE SA: used, replaced, deleted
 //!   agreement, selectors     how both ends agree on them
+//!   authentication           keys that both know, signatures and certificates
 //!   profile, settings        what the operator wants
 //!   output, failure          what comes out, and why something failed
+//!   snapshot                 what outlives the process
 //! ```
 //!
-//! What an engine knows is plain data: a daemon that starts again can take it up.
+//! What an engine knows can be written down as it changes, and a daemon that starts again takes it up: see [`Engine::changes`].
 
 #![forbid(unsafe_code)]
 
 mod agreement;
 mod auth_sent;
+mod authentication;
 mod channel;
 mod child;
 mod children;
@@ -47,17 +50,20 @@ mod profile;
 mod rekey_ike;
 mod selectors;
 mod settings;
+mod snapshot;
 mod state;
 mod strangers;
 mod time;
 mod view;
 
+pub use authentication::{LocalAuth, RemoteAuth};
 pub use channel::{Nat, Role};
 pub use engine::{Engine, UnknownProfile};
 pub use failure::Failure;
 pub use output::{ChildSa, Counters, Datagram, Event, Output, Path, SaCommand, SpiPair};
 pub use profile::{ChildProfile, Identity, Lifetime, Profile, StartAction};
 pub use settings::{RetransmissionPolicy, Settings};
+pub use snapshot::{IV_SKIP, Installed, RestoreError, Restored};
 pub use time::Time;
 pub use view::{ChildView, IkeView, Phase};
 

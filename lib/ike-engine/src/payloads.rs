@@ -2,8 +2,8 @@
 
 use ikev2::crypto::Group;
 use ikev2::wire::{
-    Authentication, Body, Delete, ExchangeType, Identification, KeyExchange, KeyExchangeMethod, Notify,
-    NotifyType, PayloadWriter, Payloads, ProtocolId, Sa, TrafficSelectors, WriteError,
+    Authentication, Body, Certificate, Delete, ExchangeType, Identification, KeyExchange, KeyExchangeMethod,
+    Notify, NotifyType, PayloadWriter, Payloads, ProtocolId, Sa, TrafficSelectors, WriteError,
 };
 
 use crate::Failure;
@@ -17,6 +17,8 @@ pub(crate) struct Contents<'a> {
     pub(crate) id_initiator: Option<Identification<'a>>,
     pub(crate) id_responder: Option<Identification<'a>>,
     pub(crate) auth: Option<Authentication<'a>>,
+    pub(crate) certificates: Vec<Certificate<'a>>,
+    pub(crate) certificate_requests: Vec<Certificate<'a>>,
     pub(crate) ts_initiator: Option<TrafficSelectors<'a>>,
     pub(crate) ts_responder: Option<TrafficSelectors<'a>>,
     pub(crate) notifies: Vec<Notify<'a>>,
@@ -34,6 +36,8 @@ impl<'a> Contents<'a> {
                 Body::IdInitiator(id) => contents.id_initiator = contents.id_initiator.or(Some(id)),
                 Body::IdResponder(id) => contents.id_responder = contents.id_responder.or(Some(id)),
                 Body::Authentication(auth) => contents.auth = contents.auth.or(Some(auth)),
+                Body::Certificate(certificate) => contents.certificates.push(certificate),
+                Body::CertificateRequest(request) => contents.certificate_requests.push(request),
                 Body::TsInitiator(ts) => contents.ts_initiator = contents.ts_initiator.or(Some(ts)),
                 Body::TsResponder(ts) => contents.ts_responder = contents.ts_responder.or(Some(ts)),
                 Body::Notify(notify) => contents.notifies.push(notify),

@@ -4,9 +4,11 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
-use ikev2::crypto::Secret;
+use ikev2::certificate::same_identity;
 use ikev2::proposal::Proposal;
 use ikev2::wire::{IdType, Identification, TrafficSelector};
+
+use crate::{LocalAuth, RemoteAuth};
 
 /// Who an end says to be.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -54,6 +56,28 @@ impl Identity {
             kind: id.kind,
             data: id.data.to_vec(),
         }
+    }
+
+    /// A subject of a certificate, in DER: that of our own ([`ikev2::certificate::X509::subject`]), or of a text
+    /// ([`ikev2::certificate::distinguished_name`]).
+    pub fn distinguished_name(der: &[u8]) -> Identity {
+        Identity {
+            kind: IdType::DER_ASN1_DN,
+            data: der.to_vec(),
+        }
+    }
+
+    /// A mail address.
+    pub fn mail(address: &str) -> Identity {
+        Identity {
+            kind: IdType::RFC822_ADDR,
+            data: address.as_bytes().to_vec(),
+        }
+    }
+
+    /// Whether both are the same: names without regard to case, distinguished names piece by piece.
+    pub fn is(&self, other: &Identity) -> bool {
+        same_identity(&self.payload(), &other.payload())
     }
 
     /// The payload that says it.
@@ -110,7 +134,7 @@ pub struct ChildProfile {
 }
 
 /// A peer.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Profile {
     /// Its name, for people.
     pub name: String,
@@ -120,10 +144,12 @@ pub struct Profile {
     pub remote_address: Option<IpAddr>,
     /// Who we are.
     pub local_id: Identity,
-    /// Who it is; `None`: whoever knows the key.
+    /// Who it is; `None`: whoever can show who it is.
     pub remote_id: Option<Identity>,
-    /// The key that both ends know.
-    pub psk: Secret,
+    /// How we show who we are.
+    pub local_auth: LocalAuth,
+    /// How it has to show who it is.
+    pub remote_auth: RemoteAuth,
     /// What is allowed for the IKE SA, in the order in which it is liked.
     pub proposals: Vec<Proposal>,
     /// What is protected. The initiator asks for all of them.

@@ -24,9 +24,9 @@ const EXCHANGE: ExchangeType = ExchangeType::CREATE_CHILD_SA;
 /// We have asked for another IKE SA.
 #[derive(Debug)]
 pub(crate) struct RekeyIke {
-    spi: IkeSpi,
-    nonce: Vec<u8>,
-    key: PrivateKey,
+    pub(crate) spi: IkeSpi,
+    pub(crate) nonce: Vec<u8>,
+    pub(crate) key: PrivateKey,
     /// The peer has asked for one meanwhile.
     pub(crate) collision: Option<IkeCollision>,
 }
@@ -35,7 +35,7 @@ pub(crate) struct RekeyIke {
 #[derive(Debug)]
 pub(crate) struct IkeCollision {
     pub(crate) ike: IkeSpi,
-    lowest: Vec<u8>,
+    pub(crate) lowest: Vec<u8>,
 }
 
 fn ike_spi(spi: &[u8]) -> Result<IkeSpi, Failure> {

@@ -6,11 +6,12 @@
 //!   datagram ◄── crypto::Sealer ◄── wire::PayloadWriter ◄──────────────┘
 //! ```
 //!
-//! [`wire`] knows how everything looks, [`crypto`] what is computed, [`proposal`] which algorithms two ends agree on. Nothing here
-//! knows of exchanges, timers or retransmission.
+//! [`wire`] knows how everything looks, [`crypto`] what is computed, [`certificate`] whose a public key is, [`proposal`] which algorithms
+//! two ends agree on. Nothing here knows of exchanges, timers or retransmission.
 
 #![forbid(unsafe_code)]
 
+pub mod certificate;
 pub mod crypto;
 pub mod proposal;
 pub mod wire;

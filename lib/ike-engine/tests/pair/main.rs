@@ -8,6 +8,7 @@
 )]
 
 mod attack;
+mod certificates;
 mod collisions;
 mod exchanges;
 mod network;
@@ -15,6 +16,7 @@ mod nonsense;
 mod plane;
 mod profiles;
 mod rekeys;
+mod restart;
 mod setup;
 mod speed;
 mod storm;

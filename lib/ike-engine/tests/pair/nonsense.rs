@@ -15,7 +15,7 @@ use ikev2::wire::{
 
 use crate::network::Dice;
 use crate::plane::Plane;
-use crate::profiles::{self, LEFT, RIGHT, ike, ip, lifetime, range, seconds};
+use crate::profiles::{self, LEFT, RIGHT, ike, ip, lifetime, psk, range, seconds};
 use crate::world::engine;
 
 const SUITE: &str = "aes256gcm16-prfsha256-curve25519";
@@ -140,11 +140,7 @@ impl Peer {
             nonce: &nonce,
             id,
         };
-        let auth = shared_key_auth(
-            suite.prf(),
-            &profile.psk,
-            &signed.octets(suite.prf(), &keys.sk_pi),
-        );
+        let auth = shared_key_auth(suite.prf(), &psk(), &signed.octets(suite.prf(), &keys.sk_pi));
         let mut peer = Peer {
             spis,
             sealer: Sealer::new(&suite, &keys.sk_ei, &keys.sk_ai, 0).unwrap(),

@@ -1,8 +1,8 @@
 //! A data plane that does what it is told, and fails when that makes no sense.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use ike_engine::{ChildSa, SaCommand};
+use ike_engine::{ChildSa, Installed, SaCommand};
 
 /// Both by the SPIs that were chosen at this end.
 #[derive(Default)]
@@ -54,14 +54,34 @@ impl Plane {
                 assert!(removed.is_some(), "{spi:08x} was no inbound SA");
             }
             SaCommand::Move { pair, path } => {
-                for table in [&mut self.inbound, &mut self.outbound] {
-                    table
-                        .get_mut(&pair.inbound)
-                        .expect("an SA that moves is there")
-                        .path = path;
-                }
+                let tables = [&mut self.inbound, &mut self.outbound];
+                let moved = tables
+                    .into_iter()
+                    .filter_map(|table| table.get_mut(&pair.inbound));
+                let moved = moved.map(|sa| sa.path = path).count();
+                assert!(moved > 0, "an SA that moves is there");
             }
         }
+    }
+
+    /// What is there, as a data plane shows it.
+    pub(crate) fn installed(&self) -> Vec<Installed> {
+        let all: BTreeSet<u32> = self.inbound.keys().chain(self.outbound.keys()).copied().collect();
+        let one = |spi: u32| {
+            let sa = self
+                .inbound
+                .get(&spi)
+                .or_else(|| self.outbound.get(&spi))
+                .unwrap();
+            Installed {
+                pair: sa.pair,
+                inbound: self.inbound.contains_key(&spi),
+                outbound: self.outbound.contains_key(&spi),
+                in_use: self.current.values().any(|current| *current == spi),
+                path: sa.path,
+            }
+        };
+        all.into_iter().map(one).collect()
     }
 
     /// Whether a packet of the other end's SA is taken here: the SA is there, with the same keys and the other's traffic.

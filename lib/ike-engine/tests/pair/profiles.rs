@@ -1,9 +1,10 @@
 //! Profiles that fit each other, to be changed by tests.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
-use ike_engine::{ChildProfile, Identity, Lifetime, Profile, StartAction};
+use ike_engine::{ChildProfile, Identity, Lifetime, LocalAuth, Profile, RemoteAuth, StartAction};
 use ikev2::crypto::Secret;
 use ikev2::proposal::Proposal;
 use ikev2::wire::{ProtocolId, TrafficSelector};
@@ -65,6 +66,11 @@ pub(crate) fn child(end: u8, number: u8) -> ChildProfile {
     }
 }
 
+/// The key of both.
+pub(crate) fn psk() -> Arc<Secret> {
+    Arc::new(Secret::from(b"a long secret of both".to_vec()))
+}
+
 /// The profile of the first end (0) or of the other (1).
 pub(crate) fn profile(end: u8) -> Profile {
     let names = ["left.example.org", "right.example.org"];
@@ -75,7 +81,8 @@ pub(crate) fn profile(end: u8) -> Profile {
         remote_address: Some(ip([LEFT, RIGHT][there])),
         local_id: Identity::fqdn(names[here]),
         remote_id: Some(Identity::fqdn(names[there])),
-        psk: Secret::from(b"a long secret of both".to_vec()),
+        local_auth: LocalAuth::Psk(psk()),
+        remote_auth: RemoteAuth::Psk(psk()),
         proposals: ike(&["aes256gcm16-prfsha256-curve25519"]),
         children: vec![child(end, 0)],
         childless: false,

@@ -1,6 +1,8 @@
 //! IKE_SA_INIT and IKE_AUTH.
 
-use ike_engine::{Event, Identity, Settings};
+use std::sync::Arc;
+
+use ike_engine::{Event, Identity, LocalAuth, Settings};
 use ikev2::crypto::Secret;
 
 use crate::profiles::{child, esp, ike, range};
@@ -142,7 +144,7 @@ fn every_suite_carries_all_exchanges() {
 fn a_wrong_key_ends_it_on_both_ends_with_a_sentence() {
     let mut world = World::of(|end, profile| {
         if end == 0 {
-            profile.psk = Secret::from(b"another".to_vec());
+            profile.local_auth = LocalAuth::Psk(Arc::new(Secret::from(b"another".to_vec())));
         }
     });
     world.initiate(0);

@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use ike_engine::{Engine, Output, Path, Settings, Time};
 
+use crate::certificates;
 use crate::is_soak;
 use crate::profiles::{ike, profile};
 use crate::world::engine;
@@ -27,15 +28,21 @@ fn resident() -> u64 {
         .unwrap_or_default()
 }
 
-fn handshakes(group: &str, count: u32) {
+fn handshakes(group: &str, certificate: Option<&str>, count: u32) {
     let profiles = [0, 1].map(|end| {
         let mut profile = profile(end);
+        if let Some(kind) = certificate {
+            certificates::set(end.into(), &mut profile, kind);
+        }
         profile.proposals = ike(&[&format!("aes128gcm16-prfsha256-{group}")]);
         profile
     });
     let [left, right] = profiles;
     let mut ends =
         [(left, 1), (right, 2)].map(|(profile, seed)| engine(0, Settings::default(), vec![profile], seed));
+    let zero = Time::from_millis(0);
+    ends.iter_mut()
+        .for_each(|end| end.set_time_of_day(zero, certificates::NOW));
     let before = resident();
     let (begun, mut responder) = (Instant::now(), Duration::ZERO);
     for _ in 0..count {
@@ -54,9 +61,25 @@ fn handshakes(group: &str, count: u32) {
     let kib = resident().saturating_sub(before) as f64 / f64::from(count);
     let rate = f64::from(count) / whole.as_secs_f64();
     println!(
-        "{group}: {rate:.0} handshakes with a child SA per second, both ends on one core; {:.0} us of the responder; {kib:.1} KiB per \
+        "{group}, {}: {rate:.0} handshakes with a child SA per second, both ends on one core; {:.0} us of the responder; {kib:.1} KiB per \
          IKE SA of both ends",
+        certificate.unwrap_or("a shared key"),
         responder.as_secs_f64() * 1e6 / f64::from(count)
+    );
+    let at = Instant::now();
+    let snapshot = ends[1].snapshot();
+    let (whole, len) = (at.elapsed(), snapshot.len());
+    let at = Instant::now();
+    assert!(ends[1].changes().is_none());
+    let nothing = at.elapsed();
+    ends[1].rekey_children(Time::from_millis(2), "pr1").unwrap();
+    let at = Instant::now();
+    let all = ends[1].changes().unwrap().len();
+    println!(
+        "{count} IKE SAs are written down in {whole:?} ({} bytes each), a rekeying of all in {:?} ({all} bytes); that nothing has changed is \
+         known in {nothing:?}",
+        len / count as usize,
+        at.elapsed()
     );
     // 10,000 of one end in 200 MB.
     assert!(!is_soak() || kib / 2.0 < 20.0, "{kib}");
@@ -66,6 +89,9 @@ fn handshakes(group: &str, count: u32) {
 fn handshakes_per_second_and_memory_per_ike_sa() {
     let count = if is_soak() { 10_000 } else { 50 };
     for group in ["ecp256", "curve25519"] {
-        handshakes(group, count);
+        handshakes(group, None, count);
+    }
+    for kind in ["ecdsa256", "rsa", "ed25519"] {
+        handshakes("ecp256", Some(kind), count / 5);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use ike_engine::{Engine, Event, IkeView, Output, Path, Phase, Profile, Settings, Time};
+use ikev2::certificate::Clock;
 
 use crate::network::{Dice, Network};
 use crate::plane::Plane;
@@ -16,6 +17,35 @@ pub(crate) struct End {
     pub(crate) sent: Vec<(u64, Path, Vec<u8>)>,
     /// It neither gets nor sends anything, nor sees time pass.
     pub(crate) dead: bool,
+    pub(crate) kept: Kept,
+}
+
+/// When a process is killed.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kill {
+    /// While it writes down what has happened, after so many bytes of a hundred.
+    Writing(u64),
+    /// When it has done so much of what is to be done.
+    Doing(u64),
+}
+
+/// What outlives the process of an end.
+#[derive(Default)]
+pub(crate) struct Kept {
+    /// Whether anything does.
+    pub(crate) on: bool,
+    pub(crate) bytes: Vec<u8>,
+    /// How the process is killed, and when it is there again.
+    pub(crate) kill: Option<(Kill, u64)>,
+    /// In how many calls it is not yet.
+    pub(crate) skip: u64,
+    /// When it is there again.
+    pub(crate) revive_at: Option<u64>,
+    /// So often it was killed.
+    pub(crate) kills: u64,
+    settings: Settings,
+    profile: Option<Profile>,
+    clock: Option<Clock>,
 }
 
 /// By the SPIs of IKE SAs those of their child SAs.
@@ -43,6 +73,32 @@ pub(crate) struct World {
     pub(crate) packet_delay: u64,
     /// Somebody on the way changes what the other end sends.
     pub(crate) tamper: Option<Tamper>,
+    /// By IKE SA, end and IV what was sealed with it.
+    ivs: BTreeMap<(Vec<u8>, usize, Vec<u8>), Vec<u8>>,
+}
+
+/// The SPIs and the IV of a message that an AEAD has sealed.
+fn iv(message: &[u8]) -> Option<(Vec<u8>, Vec<u8>)> {
+    let message = message.strip_prefix(&[0; 4]).unwrap_or(message);
+    let at = match message.get(16)? {
+        46 => 32,
+        53 => 36,
+        _ => return None,
+    };
+    Some((message.get(..16)?.to_vec(), message.get(at..at + 8)?.to_vec()))
+}
+
+/// Two parts of an end.
+struct At<'a> {
+    engine: &'a mut Engine,
+    kept: &'a mut Kept,
+}
+
+impl At<'_> {
+    fn of(end: &mut End) -> At<'_> {
+        let End { engine, kept, .. } = end;
+        At { engine, kept }
+    }
 }
 
 pub(crate) fn engine(now: u64, settings: Settings, profiles: Vec<Profile>, seed: u64) -> Engine {
@@ -56,6 +112,7 @@ impl World {
         let mut ends = 0;
         let world = settings.into_iter().zip(profiles).map(|(settings, profile)| {
             ends += 1;
+            let kept = profile.clone();
             End {
                 engine: engine(
                     0,
@@ -67,6 +124,11 @@ impl World {
                 events: Vec::new(),
                 sent: Vec::new(),
                 dead: false,
+                kept: Kept {
+                    settings,
+                    profile: Some(kept),
+                    ..Kept::default()
+                },
             }
         });
         let ends: Vec<End> = world.collect();
@@ -81,6 +143,7 @@ impl World {
             traffic: false,
             packet_delay: 10,
             tamper: None,
+            ivs: BTreeMap::new(),
         }
     }
 
@@ -112,11 +175,32 @@ impl World {
             .insert((self.now + delay, self.number), (to, path, cargo));
     }
 
+    /// An IV comes twice with the same bytes alone, which is a message that is sent again.
+    fn check_iv(&mut self, end: usize, message: &[u8]) {
+        if let Some((ike, iv)) = iv(message) {
+            let first = self.ivs.entry((ike, end, iv)).or_insert_with(|| message.to_vec());
+            assert_eq!(
+                first.strip_prefix(&[0; 4]).unwrap_or(first),
+                message.strip_prefix(&[0; 4]).unwrap_or(message),
+                "an IV comes twice"
+            );
+        }
+    }
+
     /// Does what an end wants to be done.
     pub(crate) fn drain(&mut self, end: usize) {
-        while let Some(output) = self.ends[end].engine.output() {
+        self.drain_some(end, u64::MAX);
+    }
+
+    /// Does so much of it.
+    fn drain_some(&mut self, end: usize, mut most: u64) {
+        while most > 0
+            && let Some(output) = self.ends[end].engine.output()
+        {
+            most -= 1;
             match output {
                 Output::Send(datagram) => {
+                    self.check_iv(end, &datagram.payload);
                     self.ends[end]
                         .sent
                         .push((self.now, datagram.path, datagram.payload.clone()));
@@ -137,8 +221,76 @@ impl World {
     pub(crate) fn call<T>(&mut self, end: usize, call: impl FnOnce(&mut Engine, Time) -> T) -> T {
         let now = self.time();
         let result = call(&mut self.ends[end].engine, now);
-        self.drain(end);
+        let At { engine, kept } = At::of(&mut self.ends[end]);
+        if !kept.on {
+            self.drain(end);
+            return result;
+        }
+        let changes = engine.changes();
+        let changes = changes.as_ref().map_or(&[][..], |changes| changes.expose());
+        let kill = match kept.skip {
+            0 => kept.kill.take(),
+            _ => None,
+        };
+        kept.skip = kept.skip.saturating_sub(1);
+        match kill {
+            None => {
+                kept.bytes.extend(changes);
+                self.drain(end);
+            }
+            Some((Kill::Writing(percent), revive_at)) => {
+                kept.bytes
+                    .extend(&changes[..changes.len() * percent as usize / 100]);
+                self.kill(end, revive_at);
+            }
+            Some((Kill::Doing(outputs), revive_at)) => {
+                kept.bytes.extend(changes);
+                self.drain_some(end, outputs);
+                self.kill(end, revive_at);
+            }
+        }
         result
+    }
+
+    fn kill(&mut self, end: usize, revive_at: u64) {
+        let end = &mut self.ends[end];
+        end.dead = true;
+        end.kept.kills += 1;
+        end.kept.revive_at = Some(revive_at);
+    }
+
+    /// Says what time of day it is, now and whenever an end is there again.
+    pub(crate) fn tell_time(&mut self, clock: Clock) {
+        for end in 0..2 {
+            self.ends[end].kept.clock = Some(clock);
+            self.call(end, |engine, now| engine.set_time_of_day(now, clock));
+        }
+    }
+
+    /// Has both ends write down what happens.
+    pub(crate) fn keep(mut self) -> World {
+        self.ends.iter_mut().for_each(|end| end.kept.on = true);
+        self
+    }
+
+    /// Starts the process of an end that was killed.
+    fn revive(&mut self, end: usize) {
+        let now = self.time();
+        // Each process has random bytes of its own.
+        let seed = self.number.wrapping_mul(97) + end as u64 + self.ends[end].kept.kills * 1_000_003;
+        let End { kept, plane, .. } = &mut self.ends[end];
+        let profile = kept.profile.clone().expect("kept since the world was made");
+        let mut new = engine(self.now, kept.settings, vec![profile], seed);
+        if let Some(clock) = kept.clock {
+            new.set_time_of_day(now, clock);
+        }
+        let restored = new.restore(now, &kept.bytes);
+        assert_eq!(restored.left_out, []);
+        new.reconcile(now, &plane.installed());
+        kept.bytes = new.snapshot().expose().to_vec();
+        self.ends[end].engine = new;
+        self.ends[end].dead = false;
+        self.drain(end);
     }
 
     pub(crate) fn initiate(&mut self, end: usize) {
@@ -182,7 +334,8 @@ impl World {
                 .filter_map(|end| end.engine.deadline());
             let timer = timers.map(Time::as_millis).min();
             let traffic = self.traffic.then_some(self.now + 1);
-            let next = [arrival, timer, traffic].into_iter().flatten().min();
+            let revived = self.ends.iter().filter_map(|end| end.kept.revive_at).min();
+            let next = [arrival, timer, traffic, revived].into_iter().flatten().min();
             let Some(next) = next.filter(|next| *next <= end) else {
                 break;
             };
@@ -198,6 +351,12 @@ impl World {
     }
 
     fn step(&mut self) {
+        for end in 0..2 {
+            let due = self.ends[end].kept.revive_at.take_if(|at| *at <= self.now);
+            if due.is_some() {
+                self.revive(end);
+            }
+        }
         while let Some(entry) = self.queue.first_entry().filter(|entry| entry.key().0 <= self.now) {
             let (to, path, cargo) = entry.remove();
             match cargo {
@@ -249,6 +408,9 @@ impl World {
 
     /// What differs between both ends; `None`: nothing, and nothing is under way.
     pub(crate) fn difference(&self) -> Option<String> {
+        if self.ends.iter().any(|end| end.kept.revive_at.is_some()) {
+            return Some("the process of an end is not there".to_owned());
+        }
         let tables = [self.table(0), self.table(1)];
         if tables[0] != tables[1] {
             return Some(format!("IKE SAs {tables:x?}"));

@@ -5,6 +5,8 @@
 //!   suite                     the algorithms of an SA, from transforms that were negotiated
 //!   schedule                  from a shared secret and nonces to keys
 //!   auth                      what AUTH covers, AUTH by shared keys, hashes for NATs
+//!   signature                 hashes and algorithms of AUTH by signature
+//!   signing, verifying        private keys and public keys
 //!   protection                keys of one direction made ready
 //!   seal, open, fragments     messages sealed and opened, whole and in fragments
 //!   secret                    bytes that are wiped and not shown
@@ -18,12 +20,16 @@ mod auth;
 mod fragments;
 mod group;
 mod open;
+pub(crate) mod pem;
 mod prf;
 mod protection;
 mod schedule;
 mod seal;
 mod secret;
+mod signature;
+mod signing;
 mod suite;
+mod verifying;
 
 pub use algorithm::{Encryption, Integrity, KeyBits};
 pub use auth::{SignedOctets, nat_detection_hash, shared_key_auth, shared_key_auth_is_valid};
@@ -35,4 +41,7 @@ pub use protection::{MAX_FRAGMENTS, WrongKeys};
 pub use schedule::{ChildKeys, IkeKeys, IkeSpis, Nonces, Skeyseed};
 pub use seal::{SealError, Sealer};
 pub use secret::{Random, Secret, equal};
+pub use signature::{AlgorithmError, Hashes, Sha2, SignatureAlgorithm};
+pub use signing::{KeyError, RsaPadding, SignError, Signed, SigningKey};
 pub use suite::{EspSuite, IkeSuite, SuiteError};
+pub use verifying::{KeyKind, PublicKey, VerifyError};

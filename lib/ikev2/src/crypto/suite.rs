@@ -95,6 +95,15 @@ impl IkeSuite {
         })
     }
 
+    /// Transforms that [`IkeSuite::new`] makes the same suite of.
+    pub fn transforms(&self) -> Vec<Transform> {
+        let integrity = self.integrity.map(Integrity::transform);
+        let group = Transform::key_exchange(self.group.method());
+        let mut all = vec![self.encryption.transform(), self.prf.transform(), group];
+        all.extend(integrity);
+        all
+    }
+
     /// What encrypts.
     pub fn encryption(&self) -> Encryption {
         self.encryption
@@ -190,6 +199,17 @@ impl EspSuite {
             group,
             extended_sequence_numbers,
         })
+    }
+
+    /// Transforms that [`EspSuite::new`] makes the same suite of.
+    pub fn transforms(&self) -> Vec<Transform> {
+        let null = Transform::encryption(EncryptionId::NULL, None);
+        let extended = Transform::sequence_numbers(SequenceNumbers::EXTENDED);
+        let mut all = vec![self.encryption.map_or(null, Encryption::transform)];
+        all.extend(self.integrity.map(Integrity::transform));
+        all.extend(self.group.map(|group| Transform::key_exchange(group.method())));
+        all.extend(self.extended_sequence_numbers.then_some(extended));
+        all
     }
 
     /// What encrypts; `None`: nothing (RFC 2410).

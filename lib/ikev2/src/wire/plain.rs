@@ -13,6 +13,8 @@
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use crate::certificate::show_name;
+
 use super::reader::Reader;
 use super::{
     AuthMethod, CertificateEncoding, EapCode, IdType, KeyExchangeMethod, NotifyType, ParseError, ProtocolId,
@@ -106,7 +108,7 @@ impl<'a> Identification<'a> {
     }
 }
 
-/// As people write it: an address, a name, or bytes in hex.
+/// As people write it: an address, a name, a distinguished name, or bytes in hex.
 impl fmt::Display for Identification<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let (IdType::IPV4_ADDR, Ok(address)) = (self.kind, <[u8; 4]>::try_from(self.data)) {
@@ -114,6 +116,11 @@ impl fmt::Display for Identification<'_> {
         }
         if let (IdType::IPV6_ADDR, Ok(address)) = (self.kind, <[u8; 16]>::try_from(self.data)) {
             return write!(f, "{}", Ipv6Addr::from(address));
+        }
+        if self.kind == IdType::DER_ASN1_DN
+            && let Some(name) = show_name(self.data)
+        {
+            return f.write_str(&name);
         }
         match (self.kind, std::str::from_utf8(self.data)) {
             // Escaped: it may come from anybody, and be shown on a terminal.
