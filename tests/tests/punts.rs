@@ -121,7 +121,7 @@ fn a_tool_answers_in_place_and_with_packets_of_its_own() {
     let primary = primary(&hosts, "open").start().unwrap();
     assert_eq!(ask(&hosts, 1).stdout, "", "nobody answers yet");
     assert_eq!(dropped(&primary, "local_unhandled"), 1);
-    for own in [false, true] {
+    for own in [None, Some(Answer::Drop), Some(Answer::Take)] {
         let mut punts = attach(&primary, false);
         let asked = thread::scope(|scope| {
             let asked = scope.spawn(|| ask(&hosts, 1));
@@ -133,9 +133,13 @@ fn a_tool_answers_in_place_and_with_packets_of_its_own() {
                     frame[42..50].copy_from_slice(b"answered");
                     // No checksum: UDP over IPv4 may go without.
                     frame[40..42].fill(0);
-                    if own {
-                        assert!(punts.answer(punted, Answer::Drop));
-                        assert!(punts.send(Stage::Output, interface, &frame));
+                    if let Some(own) = own {
+                        assert!(punts.answer(punted, own));
+                        let stage = match own {
+                            Answer::Take => Stage::Own,
+                            _ => Stage::Output,
+                        };
+                        assert!(punts.send(stage, interface, &frame));
                     } else {
                         let answer = Answer::Replace {
                             stage: Stage::Output,
@@ -148,7 +152,7 @@ fn a_tool_answers_in_place_and_with_packets_of_its_own() {
             );
             asked.join().unwrap()
         });
-        assert_eq!(asked.stdout, "answered", "own: {own}");
+        assert_eq!(asked.stdout, "answered", "own: {own:?}");
         assert_balanced(&primary);
     }
     assert_eq!(dropped(&primary, "punt_dropped"), 1);

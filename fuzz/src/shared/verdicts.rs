@@ -113,6 +113,7 @@ fn decisions(lane: &mut Lane, with_tool: &mut Vec<u32>) -> bool {
         assert!(length <= frame.len());
         match verdict {
             Verdict::Drop(slot)
+            | Verdict::Take(slot)
             | Verdict::Forward(slot)
             | Verdict::Refuse(slot)
             | Verdict::Rewrite { slot, .. } => {

@@ -396,6 +396,7 @@ fn handed_back(
     };
     Some(match verdict {
         Verdict::Drop(slot) => HandedBack::Drop(ends(slot, AlertCounter::Dropped)?.mbuf),
+        Verdict::Take(slot) => HandedBack::Take(ends(slot, AlertCounter::Dropped)?.mbuf),
         Verdict::Forward(slot) => {
             let held = ends(slot, AlertCounter::Relayed)?;
             stop(&held);

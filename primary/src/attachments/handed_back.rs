@@ -11,6 +11,8 @@ pub enum HandedBack {
     Behind(Mbuf),
     /// It is forgotten.
     Drop(Mbuf),
+    /// It was for the tool.
+    Take(Mbuf),
     /// It is dropped, and its sender told that it is prohibited.
     Refuse(Mbuf),
     /// Its class has no tool any more and fails closed.
@@ -27,6 +29,7 @@ impl HandedBack {
         match self {
             Self::Forward(mbuf)
             | Self::Drop(mbuf)
+            | Self::Take(mbuf)
             | Self::Refuse(mbuf)
             | Self::Orphan(mbuf)
             | Self::Rewrite(mbuf, ..) => Some(mbuf),

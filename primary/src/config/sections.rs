@@ -162,7 +162,9 @@ fn default_policy(class: PuntClass) -> ClassPolicy {
     let (rate, burst) = match class {
         // A terminal, routing protocols, and now and then a file.
         PuntClass::Kernel => (10_000, 1000),
-        PuntClass::RouterAlert | PuntClass::Ike | PuntClass::Arp | PuntClass::Nd => (1000, 256),
+        // A peer sends two packets to be let in, and there may be thousands of peers after a reboot.
+        PuntClass::Ike => (10_000, 2048),
+        PuntClass::RouterAlert | PuntClass::Arp | PuntClass::Nd => (1000, 256),
     };
     ClassPolicy {
         fail: FailMode::Open,

@@ -39,6 +39,7 @@ mod lookup;
 mod multipath;
 mod note;
 mod options;
+mod originate;
 mod own;
 mod path_mtu;
 pub mod punt;

@@ -86,6 +86,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let verdict = match &handed {
             HandedBack::Rewrite(..) => TraceVerdict::Replace,
             HandedBack::Forward(_) => TraceVerdict::Forward,
+            HandedBack::Take(_) => TraceVerdict::Take,
             _ => TraceVerdict::Drop,
         };
         let watched = &mut gone.followed.leg().watched;

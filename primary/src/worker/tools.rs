@@ -182,6 +182,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let ingress = self.back(&mbuf);
                 return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped);
             }
+            HandedBack::Take(mbuf) => {
+                let ingress = self.back(&mbuf);
+                self.counters.add(ingress, InterfaceCounter::Delivered, 1);
+                let passed = FROM_TOOL.with(PathStage::Tool);
+                self.count_way(passed);
+                return tracer.end(passed, None);
+            }
             HandedBack::Refuse(mbuf) => {
                 let ingress = self.back(&mbuf);
                 let end = self.refuse(ingress, mbuf, DropReason::PuntRefused, 0, now);
@@ -246,6 +253,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let port = self.stages.interfaces.port_of(interface);
                 self.stages.run_again(tracer, port, Chain::of_one(&mut mbuf))
             }
+            // A tunnel's outer packets go the same way.
+            Stage::Own => match self.stages.originate(interface, mbuf.data_mut()) {
+                Ok(port) => self.stages.run_again(tracer, port, Chain::of_one(&mut mbuf)),
+                Err(reason) => Note::of(Disposition::Drop(reason), mbuf.len()),
+            },
             Stage::Output => {
                 let refusal = self.stages.refusal(interface, mbuf.len());
                 let disposition = refusal.map_or(Disposition::Transmit(interface), Disposition::Drop);

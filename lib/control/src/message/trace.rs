@@ -125,6 +125,8 @@ pub enum TraceVerdict {
     Replace,
     /// It is dropped: so the tool said, or it went without, and such packets are dropped then.
     Drop,
+    /// It was for the tool.
+    Take,
 }
 
 impl TraceVerdict {
@@ -134,6 +136,7 @@ impl TraceVerdict {
             Self::Forward => "forward",
             Self::Replace => "replace",
             Self::Drop => "drop",
+            Self::Take => "take",
         }
     }
 }

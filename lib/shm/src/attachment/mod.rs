@@ -68,6 +68,9 @@ pub enum Stage {
     Input = 1,
     /// Out of the interface, as it is.
     Output = 2,
+    /// As a packet of the gateway itself: looked up, and sent to the next hop that is found, with the hop limit that it has. The
+    /// interface is one that is up, and only what is counted is counted there; of the link header the EtherType counts.
+    Own = 3,
 }
 
 /// What a tool and a primary count together, summed over all workers.

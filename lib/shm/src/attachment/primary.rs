@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::memory::{Memory, Origin, Reservation, ReservationError};
-use super::punt::{DROP, FORWARD, REFUSE, REPLACE};
+use super::punt::{DROP, FORWARD, REFUSE, REPLACE, TAKE};
 use super::ring::{self, BadPosition, Consumer, Producer};
 use super::{Clock, Counts, Geometry, LAYOUT, MAGIC, Stage, count, most_decided, word};
 
@@ -70,6 +70,8 @@ impl BadVerdict {
 pub enum Verdict {
     /// Forget the packet of this slot.
     Drop(u32),
+    /// The packet of this slot has arrived: it was for the tool.
+    Take(u32),
     /// The packet of this slot goes on as if no tool had been asked.
     Forward(u32),
     /// The packet of this slot is dropped, and its sender told that it is prohibited.
@@ -224,12 +226,14 @@ impl Lane {
         let interface = u16::from_le_bytes([low, high]);
         let verdict = match (decision, own) {
             (DROP, false) => Verdict::Drop(number),
+            (TAKE, false) => Verdict::Take(number),
             (FORWARD, false) => Verdict::Forward(number),
             (REFUSE, false) => Verdict::Refuse(number),
             (REPLACE, _) => {
                 let stage = match stage {
                     1 => Stage::Input,
                     2 => Stage::Output,
+                    3 => Stage::Own,
                     _ => return Err(bad),
                 };
                 let into = bytes.get_mut(..length as usize).ok_or(bad)?;

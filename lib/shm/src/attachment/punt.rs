@@ -13,6 +13,7 @@ pub(super) const DROP: u8 = 1;
 pub(super) const FORWARD: u8 = 2;
 pub(super) const REPLACE: u8 = 3;
 pub(super) const REFUSE: u8 = 4;
+pub(super) const TAKE: u8 = 5;
 
 /// What a tool that decides has of its attachment.
 pub struct PuntEnd {
@@ -53,6 +54,8 @@ pub struct Punted {
 pub enum Answer<'a> {
     /// It is forgotten.
     Drop,
+    /// It has arrived: the tool is who it was for.
+    Take,
     /// It is dropped, and its sender is told that it is prohibited: ICMP 3/13 (RFC 1812 section 5.2.7.1), ICMPv6 1/1 (RFC 4443
     /// section 3.1). Not where an ICMP error may not be sent, and no oftener than others are.
     Refuse,
@@ -145,6 +148,7 @@ impl PuntEnd {
         let Punted { worker, slot } = punted;
         let (head, frame, taken) = match answer {
             Answer::Drop => (head(DROP, 0, 0), &[][..], true),
+            Answer::Take => (head(TAKE, 0, 0), &[][..], true),
             Answer::Forward => (head(FORWARD, 0, 0), &[][..], true),
             Answer::Refuse => (head(REFUSE, 0, 0), &[][..], true),
             Answer::Replace {

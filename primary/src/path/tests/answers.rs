@@ -1,12 +1,13 @@
 //! What the gateway writes into packets, what it answers as, and whom it does not answer.
 
 use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering;
 
-use packet::{Icmpv4, Ipv4, Ipv6, PacketBuilder, Protocol};
+use packet::{Icmpv4, Ipv4, Ipv6, MacAddress, PacketBuilder, Protocol};
 use shm::DropReason;
 
 use super::ip4::from_a;
-use super::{Bench, GATEWAY, HOST_A6, HOST_B, HOST_B6, LINK_LOCAL, OWN, OWN6, SENDER};
+use super::{Bench, GATEWAY, HOST_A6, HOST_B, HOST_B6, LINK_LOCAL, NEIGHBOR, OWN, OWN6, SENDER};
 use crate::path::Disposition;
 
 fn bench() -> Bench {
@@ -164,4 +165,51 @@ fn a_hop_limit_that_ran_out_comes_before_the_scope_of_the_source() {
     };
     assert_eq!(bench.dropped(packet(1)), DropReason::TtlExpired);
     assert_eq!(bench.dropped(packet(2)), DropReason::Ip6Scope);
+}
+
+#[test]
+fn what_a_tool_sends_as_the_gateway_itself_is_looked_up_and_keeps_its_hop_limit() {
+    let bench = bench();
+    let own = [192, 168, 2, 1].into();
+    let frame4 = || {
+        PacketBuilder::ethernet(MacAddress([0; 6]), MacAddress([0; 6]))
+            .ipv4(own, HOST_B)
+            .ttl(64)
+            .udp(500, 500, b"ike")
+    };
+    let frame6 = PacketBuilder::ethernet(MacAddress([0; 6]), MacAddress([0; 6]))
+        .ipv6(OWN6, HOST_B6)
+        .hop_limit(255)
+        .udp(500, 500, b"ike");
+    for (mut frame, hop_limit) in [(frame4(), 64), (frame6, 254)] {
+        // By the interface that it leaves by, too: nobody is told of a better next hop.
+        for interface in [0, 1, 99] {
+            let mut sent = frame.clone();
+            let ingress = bench.path.originate(interface, &mut sent).unwrap();
+            assert_eq!(ingress, if interface == 1 { 1 } else { 0 });
+            let note = bench.path.run_one(ingress, &mut sent);
+            match note.disposition {
+                Disposition::Redirect { interface, .. } => {
+                    bench.path.complete(interface, &mut sent, &note).unwrap();
+                }
+                other => assert_eq!(other, Disposition::Transmit(1)),
+            }
+            assert_eq!(sent[..6], NEIGHBOR.0);
+            let limit = match sent[14] >> 4 {
+                4 => Ipv4::parse(&sent[14..]).unwrap().ttl(),
+                _ => Ipv6::parse(&sent[14..]).unwrap().hop_limit(),
+            };
+            assert_eq!(limit, hop_limit);
+        }
+        frame.truncate(20);
+        assert!(bench.path.originate(0, &mut frame).is_err());
+    }
+    // One that is down receives nothing, and with none up there is no way out.
+    bench.up[0].store(false, Ordering::Relaxed);
+    assert_eq!(bench.path.originate(0, &mut frame4()), Ok(1));
+    bench.up[1].store(false, Ordering::Relaxed);
+    assert_eq!(
+        bench.path.originate(0, &mut frame4()),
+        Err(DropReason::InterfaceDown)
+    );
 }

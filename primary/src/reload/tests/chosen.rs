@@ -189,7 +189,7 @@ fn states_policers_and_the_log_are_changes_as_well() {
     assert_plan(&before, &after, &there);
     let back = [
         "~ link wan admin up",
-        "~ punt ike rate 1000 burst 256 fail open deadline_ms 1000",
+        "~ punt ike rate 10000 burst 2048 fail open deadline_ms 1000",
         "~ router_alert padding lenient duplicates drop wrong_length answer beyond forward most_bytes 256 most_options 8 excess forward",
         "~ log level info target stderr",
     ];

@@ -48,9 +48,9 @@ fn decisions(lane: &mut Lane) -> Vec<(Verdict, Vec<u8>)> {
 }
 
 #[test]
-fn a_tool_drops_refuses_forwards_replaces_and_sends_and_the_worker_learns_which() {
+fn a_tool_drops_takes_refuses_forwards_replaces_and_sends_and_the_worker_learns_which() {
     let (_attachment, mut lanes, mut tool) = attach_deciding(64 * 1024);
-    let slots: Vec<_> = (0..4u8)
+    let slots: Vec<_> = (0..5u8)
         .map(|number| {
             lanes[0]
                 .put(&origin(0), [[number; 40].as_slice()].into_iter())
@@ -67,6 +67,7 @@ fn a_tool_drops_refuses_forwards_replaces_and_sends_and_the_worker_learns_which(
             0 => Answer::Drop,
             1 => Answer::Forward,
             2 => Answer::Refuse,
+            3 => Answer::Take,
             _ => Answer::Replace {
                 stage: Stage::Output,
                 interface: 7,
@@ -76,25 +77,25 @@ fn a_tool_drops_refuses_forwards_replaces_and_sends_and_the_worker_learns_which(
         assert!(tool.answer(punted, answer));
     }
     assert!(tool.send(Stage::Input, 2, b"its own"));
+    assert!(tool.send(Stage::Own, 3, b"from here"));
     assert_eq!(decisions(&mut lanes[0]), [], "nothing is seen before it is shown");
     tool.flush();
     let rewrite = Verdict::Rewrite {
-        slot: slots[3],
+        slot: slots[4],
         stage: Stage::Output,
         interface: 7,
     };
-    let send = Verdict::Send {
-        stage: Stage::Input,
-        interface: 2,
-    };
+    let send = |stage, interface| Verdict::Send { stage, interface };
     assert_eq!(
         decisions(&mut lanes[0]),
         [
             (Verdict::Drop(slots[0]), vec![]),
             (Verdict::Forward(slots[1]), vec![]),
             (Verdict::Refuse(slots[2]), vec![]),
-            (rewrite, vec![3; 50]),
-            (send, b"its own".to_vec()),
+            (Verdict::Take(slots[3]), vec![]),
+            (rewrite, vec![4; 50]),
+            (send(Stage::Input, 2), b"its own".to_vec()),
+            (send(Stage::Own, 3), b"from here".to_vec()),
         ]
     );
 }
