@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ikev2::certificate::Clock;
-use ikev2::crypto::Random;
+use ikev2::crypto::{IkeKeys, Random};
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
 use crate::child::Child;
@@ -109,6 +109,12 @@ impl Engine {
     /// The IKE SAs.
     pub fn ikes(&self) -> impl Iterator<Item = IkeView> + '_ {
         self.sas.values().map(|state| IkeView::of(&self.core, state))
+    }
+
+    /// The keys of an IKE SA, by our SPI of it; `None`: there is none, or it has none yet.
+    pub fn keys_of(&self, ike: IkeSpi) -> Option<&IkeKeys> {
+        let channel = self.sas.get(&ike)?.channel()?;
+        Some(&channel.keys)
     }
 
     /// Makes an IKE SA with the peer of a profile.

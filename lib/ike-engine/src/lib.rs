@@ -19,7 +19,7 @@
 //!   child, children          child SAs, and those of an IKE SA: used, replaced, deleted
 //!   agreement, selectors     how both ends agree on them
 //!   authentication           keys that both know, signatures and certificates
-//!   profile, settings        what the operator wants
+//!   profile, settings        what the operator wants; reload: wants anew
 //!   output, failure          what comes out, and why something failed
 //!   snapshot                 what outlives the process
 //! ```
@@ -48,6 +48,7 @@ mod output;
 mod payloads;
 mod profile;
 mod rekey_ike;
+mod reload;
 mod selectors;
 mod settings;
 mod snapshot;

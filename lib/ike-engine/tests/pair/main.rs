@@ -16,6 +16,7 @@ mod nonsense;
 mod plane;
 mod profiles;
 mod rekeys;
+mod reload;
 mod restart;
 mod setup;
 mod speed;
