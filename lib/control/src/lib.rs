@@ -6,6 +6,7 @@
 //!                            control.sock    SEQPACKET: requests and replies      (message, frame, client, server)
 //!                                            captures begin here, packets go by shared memory   (capture)
 //!                                            configurations go by memory of their own           (text)
+//!                            ikev2d.sock     the IKEv2 daemon's                                       (ike)
 //!                            events/         one-shot sockets of those who subscribed                (event)
 //! ```
 //!
@@ -22,6 +23,7 @@ pub mod choose;
 pub mod client;
 pub mod event;
 mod frame;
+pub mod ike;
 pub mod instance;
 pub mod message;
 pub mod punt;
