@@ -9,8 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, config, counter, drop, instance, link, log, memory, monitor, neigh, punt, ra, route, sa,
-    shell, stage, trace, tunnel, worker,
+    addr, capture, config, counter, drop, ike, instance, link, log, memory, monitor, neigh, punt, ra, route,
+    sa, shell, stage, trace, tunnel, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -26,6 +26,7 @@ Examples:
   tollgate-ctl -I blue trace start -n 10 -f icmp
   tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
   tollgate-ctl -I blue sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key
+  tollgate-ctl -I blue ike show --details
   tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
@@ -92,6 +93,8 @@ pub(crate) enum Object {
     Ra(ra::Arguments),
     /// Security associations of ESP: what protects which packets
     Sa(sa::Arguments),
+    /// IKE SAs of the IKEv2 daemon, its profiles, and what it is to do
+    Ike(ike::Arguments),
     /// The stages that single packets went through
     Trace(trace::Arguments),
     /// How memory is used

@@ -17,6 +17,7 @@ mod config;
 mod counter;
 mod drop;
 mod failure;
+mod ike;
 mod instance;
 mod link;
 mod log;
@@ -80,6 +81,7 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Punt(arguments) => punt::run(&arguments, &session),
         Object::Ra(arguments) => ra::run(arguments, &session),
         Object::Sa(arguments) => sa::run(arguments, &session),
+        Object::Ike(arguments) => ike::run(arguments, &session),
         Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),

@@ -1,0 +1,247 @@
+//! `ike`: IKE SAs of the IKEv2 daemon of an instance, its profiles, and what it is asked to do.
+
+mod details;
+mod profile;
+mod show;
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::{Args, Subcommand};
+use control::ike::{IkeClient, IkeRekey, IkeReply, IkeRequest, IkeSa, IkeSummary};
+use control::message::ErrorCode;
+use serde_json::json;
+
+use crate::failure::Failure;
+use crate::session::Session;
+
+const EXAMPLES: &str = "\
+Examples:
+  tollgate-ctl ike
+  tollgate-ctl ike show --details
+  tollgate-ctl ike show pr1 --details --secrets
+  tollgate-ctl --json ike show --details
+  tollgate-ctl ike profile
+  tollgate-ctl ike initiate pr1
+  tollgate-ctl ike rekey pr1 --children
+  tollgate-ctl ike terminate pr1
+  tollgate-ctl ike reload
+
+These are answered by tollgate-ikev2d, which has to run for the instance. Below the IKE SAs stands what failed last, and what to do
+about it. 'initiate' waits until the IKE SA and its child SAs are there, or says why not. A profile that was terminated is not
+started again before it is initiated. 'reload' has the daemon read its configuration again, all of it or nothing: profiles that are
+as they were keep their IKE SAs. With --secrets, which is for root, keys are shown as well; keep them from others.";
+
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub(crate) struct Arguments {
+    #[command(subcommand)]
+    verb: Option<Verb>,
+    #[command(flatten)]
+    show: ShowArguments,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show IKE SAs, what they protect, and what failed last
+    Show(ShowArguments),
+    /// Show profiles
+    Profile(profile::Arguments),
+    /// Make an IKE SA, and its child SAs, with the peer of a profile
+    Initiate(InitiateArguments),
+    /// Delete the IKE SAs of a profile
+    Terminate(TerminateArguments),
+    /// Give the SAs of a profile new keys
+    Rekey(RekeyArguments),
+    /// Have the daemon read its configuration again
+    Reload,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ShowArguments {
+    /// Only those of this profile
+    profile: Option<String>,
+    /// All that is known of each, and statistics
+    #[arg(long)]
+    details: bool,
+    /// With keys, for root
+    #[arg(long, requires = "details")]
+    secrets: bool,
+}
+
+#[derive(Debug, Args)]
+struct InitiateArguments {
+    /// Its name
+    profile: String,
+    /// Seconds to wait for it; 0: not at all
+    #[arg(long, value_name = "SECONDS", default_value_t = 10)]
+    timeout: u64,
+}
+
+#[derive(Debug, Args)]
+struct TerminateArguments {
+    /// Its name
+    profile: String,
+    /// Only what it protects: the IKE SAs stay
+    #[arg(long)]
+    children: bool,
+}
+
+#[derive(Debug, Args)]
+struct RekeyArguments {
+    /// Its name
+    profile: String,
+    /// Only the IKE SAs
+    #[arg(long, conflicts_with = "children")]
+    ike: bool,
+    /// Only the child SAs
+    #[arg(long)]
+    children: bool,
+}
+
+/// What the daemon shows.
+pub(super) struct Shown {
+    pub(super) sas: Vec<IkeSa>,
+    pub(super) summary: IkeSummary,
+}
+
+pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure> {
+    match arguments.verb {
+        Some(Verb::Show(shown)) => show::run(&shown, session),
+        None => show::run(&arguments.show, session),
+        Some(Verb::Profile(arguments)) => profile::run(&arguments, session),
+        Some(Verb::Initiate(initiate)) => initiated(&initiate, session),
+        Some(Verb::Terminate(TerminateArguments { profile, children })) => {
+            let children_only = children;
+            change(
+                session,
+                IkeRequest::Terminate {
+                    profile,
+                    children_only,
+                },
+            )
+        }
+        Some(Verb::Rekey(rekey)) => {
+            let of = |what| IkeRequest::Rekey {
+                profile: rekey.profile.clone(),
+                what,
+            };
+            // Children first: the new ones go over to the new IKE SA.
+            if !rekey.ike {
+                change(session, of(IkeRekey::Children))?;
+            }
+            if !rekey.children {
+                change(session, of(IkeRekey::Ike))?;
+            }
+            Ok(())
+        }
+        Some(Verb::Reload) => {
+            session.refuse_watch()?;
+            match &client(session)?.call(IkeRequest::Reload)?[..] {
+                [IkeReply::Reloaded { sentence }] if session.options().json => {
+                    println!("{}", json!({ "reloaded": sentence }));
+                    Ok(())
+                }
+                [IkeReply::Reloaded { sentence }] => {
+                    println!("{sentence}");
+                    Ok(())
+                }
+                other => Err(unexpected(other)),
+            }
+        }
+    }
+}
+
+fn client(session: &Session) -> Result<IkeClient, Failure> {
+    Ok(IkeClient::connect(session.directory()?)?)
+}
+
+fn change(session: &Session, request: IkeRequest) -> Result<(), Failure> {
+    session.refuse_watch()?;
+    match &client(session)?.call(request)?[..] {
+        [IkeReply::Done] => Ok(()),
+        other => Err(unexpected(other)),
+    }
+}
+
+fn unexpected(replies: &[IkeReply]) -> Failure {
+    Failure::refused(
+        ErrorCode::VersionMismatch,
+        format!(
+            "tollgate-ikev2d answered another question, with {} replies: use tools of its build",
+            replies.len()
+        ),
+    )
+}
+
+/// The IKE SAs, all or those of a profile.
+pub(super) fn shown(client: &mut IkeClient, profile: Option<&str>, secrets: bool) -> Result<Shown, Failure> {
+    let profile = profile.map(str::to_owned);
+    let mut replies = client.call(IkeRequest::Show { profile, secrets })?;
+    let Some(IkeReply::Summary(summary)) = replies.pop() else {
+        return Err(unexpected(&replies));
+    };
+    let pages = replies.into_iter().filter_map(|reply| match reply {
+        IkeReply::Sas(sas) => Some(sas),
+        _ => None,
+    });
+    Ok(Shown {
+        sas: pages.flatten().collect(),
+        summary: *summary,
+    })
+}
+
+/// How often it is looked whether an IKE SA is there.
+const LOOK: Duration = Duration::from_millis(20);
+
+fn initiated(arguments: &InitiateArguments, session: &Session) -> Result<(), Failure> {
+    session.refuse_watch()?;
+    let (name, timeout) = (&arguments.profile, Duration::from_secs(arguments.timeout));
+    let mut client = client(session)?;
+    let before = shown(&mut client, Some(name), false)?;
+    let known: Vec<u64> = before.sas.iter().map(own_spi).collect();
+    let profile = name.clone();
+    client.call(IkeRequest::Initiate { profile })?;
+    let began = Instant::now();
+    while began.elapsed() < timeout {
+        let now = shown(&mut client, Some(name), false)?;
+        let new = |sa: &&IkeSa| !known.contains(&own_spi(sa));
+        let is_up = |sa: &IkeSa| sa.state == "established" && !sa.busy;
+        let since = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let failed = now
+            .summary
+            .failures
+            .iter()
+            .find(|failure| failure.profile == *name && failure.ago_ms <= since);
+        let sa = now.sas.iter().find(new);
+        if sa.is_some_and(|sa| is_up(sa) && !sa.children.is_empty()) {
+            return Ok(());
+        }
+        if let Some(failed) = failed.filter(|_| sa.is_none_or(is_up)) {
+            return Err(Failure::refused(
+                ErrorCode::Failed,
+                format!("{name}: {}", failed.sentence),
+            ));
+        }
+        thread::sleep(LOOK);
+    }
+    if timeout.is_zero() {
+        return Ok(());
+    }
+    Err(Failure::refused(
+        ErrorCode::NoAnswer,
+        format!(
+            "{name} is not established after {} seconds, and is tried further: 'tollgate-ctl ike show' says how far it is",
+            arguments.timeout
+        ),
+    ))
+}
+
+/// The SPI that this end has chosen.
+fn own_spi(sa: &IkeSa) -> u64 {
+    if sa.initiator {
+        sa.initiator_spi
+    } else {
+        sa.responder_spi
+    }
+}

@@ -1,0 +1,130 @@
+//! The configuration file: peers, and what holds for all of them.
+//!
+//! ```toml
+//! [[profile]]
+//! name           = "pr1"
+//! local_address  = "192.0.2.1"
+//! remote_address = "198.51.100.1"
+//! psk_file       = "pr1.psk"
+//!
+//! [[profile.child]]
+//! tunnel    = "ipsec0"
+//! local_ts  = ["192.168.5.0/24"]
+//! remote_ts = ["192.168.3.0/24"]
+//! ```
+
+mod child;
+mod identity;
+mod key;
+mod profile;
+mod proposals;
+mod selector;
+mod settings;
+#[cfg(test)]
+mod tests;
+mod time;
+
+use std::fs;
+use std::path::Path;
+
+use document::{ConfigErrors, Document, Section};
+use ike_engine::{Profile, Settings};
+
+pub use child::ChildConfig;
+pub use key::Psk;
+pub use profile::ProfileConfig;
+
+/// A configuration that has nothing wrong with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Config {
+    /// Timeouts and limits.
+    pub settings: Settings,
+    /// Profiles in the order of the file; no two have the same name.
+    pub profiles: Vec<ProfileConfig>,
+}
+
+impl Config {
+    /// Reads a file, and those with keys that it names.
+    ///
+    /// # Errors
+    ///
+    /// All that is wrong with it, each with its place.
+    pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::read(&text, path),
+            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
+        }
+    }
+
+    /// Reads the text of the file at `path`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
+        let document = Document::new(path, text);
+        let table = document.parse();
+        let folder = path.parent().unwrap_or(Path::new(""));
+        let config = table
+            .as_ref()
+            .map(|table| walk(Section::root(&document, table), &document, folder));
+        drop(table);
+        let errors = document.into_errors();
+        match config {
+            Some(config) if errors.problems().is_empty() => Ok(config),
+            _ => Err(errors),
+        }
+    }
+
+    /// The profiles as the engine has them.
+    pub fn engine_profiles(&self) -> Vec<Profile> {
+        self.profiles.iter().map(ProfileConfig::engine).collect()
+    }
+
+    /// A profile.
+    pub fn profile(&self, name: &str) -> Option<&ProfileConfig> {
+        self.profiles.iter().find(|profile| profile.name == name)
+    }
+
+    /// A child of a profile.
+    pub fn child(&self, profile: &str, child: &str) -> Option<&ChildConfig> {
+        let children = &self.profile(profile)?.children;
+        children.iter().find(|known| known.name == child)
+    }
+}
+
+fn walk(root: Section<'_>, document: &Document<'_>, folder: &Path) -> Config {
+    let mut config = Config {
+        settings: settings::read(root.section("ike", "[ike]")),
+        profiles: Vec::new(),
+    };
+    let sections = root.sections("profile", "[[profile]]");
+    if sections.is_empty() {
+        document.report_missing("there is no profile, so nobody would be let in: write [[profile]]");
+    }
+    let mut tunnels: Vec<String> = Vec::new();
+    for section in sections {
+        let place = section.place;
+        let Some(profile) = profile::read(section, folder) else {
+            continue;
+        };
+        if config.profile(&profile.name).is_some() {
+            let name = &profile.name;
+            let sentence = format!("there is a profile '{name}' already: give this one another name");
+            document.report(place, sentence);
+        }
+        for child in &profile.children {
+            if tunnels.contains(&child.tunnel) {
+                let sentence = format!(
+                    "another child has tunnel {} already, and all packets of a tunnel go by one SA: give this one a tunnel of its own",
+                    child.tunnel
+                );
+                document.report(place, sentence);
+            }
+            tunnels.push(child.tunnel.clone());
+        }
+        config.profiles.push(profile);
+    }
+    root.finish();
+    config
+}

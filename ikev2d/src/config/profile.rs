@@ -1,0 +1,233 @@
+//! `[[profile]]`: a peer, and how it is known.
+
+use std::net::{IpAddr, ToSocketAddrs};
+use std::path::Path;
+use std::time::Duration;
+
+use document::{At, Section};
+use ike_engine::{IKE_PORT, Identity, Lifetime, Profile, StartAction};
+use ikev2::proposal::Proposal;
+use ikev2::wire::ProtocolId;
+
+use super::child::{self, ChildConfig};
+use super::identity::WrittenIdentity;
+use super::key::{self, Psk};
+use super::proposals;
+use super::time::Span;
+
+/// How long IKE SAs live where nothing is said.
+const REKEY_TIME: Duration = Duration::from_secs(4 * 3600);
+/// After how long a silent peer is asked then.
+const DPD_DELAY: Duration = Duration::from_secs(30);
+/// What is proposed then: RFC 8247.
+const PROPOSAL: &str = "aes256gcm16-prfsha256-prfsha384-curve25519-ecp256-ecp384-modp2048";
+/// The longest name.
+const NAME: usize = 31;
+
+/// A peer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ProfileConfig {
+    /// Its name.
+    pub name: String,
+    /// Our address.
+    pub local_address: IpAddr,
+    /// Its address; `None`: any, and it has to begin.
+    pub remote_address: Option<IpAddr>,
+    /// Who we are.
+    pub local_id: Identity,
+    /// Who it is; `None`: who knows the key.
+    pub remote_id: Option<Identity>,
+    /// The key that both know.
+    pub psk: Psk,
+    /// What is allowed for the IKE SA.
+    pub proposals: Vec<Proposal>,
+    /// How long the IKE SA lives.
+    pub lifetime: Lifetime,
+    /// After how long a silent peer is asked whether it is alive.
+    pub dpd_delay: Duration,
+    /// Whether IKE_AUTH makes no child SA.
+    pub childless: bool,
+    /// When the IKE SA is made.
+    pub start: StartAction,
+    /// What is protected.
+    pub children: Vec<ChildConfig>,
+}
+
+impl ProfileConfig {
+    /// As the engine has it.
+    pub fn engine(&self) -> Profile {
+        Profile {
+            name: self.name.clone(),
+            local_address: self.local_address,
+            remote_address: self.remote_address,
+            local_id: self.local_id.clone(),
+            remote_id: self.remote_id.clone(),
+            psk: self.psk.secret(),
+            proposals: self.proposals.clone(),
+            children: self.children.iter().map(ChildConfig::engine).collect(),
+            childless: self.childless,
+            lifetime: self.lifetime,
+            liveness: self.dpd_delay,
+            start: self.start,
+        }
+    }
+
+    /// The word for when the IKE SA is made.
+    pub fn start_word(&self) -> &'static str {
+        match self.start {
+            StartAction::None => "none",
+            StartAction::Start => "start",
+        }
+    }
+}
+
+pub(super) fn is_name(text: &str) -> bool {
+    let is_right = |char: char| char.is_ascii_alphanumeric() || matches!(char, '_' | '.' | '-');
+    (1..=NAME).contains(&text.len()) && text.chars().all(is_right)
+}
+
+pub(super) fn bad_name(text: &str) -> String {
+    format!("'{text}' is no name: use 1 to {NAME} letters, digits, '_', '.' and '-'")
+}
+
+/// Reads a profile. `None` only when something was noted as wrong.
+pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig> {
+    let document = section.document;
+    let name = section.string("name");
+    section.missing("name", "\"pr1\"");
+    let local_address = address(&section, "local_address");
+    section.missing("local_address", "\"192.0.2.1\"");
+    let remote_address = address(&section, "remote_address");
+    let has_remote = remote_address.is_some() || section.is_text("remote_address");
+    let local_id = section.parsed::<WrittenIdentity>("local_id");
+    let remote_id = section.parsed::<WrittenIdentity>("remote_id");
+    let psk = psk(&section, folder);
+    let proposals = proposals::read(&section, "ike_proposals", ProtocolId::IKE, PROPOSAL);
+    let lifetime = child::lifetime(&section, REKEY_TIME);
+    let dpd_delay = section.parsed::<Span>("dpd_delay");
+    let childless = section.boolean("childless");
+    let start = section.string("start").and_then(|text| {
+        let start = match text.value {
+            "none" => Some(StartAction::None),
+            "start" => Some(StartAction::Start),
+            _ => None,
+        };
+        if start.is_none() {
+            let sentence = format!(
+                "start = \"{}\" is nothing that can be done: use none, when the peer or an operator wants it, or start, at once \
+                 and whenever it is lost",
+                text.value
+            );
+            document.report(text.place, sentence);
+        }
+        start.map(|value| At {
+            place: text.place,
+            value,
+        })
+    });
+    if let Some(at) = &start
+        && at.value == StartAction::Start
+        && !has_remote
+    {
+        let sentence = "start = \"start\" needs to know where the peer is: add remote_address";
+        document.report(at.place, sentence);
+    }
+    let sections = section.sections("child", "[[profile.child]]");
+    if sections.is_empty() {
+        let sentence = "the profile protects nothing: write [[profile.child]] below it, with tunnel, local_ts and remote_ts";
+        document.report(section.place, sentence);
+    }
+    let count = sections.len();
+    let children: Vec<ChildConfig> = sections.into_iter().filter_map(child::read).collect();
+    for (at, child) in children.iter().enumerate() {
+        if children.iter().take(at).any(|other| other.name == child.name) {
+            let sentence = format!(
+                "two children are called '{}': give one of them another name",
+                child.name
+            );
+            document.report(section.place, sentence);
+        }
+    }
+    let place = section.place;
+    section.finish();
+    let name = name?;
+    if !is_name(name.value) {
+        document.report(name.place, bad_name(name.value));
+    }
+    let local_address = local_address?;
+    if let Some(remote) = remote_address
+        && (remote.is_ipv4() != local_address.is_ipv4() || remote == local_address)
+    {
+        let sentence = format!(
+            "local_address is {local_address} and remote_address {remote}: write two addresses of one family that are not the same"
+        );
+        document.report(place, sentence);
+    }
+    Some(ProfileConfig {
+        name: name.value.to_owned(),
+        local_address,
+        remote_address,
+        local_id: local_id.map_or_else(|| Identity::address(local_address), |at| at.value.0),
+        remote_id: remote_id
+            .map(|at| at.value.0)
+            .or_else(|| remote_address.map(Identity::address)),
+        psk: psk?,
+        proposals: proposals?,
+        lifetime: lifetime?,
+        dpd_delay: dpd_delay.map_or(DPD_DELAY, |at| at.value.0),
+        childless: childless.is_some_and(|at| at.value),
+        start: start.map_or(StartAction::None, |at| at.value),
+        children: Some(children).filter(|children| children.len() == count)?,
+    })
+}
+
+/// An address, or the first that a name has now.
+fn address(section: &Section<'_>, key: &'static str) -> Option<IpAddr> {
+    let text = section.string(key)?;
+    if let Ok(address) = text.value.parse() {
+        return Some(address);
+    }
+    let found = (text.value, IKE_PORT).to_socket_addrs();
+    match found.map(|mut found| found.next()) {
+        Ok(Some(found)) => Some(found.ip()),
+        Ok(None) => {
+            let sentence = format!("{key}: '{}' has no address: write the address itself", text.value);
+            section.document.report(text.place, sentence);
+            None
+        }
+        Err(error) => {
+            let sentence = format!(
+                "{key}: '{}' is no address, and as a name it leads nowhere ({error}): write the address itself",
+                text.value
+            );
+            section.document.report(text.place, sentence);
+            None
+        }
+    }
+}
+
+/// `auth` and what belongs to it.
+fn psk(section: &Section<'_>, folder: &Path) -> Option<Psk> {
+    let document = section.document;
+    let auth = section.string("auth");
+    let file = section.string("psk_file");
+    if let Some(auth) = &auth
+        && auth.value != "psk"
+    {
+        let sentence = format!(
+            "auth = \"{}\" is not in this build: write \"psk\", and psk_file",
+            auth.value
+        );
+        document.report(auth.place, sentence);
+        return None;
+    }
+    section.missing("psk_file", "\"pr1.psk\"");
+    let file = file?;
+    match key::read(&folder.join(file.value)) {
+        Ok(psk) => Some(psk),
+        Err(sentence) => {
+            document.report(file.place, sentence);
+            None
+        }
+    }
+}

@@ -1,0 +1,374 @@
+//! The daemon: attaches, and goes round between packets, mail and the engine until it is told to end.
+
+mod requests;
+mod told;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use control::instance::InstanceDir;
+use control::message::{ControlError, ErrorCode, PuntClass, PuntRequest, Reply, Request, SaId};
+use control::punt::{Answer, AttachmentError, Punts, Stage};
+use control::{sas, tables, tool};
+use ike_engine::{Engine, Output, Time};
+use shm::SaCounter;
+
+use crate::config::Config;
+use crate::datagram::{self, Received};
+use crate::failure::Failure;
+use crate::failures::Failures;
+use crate::mail::{Mail, Mailbox, Postbox, mailbox};
+use crate::notice::Notices;
+use crate::plane::{Plane, Primary};
+use crate::{TOOL, events, listener};
+
+/// How often signals are looked at, at least.
+const LOOK: Duration = Duration::from_millis(100);
+/// Pause before the next attempt to attach.
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// The daemon of one instance.
+pub struct Daemon {
+    directory: InstanceDir,
+    file: PathBuf,
+    config: Config,
+    engine: Engine,
+    plane: Plane,
+    failures: Failures,
+    notices: Notices,
+    postbox: Postbox,
+    mailbox: Mailbox,
+    /// When the engine's clock began.
+    began: Instant,
+    stopped: Arc<AtomicBool>,
+    reload: Arc<AtomicBool>,
+    /// The attachment to begin with, and whether there is one now.
+    first: Option<Punts>,
+    attached: bool,
+    /// Number of the last subscription to events.
+    subscription: u64,
+    /// When the SAs of a profile were last asked to be rekeyed because of what the primary told.
+    asked: HashMap<String, Instant>,
+    /// Tells IPv4 packets apart.
+    identification: u16,
+    /// The interface by which a packet came last: what is sent is counted there.
+    interface: u16,
+    /// Datagrams that the primary did not take.
+    unsent: u64,
+    received: Vec<Received>,
+}
+
+/// The primary of an attachment.
+struct Attached<'a> {
+    punts: &'a mut Punts,
+    directory: &'a InstanceDir,
+}
+
+impl Primary for Attached<'_> {
+    fn call(&mut self, request: Request) -> Result<Reply, ControlError> {
+        self.punts.call(request)
+    }
+
+    fn sequence(&self, id: &SaId) -> u64 {
+        let Ok(reader) = tables::open(self.directory) else {
+            return 0;
+        };
+        let listed = sas::listed(&reader);
+        let found = listed.iter().find(|listed| listed.sa.id() == *id);
+        found.map_or(0, |listed| listed.counts.get(SaCounter::Sequence))
+    }
+}
+
+fn attach(directory: &InstanceDir) -> Result<Punts, ControlError> {
+    let request = PuntRequest {
+        classes: vec![PuntClass::Ike],
+        observe: false,
+        rules: None,
+    };
+    Punts::start(directory, TOOL, request)
+}
+
+impl Daemon {
+    /// Attaches to the primary of an instance, and listens for tools.
+    ///
+    /// # Errors
+    ///
+    /// The primary refuses, is not there, or another daemon has its IKE packets.
+    pub fn attach(
+        directory: InstanceDir,
+        file: &Path,
+        config: Config,
+        notices: Notices,
+    ) -> Result<Self, Failure> {
+        getrandom::fill(&mut [0; 32]).map_err(Failure::Random)?;
+        let stopped = tool::stop_flag()?;
+        let reload = tool::reload_flag()?;
+        let punts = attach(&directory)?;
+        let (postbox, mailbox) = mailbox();
+        listener::listen(&directory, postbox.clone(), notices).map_err(Failure::Listen)?;
+        let random = |bytes: &mut [u8]| {
+            // It gave some at the start, and keys that are not random must not be.
+            if getrandom::fill(bytes).is_err() {
+                std::process::abort();
+            }
+        };
+        let engine = Engine::new(
+            Time::default(),
+            config.settings,
+            config.engine_profiles(),
+            Box::new(random),
+        );
+        Ok(Self {
+            directory,
+            file: file.to_owned(),
+            config,
+            engine,
+            plane: Plane::default(),
+            failures: Failures::default(),
+            notices,
+            postbox,
+            mailbox,
+            began: Instant::now(),
+            stopped,
+            reload,
+            first: Some(punts),
+            attached: false,
+            subscription: 0,
+            asked: HashMap::new(),
+            identification: 0,
+            interface: 0,
+            unsent: 0,
+            received: Vec::new(),
+        })
+    }
+
+    /// Negotiates until a signal ends it.
+    pub fn run(&mut self) {
+        let mut again = false;
+        while !self.is_stopped() {
+            let punts = match self.first.take() {
+                Some(punts) => Ok(punts),
+                None => attach(&self.directory),
+            };
+            match punts {
+                Ok(mut punts) => {
+                    let ended = self.session(&mut punts, again);
+                    self.mailbox.wake_by(None);
+                    self.attached = false;
+                    again = true;
+                    if let Err(error) = ended {
+                        self.notices.say(&format!(
+                            "{error}; tunnels are set up again when there is one to attach to"
+                        ));
+                    }
+                }
+                Err(_) => {
+                    if let Some(mail) = self.mailbox.wait(PAUSE) {
+                        self.open(mail, None);
+                    }
+                    self.look_at_signals();
+                }
+            }
+        }
+        self.notices.say("ended; SAs and peers are as they were");
+    }
+
+    fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
+    fn now(&self) -> Time {
+        Time::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+
+    /// Works with one attachment until that ends, or a signal comes.
+    fn session(&mut self, punts: &mut Punts, again: bool) -> Result<(), AttachmentError> {
+        self.begin(punts, again);
+        while !self.is_stopped() {
+            let now = self.now();
+            let patience = match self.engine.deadline() {
+                Some(at) => at.since(now).min(LOOK),
+                None => LOOK,
+            };
+            let mut received = std::mem::take(&mut self.received);
+            let mut taken = Vec::new();
+            let outcome = punts.receive(patience, &mut |punted, packet| {
+                self.interface = packet.interface;
+                received.extend(datagram::parse(packet.data));
+                taken.push(punted);
+            });
+            for punted in taken {
+                punts.answer(punted, Answer::Take);
+            }
+            for Received { path, payload } in received.drain(..) {
+                self.engine.handle(self.now(), path.local, path.remote, &payload);
+                self.carry_out(punts);
+            }
+            self.received = received;
+            punts.flush();
+            outcome?;
+            while let Some(mail) = self.mailbox.take() {
+                self.open(mail, Some(punts));
+                self.carry_out(punts);
+            }
+            self.look_at_signals();
+            let now = self.now();
+            if self.engine.deadline().is_some_and(|at| at <= now) {
+                self.engine.timeout(now);
+            }
+            self.carry_out(punts);
+            punts.flush();
+        }
+        Ok(())
+    }
+
+    /// Makes itself at home at a primary.
+    fn begin(&mut self, punts: &mut Punts, again: bool) {
+        self.mailbox.wake_by(Some(punts.waker()));
+        self.attached = true;
+        self.subscribe(punts);
+        self.plane.begin(self.left());
+        let (instance, count) = (self.directory.name(), self.config.profiles.len());
+        let plural = if count == 1 { "" } else { "s" };
+        self.notices.say(&format!(
+            "attached to instance {instance} with {count} profile{plural}"
+        ));
+        if again {
+            // The SAs were in the primary that is gone. Their keys may not be used by another one, which does not know how far their
+            // sequence numbers are; but what both ends have agreed on is good for others.
+            let now = self.now();
+            for profile in &self.config.profiles {
+                // Of those that there are, it is known that they are.
+                drop(self.engine.rekey_children(now, &profile.name));
+            }
+        }
+        self.carry_out(punts);
+    }
+
+    fn subscribe(&mut self, punts: &mut Punts) {
+        self.subscription += 1;
+        let postbox = self.postbox.clone();
+        if let Err(error) = events::subscribe(&self.directory, punts, postbox, self.subscription)
+            // One that is gone is seen by the attachment.
+            && error.code != ErrorCode::InstanceDead
+        {
+            self.notices.say(&format!(
+                "SAs are not rekeyed by traffic, since the primary does not tell of them: {error}"
+            ));
+        }
+    }
+
+    /// SAs of the tunnels of this configuration that another daemon has left.
+    fn left(&self) -> HashMap<String, Vec<SaId>> {
+        let mut left: HashMap<String, Vec<SaId>> = HashMap::new();
+        let Ok(reader) = tables::open(&self.directory) else {
+            return left;
+        };
+        let children = || self.config.profiles.iter().flat_map(|profile| &profile.children);
+        for listed in sas::listed(&reader) {
+            if let Some(tunnel) = &listed.sa.tunnel
+                && children().any(|child| child.tunnel == *tunnel)
+            {
+                left.entry(tunnel.clone()).or_default().push(listed.sa.id());
+            }
+        }
+        left
+    }
+
+    /// Does what the engine wants, until it wants nothing.
+    fn carry_out(&mut self, punts: &mut Punts) {
+        loop {
+            match self.engine.output() {
+                Some(Output::Send(sent)) => {
+                    // By what is installed before, the peer may send as soon as it has this.
+                    self.plane.settle(&mut Attached {
+                        punts,
+                        directory: &self.directory,
+                    });
+                    self.identification = self.identification.wrapping_add(1);
+                    let frame = datagram::build(&sent, self.identification);
+                    let is_sent = frame.is_some_and(|frame| punts.send(Stage::Own, self.interface, &frame));
+                    if !is_sent {
+                        self.unsent += 1;
+                    }
+                }
+                Some(Output::Sa(command)) => {
+                    let primary = &mut Attached {
+                        punts,
+                        directory: &self.directory,
+                    };
+                    self.plane.apply(command, &self.config, primary);
+                }
+                Some(Output::Event(event)) => self.tell(&event),
+                None => break,
+            }
+        }
+        self.plane.settle(&mut Attached {
+            punts,
+            directory: &self.directory,
+        });
+        self.tell_problems();
+    }
+
+    fn look_at_signals(&mut self) {
+        if self.reload.swap(false, Ordering::Relaxed) {
+            let sentence = match self.read_again() {
+                Ok(sentence) => sentence,
+                Err(error) => format!("nothing has changed: {error}"),
+            };
+            self.notices.say(&sentence);
+        }
+    }
+
+    /// Reads the file again: all of it counts from now on, or nothing.
+    fn read_again(&mut self) -> Result<String, ControlError> {
+        let invalid = |text: String| ControlError::new(ErrorCode::Invalid, text);
+        let config = Config::load(&self.file).map_err(|errors| invalid(errors.to_string()))?;
+        if config.settings != self.config.settings {
+            return Err(invalid(format!(
+                "{}: what is in [ike] holds for all peers from the start on: put it back, or start the daemon anew",
+                self.file.display()
+            )));
+        }
+        let same: Vec<&str> = config
+            .profiles
+            .iter()
+            .filter(|profile| self.config.profile(&profile.name) == Some(profile))
+            .map(|profile| profile.name.as_str())
+            .collect();
+        self.engine
+            .set_profiles(self.now(), config.engine_profiles(), &same);
+        let (all, same) = (config.profiles.len(), same.len());
+        let plural = if all == 1 { "" } else { "s" };
+        let sentence = format!(
+            "{} was read again: {all} profile{plural}, of which {same} as before",
+            self.file.display()
+        );
+        self.config = config;
+        Ok(sentence)
+    }
+
+    fn open(&mut self, mail: Mail, punts: Option<&mut Punts>) {
+        match mail {
+            Mail::Request {
+                request,
+                peer,
+                replies,
+            } => {
+                // Whoever has asked may have gone.
+                drop(replies.try_send(self.answer(request, peer)));
+            }
+            Mail::Event(event) => self.hear(event),
+            Mail::EventsEnded(number) => {
+                if let Some(punts) = punts
+                    && number == self.subscription
+                {
+                    self.subscribe(punts);
+                }
+            }
+        }
+    }
+}

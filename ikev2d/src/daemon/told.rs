@@ -1,0 +1,156 @@
+//! What the primary tells of SAs, and what people are told of IKE SAs.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use control::event;
+use control::message::{SaChange, SaChangeKind, SaId};
+use ike_engine::{Event, Failure};
+
+use super::Daemon;
+
+/// Both SAs of a pair end at about the same time, and a rekeying takes a while: within this it is asked for once.
+const ONCE: Duration = Duration::from_secs(5);
+
+impl Daemon {
+    /// Takes an event of the primary.
+    pub(super) fn hear(&mut self, event: event::Event) {
+        if let event::Event::Sas { changes } = event {
+            for change in changes {
+                self.hear_of_sa(&change);
+            }
+        }
+    }
+
+    fn hear_of_sa(&mut self, change: &SaChange) {
+        let id = SaId {
+            destination: change.destination,
+            spi: change.spi,
+        };
+        // Those that were deleted here are not known any more when it is told.
+        let Some(profile) = self.plane.owner(&id).map(str::to_owned) else {
+            return;
+        };
+        match change.change {
+            SaChangeKind::Added | SaChangeKind::Replaced => return,
+            SaChangeKind::Deleted | SaChangeKind::HardSeconds | SaChangeKind::HardTraffic => {
+                self.plane.is_gone(&id);
+            }
+            SaChangeKind::SoftSeconds | SaChangeKind::SoftTraffic | SaChangeKind::SequenceSoon => {}
+        }
+        let now = Instant::now();
+        if self
+            .asked
+            .get(&profile)
+            .is_some_and(|asked| now.duration_since(*asked) < ONCE)
+        {
+            return;
+        }
+        // One of a profile that is gone goes with it.
+        if self.engine.rekey_children(self.now(), &profile).is_ok() {
+            self.asked.insert(profile, now);
+        }
+    }
+
+    /// Tells people what has happened.
+    pub(super) fn tell(&mut self, event: &Event) {
+        let sentence = match event {
+            Event::IkeUp {
+                profile, peer, spis, ..
+            } => format!(
+                "{profile}: IKE SA {} {} with {peer} is established",
+                spis.initiator, spis.responder
+            ),
+            Event::IkeRekeyed { old, new } => format!("IKE SA {old} was rekeyed, and is {new} now"),
+            Event::IkeDown { ike, profile, reason } => {
+                if !is_wanted(reason) {
+                    self.failed(profile, None, &reason.to_string());
+                }
+                format!("{profile}: IKE SA {ike} is gone: {reason}")
+            }
+            Event::Failed {
+                profile,
+                remote,
+                reason,
+            } => {
+                if is_wanted(reason) {
+                    return;
+                }
+                return self.fail(profile, Some(remote.ip()), &reason.to_string());
+            }
+            Event::ChildUp {
+                child,
+                spis,
+                instead_of,
+                ..
+            } => {
+                let what = match instead_of {
+                    None => "is installed".to_owned(),
+                    Some(old) => format!("takes the place of {old:#010x}"),
+                };
+                format!(
+                    "{child}: child SA {:#010x} in, {:#010x} out {what}",
+                    spis.inbound, spis.outbound
+                )
+            }
+            Event::ChildDown { child, spis, .. } => {
+                format!(
+                    "{child}: child SA {:#010x} in, {:#010x} out is gone",
+                    spis.inbound, spis.outbound
+                )
+            }
+            Event::ChildFailed { ike, child, reason } => {
+                let profile = self.profile_of(*ike);
+                let what = if child.is_empty() {
+                    reason.to_string()
+                } else {
+                    format!("child {child}: {reason}")
+                };
+                return self.fail(&profile, None, &what);
+            }
+            Event::RekeyFailed { ike, reason } => {
+                let profile = self.profile_of(*ike);
+                return self.fail(&profile, None, &format!("the IKE SA was not rekeyed: {reason}"));
+            }
+            Event::PeerMoved { from, to, .. } => format!("the peer at {from} is at {to} now"),
+        };
+        self.notices.say(&sentence);
+    }
+
+    fn profile_of(&self, ike: ikev2::wire::IkeSpi) -> String {
+        let view = self.engine.ikes().find(|view| view.ike == ike);
+        view.map_or_else(String::new, |view| view.profile)
+    }
+
+    /// Keeps a failure, and says it unless it was said before.
+    fn fail(&mut self, profile: &str, remote: Option<IpAddr>, sentence: &str) {
+        if self.failed(profile, remote, sentence) {
+            let who = match (profile, remote) {
+                ("", Some(remote)) => remote.to_string(),
+                ("", None) => "a peer".to_owned(),
+                (profile, _) => profile.to_owned(),
+            };
+            self.notices.say(&format!("{who}: {sentence}"));
+        }
+    }
+
+    fn failed(&mut self, profile: &str, remote: Option<IpAddr>, sentence: &str) -> bool {
+        let now = self.now();
+        self.failures.add(now, profile, remote, sentence)
+    }
+
+    /// Tells of SAs that the primary did not take.
+    pub(super) fn tell_problems(&mut self) {
+        for problem in self.plane.take_problems() {
+            self.fail(&problem.profile, None, &problem.sentence);
+        }
+    }
+}
+
+/// Whether an end is as it should be.
+fn is_wanted(reason: &Failure) -> bool {
+    matches!(
+        reason,
+        Failure::Terminated | Failure::Deleted | Failure::InitialContact | Failure::Rekeyed
+    )
+}

@@ -1,0 +1,425 @@
+//! SAs in the primary: what the engine wants done, in as few requests as its order allows.
+//!
+//! ```text
+//!   InstallInbound ──► asked for with others, before the next datagram goes out: the peer may send by it then
+//!   InstallOutbound ─► kept
+//!   Switch ──────────► asked for: packets of a tunnel leave by what was installed last
+//!   Remove… ─────────► asked for with others, after what was to be installed
+//! ```
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use control::message::{
+    ControlError, ErrorCode, NewSa, Reply, Request, SAS_PER_REQUEST, Sa, SaDirection, SaId, SaKeys,
+    SaLifetime, SaMode, TunnelChange,
+};
+use ike_engine::{ChildSa, Path, SaCommand, SpiPair};
+use zeroize::Zeroizing;
+
+use crate::config::{ChildConfig, Config};
+use crate::selectors;
+
+/// The primary.
+pub(crate) trait Primary {
+    /// Asks it for something.
+    fn call(&mut self, request: Request) -> Result<Reply, ControlError>;
+
+    /// The last sequence number that an SA has used, as far as it is known.
+    fn sequence(&self, id: &SaId) -> u64;
+}
+
+/// Something that could not be done.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// The profile whose SA it is.
+    pub(crate) profile: String,
+    /// What, and what to do.
+    pub(crate) sentence: String,
+}
+
+/// A pair of SAs.
+#[derive(Clone, Copy)]
+pub(crate) struct Shown<'a> {
+    /// The tunnel that they protect.
+    pub(crate) tunnel: &'a str,
+    /// For packets that come in.
+    pub(crate) inbound: &'a ChildSa,
+    /// For packets that go out.
+    pub(crate) outbound: Option<&'a ChildSa>,
+}
+
+/// An SA of the engine's.
+struct Side {
+    sa: Box<ChildSa>,
+    tunnel: String,
+    /// What it is known by, while the primary has it.
+    id: Option<SaId>,
+}
+
+/// An SA that is to be installed.
+struct Wanted {
+    new: NewSa,
+    profile: String,
+    pair: SpiPair,
+}
+
+/// All SAs of the engine's.
+#[derive(Default)]
+pub(crate) struct Plane {
+    inbound: HashMap<u32, Side>,
+    outbound: HashMap<SpiPair, Side>,
+    /// Whose SA is known by this.
+    known: HashMap<SaId, (SaDirection, SpiPair)>,
+    adds: Vec<Wanted>,
+    deletes: Vec<SaId>,
+    /// SAs that another daemon has left, by tunnel: they go when the tunnel has new ones.
+    left: HashMap<String, Vec<SaId>>,
+    /// Where tunnels lead by now whose peers come from anywhere.
+    remotes: HashMap<String, IpAddr>,
+    problems: Vec<Problem>,
+}
+
+/// After how many seconds beyond its hard lifetime an SA ends that no daemon has ended.
+const GRACE: u64 = 60;
+/// Sequence numbers that an SA may use while it is looked at how many it has used.
+const MARGIN: u64 = 1 << 20;
+
+/// What the primary is to be told of an SA, the last sequence number of which was `sequence`.
+fn wanted(
+    sa: &ChildSa,
+    child: &ChildConfig,
+    direction: SaDirection,
+    sequence: u64,
+) -> Result<Wanted, Problem> {
+    let (local, remote) = (sa.path.local, sa.path.remote);
+    let (spi, from, to) = match direction {
+        SaDirection::In => (sa.pair.inbound, remote, local),
+        SaDirection::Out => (sa.pair.outbound, local, remote),
+    };
+    let selectors = selectors::of(&sa.ours, &sa.theirs, direction).ok_or_else(|| Problem {
+        profile: sa.profile.clone(),
+        sentence: format!(
+            "child {}: both ends have agreed on more pairs of traffic selectors than an SA takes: write fewer",
+            child.name
+        ),
+    })?;
+    let seconds = child.lifetime.hard.as_secs().saturating_add(GRACE);
+    let keys = SaKeys::new(Zeroizing::new(sa.key.expose().to_vec()));
+    let sa_of = Sa {
+        spi,
+        direction,
+        tunnel: Some(child.tunnel.clone()),
+        mode: SaMode::Tunnel,
+        source: from.ip(),
+        destination: to.ip(),
+        transform: sa.suite.to_string(),
+        esn: sa.suite.has_extended_sequence_numbers(),
+        window: Sa::DEFAULT_WINDOW,
+        udp: sa.in_udp.then_some((from.port(), to.port())),
+        keepalive: Sa::DEFAULT_KEEPALIVE,
+        selectors,
+        // Time is the engine's.
+        soft: child.soft,
+        hard: SaLifetime {
+            seconds: Some(seconds),
+            ..child.hard
+        },
+    };
+    Ok(Wanted {
+        new: NewSa {
+            sa: sa_of,
+            keys,
+            sequence,
+        },
+        profile: sa.profile.clone(),
+        pair: sa.pair,
+    })
+}
+
+impl Plane {
+    /// There is another primary, which has none of the SAs but those in `left`, by tunnel.
+    pub(crate) fn begin(&mut self, left: HashMap<String, Vec<SaId>>) {
+        let sides = self.inbound.values_mut().chain(self.outbound.values_mut());
+        sides.for_each(|side| side.id = None);
+        self.known.clear();
+        self.adds.clear();
+        self.deletes.clear();
+        self.remotes.clear();
+        self.left = left;
+    }
+
+    /// The profile and the direction of an SA that the primary has, if it is one of these.
+    pub(crate) fn owner(&self, id: &SaId) -> Option<&str> {
+        let (direction, pair) = self.known.get(id)?;
+        let side = match direction {
+            SaDirection::In => self.inbound.get(&pair.inbound),
+            SaDirection::Out => self.outbound.get(pair),
+        };
+        side.map(|side| side.sa.profile.as_str())
+    }
+
+    /// The primary has no such SA any more.
+    pub(crate) fn is_gone(&mut self, id: &SaId) {
+        let Some((direction, pair)) = self.known.remove(id) else {
+            return;
+        };
+        let side = match direction {
+            SaDirection::In => self.inbound.get_mut(&pair.inbound),
+            SaDirection::Out => self.outbound.get_mut(&pair),
+        };
+        if let Some(side) = side {
+            side.id = None;
+        }
+    }
+
+    /// What there is of a pair, if its inbound SA is there.
+    pub(crate) fn shown(&self, pair: SpiPair) -> Option<Shown<'_>> {
+        let inbound = self.inbound.get(&pair.inbound)?;
+        Some(Shown {
+            tunnel: &inbound.tunnel,
+            inbound: &inbound.sa,
+            outbound: self.outbound.get(&pair).map(|side| &*side.sa),
+        })
+    }
+
+    /// What could not be done since this was asked last.
+    pub(crate) fn take_problems(&mut self) -> Vec<Problem> {
+        std::mem::take(&mut self.problems)
+    }
+
+    /// Does, or puts off until [`Plane::settle`], what the engine wants.
+    pub(crate) fn apply(&mut self, command: SaCommand, config: &Config, primary: &mut dyn Primary) {
+        match command {
+            SaCommand::InstallInbound(sa) => {
+                if let Some(child) = self.child(&sa, config) {
+                    self.lead(&sa, child, config, primary);
+                    self.want(&sa, child, SaDirection::In, 0);
+                    let tunnel = child.tunnel.clone();
+                    self.inbound
+                        .insert(sa.pair.inbound, Side { sa, tunnel, id: None });
+                }
+            }
+            SaCommand::InstallOutbound(sa) => {
+                if let Some(child) = config.child(&sa.profile, &sa.child) {
+                    let tunnel = child.tunnel.clone();
+                    self.outbound.insert(sa.pair, Side { sa, tunnel, id: None });
+                }
+            }
+            SaCommand::Switch { from, to } => self.switch(from, to, config),
+            SaCommand::RemoveOutbound(pair) => {
+                if let Some(side) = self.outbound.remove(&pair) {
+                    self.delete(side.id, primary);
+                }
+            }
+            SaCommand::RemoveInbound(spi) => {
+                if let Some(side) = self.inbound.remove(&spi) {
+                    self.delete(side.id, primary);
+                }
+            }
+            SaCommand::Move { pair, path } => self.follow(pair, path, config, primary),
+        }
+    }
+
+    /// Has the primary do all that was put off.
+    pub(crate) fn settle(&mut self, primary: &mut dyn Primary) {
+        self.settle_adds(primary);
+        while !self.deletes.is_empty() {
+            let count = self.deletes.len().min(SAS_PER_REQUEST);
+            let some: Vec<SaId> = self.deletes.drain(..count).collect();
+            if primary.call(Request::SaDelete(some.clone())).is_err() {
+                // One of them is gone already: the others go one by one.
+                for id in some {
+                    let _ = primary.call(Request::SaDelete(vec![id]));
+                }
+            }
+        }
+    }
+
+    fn settle_adds(&mut self, primary: &mut dyn Primary) {
+        let wanted = std::mem::take(&mut self.adds);
+        let mut rest = wanted.into_iter().peekable();
+        while rest.peek().is_some() {
+            let some: Vec<Wanted> = rest.by_ref().take(SAS_PER_REQUEST).collect();
+            let sas = some.iter().map(|wanted| wanted.new.clone()).collect();
+            match primary.call(Request::SaAdd { sas, replace: false }) {
+                Ok(_) => some.into_iter().for_each(|wanted| self.installed(&wanted)),
+                Err(error) if some.len() == 1 => self.refused(some, &error),
+                Err(_) => {
+                    // All or nothing: which it is that cannot be is found one by one.
+                    for wanted in some {
+                        let sas = vec![wanted.new.clone()];
+                        match primary.call(Request::SaAdd { sas, replace: false }) {
+                            Ok(_) => self.installed(&wanted),
+                            Err(error) => self.refused(vec![wanted], &error),
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn installed(&mut self, wanted: &Wanted) {
+        let (id, direction) = (wanted.new.sa.id(), wanted.new.sa.direction);
+        let side = match direction {
+            SaDirection::In => self.inbound.get_mut(&wanted.pair.inbound),
+            SaDirection::Out => self.outbound.get_mut(&wanted.pair),
+        };
+        match side {
+            Some(side) => {
+                side.id = Some(id);
+                self.known.insert(id, (direction, wanted.pair));
+            }
+            // It was removed before it was asked for.
+            None => self.deletes.push(id),
+        }
+        if direction == SaDirection::Out
+            && let Some(tunnel) = &wanted.new.sa.tunnel
+            && let Some(left) = self.left.remove(tunnel)
+        {
+            self.deletes.extend(left);
+        }
+    }
+
+    fn refused(&mut self, wanted: Vec<Wanted>, error: &ControlError) {
+        // A primary that is gone is told of in another way, and the next one gets other SAs.
+        if error.code == ErrorCode::InstanceDead {
+            return;
+        }
+        let problems = wanted.into_iter().map(|wanted| Problem {
+            profile: wanted.profile,
+            sentence: format!("the primary takes no SA for it: {error}"),
+        });
+        self.problems.extend(problems);
+    }
+
+    /// The child of the configuration that an SA is for.
+    fn child<'c>(&mut self, sa: &ChildSa, config: &'c Config) -> Option<&'c ChildConfig> {
+        let child = config.child(&sa.profile, &sa.child);
+        if child.is_none() {
+            self.problems.push(Problem {
+                profile: sa.profile.clone(),
+                sentence: format!(
+                    "the configuration has no child {} any more: its SA is not installed",
+                    sa.child
+                ),
+            });
+        }
+        child
+    }
+
+    /// Has a tunnel lead to a peer that may come from anywhere.
+    fn lead(&mut self, sa: &ChildSa, child: &ChildConfig, config: &Config, primary: &mut dyn Primary) {
+        let is_anywhere = config
+            .profile(&sa.profile)
+            .is_some_and(|profile| profile.remote_address.is_none());
+        if is_anywhere {
+            self.point(&sa.profile, &child.tunnel, sa.path.remote.ip(), primary);
+        }
+    }
+
+    /// Has a tunnel end at another address.
+    fn point(&mut self, profile: &str, tunnel: &str, remote: IpAddr, primary: &mut dyn Primary) {
+        if self.remotes.get(tunnel) == Some(&remote) {
+            return;
+        }
+        let change = TunnelChange {
+            remote: Some(remote),
+            ..TunnelChange::default()
+        };
+        let name = tunnel.to_owned();
+        let change = Box::new(change);
+        match primary.call(Request::TunnelSet { name, change }) {
+            Ok(_) => drop(self.remotes.insert(tunnel.to_owned(), remote)),
+            Err(error) => self.problems.push(Problem {
+                profile: profile.to_owned(),
+                sentence: format!("tunnel {tunnel} cannot be made to end at {remote}: {error}"),
+            }),
+        }
+    }
+
+    fn switch(&mut self, from: Option<SpiPair>, to: SpiPair, config: &Config) {
+        let Some(side) = self.outbound.get(&to) else {
+            return;
+        };
+        if side.id.is_none() {
+            let wanted = config
+                .child(&side.sa.profile, &side.sa.child)
+                .map(|child| wanted(&side.sa, child, SaDirection::Out, 0));
+            match wanted {
+                Some(Ok(wanted)) => self.adds.push(wanted),
+                Some(Err(problem)) => self.problems.push(problem),
+                None => {}
+            }
+            return;
+        }
+        // It was used before. What was installed after it gives way, and is not used again.
+        if let Some(from) = from.and_then(|from| self.outbound.get_mut(&from))
+            && let Some(id) = from.id.take()
+        {
+            self.known.remove(&id);
+            self.deletes.push(id);
+        }
+    }
+
+    fn want(&mut self, sa: &ChildSa, child: &ChildConfig, direction: SaDirection, sequence: u64) {
+        match wanted(sa, child, direction, sequence) {
+            Ok(wanted) => self.adds.push(wanted),
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+
+    fn delete(&mut self, id: Option<SaId>, primary: &mut dyn Primary) {
+        if !self.adds.is_empty() {
+            // What takes its place comes first.
+            self.settle_adds(primary);
+        }
+        if let Some(id) = id {
+            self.known.remove(&id);
+            self.deletes.push(id);
+        }
+    }
+
+    /// Packets of both SAs go another way. One that sends cannot be changed: it is made again with the same keys, and goes on far beyond
+    /// all sequence numbers that it has used, since none may be used twice.
+    fn follow(&mut self, pair: SpiPair, path: Path, config: &Config, primary: &mut dyn Primary) {
+        self.settle(primary);
+        for side in [self.inbound.get_mut(&pair.inbound), self.outbound.get_mut(&pair)]
+            .into_iter()
+            .flatten()
+        {
+            side.sa.path = path;
+        }
+        let Some((sa, id, tunnel)) = self
+            .outbound
+            .get(&pair)
+            .and_then(|side| Some((&side.sa, side.id?, side.tunnel.clone())))
+        else {
+            return;
+        };
+        let profile = sa.profile.clone();
+        if id.destination != path.remote.ip() {
+            // The SAs of a tunnel end where it does, so they are made anew, which is for the engine to do.
+            self.point(&profile, &tunnel, path.remote.ip(), primary);
+            self.problems.push(Problem {
+                profile,
+                sentence: format!("the peer is at {} now: its SAs are made anew", path.remote.ip()),
+            });
+            return;
+        }
+        let Some(child) = config.child(&profile, &sa.child) else {
+            return;
+        };
+        let sequence = primary.sequence(&id).saturating_add(MARGIN);
+        match wanted(sa, child, SaDirection::Out, sequence) {
+            Ok(wanted) => {
+                self.is_gone(&id);
+                self.deletes.push(id);
+                self.settle(primary);
+                self.adds.push(wanted);
+                self.settle(primary);
+            }
+            Err(problem) => self.problems.push(problem),
+        }
+    }
+}
