@@ -423,3 +423,6 @@ impl Plane {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

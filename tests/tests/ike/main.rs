@@ -1,0 +1,11 @@
+//! The IKEv2 daemon: with another one, and with strongSwan.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod between_two;
+mod site;
+mod survival;
