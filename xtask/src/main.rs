@@ -57,13 +57,15 @@ struct Arguments {
 enum OtherDemo {
     /// A packet with a router alert is read on its way.
     Ra,
+    /// Two gateways agree on keys, and two hosts talk through what these protect.
+    Ike,
 }
 
 #[derive(Subcommand)]
 enum Task {
     /// Shows two hosts that talk through a primary.
     Demo {
-        /// Something else: `ra` shows a packet with a router alert that is read on its way.
+        /// Something else: `ra` shows a packet with a router alert that is read on its way, `ike` two gateways that agree on keys.
         #[arg(value_enum, conflicts_with_all = ["keep", "down"])]
         what: Option<OtherDemo>,
         /// Leaves everything up and says how to look at it and how to take it down.
@@ -147,6 +149,10 @@ fn main() -> ExitCode {
             what: Some(OtherDemo::Ra),
             ..
         } => demo::router_alert::run(),
+        Task::Demo {
+            what: Some(OtherDemo::Ike),
+            ..
+        } => demo::ike::run(),
         Task::Demo { keep, .. } => demo::run(keep),
         Task::Test { soak, vm, filter } => system_tests::run(soak, vm, filter.as_deref()),
         Task::Bench(arguments) => bench::run(&arguments),

@@ -28,6 +28,8 @@ const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 const DEMO: &[&str] = &["tshark"];
 /// What the demo of the router alert sends with.
 const SCAPY: &[&str] = &["python3-scapy"];
+/// DPDK's drivers of crypto.
+const CRYPTO: &[&str] = &["librte-meta-crypto"];
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
@@ -66,6 +68,8 @@ pub(crate) enum Needs {
     Demo,
     /// To build it and to run the demo of the router alert.
     DemoOfRouterAlert,
+    /// To build it and to run the demo of the IKEv2 daemon.
+    DemoOfIke,
     /// To build it and to run the system tests.
     Tests,
     /// As [`Needs::Tests`], and a virtual machine.
@@ -82,6 +86,7 @@ impl Needs {
             Self::Build => &[BUILD],
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::DemoOfRouterAlert => &[BUILD, TOPOLOGY, SCAPY],
+            Self::DemoOfIke => &[BUILD, TOPOLOGY, DEMO, CRYPTO],
             Self::Tests => &[BUILD, TOPOLOGY, TESTS],
             Self::TestsInMachine => &[BUILD, TOPOLOGY, TESTS, MACHINE],
             Self::Bench => &[BUILD, BENCH],
@@ -104,6 +109,7 @@ impl Needs {
                 "ping",
                 "tshark",
             ],
+            Self::DemoOfIke => vec!["cc", "pkg-config", "ip", "nsenter", "ethtool", "ping", "tshark"],
             Self::DemoOfRouterAlert => vec!["cc", "pkg-config", "ip", "nsenter", "ethtool", "python3"],
             Self::Tests => vec![
                 "cc",
@@ -305,6 +311,7 @@ mod tests {
             Needs::Build,
             Needs::Demo,
             Needs::DemoOfRouterAlert,
+            Needs::DemoOfIke,
             Needs::Tests,
             Needs::TestsInMachine,
             Needs::Bench,

@@ -1,5 +1,6 @@
 //! `cargo xtask demo`: two hosts in namespaces of their own talk through a primary.
 
+pub(crate) mod ike;
 pub(crate) mod router_alert;
 
 use std::time::Duration;
