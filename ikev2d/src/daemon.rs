@@ -3,7 +3,7 @@
 mod requests;
 mod told;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -50,8 +50,8 @@ pub struct Daemon {
     attached: bool,
     /// Number of the last subscription to events.
     subscription: u64,
-    /// When the SAs of a profile were last asked to be rekeyed because of what the primary told.
-    asked: HashMap<String, Instant>,
+    /// Child SAs, by inbound SPI, that were rekeyed because of what the primary told, and whether since it has lost them.
+    asked: HashSet<(u32, bool)>,
     /// Tells IPv4 packets apart.
     identification: u16,
     /// The interface by which a packet came last: what is sent is counted there.
@@ -137,7 +137,7 @@ impl Daemon {
             first: Some(punts),
             attached: false,
             subscription: 0,
-            asked: HashMap::new(),
+            asked: HashSet::new(),
             identification: 0,
             interface: 0,
             unsent: 0,

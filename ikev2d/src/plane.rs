@@ -149,14 +149,9 @@ impl Plane {
         self.left = left;
     }
 
-    /// The profile and the direction of an SA that the primary has, if it is one of these.
-    pub(crate) fn owner(&self, id: &SaId) -> Option<&str> {
-        let (direction, pair) = self.known.get(id)?;
-        let side = match direction {
-            SaDirection::In => self.inbound.get(&pair.inbound),
-            SaDirection::Out => self.outbound.get(pair),
-        };
-        side.map(|side| side.sa.profile.as_str())
+    /// The pair of an SA that the primary has, if it is one of these.
+    pub(crate) fn owner(&self, id: &SaId) -> Option<SpiPair> {
+        self.known.get(id).map(|(_, pair)| *pair)
     }
 
     /// The primary has no such SA any more.

@@ -33,7 +33,11 @@ const CRYPTO: &[&str] = &["librte-meta-crypto"];
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
+    // strongSwan, the other end of IKE: its daemon, and ESP without the kernel's help.
+    "charon-systemd",
     "iputils-arping",
+    "libcharon-extra-plugins",
+    "libstrongswan-standard-plugins",
     // DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
     "librte-meta-crypto",
     "openssh-client",
@@ -41,6 +45,7 @@ const TESTS: &[&str] = &[
     // What scapy's layer of IPsec seals and opens with.
     "python3-cryptography",
     "python3-scapy",
+    "strongswan-swanctl",
     "tcpdump",
     "traceroute",
     "valgrind",
@@ -123,6 +128,8 @@ impl Needs {
                 "bird",
                 "ssh",
                 "/usr/sbin/sshd",
+                "/usr/sbin/charon-systemd",
+                "/usr/sbin/swanctl",
                 "python3",
                 "tcpdump",
                 "traceroute",

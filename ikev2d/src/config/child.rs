@@ -74,8 +74,9 @@ pub(super) fn read(section: Section<'_>) -> Option<ChildConfig> {
             section.document.report(section.place, sentence);
         }
     }
-    let (local, remote) = (local?, remote?);
-    if selectors::pairs(&local, &remote).is_none_or(|pairs| pairs.is_empty()) {
+    if let (Some(local), Some(remote)) = (&local, &remote)
+        && selectors::pairs(local, remote).is_none_or(|pairs| pairs.is_empty())
+    {
         let sentence = format!(
             "local_ts and remote_ts have no family in common, or make more than {SA_SELECTORS} pairs: write others, or several \
              children with a tunnel each"
@@ -99,8 +100,8 @@ pub(super) fn read(section: Section<'_>) -> Option<ChildConfig> {
         name: name.map_or(tunnel, |name| name.value).to_owned(),
         tunnel: tunnel.to_owned(),
         proposals: proposals?,
-        local,
-        remote,
+        local: local?,
+        remote: remote?,
         lifetime: lifetime?,
         soft,
         hard,

@@ -165,6 +165,10 @@ fn what_is_wrong_is_said_with_its_place() {
             &format!("{}{CHILD}", profile("remote_adress = \"192.0.2.2\"")),
             "ike.toml:6:1: unknown key 'remote_adress' in [[profile]]: did you mean 'remote_address'?",
         ),
+        (
+            &format!("{}{}", profile(""), CHILD.replace("local_ts", "lokal_ts")),
+            "ike.toml:9:1: unknown key 'lokal_ts' in [[profile.child]]: did you mean 'local_ts'?",
+        ),
         (&profile(""), "ike.toml:1:1: the profile protects nothing"),
         (
             &format!("{}{CHILD}", profile("ike_proposals = [\"aes256gcm17-modp2048\"]")),

@@ -1,16 +1,12 @@
 //! What the primary tells of SAs, and what people are told of IKE SAs.
 
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
 
 use control::event;
 use control::message::{SaChange, SaChangeKind, SaId};
-use ike_engine::{Event, Failure};
+use ike_engine::{Event, Failure, SpiPair};
 
 use super::Daemon;
-
-/// Both SAs of a pair end at about the same time, and a rekeying takes a while: within this it is asked for once.
-const ONCE: Duration = Duration::from_secs(5);
 
 impl Daemon {
     /// Takes an event of the primary.
@@ -28,27 +24,20 @@ impl Daemon {
             spi: change.spi,
         };
         // Those that were deleted here are not known any more when it is told.
-        let Some(profile) = self.plane.owner(&id).map(str::to_owned) else {
+        let Some(SpiPair { inbound, .. }) = self.plane.owner(&id) else {
             return;
         };
-        match change.change {
+        let is_gone = match change.change {
             SaChangeKind::Added | SaChangeKind::Replaced => return,
             SaChangeKind::Deleted | SaChangeKind::HardSeconds | SaChangeKind::HardTraffic => {
                 self.plane.is_gone(&id);
+                true
             }
-            SaChangeKind::SoftSeconds | SaChangeKind::SoftTraffic | SaChangeKind::SequenceSoon => {}
-        }
-        let now = Instant::now();
-        if self
-            .asked
-            .get(&profile)
-            .is_some_and(|asked| now.duration_since(*asked) < ONCE)
-        {
-            return;
-        }
-        // One of a profile that is gone goes with it.
-        if self.engine.rekey_children(self.now(), &profile).is_ok() {
-            self.asked.insert(profile, now);
+            SaChangeKind::SoftSeconds | SaChangeKind::SoftTraffic | SaChangeKind::SequenceSoon => false,
+        };
+        // Both SAs of a pair come to their end at about the same time: it is rekeyed once for that.
+        if self.asked.insert((inbound, is_gone)) {
+            self.engine.rekey_child(self.now(), inbound);
         }
     }
 
@@ -94,6 +83,9 @@ impl Daemon {
                 )
             }
             Event::ChildDown { child, spis, .. } => {
+                for is_gone in [false, true] {
+                    self.asked.remove(&(spis.inbound, is_gone));
+                }
                 format!(
                     "{child}: child SA {:#010x} in, {:#010x} out is gone",
                     spis.inbound, spis.outbound

@@ -146,7 +146,7 @@ fn a_pair_is_one_request_and_what_sends_is_installed_when_it_is_used() {
         outbound.sa.selectors[0].source,
         inbound.sa.selectors[0].destination
     );
-    assert_eq!(plane.owner(&outbound.sa.id()), Some("pr1"));
+    assert_eq!(plane.owner(&outbound.sa.id()), Some(pair(1)));
 
     // The next is ready before it is used, and what it replaces goes after that.
     install(&mut plane, &mut primary, &config, 2);

@@ -111,7 +111,7 @@ fn rekeyings_from_both_ends_lose_no_packet() {
 #[test]
 fn what_an_sa_has_carried_has_it_rekeyed() {
     let site = Site::create(Family::Ip4);
-    let _daemons = site.daemons(Changes {
+    let daemons = site.daemons(Changes {
         child: "rekey_packets = 20\n",
         ..Changes::default()
     });
@@ -123,7 +123,7 @@ fn what_an_sa_has_carried_has_it_rekeyed() {
     wait_until("that other SAs are there", LIMIT, || {
         Ok((site.spis(1) != before).then_some(()))
     })
-    .unwrap();
+    .unwrap_or_else(|error| panic!("{error}\n{}\n{}", daemons[0].stderr(), site.west.tell("sa show")));
     site.wait_for_one_pair();
     // One that somebody deletes comes again.
     let before = site.spis(1);

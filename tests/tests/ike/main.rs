@@ -8,4 +8,5 @@
 
 mod between_two;
 mod site;
+mod strongswan;
 mod survival;

@@ -9,7 +9,7 @@
 use std::{
     fs::{self, Permissions},
     os::unix::fs::PermissionsExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
@@ -64,6 +64,17 @@ pub(crate) fn tunnel_toml(over: Family, number: u8) -> String {
     text
 }
 
+/// Starts the daemon of a primary, and waits until it has its packets.
+pub(crate) fn daemon_of(primary: &Primary, config: &Path) -> Process {
+    let words = ["--config", config.to_str().unwrap()];
+    let tool = primary.tool("negotiates", "tollgate-ikev2d", &words);
+    let mut daemon = tool.unwrap().start().unwrap();
+    daemon
+        .wait_for_stderr("attached", LIMIT, |line| line.starts_with("attached to instance"))
+        .unwrap();
+    daemon
+}
+
 /// The network of a host, 1 or 2.
 pub(crate) fn network(family: Family, number: u8) -> String {
     family.choose(
@@ -75,6 +86,41 @@ pub(crate) fn network(family: Family, number: u8) -> String {
 /// The address of a host, 1 or 2.
 pub(crate) fn host_address(family: Family, host: u8) -> String {
     family.choose(format!("192.168.{host}.2"), format!("2001:db8:{host}::2"))
+}
+
+/// Writes the configuration of the daemon of a gateway, 1 or 2, into a folder. AES-GCM-256, MODP-2048 and ESN, unless something else is said.
+pub(crate) fn configure(folder: &Path, over: Family, number: u8, changes: Changes<'_>) -> PathBuf {
+    let there = 3 - number;
+    let key = folder.join(format!("{number}.psk"));
+    fs::write(&key, changes.psk.unwrap_or("Vpp123")).unwrap();
+    fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+    let list = |number| {
+        let networks = Family::BOTH.map(|family| format!("\"{}\"", network(family, number)));
+        networks.join(", ")
+    };
+    let proposal = |key: &str, default: &str, lines: &str| {
+        if lines.contains(key) {
+            String::new()
+        } else {
+            format!("{key} = [\"{default}\"]\n")
+        }
+    };
+    let text = format!(
+        "{}\n[[profile]]\nname = \"pr1\"\nlocal_address = \"{}\"\nremote_address = \"{}\"\npsk_file = \"{number}.psk\"\n{}{}\n\
+         [[profile.child]]\nname = \"net\"\ntunnel = \"{TUNNEL}\"\nlocal_ts = [{}]\nremote_ts = [{}]\n{}{}\n",
+        changes.ike,
+        TwoGateways::outside(over, number),
+        TwoGateways::outside(over, there),
+        proposal("ike_proposals", "aes256gcm16-prfsha256-modp2048", changes.profile),
+        changes.profile,
+        list(number),
+        list(there),
+        proposal("esp_proposals", "aes256gcm16-esn", changes.child),
+        changes.child,
+    );
+    let path = folder.join(format!("{number}.toml"));
+    fs::write(&path, text).unwrap();
+    path
 }
 
 impl Site {
@@ -112,39 +158,9 @@ impl Site {
         if number == 1 { &self.west } else { &self.east }
     }
 
-    /// Writes the configuration of the daemon of a gateway, 1 or 2. AES-GCM-256, MODP-2048 and ESN, unless something else is said.
+    /// Writes the configuration of the daemon of a gateway, 1 or 2.
     pub(crate) fn configure(&self, number: u8, changes: Changes<'_>) -> PathBuf {
-        let there = 3 - number;
-        let key = self.files.path().join(format!("{number}.psk"));
-        fs::write(&key, changes.psk.unwrap_or("Vpp123")).unwrap();
-        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
-        let list = |number| {
-            let networks = Family::BOTH.map(|family| format!("\"{}\"", network(family, number)));
-            networks.join(", ")
-        };
-        let proposal = |key: &str, default: &str, lines: &str| {
-            if lines.contains(key) {
-                String::new()
-            } else {
-                format!("{key} = [\"{default}\"]\n")
-            }
-        };
-        let text = format!(
-            "{}\n[[profile]]\nname = \"pr1\"\nlocal_address = \"{}\"\nremote_address = \"{}\"\npsk_file = \"{number}.psk\"\n{}{}\n\
-             [[profile.child]]\nname = \"net\"\ntunnel = \"{TUNNEL}\"\nlocal_ts = [{}]\nremote_ts = [{}]\n{}{}\n",
-            changes.ike,
-            TwoGateways::outside(self.over, number),
-            TwoGateways::outside(self.over, there),
-            proposal("ike_proposals", "aes256gcm16-prfsha256-modp2048", changes.profile),
-            changes.profile,
-            list(number),
-            list(there),
-            proposal("esp_proposals", "aes256gcm16-esn", changes.child),
-            changes.child,
-        );
-        let path = self.files.path().join(format!("{number}.toml"));
-        fs::write(&path, text).unwrap();
-        path
+        configure(self.files.path(), self.over, number, changes)
     }
 
     /// Starts the daemon of a gateway, 1 or 2, and waits until it has its packets.
@@ -154,14 +170,8 @@ impl Site {
     }
 
     /// Starts it with this configuration.
-    pub(crate) fn daemon_by(&self, number: u8, config: &std::path::Path) -> Process {
-        let words = ["--config", config.to_str().unwrap()];
-        let tool = self.primary(number).tool("negotiates", "tollgate-ikev2d", &words);
-        let mut daemon = tool.unwrap().start().unwrap();
-        daemon
-            .wait_for_stderr("attached", LIMIT, |line| line.starts_with("attached to instance"))
-            .unwrap();
-        daemon
+    pub(crate) fn daemon_by(&self, number: u8, config: &Path) -> Process {
+        daemon_of(self.primary(number), config)
     }
 
     /// Both daemons.

@@ -1,0 +1,362 @@
+//! strongSwan, with its ESP in user space, as the other end: both roles, algorithms, rekeyings and deletes of either end, a crash.
+//!
+//! ```text
+//!   host-a eth0 ─── a0  west  w0 ───────────── p0  peer, strongSwan
+//!          .1.2    .1.1      10.0.0.1     10.0.0.2   192.168.2.1, 2001:db8:2::1
+//! ```
+//!
+//! Its ESP takes part in UDP alone, and has it that there is a NAT: so that is what these tests have too. It has no ESN.
+
+use std::{fs, path::PathBuf};
+
+use serde_json::Value;
+use tempfile::TempDir;
+use tests::{
+    Captured, Family, Interface, Namespace, NamespaceOptions, Pinger, Primary, Privilege, Process,
+    TwoGateways, wait_until,
+};
+
+use crate::site::{Changes, LIMIT, configure, daemon_of, network, tunnel_toml};
+
+const START_PROGRAM: &str = "/usr/sbin/charon-systemd";
+
+/// strongSwan in a namespace.
+struct Peer {
+    // Ends before its namespace does.
+    charon: Option<Process>,
+    namespace: Namespace,
+    folder: TempDir,
+}
+
+/// A primary with a daemon, and strongSwan.
+struct Site {
+    // End before their namespaces do.
+    _daemon: Process,
+    west: Primary,
+    peer: Peer,
+    host_a: Namespace,
+    over: Family,
+    _files: TempDir,
+    _gateway: Namespace,
+}
+
+/// The address of the peer inside.
+fn inside(family: Family) -> &'static str {
+    family.choose("192.168.2.1", "2001:db8:2::1")
+}
+
+impl Peer {
+    fn create(namespace: Namespace, over: Family, ike: &str, esp: &str) -> Self {
+        let folder = TempDir::new().unwrap();
+        let vici = folder.path().join("vici").display().to_string();
+        let log = folder.path().join("log").display().to_string();
+        let strongswan = format!(
+            "charon-systemd {{\n load = random nonce openssl kernel-libipsec kernel-netlink socket-default vici\n \
+             plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n filelog {{\n log {{\n path = {log}\n default = 1\n \
+             flush_line = yes\n }}\n }}\n}}\n"
+        );
+        let (local, remote) = (TwoGateways::outside(over, 2), TwoGateways::outside(over, 1));
+        let list = |number| Family::BOTH.map(|family| network(family, number)).join(",");
+        let connection = format!(
+            "connections {{\n pr1 {{\n version = 2\n local_addrs = {local}\n remote_addrs = {remote}\n proposals = {ike}\n \
+             local {{\n auth = psk\n id = {local}\n }}\n remote {{\n auth = psk\n id = {remote}\n }}\n children {{\n net {{\n \
+             local_ts = {}\n remote_ts = {}\n esp_proposals = {esp}\n }}\n }}\n }}\n}}\n\
+             secrets {{\n ike-1 {{\n id-1 = {local}\n id-2 = {remote}\n secret = \"Vpp123\"\n }}\n}}\n",
+            list(2),
+            list(1)
+        );
+        fs::write(folder.path().join("strongswan.conf"), strongswan).unwrap();
+        fs::write(folder.path().join("swanctl.conf"), connection).unwrap();
+        let mut peer = Self {
+            charon: None,
+            namespace,
+            folder,
+        };
+        peer.start();
+        peer
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
+    }
+
+    /// Starts it, and gives it its connection.
+    fn start(&mut self) {
+        let charon = self
+            .namespace
+            .process("is the other end", START_PROGRAM)
+            .env("STRONGSWAN_CONF", self.path("strongswan.conf"))
+            .env("SWANCTL_DIR", self.folder.path());
+        self.charon = Some(charon.start().unwrap());
+        wait_until("that strongSwan answers", LIMIT, || {
+            let loaded = self.swanctl(&["--load-all", "--noprompt"])?;
+            Ok(loaded
+                .stdout
+                .contains("successfully loaded 1 connections")
+                .then_some(()))
+        })
+        .unwrap();
+    }
+
+    fn swanctl(&self, words: &[&str]) -> Result<Captured, tests::Error> {
+        let (folder, conf) = (self.folder.path().display(), self.path("strongswan.conf"));
+        let (set, conf) = (
+            format!("SWANCTL_DIR={folder}"),
+            format!("STRONGSWAN_CONF={}", conf.display()),
+        );
+        let uri = format!("unix://{}", self.path("vici").display());
+        let all = [&["env", &set, &conf, "swanctl"][..], words, &["--uri", &uri]].concat();
+        self.namespace.run_within(LIMIT, "asks strongSwan", &all)
+    }
+
+    /// Asks for something that must be done.
+    #[track_caller]
+    fn tell(&self, words: &[&str]) -> String {
+        let told = self.swanctl(words).unwrap();
+        assert!(told.status.success(), "{words:?}: {told:?}\n{}", self.log());
+        told.stdout
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+}
+
+impl Site {
+    fn create(over: Family, ike: &str, esp: &str) -> Self {
+        let privilege = Privilege::detect();
+        let options = NamespaceOptions {
+            ipv6: true,
+            ..NamespaceOptions::default()
+        };
+        let host_a = Namespace::create_with(privilege, "host-a", options).unwrap();
+        let namespace = Namespace::create_with(privilege, "peer", options).unwrap();
+        let gateway = Namespace::create(privilege, "west").unwrap();
+        host_a.connect("eth0", &gateway, "a0").unwrap();
+        gateway.connect("w0", &namespace, "p0").unwrap();
+        let mut west = Primary::builder(privilege, "west").netns(&gateway);
+        let mut ports = [Interface::af_packet("a0"), Interface::af_packet("w0")];
+        for family in Family::BOTH {
+            let length = family.choose(24, 64);
+            let [a0, w0] = ports;
+            ports = [
+                a0.address(&format!("{}/{length}", TwoGateways::inside(family, 1))),
+                w0.address(&format!("{}/{length}", TwoGateways::outside(family, 1))),
+            ];
+            let host = family.choose("192.168.1.2", "2001:db8:1::2");
+            host_a.add_address("eth0", &format!("{host}/{length}")).unwrap();
+            host_a
+                .add_route("default", &TwoGateways::inside(family, 1))
+                .unwrap();
+            let outside = TwoGateways::outside(family, 2);
+            namespace
+                .add_address("p0", &format!("{outside}/{length}"))
+                .unwrap();
+            // What it protects has to be there.
+            let all = family.choose(32, 128);
+            namespace
+                .add_address("lo", &format!("{}/{all}", inside(family)))
+                .unwrap();
+        }
+        for port in ports {
+            west = west.interface(port);
+        }
+        let west = west.toml(&tunnel_toml(over, 1)).start().unwrap();
+        let files = TempDir::new().unwrap();
+        let (profile, child) = (
+            format!("ike_proposals = [\"{ike}\"]\n"),
+            format!("esp_proposals = [\"{esp}\"]\n"),
+        );
+        let changes = Changes {
+            profile: &profile,
+            child: &child,
+            ..Changes::default()
+        };
+        let config = configure(files.path(), over, 1, changes);
+        let daemon = daemon_of(&west, &config);
+        Self {
+            _daemon: daemon,
+            west,
+            peer: Peer::create(namespace, over, ike, esp),
+            host_a,
+            over,
+            _files: files,
+            _gateway: gateway,
+        }
+    }
+
+    fn initiate_here(&self) {
+        let told = self.west.ctl(&["ike", "initiate", "pr1"]).unwrap();
+        assert!(told.status.success(), "{told:?}\n{}", self.peer.log());
+    }
+
+    fn initiate_there(&self) {
+        self.peer
+            .tell(&["--initiate", "--child", "net", "--timeout", "20"]);
+    }
+
+    #[track_caller]
+    fn ping(&self, words: &[&str]) {
+        for family in Family::BOTH {
+            let pings = self.host_a.ping(inside(family), words, LIMIT).unwrap();
+            assert!(pings.all_answered(), "{family} {pings:?}\n{}", self.peer.log());
+        }
+    }
+
+    fn established(&self) -> Vec<Value> {
+        let all = self.west.ctl_json(&["ike", "show"]).unwrap();
+        let all = all.as_array().unwrap().iter();
+        all.filter(|sa| sa["state"] == "established").cloned().collect()
+    }
+
+    /// SPIs of the SAs here.
+    fn spis(&self) -> Vec<u64> {
+        let sas = self.west.ctl_json(&["sa", "show"]).unwrap();
+        sas.as_array()
+            .unwrap()
+            .iter()
+            .map(|sa| sa["spi"].as_u64().unwrap())
+            .collect()
+    }
+
+    /// Waits until there are so many SAs here, none of which is among `before`.
+    #[track_caller]
+    fn wait_for_sas(&self, count: usize, before: &[u64]) {
+        wait_until("other SAs", LIMIT, || {
+            let now = self.spis();
+            Ok((now.len() == count && now.iter().all(|spi| !before.contains(spi))).then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// Waits until neither end has an IKE SA.
+    #[track_caller]
+    fn wait_for_none(&self) {
+        self.wait_for_sas(0, &[]);
+        wait_until("that strongSwan has none", LIMIT, || {
+            Ok(self
+                .peer
+                .swanctl(&["--list-sas"])?
+                .stdout
+                .trim()
+                .is_empty()
+                .then_some(()))
+        })
+        .unwrap();
+        assert_eq!(self.established().len(), 0);
+    }
+}
+
+#[test]
+fn either_end_begins_and_either_end_ends_it() {
+    for over in Family::BOTH {
+        let site = Site::create(over, "aes256gcm16-prfsha256-modp2048", "aes256gcm16-noesn");
+        for (here, ends_here) in [(true, true), (false, false), (true, false), (false, true)] {
+            if here {
+                site.initiate_here();
+            } else {
+                site.initiate_there();
+            }
+            site.wait_for_sas(2, &[]);
+            site.ping(&["-c", "3", "-i", "0.05"]);
+            let [sa] = &site.established()[..] else {
+                panic!("{}", site.west.tell("ike show --details"));
+            };
+            assert_eq!(sa["role"], if here { "initiator" } else { "responder" });
+            assert_eq!(sa["nat"], "there", "as it has it");
+            assert_eq!(sa["children"][0]["udp"], true);
+            if ends_here {
+                site.west.tell("ike terminate pr1");
+            } else {
+                site.peer.tell(&["--terminate", "--ike", "pr1"]);
+            }
+            site.wait_for_none();
+        }
+        site.west.counters_at_rest().unwrap().assert_balanced();
+        assert_eq!(site.over, over);
+    }
+}
+
+#[test]
+fn algorithms_are_those_that_both_ends_have() {
+    for (number, (ike, esp)) in [
+        ("aes128gcm16-prfsha256-ecp256", "aes128gcm16-noesn"),
+        ("aes256gcm16-prfsha384-ecp384", "aes256gcm16-ecp384-noesn"),
+        (
+            "chacha20poly1305-prfsha256-curve25519",
+            "chacha20poly1305-curve25519-noesn",
+        ),
+        ("aes256-sha512-prfsha512-ecp521", "aes256-sha512-noesn"),
+        ("aes128-sha256-prfsha256-modp3072", "aes128-sha256-modp2048-noesn"),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let site = Site::create(Family::Ip4, ike, esp);
+        if number % 2 == 0 {
+            site.initiate_here();
+        } else {
+            site.initiate_there();
+        }
+        site.wait_for_sas(2, &[]);
+        site.ping(&["-c", "2", "-i", "0.05"]);
+        assert_eq!(site.established()[0]["suite"], ike);
+        let before = site.spis();
+        site.west.tell("ike rekey pr1 --children");
+        site.wait_for_sas(2, &before);
+        site.ping(&["-c", "2", "-i", "0.05"]);
+    }
+}
+
+#[test]
+fn rekeyings_of_either_end_lose_no_packet() {
+    let site = Site::create(
+        Family::Ip4,
+        "aes256gcm16-prfsha256-curve25519",
+        "aes256gcm16-curve25519-noesn",
+    );
+    site.initiate_here();
+    site.wait_for_sas(2, &[]);
+    site.ping(&["-c", "2", "-i", "0.05"]);
+    let pinger = Pinger::start(&site.host_a, inside(Family::Ip4), &["-i", "0.02", "-c", "300"]).unwrap();
+    for _ in 0..2 {
+        let before = site.spis();
+        site.west.tell("ike rekey pr1 --children");
+        site.wait_for_sas(2, &before);
+        let before = site.spis();
+        site.peer.tell(&["--rekey", "--child", "net"]);
+        site.wait_for_sas(2, &before);
+        for here in [true, false] {
+            let spi = site.established()[0]["initiator_spi"].clone();
+            if here {
+                site.west.tell("ike rekey pr1 --ike");
+            } else {
+                site.peer.tell(&["--rekey", "--ike", "pr1"]);
+            }
+            wait_until("another IKE SA", LIMIT, || {
+                let now = site.established();
+                Ok((now.len() == 1 && now[0]["initiator_spi"] != spi).then_some(()))
+            })
+            .unwrap();
+        }
+    }
+    let pings = pinger.finish(LIMIT).unwrap();
+    assert!(pings.all_answered(), "{pings:?}\n{}", site.peer.log());
+    assert_eq!(site.spis().len(), 2);
+}
+
+#[test]
+fn a_peer_that_crashed_comes_back() {
+    let mut site = Site::create(Family::Ip4, "aes256gcm16-prfsha256-ecp256", "aes256gcm16-noesn");
+    site.initiate_here();
+    site.wait_for_sas(2, &[]);
+    let before = site.spis();
+    if let Some(charon) = &mut site.peer.charon {
+        charon.kill();
+    }
+    site.peer.start();
+    site.initiate_there();
+    site.wait_for_sas(2, &before);
+    site.ping(&["-c", "3", "-i", "0.05"]);
+    assert_eq!(site.established().len(), 1);
+}
