@@ -51,7 +51,7 @@ impl Peer {
         let vici = folder.path().join("vici").display().to_string();
         let log = folder.path().join("log").display().to_string();
         let strongswan = format!(
-            "charon-systemd {{\n load = random nonce openssl kernel-libipsec kernel-netlink socket-default vici\n \
+            "charon-systemd {{\n load = random nonce openssl kdf kernel-libipsec kernel-netlink socket-default vici\n \
              plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n filelog {{\n log {{\n path = {log}\n default = 1\n \
              flush_line = yes\n }}\n }}\n}}\n"
         );
