@@ -7,7 +7,7 @@
 //!   Remove… ─────────► asked for with others, after what was to be installed
 //! ```
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use control::message::{
@@ -73,6 +73,8 @@ pub(crate) struct Plane {
     known: HashMap<SaId, (SaDirection, SpiPair)>,
     adds: Vec<Wanted>,
     deletes: Vec<SaId>,
+    /// SAs that were deleted here and made again under the same SPI, of whose end the primary is still to tell.
+    made_again: HashSet<SaId>,
     /// SAs that another daemon has left, by tunnel: they go when the tunnel has new ones.
     left: HashMap<String, Vec<SaId>>,
     /// Where tunnels lead by now whose peers come from anywhere.
@@ -145,6 +147,7 @@ impl Plane {
         self.known.clear();
         self.adds.clear();
         self.deletes.clear();
+        self.made_again.clear();
         self.remotes.clear();
         self.left = left;
     }
@@ -154,8 +157,16 @@ impl Plane {
         self.known.get(id).map(|(_, pair)| *pair)
     }
 
-    /// The primary has no such SA any more.
-    pub(crate) fn is_gone(&mut self, id: &SaId) {
+    /// The primary has deleted an SA: whether it is really gone. One that was made again here is not.
+    pub(crate) fn lost(&mut self, id: &SaId) -> bool {
+        let is_gone = !self.made_again.remove(id);
+        if is_gone {
+            self.is_gone(id);
+        }
+        is_gone
+    }
+
+    fn is_gone(&mut self, id: &SaId) {
         let Some((direction, pair)) = self.known.remove(id) else {
             return;
         };
@@ -409,6 +420,7 @@ impl Plane {
         match wanted(sa, child, SaDirection::Out, sequence) {
             Ok(wanted) => {
                 self.is_gone(&id);
+                self.made_again.insert(id);
                 self.deletes.push(id);
                 self.settle(primary);
                 self.adds.push(wanted);

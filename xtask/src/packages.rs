@@ -38,6 +38,7 @@ const TESTS: &[&str] = &[
     "iputils-arping",
     "libcharon-extra-plugins",
     "libstrongswan-standard-plugins",
+    "nftables",
     // DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
     "librte-meta-crypto",
     "openssh-client",
@@ -130,6 +131,7 @@ impl Needs {
                 "/usr/sbin/sshd",
                 "/usr/sbin/charon-systemd",
                 "/usr/sbin/swanctl",
+                "/usr/sbin/nft",
                 "python3",
                 "tcpdump",
                 "traceroute",

@@ -11,10 +11,16 @@ use super::Daemon;
 impl Daemon {
     /// Takes an event of the primary.
     pub(super) fn hear(&mut self, event: event::Event) {
-        if let event::Event::Sas { changes } = event {
-            for change in changes {
-                self.hear_of_sa(&change);
+        match event {
+            event::Event::Sas { changes } => changes.iter().for_each(|change| self.hear_of_sa(change)),
+            event::Event::SaMoved {
+                spi, destination, to, ..
+            } => {
+                if let Some(pair) = self.plane.owner(&SaId { destination, spi }) {
+                    self.engine.peer_moved(self.now(), pair.inbound, to);
+                }
             }
+            _ => {}
         }
     }
 
@@ -30,7 +36,9 @@ impl Daemon {
         let is_gone = match change.change {
             SaChangeKind::Added | SaChangeKind::Replaced => return,
             SaChangeKind::Deleted | SaChangeKind::HardSeconds | SaChangeKind::HardTraffic => {
-                self.plane.is_gone(&id);
+                if !self.plane.lost(&id) {
+                    return;
+                }
                 true
             }
             SaChangeKind::SoftSeconds | SaChangeKind::SoftTraffic | SaChangeKind::SequenceSoon => false,

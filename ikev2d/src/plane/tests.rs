@@ -259,6 +259,15 @@ fn a_peer_that_moves_is_followed_beyond_all_numbers_that_were_used() {
     assert_eq!(primary.take(), ["delete 2001", "add out2001"]);
     let again = primary.added.last().unwrap();
     assert_eq!((again.sa.udp, again.sequence), (Some((4500, 1024)), 77 + MARGIN));
+    // The primary tells of the end of the first, which is not that of the other.
+    let id = again.sa.id();
+    assert!(!plane.lost(&id) && plane.owner(&id) == Some(pair(1)));
+    assert!(plane.lost(&id) && plane.owner(&id).is_none());
+    let (mut plane, mut primary) = (Plane::default(), Fake::default());
+    install(&mut plane, &mut primary, &config, 1);
+    switch(&mut plane, &mut primary, &config, None, 1);
+    plane.settle(&mut primary);
+    primary.take();
     // Elsewhere, the tunnel has to lead there.
     let elsewhere = Path {
         remote: "203.0.113.9:4500".parse().unwrap(),

@@ -174,29 +174,6 @@ impl Engine {
         })
     }
 
-    /// Rekeys the child SA with this inbound SPI, if there is one that is to stay: it has carried enough, or the data plane has lost it.
-    pub fn rekey_child(&mut self, now: Time, inbound: u32) {
-        self.core.now = now;
-        let is_there = |state: &State| match state {
-            State::Established(sa) => {
-                let mut children = sa.children.iter();
-                children.any(|child| child.inbound == inbound && child.is_active())
-            }
-            _ => false,
-        };
-        let ike = self
-            .sas
-            .iter()
-            .find(|(_, state)| is_there(state))
-            .map(|(ike, _)| *ike);
-        if let Some(ike) = ike {
-            self.proceed(ike, |sa, core| {
-                sa.want(Wanted::RekeyChild { inbound, group: None }, core.now);
-            });
-            self.settle();
-        }
-    }
-
     /// Deletes the child SAs of a profile.
     pub fn delete_children(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
@@ -386,7 +363,7 @@ impl Engine {
     }
 
     /// Does what IKE SAs want of others, until they want nothing.
-    fn settle(&mut self) {
+    pub(crate) fn settle(&mut self) {
         while !self.core.effects.is_empty() {
             for effect in std::mem::take(&mut self.core.effects) {
                 self.apply(effect);
@@ -463,7 +440,7 @@ impl Engine {
         }
     }
 
-    fn proceed(&mut self, ike: IkeSpi, change: impl FnOnce(&mut Established, &Core)) {
+    pub(crate) fn proceed(&mut self, ike: IkeSpi, change: impl FnOnce(&mut Established, &Core)) {
         self.with(ike, |state, core| match state {
             State::Established(mut sa) => {
                 change(&mut sa, core);

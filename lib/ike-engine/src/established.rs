@@ -3,6 +3,7 @@
 //! One request is under way at a time; what else is wanted waits. What each request is for has a type of its own in [`Exchange`]:
 //! `create_child`, `rekey_ike` and `informational` begin them, take their answers, and answer those of the peer.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use ikev2::crypto::{Clear, Group};
@@ -272,6 +273,15 @@ impl Established {
             Incoming::Nothing => Some(State::Established(Box::new(self))),
             Incoming::Request(exchange, clear) => self.request(core, exchange, &clear),
             Incoming::Response(clear) => self.response(core, &clear),
+        }
+    }
+
+    /// Goes where a peer behind a NAT is by now.
+    pub(crate) fn follow(&mut self, core: &mut Core, remote: SocketAddr) {
+        let before = self.channel.path;
+        if self.channel.nat.there && before.remote != remote {
+            self.channel.path.remote = remote;
+            self.moved(core, before);
         }
     }
 

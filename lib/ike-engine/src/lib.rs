@@ -20,6 +20,7 @@
 //!   agreement, selectors     how both ends agree on them
 //!   authentication           keys that both know, signatures and certificates
 //!   profile, settings        what the operator wants; reload: wants anew
+//!   told                     what the data plane tells of child SAs
 //!   output, failure          what comes out, and why something failed
 //!   snapshot                 what outlives the process
 //! ```
@@ -55,6 +56,7 @@ mod snapshot;
 mod state;
 mod strangers;
 mod time;
+mod told;
 mod view;
 
 pub use authentication::{LocalAuth, RemoteAuth};

@@ -181,7 +181,7 @@ fn a_peer_that_started_anew_takes_what_it_had_before_away() {
     assert!(world.ends[1].events.iter().any(gone));
 }
 
-fn behind_nat() -> World {
+pub(crate) fn behind_nat() -> World {
     let mut world = World::of(|end, profile| {
         if end == 1 {
             profile.remote_address = None;

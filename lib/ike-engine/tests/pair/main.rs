@@ -21,6 +21,7 @@ mod restart;
 mod setup;
 mod speed;
 mod storm;
+mod told;
 mod world;
 
 /// Whether tests are to run at full length.

@@ -2,7 +2,7 @@
 
 use ike_engine::{StartAction, UnknownProfile};
 
-use crate::profiles::{child, esp, profile};
+use crate::profiles::{esp, profile};
 use crate::world::World;
 
 #[test]
@@ -49,33 +49,4 @@ fn a_peer_is_told_nothing_by_a_profile_that_is_gone() {
         world.failures(1),
         ["no profile is for a peer at this address: add one"]
     );
-}
-
-#[test]
-fn one_child_sa_is_rekeyed_by_its_spi_and_others_stay() {
-    let mut world = World::of(|end, profile| profile.children.push(child(end as u8, 1))).established();
-    world.run(2000);
-    let spis = |world: &World| {
-        let mut spis: Vec<u32> = world.ikes(0)[0]
-            .children
-            .iter()
-            .map(|child| child.inbound)
-            .collect();
-        spis.sort_unstable();
-        spis
-    };
-    let before = spis(&world);
-    world.call(0, |engine, now| {
-        engine.rekey_child(now, before[0]);
-        // One that is not there is nobody's.
-        engine.rekey_child(now, 7);
-    });
-    world.run(10_000);
-    let after = spis(&world);
-    assert_eq!(world.counts(), (1, 2));
-    assert!(
-        !after.contains(&before[0]) && after.contains(&before[1]),
-        "{before:?} {after:?}"
-    );
-    world.assert_same();
 }
