@@ -20,6 +20,7 @@ use crate::config::Config;
 use crate::datagram::{self, Received};
 use crate::failure::Failure;
 use crate::failures::Failures;
+use crate::fits::Gateway;
 use crate::mail::{Mail, Mailbox, Postbox, mailbox};
 use crate::notice::Notices;
 use crate::plane::{Plane, Primary};
@@ -231,6 +232,7 @@ impl Daemon {
         self.attached = true;
         self.subscribe(punts);
         self.plane.begin(self.left());
+        self.say_unfit();
         let (instance, count) = (self.directory.name(), self.config.profiles.len());
         let plural = if count == 1 { "" } else { "s" };
         self.notices.say(&format!(
@@ -246,6 +248,14 @@ impl Daemon {
             }
         }
         self.carry_out(punts);
+    }
+
+    /// Says what of the configuration does not fit the gateway.
+    fn say_unfit(&self) {
+        if let Ok(reader) = tables::open(&self.directory) {
+            let unfit = Gateway::read(&reader).unfit(&self.config);
+            unfit.iter().for_each(|sentence| self.notices.say(sentence));
+        }
     }
 
     fn subscribe(&mut self, punts: &mut Punts) {
@@ -348,6 +358,7 @@ impl Daemon {
             self.file.display()
         );
         self.config = config;
+        self.say_unfit();
         Ok(sentence)
     }
 

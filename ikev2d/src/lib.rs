@@ -19,6 +19,7 @@ mod datagram;
 mod events;
 pub mod failure;
 mod failures;
+mod fits;
 mod listener;
 mod mail;
 pub mod notice;

@@ -432,4 +432,4 @@ impl Plane {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -55,7 +55,8 @@ impl Fake {
     }
 }
 
-fn config(remote: &str) -> Config {
+/// With one profile, and these lines for where its peer is.
+pub(crate) fn config(remote: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let key = folder.path().join("key");
     std::fs::write(&key, "secret").unwrap();

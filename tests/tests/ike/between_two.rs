@@ -216,6 +216,17 @@ fn only_one_daemon_has_the_packets_and_without_one_tools_are_told() {
         sentence.contains("no tollgate-ikev2d runs for instance"),
         "{sentence}"
     );
+    // What does not fit is said.
+    let odd = site.configure(1, Changes::default());
+    let right = fs::read_to_string(&odd).unwrap();
+    fs::write(&odd, right.replace("tunnel = \"ipsec0\"", "tunnel = \"ipsec9\"")).unwrap();
+    let daemon = site.daemon_by(1, &odd);
+    assert!(
+        daemon.stderr().contains("the gateway has no tunnel ipsec9"),
+        "{}",
+        daemon.stderr()
+    );
+    drop(daemon);
     let first = site.daemon(1, Changes::default());
     let config = site.configure(1, Changes::default());
     let words = ["--config", config.to_str().unwrap(), "--json"];
