@@ -73,3 +73,40 @@ fn tunnels_are_set_up_again_at_the_next_primary() {
     assert_eq!(site.details(1)["attached"], true);
     assert_eq!(site.established(1).len(), 1);
 }
+
+#[test]
+fn a_peer_that_is_gone_is_given_up_and_called_until_it_is_back() {
+    let site = Site::create(Family::Ip4);
+    let impatient = Changes {
+        profile: "start = \"start\"\ndpd_delay = \"1s\"\n",
+        ike: "[ike]\nretransmit_first = \"100ms\"\nretransmit_attempts = 3\nrestart_longest = \"1s\"\n",
+        ..Changes::default()
+    };
+    let mut west = site.daemon(1, impatient);
+    // Nobody answers yet.
+    west.wait_for_stderr("why it is not established", LIMIT, |line| {
+        line.contains("has not answered IKE_SA_INIT, which was sent 3 times")
+    })
+    .unwrap();
+    let mut east = site.daemon(2, Changes::default());
+    site.wait_for_one_pair();
+    east.kill();
+    // Its SAs are good still, but nobody is there who would rekey them.
+    wait_until("that the peer is given up", LIMIT, || {
+        Ok((site.established(1).is_empty() && site.spis(1).1.is_empty()).then_some(()))
+    })
+    .unwrap();
+    let failures = &site.details(1)["failures"];
+    let all: Vec<_> = failures.as_array().unwrap().iter().collect();
+    let given_up = |failure: &&serde_json::Value| {
+        failure["sentence"]
+            .as_str()
+            .unwrap()
+            .contains("has not answered INFORMATIONAL")
+    };
+    assert!(all.iter().any(given_up), "{failures}");
+    let _east = site.daemon(2, Changes::default());
+    site.wait_for_one_pair();
+    site.warm_up();
+    assert_eq!(site.established(1).len(), 1);
+}
