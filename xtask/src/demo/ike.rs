@@ -31,6 +31,11 @@ fec5::2/16         fec5::1                 ESP, ipsec0                     fec3:
 const KEY: &str = "Vpp123";
 /// How tshark calls the cipher of this IKE SA.
 const CIPHER: &str = "AES-GCM-256 with 16 octet ICV [RFC5282]";
+/// The same for its child SA.
+const ESP_CIPHER: &str = "AES-GCM with 16 octet ICV [RFC4106]";
+const ESP_ICV: &str = "NULL";
+/// In each family.
+const PINGS: usize = 6;
 
 /// One gateway and the host behind it.
 struct Side {
@@ -285,36 +290,55 @@ impl Stage {
         let table = format!(
             "uat:ikev2_decryption_table:{spi_i},{spi_r},{sk_ei},{sk_er},\"{CIPHER}\",\"\",\"\",\"NONE [RFC4306]\""
         );
+        let child = &sa["children"][0];
+        let esp = [("inbound_spi", "in"), ("outbound_spi", "out")].map(|(spi, key)| {
+            let (spi, key) = (child[spi].as_u64().unwrap_or_default(), text(&child["keys"][key]));
+            format!("uat:esp_sa:\"IPv4\",\"*\",\"*\",\"{spi:#010x}\",\"{ESP_CIPHER}\",\"0x{key}\",\"{ESP_ICV}\",\"\"")
+        });
         step!("what tshark reads in the capture, with the keys of 'ike show --details --secrets'");
         let privilege = self.hosts[0].privilege();
-        let mut tshark = privilege.command("tshark");
-        tshark.arg("-n").arg("-r").arg(file).args(["-o", &table]);
-        privilege.announce(&tshark, "reads the capture");
-        let read = run_command(tshark, Wait::Interruptible(LIMIT))?.success()?;
-        show(&read.stdout);
-        let mut tshark = privilege.command("tshark");
-        tshark.arg("-n").arg("-r").arg(file).args(["-o", &table]);
-        tshark.args([
+        let tshark = |more: &[&str]| {
+            let mut tshark = privilege.command("tshark");
+            tshark.arg("-n").arg("-r").arg(file).args(["-o", &table]);
+            tshark.args([
+                "-o",
+                "esp.enable_encryption_decode:TRUE",
+                "-o",
+                &esp[0],
+                "-o",
+                &esp[1],
+            ]);
+            tshark.args(more);
+            privilege.announce(&tshark, "reads the capture");
+            Ok::<_, Error>(run_command(tshark, Wait::Interruptible(LIMIT))?.success()?.stdout)
+        };
+        show(&tshark(&[])?);
+        let fields = [
             "-Y",
             "isakmp.exchangetype == 35",
             "-T",
             "fields",
             "-e",
             "isakmp.typepayload",
-        ]);
-        let payloads = run_command(tshark, Wait::Interruptible(LIMIT))?.success()?;
+        ];
+        let payloads = tshark(&fields)?;
         // 39 is AUTH, which is inside of what is encrypted.
         let decrypted = payloads
-            .stdout
             .lines()
             .filter(|line| line.split(',').any(|kind| kind == "39"));
         if decrypted.count() != 2 {
             return Err(Error::Unexpected(format!(
-                "tshark finds no AUTH payload in both messages of IKE_AUTH, but these payloads:\n{}",
-                payloads.stdout
+                "tshark finds no AUTH payload in both messages of IKE_AUTH, but these payloads:\n{payloads}"
             )));
         }
-        say!("    both messages of IKE_AUTH were decrypted");
+        let pings = tshark(&["-Y", "icmp || icmpv6"])?.lines().count();
+        if pings != 2 * 2 * PINGS {
+            return Err(Error::Unexpected(format!(
+                "tshark finds {pings} pings and answers in ESP, and there were {}",
+                2 * 2 * PINGS
+            )));
+        }
+        say!("    both messages of IKE_AUTH were decrypted, and all pings in ESP");
         Ok(())
     }
 }
