@@ -2,10 +2,11 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use document::{At, Section};
-use ike_engine::{IKE_PORT, Identity, Lifetime, Profile, StartAction};
+use ike_engine::{IKE_PORT, Identity, Lifetime, LocalAuth, Profile, RemoteAuth, StartAction};
 use ikev2::proposal::Proposal;
 use ikev2::wire::ProtocolId;
 
@@ -56,13 +57,15 @@ pub struct ProfileConfig {
 impl ProfileConfig {
     /// As the engine has it.
     pub fn engine(&self) -> Profile {
+        let key = Arc::new(self.psk.secret());
         Profile {
             name: self.name.clone(),
             local_address: self.local_address,
             remote_address: self.remote_address,
             local_id: self.local_id.clone(),
             remote_id: self.remote_id.clone(),
-            psk: self.psk.secret(),
+            local_auth: LocalAuth::Psk(Arc::clone(&key)),
+            remote_auth: RemoteAuth::Psk(key),
             proposals: self.proposals.clone(),
             children: self.children.iter().map(ChildConfig::engine).collect(),
             childless: self.childless,

@@ -3,7 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use ike_engine::{Identity, StartAction};
+use ike_engine::{Identity, LocalAuth, RemoteAuth, StartAction};
 use ikev2::wire::IdType;
 
 use super::*;
@@ -123,7 +123,11 @@ fn a_profile_has_what_the_file_says() {
         Duration::from_secs(3960)
     );
     let engine = &config.engine_profiles()[0];
-    assert_eq!((engine.psk.expose(), engine.children.len()), (&b"Vpp123"[..], 2));
+    let (LocalAuth::Psk(ours), RemoteAuth::Psk(theirs)) = (&engine.local_auth, &engine.remote_auth) else {
+        panic!("{engine:?}");
+    };
+    assert_eq!((ours.expose(), theirs.expose()), (&b"Vpp123"[..], &b"Vpp123"[..]));
+    assert_eq!(engine.children.len(), 2);
     assert!(!format!("{config:?}").contains("Vpp"));
 }
 

@@ -98,6 +98,8 @@ pub struct Restored {
 /// What is written down outside, and what is to be.
 #[derive(Debug, Default)]
 pub(crate) struct Kept {
+    /// Whether anybody writes anything down. Before that nothing is marked, which would only grow.
+    is_asked_for: bool,
     marked: BTreeSet<IkeSpi>,
     /// Of each record outside a hash, so that one that is the same is not written again.
     outside: BTreeMap<IkeSpi, u64>,
@@ -106,6 +108,9 @@ pub(crate) struct Kept {
 impl Kept {
     /// Takes note that an IKE SA was dealt with.
     pub(crate) fn touch(&mut self, ike: IkeSpi, state: Option<&State>) {
+        if !self.is_asked_for {
+            return;
+        }
         let is_kept = matches!(state, Some(State::Established(_) | State::Closed(_)));
         if is_kept || self.outside.contains_key(&ike) {
             self.marked.insert(ike);
@@ -123,6 +128,11 @@ impl Engine {
     /// What has changed since this was last called: one batch, to be appended to those before it as a whole, and before the next
     /// [`Engine::output`] is looked at. `None`: nothing has.
     pub fn changes(&mut self) -> Option<Secret> {
+        if !std::mem::replace(&mut self.kept.is_asked_for, true) {
+            // All that there is by now.
+            self.kept.marked.extend(self.sas.keys());
+            self.core.general_changed = true;
+        }
         if std::mem::take(&mut self.core.general_changed) {
             self.kept.marked.insert(GENERAL);
         }
@@ -149,7 +159,10 @@ impl Engine {
     /// [`Engine::changes`] is, in place of it, when the batches have become long.
     pub fn snapshot(&mut self) -> Secret {
         self.core.general_changed = false;
-        self.kept = Kept::default();
+        self.kept = Kept {
+            is_asked_for: true,
+            ..Kept::default()
+        };
         let ikes = self.sas.keys().copied().chain([GENERAL]);
         let mut entries = Vec::new();
         for ike in ikes {
@@ -171,6 +184,7 @@ impl Engine {
     /// Takes up what another process has written down, in batches one behind the other. The engine is one that was just made, with the
     /// same clock, and with profiles of the same names. Call [`Engine::reconcile`] next, and [`Engine::snapshot`] before any output.
     pub fn restore(&mut self, now: Time, batches: &[u8]) -> Restored {
+        self.kept.is_asked_for = true;
         self.core.now = now;
         self.core.general_changed = true;
         let replay = journal::replay(batches);
