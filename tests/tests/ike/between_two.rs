@@ -186,7 +186,7 @@ fn why_a_negotiation_fails_is_said_by_both_ends() {
     );
     let (_, sentence) = site.west.refusal("ike initiate pr1");
     assert!(
-        sentence.contains("AUTHENTICATION_FAILED; compare identities and keys"),
+        sentence.contains("AUTHENTICATION_FAILED; compare identities, keys"),
         "{sentence}"
     );
     let failures = &site.details(2)["failures"];
