@@ -293,6 +293,31 @@ fn nothing_is_written_down_for_what_changes_nothing() {
 }
 
 #[test]
+fn what_came_before_anybody_wrote_and_what_goes_after_a_snapshot_is_known() {
+    let mut world = World::plain();
+    world.initiate(0);
+    world.run(1000);
+    let restored = |bytes: &[u8]| {
+        let mut engine = engine(2000, Settings::default(), vec![profile(0)], 5);
+        engine.restore(Time::from_millis(2000), bytes).ikes
+    };
+    let mut bytes = world.ends[0].engine.changes().unwrap().expose().to_vec();
+    assert_eq!(restored(&bytes), 1);
+    for snapshot in [false, true] {
+        if snapshot {
+            world.initiate(0);
+            world.run(500);
+            bytes = world.ends[0].engine.snapshot().expose().to_vec();
+            assert_eq!(restored(&bytes), 1);
+        }
+        world.call(0, |engine, now| engine.terminate(now, "pr1")).unwrap();
+        world.run(200);
+        bytes.extend(world.ends[0].engine.changes().unwrap().expose());
+        assert_eq!(restored(&bytes), 0, "after a snapshot: {snapshot}");
+    }
+}
+
+#[test]
 fn what_does_not_fit_any_more_is_left_out_with_a_sentence() {
     let mut world = World::of(|_, _| {}).keep();
     world.initiate(0);
