@@ -7,7 +7,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use control::instance::InstanceDir;
 use control::message::{ControlError, ErrorCode, PuntClass, PuntRequest, Reply, Request, SaId};
@@ -185,11 +185,19 @@ impl Daemon {
         Time::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
 
+    /// Certificates are valid by the time of day, which may be set while we run.
+    fn tell_time(&mut self, now: Time) {
+        // Before 1970 nothing is valid.
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        self.engine.set_time_of_day(now, since.unwrap_or_default());
+    }
+
     /// Works with one attachment until that ends, or a signal comes.
     fn session(&mut self, punts: &mut Punts, again: bool) -> Result<(), AttachmentError> {
         self.begin(punts, again);
         while !self.is_stopped() {
             let now = self.now();
+            self.tell_time(now);
             let patience = match self.engine.deadline() {
                 Some(at) => at.since(now).min(LOOK),
                 None => LOOK,

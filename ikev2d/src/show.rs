@@ -129,7 +129,7 @@ fn profile(profile: &ProfileConfig) -> IkeProfile {
         remote_address: profile.remote_address,
         local_id: profile.local_id.to_string(),
         remote_id: profile.remote_id.as_ref().map(ToString::to_string),
-        auth: "psk".to_owned(),
+        auth: profile.auth.word().to_owned(),
         ike_proposals: profile.proposals.iter().map(ToString::to_string).collect(),
         start: profile.start_word().to_owned(),
         childless: profile.childless,

@@ -1,9 +1,10 @@
-//! Identities as the file has them: an address, a mail address, a name, or what a word and a colon in front say.
+//! Identities as the file has them: an address, a mail address, a name, the subject of a certificate, or what a word and a colon in front say.
 
 use std::net::IpAddr;
 use std::str::FromStr;
 
 use ike_engine::Identity;
+use ikev2::certificate::distinguished_name;
 use ikev2::wire::IdType;
 
 /// The longest that the wire takes is much longer, but nobody means that.
@@ -19,6 +20,7 @@ impl FromStr for WrittenIdentity {
         let (kind, rest) = match text.split_once(':') {
             Some((kind @ ("fqdn" | "email" | "keyid" | "ipv4" | "ipv6"), rest)) => (kind, rest),
             _ if text.parse::<IpAddr>().is_ok() => ("address", text),
+            _ if text.contains('=') => ("subject", text),
             _ if text.contains('@') => ("email", text),
             _ => ("fqdn", text),
         };
@@ -48,12 +50,23 @@ impl FromStr for WrittenIdentity {
             "fqdn" => text(IdType::FQDN),
             "email" => text(IdType::RFC822_ADDR),
             "keyid" => key_id(rest),
+            "subject" => subject(rest),
             "ipv4" => address(IpAddr::is_ipv4),
             "ipv6" => address(IpAddr::is_ipv6),
             _ => address(|_| true),
         }
         .map(Self)
     }
+}
+
+/// The subject of a certificate.
+fn subject(text: &str) -> Result<Identity, String> {
+    let der = distinguished_name(text).ok_or_else(|| {
+        format!(
+            "'{text}' is no subject of a certificate: write it like C=AQ, O=Example, CN=gw, in that order"
+        )
+    })?;
+    Ok(Identity::distinguished_name(&der))
 }
 
 /// The bytes of a key id: hex digits behind `0x`, or the text itself.

@@ -42,8 +42,8 @@ impl fmt::Debug for Psk {
     }
 }
 
-/// Reads a key: the bytes of the file but for the end of its last line, or the hex digits behind `0x`.
-pub(super) fn read(path: &Path) -> Result<Psk, String> {
+/// Reads a file that nobody else may read, of so many bytes at most.
+pub(super) fn read_secret(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     let name = path.display();
     let unreadable = |error: io::Error| format!("cannot read the key in {name}: {error}");
     let mut file = File::open(path).map_err(unreadable)?;
@@ -55,7 +55,7 @@ pub(super) fn read(path: &Path) -> Result<Psk, String> {
         ));
     }
     // Not by a buffered reader, whose buffer nobody wipes.
-    let mut text = Zeroizing::new(vec![0; LONGEST + 1]);
+    let mut text = Zeroizing::new(vec![0; longest + 1]);
     let mut length = 0;
     while let Some(rest) = text.get_mut(length..).filter(|rest| !rest.is_empty()) {
         match file.read(rest) {
@@ -65,12 +65,19 @@ pub(super) fn read(path: &Path) -> Result<Psk, String> {
             Err(error) => return Err(unreadable(error)),
         }
     }
-    if length > LONGEST {
+    if length > longest {
         return Err(format!(
-            "the key in {name} is longer than {LONGEST} bytes: make a shorter one"
+            "the key in {name} is longer than {longest} bytes: make a shorter one"
         ));
     }
     text.truncate(length);
+    Ok(text)
+}
+
+/// Reads a key: the bytes of the file but for the end of its last line, or the hex digits behind `0x`.
+pub(super) fn read(path: &Path) -> Result<Psk, String> {
+    let name = path.display();
+    let text = read_secret(path, LONGEST)?;
     let text = text.strip_suffix(b"\n").unwrap_or(&text);
     let text = text.strip_suffix(b"\r").unwrap_or(text);
     let bytes = match text.strip_prefix(b"0x") {

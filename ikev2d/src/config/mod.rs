@@ -13,6 +13,7 @@
 //! remote_ts = ["192.168.3.0/24"]
 //! ```
 
+mod authentication;
 mod child;
 mod identity;
 mod key;
@@ -30,6 +31,7 @@ use std::path::Path;
 use document::{ConfigErrors, Document, Section};
 use ike_engine::{Profile, Settings};
 
+pub use authentication::{AuthConfig, CertificateConfig};
 pub use child::ChildConfig;
 pub use key::Psk;
 pub use profile::ProfileConfig;

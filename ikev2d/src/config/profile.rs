@@ -2,17 +2,16 @@
 
 use std::net::{IpAddr, ToSocketAddrs};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use document::{At, Section};
-use ike_engine::{IKE_PORT, Identity, Lifetime, LocalAuth, Profile, RemoteAuth, StartAction};
+use ike_engine::{IKE_PORT, Identity, Lifetime, Profile, StartAction};
 use ikev2::proposal::Proposal;
 use ikev2::wire::ProtocolId;
 
+use super::authentication::{self, AuthConfig};
 use super::child::{self, ChildConfig};
 use super::identity::WrittenIdentity;
-use super::key::{self, Psk};
 use super::proposals;
 use super::time::Span;
 
@@ -36,10 +35,10 @@ pub struct ProfileConfig {
     pub remote_address: Option<IpAddr>,
     /// Who we are.
     pub local_id: Identity,
-    /// Who it is; `None`: who knows the key.
+    /// Who it is; `None`: whoever can show who it is.
     pub remote_id: Option<Identity>,
-    /// The key that both know.
-    pub psk: Psk,
+    /// How both show who they are.
+    pub auth: AuthConfig,
     /// What is allowed for the IKE SA.
     pub proposals: Vec<Proposal>,
     /// How long the IKE SA lives.
@@ -57,15 +56,15 @@ pub struct ProfileConfig {
 impl ProfileConfig {
     /// As the engine has it.
     pub fn engine(&self) -> Profile {
-        let key = Arc::new(self.psk.secret());
+        let (local_auth, remote_auth) = self.auth.engine();
         Profile {
             name: self.name.clone(),
             local_address: self.local_address,
             remote_address: self.remote_address,
             local_id: self.local_id.clone(),
             remote_id: self.remote_id.clone(),
-            local_auth: LocalAuth::Psk(Arc::clone(&key)),
-            remote_auth: RemoteAuth::Psk(key),
+            local_auth,
+            remote_auth,
             proposals: self.proposals.clone(),
             children: self.children.iter().map(ChildConfig::engine).collect(),
             childless: self.childless,
@@ -104,7 +103,7 @@ pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig>
     let has_remote = remote_address.is_some() || section.is_text("remote_address");
     let local_id = section.parsed::<WrittenIdentity>("local_id");
     let remote_id = section.parsed::<WrittenIdentity>("remote_id");
-    let psk = psk(&section, folder);
+    let auth = authentication::read(&section, folder);
     let proposals = proposals::read(&section, "ike_proposals", ProtocolId::IKE, PROPOSAL);
     let lifetime = child::lifetime(&section, REKEY_TIME);
     let dpd_delay = section.parsed::<Span>("dpd_delay");
@@ -174,7 +173,7 @@ pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig>
         remote_id: remote_id
             .map(|at| at.value.0)
             .or_else(|| remote_address.map(Identity::address)),
-        psk: psk?,
+        auth: auth?,
         proposals: proposals?,
         lifetime: lifetime?,
         dpd_delay: dpd_delay.map_or(DPD_DELAY, |at| at.value.0),
@@ -204,32 +203,6 @@ fn address(section: &Section<'_>, key: &'static str) -> Option<IpAddr> {
                 text.value
             );
             section.document.report(text.place, sentence);
-            None
-        }
-    }
-}
-
-/// `auth` and what belongs to it.
-fn psk(section: &Section<'_>, folder: &Path) -> Option<Psk> {
-    let document = section.document;
-    let auth = section.string("auth");
-    let file = section.string("psk_file");
-    if let Some(auth) = &auth
-        && auth.value != "psk"
-    {
-        let sentence = format!(
-            "auth = \"{}\" is not in this build: write \"psk\", and psk_file",
-            auth.value
-        );
-        document.report(auth.place, sentence);
-        return None;
-    }
-    section.missing("psk_file", "\"pr1.psk\"");
-    let file = file?;
-    match key::read(&folder.join(file.value)) {
-        Ok(psk) => Some(psk),
-        Err(sentence) => {
-            document.report(file.place, sentence);
             None
         }
     }
