@@ -61,7 +61,7 @@ pub(super) struct Esp {
     /// SAs that are to send a NAT keepalive.
     keepalives: Vec<u32>,
     /// The round at which was looked at the clock of the machine, ticks, and what it said.
-    clock: (u64, u64),
+    clock: Option<(u64, u64)>,
     /// Sealed packets whose ways are not counted yet, of IPv4 and of IPv6.
     sent: [u64; 2],
     /// `None` while it is in use.
@@ -112,19 +112,24 @@ impl Esp {
             quiet_until: 0,
             second: dpdk::tsc_hz(),
             keepalives: Vec::with_capacity(sas),
-            clock: (0, 0),
+            clock: None,
             sent: [0; 2],
             bench: Some(Box::default()),
         }
     }
 
-    /// Nanoseconds of `CLOCK_BOOTTIME`, which records carry: asked once for a round, and no system call on the machines that there are.
+    /// Nanoseconds of `CLOCK_BOOTTIME`, which records carry, up to a millisecond ago: they are shown in milliseconds. Asking is no system call
+    /// on the machines that there are, but takes as long as a few packets.
     #[inline]
     fn boottime_ns(&mut self, now: u64) -> u64 {
-        if self.clock.0 != now {
-            self.clock = (now, boottime_ns());
+        match self.clock {
+            Some((then, said)) if now.wrapping_sub(then) < self.second / 1000 => said,
+            _ => {
+                let said = boottime_ns();
+                self.clock = Some((now, said));
+                said
+            }
         }
-        self.clock.1
     }
 
     /// Whether no SA has packets in its burst, or a keepalive to send.
