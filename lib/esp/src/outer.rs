@@ -274,7 +274,7 @@ impl Outer {
                     0
                 };
                 let identification = sequence.get() as u16;
-                let checksum = self.checksum(class, len, identification, flags);
+                let checksum = self.checksum(class, len, identification, flags, 0);
                 if let Some([_, tos, l0, l1, i0, i1, f0, f1, _, _, c0, c1]) = out.first_chunk_mut() {
                     *tos = class;
                     [*l0, *l1] = len.to_be_bytes();
@@ -312,9 +312,16 @@ impl Outer {
         matches!(self.family, Family::V4) && self.settings.udp.is_none()
     }
 
-    /// What [`Outer::write`] writes where [`Outer::is_ipv4`] says so; an ESP packet that is too long for any IP packet does not come here.
+    /// What [`Outer::write`] writes where [`Outer::is_ipv4`] says so, once it has passed so many `hops`, which its TTL has left; an ESP packet
+    /// that is too long for any IP packet does not come here.
     #[inline(always)]
-    pub fn ipv4(&self, inner: &Inner, esp_len: usize, sequence: SequenceNumber) -> [u8; ipv4::HEADER_LEN] {
+    pub fn ipv4(
+        &self,
+        inner: &Inner,
+        esp_len: usize,
+        sequence: SequenceNumber,
+        hops: u8,
+    ) -> [u8; ipv4::HEADER_LEN] {
         let class = self.class(inner);
         let flags = if self.dont_fragment(inner) {
             DONT_FRAGMENT
@@ -322,7 +329,7 @@ impl Outer {
             0
         };
         let (len, identification) = ((ipv4::HEADER_LEN + esp_len) as u16, sequence.get() as u16);
-        let checksum = self.checksum(class, len, identification, flags);
+        let checksum = self.checksum(class, len, identification, flags, hops);
         let [
             _,
             _,
@@ -351,7 +358,26 @@ impl Outer {
         let [f0, f1] = flags.to_be_bytes();
         let [c0, c1] = checksum.to_be_bytes();
         [
-            0x45, class, l0, l1, i0, i1, f0, f1, ttl, protocol, c0, c1, a, b, c, d, e, f, g, h,
+            0x45,
+            class,
+            l0,
+            l1,
+            i0,
+            i1,
+            f0,
+            f1,
+            ttl.wrapping_sub(hops),
+            protocol,
+            c0,
+            c1,
+            a,
+            b,
+            c,
+            d,
+            e,
+            f,
+            g,
+            h,
         ]
     }
 
@@ -375,8 +401,9 @@ impl Outer {
 
     /// That of an IPv4 header with these fields.
     #[inline(always)]
-    fn checksum(&self, class: u8, len: u16, identification: u16, flags: u16) -> u16 {
-        let words = [class.into(), len, identification, flags];
+    fn checksum(&self, class: u8, len: u16, identification: u16, flags: u16, hops: u8) -> u16 {
+        // What is taken off is its complement put on.
+        let words = [class.into(), len, identification, flags, !(u16::from(hops) << 8)];
         let sum = words.iter().map(|word| u32::from(*word)).sum::<u32>() + u32::from(self.sum);
         let sum = (sum & 0xffff) + (sum >> 16);
         !((sum & 0xffff) + (sum >> 16)) as u16

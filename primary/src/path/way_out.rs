@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use packet::EtherType;
 use packet::ethernet::HEADER_LEN;
 
 use super::usual::{Four, HEAD4, HEAD6, Six, Usual, link_addresses};
@@ -42,6 +43,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 }
 
 impl WayOut {
+    /// The link header of a frame that is ready to leave, over IPv4.
+    #[inline]
+    pub fn link4(&self) -> [u8; HEADER_LEN] {
+        let mut link = [0; HEADER_LEN];
+        let (addresses, ethertype) = link.split_at_mut(self.addresses.len());
+        addresses.copy_from_slice(&self.addresses);
+        ethertype.copy_from_slice(&EtherType::IPV4.0.to_be_bytes());
+        link
+    }
+
     /// Makes a frame ready that is no longer than [`longest`](Self::longest): its TTL or hop limit, above 1 so far, is counted down.
     #[inline]
     pub fn write(&self, frame: &mut [u8]) {

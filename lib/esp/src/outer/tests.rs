@@ -232,7 +232,12 @@ proptest! {
         let number = number_after(last.min(u64::MAX - 1));
         let mut expected = [0; 20];
         outer.write(&inner, esp_len, number, &mut expected).unwrap();
-        prop_assert_eq!(outer.ipv4(&inner, esp_len, number), expected);
+        prop_assert_eq!(outer.ipv4(&inner, esp_len, number, 0), expected);
+        // Each hop does what a router does.
+        for hops in 1..expected[8] {
+            ipv4::decrement_ttl_above_zero(&mut expected);
+            prop_assert_eq!(outer.ipv4(&inner, esp_len, number, hops), expected);
+        }
     }
 
     #[test]

@@ -10,7 +10,7 @@ use super::super::Engine;
 use super::super::tunnels::{LEVELS, Step};
 use super::room::Around;
 use super::sealing::{begin, begin_usual, end};
-use super::send::ethertype_of;
+use super::send::{ethertype_of, take_back};
 use super::{Bench, note_life};
 use crate::adjacency;
 use crate::ipsec::{OutboundSa, SaMatter, publish};
@@ -212,10 +212,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             refused,
             ..
         } = &mut *bench;
-        let mut count = 0;
+        let way = self.way_of_sealed(sa);
+        let (mut count, mut are_written) = (0, false);
         if sa.is_usual {
-            count = begin_usual(sa, batch, &link, jobs);
+            // Written once and for all, where they leave by a port as they are.
+            let (written, hops) = match &way {
+                Some(way) => (way.link4(), 1),
+                None => (link, 0),
+            };
+            count = begin_usual(sa, batch, &written, hops, jobs);
             refused.iter_mut().take(count).for_each(|refused| *refused = None);
+            are_written = hops != 0;
+            if are_written && count < batch.len() {
+                batch.iter_mut().take(count).for_each(take_back);
+                are_written = false;
+            }
         }
         for (number, mbuf) in batch.iter_mut().enumerate().skip(count) {
             let (Some(job), Some(sealing), Some(refused)) = (
@@ -273,7 +284,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.drop_unsealed(sa, batch, refused);
         }
         self.esp.bench = Some(bench);
-        self.send_sealed(sa, batch, level, now);
+        self.send_sealed(sa, batch, way, are_written, level, now);
         if sa.esp.sequence().left() < SOON {
             sa.told.note(SaMatter::SequenceSoon);
         }

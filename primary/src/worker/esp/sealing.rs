@@ -3,9 +3,8 @@
 use dpdk::Mbuf;
 use dpdk::crypto::Job;
 use esp::lifetime::Life;
-use esp::outer::Outer;
 use esp::tunnel::Inner;
-use esp::{AeadSealer, AeadSealing, SealError, Sealing};
+use esp::{AeadSealer, AeadSealing, SealError, Sealing, SequenceNumber};
 use packet::ethernet::HEADER_LEN;
 use packet::ipv4;
 use shm::DropReason;
@@ -69,12 +68,13 @@ pub(super) fn begin(
 }
 
 /// As [`begin`], for the first packets of a burst, where the SA is as most are and nothing is to be said of them. Gives how many: what comes
-/// then is for [`begin`].
+/// then is for [`begin`]. Their outer headers have passed so many `hops`.
 #[inline(always)]
 pub(super) fn begin_usual(
     sa: &mut OutboundSa,
     packets: &mut [Mbuf],
     link: &[u8; HEADER_LEN],
+    hops: u8,
     jobs: &mut [Job],
 ) -> usize {
     // At least what they carry.
@@ -85,7 +85,8 @@ pub(super) fn begin_usual(
     let mut sealer = sa.esp.sealer();
     let (mut count, mut bytes) = (0, 0);
     for (mbuf, job) in packets.iter_mut().zip(jobs) {
-        let Some(inner_len) = begin_one_usual(&mut sealer, &sa.outer, mbuf, link, count, job) else {
+        let head = |inner: &Inner, len, sequence| sa.outer.ipv4(inner, len, sequence, hops);
+        let Some(inner_len) = begin_one_usual(&mut sealer, head, mbuf, link, count, job) else {
             break;
         };
         count += 1;
@@ -101,7 +102,7 @@ pub(super) fn begin_usual(
 #[inline(always)]
 fn begin_one_usual(
     sealer: &mut AeadSealer,
-    outer: &Outer,
+    head: impl Fn(&Inner, usize, SequenceNumber) -> [u8; ipv4::HEADER_LEN],
     mbuf: &mut Mbuf,
     link: &[u8; HEADER_LEN],
     number: usize,
@@ -116,7 +117,7 @@ fn begin_one_usual(
     let sealing = sealer.seal(inner.len, inner.family.next_header()).ok()?;
     let end = FRONT + inner.len + sealing.trailer_len;
     let len = end + AeadSealing::ICV_LEN;
-    let outer = outer.ipv4(&inner, len - (FRONT - AeadSealing::HEAD_LEN), sealing.sequence);
+    let outer = head(&inner, len - (FRONT - AeadSealing::HEAD_LEN), sealing.sequence);
     // There is room around it.
     mbuf.surround(FRONT - HEADER_LEN, len).ok()?;
     let (front, rest) = mbuf.data_mut().split_first_chunk_mut::<FRONT>()?;

@@ -2,36 +2,59 @@
 
 use dpdk::{Mbuf, MbufBatch, PortId};
 use packet::ethernet::HEADER_LEN;
-use packet::{EtherType, MacAddress};
+use packet::{EtherType, MacAddress, ipv4};
 use shm::{DropReason, PathStage};
 
 use super::super::Engine;
 use super::super::tunnels::Step;
 use crate::adjacency;
 use crate::ipsec::OutboundSa;
-use crate::path::{BURST, link_bytes};
+use crate::path::{BURST, WayOut, link_bytes};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Sends sealed packets of an SA: together, where all leave by a port as they are.
-    pub(super) fn send_sealed(&mut self, sa: &OutboundSa, batch: &mut MbufBatch<BURST>, level: u8, now: u64) {
-        let limit = self.limit(sa, now);
-        let longest = batch.iter().map(Mbuf::len).max().unwrap_or_default();
-        let way = self.stages.way_out(sa.destination);
+    /// How sealed packets of an SA leave by a port as they are; `None`: they go through the stages.
+    #[inline]
+    pub(super) fn way_of_sealed(&self, sa: &OutboundSa) -> Option<WayOut> {
         // Nobody would look on.
-        let way = way.filter(|way| longest <= way.longest.min(limit) && self.following.is_empty());
+        self.following
+            .is_empty()
+            .then(|| self.stages.way_out(sa.destination))
+            .flatten()
+    }
+
+    /// Sends sealed packets of an SA: together, where all leave by a port as they are. `are_written`: so that they can, by `way`.
+    pub(super) fn send_sealed(
+        &mut self,
+        sa: &OutboundSa,
+        batch: &mut MbufBatch<BURST>,
+        way: Option<WayOut>,
+        are_written: bool,
+        level: u8,
+        now: u64,
+    ) {
+        let limit = self.limit(sa, now);
+        let (mut longest, mut bytes) = (0, 0);
+        for mbuf in batch.iter() {
+            longest = longest.max(mbuf.len());
+            bytes += mbuf.len();
+        }
+        let way = way.filter(|way| longest <= way.longest.min(limit));
         let Some(way) = way else {
+            if are_written {
+                batch.iter_mut().for_each(take_back);
+            }
             return self.send_one_by_one(sa, batch, level, limit, now);
         };
         if !self.waiting.is_empty() {
             // A next hop may have been resolved for which others wait: they leave first.
             self.serve_waiting(now);
         }
-        let mut bytes = 0;
         let port = PortId::beyond_ports(sa.tunnel);
         for mbuf in batch.iter_mut() {
             mbuf.set_port(port);
-            way.write(mbuf.data_mut());
-            bytes += mbuf.len();
+            if !are_written {
+                way.write(mbuf.data_mut());
+            }
         }
         let count = batch.len();
         self.transmit.append(way.egress, batch, bytes, &self.counters);
@@ -91,6 +114,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
         }
         self.tunnels.serve(before);
+    }
+}
+
+/// Makes a frame that was written to leave by a port one that the stages take: as if it had not passed the hop here yet.
+#[cold]
+pub(super) fn take_back(mbuf: &mut Mbuf) {
+    let Some((link, packet)) = mbuf.data_mut().split_first_chunk_mut() else {
+        return;
+    };
+    *link = link_bytes(MacAddress::ZERO, EtherType::IPV4);
+    if let Some(header) = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>() {
+        ipv4::set_ttl(header, header[8].saturating_add(1));
     }
 }
 
