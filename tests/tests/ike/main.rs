@@ -7,6 +7,7 @@
 )]
 
 mod between_two;
+mod certificates;
 mod nat;
 mod site;
 mod strongswan;
