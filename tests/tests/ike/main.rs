@@ -6,6 +6,7 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod attack;
 mod between_two;
 mod certificates;
 mod nat;

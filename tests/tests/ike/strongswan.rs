@@ -31,14 +31,14 @@ pub(crate) struct Peer {
 /// A primary with a daemon, and strongSwan.
 pub(crate) struct Site {
     // End before their namespaces do.
-    _daemon: Process,
+    pub(crate) daemon: Process,
     pub(crate) west: Primary,
     pub(crate) peer: Peer,
     pub(crate) host_a: Namespace,
     pub(crate) over: Family,
     /// The daemon's: `1.toml` is its configuration.
     pub(crate) files: TempDir,
-    _gateway: Namespace,
+    pub(crate) gateway: Namespace,
 }
 
 /// The address of the peer inside.
@@ -139,6 +139,11 @@ impl Peer {
 
 impl Site {
     pub(crate) fn create(over: Family, ike: &str, esp: &str) -> Self {
+        Self::create_with(over, ike, esp, "", "")
+    }
+
+    /// With more lines of the daemon, before all others, and of the primary.
+    pub(crate) fn create_with(over: Family, ike: &str, esp: &str, daemon: &str, primary: &str) -> Self {
         let privilege = Privilege::detect();
         let options = NamespaceOptions {
             ipv6: true,
@@ -176,7 +181,8 @@ impl Site {
         for port in ports {
             west = west.interface(port);
         }
-        let west = west.toml(&tunnel_toml(over, 1)).start().unwrap();
+        let toml = tunnel_toml(over, 1) + primary;
+        let west = west.toml(&toml).start().unwrap();
         let files = TempDir::new().unwrap();
         let (profile, child) = (
             format!("ike_proposals = [\"{ike}\"]\n"),
@@ -185,18 +191,19 @@ impl Site {
         let changes = Changes {
             profile: &profile,
             child: &child,
+            ike: daemon,
             ..Changes::default()
         };
         let config = configure(files.path(), over, 1, changes);
         let daemon = daemon_of(&west, &config);
         Self {
-            _daemon: daemon,
+            daemon,
             west,
             peer: Peer::create(namespace, over, ike, esp),
             host_a,
             over,
             files,
-            _gateway: gateway,
+            gateway,
         }
     }
 
