@@ -8,6 +8,8 @@ use ike_engine::Time;
 
 /// As many are kept.
 const KEPT: usize = 32;
+/// Of strangers, who have no profile yet, so many: a flood of them leaves what is said of profiles.
+const KEPT_OF_STRANGERS: usize = 8;
 
 /// The last failures.
 #[derive(Debug, Default)]
@@ -37,6 +39,11 @@ impl Failures {
                 return false;
             }
             self.kept.insert(place.unwrap_or_default(), kept);
+        }
+        let of_strangers = self.kept.iter().filter(|kept| kept.profile.is_empty()).count();
+        if profile.is_empty() && of_strangers >= KEPT_OF_STRANGERS {
+            let oldest = self.kept.iter().rposition(|kept| kept.profile.is_empty());
+            oldest.and_then(|oldest| self.kept.remove(oldest));
         }
         self.kept.truncate(KEPT - 1);
         self.kept.push_front(Kept {
@@ -99,5 +106,18 @@ mod tests {
         }
         assert_eq!(failures.list(at(20)).len(), KEPT);
         assert_eq!(failures.list(at(20))[0].profile, "pr99");
+    }
+    #[test]
+    fn strangers_drive_out_each_other_alone() {
+        let mut failures = Failures::default();
+        let at = Time::from_millis(1);
+        failures.add(at, "pr1", None, "wrong key");
+        for number in 0..100_u8 {
+            failures.add(at, "", Some([10, 0, 0, number].into()), "half-open");
+        }
+        let list = failures.list(at);
+        assert_eq!(list.len(), 1 + KEPT_OF_STRANGERS);
+        assert_eq!(list[0].remote, Some([10, 0, 0, 99].into()));
+        assert_eq!(list[KEPT_OF_STRANGERS].profile, "pr1");
     }
 }

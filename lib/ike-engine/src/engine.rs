@@ -262,13 +262,12 @@ impl Engine {
     }
 
     fn init(&mut self, message: &Message<'_>, path: Path) {
-        if let Some(State::HalfOpen(known)) = self
-            .strangers
-            .known(message, path)
-            .and_then(|ike| self.sas.get(&ike))
-            && known.repeat(&mut self.core, message, path)
-        {
-            return;
+        for ike in self.strangers.known(message, path) {
+            if let Some(State::HalfOpen(known)) = self.sas.get_mut(&ike)
+                && known.repeat(&mut self.core, message, path)
+            {
+                return;
+            }
         }
         if let Some(half_open) = self.strangers.init(&mut self.core, message, path) {
             let ike = half_open.channel.id();

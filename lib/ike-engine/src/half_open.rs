@@ -18,6 +18,10 @@ use crate::payloads::{Contents, needed, push_notify, refusal};
 use crate::state::State;
 use crate::{Event, Failure, Identity, Profile, Time};
 
+/// A request that comes again is answered so often. That is more than any honest peer needs, and the answer may be longer than the request,
+/// which may come in another's name.
+const MAX_REPEATS: u32 = 16;
+
 /// Waits for IKE_AUTH.
 #[derive(Debug)]
 pub(crate) struct HalfOpen {
@@ -25,6 +29,8 @@ pub(crate) struct HalfOpen {
     /// The initiator's message of IKE_SA_INIT, which its AUTH covers, and by which it is known when it comes again.
     request: Vec<u8>,
     response: Vec<u8>,
+    /// How often it was sent again.
+    repeats: u32,
     nonces: (Vec<u8>, Vec<u8>),
     /// What was chosen: the profile that the peer turns out to be of has to allow it.
     transforms: Vec<Transform>,
@@ -118,6 +124,7 @@ impl HalfOpen {
             channel,
             request: message.bytes().to_vec(),
             response,
+            repeats: 0,
             nonces: (nonce.to_vec(), ours),
             transforms: chosen.transforms,
             hashes: offered(&contents),
@@ -126,10 +133,13 @@ impl HalfOpen {
         })
     }
 
-    /// Answers IKE_SA_INIT again, if this is the request that was answered.
-    pub(crate) fn repeat(&self, core: &mut Core, message: &Message<'_>, path: Path) -> bool {
+    /// Answers IKE_SA_INIT again, but not for ever, if this is the request that was answered; says whether it is.
+    pub(crate) fn repeat(&mut self, core: &mut Core, message: &Message<'_>, path: Path) -> bool {
         let same = message.bytes() == self.request;
-        if same {
+        if same && self.repeats >= MAX_REPEATS {
+            core.counters.limited += 1;
+        } else if same {
+            self.repeats += 1;
             core.counters.repeated_answers += 1;
             core.send(path, &self.response);
         }

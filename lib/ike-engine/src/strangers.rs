@@ -1,6 +1,6 @@
 //! Requests of who has no IKE SA: bounded memory and few answers (RFC 7296 §2.6, §2.21.4, §1.5).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
@@ -22,35 +22,33 @@ const RARE_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
     cookies: Cookies,
-    /// Half-open IKE SAs by SPI and address of their initiators.
-    half_open: BTreeMap<(IkeSpi, SocketAddr), IkeSpi>,
+    /// Half-open IKE SAs: SPI and address of their initiators, and our SPI. Who takes the same SPI for several has several.
+    half_open: BTreeSet<(IkeSpi, SocketAddr, IkeSpi)>,
     per_source: BTreeMap<IpAddr, usize>,
     /// Answers that may be given still, and since when.
     rare: Option<(u32, Time)>,
 }
 
 impl Strangers {
-    /// The half-open IKE SA of who sends this.
-    pub(crate) fn known(&self, message: &Message<'_>, path: Path) -> Option<IkeSpi> {
-        self.half_open
-            .get(&(message.header.initiator_spi, path.remote))
-            .copied()
+    /// The half-open IKE SAs of who sends this, by our SPIs.
+    pub(crate) fn known(&self, message: &Message<'_>, path: Path) -> impl Iterator<Item = IkeSpi> {
+        let (initiator, remote) = (message.header.initiator_spi, path.remote);
+        let all = (initiator, remote, IkeSpi::ZERO)..=(initiator, remote, IkeSpi([0xff; 8]));
+        self.half_open.range(all).map(|(_, _, ours)| *ours)
     }
 
     /// Takes note of a half-open IKE SA.
     pub(crate) fn add(&mut self, initiator: IkeSpi, remote: SocketAddr, ours: IkeSpi) {
-        if self.half_open.insert((initiator, remote), ours).is_none() {
+        if self.half_open.insert((initiator, remote, ours)) {
             *self.per_source.entry(remote.ip()).or_default() += 1;
         }
     }
 
     /// Forgets a half-open IKE SA: it is none any more.
     pub(crate) fn remove(&mut self, initiator: IkeSpi, remote: SocketAddr, ours: IkeSpi) {
-        let key = (initiator, remote);
-        if self.half_open.get(&key) != Some(&ours) {
+        if !self.half_open.remove(&(initiator, remote, ours)) {
             return;
         }
-        self.half_open.remove(&key);
         if let Some(count) = self.per_source.get_mut(&remote.ip()) {
             *count = count.saturating_sub(1);
             if *count == 0 {
@@ -64,7 +62,11 @@ impl Strangers {
         let spi = message.header.initiator_spi;
         let contents = Contents::of(&message.payloads);
         let source = path.remote.ip();
-        if self.half_open.len() >= core.settings.cookie_threshold {
+        let of_source = self.per_source.get(&source).copied().unwrap_or_default();
+        // Half of what an address may have is kept for who is really there: it cannot be used up in another's name.
+        let crowded = self.half_open.len() >= core.settings.cookie_threshold
+            || of_source >= core.settings.max_half_open_per_source / 2;
+        if crowded {
             let nonce = contents.nonce.unwrap_or_default();
             let shown = contents.notify(NotifyType::COOKIE);
             let valid =
@@ -74,12 +76,10 @@ impl Strangers {
                 let cookie = self.cookies.make(core.now, &mut core.random, nonce, source, spi);
                 let mut writer = PayloadWriter::new();
                 let _ = push_notify(&mut writer, NotifyType::COOKIE, &cookie);
-                // Shorter than any request, so that nobody is flooded by it in another's name.
-                answer(core, &message.header, path, &writer);
+                answer(core, &message.header, message.bytes().len(), path, &writer);
                 return None;
             }
         }
-        let of_source = self.per_source.get(&source).copied().unwrap_or_default();
         if self.half_open.len() >= core.settings.max_half_open
             || of_source >= core.settings.max_half_open_per_source
         {
@@ -90,7 +90,13 @@ impl Strangers {
             Ok(half_open) => Some(half_open),
             Err(failure) => {
                 if self.may_answer(core) {
-                    answer(core, &message.header, path, &refusal(&failure));
+                    answer(
+                        core,
+                        &message.header,
+                        message.bytes().len(),
+                        path,
+                        &refusal(&failure),
+                    );
                     if !matches!(failure, crate::Failure::Group { .. }) {
                         let (profile, remote) = (String::new(), path.remote);
                         core.event(crate::Event::Failed {
@@ -118,7 +124,7 @@ impl Strangers {
         if first && self.may_answer(core) {
             let mut writer = PayloadWriter::new();
             let _ = push_notify(&mut writer, notify.kind, notify.data);
-            answer(core, &header, path, &writer);
+            answer(core, &header, bytes.len(), path, &writer);
         }
     }
 
@@ -128,7 +134,7 @@ impl Strangers {
         if message.header.is_request() && self.may_answer(core) {
             let mut writer = PayloadWriter::new();
             let _ = push_notify(&mut writer, NotifyType::INVALID_IKE_SPI, &[]);
-            answer(core, &message.header, path, &writer);
+            answer(core, &message.header, message.bytes().len(), path, &writer);
         }
     }
 
@@ -148,8 +154,9 @@ impl Strangers {
     }
 }
 
-/// Answers in clear, with the SPIs and the message id of the request.
-fn answer(core: &mut Core, header: &Header, path: Path, payloads: &PayloadWriter) {
+/// Answers in clear, with the SPIs and the message id of the request, which has `asked` bytes: an answer that were longer is not given, so
+/// that nobody is flooded in another's name.
+fn answer(core: &mut Core, header: &Header, asked: usize, path: Path, payloads: &PayloadWriter) {
     let Header {
         initiator_spi,
         responder_spi,
@@ -163,5 +170,10 @@ fn answer(core: &mut Core, header: &Header, path: Path, payloads: &PayloadWriter
         false => Flags::RESPONSE.with(Flags::INITIATOR),
     };
     let header = Header::new(initiator_spi, responder_spi, exchange, ours, message_id);
-    core.send(path, &payloads.message(&header));
+    let message = payloads.message(&header);
+    if message.len() > asked {
+        core.counters.limited += 1;
+        return;
+    }
+    core.send(path, &message);
 }

@@ -6,7 +6,9 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod attack;
 mod between_two;
+mod certificates;
 mod nat;
 mod site;
 mod strongswan;

@@ -21,27 +21,28 @@ use crate::site::{Changes, LIMIT, configure, daemon_of, network, tunnel_toml};
 const START_PROGRAM: &str = "/usr/sbin/charon-systemd";
 
 /// strongSwan in a namespace.
-struct Peer {
+pub(crate) struct Peer {
     // Ends before its namespace does.
     charon: Option<Process>,
-    namespace: Namespace,
+    pub(crate) namespace: Namespace,
     folder: TempDir,
 }
 
 /// A primary with a daemon, and strongSwan.
-struct Site {
+pub(crate) struct Site {
     // End before their namespaces do.
-    _daemon: Process,
-    west: Primary,
-    peer: Peer,
-    host_a: Namespace,
-    over: Family,
-    _files: TempDir,
-    _gateway: Namespace,
+    pub(crate) daemon: Process,
+    pub(crate) west: Primary,
+    pub(crate) peer: Peer,
+    pub(crate) host_a: Namespace,
+    pub(crate) over: Family,
+    /// The daemon's: `1.toml` is its configuration.
+    pub(crate) files: TempDir,
+    pub(crate) gateway: Namespace,
 }
 
 /// The address of the peer inside.
-fn inside(family: Family) -> &'static str {
+pub(crate) fn inside(family: Family) -> &'static str {
     family.choose("192.168.2.1", "2001:db8:2::1")
 }
 
@@ -51,32 +52,46 @@ impl Peer {
         let vici = folder.path().join("vici").display().to_string();
         let log = folder.path().join("log").display().to_string();
         let strongswan = format!(
-            "charon-systemd {{\n load = random nonce openssl kdf kernel-libipsec kernel-netlink socket-default vici\n \
+            "charon-systemd {{\n load = random nonce openssl pem x509 pkcs1 pkcs8 pubkey constraints kdf kernel-libipsec kernel-netlink socket-default vici\n \
              plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n filelog {{\n log {{\n path = {log}\n default = 1\n \
              flush_line = yes\n }}\n }}\n}}\n"
         );
-        let (local, remote) = (TwoGateways::outside(over, 2), TwoGateways::outside(over, 1));
-        let list = |number| Family::BOTH.map(|family| network(family, number)).join(",");
-        let connection = format!(
-            "connections {{\n pr1 {{\n version = 2\n local_addrs = {local}\n remote_addrs = {remote}\n proposals = {ike}\n \
-             local {{\n auth = psk\n id = {local}\n }}\n remote {{\n auth = psk\n id = {remote}\n }}\n children {{\n net {{\n \
-             local_ts = {}\n remote_ts = {}\n esp_proposals = {esp}\n }}\n }}\n }}\n}}\n\
-             secrets {{\n ike-1 {{\n id-1 = {local}\n id-2 = {remote}\n secret = \"Vpp123\"\n }}\n}}\n",
-            list(2),
-            list(1)
-        );
         fs::write(folder.path().join("strongswan.conf"), strongswan).unwrap();
-        fs::write(folder.path().join("swanctl.conf"), connection).unwrap();
         let mut peer = Self {
             charon: None,
             namespace,
             folder,
         };
+        let [local, remote] = [2, 1].map(|number| TwoGateways::outside(over, number));
+        let end = |name, id: &str| format!("{name} {{\n auth = psk\n id = {id}\n }}\n");
+        let ends = end("local", &local) + &end("remote", &remote);
+        let secrets = format!("ike-1 {{\n id-1 = {local}\n id-2 = {remote}\n secret = \"Vpp123\"\n }}\n");
+        peer.write(over, ike, esp, &ends, &secrets);
         peer.start();
         peer
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// Writes its connection. `ends`: how both ends show who they are; `secrets`: those that it knows.
+    fn write(&self, over: Family, ike: &str, esp: &str, ends: &str, secrets: &str) {
+        let [local, remote] = [2, 1].map(|number| TwoGateways::outside(over, number));
+        let list = |number| Family::BOTH.map(|family| network(family, number)).join(",");
+        let connection = format!(
+            "connections {{\n pr1 {{\n version = 2\n local_addrs = {local}\n remote_addrs = {remote}\n proposals = {ike}\n {ends} \
+             children {{\n net {{\n local_ts = {}\n remote_ts = {}\n esp_proposals = {esp}\n }}\n }}\n }}\n}}\nsecrets {{\n {secrets}}}\n",
+            list(2),
+            list(1)
+        );
+        fs::write(self.path("swanctl.conf"), connection).unwrap();
+    }
+
+    /// Gives it another connection, as [`Peer::write`] writes it.
+    pub(crate) fn connect(&self, over: Family, ike: &str, esp: &str, ends: &str, secrets: &str) {
+        self.write(over, ike, esp, ends, secrets);
+        let loaded = self.tell(&["--load-all", "--clear", "--noprompt"]);
+        assert!(loaded.contains("successfully loaded 1 connections"), "{loaded}");
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
@@ -98,7 +113,7 @@ impl Peer {
         .unwrap();
     }
 
-    fn swanctl(&self, words: &[&str]) -> Result<Captured, tests::Error> {
+    pub(crate) fn swanctl(&self, words: &[&str]) -> Result<Captured, tests::Error> {
         let (folder, conf) = (self.folder.path().display(), self.path("strongswan.conf"));
         let (set, conf) = (
             format!("SWANCTL_DIR={folder}"),
@@ -111,19 +126,24 @@ impl Peer {
 
     /// Asks for something that must be done.
     #[track_caller]
-    fn tell(&self, words: &[&str]) -> String {
+    pub(crate) fn tell(&self, words: &[&str]) -> String {
         let told = self.swanctl(words).unwrap();
         assert!(told.status.success(), "{words:?}: {told:?}\n{}", self.log());
         told.stdout
     }
 
-    fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("log")).unwrap_or_default()
     }
 }
 
 impl Site {
-    fn create(over: Family, ike: &str, esp: &str) -> Self {
+    pub(crate) fn create(over: Family, ike: &str, esp: &str) -> Self {
+        Self::create_with(over, ike, esp, "", "")
+    }
+
+    /// With more lines of the daemon, before all others, and of the primary.
+    pub(crate) fn create_with(over: Family, ike: &str, esp: &str, daemon: &str, primary: &str) -> Self {
         let privilege = Privilege::detect();
         let options = NamespaceOptions {
             ipv6: true,
@@ -161,7 +181,8 @@ impl Site {
         for port in ports {
             west = west.interface(port);
         }
-        let west = west.toml(&tunnel_toml(over, 1)).start().unwrap();
+        let toml = tunnel_toml(over, 1) + primary;
+        let west = west.toml(&toml).start().unwrap();
         let files = TempDir::new().unwrap();
         let (profile, child) = (
             format!("ike_proposals = [\"{ike}\"]\n"),
@@ -170,47 +191,48 @@ impl Site {
         let changes = Changes {
             profile: &profile,
             child: &child,
+            ike: daemon,
             ..Changes::default()
         };
         let config = configure(files.path(), over, 1, changes);
         let daemon = daemon_of(&west, &config);
         Self {
-            _daemon: daemon,
+            daemon,
             west,
             peer: Peer::create(namespace, over, ike, esp),
             host_a,
             over,
-            _files: files,
-            _gateway: gateway,
+            files,
+            gateway,
         }
     }
 
-    fn initiate_here(&self) {
+    pub(crate) fn initiate_here(&self) {
         let told = self.west.ctl(&["ike", "initiate", "pr1"]).unwrap();
         assert!(told.status.success(), "{told:?}\n{}", self.peer.log());
     }
 
-    fn initiate_there(&self) {
+    pub(crate) fn initiate_there(&self) {
         self.peer
             .tell(&["--initiate", "--child", "net", "--timeout", "20"]);
     }
 
     #[track_caller]
-    fn ping(&self, words: &[&str]) {
+    pub(crate) fn ping(&self, words: &[&str]) {
         for family in Family::BOTH {
             let pings = self.host_a.ping(inside(family), words, LIMIT).unwrap();
             assert!(pings.all_answered(), "{family} {pings:?}\n{}", self.peer.log());
         }
     }
 
-    fn established(&self) -> Vec<Value> {
+    pub(crate) fn established(&self) -> Vec<Value> {
         let all = self.west.ctl_json(&["ike", "show"]).unwrap();
         let all = all.as_array().unwrap().iter();
         all.filter(|sa| sa["state"] == "established").cloned().collect()
     }
 
     /// SPIs of the SAs here.
-    fn spis(&self) -> Vec<u64> {
+    pub(crate) fn spis(&self) -> Vec<u64> {
         let sas = self.west.ctl_json(&["sa", "show"]).unwrap();
         sas.as_array()
             .unwrap()
@@ -221,7 +243,7 @@ impl Site {
 
     /// Waits until there are so many SAs here, none of which is among `before`.
     #[track_caller]
-    fn wait_for_sas(&self, count: usize, before: &[u64]) {
+    pub(crate) fn wait_for_sas(&self, count: usize, before: &[u64]) {
         wait_until("other SAs", LIMIT, || {
             let now = self.spis();
             Ok((now.len() == count && now.iter().all(|spi| !before.contains(spi))).then_some(()))
@@ -231,7 +253,7 @@ impl Site {
 
     /// Waits until neither end has an IKE SA.
     #[track_caller]
-    fn wait_for_none(&self) {
+    pub(crate) fn wait_for_none(&self) {
         self.wait_for_sas(0, &[]);
         wait_until("that strongSwan has none", LIMIT, || {
             Ok(self

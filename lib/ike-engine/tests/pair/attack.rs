@@ -85,7 +85,9 @@ fn one_address_has_few_half_open_sas_and_all_have_a_limit() {
         let from: SocketAddr = (ip("10.9.9.9"), 500).into();
         world.call(1, |engine, now| engine.handle(now, here(), from, request));
     }
-    assert_eq!(half_open(&world), settings.max_half_open_per_source);
+    // The other half of what it may have is for who shows a cookie, which an honest peer at that address does.
+    assert_eq!(half_open(&world), settings.max_half_open_per_source / 2);
+    assert_eq!(world.ends[1].engine.counters().cookies, 200 - 16);
     for (number, request) in requests.iter().enumerate() {
         let from: SocketAddr = ([10, 9, 8, number as u8], 500).into();
         world.call(1, |engine, now| engine.handle(now, here(), from, request));
@@ -94,6 +96,85 @@ fn one_address_has_few_half_open_sas_and_all_have_a_limit() {
     world.run(31_000);
     assert_eq!(world.ends[1].engine.ikes().count(), 0);
     assert!(world.ends[1].engine.deadline().is_none());
+}
+
+#[test]
+fn who_takes_one_spi_for_many_requests_has_no_more_half_open_sas_than_others() {
+    let mut world = World::plain();
+    let request = requests(1).remove(0);
+    let from: SocketAddr = (ip(LEFT), 500).into();
+    for number in 0..1000_u32 {
+        // A notify of nobody's behind the others, so that each is another request.
+        let mut payloads = PayloadWriter::new();
+        let message = Message::parse(&request).unwrap();
+        for payload in message.payloads.iter() {
+            payloads.push(&payload.body).unwrap();
+        }
+        let kind = NotifyType(50_000);
+        payloads
+            .push(&Body::Notify(Notify::new(kind, &number.to_be_bytes())))
+            .unwrap();
+        let other = payloads.message(&message.header);
+        world.call(1, |engine, now| engine.handle(now, here(), from, &other));
+    }
+    assert_eq!(half_open(&world), 16);
+    // Their name is taken in vain, and they get in all the same.
+    world.initiate(0);
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    world.run(31_000);
+    assert_eq!(half_open(&world), 0);
+    assert_eq!(world.counts(), (1, 1));
+}
+
+#[test]
+fn nobody_is_answered_at_greater_length_than_he_asked() {
+    let mut world = World::with(
+        [Settings {
+            cookie_threshold: 0,
+            ..Settings::default()
+        }; 2],
+        |_, _| (),
+    );
+    let honest = requests(1).remove(0);
+    let mut answered = 0;
+    let kinds = [ExchangeType::IKE_SA_INIT, ExchangeType::INFORMATIONAL];
+    for (kind, len) in kinds
+        .into_iter()
+        .flat_map(|kind| (0..100).map(move |len| (kind, len)))
+    {
+        let padding = vec![7; len];
+        let mut payloads = PayloadWriter::new();
+        if len > 0 {
+            payloads.push(&Body::Unknown(PayloadType(200), &padding)).unwrap();
+        }
+        let responder = IkeSpi([u8::from(kind == ExchangeType::INFORMATIONAL); 8]);
+        let header = Header::new(IkeSpi([1; 8]), responder, kind, Flags::INITIATOR, 0);
+        for request in [payloads.message(&header), honest[..28 + len].to_vec()] {
+            let before = world.ends[1].sent.len();
+            world.call(1, |engine, now| {
+                engine.handle(now, here(), (ip(LEFT), 500).into(), &request)
+            });
+            for (_, _, answer) in &world.ends[1].sent[before..] {
+                answered += 1;
+                assert!(answer.len() <= request.len(), "{kind} of {} bytes", request.len());
+            }
+        }
+        world.run(200);
+    }
+    assert!(answered > 50, "{answered}");
+}
+
+#[test]
+fn a_request_that_comes_for_ever_is_not_answered_for_ever() {
+    let mut world = World::plain();
+    let request = requests(1).remove(0);
+    for _ in 0..1000 {
+        let from: SocketAddr = (ip(LEFT), 500).into();
+        world.call(1, |engine, now| engine.handle(now, here(), from, &request));
+    }
+    assert_eq!(half_open(&world), 1);
+    assert_eq!(world.ends[1].sent.len(), 17);
 }
 
 #[test]
@@ -122,7 +203,9 @@ fn who_speaks_of_unknown_ike_sas_is_answered_rarely() {
             flags,
             7,
         );
-        PayloadWriter::new().message(&header)
+        let mut payloads = PayloadWriter::new();
+        payloads.push(&Body::Nonce(&[7; 16])).unwrap();
+        payloads.message(&header)
     };
     for number in 1..=10_000 {
         let from: SocketAddr = ([10, 9, 9, 9], 500).into();
@@ -191,7 +274,10 @@ fn a_first_request_with_a_critical_payload_that_is_not_known_is_told_so() {
     let mut world = World::plain();
     let mut payloads = PayloadWriter::new();
     payloads
-        .push_with_flags(&Body::Unknown(PayloadType(200), b"new"), PayloadFlags::CRITICAL)
+        .push_with_flags(
+            &Body::Unknown(PayloadType(200), b"brand new"),
+            PayloadFlags::CRITICAL,
+        )
         .unwrap();
     let header = Header::new(
         IkeSpi([1; 8]),
