@@ -7,6 +7,7 @@
 )]
 
 mod between_two;
+mod killed;
 mod nat;
 mod site;
 mod strongswan;
