@@ -1,13 +1,15 @@
 //! The daemon: attaches, and goes round between packets, mail and the engine until it is told to end.
 
+mod clock;
 mod requests;
+mod survival;
 mod told;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use control::instance::InstanceDir;
 use control::message::{ControlError, ErrorCode, PuntClass, PuntRequest, Reply, Request, SaId};
@@ -15,7 +17,9 @@ use control::punt::{Answer, AttachmentError, Punts, Stage};
 use control::{sas, tables, tool};
 use ike_engine::{Engine, Output, Time};
 use shm::SaCounter;
+use shm::journal::Journal;
 
+use self::clock::now;
 use crate::config::Config;
 use crate::datagram::{self, Received};
 use crate::failure::Failure;
@@ -42,8 +46,10 @@ pub struct Daemon {
     notices: Notices,
     postbox: Postbox,
     mailbox: Mailbox,
-    /// When the engine's clock began.
-    began: Instant,
+    /// Where IKE SAs are written down.
+    journal: Option<Journal>,
+    /// Whether it was told that it may get into swap.
+    swap_told: bool,
     stopped: Arc<AtomicBool>,
     reload: Arc<AtomicBool>,
     /// The attachment to begin with, and whether there is one now.
@@ -92,6 +98,13 @@ fn attach(directory: &InstanceDir) -> Result<Punts, ControlError> {
     Punts::start(directory, TOOL, request)
 }
 
+/// Random bytes of the kernel. It gave some at the start, and keys that are not random must not be.
+fn random(bytes: &mut [u8]) {
+    if getrandom::fill(bytes).is_err() {
+        std::process::abort();
+    }
+}
+
 impl Daemon {
     /// Attaches to the primary of an instance, and listens for tools.
     ///
@@ -110,18 +123,7 @@ impl Daemon {
         let punts = attach(&directory)?;
         let (postbox, mailbox) = mailbox();
         listener::listen(&directory, postbox.clone(), notices).map_err(Failure::Listen)?;
-        let random = |bytes: &mut [u8]| {
-            // It gave some at the start, and keys that are not random must not be.
-            if getrandom::fill(bytes).is_err() {
-                std::process::abort();
-            }
-        };
-        let engine = Engine::new(
-            Time::default(),
-            config.settings,
-            config.engine_profiles(),
-            Box::new(random),
-        );
+        let engine = Engine::new(now(), config.settings, config.engine_profiles(), Box::new(random));
         Ok(Self {
             directory,
             file: file.to_owned(),
@@ -132,7 +134,8 @@ impl Daemon {
             notices,
             postbox,
             mailbox,
-            began: Instant::now(),
+            journal: None,
+            swap_told: false,
             stopped,
             reload,
             first: Some(punts),
@@ -181,10 +184,6 @@ impl Daemon {
         self.stopped.load(Ordering::Relaxed)
     }
 
-    fn now(&self) -> Time {
-        Time::from_millis(u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX))
-    }
-
     /// Certificates are valid by the time of day, which may be set while we run.
     fn tell_time(&mut self, now: Time) {
         // Before 1970 nothing is valid.
@@ -196,10 +195,10 @@ impl Daemon {
     fn session(&mut self, punts: &mut Punts, again: bool) -> Result<(), AttachmentError> {
         self.begin(punts, again);
         while !self.is_stopped() {
-            let now = self.now();
-            self.tell_time(now);
+            let began = now();
+            self.tell_time(began);
             let patience = match self.engine.deadline() {
-                Some(at) => at.since(now).min(LOOK),
+                Some(at) => at.since(began).min(LOOK),
                 None => LOOK,
             };
             let mut received = std::mem::take(&mut self.received);
@@ -213,7 +212,7 @@ impl Daemon {
                 punts.answer(punted, Answer::Take);
             }
             for Received { path, payload } in received.drain(..) {
-                self.engine.handle(self.now(), path.local, path.remote, &payload);
+                self.engine.handle(now(), path.local, path.remote, &payload);
                 self.carry_out(punts);
             }
             self.received = received;
@@ -224,7 +223,7 @@ impl Daemon {
                 self.carry_out(punts);
             }
             self.look_at_signals();
-            let now = self.now();
+            let now = now();
             if self.engine.deadline().is_some_and(|at| at <= now) {
                 self.engine.timeout(now);
             }
@@ -240,6 +239,12 @@ impl Daemon {
         self.attached = true;
         self.subscribe(punts);
         self.plane.begin(self.left());
+        if again {
+            // What this process has is newer than all that a primary could hold.
+            self.begin_journal(punts, None);
+        } else {
+            self.take_up(punts);
+        }
         self.say_unfit();
         let (instance, count) = (self.directory.name(), self.config.profiles.len());
         let plural = if count == 1 { "" } else { "s" };
@@ -249,7 +254,7 @@ impl Daemon {
         if again {
             // The SAs were in the primary that is gone. Their keys may not be used by another one, which does not know how far their
             // sequence numbers are; but what both ends have agreed on is good for others.
-            let now = self.now();
+            let now = now();
             for profile in &self.config.profiles {
                 // Of those that there are, it is known that they are.
                 drop(self.engine.rekey_children(now, &profile.name));
@@ -285,10 +290,9 @@ impl Daemon {
         let Ok(reader) = tables::open(&self.directory) else {
             return left;
         };
-        let children = || self.config.profiles.iter().flat_map(|profile| &profile.children);
         for listed in sas::listed(&reader) {
             if let Some(tunnel) = &listed.sa.tunnel
-                && children().any(|child| child.tunnel == *tunnel)
+                && self.config.has_tunnel(tunnel)
             {
                 left.entry(tunnel.clone()).or_default().push(listed.sa.id());
             }
@@ -298,6 +302,7 @@ impl Daemon {
 
     /// Does what the engine wants, until it wants nothing.
     fn carry_out(&mut self, punts: &mut Punts) {
+        self.write_down(punts);
         loop {
             match self.engine.output() {
                 Some(Output::Send(sent)) => {
@@ -328,6 +333,7 @@ impl Daemon {
             punts,
             directory: &self.directory,
         });
+        self.carried_out(punts);
         self.tell_problems();
     }
 
@@ -357,8 +363,7 @@ impl Daemon {
             .filter(|profile| self.config.profile(&profile.name) == Some(profile))
             .map(|profile| profile.name.as_str())
             .collect();
-        self.engine
-            .set_profiles(self.now(), config.engine_profiles(), &same);
+        self.engine.set_profiles(now(), config.engine_profiles(), &same);
         let (all, same) = (config.profiles.len(), same.len());
         let plural = if all == 1 { "" } else { "s" };
         let sentence = format!(

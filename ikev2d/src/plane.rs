@@ -7,6 +7,8 @@
 //!   Remove… ─────────► asked for with others, after what was to be installed
 //! ```
 
+mod adopt;
+
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
@@ -19,6 +21,8 @@ use zeroize::Zeroizing;
 
 use crate::config::{ChildConfig, Config};
 use crate::selectors;
+
+pub(crate) use adopt::Before;
 
 /// The primary.
 pub(crate) trait Primary {
@@ -77,6 +81,8 @@ pub(crate) struct Plane {
     made_again: HashSet<SaId>,
     /// SAs that another daemon has left, by tunnel: they go when the tunnel has new ones.
     left: HashMap<String, Vec<SaId>>,
+    /// Inbound SAs that the daemon before has left, of which the engine knows the SPIs alone.
+    lingering: HashMap<u32, SaId>,
     /// Where tunnels lead by now whose peers come from anywhere.
     remotes: HashMap<String, IpAddr>,
     problems: Vec<Problem>,
@@ -149,6 +155,7 @@ impl Plane {
         self.deletes.clear();
         self.made_again.clear();
         self.remotes.clear();
+        self.lingering.clear();
         self.left = left;
     }
 
@@ -219,8 +226,11 @@ impl Plane {
                 }
             }
             SaCommand::RemoveInbound(spi) => {
+                let lingering = self.lingering.remove(&spi);
                 if let Some(side) = self.inbound.remove(&spi) {
                     self.delete(side.id, primary);
+                } else if lingering.is_some() {
+                    self.delete(lingering, primary);
                 }
             }
             SaCommand::Move { pair, path } => self.follow(pair, path, config, primary),

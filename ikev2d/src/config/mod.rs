@@ -88,6 +88,12 @@ impl Config {
         self.profiles.iter().find(|profile| profile.name == name)
     }
 
+    /// Whether a child is for this tunnel.
+    pub fn has_tunnel(&self, tunnel: &str) -> bool {
+        let mut children = self.profiles.iter().flat_map(|profile| &profile.children);
+        children.any(|child| child.tunnel == tunnel)
+    }
+
     /// A child of a profile.
     pub fn child(&self, profile: &str, child: &str) -> Option<&ChildConfig> {
         let children = &self.profile(profile)?.children;

@@ -5,6 +5,7 @@ use control::message::{ControlError, ErrorCode};
 use ike_engine::UnknownProfile;
 
 use super::Daemon;
+use super::clock::now;
 use crate::show;
 
 /// Root's user id.
@@ -25,7 +26,7 @@ impl Daemon {
     }
 
     fn try_answer(&mut self, request: IkeRequest, peer: IkePeer) -> Result<Vec<IkeReply>, ControlError> {
-        let now = self.now();
+        let now = now();
         let engine = &mut self.engine;
         match request {
             IkeRequest::Show { profile, secrets } => {

@@ -7,6 +7,7 @@ use control::message::{SaChange, SaChangeKind, SaId};
 use ike_engine::{Event, Failure, SpiPair};
 
 use super::Daemon;
+use super::clock::now;
 
 impl Daemon {
     /// Takes an event of the primary.
@@ -17,7 +18,7 @@ impl Daemon {
                 spi, destination, to, ..
             } => {
                 if let Some(pair) = self.plane.owner(&SaId { destination, spi }) {
-                    self.engine.peer_moved(self.now(), pair.inbound, to);
+                    self.engine.peer_moved(now(), pair.inbound, to);
                 }
             }
             _ => {}
@@ -45,7 +46,7 @@ impl Daemon {
         };
         // Both SAs of a pair come to their end at about the same time: it is rekeyed once for that.
         if self.asked.insert((inbound, is_gone)) {
-            self.engine.rekey_child(self.now(), inbound);
+            self.engine.rekey_child(now(), inbound);
         }
     }
 
@@ -135,7 +136,7 @@ impl Daemon {
     }
 
     fn failed(&mut self, profile: &str, remote: Option<IpAddr>, sentence: &str) -> bool {
-        let now = self.now();
+        let now = now();
         self.failures.add(now, profile, remote, sentence)
     }
 

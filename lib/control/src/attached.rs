@@ -75,6 +75,24 @@ impl Attached {
         self.client.call(request)
     }
 
+    /// Asks the primary for something, and hands it a descriptor.
+    pub(crate) fn call_handing(
+        &mut self,
+        request: Request,
+        descriptor: OwnedFd,
+    ) -> Result<Reply, ControlError> {
+        self.client.call_handing(request, descriptor)
+    }
+
+    /// Asks the primary for something, and gives what descriptors come with the answer.
+    pub(crate) fn call_with(
+        &mut self,
+        request: Request,
+        descriptors: &mut Vec<OwnedFd>,
+    ) -> Result<Reply, ControlError> {
+        self.client.call_with(request, descriptors)
+    }
+
     /// Why it ended.
     pub(crate) fn ended(&self) -> AttachmentError {
         let name = self.directory.name().to_string();

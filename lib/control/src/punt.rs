@@ -1,5 +1,6 @@
 //! An attachment by which a tool takes packets that the primary leaves to it, decides about them, and sends some of its own.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use shm::attachment::PuntEnd;
@@ -64,6 +65,29 @@ impl Punts {
     /// The primary refuses, or is gone.
     pub fn call(&mut self, request: Request) -> Result<Reply, ControlError> {
         self.attached.call(request)
+    }
+
+    /// Has the primary hold memory for the tool after this one: [`Request::MemoryHold`].
+    ///
+    /// # Errors
+    ///
+    /// The primary refuses it, or is gone.
+    pub fn hold(&mut self, memory: OwnedFd) -> Result<(), ControlError> {
+        self.attached.call_handing(Request::MemoryHold, memory).map(drop)
+    }
+
+    /// The memory that the primary holds for this tool, if it does: [`Request::MemoryHeld`].
+    ///
+    /// # Errors
+    ///
+    /// The primary refuses, or is gone.
+    pub fn held(&mut self) -> Result<Option<OwnedFd>, ControlError> {
+        let mut descriptors = Vec::new();
+        match self.attached.call_with(Request::MemoryHeld, &mut descriptors)? {
+            Reply::Held(false) => Ok(None),
+            Reply::Held(true) if descriptors.len() == 1 => Ok(descriptors.pop()),
+            _ => Err(crate::attached::unexpected("no memory that was held")),
+        }
     }
 
     /// Takes what packets there are and waits at most `timeout` for the first, or until its waker is used. Gives how many were taken.

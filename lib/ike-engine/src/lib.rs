@@ -66,7 +66,7 @@ pub use failure::Failure;
 pub use output::{ChildSa, Counters, Datagram, Event, Output, Path, SaCommand, SpiPair};
 pub use profile::{ChildProfile, Identity, Lifetime, Profile, StartAction};
 pub use settings::{RetransmissionPolicy, Settings};
-pub use snapshot::{IV_SKIP, Installed, RestoreError, Restored};
+pub use snapshot::{ChildSas, IV_SKIP, Installed, RestoreError, Restored};
 pub use time::Time;
 pub use view::{ChildView, IkeView, Phase};
 

@@ -10,6 +10,7 @@
 //! ```
 //!
 //! Packets go to a tool by an [`attachment`] of its own. [`keys`] of SAs are shared with nobody.
+//! What a tool leaves to the one after it is in a [`journal`], whose descriptor the primary holds.
 //!
 //! Every word that two processes can touch at a time is an atomic; no reference into shared memory ever leaves this
 //! crate except `&AtomicU64`. A record is written under a sequence word ([`slot`]), so that a reader sees all of a
@@ -20,6 +21,7 @@ pub mod attachment;
 mod cells;
 mod counters;
 pub mod discovery;
+pub mod journal;
 pub mod keys;
 mod mapping;
 pub mod process;

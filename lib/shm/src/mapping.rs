@@ -5,7 +5,7 @@ use std::io;
 use std::ptr;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{Advice, MmapOptions, MmapRaw};
 use nix::sys::statfs::fstatfs;
 
 /// A mapped file. Length is a multiple of the file system's page: memmap2 cannot unmap part of a huge page and would
@@ -29,6 +29,16 @@ impl Mapping {
     pub(crate) fn readable(file: &File, length: usize) -> io::Result<Self> {
         let map = MmapOptions::new().len(length).map_raw_read_only(file)?;
         Ok(Self { map })
+    }
+
+    /// Locks it in memory: it is never in swap while it is mapped.
+    pub(crate) fn lock(&self) -> io::Result<()> {
+        self.map.lock()
+    }
+
+    /// Tells the kernel how it is used.
+    pub(crate) fn advise(&self, advice: Advice) -> io::Result<()> {
+        self.map.advise(advice)
     }
 
     /// All of the mapping. A read-only mapping must only be loaded from: a store would end the process.

@@ -7,6 +7,7 @@
 //! ```
 
 mod alerts;
+mod held;
 mod links;
 mod packets;
 mod reload;
@@ -32,6 +33,7 @@ use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
+pub use self::held::Held;
 pub use self::links::{attachment_interface, sub_interface_view};
 pub use self::reload::Reload;
 pub use self::signals::Signals;
@@ -119,6 +121,8 @@ pub struct Control<'a> {
     pub server: Option<Server>,
     /// Tools that see packets, or decide about them.
     pub attachments: Attachments<'a>,
+    /// Memory of a tool, for the one after it.
+    pub held: Held,
     /// The taps.
     pub kernel: Kernel,
     /// The stages that packets went through.

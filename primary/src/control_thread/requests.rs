@@ -27,6 +27,8 @@ impl Control<'_> {
                         .start_punt(peer, request, now)
                         .unwrap_or_else(|error| Err(error).into()),
                     Request::AlertRules(rules) => self.set_alert_rules(peer, rules).into(),
+                    Request::MemoryHold => self.hold_memory(peer, descriptors).into(),
+                    Request::MemoryHeld => self.held_memory(peer).unwrap_or_else(|error| Err(error).into()),
                     Request::CaptureStop => self
                         .attachments
                         .stop_capture(peer.connection)
@@ -80,6 +82,8 @@ impl Control<'_> {
             | Request::CaptureStop
             | Request::PuntStart(_)
             | Request::AlertRules(_)
+            | Request::MemoryHold
+            | Request::MemoryHeld
             | Request::ConfigApply { .. }
             | Request::ConfigShow
             | Request::ConfigResult => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),

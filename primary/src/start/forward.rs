@@ -17,7 +17,7 @@ use super::{Failure, lookup, shown};
 use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::config::{Config, HopByHop, Overrides};
-use crate::control_thread::{self, Control, PortState, Punts, Reload, Signals};
+use crate::control_thread::{self, Control, Held, PortState, Punts, Reload, Signals};
 use crate::ipsec::{self, Crypto};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
@@ -286,6 +286,7 @@ pub(super) fn forward(
         lock,
         server: None,
         attachments,
+        held: Held::default(),
         kernel,
         traces,
         subscribers: Subscribers::default(),

@@ -9,6 +9,7 @@
 mod attack;
 mod between_two;
 mod certificates;
+mod killed;
 mod nat;
 mod site;
 mod strongswan;

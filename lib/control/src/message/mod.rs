@@ -156,6 +156,11 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Hold the memory whose descriptor comes with this, for the tool that decides about IKE packets after this one. It takes the place
+    /// of what was held before. Only the tool that decides about them now may say so, by the connection of its attachment.
+    MemoryHold,
+    /// Give the memory that is held to the tool that decides about IKE packets. It is held on.
+    MemoryHeld,
     /// Install SAs, all or none. With `replace`, one with the same SPI and destination gives way instead of being in the way.
     SaAdd {
         /// At most [`SAS_PER_REQUEST`].
@@ -259,6 +264,8 @@ pub enum Reply {
     PuntStarted(CaptureStarted),
     /// To [`Request::PuntShow`].
     Punts(Vec<PuntInfo>),
+    /// To [`Request::MemoryHeld`]: whether there is any; then with a descriptor.
+    Held(bool),
     /// To [`Request::TraceShow`].
     Traces(TracePage),
     /// To [`Request::ConfigApply`] and [`Request::ConfigShow`].

@@ -46,7 +46,7 @@ use crate::engine::{Engine, Restart};
 use crate::state::State;
 use crate::{StartAction, Time};
 
-pub use reconcile::Installed;
+pub use reconcile::{ChildSas, Installed};
 
 /// So many IVs of an AEAD are left out by each restoring.
 pub const IV_SKIP: u64 = 1 << 32;

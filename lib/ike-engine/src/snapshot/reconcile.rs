@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::engine::Engine;
 use crate::output::{Path, SpiPair};
 use crate::state::State;
-use crate::{SaCommand, Time};
+use crate::{ChildSa, SaCommand, Time};
 
 /// SAs of one pair that the data plane has: both, or one of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +22,41 @@ pub struct Installed {
     pub path: Path,
 }
 
+/// The SAs of a child, as the data plane was given them when they were made.
+#[derive(Debug)]
+pub struct ChildSas {
+    /// For packets that come in.
+    pub inbound: Box<ChildSa>,
+    /// For packets that go out.
+    pub outbound: Box<ChildSa>,
+    /// Whether traffic goes out by it.
+    pub in_use: bool,
+}
+
 impl Engine {
+    /// All SAs that the data plane was given, or is to be: for a caller that has just restored them, and is to know whose those are that
+    /// it finds there.
+    pub fn child_sas(&self) -> Vec<ChildSas> {
+        let mut all = Vec::new();
+        for state in self.sas.values() {
+            let State::Established(sa) = state else {
+                continue;
+            };
+            let Some(profile) = self.core.profile(sa.profile) else {
+                continue;
+            };
+            all.extend(sa.children.iter().map(|child| {
+                let [inbound, outbound] = child.sas(&sa.channel, &profile);
+                ChildSas {
+                    inbound,
+                    outbound,
+                    in_use: child.in_use,
+                }
+            }));
+        }
+        all
+    }
+
     /// Gives commands, as outputs, after which the data plane has the SAs of this engine and no others. SAs that are there stay as they
     /// are, with their sequence numbers. One that is missing was never there: what is removed is gone from the records before.
     pub fn reconcile(&mut self, now: Time, installed: &[Installed]) {
