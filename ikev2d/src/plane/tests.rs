@@ -1,5 +1,7 @@
 use std::path::Path as File;
 
+use control::sas::ListedSa;
+
 use ikev2::crypto::{EspSuite, Secret};
 use ikev2::wire::{IkeSpi, TrafficSelector};
 
@@ -296,4 +298,53 @@ fn a_tunnel_leads_to_a_peer_that_may_be_anywhere() {
     install(&mut plane, &mut primary, &config, 2);
     plane.settle(&mut primary);
     assert_eq!(primary.take(), ["add in1002"]);
+}
+
+#[test]
+fn sas_that_a_daemon_has_left_go_on_and_those_that_were_deleted_are_not_made_again() {
+    let config = config(FIXED);
+    let (mut plane, mut primary) = (Plane::default(), Fake::default());
+    for number in [1, 2] {
+        install(&mut plane, &mut primary, &config, number);
+        switch(&mut plane, &mut primary, &config, None, number);
+    }
+    plane.settle(&mut primary);
+    // Of the first both are there, of the second nothing; a third was left by nobody who is known.
+    let mut listed: Vec<ListedSa> = primary
+        .added
+        .iter()
+        .filter(|new| [1001, 2001].contains(&new.sa.spi))
+        .map(|new| ListedSa {
+            sa: new.sa.clone(),
+            state: control::message::SaState::Installed,
+            added: std::time::Duration::ZERO,
+            counts: shm::SaCounts::default(),
+        })
+        .collect();
+    let mut stray = listed
+        .iter()
+        .find(|listed| listed.sa.spi == 2001)
+        .unwrap()
+        .clone();
+    stray.sa.spi = 2003;
+    listed.push(stray);
+    let children = || {
+        let of = |number| ike_engine::ChildSas {
+            inbound: sa(number, true),
+            outbound: sa(number, true),
+            in_use: true,
+        };
+        vec![of(1), of(2)]
+    };
+    let (mut next, mut primary) = (Plane::default(), Fake::default());
+    let adopted = next.adopt(&listed, children(), &Before::of(&children()), &config);
+    assert_eq!(adopted.rekey, [1002]);
+    assert!(adopted.installed.iter().all(|of| of.inbound && of.outbound));
+    next.settle(&mut primary);
+    assert_eq!(primary.take(), ["delete 2003"]);
+    assert_eq!(next.owner(&listed[0].sa.id()), Some(pair(1)));
+    // What was never there is for the engine to have installed.
+    let adopted = Plane::default().adopt(&listed, children(), &Before::default(), &config);
+    assert_eq!(adopted.rekey, [0; 0]);
+    assert!(!adopted.installed[1].inbound && !adopted.installed[1].outbound);
 }

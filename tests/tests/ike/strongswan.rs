@@ -7,7 +7,7 @@
 //!
 //! Its ESP takes part in UDP alone, and has it that there is a NAT: so that is what these tests have too. It has no ESN.
 
-use std::{fs, path::PathBuf};
+use std::{fs, path::PathBuf, thread, time::Duration};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -16,6 +16,7 @@ use tests::{
     TwoGateways, wait_until,
 };
 
+use crate::killed::{random, rounds};
 use crate::site::{Changes, LIMIT, configure, daemon_of, network, tunnel_toml};
 
 const START_PROGRAM: &str = "/usr/sbin/charon-systemd";
@@ -32,6 +33,7 @@ pub(crate) struct Peer {
 pub(crate) struct Site {
     // End before their namespaces do.
     pub(crate) daemon: Process,
+    config: PathBuf,
     pub(crate) west: Primary,
     pub(crate) peer: Peer,
     pub(crate) host_a: Namespace,
@@ -198,6 +200,7 @@ impl Site {
         let daemon = daemon_of(&west, &config);
         Self {
             daemon,
+            config,
             west,
             peer: Peer::create(namespace, over, ike, esp),
             host_a,
@@ -229,6 +232,26 @@ impl Site {
         let all = self.west.ctl_json(&["ike", "show"]).unwrap();
         let all = all.as_array().unwrap().iter();
         all.filter(|sa| sa["state"] == "established").cloned().collect()
+    }
+
+    /// Whether both ends have one IKE SA with one child SA, the same.
+    fn agrees(&self) -> bool {
+        let [sa] = &self.established()[..] else {
+            return false;
+        };
+        let [child] = &sa["children"].as_array().unwrap()[..] else {
+            return false;
+        };
+        let listed = self.peer.tell(&["--list-sas"]);
+        let has = |spi: &str| listed.matches(spi).count() == 1;
+        let word = |value: &Value| format!("{:08x}", value.as_u64().unwrap());
+        has(sa["initiator_spi"].as_str().unwrap())
+            && has(sa["responder_spi"].as_str().unwrap())
+            && has(&word(&child["inbound_spi"]))
+            && has(&word(&child["outbound_spi"]))
+            && listed.matches("ESTABLISHED").count() == 1
+            && listed.matches("INSTALLED").count() == 1
+            && self.spis().len() == 2
     }
 
     /// SPIs of the SAs here.
@@ -381,4 +404,49 @@ fn a_peer_that_crashed_comes_back() {
     site.wait_for_sas(2, &before);
     site.ping(&["-c", "3", "-i", "0.05"]);
     assert_eq!(site.established().len(), 1);
+}
+
+#[test]
+fn daemons_that_are_killed_at_any_moment_are_not_noticed() {
+    let mut site = Site::create(
+        Family::Ip4,
+        "aes256gcm16-prfsha256-curve25519",
+        "aes256gcm16-curve25519-noesn",
+    );
+    site.initiate_here();
+    site.wait_for_sas(2, &[]);
+    site.ping(&["-c", "2", "-i", "0.05"]);
+    let pinger = Pinger::start(&site.host_a, inside(Family::Ip4), &["-i", "0.02"]).unwrap();
+    for round in 0..rounds() {
+        let words = match random(5) {
+            0 => "",
+            1 => "ike rekey pr1 --ike",
+            2 => "ike rekey pr1 --children",
+            3 => "--ike pr1",
+            _ => "--child net",
+        };
+        match words.strip_prefix("--") {
+            None if words.is_empty() => {}
+            None => drop(site.west.tell(words)),
+            Some(_) => {
+                let words: Vec<_> = ["--rekey"].into_iter().chain(words.split(' ')).collect();
+                site.peer.tell(&words);
+            }
+        }
+        thread::sleep(Duration::from_micros(random(15_000)));
+        site.daemon.kill();
+        site.daemon = daemon_of(&site.west, &site.config);
+        let said = site.daemon.stderr();
+        assert!(
+            said.contains("takes up") && !said.contains("is left out"),
+            "{round}, {words}: {said}"
+        );
+        let agreed = wait_until("that both ends agree", LIMIT, || Ok(site.agrees().then_some(())));
+        agreed.unwrap_or_else(|error| {
+            let shown = site.west.ctl_json(&["ike", "show"]);
+            panic!("{round}, {words}: {error}\n{shown:?}\n{}", site.peer.log())
+        });
+    }
+    let pings = pinger.interrupt(LIMIT).unwrap();
+    assert!(pings.all_answered(), "{pings:?}\n{}", site.peer.log());
 }
