@@ -59,6 +59,20 @@ struct Side {
     tunnel: String,
     /// What it is known by, while the primary has it.
     id: Option<SaId>,
+    /// Of one that sends: the last sequence number that it may have used before it was taken out of the primary.
+    used: u64,
+}
+
+impl Side {
+    /// One that the primary does not have yet.
+    fn new(sa: Box<ChildSa>, tunnel: String) -> Self {
+        Self {
+            sa,
+            tunnel,
+            id: None,
+            used: 0,
+        }
+    }
 }
 
 /// An SA that is to be installed.
@@ -209,17 +223,16 @@ impl Plane {
                     self.lead(&sa, child, config, primary);
                     self.want(&sa, child, SaDirection::In, 0);
                     let tunnel = child.tunnel.clone();
-                    self.inbound
-                        .insert(sa.pair.inbound, Side { sa, tunnel, id: None });
+                    self.inbound.insert(sa.pair.inbound, Side::new(sa, tunnel));
                 }
             }
             SaCommand::InstallOutbound(sa) => {
                 if let Some(child) = config.child(&sa.profile, &sa.child) {
                     let tunnel = child.tunnel.clone();
-                    self.outbound.insert(sa.pair, Side { sa, tunnel, id: None });
+                    self.outbound.insert(sa.pair, Side::new(sa, tunnel));
                 }
             }
-            SaCommand::Switch { from, to } => self.switch(from, to, config),
+            SaCommand::Switch { from, to } => self.switch(from, to, config, primary),
             SaCommand::RemoveOutbound(pair) => {
                 if let Some(side) = self.outbound.remove(&pair) {
                     self.delete(side.id, primary);
@@ -354,14 +367,14 @@ impl Plane {
         }
     }
 
-    fn switch(&mut self, from: Option<SpiPair>, to: SpiPair, config: &Config) {
+    fn switch(&mut self, from: Option<SpiPair>, to: SpiPair, config: &Config, primary: &dyn Primary) {
         let Some(side) = self.outbound.get(&to) else {
             return;
         };
         if side.id.is_none() {
             let wanted = config
                 .child(&side.sa.profile, &side.sa.child)
-                .map(|child| wanted(&side.sa, child, SaDirection::Out, 0));
+                .map(|child| wanted(&side.sa, child, SaDirection::Out, side.used));
             match wanted {
                 Some(Ok(wanted)) => self.adds.push(wanted),
                 Some(Err(problem)) => self.problems.push(problem),
@@ -369,10 +382,11 @@ impl Plane {
             }
             return;
         }
-        // It was used before. What was installed after it gives way, and is not used again.
+        // It was used before. What was installed after it gives way; should it be used again, none of its numbers is.
         if let Some(from) = from.and_then(|from| self.outbound.get_mut(&from))
             && let Some(id) = from.id.take()
         {
+            from.used = primary.sequence(&id).saturating_add(MARGIN);
             self.known.remove(&id);
             self.deletes.push(id);
         }

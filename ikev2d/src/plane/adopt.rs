@@ -98,9 +98,8 @@ impl Plane {
                 self.remotes.insert(tunnel.clone(), recorded.remote.ip());
             }
             let side = |sa, found: Option<&ListedSa>| Side {
-                sa,
-                tunnel: tunnel.clone(),
                 id: found.map(|found| found.sa.id()),
+                ..Side::new(sa, tunnel.clone())
             };
             let (has_in, has_out) = (
                 inbound.is_some() || has_lost_in,

@@ -181,6 +181,15 @@ fn one_that_was_used_before_is_used_again_when_the_later_one_is_gone() {
     }
     plane.settle(&mut primary);
     primary.take();
+    primary.sequence = 55;
+    switch(&mut plane, &mut primary, &config, Some(2), 1);
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), ["delete 2002"]);
+    // Should the later one be used all the same, its sequence numbers go on.
+    switch(&mut plane, &mut primary, &config, Some(1), 2);
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), ["add out2002"]);
+    assert_eq!(primary.added.last().map(|new| new.sequence), Some(55 + MARGIN));
     switch(&mut plane, &mut primary, &config, Some(2), 1);
     plane.settle(&mut primary);
     assert_eq!(primary.take(), ["delete 2002"]);
