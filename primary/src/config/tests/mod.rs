@@ -413,6 +413,9 @@ fn a_file_that_cannot_be_read_is_named() {
     );
 }
 
+/// Examples that tools read, whose own tests check them.
+const OF_TOOLS: [&str; 1] = ["ike.toml"];
+
 #[test]
 fn the_examples_have_nothing_wrong_with_them() {
     let machine = Machine {
@@ -424,7 +427,8 @@ fn the_examples_have_nothing_wrong_with_them() {
     let mut examples = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        if path.extension().is_some_and(|extension| extension == "toml") {
+        let is_of_a_tool = OF_TOOLS.iter().any(|name| path.ends_with(name));
+        if !is_of_a_tool && path.extension().is_some_and(|extension| extension == "toml") {
             let text = fs::read_to_string(&path).unwrap();
             Config::parse(&text, &path, &Overrides::default(), &machine)
                 .unwrap_or_else(|errors| panic!("{errors}"));
