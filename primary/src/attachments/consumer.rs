@@ -243,6 +243,17 @@ impl Consumers {
         }
     }
 
+    /// Whether packets wait for a tool to decide, or are seen with their time: then the worker does not sleep for long. Who negotiates keys does not
+    /// notice a fraction of a millisecond.
+    #[inline]
+    pub fn are_urgent(&self) -> bool {
+        let urgent = |class: &PuntClass| {
+            let place = *class as usize;
+            self.watched[place] || *class != PuntClass::Ike && self.deciding[place].is_some()
+        };
+        !self.parts.is_empty() && PuntClass::ALL.iter().any(urgent)
+    }
+
     fn find_deciding(&mut self) {
         self.changed = true;
         for class in PuntClass::ALL {

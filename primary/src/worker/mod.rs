@@ -274,7 +274,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             tally.round(begin, now, received, moved);
             // One look at the clock a round: it takes as long as a packet.
             begin = now;
-            let watched = !(engine.transmit.taps.0.is_empty() && engine.consumers.parts.is_empty());
+            let watched = !engine.transmit.taps.0.is_empty() || engine.consumers.are_urgent();
             if idle.round(moved, watched, &mut checkpoint) {
                 tally.sleeps += 1;
                 tally.publish(&engine, now);

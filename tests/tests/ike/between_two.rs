@@ -1,6 +1,7 @@
 //! Two daemons, each at a primary of its own.
 
 use std::fs;
+use std::time::{Duration, Instant};
 
 use tests::{Family, wait_until};
 
@@ -247,4 +248,19 @@ fn only_one_daemon_has_the_packets_and_without_one_tools_are_told() {
     assert_eq!(profiles[0]["name"], "pr1");
     assert_eq!(profiles[0]["children"][0]["tunnel"], "ipsec0");
     drop(first);
+}
+
+#[test]
+fn a_worker_sleeps_for_long_while_its_daemon_has_nothing_to_do() {
+    let site = Site::create(Family::Ip4);
+    let _daemons = site.daemons(Changes::default());
+    let sleeps = || {
+        let workers = site.west.ctl_json(&["worker", "show"]).unwrap();
+        workers[0]["sleeps"].as_u64().unwrap()
+    };
+    let (before, began) = (sleeps(), Instant::now());
+    std::thread::sleep(Duration::from_secs(1));
+    let each_second = (sleeps() - before) as f64 / began.elapsed().as_secs_f64();
+    // 200 µs each; beside a capture it would be more than twenty thousand.
+    assert!(each_second < 8000.0, "{each_second} sleeps a second");
 }
