@@ -145,24 +145,28 @@ fn a_trace_says_which_sa_did_not_open_a_packet_and_why() {
         (102, "esp_malformed", "esp_malformed"),
         (103, "esp_selector", "esp_selector"),
     ];
-    for (trace, (sequence, outcome, dropped)) in traces.iter().zip(outcomes) {
+    // Those of one burst whose way ends sooner are over sooner, and traces come in that order.
+    let find = |is_it: &dyn Fn(&Value) -> bool| traces.iter().find(|trace| is_it(trace)).unwrap();
+    for (sequence, outcome, dropped) in outcomes {
+        let is_it = |trace: &Value| {
+            stages(trace).contains(&"released") && {
+                let released = stage(trace, "released");
+                released["sequence"] == sequence && released["outcome"] == outcome
+            }
+        };
+        let trace = find(&is_it);
         let released = stage(trace, "released");
         assert_eq!(
-            (
-                &released["tunnel"],
-                &released["spi"],
-                &released["sequence"],
-                &released["outcome"]
-            ),
-            (&json!("four2"), &json!(0x4000), &json!(sequence), &json!(outcome)),
+            (&released["tunnel"], &released["spi"]),
+            (&json!("four2"), &json!(0x4000)),
             "{trace}"
         );
         assert_eq!(last(trace)["dropped"], dropped, "{trace}");
         let is_shown = stages(trace).contains(&"decapsulated");
         assert_eq!(is_shown, outcome == "opened", "{trace}");
     }
-    assert_eq!(last(&traces[6])["dropped"], "esp_spi", "{}", traces[6]);
-    assert!(!stages(&traces[6]).contains(&"released"), "{}", traces[6]);
+    let unknown = find(&|trace| last(trace)["dropped"] == "esp_spi");
+    assert!(!stages(unknown).contains(&"released"), "{unknown}");
     let text = peer.primary.tell("trace");
     let line = "tunnel four2, spi 0x4000, sequence 101, transform aes256gcm16, outcome esp_icv";
     assert!(text.contains(line), "{text}");
