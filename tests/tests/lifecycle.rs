@@ -113,6 +113,8 @@ fn a_kernel_interface_gets_its_mtu_back() {
 fn a_killed_primary_is_shown_dead_and_its_remains_alone_are_cleaned_up() {
     let hosts = hosts();
     let live = hosts.primary("live").start().unwrap();
+    // A run that was killed may have left dead ones of its own.
+    live.hugepage_setup(&["clean"]).unwrap().success().unwrap();
     let (others, run_dir) = (HostState::take(), names(&live.run_dir()));
     let victim = || {
         Primary::builder(Privilege::detect(), "victim")
