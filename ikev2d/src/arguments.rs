@@ -2,9 +2,9 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, Subcommand};
-use clap_complete::Shell;
+use clap::Parser;
 use control::arguments::InstanceArguments;
+use control::tool::{self, Command};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -67,14 +67,22 @@ pub struct Arguments {
     pub command: Option<Command>,
 }
 
-/// Something else than negotiating.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Print the completion script of a shell
-    Completion {
-        /// Which shell
-        shell: Shell,
-    },
-    /// Print the man page
-    Man,
+impl tool::Arguments for Arguments {
+    const TOOL: &'static str = crate::TOOL;
+
+    fn instance(&self) -> &InstanceArguments {
+        &self.instance
+    }
+
+    fn check(&self) -> bool {
+        self.check
+    }
+
+    fn json(&self) -> bool {
+        self.json
+    }
+
+    fn command(&self) -> Option<Command> {
+        self.command
+    }
 }

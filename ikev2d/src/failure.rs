@@ -1,12 +1,11 @@
 //! How the daemon fails: one sentence, or with `--json` one object, on stderr; status 1, or 2 for wrong usage.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io;
 
 use control::choose::ChooseError;
 use control::message::{ControlError, ErrorCode};
+use control::tool;
 use document::ConfigErrors;
-use serde_json::json;
 
 /// Why the daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -31,26 +30,9 @@ pub enum Failure {
     Print(#[from] io::Error),
 }
 
-impl Failure {
-    /// Says what failed and gives the status to exit with.
-    pub fn report(&self, json: bool) -> ExitCode {
-        // Whoever read the page or script has seen enough.
-        if matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            return ExitCode::SUCCESS;
-        }
-        let said = if json {
-            json!({ "error": { "code": self.code(), "message": self.to_string() } }).to_string()
-        } else {
-            let text = self.to_string();
-            let lines: Vec<_> = text.lines().map(|line| format!("error: {line}")).collect();
-            lines.join("\n")
-        };
-        // Nobody is left to tell when stderr is closed; the status remains.
-        drop(writeln!(io::stderr(), "{said}"));
-        ExitCode::from(match self {
-            Self::Usage(_) | Self::Configuration(_) => 2,
-            _ => 1,
-        })
+impl tool::Failure for Failure {
+    fn usage(sentence: String) -> Self {
+        Self::Usage(sentence)
     }
 
     fn code(&self) -> &'static str {
@@ -59,6 +41,20 @@ impl Failure {
             Self::Configuration(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
             Self::Listen(_) | Self::Random(_) | Self::Print(_) => ErrorCode::Failed.name(),
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Configuration(_) => 2,
+            _ => 1,
+        }
+    }
+
+    fn unprinted(&self) -> Option<&io::Error> {
+        match self {
+            Self::Print(error) => Some(error),
+            _ => None,
         }
     }
 }

@@ -6,36 +6,17 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use clap::Parser;
 use control::tool;
 use nix::sys::prctl;
 
-use ikev2d::TOOL;
-use ikev2d::arguments::{Arguments, Command};
+use ikev2d::arguments::Arguments;
 use ikev2d::config::Config;
 use ikev2d::daemon::Daemon;
 use ikev2d::failure::Failure;
 use ikev2d::notice::Notices;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
-            return Failure::Usage(tool::sentence(&error)).report(true);
-        }
-        Err(error) => error.exit(),
-    };
-    if arguments.check {
-        return control::check::report(&arguments.instance, TOOL);
-    }
-    let outcome = match arguments.command {
-        Some(Command::Completion { shell }) => {
-            tool::print_completion::<Arguments>(TOOL, shell).map_err(Failure::from)
-        }
-        Some(Command::Man) => tool::print_man_page::<Arguments>().map_err(Failure::from),
-        None => run(&arguments),
-    };
-    outcome.map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+    tool::run(run)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {

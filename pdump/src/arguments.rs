@@ -3,10 +3,10 @@
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
-use clap::{ArgAction, Parser, Subcommand, ValueEnum};
-use clap_complete::Shell;
+use clap::{ArgAction, Parser, ValueEnum};
 use control::arguments::InstanceArguments;
 use control::message::{CapturePoint, SNAPLEN_MAX};
+use control::tool::{self, Command};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -192,16 +192,24 @@ pub enum Format {
     Pcap,
 }
 
-/// What the tool does besides capturing.
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    /// Prints the completion script of a shell
-    Completion {
-        /// The shell
-        shell: Shell,
-    },
-    /// Prints the manual page
-    Man,
+impl tool::Arguments for Arguments {
+    const TOOL: &'static str = crate::TOOL;
+
+    fn instance(&self) -> &InstanceArguments {
+        &self.instance
+    }
+
+    fn check(&self) -> bool {
+        self.check
+    }
+
+    fn json(&self) -> bool {
+        self.json
+    }
+
+    fn command(&self) -> Option<Command> {
+        self.command
+    }
 }
 
 #[cfg(test)]

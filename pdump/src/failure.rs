@@ -1,11 +1,11 @@
 //! How the tool fails: one sentence, or with `--json` one object, on stderr; status 1, or 2 for wrong usage.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io;
 
 use control::choose::ChooseError;
 use control::message::{ControlError, ErrorCode};
-use serde_json::json;
+use control::tool;
+use serde_json::{Map, Value, json};
 
 use crate::filter::FilterError;
 use crate::output::OutputError;
@@ -34,39 +34,9 @@ pub enum Failure {
     Print(#[from] io::Error),
 }
 
-impl Failure {
-    /// Says what failed and gives the status to exit with.
-    pub fn report(&self, json: bool) -> ExitCode {
-        // Whoever read the page or script has seen enough.
-        if matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            return ExitCode::SUCCESS;
-        }
-        let said = if json {
-            let mut error = json!({ "code": self.code(), "message": self.to_string() });
-            if let Self::Filter(FilterError::Wrong {
-                column: Some(column), ..
-            }) = self
-            {
-                error["column"] = json!(column);
-            }
-            json!({ "error": error }).to_string()
-        } else if let Self::Filter(error) = self
-            && let Some(pointer) = error.pointer()
-        {
-            format!("error: {error}\n{pointer}")
-        } else {
-            format!("error: {self}")
-        };
-        // Nobody is left to tell when stderr is closed; the status remains.
-        drop(writeln!(io::stderr(), "{said}"));
-        ExitCode::from(self.status())
-    }
-
-    fn status(&self) -> u8 {
-        match self {
-            Self::Usage(_) | Self::Filter(_) => 2,
-            _ => 1,
-        }
+impl tool::Failure for Failure {
+    fn usage(sentence: String) -> Self {
+        Self::Usage(sentence)
     }
 
     fn code(&self) -> &'static str {
@@ -76,6 +46,39 @@ impl Failure {
             Self::Refused(error) => error.code.name(),
             Self::Source(CaptureError::PrimaryEnded(_)) => ErrorCode::InstanceDead.name(),
             Self::Source(_) | Self::Output(_) | Self::Print(_) => ErrorCode::Failed.name(),
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Filter(_) => 2,
+            _ => 1,
+        }
+    }
+
+    fn unprinted(&self) -> Option<&io::Error> {
+        match self {
+            Self::Print(error) => Some(error),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Filter(error) => {
+                let pointer = error.pointer().map(|pointer| format!("\n{pointer}"));
+                format!("error: {error}{}", pointer.unwrap_or_default())
+            }
+            _ => format!("error: {self}"),
+        }
+    }
+
+    fn add_details(&self, error: &mut Map<String, Value>) {
+        if let Self::Filter(FilterError::Wrong {
+            column: Some(column), ..
+        }) = self
+        {
+            error.insert("column".to_owned(), json!(column));
         }
     }
 }

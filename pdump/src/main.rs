@@ -6,7 +6,6 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 
-use clap::Parser;
 use control::capture::Capture;
 use control::instance::InstanceName;
 use control::message::{CaptureInterface, CapturePoint, CaptureRequest};
@@ -14,7 +13,7 @@ use control::tool;
 use serde_json::json;
 
 use pdump::TOOL;
-use pdump::arguments::{Arguments, Command};
+use pdump::arguments::Arguments;
 use pdump::capture::{self, Interruption};
 use pdump::failure::Failure;
 use pdump::filter::{Filter, listing};
@@ -23,24 +22,7 @@ use pdump::print::Lines;
 use pdump::report::Report;
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
-            return Failure::Usage(tool::sentence(&error)).report(true);
-        }
-        Err(error) => error.exit(),
-    };
-    if arguments.check {
-        return control::check::report(&arguments.instance, TOOL);
-    }
-    let outcome = match arguments.command {
-        Some(Command::Completion { shell }) => {
-            tool::print_completion::<Arguments>(TOOL, shell).map_err(Failure::from)
-        }
-        Some(Command::Man) => tool::print_man_page::<Arguments>().map_err(Failure::from),
-        None => run(&arguments),
-    };
-    outcome.map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+    tool::run(run)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {

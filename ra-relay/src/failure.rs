@@ -1,13 +1,12 @@
 //! How the tool fails: one sentence, or with `--json` one object, on stderr; status 1, or 2 for wrong usage.
 
-use std::io::{self, Write};
-use std::process::ExitCode;
+use std::io;
 
 use control::choose::ChooseError;
 use control::message::{ControlError, ErrorCode};
 use control::punt::AttachmentError;
+use control::tool;
 use document::ConfigErrors;
-use serde_json::json;
 
 use crate::helpers::BeginError;
 
@@ -37,30 +36,9 @@ pub enum Failure {
     Print(#[from] io::Error),
 }
 
-impl Failure {
-    /// Says what failed and gives the status to exit with.
-    pub fn report(&self, json: bool) -> ExitCode {
-        // Whoever read the page or script has seen enough.
-        if matches!(self, Self::Print(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            return ExitCode::SUCCESS;
-        }
-        let said = if json {
-            json!({ "error": { "code": self.code(), "message": self.to_string() } }).to_string()
-        } else {
-            let text = self.to_string();
-            let lines: Vec<_> = text.lines().map(|line| format!("error: {line}")).collect();
-            lines.join("\n")
-        };
-        // Nobody is left to tell when stderr is closed; the status remains.
-        drop(writeln!(io::stderr(), "{said}"));
-        ExitCode::from(self.status())
-    }
-
-    fn status(&self) -> u8 {
-        match self {
-            Self::Usage(_) | Self::Configuration(_) | Self::TooLong(_) => 2,
-            _ => 1,
-        }
+impl tool::Failure for Failure {
+    fn usage(sentence: String) -> Self {
+        Self::Usage(sentence)
     }
 
     fn code(&self) -> &'static str {
@@ -70,6 +48,20 @@ impl Failure {
             Self::Refused(error) => error.code.name(),
             Self::Ended(AttachmentError::PrimaryEnded(_)) => ErrorCode::InstanceDead.name(),
             Self::Ended(_) | Self::Helper(_) | Self::Print(_) => ErrorCode::Failed.name(),
+        }
+    }
+
+    fn status(&self) -> u8 {
+        match self {
+            Self::Usage(_) | Self::Configuration(_) | Self::TooLong(_) => 2,
+            _ => 1,
+        }
+    }
+
+    fn unprinted(&self) -> Option<&io::Error> {
+        match self {
+            Self::Print(error) => Some(error),
+            _ => None,
         }
     }
 }

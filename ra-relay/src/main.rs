@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use clap::Parser;
 use control::client::Client;
 use control::instance::InstanceDir;
 use control::message::{PuntClass, PuntRequest, Request};
@@ -16,7 +15,7 @@ use control::punt::Punts;
 use control::tool;
 use serde_json::json;
 
-use ra_relay::arguments::{Arguments, Command};
+use ra_relay::arguments::Arguments;
 use ra_relay::class::Class;
 use ra_relay::config::Config;
 use ra_relay::failure::Failure;
@@ -27,24 +26,7 @@ use ra_relay::report::Report;
 use ra_relay::{TOOL, observe};
 
 fn main() -> ExitCode {
-    let arguments = match Arguments::try_parse() {
-        Ok(arguments) => arguments,
-        Err(error) if error.use_stderr() && std::env::args_os().any(|word| word == "--json") => {
-            return Failure::Usage(tool::sentence(&error)).report(true);
-        }
-        Err(error) => error.exit(),
-    };
-    if arguments.check {
-        return control::check::report(&arguments.instance, TOOL);
-    }
-    let outcome = match arguments.command {
-        Some(Command::Completion { shell }) => {
-            tool::print_completion::<Arguments>(TOOL, shell).map_err(Failure::from)
-        }
-        Some(Command::Man) => tool::print_man_page::<Arguments>().map_err(Failure::from),
-        None => run(&arguments),
-    };
-    outcome.map_or_else(|failure| failure.report(arguments.json), |()| ExitCode::SUCCESS)
+    tool::run(run)
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {

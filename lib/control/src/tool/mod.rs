@@ -1,5 +1,7 @@
 //! What the programs that attach to a primary do alike, whatever they are for.
 
+mod program;
+
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,6 +10,8 @@ use clap::CommandFactory;
 use clap_complete::Shell;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::flag;
+
+pub use program::{Arguments, Command, Failure, run};
 
 /// What clap found wrong, as one sentence: without its hints and the usage.
 pub fn sentence(error: &clap::Error) -> String {
