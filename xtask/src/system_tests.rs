@@ -20,21 +20,28 @@ use crate::{
 };
 
 /// What the hungriest system test needs, in pages of 2 MB.
-const PAGES: u64 = 1024;
+const PAGES: u64 = 1200;
 /// Longest time for the tests of one file, and at full length.
 const LIMIT: Duration = Duration::from_secs(30 * 60);
 const SOAK_LIMIT: Duration = Duration::from_secs(4 * 60 * 60);
 
 /// Files whose tests wait for the timers of protocols most of the time, and measure nothing but numbers by their own time: they run side
 /// by side.
-const SIDE_BY_SIDE: [&str; 8] = [
+const SIDE_BY_SIDE: [&str; 15] = [
+    "bonds",
     "discovery",
+    "esp",
     "fragments",
     "icmp_errors",
     "kernel",
     "kernel_services",
     "neighbors",
+    "offloads",
+    "punts",
+    "ra_handlers",
     "redirects",
+    "traces",
+    "tunnels",
     "vlans",
 ];
 /// So many of their tests at a time; each needs hugepages for a primary or two, 150 each.
@@ -193,7 +200,7 @@ impl Runner<'_> {
     fn run(&self, executable: &Path) -> Result<Outcome, Error> {
         let run = RunId::current();
         let mut builder = ProcessBuilder::new(self.privilege, "runs system tests", executable)
-            .arg(format!("--test-threads={}", at_a_time(executable)))
+            .arg(format!("--test-threads={}", at_a_time(executable, self.soak)))
             .args(self.filter)
             .env(RUN_ID_VARIABLE, run.to_string())
             .env(binaries::BIN_DIR_VARIABLE, cargo::programs())
@@ -245,9 +252,9 @@ fn is_in_machine(executable: &Path) -> bool {
     IN_MACHINE.contains(&name(executable).as_str())
 }
 
-/// How many tests of an executable run at a time.
-fn at_a_time(executable: &Path) -> usize {
-    if SIDE_BY_SIDE.contains(&name(executable).as_str()) {
+/// How many tests of an executable run at a time. At full length some put load on gateways, so each has the CPUs to itself.
+fn at_a_time(executable: &Path, soak: bool) -> usize {
+    if !soak && SIDE_BY_SIDE.contains(&name(executable).as_str()) {
         AT_A_TIME
     } else {
         1
@@ -280,8 +287,10 @@ not json"#;
 
     #[test]
     fn tests_that_measure_have_the_cpus_to_themselves() {
-        assert_eq!(at_a_time(Path::new("/t/release/deps/forwarding-0a1b")), 1);
-        assert_eq!(at_a_time(Path::new("/t/release/deps/discovery-0a1b")), 3);
+        let at_a_time = |name, soak| at_a_time(Path::new(name), soak);
+        assert_eq!(at_a_time("/t/release/deps/forwarding-0a1b", false), 1);
+        assert_eq!(at_a_time("/t/release/deps/discovery-0a1b", false), 3);
+        assert_eq!(at_a_time("/t/release/deps/discovery-0a1b", true), 1);
     }
 
     #[test]
