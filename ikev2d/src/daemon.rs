@@ -48,6 +48,8 @@ pub struct Daemon {
     mailbox: Mailbox,
     /// Where IKE SAs are written down.
     journal: Option<Journal>,
+    /// When something was first added to it after all was written down.
+    written: Option<Time>,
     /// Whether it was told that it may get into swap.
     swap_told: bool,
     stopped: Arc<AtomicBool>,
@@ -79,13 +81,11 @@ impl Primary for Attached<'_> {
         self.punts.call(request)
     }
 
-    fn sequence(&self, id: &SaId) -> u64 {
-        let Ok(reader) = tables::open(self.directory) else {
-            return 0;
-        };
+    fn sequence(&self, id: &SaId) -> Option<u64> {
+        let reader = tables::open(self.directory).ok()?;
         let listed = sas::listed(&reader);
-        let found = listed.iter().find(|listed| listed.sa.id() == *id);
-        found.map_or(0, |listed| listed.counts.get(SaCounter::Sequence))
+        let found = listed.iter().find(|listed| listed.sa.id() == *id)?;
+        Some(found.counts.get(SaCounter::Sequence))
     }
 }
 
@@ -135,6 +135,7 @@ impl Daemon {
             postbox,
             mailbox,
             journal: None,
+            written: None,
             swap_told: false,
             stopped,
             reload,
@@ -326,7 +327,12 @@ impl Daemon {
                     self.plane.apply(command, &self.config, primary);
                 }
                 Some(Output::Event(event)) => self.tell(&event),
-                None => break,
+                None => {
+                    if !self.ask_for_plane() {
+                        break;
+                    }
+                    self.write_down(punts);
+                }
             }
         }
         self.plane.settle(&mut Attached {
@@ -335,6 +341,19 @@ impl Daemon {
         });
         self.carried_out(punts);
         self.tell_problems();
+    }
+
+    /// Asks the engine for what its commands have led to in the primary; whether there was anything.
+    fn ask_for_plane(&mut self) -> bool {
+        let (spent, displaced) = (self.plane.take_spent(), self.plane.take_displaced());
+        let is_any = !spent.is_empty() || !displaced.is_empty();
+        for inbound in spent {
+            self.engine.rekey_child(now(), inbound);
+        }
+        for inbound in displaced {
+            self.engine.delete_child(now(), inbound);
+        }
+        is_any
     }
 
     fn look_at_signals(&mut self) {

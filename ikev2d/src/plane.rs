@@ -17,6 +17,7 @@ use control::message::{
     SaLifetime, SaMode, TunnelChange,
 };
 use ike_engine::{ChildSa, Path, SaCommand, SpiPair};
+use ikev2::crypto::EspSuite;
 use zeroize::Zeroizing;
 
 use crate::config::{ChildConfig, Config};
@@ -29,8 +30,8 @@ pub(crate) trait Primary {
     /// Asks it for something.
     fn call(&mut self, request: Request) -> Result<Reply, ControlError>;
 
-    /// The last sequence number that an SA has used, as far as it is known.
-    fn sequence(&self, id: &SaId) -> u64;
+    /// The last sequence number that an SA has used, if it is there.
+    fn sequence(&self, id: &SaId) -> Option<u64>;
 }
 
 /// Something that could not be done.
@@ -59,8 +60,9 @@ struct Side {
     tunnel: String,
     /// What it is known by, while the primary has it.
     id: Option<SaId>,
-    /// Of one that sends: the last sequence number that it may have used before it was taken out of the primary.
-    used: u64,
+    /// Of one that sends and is not in the primary: the last sequence number that it may have used. `None`: that is not known, so it must
+    /// not be installed again.
+    used: Option<u64>,
 }
 
 impl Side {
@@ -70,7 +72,14 @@ impl Side {
             sa,
             tunnel,
             id: None,
-            used: 0,
+            used: Some(0),
+        }
+    }
+
+    /// It is not in the primary any more, and nobody knows how far it was.
+    fn is_lost(&mut self) {
+        if self.id.take().is_some() {
+            self.used = None;
         }
     }
 }
@@ -99,13 +108,27 @@ pub(crate) struct Plane {
     lingering: HashMap<u32, SaId>,
     /// Where tunnels lead by now whose peers come from anywhere.
     remotes: HashMap<String, IpAddr>,
+    /// Child SAs, by inbound SPI, whose outbound SA is to be used and cannot be installed again: they need others.
+    spent: Vec<u32>,
+    /// Child SAs, by inbound SPI, whose tunnel leads to another peer now.
+    displaced: Vec<u32>,
     problems: Vec<Problem>,
 }
 
 /// After how many seconds beyond its hard lifetime an SA ends that no daemon has ended.
 const GRACE: u64 = 60;
-/// Sequence numbers that an SA may use while it is looked at how many it has used.
-const MARGIN: u64 = 1 << 20;
+/// Sequence numbers that an SA may use while it is looked at how many it has used: a second of the fastest link.
+const MARGIN: u64 = 1 << 24;
+
+/// How far an SA may be by the time that it is taken out, which has used this number. `None`: that is not known, or beyond all numbers.
+fn far_beyond(sequence: Option<u64>, suite: &EspSuite) -> Option<u64> {
+    let last = if suite.has_extended_sequence_numbers() {
+        u64::MAX
+    } else {
+        u64::from(u32::MAX)
+    };
+    sequence?.checked_add(MARGIN).filter(|used| *used < last)
+}
 
 /// What the primary is to be told of an SA, the last sequence number of which was `sequence`.
 fn wanted(
@@ -163,8 +186,10 @@ impl Plane {
     /// There is another primary, which has none of the SAs but those in `left`, by tunnel.
     pub(crate) fn begin(&mut self, left: HashMap<String, Vec<SaId>>) {
         let sides = self.inbound.values_mut().chain(self.outbound.values_mut());
-        sides.for_each(|side| side.id = None);
+        sides.for_each(Side::is_lost);
         self.known.clear();
+        self.spent.clear();
+        self.displaced.clear();
         self.adds.clear();
         self.deletes.clear();
         self.made_again.clear();
@@ -196,7 +221,7 @@ impl Plane {
             SaDirection::Out => self.outbound.get_mut(&pair),
         };
         if let Some(side) = side {
-            side.id = None;
+            side.is_lost();
         }
     }
 
@@ -208,6 +233,17 @@ impl Plane {
             inbound: &inbound.sa,
             outbound: self.outbound.get(&pair).map(|side| &*side.sa),
         })
+    }
+
+    /// Child SAs, by inbound SPI, that are to be rekeyed since this was asked last: traffic is to go out by them, and their keys may not
+    /// be used again.
+    pub(crate) fn take_spent(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.spent)
+    }
+
+    /// Child SAs, by inbound SPI, that are to be deleted since this was asked last: another peer has taken their tunnel.
+    pub(crate) fn take_displaced(&mut self) -> Vec<u32> {
+        std::mem::take(&mut self.displaced)
     }
 
     /// What could not be done since this was asked last.
@@ -343,7 +379,44 @@ impl Plane {
             .profile(&sa.profile)
             .is_some_and(|profile| profile.remote_address.is_none());
         if is_anywhere {
-            self.point(&sa.profile, &child.tunnel, sa.path.remote.ip(), primary);
+            let remote = sa.path.remote.ip();
+            self.point(&sa.profile, &child.tunnel, remote, primary);
+            if self.remotes.get(&child.tunnel) == Some(&remote) {
+                self.displace(&sa.profile, &child.tunnel, remote);
+            }
+        }
+    }
+
+    /// Gives up the child SAs with other peers of a tunnel that leads to this one now: the primary has deleted their SAs, and if they were
+    /// rekeyed the peers would take the tunnel from each other without end.
+    fn displace(&mut self, profile: &str, tunnel: &str, remote: IpAddr) {
+        let is_elsewhere = |side: &&Side| side.tunnel == tunnel && side.sa.path.remote.ip() != remote;
+        let pairs: Vec<SpiPair> = self
+            .inbound
+            .values()
+            .filter(is_elsewhere)
+            .map(|side| side.sa.pair)
+            .collect();
+        for pair in pairs {
+            let sides = [self.inbound.get_mut(&pair.inbound), self.outbound.get_mut(&pair)];
+            let mut other = None;
+            for side in sides.into_iter().flatten() {
+                other = Some(side.sa.path.remote.ip());
+                if let Some(id) = side.id {
+                    self.known.remove(&id);
+                }
+                side.is_lost();
+            }
+            self.displaced.push(pair.inbound);
+            if let Some(other) = other {
+                self.problems.push(Problem {
+                    profile: profile.to_owned(),
+                    sentence: format!(
+                        "tunnel {tunnel} leads to {remote} now, which came last, so the child SA with {other} is deleted: give each \
+                         peer a profile and a tunnel of its own"
+                    ),
+                });
+            }
         }
     }
 
@@ -372,9 +445,13 @@ impl Plane {
             return;
         };
         if side.id.is_none() {
+            let Some(used) = side.used else {
+                self.spent.push(to.inbound);
+                return;
+            };
             let wanted = config
                 .child(&side.sa.profile, &side.sa.child)
-                .map(|child| wanted(&side.sa, child, SaDirection::Out, side.used));
+                .map(|child| wanted(&side.sa, child, SaDirection::Out, used));
             match wanted {
                 Some(Ok(wanted)) => self.adds.push(wanted),
                 Some(Err(problem)) => self.problems.push(problem),
@@ -386,7 +463,7 @@ impl Plane {
         if let Some(from) = from.and_then(|from| self.outbound.get_mut(&from))
             && let Some(id) = from.id.take()
         {
-            from.used = primary.sequence(&id).saturating_add(MARGIN);
+            from.used = far_beyond(primary.sequence(&id), &from.sa.suite);
             self.known.remove(&id);
             self.deletes.push(id);
         }
@@ -440,7 +517,10 @@ impl Plane {
         let Some(child) = config.child(&profile, &sa.child) else {
             return;
         };
-        let sequence = primary.sequence(&id).saturating_add(MARGIN);
+        let Some(sequence) = far_beyond(primary.sequence(&id), &sa.suite) else {
+            self.spent.push(pair.inbound);
+            return;
+        };
         match wanted(sa, child, SaDirection::Out, sequence) {
             Ok(wanted) => {
                 self.is_gone(&id);

@@ -174,6 +174,11 @@ impl Primary {
         self.process.signal(Signal::SIGHUP);
     }
 
+    /// Its process.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
     /// SIGTERM, and waits for the end; the run directory stays until the value is dropped, for a look at what was left in it.
     ///
     /// # Errors

@@ -6,6 +6,8 @@
 //!   the next daemon ◄──────┘ restore, reconcile, a journal of its own
 //! ```
 
+use std::time::Duration;
+
 use control::punt::Punts;
 use control::{sas, tables};
 use ike_engine::{Engine, Time};
@@ -18,6 +20,8 @@ use crate::plane::Before;
 /// Room for what is written down before all is written down anew, bytes, and what of that is to be there.
 const ROOM: usize = 256 * 1024;
 const RESERVE: usize = 64 * 1024;
+/// For so long what is out of date is there, keys of SAs that are gone among it, before all is written down anew.
+const OUT_OF_DATE: Duration = Duration::from_secs(10);
 
 impl Daemon {
     /// Takes up the IKE SAs of the daemon before, if there was one, and writes them down as its own.
@@ -92,6 +96,7 @@ impl Daemon {
     pub(super) fn begin_journal(&mut self, punts: &mut Punts, before: Option<&[u8]>) {
         let all = self.engine.snapshot();
         let old = self.journal.take();
+        self.written = None;
         let capacity = before.map_or(0, <[u8]>::len) + 2 * all.len() + ROOM;
         let made = Journal::new(capacity).map_err(|error| error.to_string());
         let held = made.and_then(|mut journal| {
@@ -105,12 +110,15 @@ impl Daemon {
             if before.is_none() {
                 journal.carried_out();
             }
+            if !is_written {
+                return Err("there is no room for them".to_owned());
+            }
             let memory = journal.descriptor().map_err(|error| error.to_string())?;
             punts.hold(memory).map_err(|error| error.to_string())?;
-            Ok((journal, is_written))
+            Ok(journal)
         });
         match held {
-            Ok((journal, true)) => {
+            Ok(journal) => {
                 if !journal.is_locked() && !std::mem::replace(&mut self.swap_told, true) {
                     self.notices.say(
                         "keys that are kept for the next daemon may get into swap: give the process CAP_IPC_LOCK or more of \
@@ -119,7 +127,6 @@ impl Daemon {
                 }
                 self.journal = Some(journal);
             }
-            Ok((_, false)) => self.not_kept("there is no room for them"),
             Err(why) => self.not_kept(&why),
         }
         // What is out of date must not be taken up.
@@ -139,20 +146,23 @@ impl Daemon {
         let Some(batch) = self.engine.changes() else {
             return;
         };
-        if let Some(journal) = &mut self.journal
-            && !journal.append(batch.expose())
-        {
-            self.begin_journal(punts, None);
+        if let Some(journal) = &mut self.journal {
+            if journal.append(batch.expose()) {
+                self.written.get_or_insert(now());
+            } else {
+                self.begin_journal(punts, None);
+            }
         }
     }
 
-    /// Notes that all was done that was written down.
+    /// Notes that all was done that was written down, and writes it down anew when there is little room or much that is out of date.
     pub(super) fn carried_out(&mut self, punts: &mut Punts) {
         let Some(journal) = &mut self.journal else {
             return;
         };
         journal.carried_out();
-        if journal.room() < RESERVE {
+        let is_old = |written| now().since(written) >= OUT_OF_DATE;
+        if journal.room() < RESERVE || self.written.is_some_and(is_old) {
             self.begin_journal(punts, None);
         }
     }

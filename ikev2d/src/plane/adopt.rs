@@ -14,6 +14,7 @@ use crate::config::Config;
 #[derive(Debug, Default)]
 pub(crate) struct Before {
     inbound: HashSet<u32>,
+    /// Those that traffic has gone out by.
     outbound: HashSet<SpiPair>,
 }
 
@@ -29,10 +30,10 @@ pub(crate) struct Adopted {
 impl Before {
     /// What it had, if these were the children.
     pub(crate) fn of(children: &[ChildSas]) -> Self {
-        let in_use = children.iter().filter(|child| child.in_use);
+        let used = children.iter().filter(|child| child.was_used);
         Self {
             inbound: children.iter().map(|child| child.inbound.pair.inbound).collect(),
-            outbound: in_use.map(|child| child.outbound.pair).collect(),
+            outbound: used.map(|child| child.outbound.pair).collect(),
         }
     }
 }
@@ -90,7 +91,7 @@ impl Plane {
                 .into_iter()
                 .flatten()
                 .any(|found| found.state == SaState::Expiring);
-            if has_lost_in || has_lost_out || nears_end {
+            if has_lost_in || (has_lost_out && of.in_use) || nears_end {
                 adopted.rekey.push(pair.inbound);
             }
             *tunnels.entry(tunnel.clone()).or_default() |= outbound.is_some();
@@ -99,6 +100,7 @@ impl Plane {
             }
             let side = |sa, found: Option<&ListedSa>| Side {
                 id: found.map(|found| found.sa.id()),
+                used: None,
                 ..Side::new(sa, tunnel.clone())
             };
             let (has_in, has_out) = (

@@ -13,7 +13,7 @@ struct Fake {
     asked: Vec<String>,
     added: Vec<NewSa>,
     refuses: Vec<u32>,
-    sequence: u64,
+    sequence: Option<u64>,
 }
 
 impl Primary for Fake {
@@ -46,7 +46,7 @@ impl Primary for Fake {
         Ok(Reply::Done)
     }
 
-    fn sequence(&self, _: &SaId) -> u64 {
+    fn sequence(&self, _: &SaId) -> Option<u64> {
         self.sequence
     }
 }
@@ -181,7 +181,7 @@ fn one_that_was_used_before_is_used_again_when_the_later_one_is_gone() {
     }
     plane.settle(&mut primary);
     primary.take();
-    primary.sequence = 55;
+    primary.sequence = Some(55);
     switch(&mut plane, &mut primary, &config, Some(2), 1);
     plane.settle(&mut primary);
     assert_eq!(primary.take(), ["delete 2002"]);
@@ -196,6 +196,60 @@ fn one_that_was_used_before_is_used_again_when_the_later_one_is_gone() {
     plane.apply(SaCommand::RemoveOutbound(pair(2)), &config, &mut primary);
     plane.settle(&mut primary);
     assert_eq!(primary.take(), [""; 0]);
+}
+
+#[test]
+fn one_of_which_nobody_knows_how_far_it_was_is_not_installed_again() {
+    let config = config(FIXED);
+    // Both ends had begun at once: two pairs for the same traffic, and what was used first is to be used again.
+    let begun = || {
+        let (mut plane, mut primary) = (Plane::default(), Fake::default());
+        for number in [1, 2] {
+            install(&mut plane, &mut primary, &config, number);
+        }
+        switch(&mut plane, &mut primary, &config, None, 1);
+        plane.settle(&mut primary);
+        primary.take();
+        let sent = primary.added.iter().find(|new| new.sa.spi == 2001).unwrap();
+        let id = sent.sa.id();
+        (plane, primary, id)
+    };
+    let mut ways: Vec<(&str, Plane, Fake)> = Vec::new();
+    let (mut plane, primary, id) = begun();
+    assert!(plane.lost(&id));
+    ways.push(("deleted in the primary", plane, primary));
+    let (mut plane, primary, _) = begun();
+    plane.begin(HashMap::new());
+    ways.push(("another primary", plane, primary));
+    // It had given way, and when that was it was not in the primary.
+    let (mut plane, mut primary, _) = begun();
+    switch(&mut plane, &mut primary, &config, None, 2);
+    plane.settle(&mut primary);
+    switch(&mut plane, &mut primary, &config, Some(1), 2);
+    plane.settle(&mut primary);
+    ways.push(("gone when it was looked for", plane, primary));
+    // So near the end that there may be none left.
+    let (mut plane, mut primary, _) = begun();
+    primary.sequence = Some(u64::MAX - MARGIN);
+    switch(&mut plane, &mut primary, &config, None, 2);
+    plane.settle(&mut primary);
+    switch(&mut plane, &mut primary, &config, Some(1), 2);
+    plane.settle(&mut primary);
+    ways.push(("no numbers left", plane, primary));
+    for (way, mut plane, mut primary) in ways {
+        primary.take();
+        switch(&mut plane, &mut primary, &config, None, 1);
+        plane.settle(&mut primary);
+        assert_eq!(primary.take(), [""; 0], "{way}");
+        assert_eq!(plane.take_spent(), [1001], "{way}");
+    }
+    // What was never there is as new, also at another primary.
+    let (mut plane, mut primary, _) = begun();
+    plane.begin(HashMap::new());
+    switch(&mut plane, &mut primary, &config, None, 2);
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), ["add out2002"]);
+    assert_eq!(plane.take_spent(), [0; 0]);
 }
 
 #[test]
@@ -258,7 +312,7 @@ fn a_peer_that_moves_is_followed_beyond_all_numbers_that_were_used() {
     switch(&mut plane, &mut primary, &config, None, 1);
     plane.settle(&mut primary);
     primary.take();
-    primary.sequence = 77;
+    primary.sequence = Some(77);
     let moved = Path {
         remote: "198.51.100.1:1024".parse().unwrap(),
         ..path(4500)
@@ -307,6 +361,31 @@ fn a_tunnel_leads_to_a_peer_that_may_be_anywhere() {
     install(&mut plane, &mut primary, &config, 2);
     plane.settle(&mut primary);
     assert_eq!(primary.take(), ["add in1002"]);
+    // Another peer takes it: what the first ones had is given up, once, and not rekeyed.
+    let mut other = sa(3, true);
+    other.path.remote = "203.0.113.9:4500".parse().unwrap();
+    plane.apply(SaCommand::InstallInbound(other), &config, &mut primary);
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), ["ipsec0 to 203.0.113.9", "add in1003"]);
+    let mut displaced = plane.take_displaced();
+    displaced.sort_unstable();
+    assert_eq!(displaced, [1001, 1002]);
+    assert_eq!(plane.take_problems().len(), 2);
+    assert!(
+        primary
+            .added
+            .iter()
+            .all(|new| plane.owner(&new.sa.id()).is_none() == (new.sa.spi != 1003))
+    );
+    for number in [1, 2] {
+        plane.apply(
+            SaCommand::RemoveInbound(pair(number).inbound),
+            &config,
+            &mut primary,
+        );
+    }
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), [""; 0]);
 }
 
 #[test]
@@ -342,6 +421,7 @@ fn sas_that_a_daemon_has_left_go_on_and_those_that_were_deleted_are_not_made_aga
             inbound: sa(number, true),
             outbound: sa(number, true),
             in_use: true,
+            was_used: true,
         };
         vec![of(1), of(2)]
     };

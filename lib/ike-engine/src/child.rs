@@ -38,6 +38,8 @@ pub(crate) struct Child {
     pub(crate) state: ChildState,
     /// Whether traffic goes out by it.
     pub(crate) in_use: bool,
+    /// Whether traffic goes out by it or has done so.
+    pub(crate) was_used: bool,
     /// Whether an operator has it deleted, so that it is not to come again.
     pub(crate) unwanted: bool,
     pub(crate) keys: Arc<DirectionKeys>,
@@ -93,6 +95,7 @@ impl Child {
             expire_at: child.map(|child| core.now + child.lifetime.hard),
             state: ChildState::Active,
             in_use: false,
+            was_used: false,
             unwanted: false,
             keys: Arc::new(DirectionKeys {
                 inbound: in_key,

@@ -43,6 +43,7 @@ impl Established {
         for child in &mut self.children {
             if child.inbound == new {
                 child.in_use = true;
+                child.was_used = true;
             } else if child.in_use && (Some(child.inbound) == old || child.is_for_the_same_as(&next)) {
                 child.in_use = false;
                 from = Some(child.pair());

@@ -1,5 +1,6 @@
 //! An IKE SA that is gone, whose last answer is kept for a peer that has not got it (RFC 7296 §2.1).
 
+use ikev2::crypto::Secret;
 use ikev2::wire::Message;
 
 use crate::Time;
@@ -19,6 +20,8 @@ impl Closed {
     /// Keeps the answer as long as the peer may ask.
     pub(crate) fn begin(core: &Core, mut channel: Channel) -> State {
         channel.under_way = None;
+        // Nothing comes from it any more: who finds what is left cannot derive keys of its child SAs.
+        channel.keys.sk_d = Secret::from(Vec::new());
         let until = core.now + core.settings.retransmission.total();
         State::Closed(Box::new(Closed { channel, until }))
     }

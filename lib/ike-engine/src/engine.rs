@@ -439,7 +439,7 @@ impl Engine {
         }
     }
 
-    pub(crate) fn proceed(&mut self, ike: IkeSpi, change: impl FnOnce(&mut Established, &Core)) {
+    pub(crate) fn proceed(&mut self, ike: IkeSpi, change: impl FnOnce(&mut Established, &mut Core)) {
         self.with(ike, |state, core| match state {
             State::Established(mut sa) => {
                 change(&mut sa, core);

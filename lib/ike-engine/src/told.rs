@@ -22,6 +22,15 @@ impl Engine {
         }
     }
 
+    /// Deletes the child SA with this inbound SPI, if there is one: the data plane has no place for it any more.
+    pub fn delete_child(&mut self, now: Time, inbound: u32) {
+        self.core.now = now;
+        if let Some(ike) = self.ike_of(|child| child.inbound == inbound && child.is_active()) {
+            self.proceed(ike, |sa, core| sa.close_child(core, inbound, None));
+            self.settle();
+        }
+    }
+
     /// Packets of the child SA with this inbound SPI come from somewhere else, and are authentic: a peer behind a NAT is followed there
     /// (RFC 7296 §2.23), another is not.
     pub fn peer_moved(&mut self, now: Time, inbound: u32, remote: SocketAddr) {

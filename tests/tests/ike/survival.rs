@@ -1,8 +1,15 @@
 //! Primaries and peers that end, and what becomes of tunnels meanwhile.
 
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
 use tests::{Family, Primary, wait_until};
 
 use crate::site::{Changes, LIMIT, Site, tunnel_toml};
+
+/// For so long what is out of date is kept at most, and a little more, since the host may be busy.
+const OUT_OF_DATE: Duration = Duration::from_secs(10 + 5);
 
 #[test]
 fn tunnels_are_set_up_again_at_the_next_primary() {
@@ -73,4 +80,58 @@ fn a_peer_that_is_gone_is_given_up_and_called_until_it_is_back() {
     site.wait_for_one_pair();
     site.warm_up();
     assert_eq!(site.established(1).len(), 1);
+}
+
+/// The memory that a primary holds for the next daemon.
+fn held(primary: &Primary) -> Vec<u8> {
+    let folder = format!("/proc/{}/fd", primary.pid());
+    let mut descriptors = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    let is_journal = |path: &PathBuf| {
+        fs::read_link(path).is_ok_and(|target| target.to_string_lossy().contains("tollgate-journal"))
+    };
+    fs::read(descriptors.find(is_journal).unwrap()).unwrap()
+}
+
+#[test]
+fn keys_that_were_replaced_are_soon_in_no_memory_that_is_held() {
+    let site = Site::create(Family::Ip4);
+    let _daemons = site.daemons(Changes::default());
+    site.west.tell("ike initiate pr1");
+    site.wait_for_one_pair();
+    let is_held = |keys: &[Vec<u8>]| {
+        let memory = held(&site.west);
+        keys.iter()
+            .filter(|key| memory.windows(key.len()).any(|bytes| bytes == *key))
+            .count()
+    };
+    let keys = || {
+        let words = ["ike", "show", "--details", "--secrets"];
+        let shown = site.west.ctl_json(&words).unwrap();
+        let sa = &shown["sas"][0];
+        let child = &sa["children"][0]["keys"];
+        [&sa["sk_d"], &child["in"], &child["out"]].map(|key| bytes_of(key.as_str().unwrap()))
+    };
+    let before = keys();
+    assert_eq!(is_held(&before), 3);
+    site.west.tell("ike rekey pr1 --children");
+    site.west.tell("ike rekey pr1 --ike");
+    wait_until("that both are rekeyed", LIMIT, || {
+        let counted = &site.details(1)["statistics"];
+        let done = counted["ike_rekeys"] == 1 && counted["child_rekeys"] == 1;
+        Ok((done && site.established(1).len() == 1).then_some(()))
+    })
+    .unwrap();
+    wait_until("that the old keys are gone", OUT_OF_DATE, || {
+        Ok((is_held(&before) == 0).then_some(()))
+    })
+    .unwrap();
+    assert_eq!(is_held(&keys()), 3);
+}
+
+fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits = hex.strip_prefix("0x").unwrap_or(hex);
+    let pairs = digits.as_bytes().chunks(2);
+    pairs
+        .map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap())
+        .collect()
 }

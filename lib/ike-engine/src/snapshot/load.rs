@@ -212,6 +212,7 @@ fn child(profile: &Profile, record: &ChildRecord<'_>) -> Result<Child, RestoreEr
             ChildStateRecord::Closing { by } => ChildState::Closing { by },
         },
         in_use: record.in_use,
+        was_used: record.was_used,
         unwanted: record.unwanted,
         keys: Arc::new(DirectionKeys {
             inbound: secret(record.inbound_key),

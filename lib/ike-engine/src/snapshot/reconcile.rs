@@ -31,6 +31,8 @@ pub struct ChildSas {
     pub outbound: Box<ChildSa>,
     /// Whether traffic goes out by it.
     pub in_use: bool,
+    /// Whether traffic goes out by it or has done so.
+    pub was_used: bool,
 }
 
 impl Engine {
@@ -51,6 +53,7 @@ impl Engine {
                     inbound,
                     outbound,
                     in_use: child.in_use,
+                    was_used: child.was_used,
                 }
             }));
         }

@@ -104,6 +104,7 @@ pub(super) struct ChildRecord<'a> {
     pub(super) expire_at: Option<Moment>,
     pub(super) state: ChildStateRecord,
     pub(super) in_use: bool,
+    pub(super) was_used: bool,
     pub(super) unwanted: bool,
     pub(super) inbound_key: &'a [u8],
     pub(super) outbound_key: &'a [u8],

@@ -151,6 +151,7 @@ fn child<'a>(child: &'a Child, profile: &'a Profile) -> ChildRecord<'a> {
             ChildState::Closing { by } => ChildStateRecord::Closing { by },
         },
         in_use: child.in_use,
+        was_used: child.was_used,
         unwanted: child.unwanted,
         inbound_key: child.keys.inbound.expose(),
         outbound_key: child.keys.outbound.expose(),
