@@ -17,11 +17,12 @@ use std::sync::atomic::Ordering;
 
 use memmap2::Advice;
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::MFdFlags;
 use zeroize::Zeroizing;
 
 use crate::mapping::Mapping;
+use crate::sealed::sealed_memfd;
 
 /// "TGJOURN1".
 const MAGIC: u64 = u64::from_be_bytes(*b"TGJOURN1");
@@ -93,23 +94,14 @@ impl Journal {
             .checked_add(HEADER)
             .and_then(|bytes| bytes.checked_next_multiple_of(PAGE))
             .ok_or_else(|| io("size")(Errno::EFBIG.into()))?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        let made = match memfd_create(NAME, flags | MFdFlags::from_bits_retain(NOEXEC_SEAL)) {
-            Err(Errno::EINVAL) => memfd_create(NAME, flags),
+        let made = match sealed_memfd(NAME, MFdFlags::from_bits_retain(NOEXEC_SEAL), bytes) {
+            Err((_, error)) if error.raw_os_error() == Some(Errno::EINVAL as i32) => {
+                sealed_memfd(NAME, MFdFlags::empty(), bytes)
+            }
             made => made,
         };
-        let file = File::from(made.map_err(|errno| io("make")(errno.into()))?);
-        file.set_len(bytes as u64).map_err(io("size"))?;
-        let length = i64::try_from(bytes).unwrap_or(i64::MAX);
-        // Takes the pages now: one missing later would be SIGBUS.
-        fallocate(&file, FallocateFlags::empty(), 0, length).map_err(|errno| io("allocate")(errno.into()))?;
-        let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-        fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| io("seal")(errno.into()))?;
-        let mapping = Mapping::writable(&file, bytes).map_err(io("map"))?;
-        mapping
-            .advise(Advice::DontDump)
-            .map_err(io("keep core dumps from"))?;
-        let is_locked = mapping.lock().is_ok();
+        let (file, mapping) = made.map_err(|(step, error)| io(step)(error))?;
+        let is_locked = keep_to_itself(&mapping)?;
         mapping.words()[WORD_MAGIC].store(MAGIC, Ordering::Release);
         Ok(Self {
             file,
@@ -163,6 +155,17 @@ impl Journal {
     }
 }
 
+/// Keeps it out of core dumps and children, and out of swap if the kernel lets this process: whether it does.
+fn keep_to_itself(mapping: &Mapping) -> Result<bool, JournalError> {
+    mapping
+        .advise(Advice::DontDump)
+        .map_err(io("keep core dumps from"))?;
+    mapping
+        .advise(Advice::DontFork)
+        .map_err(io("keep children from"))?;
+    Ok(mapping.lock().is_ok())
+}
+
 fn wipe(mapping: &Mapping) {
     for word in mapping.words() {
         word.store(0, Ordering::Release);
@@ -186,9 +189,7 @@ impl Left {
             return Err(JournalError::Layout);
         }
         let mapping = Mapping::writable(&file, bytes).map_err(io("map"))?;
-        mapping
-            .advise(Advice::DontDump)
-            .map_err(io("keep core dumps from"))?;
+        keep_to_itself(&mapping)?;
         let word = |index: usize| mapping.words()[index].load(Ordering::Acquire);
         let length = usize::try_from(word(WORD_COMMITTED)).unwrap_or(usize::MAX);
         let carried_out = usize::try_from(word(WORD_CARRIED_OUT)).unwrap_or(usize::MAX);
@@ -217,6 +218,8 @@ impl Left {
 
 #[cfg(test)]
 mod tests {
+    use nix::sys::memfd::memfd_create;
+
     use super::*;
 
     fn read(journal: &Journal) -> Left {

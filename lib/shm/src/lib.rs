@@ -29,6 +29,7 @@ mod protocol;
 pub mod records;
 mod region;
 mod sa_counters;
+mod sealed;
 mod slot;
 pub mod stages;
 

@@ -159,6 +159,17 @@ const USUAL: [Passed; 7] = [
     Passed::SEALED6,
 ];
 
+/// What tells them apart, and their order, for who reads the cells of another process.
+pub(crate) const USUAL_BITS: [usize; USUAL.len()] = {
+    let mut bits = [0; USUAL.len()];
+    let mut index = 0;
+    while index < bits.len() {
+        bits[index] = USUAL[index].0 as usize;
+        index += 1;
+    }
+    bits
+};
+
 /// Where the cells lie, counted from the first: packets of the usual ways, their bursts, bursts by stage, packets by step.
 const USUAL_PACKETS: usize = 0;
 const USUAL_BURSTS: usize = USUAL_PACKETS + USUAL.len();

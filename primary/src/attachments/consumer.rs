@@ -399,27 +399,30 @@ fn handed_back(
     counters: &CounterBlock,
     stop: impl Fn(&Held),
 ) -> Option<HandedBack> {
-    let mut ends = |slot: u32, counter| {
+    let mut release = |slot: u32, counter: Option<AlertCounter>| {
         let held = part.release(slot)?;
         part.window.answered(part.order.any_behind());
-        held.count(counter, counters);
+        if let Some(counter) = counter {
+            held.count(counter, counters);
+        }
         Some(held)
     };
     Some(match verdict {
-        Verdict::Drop(slot) => HandedBack::Drop(ends(slot, AlertCounter::Dropped)?.mbuf),
-        Verdict::Take(slot) => HandedBack::Take(ends(slot, AlertCounter::Dropped)?.mbuf),
+        Verdict::Drop(slot) => HandedBack::Drop(release(slot, Some(AlertCounter::Dropped))?.mbuf),
+        // Its interface counts it as delivered; a rule for router alerts has no word for that.
+        Verdict::Take(slot) => HandedBack::Take(release(slot, None)?.mbuf),
         Verdict::Forward(slot) => {
-            let held = ends(slot, AlertCounter::Relayed)?;
+            let held = release(slot, Some(AlertCounter::Relayed))?;
             stop(&held);
             HandedBack::Forward(held.mbuf)
         }
-        Verdict::Refuse(slot) => HandedBack::Refuse(ends(slot, AlertCounter::Refused)?.mbuf),
+        Verdict::Refuse(slot) => HandedBack::Refuse(release(slot, Some(AlertCounter::Refused))?.mbuf),
         Verdict::Rewrite {
             slot,
             stage,
             interface,
         } => {
-            let held = ends(slot, AlertCounter::Replaced)?;
+            let held = release(slot, Some(AlertCounter::Replaced))?;
             stop(&held);
             HandedBack::Rewrite(held.mbuf, stage, interface, length)
         }

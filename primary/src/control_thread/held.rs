@@ -10,9 +10,6 @@ use shm::journal;
 
 use super::Control;
 
-/// Root's user id.
-const ROOT: u32 = 0;
-
 /// The memory that is held, and the user that left it.
 #[derive(Default)]
 pub struct Held {
@@ -43,7 +40,8 @@ impl Held {
         let Some((memory, owner)) = &self.memory else {
             return Ok(None);
         };
-        if uid != *owner && uid != ROOT {
+        // Not root either: it would believe what another has written.
+        if uid != *owner {
             return Err(ControlError::new(
                 ErrorCode::PermissionDenied,
                 format!(
@@ -108,16 +106,17 @@ mod tests {
     }
 
     #[test]
-    fn the_last_memory_is_held_for_its_user_and_root() {
+    fn the_last_memory_is_held_for_its_user_alone() {
         let mut held = Held::default();
         assert!(held.give(7).unwrap().is_none());
         held.hold(vec![memory(b"first")], 7).unwrap();
         held.hold(vec![memory(b"second")], 7).unwrap();
         assert_eq!(given(&held, 7), b"second");
-        assert_eq!(given(&held, ROOT), b"second");
-        let refused = held.give(8).unwrap_err();
-        assert_eq!(refused.code, ErrorCode::PermissionDenied);
-        assert!(refused.message.contains("left by user 7"), "{refused}");
+        for other in [8, 0] {
+            let refused = held.give(other).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::PermissionDenied);
+            assert!(refused.message.contains("left by user 7"), "{refused}");
+        }
     }
 
     #[test]

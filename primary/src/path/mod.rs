@@ -78,6 +78,7 @@ pub use self::tracer::{Off, Recorder, Tracer};
 pub use self::tunnel::{Outer, TunnelView};
 pub use self::tunnel_errors::{SentEsp, esp_error};
 use self::usual::Leaving;
+pub(crate) use self::usual::{HEAD4, HEAD6};
 pub use self::vlan::{Interfaces, SubInterface, take_tags, write_tags};
 pub use self::way_out::WayOut;
 use crate::adjacency::{self, Adjacency, AdjacencyReader};

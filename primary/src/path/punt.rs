@@ -135,8 +135,10 @@ impl Punts {
     }
 }
 
-/// UDP ports of IKE: without and with NAT traversal, RFC 7296 sections 2 and 2.23.
-const IKE_PORTS: [u16; 2] = [500, 4500];
+/// UDP port of IKE, RFC 7296 section 2.
+pub(crate) const IKE: u16 = 500;
+/// With NAT traversal as well, section 2.23.
+const IKE_PORTS: [u16; 2] = [IKE, esp::udp::PORT];
 
 /// Whether a tool decides about UDP to this port of the gateway itself, or nobody may.
 pub(super) fn ike(punts: &Punts, segment: &[u8], note: &mut Note) -> bool {

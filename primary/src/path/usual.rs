@@ -137,7 +137,7 @@ static SPECIAL: [bool; 256] = {
 pub(super) struct Four;
 
 /// Bytes of Ethernet and IPv4 header.
-pub(super) const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
+pub(crate) const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
 
 impl Usual<HEAD4> for Four {
     type Destination = u32;
@@ -167,7 +167,7 @@ impl Usual<HEAD4> for Four {
 pub(super) struct Six;
 
 /// Bytes of Ethernet and IPv6 header.
-pub(super) const HEAD6: usize = HEADER_LEN + ipv6::HEADER_LEN;
+pub(crate) const HEAD6: usize = HEADER_LEN + ipv6::HEADER_LEN;
 
 impl Usual<HEAD6> for Six {
     type Destination = u128;

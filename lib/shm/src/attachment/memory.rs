@@ -7,11 +7,12 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 use std::time::Duration;
 
 use nix::errno::Errno;
-use nix::fcntl::{FallocateFlags, FcntlArg, SealFlag, fallocate, fcntl};
-use nix::sys::memfd::{MFdFlags, memfd_create};
+use nix::fcntl::{FcntlArg, SealFlag, fcntl};
+use nix::sys::memfd::MFdFlags;
 
 use super::{COUNTERS, FIRST_COUNTERS, Geometry, LAYOUT, MAGIC, SLOT_HEADER, Way, count, word};
 use crate::mapping::Mapping;
+use crate::sealed::sealed_memfd;
 
 /// Huge pages set aside for one attachment, so that there is one whenever a tool comes.
 pub struct Reservation {
@@ -44,10 +45,11 @@ pub enum ReservationError {
 impl Reservation {
     /// Sets `bytes` aside, a whole number of huge pages of two megabytes; in ordinary pages where `huge` is false, for tests.
     pub fn new(bytes: usize, huge: bool) -> Result<Self, ReservationError> {
-        let mut flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
-        if huge {
-            flags |= MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB;
-        }
+        let flags = if huge {
+            MFdFlags::MFD_HUGETLB | MFdFlags::MFD_HUGE_2MB
+        } else {
+            MFdFlags::empty()
+        };
         let (file, mapping) = create(c"tollgate-packets", flags, bytes)?;
         Ok(Self { file, mapping })
     }
@@ -70,9 +72,8 @@ impl Reservation {
             FcntlArg::F_ADD_SEALS(SealFlag::from_bits_retain(FUTURE_WRITE)),
         )
         .map_err(io("seal"))?;
-        let flags = MFdFlags::MFD_CLOEXEC | MFdFlags::MFD_ALLOW_SEALING;
         let bytes = geometry.ring_bytes().next_multiple_of(4096);
-        let (ring_file, rings) = create(c"tollgate-rings", flags, bytes)?;
+        let (ring_file, rings) = create(c"tollgate-rings", MFdFlags::empty(), bytes)?;
         Ok(Memory {
             geometry,
             packet_file: self.file,
@@ -87,21 +88,10 @@ impl Reservation {
 const FUTURE_WRITE: i32 = 0x10;
 
 fn create(name: &std::ffi::CStr, flags: MFdFlags, bytes: usize) -> Result<(File, Mapping), ReservationError> {
-    let io = |step| {
-        move |source: io::Error| match source.raw_os_error() {
-            Some(libc::ENOMEM | libc::ENOSPC) => ReservationError::NoMemory { bytes },
-            _ => ReservationError::Io { step, source },
-        }
-    };
-    let file = File::from(memfd_create(name, flags).map_err(|errno| io("make")(errno.into()))?);
-    file.set_len(bytes as u64).map_err(io("size"))?;
-    let length = i64::try_from(bytes).unwrap_or(i64::MAX);
-    // Takes the pages now: one missing later would be SIGBUS.
-    fallocate(&file, FallocateFlags::empty(), 0, length).map_err(|errno| io("allocate")(errno.into()))?;
-    let seals = SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW;
-    fcntl(&file, FcntlArg::F_ADD_SEALS(seals)).map_err(|errno| io("seal")(errno.into()))?;
-    let mapping = Mapping::writable(&file, bytes).map_err(io("map"))?;
-    Ok((file, mapping))
+    sealed_memfd(name, flags, bytes).map_err(|(step, source)| match source.raw_os_error() {
+        Some(libc::ENOMEM | libc::ENOSPC) => ReservationError::NoMemory { bytes },
+        _ => ReservationError::Io { step, source },
+    })
 }
 
 /// Both memories of an attachment, as either side maps them.

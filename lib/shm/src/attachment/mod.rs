@@ -68,7 +68,7 @@ pub enum Stage {
     Input = 1,
     /// Out of the interface, as it is.
     Output = 2,
-    /// As a packet of the gateway itself: looked up, and sent to the next hop that is found, with the hop limit that it has. The
+    /// As a packet of the gateway itself: looked up, and sent to the next hop that is found, with the hop limit that it has (254 where that is 255). The
     /// interface is one that is up, and only what is counted is counted there; of the link header the EtherType counts.
     Own = 3,
 }
@@ -88,7 +88,7 @@ pub struct Counts {
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 4;
+const LAYOUT: u64 = 5;
 
 /// Bytes of a slot before the packet.
 const SLOT_HEADER: usize = 32;

@@ -26,7 +26,7 @@ use crate::records::{
     Route4, Route6, SA_SELECTORS, Sa, SaSelector, TRANSFORM_NAME, Tunnel, Worker,
 };
 use crate::sa_counters::{SA_CELLS, SaCounter};
-use crate::stages::PathStage;
+use crate::stages::{self, PathStage};
 
 pub use self::reader::{OpenError, TableReader};
 pub use self::sas::{SaPlace, SaTable};
@@ -46,7 +46,7 @@ const ALERT_GENERATION: usize = GEOMETRY + 2;
 
 /// Hash over the layout of every record and counter. Two builds with the same value read each other's regions.
 pub const LAYOUT_HASH: u64 = {
-    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 4");
+    let mut hash = fnv1a(0xcbf2_9ce4_8422_2325, "region 5");
     hash = fnv1a(hash, Interface::LAYOUT);
     hash = fnv1a(hash, Address::LAYOUT);
     hash = fnv1a(hash, Route4::LAYOUT);
@@ -66,7 +66,8 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
     hash = fnv1a(hash, WorkerCounter::LAYOUT);
-    fnv1a(hash, PathStage::LAYOUT)
+    hash = fnv1a(hash, PathStage::LAYOUT);
+    numbers(hash, stages::USUAL_BITS)
 };
 
 /// FNV-1a, 64 bits.

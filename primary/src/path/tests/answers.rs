@@ -170,10 +170,9 @@ fn a_hop_limit_that_ran_out_comes_before_the_scope_of_the_source() {
 #[test]
 fn what_a_tool_sends_as_the_gateway_itself_is_looked_up_and_keeps_its_hop_limit() {
     let bench = bench();
-    let own = [192, 168, 2, 1].into();
     let frame4 = || {
         PacketBuilder::ethernet(MacAddress([0; 6]), MacAddress([0; 6]))
-            .ipv4(own, HOST_B)
+            .ipv4(OWN, HOST_B)
             .ttl(64)
             .udp(500, 500, b"ike")
     };
@@ -189,7 +188,9 @@ fn what_a_tool_sends_as_the_gateway_itself_is_looked_up_and_keeps_its_hop_limit(
             assert_eq!(ingress, if interface == 1 { 1 } else { 0 });
             let note = bench.path.run_one(ingress, &mut sent);
             match note.disposition {
-                Disposition::Redirect { interface, .. } => {
+                Disposition::Redirect { interface, adjacency } => {
+                    let told = bench.path.redirect_for(ingress, adjacency, &sent, note.family());
+                    assert!(told.is_none());
                     bench.path.complete(interface, &mut sent, &note).unwrap();
                 }
                 other => assert_eq!(other, Disposition::Transmit(1)),

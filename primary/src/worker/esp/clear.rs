@@ -15,10 +15,8 @@ use shm::{DropReason, Passed, PathStage};
 use super::super::Engine;
 use super::survey::{Survey, sources6};
 use crate::adjacency;
+use crate::path::punt::IKE;
 use crate::path::{BURST, Interfaces};
-
-/// UDP port of IKE, RFC 7296 section 2.
-const IKE: u16 = 500;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Drops those packets of a burst that came in clear and belong in a protected tunnel. Gives the bytes of the others.

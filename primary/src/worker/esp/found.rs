@@ -9,10 +9,7 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Protocol, ipv4, ipv6};
 
 use crate::ipsec::Arrived;
-
-/// Bytes of Ethernet and IP header.
-const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
-const HEAD6: usize = HEADER_LEN + ipv6::HEADER_LEN;
+use crate::path::{HEAD4, HEAD6};
 
 /// What is known of an ESP packet.
 #[derive(Debug, PartialEq, Eq)]

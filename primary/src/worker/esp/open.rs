@@ -241,6 +241,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             refused,
             ..
         } = &mut *bench;
+        // Until it is known that they were authentic.
+        *refused = [Some(DropReason::CryptoBusy); BURST];
         let mut count = 0;
         for (number, (mbuf, arrived)) in batch.iter_mut().zip(&sa.arrived).enumerate() {
             let (Some(job), Some(place), Some(refused)) = (
@@ -262,16 +264,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     .and_then(|()| begin(&sa.esp, mbuf, at, number, job, place));
             }
             match begun {
-                Ok(()) => {
-                    *refused = None;
-                    count += 1;
-                }
+                Ok(()) => count += 1,
                 Err(reason) => (*place, *refused) = (None, Some(reason)),
             }
         }
         let jobs = jobs.get_mut(..count).unwrap_or_default();
         sa.session.process(batch, jobs);
-        let (mut opened, mut is_refused) = (Opened::NONE, count < batch.len());
+        let (mut opened, mut authentic) = (Opened::NONE, 0);
         for job in jobs.iter() {
             let number = usize::from(job.packet);
             let arrived = sa.arrived.get(number).copied();
@@ -291,21 +290,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Ok(()) if self.esp.has_lent => self.leave_long_buffer(mbuf),
                 ended => ended,
             };
-            match ended {
-                Ok(()) => opened.count(arrived.ingress, &self.counters),
-                Err(reason) => {
-                    is_refused = true;
-                    if let Some(place) = refused.get_mut(number) {
-                        *place = Some(reason);
-                    }
-                }
+            if ended.is_ok() {
+                opened.count(arrived.ingress, &self.counters);
+                authentic += 1;
+            }
+            if let Some(place) = refused.get_mut(number) {
+                *place = ended.err();
             }
         }
         opened.tell(&self.counters);
         if !self.following.is_empty() {
             self.see_opened(sa, batch, openings, refused);
         }
-        if is_refused {
+        if authentic < batch.len() {
             self.drop_unopened(sa, batch, refused);
         }
         self.esp.bench = Some(bench);

@@ -212,6 +212,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             refused,
             ..
         } = &mut *bench;
+        // Until it is known that they are.
+        *refused = [Some(DropReason::CryptoBusy); BURST];
         let way = self.way_of_sealed(sa);
         let (mut count, mut are_written) = (0, false);
         if sa.is_usual {

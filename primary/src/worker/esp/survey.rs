@@ -3,12 +3,9 @@
 use dpdk::Mbuf;
 use esp::udp;
 use packet::ethernet::HEADER_LEN;
-use packet::{Protocol, ipv4, ipv6};
+use packet::{Protocol, ipv6};
 
-use crate::path::BURST;
-
-/// Bytes of Ethernet and IPv4 header.
-const HEAD4: usize = HEADER_LEN + ipv4::HEADER_LEN;
+use crate::path::{BURST, HEAD4};
 
 /// What a burst is like.
 pub(super) struct Survey {
