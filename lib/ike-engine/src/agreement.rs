@@ -65,6 +65,15 @@ fn write_selectors(
     Ok(())
 }
 
+/// The SPI that the peer has chosen: none that is reserved (RFC 4303 §2.1).
+fn outbound_spi(exchange: ExchangeType, chosen: &Chosen) -> Result<u32, Failure> {
+    let spi = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+    if spi < Core::FIRST_SPI {
+        return Err(Failure::ReservedSpi(spi));
+    }
+    Ok(spi)
+}
+
 impl Offer {
     /// For the child SA of IKE_AUTH, which has no key exchange of its own.
     pub(crate) fn first(core: &mut Core, index: usize, child: &ChildProfile) -> Offer {
@@ -140,7 +149,7 @@ impl Offer {
     /// Checks what the peer has chosen.
     pub(crate) fn accept(&self, exchange: ExchangeType, contents: &Contents<'_>) -> Result<Agreed, Failure> {
         let chosen = accept(&self.proposals, &needed(contents.sa, exchange, "SA")?)?;
-        let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+        let outbound = outbound_spi(exchange, &chosen)?;
         let suite = EspSuite::new(&chosen.transforms)?;
         let shared = match (suite.group(), &self.key) {
             (None, _) => None,
@@ -165,10 +174,9 @@ impl Offer {
         let theirs = ranges(&needed(contents.ts_responder, exchange, "TSr")?);
         let fits = is_within(&ours, &self.ours) && is_within(&theirs, &self.theirs);
         if !fits || ours.is_empty() || theirs.is_empty() {
-            return Err(Failure::Selectors {
-                wanted: format!("{} with {}", Shown(&theirs), Shown(&ours)),
-                allowed: format!("{} with {}", Shown(&self.theirs), Shown(&self.ours)),
-                profile: String::new(),
+            return Err(Failure::OtherTraffic {
+                given: format!("{} with {}", Shown(&theirs), Shown(&ours)),
+                asked: format!("{} with {}", Shown(&self.theirs), Shown(&self.ours)),
             });
         }
         Ok(Agreed {
@@ -248,7 +256,7 @@ impl Choice {
                     continue;
                 }
             };
-            let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+            let outbound = outbound_spi(exchange, &chosen)?;
             let suite = EspSuite::new(&chosen.transforms)?;
             let share = respond(core, exchange, suite.group(), contents)?;
             let (public, shared) = share
@@ -329,4 +337,42 @@ pub(crate) fn respond(
         public: key.public().to_vec(),
         shared: shared?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use ikev2::wire::{Flags, Header, IkeSpi, Message, ProtocolId};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_with_more_traffic_than_was_asked_for_is_said_to_be_wrong() {
+        const EXCHANGE: ExchangeType = ExchangeType::CREATE_CHILD_SA;
+        let range = |last: u8| {
+            let [first, last] = [[10, 0, 0, 0], [10, 0, 0, last]].map(Into::into);
+            vec![TrafficSelector::new(0, (0, 0xffff), first, last).unwrap()]
+        };
+        let offer = |last: u8| Offer {
+            index: 0,
+            spi: 0x1000,
+            proposals: vec![Proposal::parse(ProtocolId::ESP, "aes256gcm16-esn").unwrap()],
+            ours: range(last),
+            theirs: range(255),
+            key: None,
+        };
+        let answer = |last: u8| {
+            let mut writer = PayloadWriter::new();
+            offer(last).write(&mut writer, None).unwrap();
+            let header = Header::new(IkeSpi([1; 8]), IkeSpi([2; 8]), EXCHANGE, Flags::RESPONSE, 7);
+            let message = writer.message(&header);
+            let message = Message::parse(&message).unwrap();
+            offer(127).accept(EXCHANGE, &Contents::of(&message.payloads))
+        };
+        assert_eq!(answer(63).unwrap().ours, range(63));
+        assert_eq!(
+            answer(255).unwrap_err().to_string(),
+            "peer answers with traffic 10.0.0.0-10.0.0.255 with 10.0.0.0-10.0.0.255, and was asked for 10.0.0.0-10.0.0.255 with \
+             10.0.0.0-10.0.0.127; the peer is wrong"
+        );
+    }
 }

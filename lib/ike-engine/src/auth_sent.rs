@@ -96,6 +96,7 @@ impl AuthSent {
     pub(crate) fn receive(mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<State> {
         // Before it has shown who it is the peer asks for nothing; what it asks for too early it asks for again.
         if message.header.is_request() {
+            core.counters.dropped += 1;
             return Some(State::AuthSent(Box::new(self)));
         }
         let Incoming::Response(clear) = self.channel.receive(core, message, path) else {
@@ -136,9 +137,10 @@ impl AuthSent {
             .check(prf, &octets, &id, &auth, contents, core.time_of_day())?;
         let peer = Identity::of(&id);
         match &profile.remote_id {
-            Some(expected) if !expected.is(&peer) => Err(Failure::Identity {
+            Some(expected) if !expected.is(&peer) => Err(Failure::OtherPeer {
                 id: peer.to_string(),
-                wanted: profile.local_id.to_string(),
+                profile: profile.name.clone(),
+                expected: expected.to_string(),
             }),
             _ => Ok(peer),
         }

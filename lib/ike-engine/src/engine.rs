@@ -9,6 +9,7 @@ use ikev2::crypto::{IkeKeys, Random};
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
 use crate::child::Child;
+use crate::contacts::Contacts;
 use crate::core::{Core, Effect, Randomness};
 use crate::established::{Established, Wanted};
 use crate::init_sent::InitSent;
@@ -67,7 +68,7 @@ impl Engine {
             effects: Vec::new(),
             spis: BTreeSet::new(),
             lingering: BTreeSet::new(),
-            contacts: BTreeMap::new(),
+            contacts: Contacts::default(),
             counters: Counters::default(),
             clock: None,
             general_changed: false,
@@ -141,14 +142,14 @@ impl Engine {
         let index = self.index(profile)?;
         self.restarts.remove(&index);
         self.core.general_changed = true;
-        for ike in self.keys() {
+        for ike in self.sas_where(|state| state.profile() == Some(index)) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close(core, Failure::Terminated);
                     sa.proceed(core)
                 }
-                State::InitSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
-                State::AuthSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
+                State::InitSent(sa) => sa.fail(core, Failure::Terminated),
+                State::AuthSent(sa) => sa.fail(core, Failure::Terminated),
                 other => Some(other),
             });
         }
@@ -178,9 +179,9 @@ impl Engine {
     pub fn delete_children(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
+        for ike in self.established_where(|sa| sa.profile == index) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close_children(core);
                     sa.proceed(core)
                 }
@@ -199,15 +200,11 @@ impl Engine {
     ) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
-            self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
-                    wanted(&sa)
-                        .into_iter()
-                        .for_each(|wanted| sa.want(wanted, core.now));
-                    sa.proceed(core)
-                }
-                other => Some(other),
+        for ike in self.established_where(|sa| sa.profile == index) {
+            self.proceed(ike, |sa, core| {
+                wanted(sa)
+                    .into_iter()
+                    .for_each(|wanted| sa.want(wanted, core.now));
             });
         }
         self.settle();
@@ -219,8 +216,14 @@ impl Engine {
         found.ok_or_else(|| UnknownProfile(profile.to_owned()))
     }
 
-    fn keys(&self) -> Vec<IkeSpi> {
-        self.sas.keys().copied().collect()
+    /// IKE SAs that something is to be done with. Others are not touched: what is touched is written down.
+    fn sas_where(&self, is_it: impl Fn(&State) -> bool) -> Vec<IkeSpi> {
+        let found = self.sas.iter().filter(|(_, state)| is_it(state));
+        found.map(|(ike, _)| *ike).collect()
+    }
+
+    fn established_where(&self, is_it: impl Fn(&Established) -> bool) -> Vec<IkeSpi> {
+        self.sas_where(|state| matches!(state, State::Established(sa) if is_it(sa)))
     }
 
     /// Takes a datagram: what follows its UDP header. ESP, which comes to port 4500 as well, is not for here.
@@ -268,6 +271,11 @@ impl Engine {
             {
                 return;
             }
+        }
+        if self.strangers.is_late(&self.core, message, path) {
+            // Its sender has the answer already (RFC 7296 §2.1).
+            self.core.counters.dropped += 1;
+            return;
         }
         if let Some(half_open) = self.strangers.init(&mut self.core, message, path) {
             let ike = half_open.channel.id();
@@ -327,15 +335,22 @@ impl Engine {
         let Some(state) = self.sas.remove(&ike) else {
             return;
         };
-        let half_open = match &state {
-            State::HalfOpen(sa) => Some((sa.channel.spis.initiator, sa.asked_from)),
+        let stranger = state.stranger();
+        let asked = match &state {
+            State::HalfOpen(sa) => Some(sa.fingerprint()),
             _ => None,
         };
         let next = handler(state, &mut self.core);
-        if let Some((initiator, remote)) = half_open
-            && !matches!(next, Some(State::HalfOpen(_)))
+        // One that was refused is counted as long as its refusal is kept.
+        if let Some((initiator, remote)) = stranger
+            && next.as_ref().and_then(State::stranger).is_none()
         {
             self.strangers.remove(initiator, remote, ike);
+        }
+        if let Some(asked) = asked
+            && matches!(next, Some(State::Established(_) | State::Closed(_)))
+        {
+            self.strangers.went_on(&self.core, asked);
         }
         self.put(ike, next);
     }
@@ -400,16 +415,14 @@ impl Engine {
                 except,
                 since,
             } => {
-                for ike in self.keys() {
+                let there = self.core.contacts.of_peer(profile, &peer);
+                let before: Vec<IkeSpi> = there
+                    .filter(|(ike, at)| *ike != except && *at < since)
+                    .map(|(ike, _)| ike)
+                    .collect();
+                for ike in before {
                     self.with(ike, |state, core| match state {
-                        State::Established(sa)
-                            if sa.peer == peer
-                                && sa.profile == profile
-                                && sa.channel.id() != except
-                                && sa.since < since =>
-                        {
-                            sa.end(core, Failure::InitialContact)
-                        }
+                        State::Established(sa) => sa.end(core, Failure::InitialContact),
                         other => Some(other),
                     });
                 }

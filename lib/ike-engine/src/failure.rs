@@ -52,6 +52,14 @@ pub enum Failure {
         /// The profile.
         profile: String,
     },
+    /// The peer has answered with other traffic than it was asked for.
+    #[error("peer answers with traffic {given}, and was asked for {asked}; the peer is wrong")]
+    OtherTraffic {
+        /// What it answers: its end, then ours.
+        given: String,
+        /// What it was asked for: its end, then ours.
+        asked: String,
+    },
     /// The peer's key exchange is of another group than the one that was chosen: it is asked for that.
     #[error("the peer has guessed {given}, and {wanted} was chosen; it is to try again with that")]
     Group {
@@ -69,6 +77,29 @@ pub enum Failure {
         id: String,
         /// Whom it wants.
         wanted: String,
+    },
+    /// The responder is another one than its profile expects.
+    #[error(
+        "the peer is {id}, and profile {profile} expects {expected}; change its remote_id, or the peer's identity"
+    )]
+    OtherPeer {
+        /// Who it is.
+        id: String,
+        /// The profile.
+        profile: String,
+        /// Who it is to be.
+        expected: String,
+    },
+    /// Both have agreed on algorithms of another profile before the peer said who it is.
+    #[error(
+        "peer {peer} is of profile {profile}, whose ike_proposals do not allow what another profile between the same addresses has agreed to; \
+         give them the same ike_proposals"
+    )]
+    OtherProposals {
+        /// Who the peer is.
+        peer: String,
+        /// Its profile.
+        profile: String,
     },
     /// The key is another one.
     #[error("the AUTH of peer {0} does not fit our key; see that both ends have the same PSK")]
@@ -127,6 +158,21 @@ pub enum Failure {
     /// There are as many child SAs as there may be.
     #[error("the peer wants more than {0} child SAs in one IKE SA; it has to delete some before")]
     TooManyChildren(usize),
+    /// There are as many IKE SAs with the peer as there may be.
+    #[error(
+        "peer {peer} has {most} IKE SAs of profile {profile} and wants one more; have it delete some, or allow more with max_ike_per_peer"
+    )]
+    TooManyIkes {
+        /// Who the peer is.
+        peer: String,
+        /// So many there may be.
+        most: usize,
+        /// The profile.
+        profile: String,
+    },
+    /// The peer has chosen an SPI that stands for no SA.
+    #[error("the peer has chosen SPI {0} for ESP, and those below 256 are reserved; the peer is wrong")]
+    ReservedSpi(u32),
     /// It cannot be done just now (RFC 7296 §2.25).
     #[error("an exchange about the same SA is under way; try again in a second")]
     Temporary,
@@ -173,9 +219,11 @@ impl Failure {
             Failure::Proposals { .. } | Failure::Suite(_) | Failure::NoProfile => {
                 NotifyType::NO_PROPOSAL_CHOSEN
             }
-            Failure::Selectors { .. } => NotifyType::TS_UNACCEPTABLE,
+            Failure::Selectors { .. } | Failure::OtherTraffic { .. } => NotifyType::TS_UNACCEPTABLE,
             Failure::Group { .. } => NotifyType::INVALID_KE_PAYLOAD,
             Failure::Identity { .. }
+            | Failure::OtherPeer { .. }
+            | Failure::OtherProposals { .. }
             | Failure::Authentication(_)
             | Failure::Method { .. }
             | Failure::Certificate(_)
@@ -186,9 +234,10 @@ impl Failure {
             Failure::Malformed(error) => error
                 .notify()
                 .map_or(NotifyType::INVALID_SYNTAX, |notify| notify.kind),
-            Failure::Missing { .. } | Failure::Exchange(_) | Failure::KeyExchange(_) => {
-                NotifyType::INVALID_SYNTAX
-            }
+            Failure::Missing { .. }
+            | Failure::Exchange(_)
+            | Failure::KeyExchange(_)
+            | Failure::ReservedSpi(_) => NotifyType::INVALID_SYNTAX,
             // What is not the peer's fault may work later.
             _ => NotifyType::TEMPORARY_FAILURE,
         }

@@ -8,7 +8,7 @@ use ikev2::wire::{
 
 use crate::agreement::{Choice, KeyShare, respond, write_chosen};
 use crate::authentication::{Signatures, asked, offered, write_init};
-use crate::channel::{Channel, Ends, Incoming, Nat, Role};
+use crate::channel::{Channel, Ends, Incoming, MAX_REPEATS, Nat, Role};
 use crate::child::Child;
 use crate::closed::Closed;
 use crate::core::{Core, Effect};
@@ -16,11 +16,8 @@ use crate::established::Established;
 use crate::output::Path;
 use crate::payloads::{Contents, needed, push_notify, refusal};
 use crate::state::State;
+use crate::strangers::fingerprint;
 use crate::{Event, Failure, Identity, Profile, Time};
-
-/// A request that comes again is answered so often. That is more than any honest peer needs, and the answer may be longer than the request,
-/// which may come in another's name.
-const MAX_REPEATS: u32 = 16;
 
 /// Waits for IKE_AUTH.
 #[derive(Debug)]
@@ -133,6 +130,11 @@ impl HalfOpen {
         })
     }
 
+    /// What its IKE_SA_INIT is known by when it comes again.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        fingerprint(&self.request, self.asked_from)
+    }
+
     /// Answers IKE_SA_INIT again, but not for ever, if this is the request that was answered; says whether it is.
     pub(crate) fn repeat(&mut self, core: &mut Core, message: &Message<'_>, path: Path) -> bool {
         let same = message.bytes() == self.request;
@@ -164,6 +166,7 @@ impl HalfOpen {
 
     pub(crate) fn receive(mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<State> {
         if message.header.exchange != ExchangeType::IKE_AUTH {
+            core.counters.dropped += 1;
             return Some(State::HalfOpen(Box::new(self)));
         }
         let Incoming::Request(_, clear) = self.channel.receive(core, message, path) else {
@@ -229,10 +232,10 @@ impl HalfOpen {
                 .iter()
                 .any(|proposal| allows(proposal, &self.transforms))
             {
-                failure = Failure::Authentication(format!(
-                    "{peer}, whose profile {} has other ike_proposals,",
-                    profile.name
-                ));
+                failure = Failure::OtherProposals {
+                    peer: peer.to_string(),
+                    profile: profile.name.clone(),
+                };
                 continue;
             }
             let checked = profile
@@ -248,6 +251,29 @@ impl HalfOpen {
         Err(failure)
     }
 
+    /// Whether the peer may have one more IKE SA. Those that it takes away with this one do not count.
+    fn has_room(
+        &self,
+        core: &Core,
+        index: usize,
+        profile: &Profile,
+        contents: &Contents<'_>,
+        peer: &Identity,
+    ) -> Result<(), Failure> {
+        let only = contents.has(NotifyType::INITIAL_CONTACT);
+        let stay = core.contacts.of_peer(index, peer);
+        let stay = stay.filter(|(_, since)| !only || *since >= self.since).count();
+        let most = core.settings.max_ike_per_peer;
+        if stay < most {
+            return Ok(());
+        }
+        Err(Failure::TooManyIkes {
+            peer: peer.to_string(),
+            most,
+            profile: profile.name.clone(),
+        })
+    }
+
     fn established(
         mut self,
         core: &mut Core,
@@ -257,6 +283,9 @@ impl HalfOpen {
         peer: Identity,
     ) -> Option<State> {
         const EXCHANGE: ExchangeType = ExchangeType::IKE_AUTH;
+        if let Err(failure) = self.has_room(core, index, profile, contents, &peer) {
+            return self.refuse(core, failure);
+        }
         let nonces = Nonces {
             initiator: &self.nonces.0,
             responder: &self.nonces.1,
@@ -358,7 +387,7 @@ impl HalfOpen {
             .channel
             .answer(core, ExchangeType::IKE_AUTH, &refusal(&failure))
         {
-            Ok(()) => Some(Closed::begin(core, self.channel)),
+            Ok(()) => Some(Closed::refused(core, self.channel, self.asked_from)),
             Err(_) => None,
         }
     }

@@ -6,6 +6,8 @@
 //!   IKE_SA_INIT of a peer ──► HalfOpen ──┘         │ rekeyed: another Established
 //! ```
 
+use std::net::SocketAddr;
+
 use ikev2::wire::{IkeSpi, Message};
 
 use crate::Time;
@@ -57,6 +59,25 @@ impl State {
             State::HalfOpen(sa) => sa.receive(core, message, path),
             State::Established(sa) => sa.receive(core, message, path),
             State::Closed(sa) => sa.receive(core, message, path),
+        }
+    }
+
+    /// The profile that it is of; `None`: the peer has not said who it is, or it is gone.
+    pub(crate) fn profile(&self) -> Option<usize> {
+        match self {
+            State::InitSent(sa) => Some(sa.profile),
+            State::AuthSent(sa) => Some(sa.profile),
+            State::Established(sa) => Some(sa.profile),
+            State::HalfOpen(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// Of one whose peer has not shown who it is: the peer's SPI, and where it asked from.
+    pub(crate) fn stranger(&self) -> Option<(IkeSpi, SocketAddr)> {
+        match self {
+            State::HalfOpen(sa) => Some((sa.channel.spis.initiator, sa.asked_from)),
+            State::Closed(sa) => sa.stranger.map(|from| (sa.channel.spis.initiator, from)),
+            State::InitSent(_) | State::AuthSent(_) | State::Established(_) => None,
         }
     }
 

@@ -70,17 +70,21 @@ fn private_key((number, bytes): KeyRecord<'_>) -> Option<PrivateKey> {
     PrivateKey::from_bytes(group(number)?, secret(bytes)).ok()
 }
 
-/// The IKE SA of a record. What the engine counts and must not give twice is taken note of.
-pub(super) fn state(core: &mut Core, record: &[u8]) -> Result<State, RestoreError> {
+/// The IKE SA of a record, by the name that the record has. What the engine counts and must not give twice is taken note of.
+pub(super) fn state(core: &mut Core, ike: IkeSpi, record: &[u8]) -> Result<State, RestoreError> {
     let record: SaRecord<'_> = read(record).ok_or(MALFORMED)?;
     if time(record.channel.heard) > core.now {
         return Err(RestoreError::Clock);
     }
     let channel = channel(&record.channel).ok_or(MALFORMED)?;
+    if channel.id() != ike {
+        return Err(MALFORMED);
+    }
     match record.body {
         BodyRecord::Closed(until) => Ok(State::Closed(Box::new(Closed {
             channel,
             until: time(until),
+            stranger: None,
         }))),
         BodyRecord::Established(record) => {
             let sa = established(core, channel, &record)?;
@@ -90,7 +94,7 @@ pub(super) fn state(core: &mut Core, record: &[u8]) -> Result<State, RestoreErro
             };
             core.spis
                 .extend(sa.children.iter().map(|child| child.inbound).chain(offered));
-            *core.contacts.entry(sa.profile).or_default() += 1;
+            core.contacts.add(sa.profile, &sa.peer, sa.channel.id(), sa.since);
             Ok(State::Established(Box::new(sa)))
         }
     }

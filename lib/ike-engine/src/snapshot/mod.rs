@@ -34,6 +34,8 @@ mod load;
 mod reconcile;
 mod record;
 mod save;
+#[cfg(test)]
+mod tests;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -111,8 +113,10 @@ impl Kept {
         if !self.is_asked_for {
             return;
         }
-        let is_kept = matches!(state, Some(State::Established(_) | State::Closed(_)));
-        if is_kept || self.outside.contains_key(&ike) {
+        let is_kept = |state: &State| {
+            matches!(state, State::Established(_) | State::Closed(_)) && state.stranger().is_none()
+        };
+        if state.is_some_and(is_kept) || self.outside.contains_key(&ike) {
             self.marked.insert(ike);
         }
     }
@@ -196,7 +200,7 @@ impl Engine {
             if *ike == GENERAL {
                 continue;
             }
-            match load::state(&mut self.core, record) {
+            match load::state(&mut self.core, *ike, record) {
                 Ok(state) => {
                     restored.ikes += usize::from(matches!(state, State::Established(_)));
                     self.put(*ike, Some(state));

@@ -13,7 +13,7 @@ use crate::profiles::{LEFT, RIGHT, child, ip};
 use crate::world::World;
 
 /// A request of IKE_SA_INIT as an honest end makes it, with another SPI.
-fn requests(count: u64) -> Vec<Vec<u8>> {
+pub(crate) fn requests(count: u64) -> Vec<Vec<u8>> {
     let mut world = World::plain();
     world.initiate(0);
     let honest = world.ends[0].sent[0].2.clone();
@@ -25,11 +25,11 @@ fn requests(count: u64) -> Vec<Vec<u8>> {
     (0..count).map(other).collect()
 }
 
-fn here() -> SocketAddr {
+pub(crate) fn here() -> SocketAddr {
     (ip(RIGHT), 500).into()
 }
 
-fn half_open(world: &World) -> usize {
+pub(crate) fn half_open(world: &World) -> usize {
     world.ends[1]
         .engine
         .ikes()
@@ -343,6 +343,29 @@ fn a_refusal_that_somebody_else_sends_first_is_not_believed() {
         assert_eq!(world.ikes(0).len(), 0);
         assert!(world.failures(0)[0].contains(&kind.to_string()));
     }
+}
+
+#[test]
+fn what_changes_nothing_is_counted() {
+    let mut world = World::plain();
+    world.initiate(0);
+    world.run(25);
+    let dropped = |world: &World| world.ends[0].engine.counters().dropped;
+    let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
+    let answer = world.ends[1].sent[0].2.clone();
+    // An answer that comes once more, one that nobody has asked for, and a request before anybody has shown who it is.
+    let mut forged = answer.clone();
+    forged[18] = 35;
+    forged[23] = 1;
+    let mut early = forged.clone();
+    early[19] = 0;
+    for (number, message) in [answer, forged, early].iter().enumerate() {
+        world.call(0, |engine, now| engine.handle(now, left, right, message));
+        assert_eq!(dropped(&world), number as u64 + 1);
+    }
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(dropped(&world), 3);
 }
 
 #[test]

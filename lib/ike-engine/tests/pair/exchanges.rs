@@ -4,7 +4,7 @@ use ike_engine::{Event, Failure, Identity, Path, Settings, StartAction};
 use ikev2::wire::{ExchangeType, Header};
 
 use crate::network::NatBox;
-use crate::profiles::{LEFT, OUTSIDE, ip, seconds};
+use crate::profiles::{LEFT, OUTSIDE, child, ip, seconds};
 use crate::world::{World, engine};
 
 #[test]
@@ -159,6 +159,42 @@ fn a_child_sa_that_is_to_be_up_comes_again_unless_an_operator_has_it_deleted() {
 }
 
 #[test]
+fn what_an_operator_has_deleted_does_not_come_up_that_was_asked_for_before() {
+    // One that the peer has deleted is to come again in a second or two.
+    let mut world = World::of(|end, profile| {
+        if end == 0 {
+            profile.start = StartAction::Start;
+        }
+    });
+    world.run(1000);
+    world
+        .call(1, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(500);
+    assert_eq!(world.counts(), (1, 0));
+    world
+        .call(0, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(10_000);
+    assert_eq!(world.counts(), (1, 0));
+
+    // One that is under way is refused for now, because the peer rekeys the IKE SA; others wait for it.
+    let mut world = World::of(|end, profile| {
+        profile
+            .children
+            .extend([child(end as u8, 1), child(end as u8, 2)]);
+    });
+    world.initiate(0);
+    world.run(45);
+    world.call(1, |engine, now| engine.rekey_ike(now, "pr1")).unwrap();
+    world
+        .call(0, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(20_000);
+    assert_eq!(world.counts(), (1, 0));
+}
+
+#[test]
 fn a_peer_that_started_anew_takes_what_it_had_before_away() {
     let mut world = World::plain().established();
     world.traffic = false;
@@ -260,6 +296,42 @@ fn without_a_nat_nobody_is_followed_to_another_address() {
         .unwrap();
     world.run(100);
     assert_eq!(world.ikes(1).remove(0).path, before);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[0].engine.counters().child_rekeys, 1);
+    assert!(
+        world.ends[1]
+            .sent
+            .iter()
+            .rev()
+            .take(2)
+            .all(|(_, path, _)| path.remote.ip() == ip(OUTSIDE)),
+        "answers go to where the requests came from"
+    );
+}
+
+#[test]
+fn a_request_that_is_recorded_is_not_answered_for_ever() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    world
+        .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+        .unwrap();
+    world.run(1000);
+    let (_, path, request) = world.ends[0].sent.last().unwrap().clone();
+    let before = world.ends[1].sent.len();
+    for number in 0..1000 {
+        let from = ([10, 9, 9, number as u8], 500).into();
+        world.call(1, |engine, now| engine.handle(now, path.remote, from, &request));
+    }
+    assert_eq!(world.ends[1].sent.len() - before, 16);
+    assert_eq!(world.ends[1].engine.counters().limited, 1000 - 16);
+    // The next request is answered as ever.
+    world
+        .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+        .unwrap();
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[0].engine.counters().child_rekeys, 2);
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod collisions;
 mod exchanges;
 mod network;
 mod nonsense;
+mod peers;
 mod plane;
 mod profiles;
 mod rekeys;
@@ -21,6 +22,7 @@ mod restart;
 mod setup;
 mod speed;
 mod storm;
+mod strangers;
 mod told;
 mod world;
 
