@@ -119,7 +119,7 @@ impl Daemon {
     }
 
     fn profile_of(&self, ike: ikev2::wire::IkeSpi) -> String {
-        let view = self.engine.ikes().find(|view| view.ike == ike);
+        let view = self.engine.ike(ike);
         view.map_or_else(String::new, |view| view.profile)
     }
 

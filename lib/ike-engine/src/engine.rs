@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ikev2::certificate::Clock;
-use ikev2::crypto::{IkeKeys, Random};
+use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
 use crate::child::Child;
@@ -16,7 +16,6 @@ use crate::output::Path;
 use crate::snapshot::Kept;
 use crate::state::State;
 use crate::strangers::Strangers;
-use crate::view::IkeView;
 use crate::{Counters, Failure, Identity, NAT_PORT, Output, Profile, SaCommand, Settings, StartAction, Time};
 
 /// There is no such profile, or nothing of it.
@@ -106,17 +105,6 @@ impl Engine {
         self.core.counters
     }
 
-    /// The IKE SAs.
-    pub fn ikes(&self) -> impl Iterator<Item = IkeView> + '_ {
-        self.sas.values().map(|state| IkeView::of(&self.core, state))
-    }
-
-    /// The keys of an IKE SA, by our SPI of it; `None`: there is none, or it has none yet.
-    pub fn keys_of(&self, ike: IkeSpi) -> Option<&IkeKeys> {
-        let channel = self.sas.get(&ike)?.channel()?;
-        Some(&channel.keys)
-    }
-
     /// Makes an IKE SA with the peer of a profile.
     pub fn initiate(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
@@ -141,14 +129,14 @@ impl Engine {
         let index = self.index(profile)?;
         self.restarts.remove(&index);
         self.core.general_changed = true;
-        for ike in self.keys() {
+        for ike in self.keys_of_profile(index) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close(core, Failure::Terminated);
                     sa.proceed(core)
                 }
-                State::InitSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
-                State::AuthSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
+                State::InitSent(sa) => sa.fail(core, Failure::Terminated),
+                State::AuthSent(sa) => sa.fail(core, Failure::Terminated),
                 other => Some(other),
             });
         }
@@ -178,9 +166,9 @@ impl Engine {
     pub fn delete_children(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
+        for ike in self.keys_of_profile(index) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close_children(core);
                     sa.proceed(core)
                 }
@@ -199,9 +187,9 @@ impl Engine {
     ) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
+        for ike in self.keys_of_profile(index) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     wanted(&sa)
                         .into_iter()
                         .for_each(|wanted| sa.want(wanted, core.now));
@@ -214,13 +202,19 @@ impl Engine {
         Ok(())
     }
 
-    fn index(&self, profile: &str) -> Result<usize, UnknownProfile> {
+    pub(crate) fn index(&self, profile: &str) -> Result<usize, UnknownProfile> {
         let found = self.core.profiles.iter().position(|known| known.name == profile);
         found.ok_or_else(|| UnknownProfile(profile.to_owned()))
     }
 
-    fn keys(&self) -> Vec<IkeSpi> {
-        self.sas.keys().copied().collect()
+    /// Those that are so. What is dealt with is written down anew, so the others, which may be thousands, are left alone.
+    fn those(&self, are: impl Fn(&State) -> bool) -> Vec<IkeSpi> {
+        let found = self.sas.iter().filter(|(_, state)| are(state));
+        found.map(|(ike, _)| *ike).collect()
+    }
+
+    fn keys_of_profile(&self, index: usize) -> Vec<IkeSpi> {
+        self.those(|state| state.profile() == Some(index))
     }
 
     /// Takes a datagram: what follows its UDP header. ESP, which comes to port 4500 as well, is not for here.
@@ -400,16 +394,15 @@ impl Engine {
                 except,
                 since,
             } => {
-                for ike in self.keys() {
+                let is_older = |state: &State| {
+                    matches!(state, State::Established(sa) if sa.profile == profile
+                        && sa.since < since
+                        && sa.peer == peer
+                        && sa.channel.id() != except)
+                };
+                for ike in self.those(is_older) {
                     self.with(ike, |state, core| match state {
-                        State::Established(sa)
-                            if sa.peer == peer
-                                && sa.profile == profile
-                                && sa.channel.id() != except
-                                && sa.since < since =>
-                        {
-                            sa.end(core, Failure::InitialContact)
-                        }
+                        State::Established(sa) => sa.end(core, Failure::InitialContact),
                         other => Some(other),
                     });
                 }
