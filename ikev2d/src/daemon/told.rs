@@ -115,7 +115,7 @@ impl Daemon {
             }
             Event::PeerMoved { from, to, .. } => format!("the peer at {from} is at {to} now"),
         };
-        self.notices.say(&sentence);
+        self.lines += &self.notices.line(&sentence);
     }
 
     fn profile_of(&self, ike: ikev2::wire::IkeSpi) -> String {
@@ -131,7 +131,7 @@ impl Daemon {
                 ("", None) => "a peer".to_owned(),
                 (profile, _) => profile.to_owned(),
             };
-            self.notices.say(&format!("{who}: {sentence}"));
+            self.lines += &self.notices.line(&format!("{who}: {sentence}"));
         }
     }
 

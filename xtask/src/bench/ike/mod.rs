@@ -82,7 +82,7 @@ impl Bench {
         section.judge(ANSWERED, LONGEST_ANSWER);
         section.remarks.push(
             "The same tollgate-ikev2d initiates with both that answer, one IKE SA after the other, each deleted before the next, which does \
-             not count. strongSwan has ESP in its own process, whose installation counts; ours is in the primary, whose worker also looks \
+             not count. Neither that answers writes a log. strongSwan has ESP in its own process, whose installation counts; ours is in the primary, whose worker also looks \
              for packets meanwhile."
                 .to_owned(),
         );

@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use ::tests::{Interface, Namespace, Primary, PrimaryBuilder, Privilege, Process};
+use ::tests::{Interface, Namespace, Primary, PrimaryBuilder, Privilege, Process, wait_until};
 
 use crate::error::Error;
 
@@ -191,11 +191,15 @@ fn daemon(primary: &Primary, end: End, proposals: Proposals) -> Result<Process, 
     let config = primary.config_path().with_file_name("ike.toml");
     write(&config, &text, 0o644)?;
     write(&config.with_file_name("ike.psk"), KEY, 0o600)?;
-    let mut daemon = primary
-        .tool("negotiates", "tollgate-ikev2d", &["--config"])?
+    // strongSwan writes no log here either.
+    let daemon = primary
+        .tool("negotiates", "tollgate-ikev2d", &["--quiet", "--config"])?
         .arg(&config)
         .start()?;
-    daemon.wait_for_stderr("that it is attached", LIMIT, |line| line.starts_with("attached"))?;
+    wait_until("that the daemon answers", LIMIT, || {
+        let shown = primary.ctl(&["ike", "show"])?;
+        Ok(shown.status.success().then_some(()))
+    })?;
     Ok(daemon)
 }
 
