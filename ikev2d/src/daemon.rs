@@ -15,7 +15,7 @@ use control::instance::InstanceDir;
 use control::message::{ControlError, ErrorCode, PuntClass, PuntRequest, Reply, Request, SaId};
 use control::punt::{Answer, AttachmentError, Punts, Stage};
 use control::{sas, tables, tool};
-use ike_engine::{Engine, Output, Time};
+use ike_engine::{Datagram, Engine, Output, Time};
 use shm::SaCounter;
 use shm::journal::Journal;
 
@@ -32,6 +32,9 @@ use crate::{TOOL, events, listener};
 
 /// How often signals are looked at, at least.
 const LOOK: Duration = Duration::from_millis(100);
+/// Datagrams that are dealt with together: SAs that come of them are installed by one request, and what is answered is written down at once.
+/// More would have the first wait for the last.
+const AT_A_TIME: usize = 32;
 /// Pause before the next attempt to attach.
 const PAUSE: Duration = Duration::from_millis(200);
 
@@ -65,6 +68,8 @@ pub struct Daemon {
     identification: u16,
     /// The interface by which a packet came last: what is sent is counted there.
     interface: u16,
+    /// Lines that are written with others.
+    lines: String,
     /// Datagrams that the primary did not take.
     unsent: u64,
     received: Vec<Received>,
@@ -95,7 +100,10 @@ fn attach(directory: &InstanceDir) -> Result<Punts, ControlError> {
         observe: false,
         rules: None,
     };
-    Punts::start(directory, TOOL, request)
+    let mut punts = Punts::start(directory, TOOL, request)?;
+    // A handshake takes longer than to wake us, and few of our packets come in a row.
+    punts.sleep_at_once();
+    Ok(punts)
 }
 
 /// Random bytes of the kernel. It gave some at the start, and keys that are not random must not be.
@@ -145,6 +153,7 @@ impl Daemon {
             asked: HashSet::new(),
             identification: 0,
             interface: 0,
+            lines: String::new(),
             unsent: 0,
             received: Vec::new(),
         })
@@ -212,10 +221,14 @@ impl Daemon {
             for punted in taken {
                 punts.answer(punted, Answer::Take);
             }
-            for Received { path, payload } in received.drain(..) {
-                self.engine.handle(now(), path.local, path.remote, &payload);
+            for some in received.chunks(AT_A_TIME) {
+                for Received { path, payload } in some {
+                    self.engine.handle(now(), path.local, path.remote, payload);
+                }
                 self.carry_out(punts);
+                punts.flush();
             }
+            received.clear();
             self.received = received;
             punts.flush();
             outcome?;
@@ -304,21 +317,10 @@ impl Daemon {
     /// Does what the engine wants, until it wants nothing.
     fn carry_out(&mut self, punts: &mut Punts) {
         self.write_down(punts);
+        let mut sending = Vec::new();
         loop {
             match self.engine.output() {
-                Some(Output::Send(sent)) => {
-                    // By what is installed before, the peer may send as soon as it has this.
-                    self.plane.settle(&mut Attached {
-                        punts,
-                        directory: &self.directory,
-                    });
-                    self.identification = self.identification.wrapping_add(1);
-                    let frame = datagram::build(&sent, self.identification);
-                    let is_sent = frame.is_some_and(|frame| punts.send(Stage::Own, self.interface, &frame));
-                    if !is_sent {
-                        self.unsent += 1;
-                    }
-                }
+                Some(Output::Send(datagram)) => sending.push(datagram),
                 Some(Output::Sa(command)) => {
                     let primary = &mut Attached {
                         punts,
@@ -339,8 +341,20 @@ impl Daemon {
             punts,
             directory: &self.directory,
         });
+        // As soon as the peer has this it may send by what was installed.
+        sending.iter().for_each(|datagram| self.send(datagram, punts));
         self.carried_out(punts);
         self.tell_problems();
+        self.notices.write(&std::mem::take(&mut self.lines));
+    }
+
+    fn send(&mut self, datagram: &Datagram, punts: &mut Punts) {
+        self.identification = self.identification.wrapping_add(1);
+        let frame = datagram::build(datagram, self.identification);
+        let is_sent = frame.is_some_and(|frame| punts.send(Stage::Own, self.interface, &frame));
+        if !is_sent {
+            self.unsent += 1;
+        }
     }
 
     /// Asks the engine for what its commands have led to in the primary; whether there was anything.

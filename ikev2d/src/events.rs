@@ -2,9 +2,9 @@
 
 use std::thread;
 
-use control::event::Subscription;
+use control::event::{Event, Subscription};
 use control::instance::InstanceDir;
-use control::message::{ControlError, ErrorCode, Reply, Request};
+use control::message::{ControlError, ErrorCode, Reply, Request, SaChangeKind};
 use control::punt::Punts;
 
 use crate::mail::{Mail, Postbox};
@@ -38,7 +38,7 @@ pub(crate) fn subscribe(
     let (receiver, _subscribed) = subscription.accept().map_err(failed)?;
     let body = move || {
         while let Ok(event) = receiver.recv() {
-            if !postbox.put(Mail::Event(event)) {
+            if concerns(&event) && !postbox.put(Mail::Event(event)) {
                 return;
             }
         }
@@ -49,4 +49,42 @@ pub(crate) fn subscribe(
         .spawn(body)
         .map(drop)
         .map_err(failed)
+}
+
+/// Whether the daemon has anything to do because of it. That SAs were installed it knows best, and it is not woken for what it knows.
+fn concerns(event: &Event) -> bool {
+    match event {
+        Event::Sas { changes } => changes
+            .iter()
+            .any(|change| !matches!(change.change, SaChangeKind::Added | SaChangeKind::Replaced)),
+        Event::SaMoved { .. } => true,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control::message::SaChange;
+
+    use super::*;
+
+    #[test]
+    fn nobody_is_woken_for_sas_that_were_installed() {
+        let sas = |kinds: &[SaChangeKind]| Event::Sas {
+            changes: kinds
+                .iter()
+                .map(|change| SaChange {
+                    spi: 300,
+                    direction: control::message::SaDirection::In,
+                    destination: [192, 0, 2, 1].into(),
+                    tunnel: None,
+                    change: *change,
+                })
+                .collect(),
+        };
+        assert!(!concerns(&sas(&[SaChangeKind::Added, SaChangeKind::Replaced])));
+        assert!(concerns(&sas(&[SaChangeKind::Added, SaChangeKind::Deleted])));
+        let instance = "blue".to_owned();
+        assert!(!concerns(&Event::Subscribed { instance }));
+    }
 }

@@ -16,14 +16,25 @@ pub struct Notices {
 impl Notices {
     /// Says a sentence.
     pub fn say(&self, sentence: &str) {
+        self.write(&self.line(sentence));
+    }
+
+    /// The line of a sentence, to be written with others; empty where nothing is said.
+    pub(crate) fn line(&self, sentence: &str) -> String {
         if self.quiet {
-            return;
-        }
-        // Nobody is left to tell when stderr is closed.
-        drop(if self.json {
-            writeln!(io::stderr(), "{}", json!({ "notice": sentence }))
+            String::new()
+        } else if self.json {
+            format!("{}\n", json!({ "notice": sentence }))
         } else {
-            writeln!(io::stderr(), "{sentence}")
-        });
+            format!("{sentence}\n")
+        }
+    }
+
+    /// Writes lines by one system call, since stderr is not buffered.
+    pub(crate) fn write(&self, lines: &str) {
+        if !lines.is_empty() {
+            // Nobody is left to tell when stderr is closed.
+            drop(io::stderr().write_all(lines.as_bytes()));
+        }
     }
 }

@@ -22,8 +22,9 @@ pub(crate) fn sas(
 ) -> Vec<IkeReply> {
     let mut pages = Vec::new();
     let (mut page, mut room) = (Vec::new(), SAS_PER_REPLY);
-    let wanted = |view: &IkeView| profile.is_none_or(|profile| view.profile == profile);
-    for view in engine.ikes().filter(wanted) {
+    let all = profile.is_none().then(|| engine.ikes());
+    let some = profile.map(|profile| engine.ikes_of(profile));
+    for view in all.into_iter().flatten().chain(some.into_iter().flatten()) {
         let takes = 1 + view.children.len();
         if takes > room && !page.is_empty() {
             pages.push(IkeReply::Sas(std::mem::take(&mut page)));

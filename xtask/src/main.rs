@@ -87,9 +87,9 @@ enum Task {
         /// Runs only the tests whose names hold this.
         filter: Option<String>,
     },
-    /// Measures packets per second beside testpmd and l3fwd, unused features, route changes, start time and memory, ESP, and relayed router alerts.
+    /// Measures packets per second beside testpmd and l3fwd, unused features, route changes, start time and memory, ESP, IKE, and relayed router alerts.
     #[command(
-        after_help = "Writes bench.json, bench.md and bench.svg into target/bench. Takes three quarters of an hour; the host should have nothing else to do."
+        after_help = "Writes bench.json, bench.md and bench.svg into target/bench. Takes an hour; the host should have nothing else to do."
     )]
     Bench(bench::arguments::Arguments),
     /// Looks for inputs that upset whatever reads bytes from outside.

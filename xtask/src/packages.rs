@@ -55,13 +55,18 @@ const TESTS: &[&str] = &[
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology.
+/// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
 const BENCH: &[&str] = &[
+    "charon-systemd",
     "dpdk-dev",
     "ethtool",
     "iproute2",
+    "libcharon-extra-plugins",
+    "libstrongswan-standard-plugins",
     "librte-meta-crypto",
     "python3",
+    "strongswan-swanctl",
+    "tcpdump",
     "valgrind",
 ];
 
@@ -152,6 +157,9 @@ impl Needs {
                 "ethtool",
                 "python3",
                 "valgrind",
+                "tcpdump",
+                "/usr/sbin/charon-systemd",
+                "/usr/sbin/swanctl",
             ],
             Self::Fuzz => vec!["cc", "c++", "pkg-config"],
         }

@@ -115,11 +115,11 @@ impl Daemon {
             }
             Event::PeerMoved { from, to, .. } => format!("the peer at {from} is at {to} now"),
         };
-        self.notices.say(&sentence);
+        self.lines += &self.notices.line(&sentence);
     }
 
     fn profile_of(&self, ike: ikev2::wire::IkeSpi) -> String {
-        let view = self.engine.ikes().find(|view| view.ike == ike);
+        let view = self.engine.ike(ike);
         view.map_or_else(String::new, |view| view.profile)
     }
 
@@ -131,7 +131,7 @@ impl Daemon {
                 ("", None) => "a peer".to_owned(),
                 (profile, _) => profile.to_owned(),
             };
-            self.notices.say(&format!("{who}: {sentence}"));
+            self.lines += &self.notices.line(&format!("{who}: {sentence}"));
         }
     }
 

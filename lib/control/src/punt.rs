@@ -53,6 +53,11 @@ impl Punts {
         self.end.waker()
     }
 
+    /// Has [`Punts::receive`] sleep as soon as there is nothing; [`PuntEnd::sleep_at_once`].
+    pub fn sleep_at_once(&mut self) {
+        self.end.sleep_at_once();
+    }
+
     /// The longest frame that can be answered with or sent, bytes.
     pub fn longest(&self) -> usize {
         self.end.longest()

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use ikev2::certificate::Clock;
-use ikev2::crypto::{IkeKeys, Random};
+use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
 use crate::child::Child;
@@ -17,7 +17,6 @@ use crate::output::Path;
 use crate::snapshot::Kept;
 use crate::state::State;
 use crate::strangers::Strangers;
-use crate::view::IkeView;
 use crate::{Counters, Failure, Identity, NAT_PORT, Output, Profile, SaCommand, Settings, StartAction, Time};
 
 /// There is no such profile, or nothing of it.
@@ -105,17 +104,6 @@ impl Engine {
     /// What has been counted.
     pub fn counters(&self) -> Counters {
         self.core.counters
-    }
-
-    /// The IKE SAs.
-    pub fn ikes(&self) -> impl Iterator<Item = IkeView> + '_ {
-        self.sas.values().map(|state| IkeView::of(&self.core, state))
-    }
-
-    /// The keys of an IKE SA, by our SPI of it; `None`: there is none, or it has none yet.
-    pub fn keys_of(&self, ike: IkeSpi) -> Option<&IkeKeys> {
-        let channel = self.sas.get(&ike)?.channel()?;
-        Some(&channel.keys)
     }
 
     /// Makes an IKE SA with the peer of a profile.
@@ -211,7 +199,7 @@ impl Engine {
         Ok(())
     }
 
-    fn index(&self, profile: &str) -> Result<usize, UnknownProfile> {
+    pub(crate) fn index(&self, profile: &str) -> Result<usize, UnknownProfile> {
         let found = self.core.profiles.iter().position(|known| known.name == profile);
         found.ok_or_else(|| UnknownProfile(profile.to_owned()))
     }

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ikev2::crypto::{EspSuite, IkeSpis, IkeSuite};
+use ikev2::crypto::{EspSuite, IkeKeys, IkeSpis, IkeSuite};
 use ikev2::wire::{IkeSpi, TrafficSelector};
 
 use crate::channel::{Nat, Role};
 use crate::core::Core;
 use crate::established::Established;
 use crate::state::State;
-use crate::{Identity, Path};
+use crate::{Engine, Identity, Path};
 
 /// How far an IKE SA is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,5 +156,32 @@ impl IkeView {
             _ => {}
         }
         view
+    }
+}
+
+impl Engine {
+    /// The IKE SAs.
+    pub fn ikes(&self) -> impl Iterator<Item = IkeView> + '_ {
+        self.sas.values().map(|state| IkeView::of(&self.core, state))
+    }
+
+    /// The IKE SAs of a profile. Of others, which may be thousands, no view is made.
+    pub fn ikes_of(&self, profile: &str) -> impl Iterator<Item = IkeView> + '_ {
+        let index = self.index(profile).ok();
+        let of = move |state: &&State| index.is_some() && state.profile() == index;
+        let found = self.sas.values().filter(of);
+        found.map(|state| IkeView::of(&self.core, state))
+    }
+
+    /// An IKE SA, by our SPI.
+    pub fn ike(&self, ike: IkeSpi) -> Option<IkeView> {
+        let state = self.sas.get(&ike)?;
+        Some(IkeView::of(&self.core, state))
+    }
+
+    /// The keys of an IKE SA, by our SPI of it; `None`: there is none, or it has none yet.
+    pub fn keys_of(&self, ike: IkeSpi) -> Option<&IkeKeys> {
+        let channel = self.sas.get(&ike)?.channel()?;
+        Some(&channel.keys)
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Part {
     Relay,
     /// Packets sealed and opened by ESP, beside DPDK's own programs, and SAs installed.
     Ipsec,
+    /// IKE SAs made, beside strongSwan, and what 10,000 of them take.
+    Ike,
 }
 
 impl Arguments {
@@ -51,6 +53,7 @@ impl Part {
             Self::Start => "start",
             Self::Relay => "relay",
             Self::Ipsec => "ipsec",
+            Self::Ike => "ike",
         }
     }
 }

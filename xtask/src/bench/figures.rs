@@ -17,6 +17,8 @@ pub(super) enum Unit {
     /// Of SAs.
     InstallsPerSecond,
     SlotsPerSecond,
+    /// Of IKE, with a child SA.
+    HandshakesPerSecond,
     Seconds,
     Bytes,
     /// One figure by another.
@@ -35,6 +37,7 @@ impl Unit {
             Self::BitsPerSecond => format!("{:.1} Gbit/s", value / 1e9),
             Self::InstallsPerSecond => format!("{:.1} thousand SAs/s", value / 1e3),
             Self::SlotsPerSecond => format!("{:.0} million slots/s", value / 1e6),
+            Self::HandshakesPerSecond => format!("{value:.0} handshakes/s"),
             Self::Seconds if value < 1e-5 => format!("{:.1} µs", value * 1e6),
             Self::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
             Self::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),

@@ -16,6 +16,7 @@ mod examples;
 mod features;
 mod figures;
 mod forwarding;
+mod ike;
 pub(crate) mod ipsec;
 mod l3fwd;
 mod pcap;
@@ -66,15 +67,22 @@ struct Times {
     warm_up: Duration,
     /// How long each turn is measured.
     measured: Duration,
+    /// Handshakes of IKE one after the other, of a turn.
+    handshakes: u32,
 }
 
 impl Times {
     fn of(quick: bool) -> Self {
-        let (rounds, warm_up, measured) = if quick { (3, 300, 700) } else { (7, 1000, 3000) };
+        let (rounds, warm_up, measured, handshakes) = if quick {
+            (3, 300, 700, 60)
+        } else {
+            (7, 1000, 3000, 300)
+        };
         Self {
             rounds,
             warm_up: Duration::from_millis(warm_up),
             measured: Duration::from_millis(measured),
+            handshakes,
         }
     }
 }
@@ -83,7 +91,15 @@ impl Times {
 pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
     let privilege = session::privilege()?;
     packages::install(Needs::Bench)?;
-    cargo::build_programs(&["primary", "ctl", "hugepage-setup", "pdump", "ra-relay", "tests"])?;
+    cargo::build_programs(&[
+        "primary",
+        "ctl",
+        "hugepage-setup",
+        "pdump",
+        "ra-relay",
+        "ikev2d",
+        "tests",
+    ])?;
     let bench = Bench {
         privilege,
         cores: Cores::choose()?,
@@ -158,6 +174,7 @@ impl Bench {
             Part::Start => self.start(),
             Part::Relay => self.relay(),
             Part::Ipsec => self.ipsec(),
+            Part::Ike => self.ike(),
         });
         Ok(Report {
             sections: sections.collect::<Result<_, _>>()?,

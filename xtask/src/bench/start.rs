@@ -135,7 +135,7 @@ impl Memory {
 }
 
 /// A line of /proc/PID/status that counts kilobytes, in bytes.
-fn resident(pid: u32, key: &str) -> Result<u64, Error> {
+pub(super) fn resident(pid: u32, key: &str) -> Result<u64, Error> {
     let path = format!("/proc/{pid}/status");
     let text = fs::read_to_string(&path).map_err(|source| Error::File {
         action: "read",

@@ -24,9 +24,11 @@ pub struct PuntEnd {
     packet: Vec<u8>,
     /// When it last had packets.
     taken: Option<Instant>,
+    /// How long it looks for packets after the last before it sleeps.
+    linger: Duration,
 }
 
-/// How long it looks for packets after the last before it sleeps.
+/// So long, unless the tool would rather sleep.
 const LINGER: Duration = Duration::from_micros(200);
 /// Pauses between two looks, of some tens of cycles each.
 const PAUSES: u32 = 128;
@@ -92,7 +94,14 @@ impl PuntEnd {
             memory,
             clock,
             taken: None,
+            linger: LINGER,
         })
+    }
+
+    /// Has [`PuntEnd::wait`] sleep at once: for a tool that gets few packets and has much to do for each, which would spend more time on
+    /// looking for the next than it saves the primary.
+    pub fn sleep_at_once(&mut self) {
+        self.linger = Duration::ZERO;
     }
 
     /// What wakes this end from other threads.
@@ -202,7 +211,7 @@ impl PuntEnd {
     /// Sleeps until there is a packet, or its waker is used, or the primary has ended the attachment, or `timeout` is over.
     ///
     /// Right after packets it looks for more for 200 µs before it sleeps: to wake it takes the primary a system call, which costs
-    /// as much as to forward dozens of packets.
+    /// as much as to forward dozens of packets. Not after [`PuntEnd::sleep_at_once`].
     pub fn wait(&self, timeout: Duration) {
         let ready = || {
             let waiting = |(worker, lane): (usize, &PuntLane)| {
@@ -211,7 +220,7 @@ impl PuntEnd {
             };
             self.lanes.iter().enumerate().any(waiting) || self.memory.has_ended() || self.waker.is_rung()
         };
-        let looked_for = timeout.min(LINGER);
+        let looked_for = timeout.min(self.linger);
         while self.taken.is_some_and(|taken| taken.elapsed() < looked_for) {
             if ready() {
                 return;
