@@ -17,6 +17,7 @@ mod authentication;
 mod child;
 mod identity;
 mod key;
+mod own_identity;
 mod profile;
 mod proposals;
 mod selector;
