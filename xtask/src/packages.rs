@@ -28,7 +28,7 @@ const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 const DEMO: &[&str] = &["tshark"];
 /// What the demo of the router alert sends with.
 const SCAPY: &[&str] = &["python3-scapy"];
-/// DPDK's drivers of crypto.
+/// DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
 const CRYPTO: &[&str] = &["librte-meta-crypto"];
 /// What system tests use besides.
 const TESTS: &[&str] = &[
@@ -39,8 +39,6 @@ const TESTS: &[&str] = &[
     "libcharon-extra-plugins",
     "libstrongswan-standard-plugins",
     "nftables",
-    // DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
-    "librte-meta-crypto",
     "openssh-client",
     "openssh-server",
     // What scapy's layer of IPsec seals and opens with.
@@ -56,14 +54,7 @@ const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology.
-const BENCH: &[&str] = &[
-    "dpdk-dev",
-    "ethtool",
-    "iproute2",
-    "librte-meta-crypto",
-    "python3",
-    "valgrind",
-];
+const BENCH: &[&str] = &["dpdk-dev", "ethtool", "iproute2", "python3", "valgrind"];
 
 /// What a command needs installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,9 +84,9 @@ impl Needs {
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::DemoOfRouterAlert => &[BUILD, TOPOLOGY, SCAPY],
             Self::DemoOfIke => &[BUILD, TOPOLOGY, DEMO, CRYPTO],
-            Self::Tests => &[BUILD, TOPOLOGY, TESTS],
-            Self::TestsInMachine => &[BUILD, TOPOLOGY, TESTS, MACHINE],
-            Self::Bench => &[BUILD, BENCH],
+            Self::Tests => &[BUILD, TOPOLOGY, CRYPTO, TESTS],
+            Self::TestsInMachine => &[BUILD, TOPOLOGY, CRYPTO, TESTS, MACHINE],
+            Self::Bench => &[BUILD, CRYPTO, BENCH],
             Self::Fuzz => &[BUILD, FUZZ],
         };
         groups.concat()
@@ -315,7 +306,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_needs_what_the_build_needs() {
+    fn each_command_needs_what_the_build_needs_and_names_it_once() {
         for needs in [
             Needs::Build,
             Needs::Demo,
@@ -331,6 +322,10 @@ mod tests {
                 packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),
                 "{needs:?}"
             );
+            let mut once = packages.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), packages.len(), "{needs:?}");
         }
     }
 }
