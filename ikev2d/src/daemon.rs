@@ -25,10 +25,11 @@ use crate::datagram::{self, Received};
 use crate::failure::Failure;
 use crate::failures::Failures;
 use crate::fits::Gateway;
+use crate::listener::{self, Attachment};
 use crate::mail::{Mail, Mailbox, Postbox, mailbox};
 use crate::notice::Notices;
 use crate::plane::{Plane, Primary};
-use crate::{TOOL, events, listener};
+use crate::{TOOL, events};
 
 /// How often signals are looked at, at least.
 const LOOK: Duration = Duration::from_millis(100);
@@ -59,7 +60,11 @@ pub struct Daemon {
     reload: Arc<AtomicBool>,
     /// The attachment to begin with, and whether there is one now.
     first: Option<Punts>,
-    attached: bool,
+    attachment: Attachment,
+    /// How often it was attached.
+    attachments: u64,
+    /// Why it could not attach when it tried last, where that is more than that no primary runs.
+    why_not: Option<String>,
     /// Number of the last subscription to events.
     subscription: u64,
     /// Child SAs, by inbound SPI, that were rekeyed because of what the primary told, and whether since it has lost them.
@@ -126,11 +131,13 @@ impl Daemon {
         notices: Notices,
     ) -> Result<Self, Failure> {
         getrandom::fill(&mut [0; 32]).map_err(Failure::Random)?;
-        let stopped = tool::stop_flag()?;
-        let reload = tool::reload_flag()?;
+        let stopped = tool::stop_flag().map_err(Failure::Signals)?;
+        let reload = tool::reload_flag().map_err(Failure::Signals)?;
         let punts = attach(&directory)?;
         let (postbox, mailbox) = mailbox();
-        listener::listen(&directory, postbox.clone(), notices).map_err(Failure::Listen)?;
+        let attachment = Attachment::default();
+        listener::listen(&directory, postbox.clone(), attachment.clone(), notices)
+            .map_err(Failure::Listen)?;
         let engine = Engine::new(now(), config.settings, config.engine_profiles(), Box::new(random));
         Ok(Self {
             directory,
@@ -148,7 +155,9 @@ impl Daemon {
             stopped,
             reload,
             first: Some(punts),
-            attached: false,
+            attachment,
+            attachments: 0,
+            why_not: None,
             subscription: 0,
             asked: HashSet::new(),
             identification: 0,
@@ -171,15 +180,16 @@ impl Daemon {
                 Ok(mut punts) => {
                     let ended = self.session(&mut punts, again);
                     self.mailbox.wake_by(None);
-                    self.attached = false;
+                    self.attachment.clear();
                     again = true;
                     if let Err(error) = ended {
-                        self.notices.say(&format!(
+                        self.notices.error(&format!(
                             "{error}; tunnels are set up again when there is one to attach to"
                         ));
                     }
                 }
-                Err(_) => {
+                Err(error) => {
+                    self.not_attached(&error);
                     if let Some(mail) = self.mailbox.wait(PAUSE) {
                         self.open(mail, None);
                     }
@@ -188,6 +198,20 @@ impl Daemon {
             }
         }
         self.notices.say("ended; SAs and peers are as they were");
+    }
+
+    /// Says why it does not attach, unless that was said before or there is just no primary.
+    fn not_attached(&mut self, error: &ControlError) {
+        let why_not = Some(error)
+            .filter(|error| !matches!(error.code, ErrorCode::InstanceDead | ErrorCode::NotFound))
+            .map(ToString::to_string);
+        if let Some(sentence) = &why_not
+            && why_not != self.why_not
+        {
+            self.notices
+                .error(&format!("cannot attach, and tries it further: {sentence}"));
+        }
+        self.why_not = why_not;
     }
 
     fn is_stopped(&self) -> bool {
@@ -250,7 +274,9 @@ impl Daemon {
     /// Makes itself at home at a primary.
     fn begin(&mut self, punts: &mut Punts, again: bool) {
         self.mailbox.wake_by(Some(punts.waker()));
-        self.attached = true;
+        self.attachments += 1;
+        self.attachment.set(self.attachments);
+        self.why_not = None;
         self.subscribe(punts);
         self.plane.begin(self.left());
         if again {
@@ -281,7 +307,7 @@ impl Daemon {
     fn say_unfit(&self) {
         if let Ok(reader) = tables::open(&self.directory) {
             let unfit = Gateway::read(&reader).unfit(&self.config);
-            unfit.iter().for_each(|sentence| self.notices.say(sentence));
+            unfit.iter().for_each(|sentence| self.notices.error(sentence));
         }
     }
 
@@ -292,7 +318,7 @@ impl Daemon {
             // One that is gone is seen by the attachment.
             && error.code != ErrorCode::InstanceDead
         {
-            self.notices.say(&format!(
+            self.notices.error(&format!(
                 "SAs are not rekeyed by traffic, since the primary does not tell of them: {error}"
             ));
         }
@@ -372,11 +398,10 @@ impl Daemon {
 
     fn look_at_signals(&mut self) {
         if self.reload.swap(false, Ordering::Relaxed) {
-            let sentence = match self.read_again() {
-                Ok(sentence) => sentence,
-                Err(error) => format!("nothing has changed: {error}"),
-            };
-            self.notices.say(&sentence);
+            match self.read_again() {
+                Ok(sentence) => self.notices.say(&sentence),
+                Err(error) => self.notices.error(&format!("nothing has changed: {error}")),
+            }
         }
     }
 
@@ -424,6 +449,7 @@ impl Daemon {
                     && number == self.subscription
                 {
                     self.subscribe(punts);
+                    self.catch_up();
                 }
             }
         }

@@ -28,6 +28,12 @@ pub enum Failure {
     /// Something could not be printed.
     #[error("cannot write to the standard output: {0}")]
     Print(#[from] io::Error),
+    /// The kernel does not keep memory with keys from others.
+    #[error("the kernel does not keep core dumps of this process, in which keys are, from being made: {0}")]
+    Dumpable(io::Error),
+    /// The kernel takes no handler of signals.
+    #[error("cannot take signals, by which the daemon is ended and told to read its file again: {0}")]
+    Signals(io::Error),
 }
 
 impl tool::Failure for Failure {
@@ -40,7 +46,9 @@ impl tool::Failure for Failure {
             Self::Usage(_) => "usage",
             Self::Configuration(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
-            Self::Listen(_) | Self::Random(_) | Self::Print(_) => ErrorCode::Failed.name(),
+            Self::Listen(_) | Self::Random(_) | Self::Print(_) | Self::Dumpable(_) | Self::Signals(_) => {
+                ErrorCode::Failed.name()
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! What failed last, for who asks afterwards.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -10,6 +11,9 @@ use ike_engine::Time;
 const KEPT: usize = 32;
 /// Of strangers, who have no profile yet, so many: a flood of them leaves what is said of profiles.
 const KEPT_OF_STRANGERS: usize = 8;
+
+/// Bytes of a sentence that are kept. Peers have a part in some, and all of them go into one frame.
+const LONGEST: usize = 1024;
 
 /// The last failures.
 #[derive(Debug, Default)]
@@ -29,6 +33,8 @@ struct Kept {
 impl Failures {
     /// Keeps one; whether it is another than the last of its profile, so that it is worth saying.
     pub(crate) fn add(&mut self, at: Time, profile: &str, remote: Option<IpAddr>, sentence: &str) -> bool {
+        let sentence = short(sentence);
+        let sentence = sentence.as_ref();
         let is_same = |kept: &Kept| (kept.profile.as_str(), kept.remote) == (profile, remote);
         let place = self.kept.iter().position(is_same);
         if let Some(mut kept) = place.and_then(|place| self.kept.remove(place)) {
@@ -69,9 +75,33 @@ impl Failures {
     }
 }
 
+/// As much of it as is kept.
+pub(crate) fn short(sentence: &str) -> Cow<'_, str> {
+    match sentence.get(..sentence.floor_char_boundary(LONGEST)) {
+        Some(kept) if kept.len() < sentence.len() => Cow::Owned(format!("{kept}...")),
+        _ => Cow::Borrowed(sentence),
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use control::client::MAX_FRAME;
+
     use super::*;
+
+    #[test]
+    fn the_longest_sentences_leave_room_in_a_frame_and_are_known_again() {
+        let mut failures = Failures::default();
+        let longest = "\u{20ac}".repeat(65_535);
+        for number in 0..100 {
+            assert!(failures.add(Time::from_millis(1), &format!("pr{number}"), None, &longest));
+        }
+        assert!(!failures.add(Time::from_millis(2), "pr99", None, &longest));
+        let list = failures.list(Time::from_millis(2));
+        let bytes: usize = list.iter().map(|failure| failure.sentence.len()).sum();
+        assert!(list.len() == KEPT && bytes < MAX_FRAME / 2, "{bytes}");
+        assert!(list[0].sentence.ends_with("\u{20ac}..."), "{}", list[0].sentence);
+    }
 
     #[test]
     fn one_that_comes_again_is_counted_and_the_oldest_go() {
@@ -107,6 +137,7 @@ mod tests {
         assert_eq!(failures.list(at(20)).len(), KEPT);
         assert_eq!(failures.list(at(20))[0].profile, "pr99");
     }
+
     #[test]
     fn strangers_drive_out_each_other_alone() {
         let mut failures = Failures::default();

@@ -23,7 +23,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.config.as_deref();
     let path = path.ok_or_else(|| Failure::Usage("name the file with the peers with --config".to_owned()))?;
     // From before keys are read no core dump is made, and others of this user cannot look into this process.
-    prctl::set_dumpable(false).map_err(io::Error::from)?;
+    prctl::set_dumpable(false).map_err(|errno| Failure::Dumpable(errno.into()))?;
     let config = Config::load(path)?;
     if arguments.check_config {
         return say_right(path, &config);

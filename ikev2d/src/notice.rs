@@ -4,26 +4,38 @@ use std::io::{self, Write};
 
 use serde_json::json;
 
-/// How notices are said.
+/// How notices and errors are said.
 #[derive(Clone, Copy, Debug)]
 pub struct Notices {
     /// As objects.
     pub json: bool,
-    /// Not at all.
+    /// Errors alone.
     pub quiet: bool,
 }
 
 impl Notices {
-    /// Says a sentence.
+    /// Says what has happened.
     pub fn say(&self, sentence: &str) {
         self.write(&self.line(sentence));
     }
 
-    /// The line of a sentence, to be written with others; empty where nothing is said.
+    /// Says what is wrong and somebody has to see to, quiet or not.
+    pub fn error(&self, sentence: &str) {
+        self.write(&self.error_line(sentence));
+    }
+
+    /// What [`Notices::say`] writes, to be written with others; empty where nothing is said.
     pub(crate) fn line(&self, sentence: &str) -> String {
         if self.quiet {
             String::new()
-        } else if self.json {
+        } else {
+            self.error_line(sentence)
+        }
+    }
+
+    /// What [`Notices::error`] writes, to be written with others.
+    pub(crate) fn error_line(&self, sentence: &str) -> String {
+        if self.json {
             format!("{}\n", json!({ "notice": sentence }))
         } else {
             format!("{sentence}\n")
@@ -35,6 +47,24 @@ impl Notices {
         if !lines.is_empty() {
             // Nobody is left to tell when stderr is closed.
             drop(io::stderr().write_all(lines.as_bytes()));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quiet_leaves_errors_alone() {
+        for (quiet, json, said) in [
+            (true, false, "wrong\n"),
+            (true, true, "{\"notice\":\"wrong\"}\n"),
+            (false, false, "attached\nwrong\n"),
+        ] {
+            let notices = Notices { json, quiet };
+            let lines = notices.line("attached") + &notices.error_line("wrong");
+            assert_eq!(lines, said);
         }
     }
 }

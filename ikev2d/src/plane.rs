@@ -8,6 +8,7 @@
 //! ```
 
 mod adopt;
+mod missed;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;

@@ -1,8 +1,6 @@
 //! What tools are shown of IKE SAs and profiles.
 
-use control::ike::{
-    IkeChild, IkeKeys, IkeProfile, IkeProfileChild, IkeReply, IkeSa, IkeStatistics, SAS_PER_REPLY,
-};
+use control::ike::{IkeChild, IkeKeys, IkeProfile, IkeProfileChild, IkeReply, IkeSa, IkeStatistics};
 use control::message::SaKeys;
 use ike_engine::{ChildView, Counters, Engine, IkeView, Phase, Role, SpiPair};
 use ikev2::crypto::{Group, Secret};
@@ -20,29 +18,19 @@ pub(crate) fn sas(
     profile: Option<&str>,
     secrets: bool,
 ) -> Vec<IkeReply> {
-    let mut pages = Vec::new();
-    let (mut page, mut room) = (Vec::new(), SAS_PER_REPLY);
     let all = profile.is_none().then(|| engine.ikes());
     let some = profile.map(|profile| engine.ikes_of(profile));
-    for view in all.into_iter().flatten().chain(some.into_iter().flatten()) {
-        let takes = 1 + view.children.len();
-        if takes > room && !page.is_empty() {
-            pages.push(IkeReply::Sas(std::mem::take(&mut page)));
-            room = SAS_PER_REPLY;
-        }
-        room = room.saturating_sub(takes);
+    let views = all.into_iter().flatten().chain(some.into_iter().flatten());
+    let shown = |view: IkeView| {
         let keys = engine.keys_of(view.ike).filter(|_| secrets).map(|keys| IkeKeys {
             sk_d: copy(&keys.sk_d),
             sk_a: (copy(&keys.sk_ai), copy(&keys.sk_ar)),
             sk_e: (copy(&keys.sk_ei), copy(&keys.sk_er)),
             sk_p: (copy(&keys.sk_pi), copy(&keys.sk_pr)),
         });
-        page.push(sa(&view, plane, config, keys, secrets));
-    }
-    if !page.is_empty() {
-        pages.push(IkeReply::Sas(page));
-    }
-    pages
+        sa(&view, plane, config, keys, secrets)
+    };
+    IkeReply::pages_of_sas(views.map(shown))
 }
 
 fn copy(secret: &Secret) -> SaKeys {
@@ -116,11 +104,9 @@ fn state(phase: Phase) -> &'static str {
 
 /// The profiles, in pages and with an end.
 pub(crate) fn profiles(config: &Config) -> Vec<IkeReply> {
-    // Some kilobytes each at most.
-    const PAGE: usize = 8;
-    let all: Vec<IkeProfile> = config.profiles.iter().map(profile).collect();
-    let pages = all.chunks(PAGE).map(|page| IkeReply::Profiles(page.to_vec()));
-    pages.chain([IkeReply::Done]).collect()
+    let mut replies = IkeReply::pages_of_profiles(config.profiles.iter().map(profile));
+    replies.push(IkeReply::Done);
+    replies
 }
 
 fn profile(profile: &ProfileConfig) -> IkeProfile {

@@ -93,8 +93,8 @@ impl Wire {
         sent.map(drop).map_err(|errno| self.refused(errno))
     }
 
-    /// Sends frames over and over, `rate` a second by `clock`, as long as `go_on` says so. What was missed in a short delay is caught
-    /// up.
+    /// Sends frames over and over, `rate` a second by `clock`, as long as `go_on` says so, and gives how many it has sent. What was
+    /// missed in a short delay is caught up.
     ///
     /// # Errors
     /// The kernel refuses.
@@ -104,11 +104,12 @@ impl Wire {
         rate: u32,
         clock: impl Fn() -> Duration,
         go_on: impl Fn() -> bool,
-    ) -> Result<(), Error> {
+    ) -> Result<u64, Error> {
         let mut headers = MultiHeaders::<LinkAddr>::preallocate(Self::AT_A_TIME, None);
         let links = [Some(self.link); Self::AT_A_TIME];
         let interval = Duration::from_secs(1) * Self::AT_A_TIME as u32 / rate.max(1);
         let mut due = clock();
+        let mut count = 0;
         for turn in frames.chunks(Self::AT_A_TIME).cycle() {
             let mut now = clock();
             while now < due && go_on() {
@@ -121,10 +122,11 @@ impl Wire {
             due = due.max(now.saturating_sub(LONGEST_DELAY)) + interval;
             let slices: Vec<_> = turn.iter().map(|frame| [io::IoSlice::new(frame)]).collect();
             let socket = self.socket.as_raw_fd();
-            sendmmsg(socket, &mut headers, &slices, links, [], MsgFlags::empty())
+            let sent = sendmmsg(socket, &mut headers, &slices, links, [], MsgFlags::empty())
                 .map_err(|errno| self.refused(errno))?;
+            count += sent.count() as u64;
         }
-        Ok(())
+        Ok(count)
     }
 
     /// The next frame that arrives within `limit`, if one does; zero is for what is there already.

@@ -28,25 +28,25 @@ const TOPOLOGY: &[&str] = &["ethtool", "iperf3", "iproute2", "iputils-ping"];
 const DEMO: &[&str] = &["tshark"];
 /// What the demo of the router alert sends with.
 const SCAPY: &[&str] = &["python3-scapy"];
-/// DPDK's drivers of crypto.
+/// DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
 const CRYPTO: &[&str] = &["librte-meta-crypto"];
+/// strongSwan, the other end of IKE: its daemon, and ESP without the kernel's help.
+const STRONGSWAN: &[&str] = &[
+    "charon-systemd",
+    "libcharon-extra-plugins",
+    "libstrongswan-standard-plugins",
+    "strongswan-swanctl",
+];
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
-    // strongSwan, the other end of IKE: its daemon, and ESP without the kernel's help.
-    "charon-systemd",
     "iputils-arping",
-    "libcharon-extra-plugins",
-    "libstrongswan-standard-plugins",
     "nftables",
-    // DPDK's drivers of crypto, such as librte-crypto-ipsec-mb23.
-    "librte-meta-crypto",
     "openssh-client",
     "openssh-server",
     // What scapy's layer of IPsec seals and opens with.
     "python3-cryptography",
     "python3-scapy",
-    "strongswan-swanctl",
     "tcpdump",
     "traceroute",
     "valgrind",
@@ -57,17 +57,7 @@ const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 const FUZZ: &[&str] = &["g++"];
 /// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
 const BENCH: &[&str] = &[
-    "charon-systemd",
-    "dpdk-dev",
-    "ethtool",
-    "iproute2",
-    "libcharon-extra-plugins",
-    "libstrongswan-standard-plugins",
-    "librte-meta-crypto",
-    "python3",
-    "strongswan-swanctl",
-    "tcpdump",
-    "valgrind",
+    "dpdk-dev", "ethtool", "iproute2", "python3", "tcpdump", "valgrind",
 ];
 
 /// What a command needs installed.
@@ -98,9 +88,9 @@ impl Needs {
             Self::Demo => &[BUILD, TOPOLOGY, DEMO],
             Self::DemoOfRouterAlert => &[BUILD, TOPOLOGY, SCAPY],
             Self::DemoOfIke => &[BUILD, TOPOLOGY, DEMO, CRYPTO],
-            Self::Tests => &[BUILD, TOPOLOGY, TESTS],
-            Self::TestsInMachine => &[BUILD, TOPOLOGY, TESTS, MACHINE],
-            Self::Bench => &[BUILD, BENCH],
+            Self::Tests => &[BUILD, TOPOLOGY, CRYPTO, STRONGSWAN, TESTS],
+            Self::TestsInMachine => &[BUILD, TOPOLOGY, CRYPTO, STRONGSWAN, TESTS, MACHINE],
+            Self::Bench => &[BUILD, CRYPTO, STRONGSWAN, BENCH],
             Self::Fuzz => &[BUILD, FUZZ],
         };
         groups.concat()
@@ -323,7 +313,7 @@ mod tests {
     }
 
     #[test]
-    fn each_command_needs_what_the_build_needs() {
+    fn each_command_needs_what_the_build_needs_and_names_it_once() {
         for needs in [
             Needs::Build,
             Needs::Demo,
@@ -339,6 +329,10 @@ mod tests {
                 packages.contains(&"libdpdk-dev") && packages.contains(&"libclang-dev"),
                 "{needs:?}"
             );
+            let mut once = packages.clone();
+            once.sort_unstable();
+            once.dedup();
+            assert_eq!(once.len(), packages.len(), "{needs:?}");
         }
     }
 }

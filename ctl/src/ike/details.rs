@@ -1,53 +1,89 @@
 //! `ike show --details`: all that is known of each IKE SA, and statistics.
 
-use std::fmt::Write as _;
+use std::fmt;
+use std::fs::File;
 use std::io::{self, Write as _};
+use std::os::fd::AsFd;
 
-use control::ike::{IkeChild, IkeSa, IkeStatistics};
-use control::message::SaKeys;
-use serde_json::{Value, json};
+use control::ike::{IkeChild, IkeFailure, IkeSa, IkeStatistics};
+use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::Shown;
-use super::show::{Sa, failures_to};
+use super::show::{Hex, Sa, problems_to};
 use crate::failure::Failure;
 
+/// The JSON form.
+#[derive(Serialize)]
+struct Details<'a> {
+    sas: Vec<Sa>,
+    attached: bool,
+    statistics: &'a IkeStatistics,
+    failures: &'a [IkeFailure],
+}
+
 pub(super) fn print(shown: &Shown, json: bool) -> Result<(), Failure> {
-    let mut out = io::stdout().lock();
+    // Without the buffer of the standard output, which nobody wipes.
+    let mut out = File::from(io::stdout().as_fd().try_clone_to_owned()?);
     if json {
-        let text = Zeroizing::new(as_json(shown).to_string());
-        writeln!(out, "{}", *text)?;
+        out.write_all(&as_json(shown)?)?;
         return Ok(());
     }
     for sa in &shown.sas {
         out.write_all(text(sa).as_bytes())?;
     }
-    out.write_all(statistics(&shown.summary.statistics).as_bytes())?;
-    if !shown.summary.attached {
-        writeln!(out, "The primary is gone: the daemon waits for the next.")?;
-    }
-    failures_to(&mut out, &shown.summary.failures, None)?;
+    let mut rest = statistics(&shown.summary.statistics).into_bytes();
+    problems_to(&mut rest, &shown.summary)?;
+    out.write_all(&rest)?;
     Ok(())
 }
 
-/// Hex digits, which are wiped as the key is.
-fn hex(key: &SaKeys) -> Zeroizing<String> {
-    // As long as it will ever be: one that grew would leave digits where it was before.
-    let mut digits = Zeroizing::new(String::with_capacity(2 * key.bytes().len()));
-    for byte in key.bytes() {
-        // A string takes whatever is written.
-        let _ = write!(digits, "{byte:02x}");
+/// How long something is that is written: what has keys is written once more then, into memory that does not grow and is wiped.
+struct Length(usize);
+
+impl fmt::Write for Length {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        self.0 += text.len();
+        Ok(())
     }
-    digits
+}
+
+impl io::Write for Length {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0 += bytes.len();
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 fn text(sa: &IkeSa) -> Zeroizing<String> {
-    let mut text = Zeroizing::new(String::with_capacity(16 * 1024));
-    let _ = write_text(&mut text, sa);
+    let mut length = Length(0);
+    // Both take whatever is written.
+    let _ = write_text(&mut length, sa);
+    let mut text = Zeroizing::new(String::with_capacity(length.0));
+    let _ = write_text(&mut *text, sa);
     text
 }
 
-fn write_text(text: &mut String, sa: &IkeSa) -> std::fmt::Result {
+fn as_json(shown: &Shown) -> serde_json::Result<Zeroizing<Vec<u8>>> {
+    let details = Details {
+        sas: shown.sas.iter().map(Sa::with_keys).collect(),
+        attached: shown.summary.attached,
+        statistics: &shown.summary.statistics,
+        failures: &shown.summary.failures,
+    };
+    let mut length = Length(0);
+    serde_json::to_writer(&mut length, &details)?;
+    let mut text = Zeroizing::new(Vec::with_capacity(length.0 + 1));
+    serde_json::to_writer(&mut *text, &details)?;
+    text.push(b'\n');
+    Ok(text)
+}
+
+fn write_text(text: &mut impl fmt::Write, sa: &IkeSa) -> std::fmt::Result {
     let role = if sa.initiator { "initiator" } else { "responder" };
     let profile = if sa.profile.is_empty() {
         "(no profile yet)"
@@ -83,13 +119,13 @@ fn write_text(text: &mut String, sa: &IkeSa) -> std::fmt::Result {
         writeln!(text, " {behind} is behind a NAT")?;
     }
     if let Some(keys) = &sa.keys {
-        writeln!(text, " SK_d    {}", *hex(&keys.sk_d))?;
+        writeln!(text, " SK_d    {}", Hex::of(&keys.sk_d).digits())?;
         for (name, (initiator, responder)) in
             [("SK_a", &keys.sk_a), ("SK_e", &keys.sk_e), ("SK_p", &keys.sk_p)]
         {
             if !initiator.bytes().is_empty() {
-                writeln!(text, " {name}  i:{}", *hex(initiator))?;
-                writeln!(text, "       r:{}", *hex(responder))?;
+                writeln!(text, " {name}  i:{}", Hex::of(initiator).digits())?;
+                writeln!(text, "       r:{}", Hex::of(responder).digits())?;
             }
         }
     }
@@ -101,7 +137,7 @@ fn write_text(text: &mut String, sa: &IkeSa) -> std::fmt::Result {
     sa.children.iter().try_for_each(|child| write_child(text, child))
 }
 
-fn write_child(text: &mut String, child: &IkeChild) -> std::fmt::Result {
+fn write_child(text: &mut impl fmt::Write, child: &IkeChild) -> std::fmt::Result {
     let tunnel = child.tunnel.as_deref().unwrap_or("(none)");
     let state = match (child.in_use, child.stays) {
         (true, true) => "in use",
@@ -119,8 +155,8 @@ fn write_child(text: &mut String, child: &IkeChild) -> std::fmt::Result {
         child.inbound_spi, child.outbound_spi
     )?;
     if let Some((inbound, outbound)) = &child.keys {
-        writeln!(text, "   SK  in:{}", *hex(inbound))?;
-        writeln!(text, "      out:{}", *hex(outbound))?;
+        writeln!(text, "   SK  in:{}", Hex::of(inbound).digits())?;
+        writeln!(text, "      out:{}", Hex::of(outbound).digits())?;
     }
     writeln!(text, "   traffic selectors (local) {}", child.local_ts.join(" "))?;
     writeln!(
@@ -149,44 +185,10 @@ fn statistics(counted: &IkeStatistics) -> String {
     )
 }
 
-fn as_json(shown: &Shown) -> Value {
-    let sas: Vec<Value> = shown.sas.iter().map(sa_as_json).collect();
-    json!({
-        "sas": sas,
-        "attached": shown.summary.attached,
-        "statistics": shown.summary.statistics,
-        "failures": shown.summary.failures,
-    })
-}
-
-fn sa_as_json(sa: &IkeSa) -> Value {
-    let mut value = json!(Sa::from(sa));
-    if let Some(keys) = &sa.keys
-        && let Some(object) = value.as_object_mut()
-    {
-        let pair =
-            |(initiator, responder): &(SaKeys, SaKeys)| json!({ "i": *hex(initiator), "r": *hex(responder) });
-        object.insert("sk_d".to_owned(), json!(*hex(&keys.sk_d)));
-        object.insert("sk_a".to_owned(), pair(&keys.sk_a));
-        object.insert("sk_e".to_owned(), pair(&keys.sk_e));
-        object.insert("sk_p".to_owned(), pair(&keys.sk_p));
-    }
-    let children = value.get_mut("children").and_then(Value::as_array_mut);
-    for (child, shown) in sa.children.iter().zip(children.into_iter().flatten()) {
-        if let Some((inbound, outbound)) = &child.keys
-            && let Some(object) = shown.as_object_mut()
-        {
-            object.insert(
-                "keys".to_owned(),
-                json!({ "in": *hex(inbound), "out": *hex(outbound) }),
-            );
-        }
-    }
-    value
-}
-
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::super::show::tests::example;
     use super::*;
 
@@ -215,9 +217,30 @@ mod tests {
             assert!(secret.contains(line), "{}", *secret);
         }
         assert!(!secret.contains("SK_a"));
-        let value = sa_as_json(&example(true));
-        assert_eq!(value["sk_p"], json!({ "i": "04040404", "r": "05050505" }));
-        assert_eq!(value["children"][0]["keys"]["out"], json!("09090909"));
-        assert_eq!(sa_as_json(&example(false)).get("sk_d"), None);
+        assert_eq!(secret.capacity(), secret.len());
+        let told = |secrets| Shown {
+            sas: vec![example(secrets)],
+            summary: control::ike::IkeSummary {
+                attached: true,
+                why_not: None,
+                statistics: IkeStatistics::default(),
+                failures: Vec::new(),
+            },
+        };
+        let bytes = as_json(&told(true)).unwrap();
+        // It has not grown, and so left no keys behind.
+        assert_eq!(bytes.capacity(), bytes.len());
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let sa = &value["sas"][0];
+        assert_eq!(sa["sk_p"], json!({ "i": "04040404", "r": "05050505" }));
+        assert_eq!(sa["sk_a"], json!({ "i": "", "r": "" }));
+        assert_eq!(
+            sa["children"][0]["keys"],
+            json!({ "in": "08080808", "out": "09090909" })
+        );
+        assert_eq!(value["statistics"]["init_sent"], 0);
+        let value: Value = serde_json::from_slice(&as_json(&told(false)).unwrap()).unwrap();
+        let sa = &value["sas"][0];
+        assert!(sa.get("sk_d").is_none() && sa["children"][0].get("keys").is_none());
     }
 }

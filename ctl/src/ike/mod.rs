@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use clap::{Args, Subcommand};
 use control::ike::{IkeClient, IkeRekey, IkeReply, IkeRequest, IkeSa, IkeSummary};
 use control::message::ErrorCode;
+use nix::sys::prctl;
 use serde_json::json;
 
 use crate::failure::Failure;
@@ -30,7 +31,8 @@ Examples:
 These are answered by tollgate-ikev2d, which has to run for the instance. Below the IKE SAs stands what failed last, and what to do
 about it. 'initiate' waits until the IKE SA and its child SAs are there, or says why not. A profile that was terminated is not
 started again before it is initiated. 'reload' has the daemon read its configuration again, all of it or nothing: profiles that are
-as they were keep their IKE SAs. With --secrets, which is for root, keys are shown as well; keep them from others.";
+as they were keep their IKE SAs. With --secrets, which is for root, keys are shown as well; keep them from others. With --json what failed, and whether there is a
+primary, is said with --details alone: without it there is a list of IKE SAs and nothing else.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -174,21 +176,38 @@ fn unexpected(replies: &[IkeReply]) -> Failure {
     )
 }
 
-/// The IKE SAs, all or those of a profile.
+/// The IKE SAs and failures, all or those of a profile.
 pub(super) fn shown(client: &mut IkeClient, profile: Option<&str>, secrets: bool) -> Result<Shown, Failure> {
-    let profile = profile.map(str::to_owned);
-    let mut replies = client.call(IkeRequest::Show { profile, secrets })?;
-    let Some(IkeReply::Summary(summary)) = replies.pop() else {
+    if secrets {
+        // Before keys come no core dump is made of this process any more, and others of its user cannot look into it.
+        prctl::set_dumpable(false).map_err(|errno| {
+            let sentence =
+                format!("keys are not asked for, since this process cannot keep them to itself: {errno}");
+            Failure::refused(ErrorCode::Failed, sentence)
+        })?;
+    }
+    let mut replies = client.call(IkeRequest::Show {
+        profile: profile.map(str::to_owned),
+        secrets,
+    })?;
+    let Some(IkeReply::Summary(mut summary)) = replies.pop() else {
         return Err(unexpected(&replies));
     };
-    let pages = replies.into_iter().filter_map(|reply| match reply {
-        IkeReply::Sas(sas) => Some(sas),
-        _ => None,
-    });
+    let failures = &mut summary.failures;
+    failures.retain(|failure| profile.is_none_or(|profile| failure.profile == profile));
     Ok(Shown {
-        sas: pages.flatten().collect(),
+        sas: IkeReply::sas(replies),
         summary: *summary,
     })
+}
+
+/// That there is no primary, if there is none.
+pub(super) fn no_primary(summary: &IkeSummary) -> Option<String> {
+    let why = || match &summary.why_not {
+        Some(why) => format!("tollgate-ikev2d cannot attach to the primary, and tries it further: {why}"),
+        None => "the primary is gone: tollgate-ikev2d attaches when there is one again".to_owned(),
+    };
+    (!summary.attached).then(why)
 }
 
 /// How often it is looked whether an IKE SA is there.
@@ -205,6 +224,10 @@ fn initiated(arguments: &InitiateArguments, session: &Session) -> Result<(), Fai
     let began = Instant::now();
     while began.elapsed() < timeout {
         let now = shown(&mut client, Some(name), false)?;
+        if let Some(sentence) = no_primary(&now.summary) {
+            let sentence = format!("{name} waits, since {sentence}");
+            return Err(Failure::refused(ErrorCode::InstanceDead, sentence));
+        }
         let new = |sa: &&IkeSa| !known.contains(&own_spi(sa));
         let is_up = |sa: &IkeSa| sa.state == "established" && !sa.busy;
         let since = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
@@ -243,5 +266,70 @@ fn own_spi(sa: &IkeSa) -> u64 {
         sa.initiator_spi
     } else {
         sa.responder_spi
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use control::ike::{IkeFailure, IkeListener, IkeStatistics};
+    use control::instance::RunDir;
+
+    use super::*;
+
+    fn summary(attached: bool, why_not: Option<&str>) -> IkeSummary {
+        let failure = |profile: &str| IkeFailure {
+            profile: profile.to_owned(),
+            remote: None,
+            sentence: "add modp2048".to_owned(),
+            ago_ms: 2500,
+            times: 1,
+        };
+        IkeSummary {
+            attached,
+            why_not: why_not.map(str::to_owned),
+            statistics: IkeStatistics::default(),
+            failures: ["pr1", "pr2", ""].map(failure).into(),
+        }
+    }
+
+    #[test]
+    fn of_a_profile_its_own_failures_are_shown_and_keys_are_not_asked_for_by_who_leaves_core_dumps() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = RunDir::new(place.path()).instance(&"blue".parse().unwrap());
+        std::fs::create_dir(directory.path()).unwrap();
+        let listener = IkeListener::bind(&directory).unwrap();
+        let serve = || {
+            let mut connection = listener.accept().unwrap().unwrap();
+            while let Some((id, _)) = connection.receive() {
+                let reply = IkeReply::Summary(Box::new(summary(true, None)));
+                assert!(connection.reply(id, vec![Ok(reply)]));
+            }
+        };
+        thread::scope(|scope| {
+            scope.spawn(serve);
+            let mut client = IkeClient::connect(&directory).unwrap();
+            let failed = |shown: Shown| {
+                let failures = shown.summary.failures.into_iter();
+                failures.map(|failure| failure.profile).collect::<Vec<_>>()
+            };
+            let all = shown(&mut client, None, false).unwrap();
+            assert_eq!(failed(all), ["pr1", "pr2", ""]);
+            let one = shown(&mut client, Some("pr2"), true).unwrap();
+            assert_eq!(failed(one), ["pr2"]);
+            assert!(!prctl::get_dumpable().unwrap());
+            drop(client);
+        });
+    }
+
+    #[test]
+    fn a_daemon_without_a_primary_says_so_and_why() {
+        assert_eq!(no_primary(&summary(true, None)), None);
+        let gone = no_primary(&summary(false, None)).unwrap();
+        assert!(gone.starts_with("the primary is gone"), "{gone}");
+        let refused = no_primary(&summary(false, Some("another tool has class ike"))).unwrap();
+        assert!(
+            refused.ends_with("further: another tool has class ike"),
+            "{refused}"
+        );
     }
 }

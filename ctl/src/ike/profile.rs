@@ -31,11 +31,7 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
         let Some(IkeReply::Done) = replies.pop() else {
             return Err(unexpected(&replies));
         };
-        let pages = replies.into_iter().filter_map(|reply| match reply {
-            IkeReply::Profiles(page) => Some(page),
-            _ => None,
-        });
-        let profiles: Vec<Profile> = pages.flatten().map(Profile).collect();
+        let profiles: Vec<Profile> = IkeReply::profiles(replies).into_iter().map(Profile).collect();
         Ok(Reading::from(profiles))
     })
 }

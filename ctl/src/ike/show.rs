@@ -1,11 +1,14 @@
 //! `ike show`: IKE SAs as a table, and what failed last.
 
+use std::fmt::{self, Write as _};
 use std::io::{self, Write};
 
-use control::ike::{IkeFailure, IkeSa};
-use serde::Serialize;
+use control::ike::{IkeSa, IkeSummary};
+use control::message::SaKeys;
+use serde::{Serialize, Serializer};
+use zeroize::Zeroizing;
 
-use super::{ShowArguments, Shown, client, details, shown};
+use super::{ShowArguments, Shown, client, details, no_primary, shown};
 use crate::failure::Failure;
 use crate::present::{Reading, Show};
 use crate::rates::Rates;
@@ -29,6 +32,32 @@ pub(super) struct Sa {
     age_ms: Option<u64>,
     busy: bool,
     children: Vec<Child>,
+    #[serde(flatten)]
+    keys: Option<Keys>,
+}
+
+/// Its keys (RFC 7296 section 2.14).
+#[derive(Debug, Serialize)]
+struct Keys {
+    sk_d: Hex,
+    sk_a: Pair,
+    sk_e: Pair,
+    sk_p: Pair,
+}
+
+/// Keys of the initiator and of the responder.
+#[derive(Debug, Serialize)]
+struct Pair {
+    i: Hex,
+    r: Hex,
+}
+
+/// Keys of packets that come in and of those that go out.
+#[derive(Debug, Serialize)]
+struct ChildKeys {
+    #[serde(rename = "in")]
+    inbound: Hex,
+    out: Hex,
 }
 
 /// What it protects.
@@ -46,6 +75,39 @@ struct Child {
     remote_ts: Vec<String>,
     in_use: bool,
     stays: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    keys: Option<ChildKeys>,
+}
+
+/// A key, which is wiped with its digits.
+pub(super) struct Hex(Zeroizing<String>);
+
+impl Hex {
+    pub(super) fn of(key: &SaKeys) -> Self {
+        // As long as it will ever be: one that grew would leave digits where it was before.
+        let mut digits = Zeroizing::new(String::with_capacity(2 * key.bytes().len()));
+        for byte in key.bytes() {
+            // A string takes whatever is written.
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Self(digits)
+    }
+
+    pub(super) fn digits(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Hex(..)")
+    }
+}
+
+impl Serialize for Hex {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
 }
 
 pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
@@ -56,28 +118,25 @@ pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Fa
         let shown = shown(&mut client, profile, arguments.secrets)?;
         return details::print(&shown, session.options().json);
     }
-    let mut failures = Vec::new();
+    let mut last = None;
     session.show(|| {
         let Shown { sas, summary } = shown(&mut client, profile, false)?;
-        failures = summary.failures;
+        last = Some(summary);
         let sas: Vec<Sa> = sas.iter().map(Sa::from).collect();
         Ok(Reading::from(sas))
     })?;
-    if !session.options().json {
-        let mut out = io::stdout().lock();
-        failures_to(&mut out, &failures, profile)?;
+    if let Some(summary) = last.filter(|_| !session.options().json) {
+        problems_to(&mut io::stdout().lock(), &summary)?;
     }
     Ok(())
 }
 
-/// Writes what failed last, of all profiles or of one.
-pub(super) fn failures_to(
-    out: &mut impl Write,
-    failures: &[IkeFailure],
-    profile: Option<&str>,
-) -> io::Result<()> {
-    let wanted = |failure: &&IkeFailure| profile.is_none_or(|profile| failure.profile == profile);
-    for failure in failures.iter().filter(wanted) {
+/// Writes that there is no primary, and what failed last.
+pub(super) fn problems_to(out: &mut impl Write, summary: &IkeSummary) -> io::Result<()> {
+    if let Some(sentence) = no_primary(summary) {
+        writeln!(out, "{sentence}")?;
+    }
+    for failure in &summary.failures {
         let who = match (failure.profile.as_str(), failure.remote) {
             ("", Some(remote)) => remote.to_string(),
             ("", None) => "a peer".to_owned(),
@@ -112,6 +171,7 @@ impl From<&IkeSa> for Sa {
             remote_ts: child.remote_ts.clone(),
             in_use: child.in_use,
             stays: child.stays,
+            keys: None,
         });
         Self {
             profile: Some(told.profile.clone()).filter(|name| !name.is_empty()),
@@ -133,7 +193,32 @@ impl From<&IkeSa> for Sa {
             age_ms: told.age_ms,
             busy: told.busy,
             children: children.collect(),
+            keys: None,
         }
+    }
+}
+
+impl Sa {
+    /// With the keys that the daemon has told.
+    pub(super) fn with_keys(told: &IkeSa) -> Self {
+        let mut sa = Self::from(told);
+        let pair = |(initiator, responder): &(SaKeys, SaKeys)| Pair {
+            i: Hex::of(initiator),
+            r: Hex::of(responder),
+        };
+        sa.keys = told.keys.as_ref().map(|keys| Keys {
+            sk_d: Hex::of(&keys.sk_d),
+            sk_a: pair(&keys.sk_a),
+            sk_e: pair(&keys.sk_e),
+            sk_p: pair(&keys.sk_p),
+        });
+        for (child, told) in sa.children.iter_mut().zip(&told.children) {
+            child.keys = told.keys.as_ref().map(|(inbound, out)| ChildKeys {
+                inbound: Hex::of(inbound),
+                out: Hex::of(out),
+            });
+        }
+        sa
     }
 }
 
@@ -195,8 +280,7 @@ impl Show for Sa {
 
 #[cfg(test)]
 pub(super) mod tests {
-    use control::ike::{IkeChild, IkeKeys};
-    use control::message::SaKeys;
+    use control::ike::{IkeChild, IkeFailure, IkeKeys, IkeStatistics};
 
     use super::*;
 
@@ -258,14 +342,24 @@ pub(super) mod tests {
             ago_ms: 2500,
             times,
         };
-        let mut out = Vec::new();
-        failures_to(&mut out, &[failure("pr1", 3), failure("", 1)], None).unwrap();
-        assert_eq!(
-            String::from_utf8(out).unwrap(),
-            "pr1: add modp2048 (2 s ago, 3 times)\n192.0.2.1: add modp2048 (2 s ago)\n"
+        let mut summary = IkeSummary {
+            attached: true,
+            why_not: None,
+            statistics: IkeStatistics::default(),
+            failures: vec![failure("pr1", 3), failure("", 1)],
+        };
+        let failures = "pr1: add modp2048 (2 s ago, 3 times)\n192.0.2.1: add modp2048 (2 s ago)\n";
+        let said = |summary: &IkeSummary| {
+            let mut out = Vec::new();
+            problems_to(&mut out, summary).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(said(&summary), failures);
+        summary.attached = false;
+        let said = said(&summary);
+        assert!(
+            said.starts_with("the primary is gone") && said.ends_with(failures),
+            "{said}"
         );
-        let mut out = Vec::new();
-        failures_to(&mut out, &[failure("pr1", 3)], Some("pr2")).unwrap();
-        assert!(out.is_empty());
     }
 }

@@ -17,6 +17,7 @@ mod authentication;
 mod child;
 mod identity;
 mod key;
+mod own_identity;
 mod profile;
 mod proposals;
 mod selector;
@@ -25,7 +26,6 @@ mod settings;
 mod tests;
 mod time;
 
-use std::fs;
 use std::path::Path;
 
 use document::{ConfigErrors, Document, Section};
@@ -52,10 +52,7 @@ impl Config {
     ///
     /// All that is wrong with it, each with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::read(&text, path),
-            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
-        }
+        document::load(path, |text| Self::read(text, path))
     }
 
     /// Reads the text of the file at `path`.
@@ -64,18 +61,8 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
-        let document = Document::new(path, text);
-        let table = document.parse();
         let folder = path.parent().unwrap_or(Path::new(""));
-        let config = table
-            .as_ref()
-            .map(|table| walk(Section::root(&document, table), &document, folder));
-        drop(table);
-        let errors = document.into_errors();
-        match config {
-            Some(config) if errors.problems().is_empty() => Ok(config),
-            _ => Err(errors),
-        }
+        Document::new(path, text).read_with(|root| Some(walk(root, folder)))
     }
 
     /// The profiles as the engine has them.
@@ -101,7 +88,8 @@ impl Config {
     }
 }
 
-fn walk(root: Section<'_>, document: &Document<'_>, folder: &Path) -> Config {
+fn walk(root: Section<'_>, folder: &Path) -> Config {
+    let document = root.document;
     let mut config = Config {
         settings: settings::read(root.section("ike", "[ike]")),
         profiles: Vec::new(),

@@ -12,6 +12,7 @@ use ikev2::wire::ProtocolId;
 use super::authentication::{self, AuthConfig};
 use super::child::{self, ChildConfig};
 use super::identity::WrittenIdentity;
+use super::own_identity;
 use super::proposals;
 use super::time::Span;
 
@@ -165,11 +166,22 @@ pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig>
         );
         document.report(place, sentence);
     }
+    let own_id = local_id
+        .as_ref()
+        .map_or_else(|| Identity::address(local_address), |at| at.value.0.clone());
+    if let Some(auth) = &auth {
+        own_identity::check(
+            document,
+            local_id.as_ref().map_or(place, |at| at.place),
+            &own_id,
+            auth,
+        );
+    }
     Some(ProfileConfig {
         name: name.value.to_owned(),
         local_address,
         remote_address,
-        local_id: local_id.map_or_else(|| Identity::address(local_address), |at| at.value.0),
+        local_id: own_id,
         remote_id: remote_id
             .map(|at| at.value.0)
             .or_else(|| remote_address.map(Identity::address)),

@@ -47,7 +47,8 @@ impl Daemon {
                     secrets,
                 );
                 replies.push(IkeReply::Summary(Box::new(IkeSummary {
-                    attached: self.attached,
+                    attached: self.attachment.is_there(),
+                    why_not: self.why_not.clone(),
                     statistics: show::statistics(self.engine.counters(), self.unsent),
                     failures: self.failures.list(now),
                 })));

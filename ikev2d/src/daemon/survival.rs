@@ -46,7 +46,7 @@ impl Daemon {
         let now = now();
         let restored = self.engine.restore(now, &left.batches);
         for (ike, error) in &restored.left_out {
-            self.notices.say(&format!("IKE SA {ike}: {error}"));
+            self.notices.error(&format!("IKE SA {ike}: {error}"));
         }
         if restored.ignored > 0 {
             self.not_taken_up("another version wrote down a part of them");
@@ -63,7 +63,7 @@ impl Daemon {
     }
 
     fn not_taken_up(&self, why: &str) {
-        self.notices.say(&format!(
+        self.notices.error(&format!(
             "IKE SAs of the daemon before are not taken up, and their peers find that out by liveness: {why}"
         ));
     }
@@ -136,7 +136,7 @@ impl Daemon {
     }
 
     fn not_kept(&self, why: &str) {
-        self.notices.say(&format!(
+        self.notices.error(&format!(
             "IKE SAs are not kept for the next daemon, which will make others: {why}"
         ));
     }

@@ -4,10 +4,12 @@ use std::net::IpAddr;
 
 use control::event;
 use control::message::{SaChange, SaChangeKind, SaId};
+use control::{sas, tables};
 use ike_engine::{Event, Failure, SpiPair};
 
 use super::Daemon;
 use super::clock::now;
+use crate::failures::short;
 
 impl Daemon {
     /// Takes an event of the primary.
@@ -44,9 +46,25 @@ impl Daemon {
             }
             SaChangeKind::SoftSeconds | SaChangeKind::SoftTraffic | SaChangeKind::SequenceSoon => false,
         };
+        self.ends(inbound, is_gone);
+    }
+
+    /// The SAs of a pair near their end, or are gone.
+    fn ends(&mut self, inbound: u32, is_gone: bool) {
         // Both SAs of a pair come to their end at about the same time: it is rekeyed once for that.
         if self.asked.insert((inbound, is_gone)) {
             self.engine.rekey_child(now(), inbound);
+        }
+    }
+
+    /// Takes from the primary's table what it has told while nobody listened.
+    pub(super) fn catch_up(&mut self) {
+        let Ok(reader) = tables::open(&self.directory) else {
+            // It is gone, which the attachment tells.
+            return;
+        };
+        for (inbound, is_gone) in self.plane.missed(&sas::listed(&reader)) {
+            self.ends(inbound, is_gone);
         }
     }
 
@@ -125,13 +143,20 @@ impl Daemon {
 
     /// Keeps a failure, and says it unless it was said before.
     fn fail(&mut self, profile: &str, remote: Option<IpAddr>, sentence: &str) {
+        let sentence = short(sentence);
+        let sentence = sentence.as_ref();
         if self.failed(profile, remote, sentence) {
             let who = match (profile, remote) {
                 ("", Some(remote)) => remote.to_string(),
                 ("", None) => "a peer".to_owned(),
                 (profile, _) => profile.to_owned(),
             };
-            self.lines += &self.notices.line(&format!("{who}: {sentence}"));
+            let sentence = format!("{who}: {sentence}");
+            self.lines += &match profile {
+                // Anybody can have these said, and nobody here may be at fault.
+                "" => self.notices.line(&sentence),
+                _ => self.notices.error_line(&sentence),
+            };
         }
     }
 

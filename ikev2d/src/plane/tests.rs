@@ -437,3 +437,38 @@ fn sas_that_a_daemon_has_left_go_on_and_those_that_were_deleted_are_not_made_aga
     assert_eq!(adopted.rekey, [0; 0]);
     assert!(!adopted.installed[1].inbound && !adopted.installed[1].outbound);
 }
+
+#[test]
+fn what_was_told_while_nobody_listened_is_seen_in_the_table() {
+    let config = config(FIXED);
+    let (mut plane, mut primary) = (Plane::default(), Fake::default());
+    for number in 1..=3 {
+        install(&mut plane, &mut primary, &config, number);
+        switch(&mut plane, &mut primary, &config, None, number);
+    }
+    plane.settle(&mut primary);
+    let state = |new: &NewSa| match new.sa.spi {
+        1002 => control::message::SaState::Expiring,
+        _ => control::message::SaState::Installed,
+    };
+    let listed: Vec<ListedSa> = primary
+        .added
+        .iter()
+        .filter(|new| new.sa.spi != 2003)
+        .map(|new| ListedSa {
+            sa: new.sa.clone(),
+            state: state(new),
+            added: std::time::Duration::ZERO,
+            counts: shm::SaCounts::default(),
+        })
+        .collect();
+    let mut missed = plane.missed(&listed);
+    missed.sort_unstable();
+    assert_eq!(missed, [(1002, false), (1003, true)]);
+    // What is gone is not deleted once more, and is not gone twice.
+    assert_eq!(plane.missed(&listed), [(1002, false)]);
+    primary.take();
+    plane.apply(SaCommand::RemoveOutbound(pair(3)), &config, &mut primary);
+    plane.settle(&mut primary);
+    assert_eq!(primary.take(), [""; 0]);
+}

@@ -3,17 +3,17 @@
 //! ```
 //! use std::path::Path;
 //!
-//! use document::{Document, Section};
+//! use document::Document;
 //!
 //! let document = Document::new(Path::new("blue.toml"), "[instance]\nnaem = \"blue\"");
-//! let table = document.parse().unwrap();
-//! let root = Section::root(&document, &table);
-//! let instance = root.section("instance", "[instance]");
-//! let name = instance.string("name");
-//! instance.finish();
-//! root.finish();
-//! assert!(name.is_none());
-//! let errors = document.into_errors().to_string();
+//! let read = document.read_with(|root| {
+//!     let instance = root.section("instance", "[instance]");
+//!     let name = instance.string("name").map(|name| name.value.to_owned());
+//!     instance.finish();
+//!     root.finish();
+//!     name
+//! });
+//! let errors = read.unwrap_err().to_string();
 //! assert_eq!(errors, "blue.toml:2:1: unknown key 'naem' in [instance]: did you mean 'name'?");
 //! ```
 #![forbid(unsafe_code)]
@@ -21,5 +21,20 @@
 mod problem;
 mod section;
 
+use std::fs;
+use std::path::Path;
+
 pub use problem::{ConfigErrors, Place, Problem};
 pub use section::{At, Document, KeyPlace, Section, suggestion};
+
+/// Has `read` read the text of a file.
+///
+/// # Errors
+///
+/// The file cannot be read, or what `read` has found.
+pub fn load<T>(path: &Path, read: impl FnOnce(&str) -> Result<T, ConfigErrors>) -> Result<T, ConfigErrors> {
+    match fs::read_to_string(path) {
+        Ok(text) => read(&text),
+        Err(error) => Err(ConfigErrors::unreadable(path, &error)),
+    }
+}

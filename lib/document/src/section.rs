@@ -125,6 +125,25 @@ impl<'a> Document<'a> {
             .push(Problem::of_file(self.path, sentence));
     }
 
+    /// Parses the text and has `walk` make something of it, which counts if nothing was found wrong.
+    ///
+    /// # Errors
+    ///
+    /// All that was found, in the order of the file.
+    pub fn read_with<T>(
+        self,
+        walk: impl for<'d> FnOnce(Section<'d>) -> Option<T>,
+    ) -> Result<T, ConfigErrors> {
+        let table = self.parse();
+        let made = table.as_ref().and_then(|table| walk(Section::root(&self, table)));
+        drop(table);
+        let errors = self.into_errors();
+        match made {
+            Some(made) if errors.problems().is_empty() => Ok(made),
+            _ => Err(errors),
+        }
+    }
+
     /// All that was found, in the order of the file.
     pub fn into_errors(self) -> ConfigErrors {
         ConfigErrors::of(self.problems.into_inner())

@@ -30,7 +30,6 @@ mod tests;
 mod tunnel;
 mod vlan;
 
-use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -345,10 +344,7 @@ pub struct Overrides {
 impl Config {
     /// Reads the file, with what the command line says beside it.
     pub fn load(path: &Path, overrides: &Overrides) -> Result<Self, ConfigErrors> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::read(&text, path, overrides),
-            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
-        }
+        document::load(path, |text| Self::read(text, path, overrides))
     }
 
     /// As [`Config::load`], of a file whose text is there already.
@@ -385,18 +381,8 @@ impl Config {
         overrides: &Overrides,
         machine: &Machine,
     ) -> Result<Self, ConfigErrors> {
-        let document = Document::keeping(path, text, places::is_fixed);
-        let table = document.parse();
-        let config = table.as_ref().and_then(|table| {
-            let root = Section::root(&document, table);
-            Self::walk(root, path, overrides, machine)
-        });
-        drop(table);
-        let errors = document.into_errors();
-        match config {
-            Some(config) if errors.problems().is_empty() => Ok(config),
-            _ => Err(errors),
-        }
+        Document::keeping(path, text, places::is_fixed)
+            .read_with(|root| Self::walk(root, path, overrides, machine))
     }
 
     /// Parses all sections. `None` only when something was noted as wrong.

@@ -5,7 +5,6 @@ mod rule;
 #[cfg(test)]
 mod tests;
 
-use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
@@ -31,10 +30,7 @@ impl Config {
     ///
     /// All that is wrong with it, each with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::read(&text, path),
-            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
-        }
+        document::load(path, |text| Self::read(text, path))
     }
 
     /// Reads the text of the file at `path`.
@@ -43,17 +39,7 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
-        let document = Document::new(path, text);
-        let table = document.parse();
-        let config = table
-            .as_ref()
-            .map(|table| walk(&Section::root(&document, table), &document));
-        drop(table);
-        let errors = document.into_errors();
-        match config {
-            Some(config) if errors.problems().is_empty() => Ok(config),
-            _ => Err(errors),
-        }
+        Document::new(path, text).read_with(|root| Some(walk(&root)))
     }
 
     /// Looks whether all that takes time is done within the deadline of the class.
@@ -97,7 +83,8 @@ pub fn too_long(rule: &str, milliseconds: u16, deadline: Duration) -> String {
     )
 }
 
-fn walk(root: &Section<'_>, document: &Document<'_>) -> Config {
+fn walk(root: &Section<'_>) -> Config {
+    let document = root.document;
     let mut config = Config::default();
     for section in root.sections("helper", "[[helper]]") {
         let place = section.place;

@@ -21,7 +21,7 @@ const STRANGERS: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
 const REQUESTS: u32 = 65_536;
 /// The daemon may have grown by so much, kB. A half-open IKE SA has some, and there are 64 of them.
 const GROWTH: u64 = 8192;
-/// An honest peer gets in within this.
+/// An honest peer gets in within this: what it has to send twice is sent again after half a second.
 const HONEST: Duration = Duration::from_secs(3);
 const MORE: &str = "[[route]]\nprefix = \"198.18.0.0/15\"\nvia = \"10.0.0.2\"\n[[punt]]\nclass = \"ike\"\nrate = 200000\nburst = 20000\n";
 
@@ -125,10 +125,10 @@ fn a_flood_of_spoofed_requests_keeps_nobody_out_and_costs_nothing_for_long() {
     let memory = resident(pid).unwrap();
     let (rate, time) = flood();
     let (stop, began) = (AtomicBool::new(false), Instant::now());
-    let (count, longest) = thread::scope(|scope| {
-        scope.spawn(|| {
+    let (sent, count, longest) = thread::scope(|scope| {
+        let flood = scope.spawn(|| {
             let go_on = || !stop.load(Ordering::Relaxed);
-            out.send_at(&frames, rate, || began.elapsed(), go_on).unwrap();
+            out.send_at(&frames, rate, || began.elapsed(), go_on).unwrap()
         });
         let answered = scope.spawn(|| answers(&back, &stop));
         // A panic ends the flood as well.
@@ -159,19 +159,18 @@ fn a_flood_of_spoofed_requests_keeps_nobody_out_and_costs_nothing_for_long() {
         assert!(half_open(&site) <= 64);
         thread::sleep(time.saturating_sub(began.elapsed()));
         stop.store(true, Ordering::Relaxed);
-        answered.join().unwrap()
+        let (count, longest) = answered.join().unwrap();
+        (flood.join().unwrap(), count, longest)
     });
     let lasted = began.elapsed();
     let (after, grown) = (statistics(&site), resident(pid).unwrap().saturating_sub(memory));
     println!(
-        "{count} answers in {lasted:?}, of {longest} bytes at most to {} bytes; {grown} kB more; {after}",
+        "{count} answers to {sent} requests in {lasted:?}, of {longest} bytes at most to {} bytes; {grown} kB more; {after}",
         request.len()
     );
     let more = |name: &str| after[name].as_u64().unwrap() - before[name].as_u64().unwrap();
-    assert!(
-        more("cookies") as f64 > f64::from(rate) * lasted.as_secs_f64() / 2.0,
-        "{after}"
-    );
+    // What the sender did not get out says nothing of the gateway.
+    assert!(more("cookies") > sent / 2, "of {sent}: {after}");
     assert!(count > 0 && longest <= request.len(), "{longest}");
     assert!(grown < GROWTH, "{grown} kB more");
     wait_until("that no IKE SA is half-open", LIMIT, || {

@@ -55,7 +55,7 @@ impl Peer {
         let log = folder.path().join("log").display().to_string();
         let strongswan = format!(
             "charon-systemd {{\n load = random nonce openssl pem x509 pkcs1 pkcs8 pubkey constraints kdf kernel-libipsec kernel-netlink socket-default vici\n \
-             plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n filelog {{\n log {{\n path = {log}\n default = 1\n \
+             retransmit_timeout = 0.5\n plugins {{\n vici {{\n socket = unix://{vici}\n }}\n }}\n filelog {{\n log {{\n path = {log}\n default = 1\n \
              flush_line = yes\n }}\n }}\n}}\n"
         );
         fs::write(folder.path().join("strongswan.conf"), strongswan).unwrap();

@@ -11,7 +11,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::{IkeAnswer, IkeReply, IkeRequest, socket_path};
+use super::{ABOUT_THE_CONNECTION, IkeAnswer, IkeReply, IkeRequest, socket_path};
 use crate::VERSION;
 use crate::frame::{self, MAX_FRAME, Received};
 use crate::instance::InstanceDir;
@@ -51,7 +51,7 @@ impl IkeClient {
     ///
     /// The daemon refuses, or is gone, or does not answer.
     pub fn call(&mut self, request: IkeRequest) -> Result<Vec<IkeReply>, ControlError> {
-        self.next_id = self.next_id.wrapping_add(1);
+        self.next_id = self.next_id.checked_add(1).unwrap_or(1);
         let id = self.next_id;
         let too_long = || {
             ControlError::new(
@@ -60,13 +60,18 @@ impl IkeClient {
             )
         };
         let bytes = frame::encode(&Envelope { id, body: request }).ok_or_else(too_long)?;
-        frame::send(&self.socket, &bytes, &[]).map_err(|errno| self.lost(errno))?;
+        match frame::send(&self.socket, &bytes, &[]) {
+            // One that has hung up may have said why.
+            Ok(()) | Err(Errno::EPIPE | Errno::ECONNRESET) => {}
+            Err(errno) => return Err(self.lost(errno)),
+        }
         let mut replies = Vec::new();
+        let mut is_reset = false;
         loop {
             let received =
                 frame::receive_with::<Envelope<IkeAnswer>>(&self.socket, &mut self.buffer, &mut Vec::new());
             match received {
-                Received::Message(answer) if answer.id == id => {
+                Received::Message(answer) if [id, ABOUT_THE_CONNECTION].contains(&answer.id) => {
                     let reply = answer.body?;
                     let is_last = reply.is_last();
                     replies.push(reply);
@@ -85,6 +90,8 @@ impl IkeClient {
                     ));
                 }
                 Received::Nothing => return Err(self.lost(Errno::EAGAIN)),
+                // Where the other end has not read all, that comes before what it has said.
+                Received::Closed if !is_reset => is_reset = true,
                 Received::Closed => return Err(self.lost(Errno::ECONNRESET)),
             }
         }

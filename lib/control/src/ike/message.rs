@@ -6,9 +6,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::message::SaKeys;
 
-/// IKE SAs and child SAs of one reply, together, at most. One IKE SA is never divided, and has at most 256 child SAs.
-pub const SAS_PER_REPLY: usize = 64;
-
 /// What a tool asks of the daemon.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IkeRequest {
@@ -56,11 +53,11 @@ pub enum IkeRekey {
 /// What the daemon answers when all is well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IkeReply {
-    /// Some of the IKE SAs; others follow.
+    /// Some of the IKE SAs; others follow, and so may other child SAs of the last one.
     Sas(Vec<IkeSa>),
     /// The end of the answer to [`IkeRequest::Show`].
     Summary(Box<IkeSummary>),
-    /// To [`IkeRequest::Profiles`]; others follow.
+    /// To [`IkeRequest::Profiles`]; others follow, and so may other children of the last one.
     Profiles(Vec<IkeProfile>),
     /// It is done, or begun; or there are no more profiles.
     Done,
@@ -164,6 +161,8 @@ pub struct IkeChild {
 pub struct IkeSummary {
     /// Whether there is a primary.
     pub attached: bool,
+    /// Why there is none, where that is more than that none runs.
+    pub why_not: Option<String>,
     /// What was counted since the daemon began.
     pub statistics: IkeStatistics,
     /// What failed last, the newest first.
@@ -262,65 +261,4 @@ pub struct IkeProfileChild {
     pub rekey_seconds: u64,
     /// Seconds after which they are deleted.
     pub life_seconds: u64,
-}
-
-#[cfg(test)]
-mod tests {
-    use zeroize::Zeroizing;
-
-    use super::*;
-    use crate::message::Envelope;
-
-    #[test]
-    fn the_largest_page_fits_into_a_frame() {
-        let name = || "x".repeat(64);
-        let keys = || SaKeys::new(Zeroizing::new(vec![0xff; 96]));
-        let selector =
-            || "ffff:ffff:ffff:ffff:ffff:ffff:ffff:fff0-ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff".to_owned();
-        let child = IkeChild {
-            name: name(),
-            tunnel: Some("a-name-of-fifte".to_owned()),
-            inbound_spi: u32::MAX,
-            outbound_spi: u32::MAX,
-            transform: "aes256-sha512".to_owned(),
-            esn: true,
-            group: Some("curve25519".to_owned()),
-            in_udp: true,
-            local_ts: vec![selector()],
-            remote_ts: vec![selector()],
-            in_use: true,
-            stays: true,
-            keys: Some((keys(), keys())),
-        };
-        let sa = |children| IkeSa {
-            profile: name(),
-            state: "established".to_owned(),
-            initiator: true,
-            initiator_spi: u64::MAX,
-            responder_spi: u64::MAX,
-            local: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap(),
-            remote: "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535".parse().unwrap(),
-            local_id: Some("x".repeat(256)),
-            remote_id: Some("x".repeat(256)),
-            nat_here: true,
-            nat_there: true,
-            suite: Some("aes256-sha512-prfsha512-curve25519".to_owned()),
-            age_ms: Some(u64::MAX),
-            busy: true,
-            children,
-            keys: Some(IkeKeys {
-                sk_d: keys(),
-                sk_a: (keys(), keys()),
-                sk_e: (keys(), keys()),
-                sk_p: (keys(), keys()),
-            }),
-        };
-        let many = vec![sa(vec![child.clone()]); SAS_PER_REPLY / 2 + 1];
-        let one = vec![sa(Vec::new()); 1].into_iter().chain([sa(vec![child; 200])]);
-        for page in [many, one.collect()] {
-            let body: super::super::IkeAnswer = Ok(IkeReply::Sas(page));
-            let frame = postcard::to_stdvec(&Envelope { id: u32::MAX, body }).unwrap();
-            assert!(frame.len() <= crate::client::MAX_FRAME, "{}", frame.len());
-        }
-    }
 }

@@ -9,12 +9,13 @@
 
 mod client;
 mod message;
+mod pages;
 mod server;
 
 pub use self::client::IkeClient;
 pub use self::message::{
     IkeChild, IkeFailure, IkeKeys, IkeProfile, IkeProfileChild, IkeRekey, IkeReply, IkeRequest, IkeSa,
-    IkeStatistics, IkeSummary, SAS_PER_REPLY,
+    IkeStatistics, IkeSummary,
 };
 pub use self::server::{IkeConnection, IkeListener, IkePeer};
 
@@ -25,6 +26,9 @@ use crate::message::ControlError;
 
 /// What the daemon answers.
 pub type IkeAnswer = Result<IkeReply, ControlError>;
+
+/// The number of a reply that is to no request: why the daemon hangs up.
+const ABOUT_THE_CONNECTION: u32 = 0;
 
 /// The daemon's socket.
 pub fn socket_path(directory: &InstanceDir) -> PathBuf {
@@ -53,7 +57,7 @@ mod tests {
         assert_eq!(refused.code, ErrorCode::NotFound);
         assert!(refused.message.contains("tollgate-ikev2d"), "{}", refused.message);
 
-        let mut listener = IkeListener::bind(&directory).unwrap();
+        let listener = IkeListener::bind(&directory).unwrap();
         thread::scope(|scope| {
             scope.spawn(|| {
                 let mut connection = listener.accept().unwrap().unwrap();
@@ -77,12 +81,78 @@ mod tests {
     }
 
     #[test]
-    fn a_socket_that_was_removed_is_made_again() {
+    fn an_answer_that_fits_into_no_frame_is_refused_in_a_sentence() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = directory(&place);
+        let listener = IkeListener::bind(&directory).unwrap();
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                let mut connection = listener.accept().unwrap().unwrap();
+                while let Some((id, request)) = connection.receive() {
+                    let sentence = match request {
+                        IkeRequest::Reload => "x".repeat(crate::frame::MAX_FRAME),
+                        _ => "x".to_owned(),
+                    };
+                    assert!(connection.reply(id, vec![Ok(IkeReply::Reloaded { sentence })]));
+                }
+            });
+            let mut client = IkeClient::connect(&directory).unwrap();
+            let refused = client.call(IkeRequest::Reload).unwrap_err();
+            assert_eq!(refused.code, ErrorCode::Failed);
+            assert!(refused.message.contains("longer than a frame"), "{refused}");
+            // And the connection goes on.
+            client.call(IkeRequest::Profiles).unwrap();
+            drop(client);
+        });
+    }
+
+    #[test]
+    fn who_is_hung_up_on_is_told_why() {
+        let place = tempfile::tempdir().unwrap();
+        let directory = directory(&place);
+        let listener = IkeListener::bind(&directory).unwrap();
+        for is_asked_first in [false, true] {
+            let mut client = IkeClient::connect(&directory).unwrap();
+            let connection = listener.accept().unwrap().unwrap();
+            let full = ControlError::new(ErrorCode::Busy, "too many ask");
+            let refused = thread::scope(|scope| {
+                let asked = scope.spawn(|| client.call(IkeRequest::Profiles).unwrap_err());
+                if is_asked_first {
+                    connection.wait_for_request();
+                }
+                connection.refuse(full);
+                asked.join().unwrap()
+            });
+            assert_eq!(refused.message, "too many ask", "{is_asked_first}");
+        }
+    }
+
+    #[test]
+    fn a_socket_that_another_daemon_has_bound_is_taken_from_it_by_claiming_it_alone() {
         let place = tempfile::tempdir().unwrap();
         let directory = directory(&place);
         let mut listener = IkeListener::bind(&directory).unwrap();
+        assert!(!listener.is_gone());
         std::fs::remove_file(socket_path(&directory)).unwrap();
+        assert!(listener.is_gone());
+        listener.claim().unwrap();
+        assert!(!listener.is_gone());
+
+        let other = IkeListener::bind(&directory).unwrap();
+        assert!(!listener.is_gone());
         assert!(listener.accept().unwrap().is_none());
-        assert!(socket_path(&directory).exists());
+        let client = IkeClient::connect(&directory).unwrap();
+        assert!(other.accept().unwrap().is_some());
+        drop(client);
+
+        listener.claim().unwrap();
+        let _client = IkeClient::connect(&directory).unwrap();
+        assert!(listener.accept().unwrap().is_some());
+        // And the other leaves it alone when it ends.
+        drop(other);
+        IkeClient::connect(&directory).unwrap();
+        // What is its own is left as it is, with who has connected.
+        listener.claim().unwrap();
+        assert!(listener.accept().unwrap().is_some());
     }
 }

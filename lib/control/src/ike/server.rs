@@ -16,7 +16,7 @@ use nix::sys::socket::{
 };
 use nix::sys::time::TimeVal;
 
-use super::{IkeAnswer, IkeRequest, socket_path};
+use super::{ABOUT_THE_CONNECTION, IkeAnswer, IkeRequest, socket_path};
 use crate::frame::{self, MAX_FRAME, Received};
 use crate::instance::InstanceDir;
 use crate::message::{ControlError, Envelope, ErrorCode};
@@ -70,20 +70,34 @@ impl IkeListener {
         })
     }
 
-    /// Waits for half a second at most for somebody to connect. A socket that is gone, since the primary has made its directory
-    /// anew, is made again.
+    /// Whether nobody has a socket there any more: the primary has made its directory anew, or is gone with it.
+    pub fn is_gone(&self) -> bool {
+        fs::metadata(&self.path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Listens anew, unless the socket that is there is this one. Only who has the instance's IKE packets may: two daemons that wait for a
+    /// primary would take it from each other.
+    ///
+    /// # Errors
+    ///
+    /// As [`IkeListener::bind`].
+    pub fn claim(&mut self) -> io::Result<()> {
+        if !self.is_ours() {
+            *self = Self::bind(&self.directory)?;
+        }
+        Ok(())
+    }
+
+    fn is_ours(&self) -> bool {
+        fs::metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode)
+    }
+
+    /// Waits for half a second at most for somebody to connect.
     ///
     /// # Errors
     ///
     /// Something is wrong that will not pass by itself.
-    pub fn accept(&mut self) -> io::Result<Option<IkeConnection>> {
-        if fs::metadata(&self.path).map(|metadata| metadata.ino()).ok() != Some(self.inode) {
-            // Without a directory there is no primary: later.
-            if let Ok(again) = Self::bind(&self.directory) {
-                *self = again;
-            }
-            return Ok(None);
-        }
+    pub fn accept(&self) -> io::Result<Option<IkeConnection>> {
         let mut descriptors = [PollFd::new(self.listener.as_fd(), PollFlags::POLLIN)];
         // Interrupted or not: accepting does not block.
         let _ = poll(&mut descriptors, PollTimeout::from(LOOK_MS));
@@ -116,7 +130,7 @@ impl IkeListener {
 impl Drop for IkeListener {
     fn drop(&mut self) {
         // One that another has made in its place stays.
-        if fs::metadata(&self.path).is_ok_and(|metadata| metadata.ino() == self.inode) {
+        if self.is_ours() {
             drop(fs::remove_file(&self.path));
         }
     }
@@ -157,23 +171,63 @@ impl IkeConnection {
                     "tollgate-ikev2d ({}) cannot read this request: use tools of its build",
                     crate::VERSION
                 );
-                self.reply(0, vec![Err(ControlError::new(ErrorCode::BadRequest, sentence))]);
+                self.send(
+                    ABOUT_THE_CONNECTION,
+                    Err(ControlError::new(ErrorCode::BadRequest, sentence)),
+                );
                 None
             }
             Received::Nothing | Received::Closed => None,
         }
     }
 
-    /// Sends the replies to a request; `false` when the other end does not take them. Nothing of them stays in memory.
+    /// Sends the replies to a request; `false` when the other end does not take them. What fits into no frame is answered by an error,
+    /// and so is all behind it. Nothing of them stays in memory.
     pub fn reply(&mut self, id: u32, replies: Vec<IkeAnswer>) -> bool {
-        replies.into_iter().all(|body| {
-            let Some(bytes) = frame::encode_into(&Envelope { id, body }, &mut self.buffer) else {
-                frame::wipe(&mut self.buffer);
-                return false;
-            };
-            let sent = frame::send(&self.socket, bytes, &[]).is_ok();
-            frame::wipe(bytes);
-            sent
-        })
+        for body in replies {
+            match self.send(id, body) {
+                Sent::Yes => {}
+                Sent::Gone => return false,
+                Sent::TooLong => {
+                    let sentence = "the answer is longer than a frame: ask for one profile, or without keys";
+                    let error = ControlError::new(ErrorCode::Failed, sentence);
+                    return matches!(self.send(id, Err(error)), Sent::Yes);
+                }
+            }
+        }
+        true
     }
+
+    /// Hangs up, and says why.
+    pub fn refuse(mut self, error: ControlError) {
+        self.send(ABOUT_THE_CONNECTION, Err(error));
+    }
+
+    fn send(&mut self, id: u32, body: IkeAnswer) -> Sent {
+        let Some(bytes) = frame::encode_into(&Envelope { id, body }, &mut self.buffer) else {
+            frame::wipe(&mut self.buffer);
+            return Sent::TooLong;
+        };
+        let sent = frame::send(&self.socket, bytes, &[]);
+        frame::wipe(bytes);
+        match sent {
+            Ok(()) => Sent::Yes,
+            Err(_) => Sent::Gone,
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn wait_for_request(&self) {
+        let mut descriptors = [PollFd::new(self.socket.as_fd(), PollFlags::POLLIN)];
+        poll(&mut descriptors, PollTimeout::NONE).unwrap();
+    }
+}
+
+/// What became of a reply.
+enum Sent {
+    Yes,
+    /// The other end does not take it.
+    Gone,
+    /// It fits into no frame.
+    TooLong,
 }

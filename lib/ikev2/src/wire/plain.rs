@@ -10,7 +10,7 @@
 //!   EAP            │ code │ identifier │ length, 2 │ type and data                 §3.16
 //! ```
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::certificate::show_name;
@@ -108,9 +108,23 @@ impl<'a> Identification<'a> {
     }
 }
 
-/// As people write it: an address, a name, a distinguished name, or bytes in hex.
+/// Bytes of an identity that are shown. The wire takes 65,527 from anybody, who would fill logs and answers to tools with them.
+const SHOWN: usize = 255;
+
+/// As people write it: an address, a name, a distinguished name, or bytes in hex. At most 255 bytes of that, and `...` for the others.
 impl fmt::Display for Identification<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut short = Short { f, left: SHOWN };
+        match self.show(&mut short) {
+            // What has come to its end there is cut, not failed.
+            Err(_) if short.left == 0 => f.write_str("..."),
+            shown => shown,
+        }
+    }
+}
+
+impl Identification<'_> {
+    fn show(&self, f: &mut Short<'_, '_>) -> fmt::Result {
         if let (IdType::IPV4_ADDR, Ok(address)) = (self.kind, <[u8; 4]>::try_from(self.data)) {
             return write!(f, "{}", Ipv4Addr::from(address));
         }
@@ -130,6 +144,25 @@ impl fmt::Display for Identification<'_> {
                 self.data.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
             }
         }
+    }
+}
+
+/// Takes so many bytes, and an error is all that it gives from then on: who writes ends there.
+struct Short<'a, 'f> {
+    f: &'a mut fmt::Formatter<'f>,
+    left: usize,
+}
+
+impl fmt::Write for Short<'_, '_> {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let kept = text.get(..text.floor_char_boundary(self.left)).unwrap_or(text);
+        self.f.write_str(kept)?;
+        if kept.len() < text.len() {
+            self.left = 0;
+            return Err(fmt::Error);
+        }
+        self.left -= kept.len();
+        Ok(())
     }
 }
 

@@ -1,5 +1,6 @@
 //! A message of IKE_SA_INIT as other daemons send it, field by field, and what is shown of payloads.
 
+use ikev2::certificate::distinguished_name;
 use ikev2::wire::{
     AuthMethod, Authentication, Body, Delete, ExchangeType, Flags, Header, IdType, Identification, IkeSpi,
     KeyExchange, KeyExchangeMethod, Message, Notify, NotifyType, PayloadType, PayloadWriter, ProtocolId,
@@ -83,6 +84,23 @@ fn identities_are_shown_as_people_write_them() {
     assert_eq!(shown(IdType::FQDN, &[0xff, 0xfe]), "ID_FQDN fffe");
     assert_eq!(shown(IdType::KEY_ID, &[1, 0xab]), "ID_KEY_ID 01ab");
     assert_eq!(shown(IdType(77), &[]), "ID type 77 ");
+}
+
+#[test]
+fn an_identity_of_any_length_is_shown_in_a_line() {
+    let longest = [0x61; 65_527];
+    let cut = "a".repeat(255) + "...";
+    let shown = |kind, data: &[u8]| Identification::new(kind, data).to_string();
+    assert_eq!(shown(IdType::FQDN, &longest), cut);
+    assert_eq!(shown(IdType::FQDN, &longest[..255]), cut[..255]);
+    // Between letters.
+    let letters = "\u{20ac}".repeat(86);
+    let kept = "\u{20ac}".repeat(85) + "...";
+    assert_eq!(shown(IdType::RFC822_ADDR, letters.as_bytes()), kept);
+    let hex = shown(IdType::KEY_ID, &longest);
+    assert_eq!((hex.len(), hex.ends_with("61...")), (258, true), "{hex}");
+    let subject = distinguished_name(&format!("CN={}", "a".repeat(60_000))).unwrap();
+    assert_eq!(shown(IdType::DER_ASN1_DN, &subject).len(), 258);
 }
 
 #[test]

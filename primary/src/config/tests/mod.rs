@@ -9,6 +9,8 @@ mod router_alert;
 mod tunnel;
 mod vlan;
 
+use std::fs;
+
 use proptest::prelude::*;
 
 use super::*;
