@@ -40,6 +40,16 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     })
 }
 
+/// How both ends show who they are: once, where both do alike.
+fn auth(profile: &IkeProfile) -> String {
+    let (local, remote) = (&profile.local_auth, &profile.remote_auth);
+    if local == remote {
+        local.clone()
+    } else {
+        format!("{local} with {remote}")
+    }
+}
+
 impl Show for Profile {
     const COLUMNS: &'static [Column] = &[
         left("PROFILE"),
@@ -69,7 +79,7 @@ impl Show for Profile {
             )
             .cell(&profile.local_id)
             .cell(profile.remote_id.as_deref().unwrap_or("any"))
-            .cell(&profile.auth)
+            .cell(auth(profile))
             .cell(&profile.start)
             .cell(profile.ike_proposals.join(" "))
             .cell("")

@@ -31,7 +31,9 @@ use std::path::Path;
 use document::{ConfigErrors, Document, Section};
 use ike_engine::{Profile, Settings};
 
-pub use authentication::{AuthConfig, CertificateConfig};
+pub use authentication::{
+    AuthConfig, AuthoritiesConfig, CertificateConfig, LocalAuthConfig, RemoteAuthConfig,
+};
 pub use child::ChildConfig;
 pub use key::Psk;
 pub use profile::ProfileConfig;

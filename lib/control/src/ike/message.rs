@@ -227,8 +227,10 @@ pub struct IkeProfile {
     pub local_id: String,
     /// Who the peer is; none: who knows the key.
     pub remote_id: Option<String>,
-    /// How both show who they are.
-    pub auth: String,
+    /// How we show who we are: `psk` or `certificate`.
+    pub local_auth: String,
+    /// How the peer has to.
+    pub remote_auth: String,
     /// What is allowed for the IKE SA.
     pub ike_proposals: Vec<String>,
     /// When the IKE SA is made: `none` or `start`.
