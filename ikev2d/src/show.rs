@@ -138,6 +138,7 @@ fn profile(profile: &ProfileConfig) -> IkeProfile {
         rekey_seconds: profile.lifetime.soft.as_secs(),
         life_seconds: profile.lifetime.hard.as_secs(),
         dpd_seconds: profile.dpd_delay.as_secs(),
+        dpd_action: profile.dpd_action_word().to_owned(),
         children: profile.children.iter().map(child).collect(),
     }
 }

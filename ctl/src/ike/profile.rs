@@ -65,6 +65,7 @@ impl Show for Profile {
         right("REKEY"),
         right("LIFE"),
         right("DPD"),
+        left("DEAD PEER"),
     ];
 
     fn lines(&self, table: &mut Table, _: Option<&Rates>) {
@@ -86,7 +87,8 @@ impl Show for Profile {
             .cell("")
             .cell(format_args!("{} s", profile.rekey_seconds))
             .cell(format_args!("{} s", profile.life_seconds))
-            .cell(format_args!("{} s", profile.dpd_seconds));
+            .cell(format_args!("{} s", profile.dpd_seconds))
+            .cell(&profile.dpd_action);
         for child in &profile.children {
             let IkeProfileChild {
                 name,
@@ -111,6 +113,7 @@ impl Show for Profile {
                 ))
                 .cell(format_args!("{rekey_seconds} s"))
                 .cell(format_args!("{life_seconds} s"))
+                .cell("")
                 .cell("");
         }
     }

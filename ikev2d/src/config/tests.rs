@@ -192,8 +192,12 @@ fn what_is_wrong_is_said_with_its_place() {
             "esp_proposals: 'aes192-sha256' is no transform; write one of aes128gcm16",
         ),
         (
-            &format!("{}{CHILD}", profile("start = \"trap\"")),
-            "ike.toml:6:9: start = \"trap\" is nothing",
+            &format!("{}{CHILD}", profile("start = \"route\"")),
+            "ike.toml:6:9: start = \"route\" is nothing",
+        ),
+        (
+            &format!("{}{CHILD}", profile("dpd_action = \"hold\"")),
+            "ike.toml:6:14: dpd_action = \"hold\" is nothing that can be done: use restart,",
         ),
         (
             &format!("{}{CHILD}", profile("auth = \"pubkey\"")),
@@ -252,12 +256,41 @@ fn what_is_wrong_is_said_with_its_place() {
         let said = faults(text);
         assert!(said.contains(expected), "{text}\n{said}\n{expected}");
     }
-    let anybody = profile("start = \"start\"").replace("remote_address = \"198.51.100.1\"\n", "");
-    let said = faults(&format!("{anybody}{CHILD}"));
-    assert!(
-        said.contains("needs to know where the peer is: add remote_address"),
-        "{said}"
-    );
+    for (line, is_right) in [
+        ("start = \"start\"", false),
+        ("start = \"trap\"", false),
+        ("dpd_action = \"restart\"", false),
+        ("dpd_action = \"trap\"", false),
+        ("dpd_action = \"clear\"", true),
+        ("start = \"none\"", true),
+    ] {
+        let anybody = profile(line).replace("remote_address = \"198.51.100.1\"\n", "");
+        let (_folder, file) = folder();
+        let said = Config::read(&format!("{anybody}{CHILD}"), &file)
+            .err()
+            .map(|said| said.to_string());
+        let key = line.split(' ').next().unwrap();
+        let expected = format!("this {key} needs to know where the peer is: add remote_address");
+        assert_eq!(said.is_none(), is_right, "{line}: {said:?}");
+        assert!(said.is_none_or(|said| said.contains(&expected)), "{line}");
+    }
+}
+
+#[test]
+fn what_becomes_of_a_profile_whose_peer_is_dead_is_what_start_says_or_dpd_action() {
+    let (_folder, file) = folder();
+    for (lines, start, action) in [
+        ("", "none", "clear"),
+        ("start = \"start\"", "start", "restart"),
+        ("start = \"trap\"", "trap", "trap"),
+        ("start = \"start\"\ndpd_action = \"clear\"", "start", "clear"),
+        ("dpd_action = \"restart\"", "none", "restart"),
+        ("dpd_action = \"trap\"", "none", "trap"),
+    ] {
+        let config = Config::read(&format!("{}{CHILD}", profile(lines)), &file).unwrap();
+        let profile = &config.profiles[0];
+        assert_eq!((profile.start_word(), profile.dpd_action_word()), (start, action));
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, Restart};
+use crate::engine::Engine;
 use crate::{Profile, StartAction, Time};
 
 /// A profile that is no more, for what is left of its IKE SAs until their deletes are answered: nothing fits it.
@@ -14,6 +14,7 @@ fn tombstone(gone: &Profile) -> Profile {
         remote_address: None,
         proposals: Vec::new(),
         start: StartAction::None,
+        dead_peer: None,
         ..gone.clone()
     }
 }
@@ -34,6 +35,7 @@ impl Engine {
             }
             // It is there: it was just found. What went before has gone already.
             drop(self.terminate(now, name));
+            self.traps.remove(index);
             if let Some(place) = self.core.profiles.get_mut(index)
                 && !place.local_address.is_unspecified()
             {
@@ -45,11 +47,8 @@ impl Engine {
                 continue;
             }
             let index = self.core.profiles.len();
-            if profile.start == StartAction::Start {
-                let at = Some(now);
-                self.restarts.insert(index, Restart { at, attempts: 0 });
-            }
             self.core.profiles.push(Arc::new(profile));
+            self.arm(index, Some(now));
         }
     }
 }

@@ -233,7 +233,7 @@ pub struct IkeProfile {
     pub remote_auth: String,
     /// What is allowed for the IKE SA.
     pub ike_proposals: Vec<String>,
-    /// When the IKE SA is made: `none` or `start`.
+    /// When the IKE SA is made: `none`, `start`, or `trap`, when traffic wants it.
     pub start: String,
     /// Whether IKE_AUTH makes no child SA.
     pub childless: bool,
@@ -243,6 +243,8 @@ pub struct IkeProfile {
     pub life_seconds: u64,
     /// Seconds after which a silent peer is asked whether it is alive.
     pub dpd_seconds: u64,
+    /// What becomes of it when the peer is dead: `restart`, `clear`, or `trap`, when traffic wants it.
+    pub dpd_action: String,
     /// What is protected.
     pub children: Vec<IkeProfileChild>,
 }
