@@ -110,19 +110,22 @@ pub(crate) fn profiles(config: &Config) -> Vec<IkeReply> {
 }
 
 fn profile(profile: &ProfileConfig) -> IkeProfile {
+    let [local_auth, remote_auth] = profile.auth.words().map(str::to_owned);
     IkeProfile {
         name: profile.name.clone(),
         local_address: profile.local_address,
         remote_address: profile.remote_address,
         local_id: profile.local_id.to_string(),
         remote_id: profile.remote_id.as_ref().map(ToString::to_string),
-        auth: profile.auth.word().to_owned(),
+        local_auth,
+        remote_auth,
         ike_proposals: profile.proposals.iter().map(ToString::to_string).collect(),
         start: profile.start_word().to_owned(),
         childless: profile.childless,
         rekey_seconds: profile.lifetime.soft.as_secs(),
         life_seconds: profile.lifetime.hard.as_secs(),
         dpd_seconds: profile.dpd_delay.as_secs(),
+        dpd_action: profile.dpd_action_word().to_owned(),
         children: profile.children.iter().map(child).collect(),
     }
 }

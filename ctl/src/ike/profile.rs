@@ -36,6 +36,16 @@ pub(super) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failur
     })
 }
 
+/// How both ends show who they are: once, where both do alike.
+fn auth(profile: &IkeProfile) -> String {
+    let (local, remote) = (&profile.local_auth, &profile.remote_auth);
+    if local == remote {
+        local.clone()
+    } else {
+        format!("{local} with {remote}")
+    }
+}
+
 impl Show for Profile {
     const COLUMNS: &'static [Column] = &[
         left("PROFILE"),
@@ -51,6 +61,7 @@ impl Show for Profile {
         right("REKEY"),
         right("LIFE"),
         right("DPD"),
+        left("DEAD PEER"),
     ];
 
     fn lines(&self, table: &mut Table, _: Option<&Rates>) {
@@ -65,14 +76,15 @@ impl Show for Profile {
             )
             .cell(&profile.local_id)
             .cell(profile.remote_id.as_deref().unwrap_or("any"))
-            .cell(&profile.auth)
+            .cell(auth(profile))
             .cell(&profile.start)
             .cell(profile.ike_proposals.join(" "))
             .cell("")
             .cell("")
             .cell(format_args!("{} s", profile.rekey_seconds))
             .cell(format_args!("{} s", profile.life_seconds))
-            .cell(format_args!("{} s", profile.dpd_seconds));
+            .cell(format_args!("{} s", profile.dpd_seconds))
+            .cell(&profile.dpd_action);
         for child in &profile.children {
             let IkeProfileChild {
                 name,
@@ -97,6 +109,7 @@ impl Show for Profile {
                 ))
                 .cell(format_args!("{rekey_seconds} s"))
                 .cell(format_args!("{life_seconds} s"))
+                .cell("")
                 .cell("");
         }
     }

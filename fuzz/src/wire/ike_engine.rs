@@ -74,6 +74,7 @@ fn engine(here: IpAddr, there: Option<IpAddr>, seed: u64) -> Engine {
         lifetime,
         liveness: Duration::from_secs(20),
         start: StartAction::None,
+        dead_peer: None,
     };
     let mut random = crate::random::Random::new(seed);
     let random = move |bytes: &mut [u8]| bytes.fill_with(|| random.byte());

@@ -26,12 +26,15 @@ mod settings;
 mod tests;
 mod time;
 
+use std::collections::HashSet;
 use std::path::Path;
 
 use document::{ConfigErrors, Document, Section};
 use ike_engine::{Profile, Settings};
 
-pub use authentication::{AuthConfig, CertificateConfig};
+pub use authentication::{
+    AuthConfig, AuthoritiesConfig, CertificateConfig, LocalAuthConfig, RemoteAuthConfig,
+};
 pub use child::ChildConfig;
 pub use key::Psk;
 pub use profile::ProfileConfig;
@@ -79,6 +82,18 @@ impl Config {
     pub fn has_tunnel(&self, tunnel: &str) -> bool {
         let mut children = self.profiles.iter().flat_map(|profile| &profile.children);
         children.any(|child| child.tunnel == tunnel)
+    }
+
+    /// Profiles and children whose traffic these tunnels carry.
+    pub fn of_tunnels<'c>(&'c self, tunnels: &'c [String]) -> impl Iterator<Item = (&'c str, &'c str)> {
+        let tunnels: HashSet<&str> = tunnels.iter().map(String::as_str).collect();
+        let children = self.profiles.iter().flat_map(|profile| {
+            let name = profile.name.as_str();
+            profile.children.iter().map(move |child| (name, child))
+        });
+        children
+            .filter(move |(_, child)| tunnels.contains(child.tunnel.as_str()))
+            .map(|(profile, child)| (profile, child.name.as_str()))
     }
 
     /// A child of a profile.

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use document::{At, Section};
-use ike_engine::{IKE_PORT, Identity, Lifetime, Profile, StartAction};
+use ike_engine::{DeadPeerAction, IKE_PORT, Identity, Lifetime, Profile, StartAction};
 use ikev2::proposal::Proposal;
 use ikev2::wire::ProtocolId;
 
@@ -46,6 +46,8 @@ pub struct ProfileConfig {
     pub lifetime: Lifetime,
     /// After how long a silent peer is asked whether it is alive.
     pub dpd_delay: Duration,
+    /// What becomes of it when the peer is dead; `None`: what `start` says.
+    pub dpd_action: Option<DeadPeerAction>,
     /// Whether IKE_AUTH makes no child SA.
     pub childless: bool,
     /// When the IKE SA is made.
@@ -72,6 +74,7 @@ impl ProfileConfig {
             lifetime: self.lifetime,
             liveness: self.dpd_delay,
             start: self.start,
+            dead_peer: self.dpd_action,
         }
     }
 
@@ -80,6 +83,16 @@ impl ProfileConfig {
         match self.start {
             StartAction::None => "none",
             StartAction::Start => "start",
+            StartAction::Trap => "trap",
+        }
+    }
+
+    /// The word for what becomes of it when the peer is dead.
+    pub fn dpd_action_word(&self) -> &'static str {
+        match self.engine().dead_peer() {
+            DeadPeerAction::Restart => "restart",
+            DeadPeerAction::Clear => "clear",
+            DeadPeerAction::Trap => "trap",
         }
     }
 }
@@ -109,31 +122,39 @@ pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig>
     let lifetime = child::lifetime(&section, REKEY_TIME);
     let dpd_delay = section.parsed::<Span>("dpd_delay");
     let childless = section.boolean("childless");
-    let start = section.string("start").and_then(|text| {
-        let start = match text.value {
-            "none" => Some(StartAction::None),
-            "start" => Some(StartAction::Start),
-            _ => None,
-        };
-        if start.is_none() {
-            let sentence = format!(
-                "start = \"{}\" is nothing that can be done: use none, when the peer or an operator wants it, or start, at once \
-                 and whenever it is lost",
-                text.value
-            );
-            document.report(text.place, sentence);
+    let start = word(
+        &section,
+        "start",
+        &[
+            ("none", StartAction::None),
+            ("start", StartAction::Start),
+            ("trap", StartAction::Trap),
+        ],
+        "none, when the peer or an operator wants it, start, at once and whenever it is lost, or trap, when traffic wants it",
+    );
+    let dpd_action = word(
+        &section,
+        "dpd_action",
+        &[
+            ("restart", DeadPeerAction::Restart),
+            ("clear", DeadPeerAction::Clear),
+            ("trap", DeadPeerAction::Trap),
+        ],
+        "restart, again and again until it is up, clear, which leaves it at that, or trap, when traffic wants it",
+    );
+    let begins = start
+        .clone()
+        .filter(|at| at.value != StartAction::None)
+        .map(|at| (at.place, "start"));
+    let calls = dpd_action
+        .clone()
+        .filter(|at| at.value != DeadPeerAction::Clear)
+        .map(|at| (at.place, "dpd_action"));
+    for (place, key) in [begins, calls].into_iter().flatten() {
+        if !has_remote {
+            let sentence = format!("this {key} needs to know where the peer is: add remote_address");
+            document.report(place, sentence);
         }
-        start.map(|value| At {
-            place: text.place,
-            value,
-        })
-    });
-    if let Some(at) = &start
-        && at.value == StartAction::Start
-        && !has_remote
-    {
-        let sentence = "start = \"start\" needs to know where the peer is: add remote_address";
-        document.report(at.place, sentence);
     }
     let sections = section.sections("child", "[[profile.child]]");
     if sections.is_empty() {
@@ -190,8 +211,31 @@ pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig>
         lifetime: lifetime?,
         dpd_delay: dpd_delay.map_or(DPD_DELAY, |at| at.value.0),
         childless: childless.is_some_and(|at| at.value),
+        dpd_action: dpd_action.map(|at| at.value),
         start: start.map_or(StartAction::None, |at| at.value),
         children: Some(children).filter(|children| children.len() == count)?,
+    })
+}
+
+/// One of a few words. `means`: what these are, for who writes another.
+fn word<T: Copy>(
+    section: &Section<'_>,
+    key: &'static str,
+    words: &[(&str, T)],
+    means: &str,
+) -> Option<At<T>> {
+    let text = section.string(key)?;
+    let found = words.iter().find(|(word, _)| *word == text.value);
+    if found.is_none() {
+        let sentence = format!(
+            "{key} = \"{}\" is nothing that can be done: use {means}",
+            text.value
+        );
+        section.document.report(text.place, sentence);
+    }
+    found.map(|(_, value)| At {
+        place: text.place,
+        value: *value,
     })
 }
 

@@ -8,6 +8,8 @@ use ikev2::wire::IdType;
 
 use super::*;
 
+mod authentication;
+
 /// A folder with a key, and the file of a configuration in it.
 fn folder() -> (tempfile::TempDir, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
@@ -93,7 +95,7 @@ fn a_profile_has_what_the_file_says() {
     };
     assert_eq!(profile.local_id, Identity::fqdn("gw.example.org"));
     assert_eq!(profile.remote_id, Some(Identity::key_id(&[0x0a, 0xff])));
-    let AuthConfig::Psk(psk) = &profile.auth else {
+    let LocalAuthConfig::Psk(psk) = &profile.auth.local else {
         panic!("{profile:?}");
     };
     assert_eq!(psk.bytes(), b"Vpp123");
@@ -190,8 +192,12 @@ fn what_is_wrong_is_said_with_its_place() {
             "esp_proposals: 'aes192-sha256' is no transform; write one of aes128gcm16",
         ),
         (
-            &format!("{}{CHILD}", profile("start = \"trap\"")),
-            "ike.toml:6:9: start = \"trap\" is nothing",
+            &format!("{}{CHILD}", profile("start = \"route\"")),
+            "ike.toml:6:9: start = \"route\" is nothing",
+        ),
+        (
+            &format!("{}{CHILD}", profile("dpd_action = \"hold\"")),
+            "ike.toml:6:14: dpd_action = \"hold\" is nothing that can be done: use restart,",
         ),
         (
             &format!("{}{CHILD}", profile("auth = \"pubkey\"")),
@@ -250,12 +256,41 @@ fn what_is_wrong_is_said_with_its_place() {
         let said = faults(text);
         assert!(said.contains(expected), "{text}\n{said}\n{expected}");
     }
-    let anybody = profile("start = \"start\"").replace("remote_address = \"198.51.100.1\"\n", "");
-    let said = faults(&format!("{anybody}{CHILD}"));
-    assert!(
-        said.contains("needs to know where the peer is: add remote_address"),
-        "{said}"
-    );
+    for (line, is_right) in [
+        ("start = \"start\"", false),
+        ("start = \"trap\"", false),
+        ("dpd_action = \"restart\"", false),
+        ("dpd_action = \"trap\"", false),
+        ("dpd_action = \"clear\"", true),
+        ("start = \"none\"", true),
+    ] {
+        let anybody = profile(line).replace("remote_address = \"198.51.100.1\"\n", "");
+        let (_folder, file) = folder();
+        let said = Config::read(&format!("{anybody}{CHILD}"), &file)
+            .err()
+            .map(|said| said.to_string());
+        let key = line.split(' ').next().unwrap();
+        let expected = format!("this {key} needs to know where the peer is: add remote_address");
+        assert_eq!(said.is_none(), is_right, "{line}: {said:?}");
+        assert!(said.is_none_or(|said| said.contains(&expected)), "{line}");
+    }
+}
+
+#[test]
+fn what_becomes_of_a_profile_whose_peer_is_dead_is_what_start_says_or_dpd_action() {
+    let (_folder, file) = folder();
+    for (lines, start, action) in [
+        ("", "none", "clear"),
+        ("start = \"start\"", "start", "restart"),
+        ("start = \"trap\"", "trap", "trap"),
+        ("start = \"start\"\ndpd_action = \"clear\"", "start", "clear"),
+        ("dpd_action = \"restart\"", "none", "restart"),
+        ("dpd_action = \"trap\"", "none", "trap"),
+    ] {
+        let config = Config::read(&format!("{}{CHILD}", profile(lines)), &file).unwrap();
+        let profile = &config.profiles[0];
+        assert_eq!((profile.start_word(), profile.dpd_action_word()), (start, action));
+    }
 }
 
 #[test]
@@ -299,104 +334,4 @@ fn the_example_is_right() {
     let config = Config::read(&text, &file).unwrap();
     assert_eq!(config.profiles[0].name, "pr1");
     drop(folder);
-}
-
-/// The files of a profile with certificates, those of the tests of lib/ikev2.
-fn certificates(folder: &std::path::Path) {
-    let files = [
-        (
-            "gw.pem",
-            &include_bytes!("../../../lib/ikev2/tests/certificates/left-rsa.pem")[..],
-        ),
-        (
-            "gw.key",
-            include_bytes!("../../../lib/ikev2/tests/certificates/left-rsa.key"),
-        ),
-        (
-            "other.key",
-            include_bytes!("../../../lib/ikev2/tests/certificates/right-rsa.key"),
-        ),
-        (
-            "ca.pem",
-            include_bytes!("../../../lib/ikev2/tests/certificates/root.pem"),
-        ),
-    ];
-    for (name, bytes) in files {
-        fs::write(folder.join(name), bytes).unwrap();
-        fs::set_permissions(folder.join(name), fs::Permissions::from_mode(0o600)).unwrap();
-    }
-}
-
-const FILES: &str =
-    "auth = \"certificate\"\ncertificate_file = \"gw.pem\"\nkey_file = \"gw.key\"\nca_file = \"ca.pem\"\n";
-
-fn certified(more: &str) -> String {
-    let psk = "psk_file = \"pr1.psk\"";
-    format!("{}{CHILD}", profile(more).replace(psk, ""))
-}
-
-#[test]
-fn certificates_are_read_from_files_and_the_same_ones_are_equal() {
-    let (folder, file) = folder();
-    certificates(folder.path());
-    let names = "local_id = \"C=AQ, O=Tollgate tests, CN=left\"\nremote_id = \"right.example.org\"\n";
-    let read = |more: &str| Config::read(&certified(&format!("{FILES}{names}{more}")), &file).unwrap();
-    let config = read("");
-    let engine = &config.engine_profiles()[0];
-    let ike_engine::LocalAuth::Signature(credentials) = &engine.local_auth else {
-        panic!("{:?}", engine.local_auth);
-    };
-    assert_eq!(
-        credentials.leaf().unwrap().to_string(),
-        engine.local_id.to_string()
-    );
-    assert!(matches!(engine.remote_auth, ike_engine::RemoteAuth::Signature(_)));
-    assert_eq!(config.profiles[0].auth.word(), "certificate");
-    assert_eq!(config.profiles[0], read("").profiles[0]);
-    assert_eq!(config.profiles[0], read("rsa_padding = \"pkcs1\"").profiles[0]);
-    assert_ne!(config.profiles[0], read("rsa_padding = \"pss\"").profiles[0]);
-    assert!(!format!("{config:?}").contains("BEGIN"));
-}
-
-#[test]
-fn what_is_wrong_with_files_of_certificates_is_said_at_their_line() {
-    let (folder, file) = folder();
-    certificates(folder.path());
-    for (from, to, sentence) in [
-        ("gw.pem", "none.pem", "none.pem: No such file"),
-        (
-            "gw.pem",
-            "gw.key",
-            "gw.key: the file has no PEM block CERTIFICATE",
-        ),
-        (
-            "gw.key",
-            "other.key",
-            "the private key is not that of the certificate of C=AQ, O=Tollgate tests, CN=left",
-        ),
-        (
-            "gw.key",
-            "ca.pem",
-            "ca.pem: the file has no PEM block PRIVATE KEY",
-        ),
-        ("ca.pem", "gw.pem", "is none of a CA"),
-        ("ca_file = \"ca.pem\"\n", "", "ca_file"),
-        (
-            "ca.pem\"\n",
-            "ca.pem\"\nrsa_padding = \"oaep\"\n",
-            "write pkcs1, or pss",
-        ),
-        (
-            "ca.pem\"\n",
-            "ca.pem\"\nlocal_id = \"ZZ=left\"\n",
-            "C=AQ, O=Example",
-        ),
-    ] {
-        let text = certified(&FILES.replacen(from, to, 1));
-        let told = Config::read(&text, &file).unwrap_err().to_string();
-        assert!(told.contains(sentence), "{to}: {told}");
-    }
-    fs::set_permissions(folder.path().join("gw.key"), fs::Permissions::from_mode(0o640)).unwrap();
-    let told = Config::read(&certified(FILES), &file).unwrap_err().to_string();
-    assert!(told.contains("is not secret: its mode 0640"), "{told}");
 }

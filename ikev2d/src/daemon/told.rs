@@ -16,6 +16,11 @@ impl Daemon {
     pub(super) fn hear(&mut self, event: event::Event) {
         match event {
             event::Event::Sas { changes } => changes.iter().for_each(|change| self.hear_of_sa(change)),
+            event::Event::Acquire { tunnels } => {
+                for (profile, child) in self.config.of_tunnels(&tunnels) {
+                    self.engine.acquire(now(), profile, child);
+                }
+            }
             event::Event::SaMoved {
                 spi, destination, to, ..
             } => {

@@ -133,6 +133,12 @@ pub enum Event {
         /// As it is now.
         tunnel: Tunnel,
     },
+    /// Packets were to leave by these tunnels that ESP protects, and were dropped, since there is no SA to send them by: who negotiates SAs may
+    /// make some, RFC 4301 section 4.4.1.1. Told once a second at most of each tunnel, by each worker.
+    Acquire {
+        /// Names of the tunnels.
+        tunnels: Vec<String>,
+    },
     /// An ESP packet came for an address of the gateway, by an SPI that is that of no SA. Told once a second at most, by each
     /// worker.
     UnknownSpi {

@@ -90,6 +90,7 @@ fn profile(own: usize, other: usize) -> Outcome<Profile> {
         lifetime,
         liveness: Duration::from_secs(30),
         start: StartAction::None,
+        dead_peer: None,
     })
 }
 

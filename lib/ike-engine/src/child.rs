@@ -168,4 +168,8 @@ impl Child {
     pub(crate) fn is_active(&self) -> bool {
         self.state == ChildState::Active
     }
+
+    pub(crate) fn is_closing(&self) -> bool {
+        matches!(self.state, ChildState::Closing { .. })
+    }
 }

@@ -21,11 +21,17 @@ impl Established {
             spis: child.pair(),
             instead_of,
         });
-        let inbound = child.inbound;
+        let (inbound, index) = (child.inbound, child.index);
         self.children.push(child);
         match instead_of {
             Some(_) => core.counters.child_rekeys += 1,
-            None => self.switch(core, inbound, None),
+            None => {
+                core.effects.push(Effect::ChildUp {
+                    profile: self.profile,
+                    child: index,
+                });
+                self.switch(core, inbound, None);
+            }
         }
     }
 

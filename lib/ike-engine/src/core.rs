@@ -59,10 +59,12 @@ pub(crate) enum Effect {
     },
     /// Traffic went out by a child SA that is gone: another IKE SA with the same peer may have one for it.
     Bare { peer: Identity, child: Box<Child> },
-    /// An IKE SA that a profile started is lost, or could not be made.
-    Lost { profile: usize },
+    /// An IKE SA that a profile started is lost, or could not be made. `dead`: its peer does not answer any more.
+    Lost { profile: usize, dead: bool },
     /// One is there.
     Up { profile: usize },
+    /// A child SA is there that is in place of none.
+    ChildUp { profile: usize, child: usize },
 }
 
 /// What handlers of messages and timeouts work with.

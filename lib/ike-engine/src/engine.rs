@@ -8,6 +8,7 @@ use ikev2::certificate::Clock;
 use ikev2::crypto::Random;
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
+use crate::again::{Restart, Traps};
 use crate::child::Child;
 use crate::contacts::Contacts;
 use crate::core::{Core, Effect, Randomness};
@@ -17,19 +18,12 @@ use crate::output::Path;
 use crate::snapshot::Kept;
 use crate::state::State;
 use crate::strangers::Strangers;
-use crate::{Counters, Failure, Identity, NAT_PORT, Output, Profile, SaCommand, Settings, StartAction, Time};
+use crate::{Counters, Failure, Identity, NAT_PORT, Output, Profile, SaCommand, Settings, Time};
 
 /// There is no such profile, or nothing of it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no profile {0}; give the name of one that is configured")]
 pub struct UnknownProfile(pub String);
-
-/// A profile that is to be up.
-#[derive(Debug, Default)]
-pub(crate) struct Restart {
-    pub(crate) at: Option<Time>,
-    pub(crate) attempts: u32,
-}
 
 /// One end of any number of IKE SAs.
 pub struct Engine {
@@ -40,6 +34,7 @@ pub struct Engine {
     entries: BTreeMap<IkeSpi, Time>,
     strangers: Strangers,
     pub(crate) restarts: BTreeMap<usize, Restart>,
+    pub(crate) traps: Traps,
     pub(crate) kept: Kept,
 }
 
@@ -51,13 +46,6 @@ impl Engine {
         profiles: Vec<Profile>,
         random: Box<dyn Random + Send>,
     ) -> Engine {
-        let mut restarts = BTreeMap::new();
-        for (index, profile) in profiles.iter().enumerate() {
-            if profile.start == StartAction::Start {
-                let at = Some(now);
-                restarts.insert(index, Restart { at, attempts: 0 });
-            }
-        }
         let core = Core {
             now,
             random: Randomness(random),
@@ -72,15 +60,20 @@ impl Engine {
             clock: None,
             general_changed: false,
         };
-        Engine {
+        let mut engine = Engine {
             core,
             sas: BTreeMap::new(),
             timers: BTreeSet::new(),
             entries: BTreeMap::new(),
             strangers: Strangers::default(),
-            restarts,
+            restarts: BTreeMap::new(),
+            traps: Traps::default(),
             kept: Kept::default(),
+        };
+        for index in 0..engine.core.profiles.len() {
+            engine.arm(index, Some(now));
         }
+        engine
     }
 
     /// Says what time of day it is: without that no certificate can be valid. Said again when the clock has been set.
@@ -112,23 +105,17 @@ impl Engine {
         let index = self.index(profile)?;
         self.core.general_changed = true;
         // It may have been terminated before, and is to be up again.
-        if self
-            .core
-            .profile(index)
-            .is_some_and(|profile| profile.start == StartAction::Start)
-        {
-            self.restarts.insert(index, Restart::default());
-        }
+        self.arm(index, None);
         self.begin(index);
         self.settle();
         Ok(())
     }
 
-    /// Deletes the IKE SAs of a profile, and starts it no more.
+    /// Deletes the IKE SAs of a profile, and starts it no more; traffic does all the same if that is what the profile says.
     pub fn terminate(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        self.restarts.remove(&index);
+        self.disarm(index);
         self.core.general_changed = true;
         for ike in self.sas_where(|state| state.profile() == Some(index)) {
             self.with(ike, |state, core| match state {
@@ -301,7 +288,7 @@ impl Engine {
         self.settle();
     }
 
-    fn begin(&mut self, index: usize) {
+    pub(crate) fn begin(&mut self, index: usize) {
         match InitSent::begin(&mut self.core, index) {
             Ok(sa) => {
                 let ike = sa.spi;
@@ -416,13 +403,9 @@ impl Engine {
                 }
             }
             Effect::Bare { peer, child } => self.cover(&peer, &child),
-            Effect::Lost { profile } => self.restart(profile),
-            Effect::Up { profile } => {
-                if let Some(restart) = self.restarts.get_mut(&profile) {
-                    *restart = Restart::default();
-                    self.core.general_changed = true;
-                }
-            }
+            Effect::Lost { profile, dead } => self.lost(profile, dead),
+            Effect::Up { profile } => self.up(profile),
+            Effect::ChildUp { profile, child } => self.traps.up(profile, Some(child)),
         }
     }
 
@@ -448,27 +431,5 @@ impl Engine {
             }
             other => Some(other),
         });
-    }
-
-    /// Has a profile started again that is to be up, and is not.
-    fn restart(&mut self, profile: usize) {
-        let up = self.sas.values().any(|state| match state {
-            State::InitSent(sa) => sa.profile == profile,
-            State::AuthSent(sa) => sa.profile == profile,
-            State::Established(sa) => sa.profile == profile && sa.closing.is_none() && sa.replaced.is_none(),
-            State::HalfOpen(_) | State::Closed(_) => false,
-        });
-        let settings = &self.core.settings;
-        if let Some(restart) = self.restarts.get_mut(&profile)
-            && restart.at.is_none()
-            && !up
-        {
-            let pause = settings
-                .restart_first
-                .saturating_mul(1 << restart.attempts.min(16));
-            restart.at = Some(self.core.now + pause.min(settings.restart_longest));
-            restart.attempts = restart.attempts.saturating_add(1);
-            self.core.general_changed = true;
-        }
     }
 }

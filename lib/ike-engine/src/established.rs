@@ -379,6 +379,7 @@ impl Established {
             Some(Exchange::CreateChild(exchange)) => core.release(exchange.offer.spi),
             _ => {}
         }
+        let dead = matches!(reason, Failure::NoAnswer { .. });
         let reason = self.closing.take().unwrap_or(reason);
         let name = core.profile(self.profile).map_or_else(String::new, |profile| {
             for child in &self.children {
@@ -398,6 +399,7 @@ impl Established {
             if wanted {
                 core.effects.push(Effect::Lost {
                     profile: self.profile,
+                    dead,
                 });
             }
             core.event(Event::IkeDown {

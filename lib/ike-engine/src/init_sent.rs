@@ -248,7 +248,10 @@ impl Core {
             remote,
             reason,
         });
-        self.effects.push(crate::core::Effect::Lost { profile: index });
+        self.effects.push(crate::core::Effect::Lost {
+            profile: index,
+            dead: false,
+        });
     }
 }
 

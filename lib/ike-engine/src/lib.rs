@@ -21,6 +21,7 @@
 //!   agreement, selectors     how both ends agree on them
 //!   authentication           keys that both know, signatures and certificates
 //!   profile, settings        what the operator wants; reload: wants anew
+//!   again                    what becomes of profiles that are lost: started again, or by traffic
 //!   told                     what the data plane tells of child SAs
 //!   output, failure          what comes out, and why something failed
 //!   snapshot                 what outlives the process
@@ -30,6 +31,7 @@
 
 #![forbid(unsafe_code)]
 
+mod again;
 mod agreement;
 mod auth_sent;
 mod authentication;
@@ -68,7 +70,7 @@ pub use channel::{Nat, Role};
 pub use engine::{Engine, UnknownProfile};
 pub use failure::Failure;
 pub use output::{ChildSa, Counters, Datagram, Event, Output, Path, SaCommand, SpiPair};
-pub use profile::{ChildProfile, Identity, Lifetime, Profile, StartAction};
+pub use profile::{ChildProfile, DeadPeerAction, Identity, Lifetime, Profile, StartAction};
 pub use settings::{RetransmissionPolicy, Settings};
 pub use snapshot::{ChildSas, IV_SKIP, Installed, RestoreError, Restored};
 pub use time::Time;

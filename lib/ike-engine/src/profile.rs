@@ -116,6 +116,20 @@ pub enum StartAction {
     None,
     /// At once, and again whenever it is lost, for ever.
     Start,
+    /// When the peer or an operator wants it, or a packet is to leave by a child SA that there is not
+    /// ([`Engine::acquire`](crate::Engine::acquire)).
+    Trap,
+}
+
+/// What becomes of a profile whose peer does not answer any more. Its SAs go in any case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeadPeerAction {
+    /// It is started again, with growing pauses, until it is up.
+    Restart,
+    /// Nothing, until the peer or an operator wants it.
+    Clear,
+    /// It waits for traffic, until it is up.
+    Trap,
 }
 
 /// Traffic that is protected by one pair of SAs at a time.
@@ -162,9 +176,20 @@ pub struct Profile {
     pub liveness: Duration,
     /// When the IKE SA is made.
     pub start: StartAction,
+    /// What becomes of it when the peer is dead; `None`: what `start` says.
+    pub dead_peer: Option<DeadPeerAction>,
 }
 
 impl Profile {
+    /// What becomes of it when the peer is dead.
+    pub fn dead_peer(&self) -> DeadPeerAction {
+        self.dead_peer.unwrap_or(match self.start {
+            StartAction::None => DeadPeerAction::Clear,
+            StartAction::Start => DeadPeerAction::Restart,
+            StartAction::Trap => DeadPeerAction::Trap,
+        })
+    }
+
     /// Whether it is for an IKE SA between these addresses.
     pub fn is_between(&self, local: IpAddr, remote: IpAddr) -> bool {
         self.local_address == local && self.remote_address.is_none_or(|address| address == remote)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ikev2::crypto::Secret;
 
 use crate::core::Core;
-use crate::engine::{Engine, Restart};
+use crate::engine::Engine;
 use crate::{LocalAuth, Profile, RemoteAuth, StartAction, Time};
 
 /// A profile that is no more, for what is left of its IKE SAs until their deletes are answered: nothing fits it, and nobody has its key.
@@ -20,6 +20,7 @@ fn tombstone(core: &mut Core, gone: &Profile) -> Profile {
         remote_address: None,
         proposals: Vec::new(),
         start: StartAction::None,
+        dead_peer: None,
         ..gone.clone()
     }
 }
@@ -57,6 +58,7 @@ impl Engine {
             }
             // It is there: it was just found. What went before has gone already.
             drop(self.terminate(now, name));
+            self.traps.remove(index);
             if let Some(gone) = self.core.profile(index)
                 && !is_tombstone(&gone)
             {
@@ -70,12 +72,8 @@ impl Engine {
             if same.contains(&profile.name.as_str()) {
                 continue;
             }
-            let start = profile.start;
             let index = self.take_place(Arc::new(profile));
-            if start == StartAction::Start {
-                let at = Some(now);
-                self.restarts.insert(index, Restart { at, attempts: 0 });
-            }
+            self.arm(index, Some(now));
         }
     }
 }

@@ -133,6 +133,11 @@ pub enum SaSignal {
         /// Bytes of the packet inside.
         mtu: u16,
     },
+    /// Packets of a tunnel were dropped because it has no SA to send by.
+    Acquire {
+        /// The tunnel's interface.
+        tunnel: u16,
+    },
     /// There is none of this name.
     Unknown {
         /// What it would be known by.

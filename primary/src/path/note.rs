@@ -80,7 +80,8 @@ pub struct Note {
     /// Whether the gateway made it from an echo request.
     pub echo_reply: bool,
     /// For a dropped packet, what its sender is told beside the reason: the MTU that it is too big for, or where in it the trouble
-    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one to be cut, the MTU. For those of tunnels, what their dispositions say. For a router alert that a
+    /// is, in bytes from its IP header on; 0 where there is nothing to tell. For one that was to leave by a tunnel that is down, that, while
+    /// 0 is none. For one to be cut, the MTU. For those of tunnels, what their dispositions say. For a router alert that a
     /// tool decides about, the rule that it fits, or [`NO_RULE`](super::punt::NO_RULE).
     pub detail: u16,
     /// What the rules for router alerts say of it.

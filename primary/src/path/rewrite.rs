@@ -33,10 +33,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
     ) {
         let Some(out) = self.up(to.egress) else {
             // Routes of a tunnel that lacks SAs lead there all the same.
-            return note.drop(match self.interfaces.tunnel(to.egress) {
-                Some(_) => DropReason::TunnelDown,
-                None => DropReason::InterfaceDown,
-            });
+            return match self.interfaces.tunnel(to.egress) {
+                Some(_) => {
+                    note.detail = to.egress;
+                    note.drop(DropReason::TunnelDown);
+                }
+                None => note.drop(DropReason::InterfaceDown),
+            };
         };
         let received = if out.redirects && to.egress == note.ingress(ingress) {
             Received::of(packet, usize::from(note.network))

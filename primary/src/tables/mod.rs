@@ -306,6 +306,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 Timer::Sa { id, hard } => self.sa_lifetime_over(id, hard, now),
                 Timer::SaKeepalive(id) => self.sas.keepalive(id, &mut self.timers, now),
                 Timer::SaChanges => self.tell_sa_changes(),
+                Timer::Acquires => self.tell_acquires(),
             }
         }
         self.settle_tunnels(now);

@@ -50,6 +50,8 @@ pub(super) enum Timer {
     SaKeepalive(SaId),
     /// Subscribers are told what happened to SAs.
     SaChanges,
+    /// Subscribers are told of tunnels that packets were for which have no SA to send by.
+    Acquires,
 }
 
 /// Deadlines in order. One that is moved leaves nothing behind, so that a flood of ARP cannot make the set grow.

@@ -313,7 +313,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         ))
     }
 
-    fn own_tunnel(&self, index: u16) -> Option<&OwnTunnel> {
+    pub(super) fn own_tunnel(&self, index: u16) -> Option<&OwnTunnel> {
         self.interfaces.get(usize::from(index))?.tunnel.as_ref()
     }
 

@@ -59,7 +59,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 discovering[discovery.len()] = passed;
             }
             let result = match note.disposition {
-                Disposition::Drop(reason) => Err((mbuf, reason)),
+                Disposition::Drop(reason) => {
+                    if reason == DropReason::TunnelDown {
+                        self.acquire(note.detail, now);
+                    }
+                    Err((mbuf, reason))
+                }
                 Disposition::Arp if !self.policers.arp.admit(ingress, now) => {
                     Err((mbuf, DropReason::ArpPoliced))
                 }
@@ -205,7 +210,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return Err((mbuf, reason));
             }
             Disposition::Esp => return self.open_later(ingress, mbuf, note, now),
-            Disposition::Drop(reason) => return Err((mbuf, reason)),
+            Disposition::Drop(reason) => {
+                if reason == DropReason::TunnelDown {
+                    self.acquire(note.detail, now);
+                }
+                return Err((mbuf, reason));
+            }
             // Only what was just received can be these.
             Disposition::Arp => return Err((mbuf, DropReason::ArpMalformed)),
             Disposition::Nd => return Err((mbuf, DropReason::NdMalformed)),

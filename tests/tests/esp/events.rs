@@ -173,3 +173,41 @@ fn a_flood_of_unknown_spis_is_told_once_a_second() {
         );
     }
 }
+
+#[test]
+fn packets_for_tunnels_without_an_sa_to_send_by_are_told_once_a_second() {
+    const AT_A_TIME: usize = 50;
+    let peer = Peer::create();
+    let monitor = monitor(&peer);
+    let tunnels = || -> Vec<String> {
+        let events = events(&monitor, "acquire");
+        let tunnels = events
+            .iter()
+            .flat_map(|event| event["tunnels"].as_array().unwrap());
+        tunnels.map(|name| name.as_str().unwrap().to_owned()).collect()
+    };
+    let (began, mut sent) = (Instant::now(), 0);
+    while began.elapsed() < Duration::from_millis(2500) {
+        send(&peer, None, AT_A_TIME);
+        sent += AT_A_TIME as u64;
+    }
+    let took = began.elapsed();
+    assert_eq!(dropped(&peer, "tunnel_down"), sent);
+    // Whatever there was to be told has been: this is told later.
+    peer.install(Family::Ip4, NUMBER, SPI, "", "");
+    peer.primary.tell(&format!("sa del spi {SPI} dst 192.0.2.1"));
+    wait_until_told(&monitor, SPI, &["deleted"]);
+    let told = tunnels();
+    println!("{sent} packets in {took:?}: {told:?}");
+    assert!(
+        (2..=took.as_secs() as usize + 1).contains(&told.len()),
+        "{took:?}: {told:?}"
+    );
+    assert!(told.iter().all(|name| *name == told[0]), "{told:?}");
+    // It has one to send by; that it has none that comes in is not what is told.
+    send(&peer, None, AT_A_TIME);
+    peer.primary.tell("sa flush");
+    wait_until_told(&monitor, SPI + 1, &["deleted"]);
+    assert_eq!(tunnels(), told);
+    assert_eq!(dropped(&peer, "tunnel_down"), sent + AT_A_TIME as u64);
+}

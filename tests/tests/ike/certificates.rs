@@ -64,6 +64,15 @@ fn ends(shown: Shown) -> String {
 
 /// Gives both ends their certificates, and has them read everything again.
 fn show(site: &Site, from: &Path, shown: Shown) {
+    let west = shown.west;
+    let auth = format!(
+        "auth = \"certificate\"\ncertificate_file = \"west-{west}.pem\"\nkey_file = \"west-{west}.key\"\nca_file = \"root.pem\"\n"
+    );
+    show_by(site, from, shown, &auth, &ends(shown), "");
+}
+
+/// With these lines of our profile, and of strongSwan, about how both ends show who they are.
+fn show_by(site: &Site, from: &Path, shown: Shown, auth: &str, ends: &str, secrets: &str) {
     let folder = site.files.path();
     let copy = |name: &str, to: &Path| fs::copy(from.join(name), to).map(drop).unwrap();
     let Shown {
@@ -83,8 +92,7 @@ fn show(site: &Site, from: &Path, shown: Shown) {
     };
     let text = format!(
         "[[profile]]\nname = \"pr1\"\nlocal_address = \"{}\"\nremote_address = \"{}\"\nlocal_id = \"west.example.org\"\n\
-         remote_id = \"east.example.org\"\nauth = \"certificate\"\ncertificate_file = \"west-{west}.pem\"\nkey_file = \"west-{west}.key\"\n\
-         ca_file = \"root.pem\"\nike_proposals = [\"{IKE}\"]\n{profile}\n[[profile.child]]\nname = \"net\"\ntunnel = \"{TUNNEL}\"\n\
+         remote_id = \"east.example.org\"\n{auth}ike_proposals = [\"{IKE}\"]\n{profile}\n[[profile.child]]\nname = \"net\"\ntunnel = \"{TUNNEL}\"\n\
          local_ts = [{}]\nremote_ts = [{}]\nesp_proposals = [\"{ESP}\"]\n",
         TwoGateways::outside(site.over, 1),
         TwoGateways::outside(site.over, 2),
@@ -107,7 +115,7 @@ fn show(site: &Site, from: &Path, shown: Shown) {
         fs::create_dir(&folder).unwrap();
         names.iter().for_each(|name| copy(name, &folder.join(name)));
     }
-    site.peer.connect(site.over, IKE, ESP, &ends(shown), "");
+    site.peer.connect(site.over, IKE, ESP, ends, secrets);
 }
 
 /// The sentence of what failed last.
@@ -164,6 +172,57 @@ fn every_kind_of_certificate_is_taken_in_both_roles() {
             assert!(log.contains("splitting IKE message"), "{log}");
             assert!(log.contains("received fragment #2 of"), "{log}");
         }
+    }
+    site.west.counters_at_rest().unwrap().assert_balanced();
+}
+
+#[test]
+fn one_end_has_a_certificate_and_the_other_a_key_in_both_roles() {
+    let certificates = make();
+    let site = start(Family::Ip4);
+    let shown = both("ecdsa256", "", "pubkey");
+    let secrets = "ike-1 {\n id-1 = east.example.org\n id-2 = west.example.org\n secret = \"Vpp123\"\n }\n";
+    let certified = ends(shown);
+    let (local, remote) = certified.split_once("remote").unwrap();
+    let (local, remote) = (local.to_owned(), format!("remote{remote}"));
+    let by_psk = |end: &str| {
+        let ours = end.replace("auth = ike:pubkey", "auth = psk");
+        ours.replace("certs = east-ecdsa256.pem\n", "")
+    };
+    for (auth, ends, words) in [
+        (
+            "remote_auth = \"certificate\"\npsk_file = \"1.psk\"\nca_file = \"root.pem\"\n",
+            local.clone() + &by_psk(&remote),
+            ["psk", "certificate"],
+        ),
+        (
+            "local_auth = \"certificate\"\npsk_file = \"1.psk\"\ncertificate_file = \"west-ecdsa256.pem\"\n\
+             key_file = \"west-ecdsa256.key\"\n",
+            by_psk(&local) + &remote,
+            ["certificate", "psk"],
+        ),
+    ] {
+        show_by(&site, certificates.path(), shown, auth, &ends, secrets);
+        let profile = &site.west.ctl_json(&["ike", "profile"]).unwrap()[0];
+        assert_eq!([&profile["local_auth"], &profile["remote_auth"]], words);
+        for here in [true, false] {
+            if here {
+                site.initiate_here();
+            } else {
+                site.initiate_there();
+            }
+            site.wait_for_sas(2, &[]);
+            site.ping(&["-c", "2", "-i", "0.05"]);
+            assert_eq!(site.established()[0]["remote_id"], "east.example.org");
+            site.west.tell("ike terminate pr1");
+            site.wait_for_none();
+        }
+        // Both by a key is not what this profile takes.
+        let secret = ends.replace("auth = ike:pubkey", "auth = psk");
+        site.peer.connect(site.over, IKE, ESP, &secret, secrets);
+        let (code, refusal) = site.west.refusal("ike initiate pr1");
+        assert_eq!(code, "failed", "{refusal}");
+        assert_eq!(site.established().len(), 0);
     }
     site.west.counters_at_rest().unwrap().assert_balanced();
 }

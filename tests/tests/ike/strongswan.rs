@@ -48,6 +48,16 @@ pub(crate) fn inside(family: Family) -> &'static str {
     family.choose("192.168.2.1", "2001:db8:2::1")
 }
 
+/// How both ends show who they are by a key, and the secrets for that: for [`Peer::connect`].
+pub(crate) fn by_psk(over: Family) -> [String; 2] {
+    let [local, remote] = [2, 1].map(|number| TwoGateways::outside(over, number));
+    let end = |name, id: &str| format!("{name} {{\n auth = psk\n id = {id}\n }}\n");
+    [
+        end("local", &local) + &end("remote", &remote),
+        format!("ike-1 {{\n id-1 = {local}\n id-2 = {remote}\n secret = \"Vpp123\"\n }}\n"),
+    ]
+}
+
 impl Peer {
     fn create(namespace: Namespace, over: Family, ike: &str, esp: &str) -> Self {
         let folder = TempDir::new().unwrap();
@@ -64,10 +74,7 @@ impl Peer {
             namespace,
             folder,
         };
-        let [local, remote] = [2, 1].map(|number| TwoGateways::outside(over, number));
-        let end = |name, id: &str| format!("{name} {{\n auth = psk\n id = {id}\n }}\n");
-        let ends = end("local", &local) + &end("remote", &remote);
-        let secrets = format!("ike-1 {{\n id-1 = {local}\n id-2 = {remote}\n secret = \"Vpp123\"\n }}\n");
+        let [ends, secrets] = by_psk(over);
         peer.write(over, ike, esp, &ends, &secrets);
         peer.start();
         peer
@@ -97,8 +104,15 @@ impl Peer {
         self.folder.path().join(name)
     }
 
+    /// Ends it, and tells nobody.
+    pub(crate) fn crash(&mut self) {
+        if let Some(charon) = &mut self.charon {
+            charon.kill();
+        }
+    }
+
     /// Starts it, and gives it its connection.
-    fn start(&mut self) {
+    pub(crate) fn start(&mut self) {
         let charon = self
             .namespace
             .process("is the other end", START_PROGRAM)
@@ -210,6 +224,14 @@ impl Site {
         }
     }
 
+    /// Has the daemon read its file again, with more lines in its profile.
+    pub(crate) fn profile(&self, lines: &str) {
+        let text = fs::read_to_string(&self.config).unwrap();
+        let name = "name = \"pr1\"\n";
+        fs::write(&self.config, text.replace(name, &format!("{name}{lines}"))).unwrap();
+        self.west.tell("ike reload");
+    }
+
     pub(crate) fn initiate_here(&self) {
         let told = self.west.ctl(&["ike", "initiate", "pr1"]).unwrap();
         assert!(told.status.success(), "{told:?}\n{}", self.peer.log());
@@ -235,7 +257,7 @@ impl Site {
     }
 
     /// Whether both ends have one IKE SA with one child SA, the same.
-    fn agrees(&self) -> bool {
+    pub(crate) fn agrees(&self) -> bool {
         let [sa] = &self.established()[..] else {
             return false;
         };
@@ -270,6 +292,17 @@ impl Site {
         wait_until("other SAs", LIMIT, || {
             let now = self.spis();
             Ok((now.len() == count && now.iter().all(|spi| !before.contains(spi))).then_some(()))
+        })
+        .unwrap();
+    }
+
+    /// Waits until nothing goes out by an SA here: what comes in lingers.
+    #[track_caller]
+    pub(crate) fn wait_for_no_outbound(&self) {
+        wait_until("that no SA sends", LIMIT, || {
+            let sas = self.west.ctl_json(&["sa", "show"])?;
+            let mut sas = sas.as_array().unwrap().iter();
+            Ok(sas.all(|sa| sa["direction"] == "in").then_some(()))
         })
         .unwrap();
     }
@@ -396,9 +429,7 @@ fn a_peer_that_crashed_comes_back() {
     site.initiate_here();
     site.wait_for_sas(2, &[]);
     let before = site.spis();
-    if let Some(charon) = &mut site.peer.charon {
-        charon.kill();
-    }
+    site.peer.crash();
     site.peer.start();
     site.initiate_there();
     site.wait_for_sas(2, &before);

@@ -226,11 +226,13 @@ pub struct IkeProfile {
     pub local_id: String,
     /// Who the peer is; none: who knows the key.
     pub remote_id: Option<String>,
-    /// How both show who they are.
-    pub auth: String,
+    /// How we show who we are: `psk` or `certificate`.
+    pub local_auth: String,
+    /// How the peer has to.
+    pub remote_auth: String,
     /// What is allowed for the IKE SA.
     pub ike_proposals: Vec<String>,
-    /// When the IKE SA is made: `none` or `start`.
+    /// When the IKE SA is made: `none`, `start`, or `trap`, when traffic wants it.
     pub start: String,
     /// Whether IKE_AUTH makes no child SA.
     pub childless: bool,
@@ -240,6 +242,8 @@ pub struct IkeProfile {
     pub life_seconds: u64,
     /// Seconds after which a silent peer is asked whether it is alive.
     pub dpd_seconds: u64,
+    /// What becomes of it when the peer is dead: `restart`, `clear`, or `trap`, when traffic wants it.
+    pub dpd_action: String,
     /// What is protected.
     pub children: Vec<IkeProfileChild>,
 }

@@ -12,13 +12,14 @@ use serde::Deserialize;
 use super::record::*;
 use super::save::spi;
 use super::{IV_SKIP, RestoreError};
+use crate::again::Restart;
 use crate::agreement::Offer;
 use crate::channel::{Channel, Ends, Nat, Retransmission, Role};
 use crate::child::{Child, ChildState, DirectionKeys};
 use crate::closed::Closed;
 use crate::core::Core;
 use crate::create_child::{Collision, CreateChild};
-use crate::engine::{Engine, Restart};
+use crate::engine::Engine;
 use crate::established::{Established, Exchange, Wanted};
 use crate::output::Path;
 use crate::rekey_ike::{IkeCollision, RekeyIke};
@@ -298,14 +299,23 @@ pub(super) fn general(engine: &mut Engine, record: &[u8]) -> Option<()> {
         engine.core.lingering.insert((time(at), inbound));
     }
     for name in record.stopped {
-        if let Some(index) = engine.startable(name) {
+        if let Some(index) = engine.named(name) {
             engine.restarts.remove(&index);
         }
     }
     for (name, at, attempts) in record.waiting {
-        if let Some(index) = engine.startable(name) {
+        if let Some(index) = engine.named(name)
+            && engine.may_restart(index)
+        {
             let at = Some(time(at));
             engine.restarts.insert(index, Restart { at, attempts });
+        }
+    }
+    for name in record.trapped {
+        if let Some(index) = engine.named(name)
+            && engine.may_trap(index)
+        {
+            engine.traps.profiles.insert(index);
         }
     }
     Some(())

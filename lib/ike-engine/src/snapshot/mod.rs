@@ -19,7 +19,7 @@
 //! billion of them the IVs are used up, and the IKE SA says so instead of using one again. IVs of CBC are random.
 //!
 //! **What is kept.** Established IKE SAs with their child SAs, keys, message ids, requests under way, answers, timers; those that are gone,
-//! for their last answer; SAs of ESP that linger; profiles that were terminated or wait to be started again. What is not there yet is
+//! for their last answer; SAs of ESP that linger; profiles that were terminated, wait to be started again, or for traffic. What is not there yet is
 //! dropped: the peer of a half-open IKE SA gives up, or finds it dead by liveness. So are cookies, counters, and fragments of messages that
 //! are not complete, which the peer sends again.
 //!
@@ -44,9 +44,10 @@ use std::hash::Hasher;
 use ikev2::crypto::Secret;
 use ikev2::wire::IkeSpi;
 
-use crate::engine::{Engine, Restart};
+use crate::Time;
+use crate::again::Restart;
+use crate::engine::Engine;
 use crate::state::State;
-use crate::{StartAction, Time};
 
 pub use reconcile::{ChildSas, Installed};
 
@@ -180,7 +181,7 @@ impl Engine {
 
     fn record(&self, ike: IkeSpi) -> Option<Secret> {
         if ike == GENERAL {
-            return save::general(&self.core, &self.restarts);
+            return save::general(self);
         }
         save::record(&self.core, self.sas.get(&ike)?)
     }
@@ -258,9 +259,8 @@ impl Engine {
         }
     }
 
-    /// The profile of a name, if it is to be up.
-    fn startable(&self, name: &str) -> Option<usize> {
-        let fits = |profile: &crate::Profile| profile.name == name && profile.start == StartAction::Start;
-        self.core.profiles.iter().position(|profile| fits(profile))
+    /// The profile of a name.
+    fn named(&self, name: &str) -> Option<usize> {
+        self.core.profiles.iter().position(|profile| profile.name == name)
     }
 }

@@ -177,4 +177,7 @@ pub(super) struct GeneralRecord<'a> {
     /// Profiles that are started again later: when, and after how many attempts.
     #[serde(borrow)]
     pub(super) waiting: Vec<(&'a str, Moment, u32)>,
+    /// Profiles that traffic starts since their peer was dead.
+    #[serde(borrow)]
+    pub(super) trapped: Vec<&'a str>,
 }

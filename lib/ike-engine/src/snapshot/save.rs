@@ -1,17 +1,16 @@
 //! From IKE SAs to records.
 
-use std::collections::BTreeMap;
-
 use ikev2::crypto::{Group, PrivateKey, Secret};
 use ikev2::wire::{IkeSpi, TrafficSelector, Transform};
 use serde::Serialize;
 
 use super::record::*;
+use crate::again::Restart;
 use crate::channel::{Channel, Role};
 use crate::child::{Child, ChildState};
 use crate::core::Core;
 use crate::create_child::CreateChild;
-use crate::engine::Restart;
+use crate::engine::Engine;
 use crate::established::{Established, Exchange, Wanted};
 use crate::rekey_ike::RekeyIke;
 use crate::state::State;
@@ -217,7 +216,8 @@ fn wanted<'a>(wanted: &Wanted, profile: &'a Profile) -> WantedRecord<'a> {
 }
 
 /// What belongs to no IKE SA; `None`: nothing does.
-pub(super) fn general(core: &Core, restarts: &BTreeMap<usize, Restart>) -> Option<Secret> {
+pub(super) fn general(engine: &Engine) -> Option<Secret> {
+    let core = &engine.core;
     let mut record = GeneralRecord {
         lingering: core
             .lingering
@@ -226,18 +226,30 @@ pub(super) fn general(core: &Core, restarts: &BTreeMap<usize, Restart>) -> Optio
             .collect(),
         stopped: Vec::new(),
         waiting: Vec::new(),
+        trapped: Vec::new(),
     };
     for (index, profile) in core.profiles.iter().enumerate() {
-        match restarts.get(&index) {
-            None if profile.start == StartAction::Start => record.stopped.push(&profile.name),
+        let name = profile.name.as_str();
+        if profile.start != StartAction::Trap && engine.traps.profiles.contains(&index) {
+            record.trapped.push(name);
+        }
+        match engine.restarts.get(&index) {
+            None if profile.start == StartAction::Start => record.stopped.push(name),
             Some(Restart {
                 at: Some(at),
                 attempts,
-            }) if *attempts > 0 => record.waiting.push((&profile.name, moment(*at), *attempts)),
+            }) if *attempts > 0 => record.waiting.push((name, moment(*at), *attempts)),
+            // What was begun is begun anew: by itself that is done for those that are to be up always.
+            Some(Restart { at: None, attempts }) if profile.start != StartAction::Start => {
+                record.waiting.push((name, moment(core.now), *attempts));
+            }
             _ => {}
         }
     }
-    let nothing = record.lingering.is_empty() && record.stopped.is_empty() && record.waiting.is_empty();
+    let nothing = record.lingering.is_empty()
+        && record.stopped.is_empty()
+        && record.waiting.is_empty()
+        && record.trapped.is_empty();
     if nothing { None } else { bytes(&record) }
 }
 

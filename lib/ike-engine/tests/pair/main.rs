@@ -7,6 +7,7 @@
     reason = "that is how a test fails"
 )]
 
+mod again;
 mod attack;
 mod certificates;
 mod collisions;

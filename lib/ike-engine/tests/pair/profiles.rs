@@ -89,5 +89,6 @@ pub(crate) fn profile(end: u8) -> Profile {
         lifetime: lifetime(14_400),
         liveness: seconds(30),
         start: StartAction::None,
+        dead_peer: None,
     }
 }

@@ -13,7 +13,7 @@ fn world() -> World {
         .established()
 }
 
-fn kill(world: &mut World, end: usize, how: Kill, later: u64) {
+pub(crate) fn kill(world: &mut World, end: usize, how: Kill, later: u64) {
     world.ends[end].kept.kill = Some((how, world.now + later));
     // Whatever is called next.
     world.call(end, |engine, now| engine.timeout(now));

@@ -19,6 +19,7 @@ use std::time::Duration;
 use control::event::Event;
 use control::message::{ControlError, ErrorCode, NewSa, Sa, SaChangeKind, SaDirection, SaId};
 use shm::SaCells;
+use shm::records::TunnelLack;
 
 use self::checks::check_count;
 pub(super) use self::set::SaSet;
@@ -252,6 +253,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                     outer: mtu.saturating_add(overhead),
                 });
             }
+            SaSignal::Acquire { tunnel } => self.sas.acquire(tunnel, &mut self.timers, now),
             SaSignal::Unknown { id, source } => self.tell(Event::UnknownSpi {
                 spi: id.spi,
                 source,
@@ -269,6 +271,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 self.sas.delete(id, SaChangeKind::HardTraffic, timers, now);
                 self.sas_changed(now);
             }
+        }
+    }
+
+    /// Tells subscribers of the tunnels that packets were for which had no SA to send by, and have none still.
+    pub(super) fn tell_acquires(&mut self) {
+        let acquired = self.sas.take_acquired();
+        let lacks = |index: &u16| {
+            self.own_tunnel(*index).is_some_and(|own| own.waits_for_sas())
+                && TunnelLack::OutboundSa.is_in(self.sas.lacks(*index))
+        };
+        let lacking = acquired.into_iter().filter(lacks);
+        let tunnels: Vec<String> = lacking
+            .filter_map(|index| Some(self.tunnel(index)?.name.clone()))
+            .collect();
+        if !tunnels.is_empty() {
+            self.tell(Event::Acquire { tunnels });
         }
     }
 

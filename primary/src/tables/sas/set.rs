@@ -1,6 +1,6 @@
 //! The set of SAs: their records, their keys, and what is to be said of them.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
 use control::message::{NewSa, Sa, SaChange, SaChangeKind, SaDirection, SaId, SaState};
@@ -14,6 +14,8 @@ use super::SaNews;
 
 /// How long changes are collected before subscribers are told of all of them at once.
 const TOLD_AFTER: Duration = Duration::from_millis(100);
+/// And how long tunnels are that packets wait for.
+const ACQUIRED_AFTER: Duration = Duration::from_millis(10);
 
 /// The SAs of a tunnel that ESP protects.
 #[derive(Default)]
@@ -32,6 +34,8 @@ pub(in crate::tables) struct SaSet {
     last_number: u64,
     /// What subscribers have not been told of yet.
     pub(super) changes: Vec<SaChange>,
+    /// Interfaces of tunnels that packets were for which had no SA to send by, of which subscribers have not been told yet.
+    acquired: BTreeSet<u16>,
     /// By the interface of a tunnel.
     protections: HashMap<u16, Protection>,
     /// What workers have not been told of yet.
@@ -74,6 +78,7 @@ impl SaSet {
             published,
             last_number: 0,
             changes: Vec::new(),
+            acquired: BTreeSet::new(),
             protections: HashMap::new(),
             news: Vec::new(),
         })
@@ -226,6 +231,19 @@ impl SaSet {
         let at = from.saturating_add(after);
         installed.keepalive_at = Some(at);
         timers.set(at, Timer::SaKeepalive(id));
+    }
+
+    /// Keeps a tunnel that packets were for until subscribers are told.
+    pub(super) fn acquire(&mut self, tunnel: u16, timers: &mut Timers, now: Duration) {
+        if self.acquired.is_empty() {
+            timers.set(now + ACQUIRED_AFTER, Timer::Acquires);
+        }
+        self.acquired.insert(tunnel);
+    }
+
+    /// Takes them, in order.
+    pub(super) fn take_acquired(&mut self) -> BTreeSet<u16> {
+        std::mem::take(&mut self.acquired)
     }
 
     /// Keeps a change until subscribers are told.

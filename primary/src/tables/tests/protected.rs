@@ -1,10 +1,12 @@
 //! Tunnels that ESP protects: what leads into them while they have SAs, and while they have none.
 
+use control::event::Event;
 use control::message::{SaDirection, Tunnel, TunnelMode};
 use shm::records::TunnelLack;
 
 use super::sas::sa;
 use super::*;
+use crate::ipsec::SaSignal;
 
 /// A protected tunnel from `wan`'s address, and routes into it and beside it, all of which are set up.
 fn protected() -> (Gateway, u16) {
@@ -76,6 +78,55 @@ fn packets_of_a_protected_tunnel_take_no_other_way_while_it_lacks_sas() {
     gateway.drop_address(WAN, "192.0.2.1/28").unwrap();
     assert_eq!(gateway.lacks(), [LocalAddress, InboundSa]);
     assert_eq!(gateway.lookup("10.9.1.1"), via_lan);
+}
+
+#[test]
+fn tunnels_that_packets_are_for_and_have_no_sa_to_send_by_are_told_together() {
+    let (mut gateway, index) = protected();
+    let second = Tunnel::new(
+        "ipsec1",
+        TunnelMode::Esp,
+        gateway.tables.tunnel(index).unwrap().local,
+        [198, 51, 100, 2].into(),
+    );
+    let second = gateway.tables.add_tunnel(&second).unwrap();
+    gateway.protect(0x1000, SaDirection::In);
+    gateway.pass(1);
+    let acquire = |gateway: &mut Gateway, tunnel| {
+        gateway
+            .tables
+            .sa_signal(SaSignal::Acquire { tunnel }, gateway.now);
+    };
+    let told = |gateway: &mut Gateway| -> Vec<Vec<String>> {
+        let acquires = |event| match event {
+            Event::Acquire { tunnels } => Some(tunnels),
+            _ => None,
+        };
+        gateway.events().into_iter().filter_map(acquires).collect()
+    };
+    told(&mut gateway);
+    // Of several workers.
+    for tunnel in [second, index, second, WAN, 99] {
+        acquire(&mut gateway, tunnel);
+    }
+    assert_eq!(told(&mut gateway), [[""; 0]; 0], "it is collected");
+    gateway.pass(1);
+    assert_eq!(told(&mut gateway), [["ipsec0", "ipsec1"]]);
+    gateway.pass(10);
+    assert_eq!(told(&mut gateway), [[""; 0]; 0]);
+    // One that has an SA meanwhile, or no address to leave from, waits for none.
+    acquire(&mut gateway, index);
+    gateway.protect(0x1001, SaDirection::Out);
+    gateway.pass(1);
+    assert_eq!(told(&mut gateway), [[""; 0]; 0]);
+    gateway.tables.sas_flush(gateway.now);
+    acquire(&mut gateway, index);
+    gateway.pass(1);
+    assert_eq!(told(&mut gateway), [["ipsec0"]]);
+    acquire(&mut gateway, index);
+    gateway.drop_address(WAN, "192.0.2.1/28").unwrap();
+    gateway.pass(1);
+    assert_eq!(told(&mut gateway), [[""; 0]; 0]);
 }
 
 #[test]

@@ -8,6 +8,7 @@
 //!
 //! A burst is done when it is full, and at the end of the round. The packets of an SA keep their order.
 
+mod acquire;
 mod arrive;
 mod clear;
 mod found;
@@ -35,6 +36,7 @@ use esp::{Opening, Sealing};
 use nix::time::{ClockId, clock_gettime};
 use shm::{DropReason, SaCounter};
 
+use self::acquire::Acquires;
 pub use self::handed::{HANDED, Handover, handovers};
 pub use self::room::{LONG_BUFFERS, long_room};
 use self::senders::Sender;
@@ -58,6 +60,7 @@ pub(super) struct Esp {
     /// When packets without an SA may be told of again, ticks.
     quiet_until: u64,
     second: u64,
+    acquires: Acquires,
     /// SAs that are to send a NAT keepalive.
     keepalives: Vec<u32>,
     /// The round at which was looked at the clock of the machine, ticks, and what it said.
@@ -111,6 +114,7 @@ impl Esp {
             unsaid: VecDeque::with_capacity(UNSAID),
             quiet_until: 0,
             second: dpdk::tsc_hz(),
+            acquires: Acquires::new(interfaces, dpdk::tsc_hz()),
             keepalives: Vec::with_capacity(sas),
             clock: None,
             sent: [0; 2],
