@@ -9,6 +9,7 @@
 mod attack;
 mod between_two;
 mod certificates;
+mod childless;
 mod killed;
 mod nat;
 mod site;
