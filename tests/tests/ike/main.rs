@@ -10,6 +10,7 @@ mod attack;
 mod between_two;
 mod certificates;
 mod childless;
+mod collisions;
 mod killed;
 mod nat;
 mod site;
