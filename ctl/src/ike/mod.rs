@@ -30,9 +30,10 @@ Examples:
 
 These are answered by tollgate-ikev2d, which has to run for the instance. Below the IKE SAs stands what failed last, and what to do
 about it. 'initiate' waits until the IKE SA and its child SAs are there, or says why not. A profile that was terminated is not
-started again before it is initiated. 'reload' has the daemon read its configuration again, all of it or nothing: profiles that are
-as they were keep their IKE SAs. With --secrets, which is for root, keys are shown as well; keep them from others. With --json what failed, and whether there is a
-primary, is said with --details alone: without it there is a list of IKE SAs and nothing else.";
+started again before it is initiated, or wanted by traffic where it has start = \"trap\". 'reload' has the daemon read its
+configuration again, all of it or nothing: profiles that are as they were keep their IKE SAs. With --secrets, which is for root,
+keys are shown as well; keep them from others. With --json what failed, and whether there is a primary, is said with --details
+alone: without it there is a list of IKE SAs and nothing else.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

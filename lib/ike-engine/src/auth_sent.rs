@@ -32,6 +32,14 @@ pub(crate) struct AuthSent {
     offer: Option<Offer>,
 }
 
+/// Whether the peer has no IKE SA any more when it says this.
+fn is_end(notify: NotifyType) -> bool {
+    matches!(
+        notify,
+        NotifyType::AUTHENTICATION_FAILED | NotifyType::INVALID_SYNTAX
+    )
+}
+
 impl AuthSent {
     /// Sends IKE_AUTH. `messages`: ours of IKE_SA_INIT, and the responder's.
     pub(crate) fn begin(
@@ -110,8 +118,11 @@ impl AuthSent {
         let Some(profile) = core.profile(self.profile) else {
             return self.fail(core, Failure::NoProfile);
         };
-        // Without AUTH a refusal is the end; with it the IKE SA is there, and the child SA alone is refused (RFC 7296 §1.2).
-        if let (None, Some(notify)) = (contents.auth, contents.error()) {
+        // Without AUTH a refusal is the end; with it the IKE SA is there, and the child SA alone is refused (RFC 7296 §1.2), but for what ends an
+        // IKE SA without a DELETE (§2.21.2).
+        if let Some(notify) = contents.error()
+            && (contents.auth.is_none() || is_end(notify))
+        {
             let exchange = EXCHANGE;
             return self.fail(core, Failure::Refused { exchange, notify });
         }

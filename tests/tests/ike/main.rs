@@ -9,6 +9,8 @@
 mod attack;
 mod between_two;
 mod certificates;
+mod childless;
+mod collisions;
 mod killed;
 mod nat;
 mod site;

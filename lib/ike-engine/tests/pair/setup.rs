@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use ike_engine::{Event, Identity, LocalAuth, Settings};
-use ikev2::crypto::Secret;
+use ikev2::crypto::{Opened, Opener, Sealer, Secret};
+use ikev2::wire::{Body, ExchangeType, Message, Notify, NotifyType, PayloadWriter};
 
 use crate::profiles::{child, esp, ike, profile, range};
 use crate::world::World;
@@ -258,4 +259,49 @@ fn a_peer_that_is_not_there_is_given_up_after_all_attempts() {
             .iter()
             .all(|(_, _, payload)| *payload == world.ends[0].sent[0].2)
     );
+}
+
+#[test]
+fn what_ends_an_ike_sa_beside_auth_ends_it_and_another_refusal_is_of_the_child_alone() {
+    for (notify, there) in [
+        (NotifyType::NO_PROPOSAL_CHOSEN, 1),
+        (NotifyType::INVALID_SYNTAX, 0),
+        (NotifyType::AUTHENTICATION_FAILED, 0),
+    ] {
+        let mut world = World::plain();
+        // What the responder answers does not arrive: it is opened here, and said with another end.
+        world.tamper = Some(Box::new(|end, message| {
+            if end == 1 && message.get(18) == Some(&ExchangeType::IKE_AUTH.0) {
+                message.clear();
+            }
+        }));
+        world.initiate(0);
+        world.run(100);
+        let view = world.ikes(1).remove(0);
+        let (_, path, answer) = world.ends[1].sent.last().cloned().unwrap();
+        let message = Message::parse(&answer).unwrap();
+        let keys = world.ends[1].engine.keys_of(view.ike).unwrap();
+        let suite = view.suite.unwrap();
+        let opener = Opener::new(&suite, &keys.sk_er, &keys.sk_ar).unwrap();
+        let Opened::Whole(clear) = opener.open(&message).unwrap() else {
+            panic!("it is no fragment");
+        };
+        let mut payloads = PayloadWriter::new();
+        for payload in clear.payloads().unwrap().iter() {
+            if let Body::IdResponder(_) | Body::Authentication(_) = payload.body {
+                payloads.push(&payload.body).unwrap();
+            }
+        }
+        payloads.push(&Body::Notify(Notify::new(notify, &[]))).unwrap();
+        // Far from the IVs that were used.
+        let mut sealer = Sealer::new(&suite, &keys.sk_er, &keys.sk_ar, 1 << 40).unwrap();
+        let mut random = |bytes: &mut [u8]| bytes.fill(7);
+        let answer = sealer.seal(&message.header, &payloads, &mut random).unwrap();
+        world.call(0, |engine, now| {
+            engine.handle(now, path.remote, path.local, &answer);
+        });
+        assert_eq!(world.ikes(0).len(), there, "{}", world.show());
+        let refused = format!("the peer refuses IKE_AUTH with {notify}");
+        assert!(world.failures(0)[0].contains(&refused), "{:?}", world.failures(0));
+    }
 }
