@@ -141,14 +141,14 @@ impl Engine {
         let index = self.index(profile)?;
         self.restarts.remove(&index);
         self.core.general_changed = true;
-        for ike in self.keys() {
+        for ike in self.sas_where(|state| state.profile() == Some(index)) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close(core, Failure::Terminated);
                     sa.proceed(core)
                 }
-                State::InitSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
-                State::AuthSent(sa) if sa.profile == index => sa.fail(core, Failure::Terminated),
+                State::InitSent(sa) => sa.fail(core, Failure::Terminated),
+                State::AuthSent(sa) => sa.fail(core, Failure::Terminated),
                 other => Some(other),
             });
         }
@@ -178,9 +178,9 @@ impl Engine {
     pub fn delete_children(&mut self, now: Time, profile: &str) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
+        for ike in self.established_where(|sa| sa.profile == index) {
             self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
+                State::Established(mut sa) => {
                     sa.close_children(core);
                     sa.proceed(core)
                 }
@@ -199,15 +199,11 @@ impl Engine {
     ) -> Result<(), UnknownProfile> {
         self.core.now = now;
         let index = self.index(profile)?;
-        for ike in self.keys() {
-            self.with(ike, |state, core| match state {
-                State::Established(mut sa) if sa.profile == index => {
-                    wanted(&sa)
-                        .into_iter()
-                        .for_each(|wanted| sa.want(wanted, core.now));
-                    sa.proceed(core)
-                }
-                other => Some(other),
+        for ike in self.established_where(|sa| sa.profile == index) {
+            self.proceed(ike, |sa, core| {
+                wanted(sa)
+                    .into_iter()
+                    .for_each(|wanted| sa.want(wanted, core.now));
             });
         }
         self.settle();
@@ -219,8 +215,14 @@ impl Engine {
         found.ok_or_else(|| UnknownProfile(profile.to_owned()))
     }
 
-    fn keys(&self) -> Vec<IkeSpi> {
-        self.sas.keys().copied().collect()
+    /// IKE SAs that something is to be done with. Others are not touched: what is touched is written down.
+    fn sas_where(&self, is_it: impl Fn(&State) -> bool) -> Vec<IkeSpi> {
+        let found = self.sas.iter().filter(|(_, state)| is_it(state));
+        found.map(|(ike, _)| *ike).collect()
+    }
+
+    fn established_where(&self, is_it: impl Fn(&Established) -> bool) -> Vec<IkeSpi> {
+        self.sas_where(|state| matches!(state, State::Established(sa) if is_it(sa)))
     }
 
     /// Takes a datagram: what follows its UDP header. ESP, which comes to port 4500 as well, is not for here.
@@ -400,16 +402,12 @@ impl Engine {
                 except,
                 since,
             } => {
-                for ike in self.keys() {
+                let before = self.established_where(|sa| {
+                    sa.profile == profile && sa.since < since && sa.channel.id() != except && sa.peer == peer
+                });
+                for ike in before {
                     self.with(ike, |state, core| match state {
-                        State::Established(sa)
-                            if sa.peer == peer
-                                && sa.profile == profile
-                                && sa.channel.id() != except
-                                && sa.since < since =>
-                        {
-                            sa.end(core, Failure::InitialContact)
-                        }
+                        State::Established(sa) => sa.end(core, Failure::InitialContact),
                         other => Some(other),
                     });
                 }

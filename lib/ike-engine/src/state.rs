@@ -60,6 +60,16 @@ impl State {
         }
     }
 
+    /// The profile that it is of; `None`: the peer has not said who it is, or it is gone.
+    pub(crate) fn profile(&self) -> Option<usize> {
+        match self {
+            State::InitSent(sa) => Some(sa.profile),
+            State::AuthSent(sa) => Some(sa.profile),
+            State::Established(sa) => Some(sa.profile),
+            State::HalfOpen(_) | State::Closed(_) => None,
+        }
+    }
+
     /// The way of its messages, once it has one.
     pub(crate) fn channel(&self) -> Option<&Channel> {
         match self {

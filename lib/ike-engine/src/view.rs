@@ -109,14 +109,14 @@ fn established(core: &Core, sa: &Established, view: &mut IkeView) {
 
 impl IkeView {
     pub(crate) fn of(core: &Core, state: &State) -> IkeView {
-        let (phase, profile) = match state {
-            State::InitSent(sa) => (Phase::InitSent, Some(sa.profile)),
-            State::AuthSent(sa) => (Phase::AuthSent, Some(sa.profile)),
-            State::HalfOpen(_) => (Phase::HalfOpen, None),
-            State::Established(sa) => (Phase::Established, Some(sa.profile)),
-            State::Closed(_) => (Phase::Closed, None),
+        let phase = match state {
+            State::InitSent(_) => Phase::InitSent,
+            State::AuthSent(_) => Phase::AuthSent,
+            State::HalfOpen(_) => Phase::HalfOpen,
+            State::Established(_) => Phase::Established,
+            State::Closed(_) => Phase::Closed,
         };
-        let profile = profile.and_then(|profile| core.profile(profile));
+        let profile = state.profile().and_then(|profile| core.profile(profile));
         let mut view = IkeView {
             ike: IkeSpi::ZERO,
             phase,

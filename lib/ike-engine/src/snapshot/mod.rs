@@ -34,6 +34,8 @@ mod load;
 mod reconcile;
 mod record;
 mod save;
+#[cfg(test)]
+mod tests;
 
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};

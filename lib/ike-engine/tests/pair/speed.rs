@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ike_engine::{Engine, Output, Path, Settings, Time};
+use ike_engine::{Engine, Identity, Output, Path, Settings, Time};
 
 use crate::certificates;
 use crate::is_soak;
@@ -94,4 +94,47 @@ fn handshakes_per_second_and_memory_per_ike_sa() {
     for kind in ["ecdsa256", "rsa", "ed25519"] {
         handshakes("ecp256", Some(kind), count / 5);
     }
+}
+
+/// Peers that were started anew say so with INITIAL_CONTACT: what there is of others makes it no dearer.
+#[test]
+fn initial_contacts_per_second_beside_ike_sas_of_others() {
+    let count: u32 = if is_soak() { 10_000 } else { 50 };
+    let anybody = {
+        let mut profile = profile(1);
+        profile.remote_id = None;
+        profile
+    };
+    let mut responder = engine(0, Settings::default(), vec![anybody], 2);
+    responder.changes();
+    let mut rates = Vec::new();
+    for round in 0..2 {
+        let (now, mut time) = (Time::from_millis(round), Duration::ZERO);
+        for number in 0..count {
+            let mut profile = profile(0);
+            profile.local_id = Identity::fqdn(&format!("left-{number}.example.org"));
+            let seed = u64::from(number) + 1 + round * 1_000_003;
+            let mut peer = engine(0, Settings::default(), vec![profile], seed);
+            peer.initiate(now, "pr1").unwrap();
+            for _ in 0..2 {
+                for (path, payload) in sent(&mut peer) {
+                    let at = Instant::now();
+                    responder.handle(now, path.remote, path.local, &payload);
+                    // Each call is followed by this.
+                    responder.changes();
+                    time += at.elapsed();
+                }
+                for (path, payload) in sent(&mut responder) {
+                    peer.handle(now, path.remote, path.local, &payload);
+                }
+            }
+        }
+        // Those of the first round are gone in the second.
+        assert_eq!(responder.ikes().count(), count as usize);
+        rates.push(f64::from(count) / time.as_secs_f64());
+    }
+    println!(
+        "{count} peers: {:.0} handshakes per second of the responder alone, which writes each down; {:.0} when each takes one away",
+        rates[0], rates[1]
+    );
 }
