@@ -271,6 +271,11 @@ impl Engine {
                 return;
             }
         }
+        if self.strangers.is_late(&self.core, message, path) {
+            // Its sender has the answer already (RFC 7296 §2.1).
+            self.core.counters.dropped += 1;
+            return;
+        }
         if let Some(half_open) = self.strangers.init(&mut self.core, message, path) {
             let ike = half_open.channel.id();
             self.strangers.add(message.header.initiator_spi, path.remote, ike);
@@ -329,15 +334,22 @@ impl Engine {
         let Some(state) = self.sas.remove(&ike) else {
             return;
         };
-        let half_open = match &state {
-            State::HalfOpen(sa) => Some((sa.channel.spis.initiator, sa.asked_from)),
+        let stranger = state.stranger();
+        let asked = match &state {
+            State::HalfOpen(sa) => Some(sa.fingerprint()),
             _ => None,
         };
         let next = handler(state, &mut self.core);
-        if let Some((initiator, remote)) = half_open
-            && !matches!(next, Some(State::HalfOpen(_)))
+        // One that was refused is counted as long as its refusal is kept.
+        if let Some((initiator, remote)) = stranger
+            && next.as_ref().and_then(State::stranger).is_none()
         {
             self.strangers.remove(initiator, remote, ike);
+        }
+        if let Some(asked) = asked
+            && matches!(next, Some(State::Established(_) | State::Closed(_)))
+        {
+            self.strangers.went_on(&self.core, asked);
         }
         self.put(ike, next);
     }

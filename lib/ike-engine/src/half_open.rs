@@ -16,6 +16,7 @@ use crate::established::Established;
 use crate::output::Path;
 use crate::payloads::{Contents, needed, push_notify, refusal};
 use crate::state::State;
+use crate::strangers::fingerprint;
 use crate::{Event, Failure, Identity, Profile, Time};
 
 /// A request that comes again is answered so often. That is more than any honest peer needs, and the answer may be longer than the request,
@@ -131,6 +132,11 @@ impl HalfOpen {
             since: core.now,
             asked_from: path.remote,
         })
+    }
+
+    /// What its IKE_SA_INIT is known by when it comes again.
+    pub(crate) fn fingerprint(&self) -> u64 {
+        fingerprint(&self.request, self.asked_from)
     }
 
     /// Answers IKE_SA_INIT again, but not for ever, if this is the request that was answered; says whether it is.
@@ -358,7 +364,7 @@ impl HalfOpen {
             .channel
             .answer(core, ExchangeType::IKE_AUTH, &refusal(&failure))
         {
-            Ok(()) => Some(Closed::begin(core, self.channel)),
+            Ok(()) => Some(Closed::refused(core, self.channel, self.asked_from)),
             Err(_) => None,
         }
     }

@@ -37,7 +37,7 @@ pub struct Settings {
     pub cookie_threshold: usize,
     /// More half-open IKE SAs are not made: requests are dropped.
     pub max_half_open: usize,
-    /// More half-open IKE SAs are not made for one address.
+    /// More half-open IKE SAs are not made for one address of IPv4 or one /64 of IPv6.
     pub max_half_open_per_source: usize,
     /// An IKE SA has so many child SAs, and no more are made for its peer.
     pub max_children: usize,

@@ -6,6 +6,8 @@
 //!   IKE_SA_INIT of a peer ──► HalfOpen ──┘         │ rekeyed: another Established
 //! ```
 
+use std::net::SocketAddr;
+
 use ikev2::wire::{IkeSpi, Message};
 
 use crate::Time;
@@ -67,6 +69,15 @@ impl State {
             State::AuthSent(sa) => Some(sa.profile),
             State::Established(sa) => Some(sa.profile),
             State::HalfOpen(_) | State::Closed(_) => None,
+        }
+    }
+
+    /// Of one whose peer has not shown who it is: the peer's SPI, and where it asked from.
+    pub(crate) fn stranger(&self) -> Option<(IkeSpi, SocketAddr)> {
+        match self {
+            State::HalfOpen(sa) => Some((sa.channel.spis.initiator, sa.asked_from)),
+            State::Closed(sa) => sa.stranger.map(|from| (sa.channel.spis.initiator, from)),
+            State::InitSent(_) | State::AuthSent(_) | State::Established(_) => None,
         }
     }
 

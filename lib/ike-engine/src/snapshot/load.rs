@@ -81,6 +81,7 @@ pub(super) fn state(core: &mut Core, record: &[u8]) -> Result<State, RestoreErro
         BodyRecord::Closed(until) => Ok(State::Closed(Box::new(Closed {
             channel,
             until: time(until),
+            stranger: None,
         }))),
         BodyRecord::Established(record) => {
             let sa = established(core, channel, &record)?;

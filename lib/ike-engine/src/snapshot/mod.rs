@@ -113,8 +113,10 @@ impl Kept {
         if !self.is_asked_for {
             return;
         }
-        let is_kept = matches!(state, Some(State::Established(_) | State::Closed(_)));
-        if is_kept || self.outside.contains_key(&ike) {
+        let is_kept = |state: &State| {
+            matches!(state, State::Established(_) | State::Closed(_)) && state.stranger().is_none()
+        };
+        if state.is_some_and(is_kept) || self.outside.contains_key(&ike) {
             self.marked.insert(ike);
         }
     }

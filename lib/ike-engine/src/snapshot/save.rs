@@ -60,6 +60,8 @@ pub(super) fn record(core: &Core, state: &State) -> Option<Secret> {
                 body: BodyRecord::Established(Box::new(established(sa, &profile))),
             })
         }
+        // Who has shown no key leaves nothing behind.
+        State::Closed(sa) if sa.stranger.is_some() => None,
         State::Closed(sa) => bytes(&SaRecord {
             channel: channel(&sa.channel),
             body: BodyRecord::Closed(moment(sa.until)),

@@ -13,7 +13,7 @@ use crate::profiles::{LEFT, RIGHT, child, ip};
 use crate::world::World;
 
 /// A request of IKE_SA_INIT as an honest end makes it, with another SPI.
-fn requests(count: u64) -> Vec<Vec<u8>> {
+pub(crate) fn requests(count: u64) -> Vec<Vec<u8>> {
     let mut world = World::plain();
     world.initiate(0);
     let honest = world.ends[0].sent[0].2.clone();
@@ -25,11 +25,11 @@ fn requests(count: u64) -> Vec<Vec<u8>> {
     (0..count).map(other).collect()
 }
 
-fn here() -> SocketAddr {
+pub(crate) fn here() -> SocketAddr {
     (ip(RIGHT), 500).into()
 }
 
-fn half_open(world: &World) -> usize {
+pub(crate) fn half_open(world: &World) -> usize {
     world.ends[1]
         .engine
         .ikes()

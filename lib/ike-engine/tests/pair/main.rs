@@ -21,6 +21,7 @@ mod restart;
 mod setup;
 mod speed;
 mod storm;
+mod strangers;
 mod told;
 mod world;
 
