@@ -35,6 +35,7 @@ pub(super) fn read(section: Section<'_>) -> Settings {
         1_000_000,
         &mut settings.max_half_open_per_source,
     );
+    count("max_ike_per_peer", 1_000_000, &mut settings.max_ike_per_peer);
     count("max_children", 256, &mut settings.max_children);
     // RFC 7383 section 2.5.1: what every link takes, less IP and UDP.
     if let Some(bytes) = section.integer("fragment_size", 576..=1500u16) {

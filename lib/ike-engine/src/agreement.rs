@@ -65,6 +65,15 @@ fn write_selectors(
     Ok(())
 }
 
+/// The SPI that the peer has chosen: none that is reserved (RFC 4303 §2.1).
+fn outbound_spi(exchange: ExchangeType, chosen: &Chosen) -> Result<u32, Failure> {
+    let spi = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+    if spi < Core::FIRST_SPI {
+        return Err(Failure::ReservedSpi(spi));
+    }
+    Ok(spi)
+}
+
 impl Offer {
     /// For the child SA of IKE_AUTH, which has no key exchange of its own.
     pub(crate) fn first(core: &mut Core, index: usize, child: &ChildProfile) -> Offer {
@@ -140,7 +149,7 @@ impl Offer {
     /// Checks what the peer has chosen.
     pub(crate) fn accept(&self, exchange: ExchangeType, contents: &Contents<'_>) -> Result<Agreed, Failure> {
         let chosen = accept(&self.proposals, &needed(contents.sa, exchange, "SA")?)?;
-        let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+        let outbound = outbound_spi(exchange, &chosen)?;
         let suite = EspSuite::new(&chosen.transforms)?;
         let shared = match (suite.group(), &self.key) {
             (None, _) => None,
@@ -248,7 +257,7 @@ impl Choice {
                     continue;
                 }
             };
-            let outbound = needed(esp_spi(&chosen.spi), exchange, "SA, with an SPI,")?;
+            let outbound = outbound_spi(exchange, &chosen)?;
             let suite = EspSuite::new(&chosen.transforms)?;
             let share = respond(core, exchange, suite.group(), contents)?;
             let (public, shared) = share

@@ -104,7 +104,7 @@ impl Established {
 
     /// Has traffic of a child SA that is gone go out by one of another IKE SA, if there is one: both ends may have begun at once.
     pub(crate) fn bare(&self, core: &mut Core, child: &Child) {
-        let several = core.contacts.get(&self.profile).is_some_and(|count| *count > 1);
+        let several = core.contacts.of_profile(self.profile) > 1;
         if child.in_use && several {
             let (peer, child) = (self.peer.clone(), Box::new(child.clone()));
             core.effects.push(Effect::Bare { peer, child });
@@ -138,6 +138,9 @@ impl Established {
             self.close_child(core, inbound, None);
         }
         self.children.iter_mut().for_each(|child| child.unwanted = true);
+        // Nor does one come up that was asked for before.
+        self.wanted
+            .retain(|(_, wanted)| !matches!(wanted, Wanted::Child { .. }));
     }
 
     /// Does what is due of child SAs.

@@ -1,6 +1,6 @@
 //! What all IKE SAs of an engine share.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use ikev2::crypto::Random;
 use ikev2::wire::IkeSpi;
 
 use crate::child::Child;
+use crate::contacts::Contacts;
 use crate::established::{Established, Wanted};
 use crate::output::{Datagram, Path};
 use crate::{Counters, Event, Failure, Identity, Output, Profile, SaCommand, Settings, Time};
@@ -76,8 +77,7 @@ pub(crate) struct Core {
     pub(crate) spis: BTreeSet<u32>,
     /// Inbound SAs whose peer sends by others now, and when they go.
     pub(crate) lingering: BTreeSet<(Time, u32)>,
-    /// How many IKE SAs each profile has.
-    pub(crate) contacts: BTreeMap<usize, usize>,
+    pub(crate) contacts: Contacts,
     pub(crate) counters: Counters,
     /// A moment, and the time of day then.
     pub(crate) clock: Option<(Time, Clock)>,
@@ -87,7 +87,7 @@ pub(crate) struct Core {
 
 impl Core {
     /// The lowest SPI of ESP that is not reserved (RFC 4303 §2.1).
-    const FIRST_SPI: u32 = 256;
+    pub(crate) const FIRST_SPI: u32 = 256;
 
     /// The time of day, if somebody has told it.
     pub(crate) fn time_of_day(&self) -> Option<Clock> {
@@ -100,7 +100,7 @@ impl Core {
 
     /// Whether a profile has no IKE SA, so that its next is the only one (RFC 7296 §2.4).
     pub(crate) fn is_first_contact(&self, profile: usize) -> bool {
-        self.contacts.get(&profile).is_none_or(|count| *count == 0)
+        self.contacts.of_profile(profile) == 0
     }
 
     pub(crate) fn send(&mut self, path: Path, message: &[u8]) {

@@ -168,10 +168,6 @@ impl Established {
         if rekeying || self.closing.is_some() || self.replaced.is_some() {
             return Err(Failure::Temporary);
         }
-        let most = core.settings.max_children;
-        if self.children.len() >= most {
-            return Err(Failure::TooManyChildren(most));
-        }
         let profile = core.profile(self.profile).ok_or(Failure::NoProfile)?;
         let nonce = needed(contents.nonce, EXCHANGE, "Nonce")?;
         let old = match contents.notify(NotifyType::REKEY_SA) {
@@ -181,6 +177,8 @@ impl Established {
                 // What is not here may be made by an answer that has been overtaken.
                 let missing = match self.exchange {
                     Some(Exchange::CreateChild(_)) => Failure::Temporary,
+                    // What it has to take over is with the one before still.
+                    _ if self.predecessor.is_some() => Failure::Temporary,
                     _ => Failure::ChildNotFound,
                 };
                 let old = self
@@ -194,6 +192,15 @@ impl Established {
                 Some((old.inbound, old.index))
             }
         };
+        // One that takes the place of another is no more than there were; but replaced ones have to be deleted at some time.
+        let most = core.settings.max_children;
+        let active = self.children.iter().filter(|child| child.is_active()).count();
+        if old.is_none() && active >= most {
+            return Err(Failure::TooManyChildren(most));
+        }
+        if self.children.len() >= most.saturating_mul(2) {
+            return Err(Failure::Temporary);
+        }
         let choice = Choice::new(core, &profile, EXCHANGE, contents, old.map(|(_, index)| index))?;
         let ours = core.nonce();
         let mut writer = PayloadWriter::new();
@@ -304,6 +311,10 @@ impl Established {
         contents: &Contents<'_>,
         notify: NotifyType,
     ) {
+        // An operator has them all deleted meanwhile.
+        if own.unwanted {
+            return;
+        }
         // The peer has rekeyed it, so that there is nothing left to do.
         if let (Some(old), Some(theirs)) = (own.rekeys, &own.collision) {
             self.replace_child(core, old, theirs.inbound);

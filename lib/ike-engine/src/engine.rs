@@ -9,6 +9,7 @@ use ikev2::crypto::{IkeKeys, Random};
 use ikev2::wire::{ExchangeType, Flags, IkeSpi, Message};
 
 use crate::child::Child;
+use crate::contacts::Contacts;
 use crate::core::{Core, Effect, Randomness};
 use crate::established::{Established, Wanted};
 use crate::init_sent::InitSent;
@@ -67,7 +68,7 @@ impl Engine {
             effects: Vec::new(),
             spis: BTreeSet::new(),
             lingering: BTreeSet::new(),
-            contacts: BTreeMap::new(),
+            contacts: Contacts::default(),
             counters: Counters::default(),
             clock: None,
             general_changed: false,
@@ -414,9 +415,11 @@ impl Engine {
                 except,
                 since,
             } => {
-                let before = self.established_where(|sa| {
-                    sa.profile == profile && sa.since < since && sa.channel.id() != except && sa.peer == peer
-                });
+                let there = self.core.contacts.of_peer(profile, &peer);
+                let before: Vec<IkeSpi> = there
+                    .filter(|(ike, at)| *ike != except && *at < since)
+                    .map(|(ike, _)| ike)
+                    .collect();
                 for ike in before {
                     self.with(ike, |state, core| match state {
                         State::Established(sa) => sa.end(core, Failure::InitialContact),

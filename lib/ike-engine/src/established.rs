@@ -89,7 +89,7 @@ pub(crate) struct Established {
 impl Established {
     pub(crate) fn new(core: &mut Core, channel: Channel, profile: usize, peer: Identity) -> Established {
         let found = core.profile(profile);
-        *core.contacts.entry(profile).or_default() += 1;
+        core.contacts.add(profile, &peer, channel.id(), core.now);
         Established {
             channel,
             profile,
@@ -389,9 +389,7 @@ impl Established {
             profile.name.clone()
         });
         self.children.clear();
-        if let Some(count) = core.contacts.get_mut(&self.profile) {
-            *count = count.saturating_sub(1);
-        }
+        core.contacts.remove(self.profile, &self.peer, self.channel.id());
         if self.announced {
             let wanted = !matches!(
                 reason,

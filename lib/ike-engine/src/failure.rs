@@ -127,6 +127,21 @@ pub enum Failure {
     /// There are as many child SAs as there may be.
     #[error("the peer wants more than {0} child SAs in one IKE SA; it has to delete some before")]
     TooManyChildren(usize),
+    /// There are as many IKE SAs with the peer as there may be.
+    #[error(
+        "peer {peer} has {most} IKE SAs of profile {profile} and wants one more; have it delete some, or allow more with max_ike_per_peer"
+    )]
+    TooManyIkes {
+        /// Who the peer is.
+        peer: String,
+        /// So many there may be.
+        most: usize,
+        /// The profile.
+        profile: String,
+    },
+    /// The peer has chosen an SPI that stands for no SA.
+    #[error("the peer has chosen SPI {0} for ESP, and those below 256 are reserved; the peer is wrong")]
+    ReservedSpi(u32),
     /// It cannot be done just now (RFC 7296 §2.25).
     #[error("an exchange about the same SA is under way; try again in a second")]
     Temporary,
@@ -186,9 +201,10 @@ impl Failure {
             Failure::Malformed(error) => error
                 .notify()
                 .map_or(NotifyType::INVALID_SYNTAX, |notify| notify.kind),
-            Failure::Missing { .. } | Failure::Exchange(_) | Failure::KeyExchange(_) => {
-                NotifyType::INVALID_SYNTAX
-            }
+            Failure::Missing { .. }
+            | Failure::Exchange(_)
+            | Failure::KeyExchange(_)
+            | Failure::ReservedSpi(_) => NotifyType::INVALID_SYNTAX,
             // What is not the peer's fault may work later.
             _ => NotifyType::TEMPORARY_FAILURE,
         }

@@ -254,6 +254,29 @@ impl HalfOpen {
         Err(failure)
     }
 
+    /// Whether the peer may have one more IKE SA. Those that it takes away with this one do not count.
+    fn has_room(
+        &self,
+        core: &Core,
+        index: usize,
+        profile: &Profile,
+        contents: &Contents<'_>,
+        peer: &Identity,
+    ) -> Result<(), Failure> {
+        let only = contents.has(NotifyType::INITIAL_CONTACT);
+        let stay = core.contacts.of_peer(index, peer);
+        let stay = stay.filter(|(_, since)| !only || *since >= self.since).count();
+        let most = core.settings.max_ike_per_peer;
+        if stay < most {
+            return Ok(());
+        }
+        Err(Failure::TooManyIkes {
+            peer: peer.to_string(),
+            most,
+            profile: profile.name.clone(),
+        })
+    }
+
     fn established(
         mut self,
         core: &mut Core,
@@ -263,6 +286,9 @@ impl HalfOpen {
         peer: Identity,
     ) -> Option<State> {
         const EXCHANGE: ExchangeType = ExchangeType::IKE_AUTH;
+        if let Err(failure) = self.has_room(core, index, profile, contents, &peer) {
+            return self.refuse(core, failure);
+        }
         let nonces = Nonces {
             initiator: &self.nonces.0,
             responder: &self.nonces.1,

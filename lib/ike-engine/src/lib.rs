@@ -12,6 +12,7 @@
 //!
 //! ```text
 //!   engine, strangers        the tables; requests of who has no IKE SA: cookies, limits
+//!   contacts                 which IKE SAs there are with whom
 //!   state                    the states of an IKE SA, each a type in a file of its name:
 //!   init_sent, auth_sent, half_open, established, closed
 //!   create_child, rekey_ike, informational     exchanges of an established one
@@ -36,6 +37,7 @@ mod channel;
 mod child;
 mod children;
 mod closed;
+mod contacts;
 mod cookie;
 mod core;
 mod create_child;

@@ -87,8 +87,10 @@ impl Established {
             }
             Err(failure) => {
                 let answered = self.channel.answer(core, EXCHANGE, &refusal(&failure));
+                // It is the peer's rekeying that failed: when ours is due stays as it is.
                 if !matches!(failure, Failure::Temporary | Failure::Group { .. }) {
-                    self.rekey_failed(core, failure);
+                    let ike = self.channel.id();
+                    core.event(Event::RekeyFailed { ike, reason: failure });
                 }
                 answered
             }
@@ -109,7 +111,9 @@ impl Established {
             Some(Exchange::DeleteIke) => true,
             Some(Exchange::Liveness) | None => false,
         };
-        if busy || self.closing.is_some() || self.replaced.is_some() {
+        // One after the other, so that there are never more than both ends made at once.
+        let whole = self.closing.is_none() && self.replaced.is_none() && self.predecessor.is_none();
+        if busy || !whole {
             return Err(Failure::Temporary);
         }
         let profile = core.profile(self.profile).ok_or(Failure::NoProfile)?;

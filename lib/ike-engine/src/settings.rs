@@ -39,6 +39,9 @@ pub struct Settings {
     pub max_half_open: usize,
     /// More half-open IKE SAs are not made for one address of IPv4 or one /64 of IPv6.
     pub max_half_open_per_source: usize,
+    /// More IKE SAs are not made for one peer of a profile, who has shown who it is, when it is the initiator of them. Those that are being
+    /// replaced or deleted count.
+    pub max_ike_per_peer: usize,
     /// An IKE SA has so many child SAs, and no more are made for its peer.
     pub max_children: usize,
     /// Packets to an SA that is deleted are taken for so long, because some may be on their way.
@@ -70,6 +73,7 @@ impl Default for Settings {
             cookie_threshold: 64,
             max_half_open: 4096,
             max_half_open_per_source: 32,
+            max_ike_per_peer: 8,
             max_children: 256,
             linger: Duration::from_secs(3),
             retry: Duration::from_secs(1),

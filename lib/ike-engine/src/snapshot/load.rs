@@ -91,7 +91,7 @@ pub(super) fn state(core: &mut Core, record: &[u8]) -> Result<State, RestoreErro
             };
             core.spis
                 .extend(sa.children.iter().map(|child| child.inbound).chain(offered));
-            *core.contacts.entry(sa.profile).or_default() += 1;
+            core.contacts.add(sa.profile, &sa.peer, sa.channel.id(), sa.since);
             Ok(State::Established(Box::new(sa)))
         }
     }

@@ -4,7 +4,7 @@ use ike_engine::{Event, Failure, Identity, Path, Settings, StartAction};
 use ikev2::wire::{ExchangeType, Header};
 
 use crate::network::NatBox;
-use crate::profiles::{LEFT, OUTSIDE, ip, seconds};
+use crate::profiles::{LEFT, OUTSIDE, child, ip, seconds};
 use crate::world::{World, engine};
 
 #[test]
@@ -156,6 +156,42 @@ fn a_child_sa_that_is_to_be_up_comes_again_unless_an_operator_has_it_deleted() {
         world.run(10_000);
         assert_eq!(world.counts(), (1, left));
     }
+}
+
+#[test]
+fn what_an_operator_has_deleted_does_not_come_up_that_was_asked_for_before() {
+    // One that the peer has deleted is to come again in a second or two.
+    let mut world = World::of(|end, profile| {
+        if end == 0 {
+            profile.start = StartAction::Start;
+        }
+    });
+    world.run(1000);
+    world
+        .call(1, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(500);
+    assert_eq!(world.counts(), (1, 0));
+    world
+        .call(0, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(10_000);
+    assert_eq!(world.counts(), (1, 0));
+
+    // One that is under way is refused for now, because the peer rekeys the IKE SA; others wait for it.
+    let mut world = World::of(|end, profile| {
+        profile
+            .children
+            .extend([child(end as u8, 1), child(end as u8, 2)]);
+    });
+    world.initiate(0);
+    world.run(45);
+    world.call(1, |engine, now| engine.rekey_ike(now, "pr1")).unwrap();
+    world
+        .call(0, |engine, now| engine.delete_children(now, "pr1"))
+        .unwrap();
+    world.run(20_000);
+    assert_eq!(world.counts(), (1, 0));
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod collisions;
 mod exchanges;
 mod network;
 mod nonsense;
+mod peers;
 mod plane;
 mod profiles;
 mod rekeys;

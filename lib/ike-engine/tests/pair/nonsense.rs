@@ -18,26 +18,36 @@ use crate::plane::Plane;
 use crate::profiles::{self, LEFT, RIGHT, ike, ip, lifetime, psk, range, seconds};
 use crate::world::engine;
 
-const SUITE: &str = "aes256gcm16-prfsha256-curve25519";
+pub(crate) const SUITE: &str = "aes256gcm16-prfsha256-curve25519";
 
-struct Peer {
-    dice: Dice,
-    spis: IkeSpis,
-    sealer: Sealer,
-    opener: Opener,
-    next_request: u32,
+pub(crate) struct Peer {
+    pub(crate) dice: Dice,
+    pub(crate) spis: IkeSpis,
+    pub(crate) sealer: Sealer,
+    pub(crate) opener: Opener,
+    pub(crate) next_request: u32,
 }
 
-struct Bench {
-    engine: Engine,
-    plane: Plane,
-    now: u64,
-    sent: Vec<Vec<u8>>,
-    events: Vec<Event>,
+pub(crate) struct Bench {
+    pub(crate) engine: Engine,
+    pub(crate) plane: Plane,
+    pub(crate) now: u64,
+    pub(crate) sent: Vec<Vec<u8>>,
+    pub(crate) events: Vec<Event>,
 }
 
 impl Bench {
-    fn drain(&mut self) {
+    pub(crate) fn new(settings: Settings, profile: ike_engine::Profile, seed: u64) -> Bench {
+        Bench {
+            engine: engine(0, settings, vec![profile], seed),
+            plane: Plane::default(),
+            now: 0,
+            sent: Vec::new(),
+            events: Vec::new(),
+        }
+    }
+
+    pub(crate) fn drain(&mut self) {
         while let Some(output) = self.engine.output() {
             match output {
                 Output::Send(datagram) => self.sent.push(datagram.payload),
@@ -47,7 +57,7 @@ impl Bench {
         }
     }
 
-    fn give(&mut self, message: &[u8]) {
+    pub(crate) fn give(&mut self, message: &[u8]) {
         let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
         self.engine
             .handle(Time::from_millis(self.now), right, left, message);
@@ -55,7 +65,7 @@ impl Bench {
     }
 
     /// Lets time pass, timer by timer.
-    fn pass(&mut self, millis: u64) {
+    pub(crate) fn pass(&mut self, millis: u64) {
         let end = self.now + millis;
         let mut rounds = 0;
         while let Some(at) = self
@@ -79,7 +89,7 @@ fn random(dice: &mut Dice) -> impl FnMut(&mut [u8]) + '_ {
 }
 
 /// An SA payload of these words.
-fn sa(protocol: ProtocolId, words: &str, spi: &[u8]) -> SaBuilder {
+pub(crate) fn sa(protocol: ProtocolId, words: &str, spi: &[u8]) -> SaBuilder {
     let mut sa = SaBuilder::new();
     sa.proposal(1, protocol, spi).unwrap();
     words
@@ -90,7 +100,7 @@ fn sa(protocol: ProtocolId, words: &str, spi: &[u8]) -> SaBuilder {
 
 impl Peer {
     /// IKE_SA_INIT and IKE_AUTH as they are to be.
-    fn establish(bench: &mut Bench, mut dice: Dice) -> Peer {
+    pub(crate) fn establish(bench: &mut Bench, mut dice: Dice) -> Peer {
         let profile = profiles::profile(0);
         let key = PrivateKey::generate(Group::Curve25519, &mut random(&mut dice)).unwrap();
         let initiator = IkeSpi(dice.next().to_be_bytes());
@@ -173,14 +183,20 @@ impl Peer {
         peer
     }
 
-    fn is_there(&self, bench: &Bench) -> bool {
+    pub(crate) fn is_there(&self, bench: &Bench) -> bool {
         bench
             .engine
             .ikes()
             .any(|view| view.spis == self.spis && view.phase != Phase::Closed)
     }
 
-    fn seal(&mut self, exchange: ExchangeType, flags: Flags, id: u32, payloads: &PayloadWriter) -> Vec<u8> {
+    pub(crate) fn seal(
+        &mut self,
+        exchange: ExchangeType,
+        flags: Flags,
+        id: u32,
+        payloads: &PayloadWriter,
+    ) -> Vec<u8> {
         let header = Header::new(self.spis.initiator, self.spis.responder, exchange, flags, id);
         self.sealer
             .seal(&header, payloads, &mut random(&mut self.dice))
@@ -360,13 +376,7 @@ fn nonsense(seed: u64) -> (u64, u64, usize) {
     profile.children[0].lifetime = lifetime(30);
     profile.lifetime = lifetime(100);
     profile.liveness = seconds(10);
-    let mut bench = Bench {
-        engine: engine(0, Settings::default(), vec![profile], seed),
-        plane: Plane::default(),
-        now: 0,
-        sent: Vec::new(),
-        events: Vec::new(),
-    };
+    let mut bench = Bench::new(Settings::default(), profile, seed);
     let mut peer = Peer::establish(&mut bench, Dice(seed));
     let mut most = 0;
     for _ in 0..60 {

@@ -38,8 +38,11 @@ fn handshakes(group: &str, certificate: Option<&str>, count: u32) {
         profile
     });
     let [left, right] = profiles;
-    let mut ends =
-        [(left, 1), (right, 2)].map(|(profile, seed)| engine(0, Settings::default(), vec![profile], seed));
+    let settings = Settings {
+        max_ike_per_peer: usize::MAX,
+        ..Settings::default()
+    };
+    let mut ends = [(left, 1), (right, 2)].map(|(profile, seed)| engine(0, settings, vec![profile], seed));
     let zero = Time::from_millis(0);
     ends.iter_mut()
         .for_each(|end| end.set_time_of_day(zero, certificates::NOW));

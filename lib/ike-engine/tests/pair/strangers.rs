@@ -28,14 +28,14 @@ fn sent(engine: &mut Engine) -> Vec<Vec<u8>> {
 }
 
 /// An initiator, and the end that it speaks to from any address.
-struct Talk {
+pub(crate) struct Talk {
     peer: Engine,
     from: SocketAddr,
-    now: Time,
+    pub(crate) now: Time,
 }
 
 impl Talk {
-    fn new(now: Time, from: SocketAddr, seed: u64, change: impl Fn(&mut Profile)) -> Talk {
+    pub(crate) fn new(now: Time, from: SocketAddr, seed: u64, change: impl Fn(&mut Profile)) -> Talk {
         let mut profile = profile(0);
         change(&mut profile);
         let mut peer = engine(now.as_millis(), Settings::default(), vec![profile], seed);
@@ -44,7 +44,7 @@ impl Talk {
     }
 
     /// One message, and what is answered to it. The initiator finds a NAT, which its address is of.
-    fn round(&mut self, other: &mut Engine) -> Vec<Vec<u8>> {
+    pub(crate) fn round(&mut self, other: &mut Engine) -> Vec<Vec<u8>> {
         for Datagram { path, payload } in datagrams(&mut self.peer) {
             let from = SocketAddr::new(self.from.ip(), path.local.port());
             other.handle(self.now, path.remote, from, &payload);
