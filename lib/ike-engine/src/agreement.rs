@@ -174,10 +174,9 @@ impl Offer {
         let theirs = ranges(&needed(contents.ts_responder, exchange, "TSr")?);
         let fits = is_within(&ours, &self.ours) && is_within(&theirs, &self.theirs);
         if !fits || ours.is_empty() || theirs.is_empty() {
-            return Err(Failure::Selectors {
-                wanted: format!("{} with {}", Shown(&theirs), Shown(&ours)),
-                allowed: format!("{} with {}", Shown(&self.theirs), Shown(&self.ours)),
-                profile: String::new(),
+            return Err(Failure::OtherTraffic {
+                given: format!("{} with {}", Shown(&theirs), Shown(&ours)),
+                asked: format!("{} with {}", Shown(&self.theirs), Shown(&self.ours)),
             });
         }
         Ok(Agreed {
@@ -338,4 +337,42 @@ pub(crate) fn respond(
         public: key.public().to_vec(),
         shared: shared?,
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use ikev2::wire::{Flags, Header, IkeSpi, Message, ProtocolId};
+
+    use super::*;
+
+    #[test]
+    fn an_answer_with_more_traffic_than_was_asked_for_is_said_to_be_wrong() {
+        const EXCHANGE: ExchangeType = ExchangeType::CREATE_CHILD_SA;
+        let range = |last: u8| {
+            let [first, last] = [[10, 0, 0, 0], [10, 0, 0, last]].map(Into::into);
+            vec![TrafficSelector::new(0, (0, 0xffff), first, last).unwrap()]
+        };
+        let offer = |last: u8| Offer {
+            index: 0,
+            spi: 0x1000,
+            proposals: vec![Proposal::parse(ProtocolId::ESP, "aes256gcm16-esn").unwrap()],
+            ours: range(last),
+            theirs: range(255),
+            key: None,
+        };
+        let answer = |last: u8| {
+            let mut writer = PayloadWriter::new();
+            offer(last).write(&mut writer, None).unwrap();
+            let header = Header::new(IkeSpi([1; 8]), IkeSpi([2; 8]), EXCHANGE, Flags::RESPONSE, 7);
+            let message = writer.message(&header);
+            let message = Message::parse(&message).unwrap();
+            offer(127).accept(EXCHANGE, &Contents::of(&message.payloads))
+        };
+        assert_eq!(answer(63).unwrap().ours, range(63));
+        assert_eq!(
+            answer(255).unwrap_err().to_string(),
+            "peer answers with traffic 10.0.0.0-10.0.0.255 with 10.0.0.0-10.0.0.255, and was asked for 10.0.0.0-10.0.0.255 with \
+             10.0.0.0-10.0.0.127; the peer is wrong"
+        );
+    }
 }

@@ -136,9 +136,10 @@ impl AuthSent {
             .check(prf, &octets, &id, &auth, contents, core.time_of_day())?;
         let peer = Identity::of(&id);
         match &profile.remote_id {
-            Some(expected) if !expected.is(&peer) => Err(Failure::Identity {
+            Some(expected) if !expected.is(&peer) => Err(Failure::OtherPeer {
                 id: peer.to_string(),
-                wanted: profile.local_id.to_string(),
+                profile: profile.name.clone(),
+                expected: expected.to_string(),
             }),
             _ => Ok(peer),
         }

@@ -16,6 +16,10 @@ use crate::output::Path;
 use crate::payloads::{Contents, push_notify};
 use crate::{Failure, NAT_PORT, Time};
 
+/// A request that comes again is answered so often. That is more than any honest peer needs, and the answer may be longer than the request,
+/// which anybody who has seen it can send again in another's name.
+pub(crate) const MAX_REPEATS: u32 = 16;
+
 /// Which end of an IKE SA this is: who sent the request that made it is its initiator, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
@@ -153,6 +157,10 @@ pub(crate) struct Channel {
     pub(crate) under_way: Option<Retransmission>,
     pub(crate) next_expected: u32,
     pub(crate) answered: Vec<Vec<u8>>,
+    /// From where to where the request came that is answered, or was last.
+    asked: Path,
+    /// How often that answer was sent again.
+    repeats: u32,
     request_parts: Fragments,
     response_parts: Fragments,
     /// When the last authentic message came that was new.
@@ -214,6 +222,8 @@ impl Channel {
             under_way: None,
             next_expected: ids.1,
             answered: Vec::new(),
+            asked: path,
+            repeats: 0,
             request_parts: Fragments::new(),
             response_parts: Fragments::new(),
             heard: now,
@@ -234,7 +244,7 @@ impl Channel {
         core: &mut Core,
         exchange: ExchangeType,
         flags: Flags,
-        id: u32,
+        (id, path): (u32, Path),
         payloads: &PayloadWriter,
     ) -> Result<Vec<Vec<u8>>, Failure> {
         let role = match self.role {
@@ -248,7 +258,7 @@ impl Channel {
             flags.with(role),
             id,
         );
-        let marker = if self.path.local.port() == NAT_PORT { 4 } else { 0 };
+        let marker = if path.local.port() == NAT_PORT { 4 } else { 0 };
         let room = core.settings.fragment_len.saturating_sub(marker);
         // What an SK payload adds is below 64 bytes with every suite.
         let around = ikev2::wire::HEADER_LEN + 64;
@@ -268,13 +278,14 @@ impl Channel {
         exchange: ExchangeType,
         payloads: &PayloadWriter,
     ) -> Result<(), Failure> {
-        let messages = self.seal(core, exchange, Flags::default(), self.next_request, payloads)?;
+        let to = (self.next_request, self.path);
+        let messages = self.seal(core, exchange, Flags::default(), to, payloads)?;
         self.response_parts = Fragments::new();
         self.under_way = Some(Retransmission::begin(core, self.path, exchange, messages));
         Ok(())
     }
 
-    /// Answers the request that was received last.
+    /// Answers the request that was received last, to where it came from (RFC 7296 §2.11).
     pub(crate) fn answer(
         &mut self,
         core: &mut Core,
@@ -282,8 +293,8 @@ impl Channel {
         payloads: &PayloadWriter,
     ) -> Result<(), Failure> {
         let id = self.next_expected.wrapping_sub(1);
-        let messages = self.seal(core, exchange, Flags::RESPONSE, id, payloads)?;
-        messages.iter().for_each(|message| core.send(self.path, message));
+        let messages = self.seal(core, exchange, Flags::RESPONSE, (id, self.asked), payloads)?;
+        messages.iter().for_each(|message| core.send(self.asked, message));
         self.answered = messages;
         Ok(())
     }
@@ -325,6 +336,7 @@ impl Channel {
             self.request_parts = Fragments::new();
             self.next_expected = self.next_expected.wrapping_add(1);
             self.answered.clear();
+            (self.asked, self.repeats) = (path, 0);
             return Incoming::Request(header.exchange, clear);
         }
         let repeated = header.message_id.wrapping_add(1) == self.next_expected && !self.answered.is_empty();
@@ -334,7 +346,10 @@ impl Channel {
             Ok(Opened::Fragment(part)) => part.number == 1,
             Err(_) => false,
         };
-        if repeated && first(self.opener.open(message)) {
+        if repeated && self.repeats >= MAX_REPEATS {
+            core.counters.limited += 1;
+        } else if repeated && first(self.opener.open(message)) {
+            self.repeats += 1;
             core.counters.repeated_answers += 1;
             // To where the request came from, which may be somewhere else by now (RFC 7296 §2.11).
             self.answered.iter().for_each(|answer| core.send(path, answer));

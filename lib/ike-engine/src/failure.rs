@@ -52,6 +52,14 @@ pub enum Failure {
         /// The profile.
         profile: String,
     },
+    /// The peer has answered with other traffic than it was asked for.
+    #[error("peer answers with traffic {given}, and was asked for {asked}; the peer is wrong")]
+    OtherTraffic {
+        /// What it answers: its end, then ours.
+        given: String,
+        /// What it was asked for: its end, then ours.
+        asked: String,
+    },
     /// The peer's key exchange is of another group than the one that was chosen: it is asked for that.
     #[error("the peer has guessed {given}, and {wanted} was chosen; it is to try again with that")]
     Group {
@@ -69,6 +77,29 @@ pub enum Failure {
         id: String,
         /// Whom it wants.
         wanted: String,
+    },
+    /// The responder is another one than its profile expects.
+    #[error(
+        "the peer is {id}, and profile {profile} expects {expected}; change its remote_id, or the peer's identity"
+    )]
+    OtherPeer {
+        /// Who it is.
+        id: String,
+        /// The profile.
+        profile: String,
+        /// Who it is to be.
+        expected: String,
+    },
+    /// Both have agreed on algorithms of another profile before the peer said who it is.
+    #[error(
+        "peer {peer} is of profile {profile}, whose ike_proposals do not allow what another profile between the same addresses has agreed to; \
+         give them the same ike_proposals"
+    )]
+    OtherProposals {
+        /// Who the peer is.
+        peer: String,
+        /// Its profile.
+        profile: String,
     },
     /// The key is another one.
     #[error("the AUTH of peer {0} does not fit our key; see that both ends have the same PSK")]
@@ -188,9 +219,11 @@ impl Failure {
             Failure::Proposals { .. } | Failure::Suite(_) | Failure::NoProfile => {
                 NotifyType::NO_PROPOSAL_CHOSEN
             }
-            Failure::Selectors { .. } => NotifyType::TS_UNACCEPTABLE,
+            Failure::Selectors { .. } | Failure::OtherTraffic { .. } => NotifyType::TS_UNACCEPTABLE,
             Failure::Group { .. } => NotifyType::INVALID_KE_PAYLOAD,
             Failure::Identity { .. }
+            | Failure::OtherPeer { .. }
+            | Failure::OtherProposals { .. }
             | Failure::Authentication(_)
             | Failure::Method { .. }
             | Failure::Certificate(_)

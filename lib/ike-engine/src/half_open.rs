@@ -8,7 +8,7 @@ use ikev2::wire::{
 
 use crate::agreement::{Choice, KeyShare, respond, write_chosen};
 use crate::authentication::{Signatures, asked, offered, write_init};
-use crate::channel::{Channel, Ends, Incoming, Nat, Role};
+use crate::channel::{Channel, Ends, Incoming, MAX_REPEATS, Nat, Role};
 use crate::child::Child;
 use crate::closed::Closed;
 use crate::core::{Core, Effect};
@@ -18,10 +18,6 @@ use crate::payloads::{Contents, needed, push_notify, refusal};
 use crate::state::State;
 use crate::strangers::fingerprint;
 use crate::{Event, Failure, Identity, Profile, Time};
-
-/// A request that comes again is answered so often. That is more than any honest peer needs, and the answer may be longer than the request,
-/// which may come in another's name.
-const MAX_REPEATS: u32 = 16;
 
 /// Waits for IKE_AUTH.
 #[derive(Debug)]
@@ -235,10 +231,10 @@ impl HalfOpen {
                 .iter()
                 .any(|proposal| allows(proposal, &self.transforms))
             {
-                failure = Failure::Authentication(format!(
-                    "{peer}, whose profile {} has other ike_proposals,",
-                    profile.name
-                ));
+                failure = Failure::OtherProposals {
+                    peer: peer.to_string(),
+                    profile: profile.name.clone(),
+                };
                 continue;
             }
             let checked = profile

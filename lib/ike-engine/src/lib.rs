@@ -57,6 +57,8 @@ mod settings;
 mod snapshot;
 mod state;
 mod strangers;
+#[cfg(test)]
+mod tests;
 mod time;
 mod told;
 mod view;

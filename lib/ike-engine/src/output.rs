@@ -208,7 +208,7 @@ pub struct Counters {
     pub cookies: u64,
     /// Datagrams dropped: no IKE, forged, repeated, or for no IKE SA that is here.
     pub dropped: u64,
-    /// Requests of strangers dropped because of a limit.
+    /// Requests dropped because of a limit: of strangers, or of peers that repeat one for ever.
     pub limited: u64,
 }
 

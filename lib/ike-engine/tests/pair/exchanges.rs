@@ -296,6 +296,42 @@ fn without_a_nat_nobody_is_followed_to_another_address() {
         .unwrap();
     world.run(100);
     assert_eq!(world.ikes(1).remove(0).path, before);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[0].engine.counters().child_rekeys, 1);
+    assert!(
+        world.ends[1]
+            .sent
+            .iter()
+            .rev()
+            .take(2)
+            .all(|(_, path, _)| path.remote.ip() == ip(OUTSIDE)),
+        "answers go to where the requests came from"
+    );
+}
+
+#[test]
+fn a_request_that_is_recorded_is_not_answered_for_ever() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    world
+        .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+        .unwrap();
+    world.run(1000);
+    let (_, path, request) = world.ends[0].sent.last().unwrap().clone();
+    let before = world.ends[1].sent.len();
+    for number in 0..1000 {
+        let from = ([10, 9, 9, number as u8], 500).into();
+        world.call(1, |engine, now| engine.handle(now, path.remote, from, &request));
+    }
+    assert_eq!(world.ends[1].sent.len() - before, 16);
+    assert_eq!(world.ends[1].engine.counters().limited, 1000 - 16);
+    // The next request is answered as ever.
+    world
+        .call(0, |engine, now| engine.rekey_children(now, "pr1"))
+        .unwrap();
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(world.ends[0].engine.counters().child_rekeys, 2);
 }
 
 #[test]

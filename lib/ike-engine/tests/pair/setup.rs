@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ike_engine::{Event, Identity, LocalAuth, Settings};
 use ikev2::crypto::Secret;
 
-use crate::profiles::{child, esp, ike, range};
+use crate::profiles::{child, esp, ike, profile, range};
 use crate::world::World;
 
 #[test]
@@ -171,6 +171,33 @@ fn an_identity_that_nobody_expects_is_refused() {
     world.run(100);
     assert_eq!(world.counts(), (0, 0));
     assert!(world.failures(1)[0].starts_with("peer says to be else.example.org and wants right.example.org"));
+}
+
+#[test]
+fn a_peer_of_a_profile_with_other_proposals_than_were_agreed_on_is_refused_with_that_sentence() {
+    let mut world = World::plain();
+    let both = [0, 1].map(|number| {
+        let mut profile = profile(1);
+        if number == 0 {
+            profile.remote_id = Some(Identity::fqdn("else.example.org"));
+        } else {
+            profile.name = "pr2".to_owned();
+            profile.proposals = ike(&["aes256gcm16-prfsha256-ecp256"]);
+        }
+        profile
+    });
+    world.call(1, |engine, now| engine.set_profiles(now, both.to_vec(), &[]));
+    world.initiate(0);
+    world.run(1000);
+    assert_eq!(world.counts(), (0, 0));
+    assert_eq!(
+        world.failures(1),
+        [
+            "peer left.example.org is of profile pr2, whose ike_proposals do not allow what another profile between the same addresses has \
+          agreed to; give them the same ike_proposals"
+        ]
+    );
+    assert!(world.failures(0)[0].contains("AUTHENTICATION_FAILED"));
 }
 
 #[test]
