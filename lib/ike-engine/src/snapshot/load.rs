@@ -70,13 +70,16 @@ fn private_key((number, bytes): KeyRecord<'_>) -> Option<PrivateKey> {
     PrivateKey::from_bytes(group(number)?, secret(bytes)).ok()
 }
 
-/// The IKE SA of a record. What the engine counts and must not give twice is taken note of.
-pub(super) fn state(core: &mut Core, record: &[u8]) -> Result<State, RestoreError> {
+/// The IKE SA of a record, by the name that the record has. What the engine counts and must not give twice is taken note of.
+pub(super) fn state(core: &mut Core, ike: IkeSpi, record: &[u8]) -> Result<State, RestoreError> {
     let record: SaRecord<'_> = read(record).ok_or(MALFORMED)?;
     if time(record.channel.heard) > core.now {
         return Err(RestoreError::Clock);
     }
     let channel = channel(&record.channel).ok_or(MALFORMED)?;
+    if channel.id() != ike {
+        return Err(MALFORMED);
+    }
     match record.body {
         BodyRecord::Closed(until) => Ok(State::Closed(Box::new(Closed {
             channel,

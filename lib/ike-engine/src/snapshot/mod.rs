@@ -200,7 +200,7 @@ impl Engine {
             if *ike == GENERAL {
                 continue;
             }
-            match load::state(&mut self.core, record) {
+            match load::state(&mut self.core, *ike, record) {
                 Ok(state) => {
                     restored.ikes += usize::from(matches!(state, State::Established(_)));
                     self.put(*ike, Some(state));
