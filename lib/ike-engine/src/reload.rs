@@ -2,12 +2,18 @@
 
 use std::sync::Arc;
 
-use crate::engine::{Engine, Restart};
-use crate::{Profile, StartAction, Time};
+use ikev2::crypto::Secret;
 
-/// A profile that is no more, for what is left of its IKE SAs until their deletes are answered: nothing fits it.
-fn tombstone(gone: &Profile) -> Profile {
+use crate::core::Core;
+use crate::engine::{Engine, Restart};
+use crate::{LocalAuth, Profile, RemoteAuth, StartAction, Time};
+
+/// A profile that is no more, for what is left of its IKE SAs until their deletes are answered: nothing fits it, and nobody has its key.
+fn tombstone(core: &mut Core, gone: &Profile) -> Profile {
+    let key = Arc::new(Secret::from(core.random.bytes::<32>().to_vec()));
     Profile {
+        local_auth: LocalAuth::Psk(key.clone()),
+        remote_auth: RemoteAuth::Psk(key),
         name: format!("{} as it was", gone.name),
         // Nobody sends to this address.
         local_address: [0; 4].into(),
@@ -18,7 +24,24 @@ fn tombstone(gone: &Profile) -> Profile {
     }
 }
 
+fn is_tombstone(profile: &Profile) -> bool {
+    profile.local_address.is_unspecified()
+}
+
 impl Engine {
+    /// Gives a profile the place of one of which nothing is left, or one behind all.
+    fn take_place(&mut self, profile: Arc<Profile>) -> usize {
+        let contacts = &self.core.contacts;
+        let mut places = self.core.profiles.iter_mut().enumerate();
+        let free = places.find(|(index, place)| is_tombstone(place) && contacts.of_profile(*index) == 0);
+        if let Some((index, place)) = free {
+            *place = profile;
+            return index;
+        }
+        self.core.profiles.push(profile);
+        self.core.profiles.len() - 1
+    }
+
     /// Takes these profiles in place of those that there are. Those named in `same` are as they were, and stay with their IKE SAs; the
     /// IKE SAs of others that were there are deleted. New ones that are to be up are started with the next [`Engine::timeout`].
     pub fn set_profiles(&mut self, now: Time, profiles: Vec<Profile>, same: &[&str]) {
@@ -34,22 +57,25 @@ impl Engine {
             }
             // It is there: it was just found. What went before has gone already.
             drop(self.terminate(now, name));
-            if let Some(place) = self.core.profiles.get_mut(index)
-                && !place.local_address.is_unspecified()
+            if let Some(gone) = self.core.profile(index)
+                && !is_tombstone(&gone)
             {
-                *place = Arc::new(tombstone(place));
+                let tombstone = Arc::new(tombstone(&mut self.core, &gone));
+                if let Some(place) = self.core.profiles.get_mut(index) {
+                    *place = tombstone;
+                }
             }
         }
         for profile in profiles {
             if same.contains(&profile.name.as_str()) {
                 continue;
             }
-            let index = self.core.profiles.len();
-            if profile.start == StartAction::Start {
+            let start = profile.start;
+            let index = self.take_place(Arc::new(profile));
+            if start == StartAction::Start {
                 let at = Some(now);
                 self.restarts.insert(index, Restart { at, attempts: 0 });
             }
-            self.core.profiles.push(Arc::new(profile));
         }
     }
 }

@@ -108,3 +108,34 @@ fn a_responder_that_is_another_than_the_profile_expects_is_said_to_be() {
         ]
     );
 }
+
+#[test]
+fn nothing_is_left_of_profiles_that_are_gone() {
+    let keys_of = |profile: &Profile| match &profile.local_auth {
+        LocalAuth::Psk(key) => key.clone(),
+        LocalAuth::Signature(_) => unreachable!(),
+    };
+    let (mut gateway, mut peer) = (engine(vec![profile(0)], 1), engine(Vec::new(), 2));
+    for round in 0..10 {
+        let mut next = profile(1);
+        next.name = format!("pr{round}");
+        let key = keys_of(&next);
+        peer.set_profiles(NOW, vec![next], &[]);
+        peer.initiate(NOW, &format!("pr{round}")).unwrap();
+        while carry(NOW, &mut peer, &mut gateway) | carry(NOW, &mut gateway, &mut peer) {}
+        assert_eq!(
+            peer.core.contacts.of_profile(0) + peer.core.contacts.of_profile(1),
+            1
+        );
+        peer.set_profiles(NOW, Vec::new(), &[]);
+        // Its IKE SA is being deleted, and its key is nobody's but ours any more.
+        assert_eq!(peer.ikes().count(), 1);
+        assert_eq!(Arc::strong_count(&key), 1);
+        // The last of all is not deleted before the next takes the place of one before it.
+        if round % 3 != 0 {
+            while carry(NOW, &mut peer, &mut gateway) | carry(NOW, &mut gateway, &mut peer) {}
+            assert_eq!(peer.ikes().count(), 0);
+        }
+        assert!(peer.core.profiles.len() <= 2, "{}", peer.core.profiles.len());
+    }
+}
