@@ -96,6 +96,7 @@ impl AuthSent {
     pub(crate) fn receive(mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<State> {
         // Before it has shown who it is the peer asks for nothing; what it asks for too early it asks for again.
         if message.header.is_request() {
+            core.counters.dropped += 1;
             return Some(State::AuthSent(Box::new(self)));
         }
         let Incoming::Response(clear) = self.channel.receive(core, message, path) else {

@@ -303,7 +303,7 @@ impl Channel {
     pub(crate) fn receive(&mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Incoming {
         let incoming = match message.header.is_request() {
             true => self.receive_request(core, message, path),
-            false => self.receive_response(message),
+            false => self.receive_response(core, message),
         };
         match incoming {
             Incoming::Nothing => {}
@@ -359,18 +359,22 @@ impl Channel {
         Incoming::Nothing
     }
 
-    fn receive_response(&mut self, message: &Message<'_>) -> Incoming {
+    fn receive_response(&mut self, core: &mut Core, message: &Message<'_>) -> Incoming {
         let header = &message.header;
         let expected = self.under_way.as_ref().is_some_and(|request| {
             request.exchange == header.exchange && self.next_request == header.message_id
         });
         if !expected {
+            core.counters.dropped += 1;
             return Incoming::Nothing;
         }
         let clear = match self.opener.open(message) {
             Ok(Opened::Whole(clear)) => Some(clear),
             Ok(Opened::Fragment(part)) if self.fragments => self.response_parts.add(part).ok().flatten(),
-            _ => None,
+            _ => {
+                core.counters.dropped += 1;
+                None
+            }
         };
         let Some(clear) = clear else {
             return Incoming::Nothing;

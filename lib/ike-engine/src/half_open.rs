@@ -166,6 +166,7 @@ impl HalfOpen {
 
     pub(crate) fn receive(mut self, core: &mut Core, message: &Message<'_>, path: Path) -> Option<State> {
         if message.header.exchange != ExchangeType::IKE_AUTH {
+            core.counters.dropped += 1;
             return Some(State::HalfOpen(Box::new(self)));
         }
         let Incoming::Request(_, clear) = self.channel.receive(core, message, path) else {

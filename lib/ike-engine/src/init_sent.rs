@@ -100,10 +100,14 @@ impl InitSent {
             || message.header.exchange != EXCHANGE
             || message.header.message_id != 0
         {
+            core.counters.dropped += 1;
             return Some(State::InitSent(Box::new(self)));
         }
         match self.answer(core, message, path) {
-            Ok(Answer::Ignored) => Some(State::InitSent(Box::new(self))),
+            Ok(Answer::Ignored) => {
+                core.counters.dropped += 1;
+                Some(State::InitSent(Box::new(self)))
+            }
             Ok(Answer::Changed) => match self.again(core) {
                 Ok(()) => Some(State::InitSent(Box::new(self))),
                 Err(failure) => self.fail(core, failure),

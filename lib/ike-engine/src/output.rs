@@ -206,7 +206,8 @@ pub struct Counters {
     pub child_rekeys: u64,
     /// Cookies asked for.
     pub cookies: u64,
-    /// Datagrams dropped: no IKE, forged, repeated, or for no IKE SA that is here.
+    /// Datagrams that changed nothing: no IKE, forged, late, early, or for no IKE SA that is here. Requests that were answered again are
+    /// none of them.
     pub dropped: u64,
     /// Requests dropped because of a limit: of strangers, or of peers that repeat one for ever.
     pub limited: u64,

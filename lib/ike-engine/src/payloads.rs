@@ -83,7 +83,7 @@ pub(crate) fn needed<T>(
     })
 }
 
-/// The first four bytes of an SPI of ESP.
+/// An SPI of ESP; `None`: it has not four bytes.
 pub(crate) fn esp_spi(spi: &[u8]) -> Option<u32> {
     spi.try_into().ok().map(u32::from_be_bytes)
 }

@@ -346,6 +346,29 @@ fn a_refusal_that_somebody_else_sends_first_is_not_believed() {
 }
 
 #[test]
+fn what_changes_nothing_is_counted() {
+    let mut world = World::plain();
+    world.initiate(0);
+    world.run(25);
+    let dropped = |world: &World| world.ends[0].engine.counters().dropped;
+    let [left, right]: [SocketAddr; 2] = [(ip(LEFT), 500).into(), (ip(RIGHT), 500).into()];
+    let answer = world.ends[1].sent[0].2.clone();
+    // An answer that comes once more, one that nobody has asked for, and a request before anybody has shown who it is.
+    let mut forged = answer.clone();
+    forged[18] = 35;
+    forged[23] = 1;
+    let mut early = forged.clone();
+    early[19] = 0;
+    for (number, message) in [answer, forged, early].iter().enumerate() {
+        world.call(0, |engine, now| engine.handle(now, left, right, message));
+        assert_eq!(dropped(&world), number as u64 + 1);
+    }
+    world.run(1000);
+    assert_eq!(world.counts(), (1, 1));
+    assert_eq!(dropped(&world), 3);
+}
+
+#[test]
 fn a_peer_has_no_more_child_sas_than_there_may_be() {
     let settings = Settings {
         max_children: 2,

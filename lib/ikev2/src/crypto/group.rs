@@ -73,9 +73,9 @@ impl Group {
     /// Bytes of a public value.
     pub const fn public_len(self) -> usize {
         match self {
-            Group::Modp2048 => 256,
-            Group::Modp3072 => 384,
-            Group::Modp4096 => 512,
+            Group::Modp2048 => modp::Group::Modp2048.len(),
+            Group::Modp3072 => modp::Group::Modp3072.len(),
+            Group::Modp4096 => modp::Group::Modp4096.len(),
             Group::Ecp256 => 64,
             Group::Ecp384 => 96,
             Group::Ecp521 => 132,
