@@ -1,7 +1,7 @@
 //! Fuzz targets for whatever reads bytes from outside: the network, tools, operators, shared memory.
 //!
 //! ```text
-//!   wire      link, ipv4, ipv6, icmp_error, reassembly, router_alert, helper, esp_open, ike, ike_engine, certificate, tunnel   frames, packets and messages, beside readings of their own
+//!   wire      link, ipv4, ipv6, icmp_error, reassembly, router_alert, helper, esp_open, ike, ike_engine, ike_restore, certificate, tunnel   frames, packets and messages, beside readings of their own
 //!   gateway   stages                          packets through the primary's stages, beside an oracle by the RFCs
 //!   filter    filter                          programs for captures, beside an interpreter
 //!   text      control, config, routes, print  requests, configuration files, files of routes, what is printed of a packet
@@ -90,6 +90,11 @@ pub const TARGETS: &[Target] = &[
         name: "ike_engine",
         body: wire::ike_engine::body,
         seeds: wire::ike_engine::seeds,
+    },
+    Target {
+        name: "ike_restore",
+        body: wire::ike_restore::body,
+        seeds: wire::ike_restore::seeds,
     },
     Target {
         name: "certificate",

@@ -89,6 +89,7 @@ nothing_upsets! {
     nothing_upsets_esp: "esp_open",
     nothing_upsets_ike: "ike",
     nothing_upsets_exchanges_of_ike: "ike_engine",
+    nothing_upsets_who_takes_up_ike_sas: "ike_restore",
     nothing_makes_another_certificate_believed: "certificate",
     nothing_upsets_tunnels: "tunnel",
     nothing_upsets_the_stages: "stages",

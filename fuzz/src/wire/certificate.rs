@@ -8,8 +8,10 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use ikev2::certificate::{Authorities, X509, distinguished_name, same_identity};
-use ikev2::crypto::{RsaPadding, Secret, Sha2, SignatureAlgorithm, SigningKey};
-use ikev2::wire::{IdType, Identification};
+use ikev2::crypto::{Hashes, RsaPadding, Secret, Sha2, SignatureAlgorithm, SigningKey};
+use ikev2::wire::{Authentication, IdType, Identification};
+
+use super::sure;
 
 macro_rules! pem {
     ($name:literal) => {
@@ -28,15 +30,9 @@ const LEAVES: &str = concat!(
     // Its key is for nothing that is here, which is said later.
     pem!("odd-ed448"),
 );
+/// The private key of one of them.
+const KEY: &[u8] = include_bytes!("../../../lib/ikev2/tests/certificates/left-ed25519.key");
 const OTHERS: &str = concat!(pem!("odd-impostor"), pem!("odd-critical"), pem!("root"));
-
-/// It was seen that this cannot fail.
-fn sure<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => panic!("{error:?}"),
-    }
-}
 
 struct Known {
     authorities: Authorities,
@@ -79,8 +75,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     seeds.push(tagged(1, &SignatureAlgorithm::Ed25519.identifier()));
     seeds.push(tagged(2, b"C=AQ, O=One\\, Two, OU=a+CN=b, CN=gw"));
     seeds.push(tagged(3, pem!("left-ed25519").as_bytes()));
-    let key = include_bytes!("../../../lib/ikev2/tests/certificates/left-ed25519.key");
-    seeds.push(tagged(3, key));
+    seeds.push(tagged(3, KEY));
     seeds
 }
 
@@ -104,11 +99,7 @@ pub fn body(input: &[u8]) {
             }
         }
         [3, text @ ..] => {
-            if let Ok(key) = SigningKey::from_pem(&Secret::from(text.to_vec())) {
-                assert!(
-                    key.sign(b"octets", None, RsaPadding::Pss).is_err() || !format!("{key:?}").is_empty()
-                );
-            }
+            key(text);
             if let Ok(text) = std::str::from_utf8(text) {
                 let _ = X509::all_of_pem(text);
                 let _ = Authorities::from_pem(text);
@@ -116,6 +107,24 @@ pub fn body(input: &[u8]) {
         }
         _ => {}
     }
+}
+
+/// A private key that says to be that of a certificate signs for it, whatever has been changed in its file.
+fn key(text: &[u8]) {
+    let Ok(key) = SigningKey::from_pem(&Secret::from(text.to_vec())) else {
+        assert_ne!(text, KEY);
+        return;
+    };
+    let public = known().leaves.iter().filter_map(|leaf| leaf.key().ok());
+    let Some(public) = public.into_iter().find(|public| key.is_of(public)) else {
+        assert_ne!(text, KEY);
+        return;
+    };
+    let hashes = Hashes::of_notify(&Hashes::notify_data());
+    let signed = sure(key.sign(b"octets", Some(hashes), RsaPadding::Pss));
+    let auth = Authentication::new(signed.method, &signed.data);
+    assert_eq!(public.verify(&auth, b"octets"), Ok(()));
+    assert!(public.verify(&auth, b"others").is_err());
 }
 
 fn certificate(der: &[u8]) {

@@ -14,6 +14,8 @@ use ikev2::wire::{
 
 use super::u16_at;
 
+use super::sure;
+
 const MESSAGE: u8 = 0;
 const WORDS: u8 = 255;
 const IKE: &str = "aes256gcm16-aes128gcm16-prfsha384-prfsha256-curve25519-ecp256-modp2048";
@@ -25,14 +27,6 @@ const HEADER: Header = Header::new(
     Flags::INITIATOR,
     0,
 );
-
-/// It was seen that this cannot fail.
-fn sure<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => panic!("{error:?}"),
-    }
-}
 
 fn ours() -> [Proposal; 2] {
     let parsed = [(ProtocolId::IKE, IKE), (ProtocolId::ESP, ESP)];

@@ -18,6 +18,8 @@ use ikev2::crypto::Secret;
 use ikev2::proposal::Proposal;
 use ikev2::wire::{Message, ProtocolId, TrafficSelector};
 
+use super::sure;
+
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 1));
 const THERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 2));
 const ELSEWHERE: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 3));
@@ -30,14 +32,6 @@ const SETTINGS: fn() -> Settings = || Settings {
     max_half_open: 5,
     ..Settings::default()
 };
-
-/// It was seen that this cannot fail.
-fn sure<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
-    match result {
-        Ok(value) => value,
-        Err(error) => panic!("{error:?}"),
-    }
-}
 
 fn engine(here: IpAddr, there: Option<IpAddr>, seed: u64) -> Engine {
     let proposal = |protocol, words| vec![sure(Proposal::parse(protocol, words))];
@@ -82,7 +76,7 @@ fn engine(here: IpAddr, there: Option<IpAddr>, seed: u64) -> Engine {
 }
 
 /// The one that is given inputs.
-fn ours() -> Engine {
+pub(super) fn ours() -> Engine {
     engine(HERE, Some(THERE), 1)
 }
 
@@ -166,9 +160,17 @@ pub fn seeds() -> Vec<Vec<u8>> {
 
 /// Whatever comes, an engine stays within its limits, and has nothing left when nothing comes any more.
 pub fn body(input: &[u8]) {
-    let Some((begins, mut rest)) = input.split_first() else {
+    let Some((mut engine, mut now)) = replay(input) else {
         return;
     };
+    pass(&mut engine, &mut now, 600_000);
+    assert_eq!(engine.ikes().count(), 0, "IKE SAs are left");
+    assert_eq!(engine.deadline(), None);
+}
+
+/// An engine that was given an input, and when that was over; `None`: there is nothing in it.
+pub(super) fn replay(input: &[u8]) -> Option<(Engine, u64)> {
+    let (begins, mut rest) = input.split_first()?;
     let mut engine = ours();
     let mut now = 0;
     if begins & 1 == 1 {
@@ -191,7 +193,24 @@ pub fn body(input: &[u8]) {
             "{half_open} half-open IKE SAs"
         );
     }
-    pass(&mut engine, &mut now, 600_000);
-    assert_eq!(engine.ikes().count(), 0, "IKE SAs are left");
-    assert_eq!(engine.deadline(), None);
+    Some((engine, now))
+}
+
+#[cfg(test)]
+mod tests {
+    use ike_engine::IkeView;
+
+    use super::*;
+
+    /// Otherwise the target would be about strangers alone, and nobody would see that.
+    #[test]
+    fn each_seed_makes_an_ike_sa_with_a_child_sa_again() {
+        let seeds = seeds();
+        assert_eq!(seeds.len(), 6);
+        for seed in seeds {
+            let (engine, _) = replay(&seed).unwrap();
+            let there = |view: IkeView| view.phase == Phase::Established && view.children.len() == 1;
+            assert!(engine.ikes().any(there));
+        }
+    }
 }

@@ -1,4 +1,4 @@
-//! The wire formats of lib/packet, ESP, IKEv2, its exchanges and certificates, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, IKEv2, its exchanges, certificates and what outlives its daemon, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
 
 pub mod certificate;
 pub mod esp_open;
@@ -6,12 +6,21 @@ pub mod helper;
 pub mod icmp_error;
 pub mod ike;
 pub mod ike_engine;
+pub mod ike_restore;
 pub mod ipv4;
 pub mod ipv6;
 pub mod link;
 pub mod reassembly;
 pub mod router_alert;
 pub mod tunnel;
+
+/// It was seen that this cannot fail.
+fn sure<T, E: std::fmt::Debug>(result: Result<T, E>) -> T {
+    match result {
+        Ok(value) => value,
+        Err(error) => panic!("{error:?}"),
+    }
+}
 
 /// Two bytes, the most significant first.
 fn u16_at(bytes: &[u8], at: usize) -> u16 {

@@ -23,7 +23,16 @@ pub(crate) struct Closed {
 
 impl Closed {
     /// Keeps the answer as long as the peer may ask.
-    pub(crate) fn begin(core: &Core, mut channel: Channel) -> State {
+    pub(crate) fn begin(core: &Core, channel: Channel) -> State {
+        Closed::keep(core, channel, None)
+    }
+
+    /// Keeps the refusal of who asked from there, and has not shown who it is.
+    pub(crate) fn refused(core: &Core, channel: Channel, asked_from: SocketAddr) -> State {
+        Closed::keep(core, channel, Some(asked_from))
+    }
+
+    fn keep(core: &Core, mut channel: Channel, stranger: Option<SocketAddr>) -> State {
         channel.under_way = None;
         // Nothing comes from it any more: who finds what is left cannot derive keys of its child SAs.
         channel.keys.sk_d = Secret::from(Vec::new());
@@ -31,17 +40,7 @@ impl Closed {
         State::Closed(Box::new(Closed {
             channel,
             until,
-            stranger: None,
-        }))
-    }
-
-    /// Keeps the refusal of who asked from there, and has not shown who it is.
-    pub(crate) fn refused(core: &Core, channel: Channel, asked_from: SocketAddr) -> State {
-        let until = core.now + core.settings.retransmission.total();
-        State::Closed(Box::new(Closed {
-            channel,
-            until,
-            stranger: Some(asked_from),
+            stranger,
         }))
     }
 
