@@ -14,3 +14,4 @@ mod nat;
 mod site;
 mod strongswan;
 mod survival;
+mod two_daemons;
