@@ -28,8 +28,8 @@ pub enum Failure {
     /// Something could not be printed.
     #[error("cannot write to the standard output: {0}")]
     Print(#[from] io::Error),
-    /// The kernel does not keep memory with keys from others.
-    #[error("the kernel does not keep core dumps of this process, in which keys are, from being made: {0}")]
+    /// Core dumps, and looks of others into the process, cannot be turned off.
+    #[error("cannot turn off core dumps of this process, in which keys would be: {0}")]
     Dumpable(io::Error),
     /// The kernel takes no handler of signals.
     #[error("cannot take signals, by which the daemon is ended and told to read its file again: {0}")]

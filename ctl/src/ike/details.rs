@@ -18,6 +18,8 @@ use crate::failure::Failure;
 struct Details<'a> {
     sas: Vec<Sa>,
     attached: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why_not: Option<&'a str>,
     statistics: &'a IkeStatistics,
     failures: &'a [IkeFailure],
 }
@@ -72,6 +74,7 @@ fn as_json(shown: &Shown) -> serde_json::Result<Zeroizing<Vec<u8>>> {
     let details = Details {
         sas: shown.sas.iter().map(Sa::with_keys).collect(),
         attached: shown.summary.attached,
+        why_not: shown.summary.why_not.as_deref(),
         statistics: &shown.summary.statistics,
         failures: &shown.summary.failures,
     };

@@ -17,3 +17,4 @@ mod site;
 mod strongswan;
 mod survival;
 mod trap;
+mod two_daemons;
