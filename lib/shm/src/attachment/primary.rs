@@ -27,6 +27,8 @@ pub struct Lane {
     counts: Counts,
     /// Whether something was put in since the tool was last told.
     news: bool,
+    /// Whether a packet is among it. For numbers of its own that it gets back a tool need not wake: it finds them when it does.
+    packets: bool,
     /// Whether something was counted since then.
     counted: bool,
 }
@@ -180,6 +182,7 @@ impl Lane {
             out,
             counts: Counts::default(),
             news: false,
+            packets: false,
             counted: false,
         }
     }
@@ -313,10 +316,11 @@ impl Lane {
         let [filled, _] = self.memory.rings(self.worker);
         self.filled.put(filled, slot);
         self.news = true;
+        self.packets = true;
         Some(slot)
     }
 
-    /// Shows the tool what was put in and counted, and wakes it if there is something for it and it sleeps.
+    /// Shows the tool what was put in and counted, and wakes it if there is a packet for it and it sleeps.
     #[inline]
     pub fn publish(&mut self) {
         let counter = |index, value| {
@@ -333,7 +337,9 @@ impl Lane {
         if std::mem::take(&mut self.news) {
             let [filled, _] = self.memory.rings(self.worker);
             self.filled.publish(filled);
-            self.memory.wake();
+            if std::mem::take(&mut self.packets) {
+                self.memory.wake();
+            }
         }
     }
 
