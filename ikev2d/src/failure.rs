@@ -7,6 +7,8 @@ use control::message::{ControlError, ErrorCode};
 use control::tool;
 use document::ConfigErrors;
 
+use crate::confinement::{ConfinementError, FilterError};
+
 /// Why the daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -19,6 +21,12 @@ pub enum Failure {
     /// The instance refused, or could not be reached.
     #[error(transparent)]
     Refused(#[from] ControlError),
+    /// It could not give up its rights.
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
+    /// It could not limit itself to the system calls that it needs.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// Tools could not be listened for.
     #[error("cannot listen for tollgate-ctl: {0}")]
     Listen(io::Error),
@@ -40,7 +48,9 @@ impl tool::Failure for Failure {
             Self::Usage(_) => "usage",
             Self::Configuration(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
-            Self::Listen(_) | Self::Random(_) | Self::Print(_) => ErrorCode::Failed.name(),
+            Self::Confinement(_) | Self::Filter(_) | Self::Listen(_) | Self::Random(_) | Self::Print(_) => {
+                ErrorCode::Failed.name()
+            }
         }
     }
 

@@ -17,6 +17,7 @@ mod authentication;
 mod child;
 mod identity;
 mod key;
+mod names;
 mod profile;
 mod proposals;
 mod selector;
@@ -31,6 +32,8 @@ use std::path::Path;
 use document::{ConfigErrors, Document, Section};
 use ike_engine::{Profile, Settings};
 
+use self::names::Names;
+
 pub use authentication::{AuthConfig, CertificateConfig};
 pub use child::ChildConfig;
 pub use key::Psk;
@@ -43,6 +46,8 @@ pub struct Config {
     pub settings: Settings,
     /// Profiles in the order of the file; no two have the same name.
     pub profiles: Vec<ProfileConfig>,
+    /// Addresses of the hosts that are named in it.
+    names: Names,
 }
 
 impl Config {
@@ -52,10 +57,16 @@ impl Config {
     ///
     /// All that is wrong with it, each with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::read(&text, path),
-            Err(error) => Err(ConfigErrors::unreadable(path, &error)),
-        }
+        load(path, Names::default())
+    }
+
+    /// Reads the file again, without looking names up: they keep their addresses, and one that is new is wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_again(&self, path: &Path) -> Result<Self, ConfigErrors> {
+        load(path, self.names.closed())
     }
 
     /// Reads the text of the file at `path`.
@@ -64,18 +75,7 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
-        let document = Document::new(path, text);
-        let table = document.parse();
-        let folder = path.parent().unwrap_or(Path::new(""));
-        let config = table
-            .as_ref()
-            .map(|table| walk(Section::root(&document, table), &document, folder));
-        drop(table);
-        let errors = document.into_errors();
-        match config {
-            Some(config) if errors.problems().is_empty() => Ok(config),
-            _ => Err(errors),
-        }
+        read(text, path, Names::default())
     }
 
     /// The profiles as the engine has them.
@@ -101,10 +101,33 @@ impl Config {
     }
 }
 
-fn walk(root: Section<'_>, document: &Document<'_>, folder: &Path) -> Config {
+fn load(path: &Path, names: Names) -> Result<Config, ConfigErrors> {
+    match fs::read_to_string(path) {
+        Ok(text) => read(&text, path, names),
+        Err(error) => Err(ConfigErrors::unreadable(path, &error)),
+    }
+}
+
+fn read(text: &str, path: &Path, names: Names) -> Result<Config, ConfigErrors> {
+    let document = Document::new(path, text);
+    let table = document.parse();
+    let folder = path.parent().unwrap_or(Path::new(""));
+    let config = table
+        .as_ref()
+        .map(|table| walk(Section::root(&document, table), &document, folder, names));
+    drop(table);
+    let errors = document.into_errors();
+    match config {
+        Some(config) if errors.problems().is_empty() => Ok(config),
+        _ => Err(errors),
+    }
+}
+
+fn walk(root: Section<'_>, document: &Document<'_>, folder: &Path, names: Names) -> Config {
     let mut config = Config {
         settings: settings::read(root.section("ike", "[ike]")),
         profiles: Vec::new(),
+        names,
     };
     let sections = root.sections("profile", "[[profile]]");
     if sections.is_empty() {
@@ -113,7 +136,7 @@ fn walk(root: Section<'_>, document: &Document<'_>, folder: &Path) -> Config {
     let mut tunnels: Vec<String> = Vec::new();
     for section in sections {
         let place = section.place;
-        let Some(profile) = profile::read(section, folder) else {
+        let Some(profile) = profile::read(section, folder, &mut config.names) else {
             continue;
         };
         if config.profile(&profile.name).is_some() {

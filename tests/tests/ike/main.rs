@@ -9,6 +9,7 @@
 mod attack;
 mod between_two;
 mod certificates;
+mod confined;
 mod killed;
 mod nat;
 mod site;
