@@ -10,6 +10,7 @@ mod attack;
 mod between_two;
 mod certificates;
 mod confined;
+mod groups;
 mod killed;
 mod nat;
 mod site;

@@ -22,6 +22,7 @@ mod setup;
 mod speed;
 mod storm;
 mod told;
+mod trials;
 mod world;
 
 /// Whether tests are to run at full length.
