@@ -32,9 +32,9 @@ hex digits behind 0x:
 All keys are in docs/ikev2d.md. SIGHUP has the file read again, all of it or nothing, as 'tollgate-ctl ike reload' does; profiles that
 are as they were keep their IKE SAs. SIGTERM and Ctrl-C end the daemon and leave SAs and peers as they are: 'tollgate-ctl ike
 terminate' deletes them. When the primary ends the daemon waits for the next one, and has what was established rekeyed there.
-Before it reads keys the daemon gives up all capabilities but CAP_IPC_LOCK, and before it attaches it limits itself to the system calls
-that it needs: it reads files, and makes no connections and runs no programs. With --user it is nobody else than that user, who has to be able to
-read the files and to be in the group of the instance.
+Before it reads files the daemon gives up all capabilities but CAP_IPC_LOCK, so that what it reads has to be its own, and before it
+attaches it limits itself to the system calls that it needs: it runs no programs and has no sockets to the network. With --user it is
+that user, who has to be in the group of the instance.
 Exit status: 0 done, 1 failed, 2 wrong usage or a wrong configuration.
 With --json errors are {\"error\": {\"code\", \"message\"}} and notices {\"notice\"} on stderr.";
 
