@@ -10,6 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ikev2d --instance blue --config ike.toml
   tollgate-ikev2d --instance blue --config ike.toml --json
+  tollgate-ikev2d --instance blue --config ike.toml --user tollgate-ike
   tollgate-ikev2d --config ike.toml --check-config
   tollgate-ikev2d --instance blue --check
 
@@ -31,6 +32,9 @@ hex digits behind 0x:
 All keys are in docs/ikev2d.md. SIGHUP has the file read again, all of it or nothing, as 'tollgate-ctl ike reload' does; profiles that
 are as they were keep their IKE SAs. SIGTERM and Ctrl-C end the daemon and leave SAs and peers as they are: 'tollgate-ctl ike
 terminate' deletes them. When the primary ends the daemon waits for the next one, and has what was established rekeyed there.
+Before it reads files the daemon gives up all capabilities but CAP_IPC_LOCK, so that what it reads has to be its own, and before it
+attaches it limits itself to the system calls that it needs: it runs no programs and has no sockets to the network. With --user it is
+that user, who has to be in the group of the instance.
 Exit status: 0 done, 1 failed, 2 wrong usage or a wrong configuration.
 With --json errors are {\"error\": {\"code\", \"message\"}} and notices {\"notice\"} on stderr.";
 
@@ -45,6 +49,10 @@ pub struct Arguments {
     /// Peers, in TOML
     #[arg(long, short, value_name = "FILE")]
     pub config: Option<PathBuf>,
+
+    /// Become this user before anything is read; without it, stay who it is but without capabilities
+    #[arg(long, value_name = "NAME")]
+    pub user: Option<String>,
 
     /// A JSON object for each notice and error
     #[arg(long)]

@@ -408,7 +408,8 @@ impl Daemon {
     /// Reads the file again: all of it counts from now on, or nothing.
     fn read_again(&mut self) -> Result<String, ControlError> {
         let invalid = |text: String| ControlError::new(ErrorCode::Invalid, text);
-        let config = Config::load(&self.file).map_err(|errors| invalid(errors.to_string()))?;
+        let config = self.config.load_again(&self.file);
+        let config = config.map_err(|errors| invalid(errors.to_string()))?;
         if config.settings != self.config.settings {
             return Err(invalid(format!(
                 "{}: what is in [ike] holds for all peers from the start on: put it back, or start the daemon anew",

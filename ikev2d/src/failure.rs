@@ -7,6 +7,8 @@ use control::message::{ControlError, ErrorCode};
 use control::tool;
 use document::ConfigErrors;
 
+use crate::confinement::{ConfinementError, FilterError};
+
 /// Why the daemon did not do what it was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
@@ -19,6 +21,12 @@ pub enum Failure {
     /// The instance refused, or could not be reached.
     #[error(transparent)]
     Refused(#[from] ControlError),
+    /// It could not give up its rights.
+    #[error(transparent)]
+    Confinement(#[from] ConfinementError),
+    /// It could not limit itself to the system calls that it needs.
+    #[error(transparent)]
+    Filter(#[from] FilterError),
     /// Tools could not be listened for.
     #[error("cannot listen for tollgate-ctl: {0}")]
     Listen(io::Error),
@@ -28,9 +36,6 @@ pub enum Failure {
     /// Something could not be printed.
     #[error("cannot write to the standard output: {0}")]
     Print(#[from] io::Error),
-    /// Core dumps, and looks of others into the process, cannot be turned off.
-    #[error("cannot turn off core dumps of this process, in which keys would be: {0}")]
-    Dumpable(io::Error),
     /// The kernel takes no handler of signals.
     #[error("cannot take signals, by which the daemon is ended and told to read its file again: {0}")]
     Signals(io::Error),
@@ -46,9 +51,12 @@ impl tool::Failure for Failure {
             Self::Usage(_) => "usage",
             Self::Configuration(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
-            Self::Listen(_) | Self::Random(_) | Self::Print(_) | Self::Dumpable(_) | Self::Signals(_) => {
-                ErrorCode::Failed.name()
-            }
+            Self::Confinement(_)
+            | Self::Filter(_)
+            | Self::Listen(_)
+            | Self::Random(_)
+            | Self::Print(_)
+            | Self::Signals(_) => ErrorCode::Failed.name(),
         }
     }
 

@@ -14,6 +14,7 @@
 
 pub mod arguments;
 pub mod config;
+pub mod confinement;
 pub mod daemon;
 mod datagram;
 mod events;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use control::tool;
-use nix::sys::prctl;
 
 use ikev2d::arguments::Arguments;
 use ikev2d::config::Config;
+use ikev2d::confinement;
 use ikev2d::daemon::Daemon;
 use ikev2d::failure::Failure;
 use ikev2d::notice::Notices;
@@ -22,13 +22,16 @@ fn main() -> ExitCode {
 fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.config.as_deref();
     let path = path.ok_or_else(|| Failure::Usage("name the file with the peers with --config".to_owned()))?;
-    // From before keys are read no core dump is made, and others of this user cannot look into this process.
-    prctl::set_dumpable(false).map_err(|errno| Failure::Dumpable(errno.into()))?;
+    let directory = match arguments.check_config {
+        true => None,
+        false => Some(arguments.instance.choose()?),
+    };
+    confinement::give_up_rights(arguments.user.as_deref(), directory.as_ref())?;
     let config = Config::load(path)?;
-    if arguments.check_config {
+    let Some(directory) = directory else {
         return say_right(path, &config);
-    }
-    let directory = arguments.instance.choose()?;
+    };
+    confinement::install()?;
     let notices = Notices {
         json: arguments.json,
         quiet: arguments.quiet,

@@ -45,7 +45,13 @@ impl fmt::Debug for Psk {
 /// Reads a file that nobody else may read, of so many bytes at most.
 pub(super) fn read_secret(path: &Path, longest: usize) -> Result<Zeroizing<Vec<u8>>, String> {
     let name = path.display();
-    let unreadable = |error: io::Error| format!("cannot read the key in {name}: {error}");
+    let unreadable = |error: io::Error| match error.kind() {
+        io::ErrorKind::PermissionDenied => format!(
+            "cannot read the key in {name}: {error}; give it to the user that the daemon is, which has no rights over files of others, root or \
+             not"
+        ),
+        _ => format!("cannot read the key in {name}: {error}"),
+    };
     let mut file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     let mode = metadata.mode() & 0o777;

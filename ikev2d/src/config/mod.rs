@@ -17,6 +17,7 @@ mod authentication;
 mod child;
 mod identity;
 mod key;
+mod names;
 mod own_identity;
 mod profile;
 mod proposals;
@@ -32,6 +33,8 @@ use std::path::Path;
 use document::{ConfigErrors, Document, Section};
 use ike_engine::{Profile, Settings};
 
+use self::names::Names;
+
 pub use authentication::{
     AuthConfig, AuthoritiesConfig, CertificateConfig, LocalAuthConfig, RemoteAuthConfig,
 };
@@ -46,6 +49,8 @@ pub struct Config {
     pub settings: Settings,
     /// Profiles in the order of the file; no two have the same name.
     pub profiles: Vec<ProfileConfig>,
+    /// Addresses of the hosts that are named in it.
+    names: Names,
 }
 
 impl Config {
@@ -55,7 +60,16 @@ impl Config {
     ///
     /// All that is wrong with it, each with its place.
     pub fn load(path: &Path) -> Result<Self, ConfigErrors> {
-        document::load(path, |text| Self::read(text, path))
+        load(path, Names::default())
+    }
+
+    /// Reads the file again, without looking names up: they keep their addresses, and one that is new is wrong.
+    ///
+    /// # Errors
+    ///
+    /// As [`Config::load`].
+    pub fn load_again(&self, path: &Path) -> Result<Self, ConfigErrors> {
+        load(path, self.names.closed())
     }
 
     /// Reads the text of the file at `path`.
@@ -64,8 +78,7 @@ impl Config {
     ///
     /// As [`Config::load`].
     pub fn read(text: &str, path: &Path) -> Result<Self, ConfigErrors> {
-        let folder = path.parent().unwrap_or(Path::new(""));
-        Document::new(path, text).read_with(|root| Some(walk(root, folder)))
+        read(text, path, Names::default())
     }
 
     /// The profiles as the engine has them.
@@ -103,11 +116,21 @@ impl Config {
     }
 }
 
-fn walk(root: Section<'_>, folder: &Path) -> Config {
+fn load(path: &Path, names: Names) -> Result<Config, ConfigErrors> {
+    document::load(path, |text| read(text, path, names))
+}
+
+fn read(text: &str, path: &Path, names: Names) -> Result<Config, ConfigErrors> {
+    let folder = path.parent().unwrap_or(Path::new(""));
+    Document::new(path, text).read_with(|root| Some(walk(root, folder, names)))
+}
+
+fn walk(root: Section<'_>, folder: &Path, names: Names) -> Config {
     let document = root.document;
     let mut config = Config {
         settings: settings::read(root.section("ike", "[ike]")),
         profiles: Vec::new(),
+        names,
     };
     let sections = root.sections("profile", "[[profile]]");
     if sections.is_empty() {
@@ -116,7 +139,7 @@ fn walk(root: Section<'_>, folder: &Path) -> Config {
     let mut tunnels: Vec<String> = Vec::new();
     for section in sections {
         let place = section.place;
-        let Some(profile) = profile::read(section, folder) else {
+        let Some(profile) = profile::read(section, folder, &mut config.names) else {
             continue;
         };
         if config.profile(&profile.name).is_some() {

@@ -1,17 +1,18 @@
 //! `[[profile]]`: a peer, and how it is known.
 
-use std::net::{IpAddr, ToSocketAddrs};
+use std::net::IpAddr;
 use std::path::Path;
 use std::time::Duration;
 
 use document::{At, Section};
-use ike_engine::{DeadPeerAction, IKE_PORT, Identity, Lifetime, Profile, StartAction};
+use ike_engine::{DeadPeerAction, Identity, Lifetime, Profile, StartAction};
 use ikev2::proposal::Proposal;
 use ikev2::wire::ProtocolId;
 
 use super::authentication::{self, AuthConfig};
 use super::child::{self, ChildConfig};
 use super::identity::WrittenIdentity;
+use super::names::Names;
 use super::own_identity;
 use super::proposals;
 use super::time::Span;
@@ -107,13 +108,13 @@ pub(super) fn bad_name(text: &str) -> String {
 }
 
 /// Reads a profile. `None` only when something was noted as wrong.
-pub(super) fn read(section: Section<'_>, folder: &Path) -> Option<ProfileConfig> {
+pub(super) fn read(section: Section<'_>, folder: &Path, names: &mut Names) -> Option<ProfileConfig> {
     let document = section.document;
     let name = section.string("name");
     section.missing("name", "\"pr1\"");
-    let local_address = address(&section, "local_address");
+    let local_address = address(&section, "local_address", names);
     section.missing("local_address", "\"192.0.2.1\"");
-    let remote_address = address(&section, "remote_address");
+    let remote_address = address(&section, "remote_address", names);
     let has_remote = remote_address.is_some() || section.is_text("remote_address");
     let local_id = section.parsed::<WrittenIdentity>("local_id");
     let remote_id = section.parsed::<WrittenIdentity>("remote_id");
@@ -239,27 +240,11 @@ fn word<T: Copy>(
     })
 }
 
-/// An address, or the first that a name has now.
-fn address(section: &Section<'_>, key: &'static str) -> Option<IpAddr> {
+/// An address, or that of a name.
+fn address(section: &Section<'_>, key: &'static str, names: &mut Names) -> Option<IpAddr> {
     let text = section.string(key)?;
-    if let Ok(address) = text.value.parse() {
-        return Some(address);
-    }
-    let found = (text.value, IKE_PORT).to_socket_addrs();
-    match found.map(|mut found| found.next()) {
-        Ok(Some(found)) => Some(found.ip()),
-        Ok(None) => {
-            let sentence = format!("{key}: '{}' has no address: write the address itself", text.value);
-            section.document.report(text.place, sentence);
-            None
-        }
-        Err(error) => {
-            let sentence = format!(
-                "{key}: '{}' is no address, and as a name it leads nowhere ({error}): write the address itself",
-                text.value
-            );
-            section.document.report(text.place, sentence);
-            None
-        }
-    }
+    names
+        .address(text.value)
+        .map_err(|problem| section.document.report(text.place, format!("{key}: {problem}")))
+        .ok()
 }

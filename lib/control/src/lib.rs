@@ -6,8 +6,8 @@
 //!                            control.sock    SEQPACKET: requests and replies      (message, frame, client, server)
 //!                                            captures begin here, packets go by shared memory   (capture)
 //!                                            configurations go by memory of their own           (text)
-//!                            ikev2d.sock     the IKEv2 daemon's                                       (ike)
 //!                            events/         one-shot sockets of those who subscribed                (event)
+//!                            events/ikev2d.sock   the IKEv2 daemon's                                  (ike)
 //! ```
 //!
 //! The tables of a living instance are found by its description (tables); rules for router alerts among them (alerts), and SAs (sas).

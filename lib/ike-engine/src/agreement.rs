@@ -44,6 +44,21 @@ pub(crate) fn first_group(proposals: &[Proposal]) -> Option<Group> {
     groups.find_map(|transform| Group::of(KeyExchangeMethod(transform.id)))
 }
 
+/// The groups of a list of proposals, for people: each once, with "or" between.
+pub(crate) fn group_names(proposals: &[Proposal]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for transform in proposals
+        .iter()
+        .flat_map(|proposal| proposal.of(TransformType::KE))
+    {
+        let name = KeyExchangeMethod(transform.id).to_string();
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(" or ")
+}
+
 /// Whether proposals have a group.
 pub(crate) fn has_group(proposals: &[Proposal], group: Group) -> bool {
     let mut groups = proposals

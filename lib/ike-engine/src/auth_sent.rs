@@ -181,7 +181,8 @@ impl AuthSent {
             };
             match agreed {
                 Ok(agreed) => {
-                    let child = Child::install(core, &sa.channel, profile, agreed, nonces, true);
+                    let mut child = Child::install(core, &sa.channel, profile, agreed, nonces, true);
+                    child.try_group(core, profile);
                     sa.add_child(core, profile, child, None);
                 }
                 Err(reason) => {

@@ -1,15 +1,21 @@
 //! Child SAs: pairs of SAs of ESP (RFC 7296 §2.17).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use ikev2::crypto::{ChildKeys, EspSuite, Nonces, Secret};
 use ikev2::wire::TrafficSelector;
 
-use crate::agreement::Agreed;
+use crate::agreement::{Agreed, first_group};
 use crate::channel::Channel;
 use crate::core::Core;
+use crate::established::REFUSED_RETRY;
 use crate::output::{ChildSa, SpiPair};
 use crate::{Event, Profile, SaCommand, Time};
+
+/// After so long, and up to so much later, a child SA of IKE_AUTH is rekeyed to see whether the ends agree on a group.
+const TRIAL: Duration = Duration::from_secs(3);
+const TRIAL_JITTER: Duration = Duration::from_secs(2);
 
 /// How far a child SA is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +41,8 @@ pub(crate) struct Child {
     /// When it is rekeyed; `None` once that is to be done.
     pub(crate) rekey_at: Option<Time>,
     pub(crate) expire_at: Option<Time>,
+    /// When it is rekeyed otherwise, for one that is rekeyed early to see whether that works.
+    pub(crate) after_trial: Option<Time>,
     pub(crate) state: ChildState,
     /// Whether traffic goes out by it.
     pub(crate) in_use: bool,
@@ -93,6 +101,7 @@ impl Child {
             theirs,
             rekey_at: child.map(|child| core.soft_end(&child.lifetime)),
             expire_at: child.map(|child| core.now + child.lifetime.hard),
+            after_trial: None,
             state: ChildState::Active,
             in_use: false,
             was_used: false,
@@ -106,6 +115,24 @@ impl Child {
         core.command(SaCommand::InstallInbound(inbound));
         core.command(SaCommand::InstallOutbound(outbound));
         made
+    }
+
+    /// Has one that IKE_AUTH has made be rekeyed soon, if its profile has a group: IKE_AUTH has no key exchange for it (RFC 7296 §1.2), so
+    /// that it would show only in an hour that the ends do not agree on one.
+    pub(crate) fn try_group(&mut self, core: &mut Core, profile: &Profile) {
+        let child = profile.children.get(self.index);
+        let at = core.now + TRIAL + core.random.up_to(TRIAL_JITTER);
+        if child.is_some_and(|child| first_group(&child.proposals).is_some())
+            && self.rekey_at.is_some_and(|later| at < later)
+        {
+            self.after_trial = self.rekey_at.replace(at);
+        }
+    }
+
+    /// Has it rekeyed later, since that was refused.
+    pub(crate) fn rekey_later(&mut self, now: Time) {
+        let retry = now + REFUSED_RETRY;
+        self.rekey_at = Some(self.after_trial.take().map_or(retry, |at| at.max(retry)));
     }
 
     /// Both SAs as the data plane gets them: the inbound one first.

@@ -18,10 +18,10 @@
 use ikev2::crypto::{Group, Nonces};
 use ikev2::wire::{ExchangeType, NotifyType, PayloadWriter, ProtocolId};
 
-use crate::agreement::{Choice, Offer};
+use crate::agreement::{Choice, Offer, group_names};
 use crate::child::{Child, ChildState};
 use crate::core::Core;
-use crate::established::{Established, Exchange, REFUSED_RETRY, Wanted};
+use crate::established::{Established, Exchange, Wanted};
 use crate::payloads::{Contents, esp_spi, needed, push_child_notify, refusal};
 use crate::state::State;
 use crate::{Event, Failure, Profile};
@@ -342,26 +342,50 @@ impl Established {
                     group.filter(|group| own.offer.allows(*group) && own.offer.group() != Some(*group));
                 match group {
                     Some(group) => self.want(wanted(Some(group)), core.now),
-                    None => self.child_failed(
-                        core,
-                        profile,
-                        &own,
-                        Failure::Refused {
-                            exchange: EXCHANGE,
-                            notify,
-                        },
-                    ),
+                    None => {
+                        let reason = self.refusal_of_child(profile, &own, contents, notify);
+                        self.child_failed(core, profile, &own, reason);
+                    }
                 }
             }
-            _ => self.child_failed(
-                core,
-                profile,
-                &own,
-                Failure::Refused {
-                    exchange: EXCHANGE,
-                    notify,
-                },
-            ),
+            _ => {
+                let reason = self.refusal_of_child(profile, &own, contents, notify);
+                self.child_failed(core, profile, &own, reason);
+            }
+        }
+    }
+
+    /// Why the peer refuses a child SA, as far as that can be told.
+    fn refusal_of_child(
+        &mut self,
+        profile: &Profile,
+        own: &CreateChild,
+        contents: &Contents<'_>,
+        notify: NotifyType,
+    ) -> Failure {
+        // It took the same without a key exchange in IKE_AUTH, so it is that.
+        let was_without = own
+            .rekeys
+            .and_then(|old| self.child(old))
+            .is_some_and(|old| old.suite.group().is_none());
+        let child = profile.children.get(own.offer.index());
+        let wanted = match notify {
+            NotifyType::INVALID_KE_PAYLOAD => {
+                contents.wanted_group().filter(|group| !own.offer.allows(*group))
+            }
+            _ => None,
+        };
+        let is_about_groups = wanted.is_some() || (was_without && notify == NotifyType::NO_PROPOSAL_CHOSEN);
+        match child {
+            Some(child) if is_about_groups && own.offer.group().is_some() => Failure::RekeyGroup {
+                wanted,
+                allowed: group_names(&own.offer.proposals),
+                place: format!("proposals of child {} of profile {}", child.name, profile.name),
+            },
+            _ => Failure::Refused {
+                exchange: EXCHANGE,
+                notify,
+            },
         }
     }
 
@@ -373,7 +397,7 @@ impl Established {
             reason,
         });
         if let Some(old) = own.rekeys.and_then(|old| self.child(old)) {
-            old.rekey_at = Some(core.now + REFUSED_RETRY);
+            old.rekey_later(core.now);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Why an exchange failed: for people one sentence, for the peer a notify.
 
 use ikev2::certificate::CertificateError;
-use ikev2::crypto::{KeyExchangeError, SealError, SignError, SuiteError, VerifyError, WrongKeys};
+use ikev2::crypto::{Group, KeyExchangeError, SealError, SignError, SuiteError, VerifyError, WrongKeys};
 use ikev2::proposal::{BadAnswer, Refusal};
 use ikev2::wire::{ExchangeType, KeyExchangeMethod, NotifyType, ParseError, WriteError};
 
@@ -67,6 +67,16 @@ pub enum Failure {
         given: KeyExchangeMethod,
         /// What was chosen.
         wanted: KeyExchangeMethod,
+    },
+    /// The peer wants another key exchange, or none, when a child SA is rekeyed: IKE_AUTH, which made it, has none (RFC 7296 §1.2).
+    #[error("{}", rekey_group(*.wanted, .allowed, .place))]
+    RekeyGroup {
+        /// The group that it asks for; `None`: it does not say.
+        wanted: Option<Group>,
+        /// Ours.
+        allowed: String,
+        /// The setting that it is about.
+        place: String,
     },
     /// Nobody with this identity is expected from there.
     #[error(
@@ -199,6 +209,20 @@ pub enum Failure {
     Expired,
 }
 
+fn rekey_group(wanted: Option<Group>, allowed: &str, place: &str) -> String {
+    match wanted {
+        Some(wanted) => {
+            format!(
+                "peer wants {wanted} when the child SA is rekeyed, we allow {allowed}: add {wanted} to {place}"
+            )
+        }
+        None => format!(
+            "peer refuses {allowed} when the child SA is rekeyed, and has taken the rest before: it wants no key exchange, or another group; change \
+             {place} of one end"
+        ),
+    }
+}
+
 /// What to do about a refusal.
 fn advice(notify: NotifyType) -> &'static str {
     match notify {
@@ -252,5 +276,24 @@ impl Failure {
                 .map_or_else(Vec::new, |notify| notify.data.to_vec()),
             _ => Vec::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_says_which_group_it_wants_is_quoted() {
+        let failure = Failure::RekeyGroup {
+            wanted: Some(Group::Modp2048),
+            allowed: "curve25519 or ecp256".to_owned(),
+            place: "proposals of child net of profile pr1".to_owned(),
+        };
+        assert_eq!(
+            failure.to_string(),
+            "peer wants modp2048 when the child SA is rekeyed, we allow curve25519 or ecp256: add modp2048 to proposals of child net of \
+             profile pr1"
+        );
     }
 }

@@ -183,17 +183,20 @@ impl Strangers {
         }
     }
 
-    /// Tells who begins with a message that cannot be read what is wrong with it, but rarely. Others are dropped: within an IKE SA
-    /// only what is authentic is answered (RFC 7296 §2.21).
+    /// Tells who begins with a message that cannot be read what is wrong with it, but rarely; and who asks in a later version than 2 which
+    /// one is spoken here (RFC 7296 §2.5). Others are dropped: within an IKE SA only what is authentic is answered (§2.21).
     pub(crate) fn malformed(&mut self, core: &mut Core, bytes: &[u8], error: ParseError, path: Path) {
         core.counters.dropped += 1;
-        let (Ok(header), Some(notify)) = (Header::parse(bytes), error.notify()) else {
+        let (Ok(header), Some(notify)) = (Header::of_any_version(bytes), error.notify()) else {
             return;
         };
-        let first = header.exchange == ExchangeType::IKE_SA_INIT
-            && header.is_request()
-            && header.responder_spi.is_zero();
-        if first && self.refusals.may_answer(core) {
+        let is_of_version_2 = Header::parse(bytes).is_ok();
+        let first = header.exchange == ExchangeType::IKE_SA_INIT && header.responder_spi.is_zero();
+        let may_answer = match notify.kind {
+            NotifyType::INVALID_MAJOR_VERSION => header.is_request() && self.unknown.may_answer(core),
+            _ => is_of_version_2 && first && header.is_request() && self.refusals.may_answer(core),
+        };
+        if may_answer {
             let mut writer = PayloadWriter::new();
             let _ = push_notify(&mut writer, notify.kind, notify.data);
             answer(core, &header, bytes.len(), path, &writer);

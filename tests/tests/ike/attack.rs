@@ -181,6 +181,46 @@ fn a_flood_of_spoofed_requests_keeps_nobody_out_and_costs_nothing_for_long() {
     site.ping(&["-c", "3", "-i", "0.05"]);
 }
 
+#[test]
+fn requests_of_a_later_version_are_told_which_one_is_spoken() {
+    let (ike_proposal, esp_proposal) = ("aes256gcm16-prfsha256-curve25519", "aes256gcm16-noesn");
+    let site = Site::create_with(Family::Ip4, ike_proposal, esp_proposal, "", MORE);
+    let (macs, mut request) = honest_request(&site);
+    site.wait_for_sas(2, &[]);
+    request[17] = 0x30;
+    let frames = spoofed(macs, &request);
+    let [out, back] = [(); 2].map(|()| Wire::open(&site.peer.namespace, "p0").unwrap());
+    let (asked, began) = (300, Instant::now());
+    let mut answers = Vec::new();
+    // A host that is busy with something else may not run the gateway for a second.
+    while answers.is_empty() && began.elapsed() < LIMIT {
+        for frame in &frames[..asked] {
+            out.send(frame).unwrap();
+        }
+        while let Some(frame) = back.receive(Duration::from_secs(1)).unwrap() {
+            if let Some((to, answer)) = ike(&frame)
+                && to.octets()[..2] == STRANGERS.octets()[..2]
+            {
+                answers.push(answer.to_vec());
+            }
+        }
+    }
+    // Some at once, and then ten a second.
+    let most = 16 + 10 * usize::try_from(began.elapsed().as_secs() + 1).unwrap();
+    assert!(
+        (1..=most).contains(&answers.len()),
+        "{} of {asked}",
+        answers.len()
+    );
+    for answer in &answers {
+        // Version 2.0, an answer, and one notify: INVALID_MAJOR_VERSION, which is 5.
+        assert_eq!((answer[17], answer[19] & 0x20), (0x20, 0x20), "{answer:x?}");
+        assert_eq!(answer[28..], [0, 0, 0, 8, 0, 0, 0, 5], "{answer:x?}");
+    }
+    assert_eq!((half_open(&site), site.established().len()), (0, 1));
+    site.ping(&["-c", "3", "-i", "0.05"]);
+}
+
 /// Has a thread end that runs until this is set.
 struct StopAtEnd<'s>(&'s AtomicBool);
 

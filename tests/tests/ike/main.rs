@@ -11,6 +11,8 @@ mod between_two;
 mod certificates;
 mod childless;
 mod collisions;
+mod confined;
+mod groups;
 mod killed;
 mod nat;
 mod site;

@@ -126,6 +126,11 @@ pub(crate) fn configure(folder: &Path, over: Family, number: u8, changes: Change
 impl Site {
     /// With a tunnel over packets of a family, and routes of both into it; without SAs or daemons.
     pub(crate) fn create(over: Family) -> Self {
+        Self::create_with(over, |primary| primary)
+    }
+
+    /// As [`Site::create`], with primaries that are started as `change` makes them.
+    pub(crate) fn create_with(over: Family, change: impl Fn(PrimaryBuilder) -> PrimaryBuilder) -> Self {
         let addresses = |family, host| vec![host_address(family, host)];
         let both = TwoGateways::create(Privilege::detect(), 1500, addresses, |primary: PrimaryBuilder| {
             let number = if primary.config_text().contains("iface=a0") {
@@ -133,7 +138,7 @@ impl Site {
             } else {
                 2
             };
-            primary.toml(&tunnel_toml(over, number))
+            change(primary.toml(&tunnel_toml(over, number)))
         });
         let TwoGateways {
             west,

@@ -30,9 +30,9 @@ pub type IkeAnswer = Result<IkeReply, ControlError>;
 /// The number of a reply that is to no request: why the daemon hangs up.
 const ABOUT_THE_CONNECTION: u32 = 0;
 
-/// The daemon's socket.
+/// The daemon's socket: where members of the instance's group may make one, so that the daemon need not be root.
 pub fn socket_path(directory: &InstanceDir) -> PathBuf {
-    directory.path().join("ikev2d.sock")
+    directory.events().join("ikev2d.sock")
 }
 
 #[cfg(test)]
@@ -45,7 +45,7 @@ mod tests {
 
     fn directory(place: &tempfile::TempDir) -> InstanceDir {
         let directory = RunDir::new(place.path()).instance(&"blue".parse().unwrap());
-        std::fs::create_dir(directory.path()).unwrap();
+        std::fs::create_dir_all(directory.events()).unwrap();
         directory
     }
 

@@ -138,7 +138,13 @@ impl Drop for IkeListener {
 
 fn listen_at(directory: &InstanceDir, path: &PathBuf) -> io::Result<UnixListener> {
     match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            let sentence = format!(
+                "{} is in the way, and cannot be removed ({error}): a daemon of another user has left it, remove it as that user or as root",
+                path.display()
+            );
+            return Err(io::Error::new(error.kind(), sentence));
+        }
         _ => {}
     }
     let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;

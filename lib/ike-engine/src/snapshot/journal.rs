@@ -14,7 +14,7 @@ use ikev2::wire::IkeSpi;
 
 const MAGIC: &[u8; 4] = b"TGIK";
 /// Another one when records change: what is of another version is not read.
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEADER: usize = 10;
 const CHECK: usize = 8;
 const ENTRY: usize = 12;

@@ -208,6 +208,7 @@ fn child(profile: &Profile, record: &ChildRecord<'_>) -> Result<Child, RestoreEr
         theirs: selectors(&record.theirs).ok_or(MALFORMED)?,
         rekey_at: record.rekey_at.map(time),
         expire_at: record.expire_at.map(time),
+        after_trial: record.after_trial.map(time),
         state: match record.state {
             ChildStateRecord::Active => ChildState::Active,
             ChildStateRecord::Replaced { by, until } => {

@@ -102,6 +102,7 @@ pub(super) struct ChildRecord<'a> {
     pub(super) theirs: Vec<SelectorRecord>,
     pub(super) rekey_at: Option<Moment>,
     pub(super) expire_at: Option<Moment>,
+    pub(super) after_trial: Option<Moment>,
     pub(super) state: ChildStateRecord,
     pub(super) in_use: bool,
     pub(super) was_used: bool,

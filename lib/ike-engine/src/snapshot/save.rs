@@ -143,6 +143,7 @@ fn child<'a>(child: &'a Child, profile: &'a Profile) -> ChildRecord<'a> {
         theirs: selectors(&child.theirs),
         rekey_at: child.rekey_at.map(moment),
         expire_at: child.expire_at.map(moment),
+        after_trial: child.after_trial.map(moment),
         state: match child.state {
             ChildState::Active => ChildStateRecord::Active,
             ChildState::Replaced { by, until } => {

@@ -226,6 +226,63 @@ fn who_speaks_of_unknown_ike_sas_is_answered_rarely() {
 }
 
 #[test]
+fn a_later_version_is_answered_rarely_with_the_one_that_is_spoken() {
+    let mut world = World::plain().established();
+    world.traffic = false;
+    let (before, limited) = (world.ends[1].sent.len(), world.ends[1].engine.counters().limited);
+    let honest = requests(1).remove(0);
+    let from: SocketAddr = ([10, 9, 9, 9], 500).into();
+    let ask = |world: &mut World, change: &dyn Fn(&mut Vec<u8>)| {
+        let mut message = honest.clone();
+        change(&mut message);
+        world.call(1, |engine, now| engine.handle(now, here(), from, &message));
+    };
+    // Version 1 has no such notify, and answers are never answered.
+    ask(&mut world, &|message| message[17] = 0x10);
+    ask(&mut world, &|message| (message[17], message[19]) = (0x30, 0x28));
+    // An answer is not longer than what was sent.
+    ask(&mut world, &|message| {
+        message[17] = 0x30;
+        message.truncate(28);
+    });
+    assert_eq!(world.ends[1].sent.len(), before);
+    world.run(1000);
+    for number in 0..10_000_u32 {
+        ask(&mut world, &|message| {
+            message[..4].copy_from_slice(&number.to_be_bytes());
+            // What is behind the header may be anything in another version.
+            message[17] = [0x30, 0x31, 0xf0][number as usize % 3];
+            message[24..].fill(0xff);
+        });
+    }
+    let answers = &world.ends[1].sent[before..];
+    assert_eq!(answers.len(), 16);
+    assert_eq!(world.ends[1].engine.counters().limited, limited + 1 + 10_000 - 16);
+    for (number, (_, path, answer)) in answers.iter().enumerate() {
+        let answer = Message::parse(answer).unwrap();
+        let header = answer.header;
+        assert_eq!((header.version.0, header.is_request()), (0x20, false));
+        assert_eq!(header.initiator_spi.0[..4], (number as u32).to_be_bytes());
+        assert_eq!(
+            (header.exchange, header.message_id),
+            (ExchangeType::IKE_SA_INIT, 0)
+        );
+        assert_eq!(path.remote, from);
+        let told: Vec<_> = answer.payloads.iter().collect();
+        let [told] = &told[..] else { panic!("{told:?}") };
+        let expected = Body::Notify(Notify::new(NotifyType::INVALID_MAJOR_VERSION, &[]));
+        assert_eq!(told.body, expected);
+    }
+    assert_eq!(half_open(&world), 0);
+    assert_eq!(world.counts(), (1, 1));
+    // It is told to somebody else again when some time has passed.
+    world.run(1000);
+    let before = world.ends[1].sent.len();
+    ask(&mut world, &|message| message[17] = 0x30);
+    assert_eq!(world.ends[1].sent.len(), before + 1);
+}
+
+#[test]
 fn what_is_changed_or_made_up_changes_nothing() {
     let mut world = World::plain().established();
     world.traffic = false;

@@ -25,6 +25,7 @@ mod speed;
 mod storm;
 mod strangers;
 mod told;
+mod trials;
 mod world;
 
 /// Whether tests are to run at full length.

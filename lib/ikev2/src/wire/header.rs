@@ -134,8 +134,38 @@ impl Header {
 
     /// Reads the header of a message. Only what is needed to find its SA is checked: the major version and that it is whole.
     pub fn parse(message: &[u8]) -> Result<Header, ParseError> {
-        let mut reader = Reader::new(message, 0, None);
         let received = message.len();
+        let header = Header::of_any_version(message)?;
+        // First of all: what follows may be laid out in another way.
+        let version = header.version;
+        if version.major() != Version::IKEV2.major() {
+            let (major, minor) = (version.major(), version.minor());
+            let fault = Fault::MajorVersion { major, minor };
+            return Err(ParseError {
+                payload: None,
+                offset: 17,
+                fault,
+            });
+        }
+        let length = header.length;
+        if usize::try_from(length) != Ok(received) {
+            let fault = Fault::MessageLength {
+                said: length,
+                received,
+            };
+            return Err(ParseError {
+                payload: None,
+                offset: 24,
+                fault,
+            });
+        }
+        Ok(header)
+    }
+
+    /// Reads the fields where version 2 has them, whatever the version is, to tell the sender of another one which is spoken here
+    /// (RFC 7296 §2.5). Nothing of them is checked.
+    pub fn of_any_version(message: &[u8]) -> Result<Header, ParseError> {
+        let mut reader = Reader::new(message, 0, None);
         let header: [u8; HEADER_LEN] = reader.array("the header")?;
         let [
             i0,
@@ -167,38 +197,15 @@ impl Header {
             l2,
             l3,
         ] = header;
-        let version = Version(version);
-        // First of all: what follows may be laid out in another way.
-        if version.major() != Version::IKEV2.major() {
-            let (major, minor) = (version.major(), version.minor());
-            let fault = Fault::MajorVersion { major, minor };
-            return Err(ParseError {
-                payload: None,
-                offset: 17,
-                fault,
-            });
-        }
-        let length = u32::from_be_bytes([l0, l1, l2, l3]);
-        if usize::try_from(length) != Ok(received) {
-            let fault = Fault::MessageLength {
-                said: length,
-                received,
-            };
-            return Err(ParseError {
-                payload: None,
-                offset: 24,
-                fault,
-            });
-        }
         Ok(Header {
             initiator_spi: IkeSpi([i0, i1, i2, i3, i4, i5, i6, i7]),
             responder_spi: IkeSpi([r0, r1, r2, r3, r4, r5, r6, r7]),
             next_payload: PayloadType(next_payload),
-            version,
+            version: Version(version),
             exchange: ExchangeType(exchange),
             flags: Flags(flags),
             message_id: u32::from_be_bytes([m0, m1, m2, m3]),
-            length,
+            length: u32::from_be_bytes([l0, l1, l2, l3]),
         })
     }
 
