@@ -16,31 +16,37 @@ pub struct Notices {
 impl Notices {
     /// Says what has happened.
     pub fn say(&self, sentence: &str) {
-        self.say_to(&mut io::stderr(), sentence);
+        self.write(&self.line(sentence));
     }
 
     /// Says what is wrong and somebody has to see to, quiet or not.
     pub fn error(&self, sentence: &str) {
-        self.error_to(&mut io::stderr(), sentence);
+        self.write(&self.error_line(sentence));
     }
 
-    fn say_to(&self, out: &mut impl Write, sentence: &str) {
-        if !self.quiet {
-            self.write(out, sentence);
+    /// The line of what has happened; empty where nothing is said.
+    fn line(&self, sentence: &str) -> String {
+        if self.quiet {
+            return String::new();
+        }
+        self.error_line(sentence)
+    }
+
+    /// The line of what is wrong.
+    fn error_line(&self, sentence: &str) -> String {
+        if self.json {
+            format!("{}\n", json!({ "notice": sentence }))
+        } else {
+            format!("{sentence}\n")
         }
     }
 
-    fn error_to(&self, out: &mut impl Write, sentence: &str) {
-        self.write(out, sentence);
-    }
-
-    fn write(&self, out: &mut impl Write, sentence: &str) {
-        // Nobody is left to tell when stderr is closed.
-        drop(if self.json {
-            writeln!(out, "{}", json!({ "notice": sentence }))
-        } else {
-            writeln!(out, "{sentence}")
-        });
+    /// Writes lines by one system call, since stderr is not buffered.
+    fn write(&self, lines: &str) {
+        if !lines.is_empty() {
+            // Nobody is left to tell when stderr is closed.
+            drop(io::stderr().write_all(lines.as_bytes()));
+        }
     }
 }
 
@@ -56,10 +62,7 @@ mod tests {
             (false, false, "attached\nwrong\n"),
         ] {
             let notices = Notices { json, quiet };
-            let mut out = Vec::new();
-            notices.say_to(&mut out, "attached");
-            notices.error_to(&mut out, "wrong");
-            assert_eq!(String::from_utf8(out).unwrap(), said);
+            assert_eq!(notices.line("attached") + &notices.error_line("wrong"), said);
         }
     }
 }
