@@ -4,6 +4,7 @@ mod clock;
 mod requests;
 mod survival;
 mod told;
+mod unattached;
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
@@ -20,6 +21,7 @@ use shm::SaCounter;
 use shm::journal::Journal;
 
 use self::clock::now;
+use self::unattached::Refusal;
 use crate::config::Config;
 use crate::datagram::{self, Received};
 use crate::failure::Failure;
@@ -63,8 +65,8 @@ pub struct Daemon {
     attachment: Attachment,
     /// How often it was attached.
     attachments: u64,
-    /// Why it could not attach when it tried last, where that is more than that no primary runs.
-    why_not: Option<String>,
+    /// Why it does not attach.
+    refusal: Refusal,
     /// Number of the last subscription to events.
     subscription: u64,
     /// Child SAs, by inbound SPI, that were rekeyed because of what the primary told, and whether since it has lost them.
@@ -157,7 +159,7 @@ impl Daemon {
             first: Some(punts),
             attachment,
             attachments: 0,
-            why_not: None,
+            refusal: Refusal::default(),
             subscription: 0,
             asked: HashSet::new(),
             identification: 0,
@@ -189,7 +191,10 @@ impl Daemon {
                     }
                 }
                 Err(error) => {
-                    self.not_attached(&error);
+                    if let Some(sentence) = self.refusal.note(&error) {
+                        self.notices
+                            .error(&format!("cannot attach, and tries it further: {sentence}"));
+                    }
                     if let Some(mail) = self.mailbox.wait(PAUSE) {
                         self.open(mail, None);
                     }
@@ -198,20 +203,6 @@ impl Daemon {
             }
         }
         self.notices.say("ended; SAs and peers are as they were");
-    }
-
-    /// Says why it does not attach, unless that was said before or there is just no primary.
-    fn not_attached(&mut self, error: &ControlError) {
-        let why_not = Some(error)
-            .filter(|error| !matches!(error.code, ErrorCode::InstanceDead | ErrorCode::NotFound))
-            .map(ToString::to_string);
-        if let Some(sentence) = &why_not
-            && why_not != self.why_not
-        {
-            self.notices
-                .error(&format!("cannot attach, and tries it further: {sentence}"));
-        }
-        self.why_not = why_not;
     }
 
     fn is_stopped(&self) -> bool {
@@ -276,7 +267,7 @@ impl Daemon {
         self.mailbox.wake_by(Some(punts.waker()));
         self.attachments += 1;
         self.attachment.set(self.attachments);
-        self.why_not = None;
+        self.refusal = Refusal::default();
         self.subscribe(punts);
         self.plane.begin(self.left());
         if again {

@@ -48,7 +48,7 @@ impl Daemon {
                 );
                 replies.push(IkeReply::Summary(Box::new(IkeSummary {
                     attached: self.attachment.is_there(),
-                    why_not: self.why_not.clone(),
+                    why_not: self.refusal.why().map(str::to_owned),
                     statistics: show::statistics(self.engine.counters(), self.unsent),
                     failures: self.failures.list(now),
                 })));

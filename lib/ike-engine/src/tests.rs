@@ -47,6 +47,7 @@ pub(crate) fn profile(end: u8) -> Profile {
         lifetime,
         liveness: Duration::from_secs(30),
         start: StartAction::None,
+        dead_peer: None,
     }
 }
 

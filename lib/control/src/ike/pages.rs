@@ -252,6 +252,7 @@ mod tests {
             rekey_seconds: u64::MAX,
             life_seconds: u64::MAX,
             dpd_seconds: u64::MAX,
+            dpd_action: "restart".to_owned(),
             children: (0..256).map(child).collect(),
         };
         let all: Vec<IkeProfile> = (0..8).map(profile).collect();
