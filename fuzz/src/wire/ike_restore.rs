@@ -1,24 +1,30 @@
-//! What an engine of IKEv2 has written down, and another takes up: records of IKE SAs in a batch that is whole, since one that is not is not
-//! looked into.
+//! What an engine of IKEv2 has written down, and another takes up: records of IKE SAs in a batch that is whole, since in no other they are
+//! looked at.
 //!
 //! ```text
 //!   input: entries of a batch:  │ SPI, 8 │ length, 4 │ record │ ..
 //! ```
 
+use std::sync::OnceLock;
+
 use ike_engine::{Engine, Phase, Time};
 
 use super::{ike_engine as exchanges, sure};
 
-/// Magic, version, that it stands alone, length.
-const HEADER: usize = 10;
+/// Magic, version, that it stands alone.
+const BEFORE_LENGTH: usize = 6;
+const HEADER: usize = BEFORE_LENGTH + 4;
 const CHECK: usize = 8;
 /// When the next process begins.
 const NOW: u64 = 1000;
 
 /// A batch with these entries: header and check are as they have to be.
 fn batch(entries: &[u8]) -> Vec<u8> {
+    // Whatever the version is.
+    static BEGIN: OnceLock<Vec<u8>> = OnceLock::new();
+    let begin = BEGIN.get_or_init(|| exchanges::ours().snapshot().expose()[..BEFORE_LENGTH].to_vec());
     let length = sure(u32::try_from(entries.len()));
-    let mut batch = [b"TGIK", &[1, 1][..], &length.to_be_bytes(), entries].concat();
+    let mut batch = [begin, &length.to_be_bytes()[..], entries].concat();
     // FNV-1a.
     let sum = batch.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)

@@ -35,8 +35,11 @@ pub(super) fn read(section: Section<'_>) -> Settings {
         1_000_000,
         &mut settings.max_half_open_per_source,
     );
-    count("max_ike_per_peer", 1_000_000, &mut settings.max_ike_per_peer);
     count("max_children", 256, &mut settings.max_children);
+    // With none nobody could begin.
+    if let Some(count) = section.integer("max_ike_per_peer", 1..=1_000_000u32) {
+        settings.max_ike_per_peer = count.value as usize;
+    }
     // RFC 7383 section 2.5.1: what every link takes, less IP and UDP.
     if let Some(bytes) = section.integer("fragment_size", 576..=1500u16) {
         settings.fragment_len = usize::from(bytes.value) - IP_AND_UDP;

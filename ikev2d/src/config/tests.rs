@@ -45,6 +45,7 @@ fn a_profile_has_what_the_file_says() {
     let text = r#"
         [ike]
         cookie_threshold    = 5
+        max_ike_per_peer    = 3
         retransmit_first    = "200ms"
         retransmit_attempts = 4
         fragment_size       = 1280
@@ -84,10 +85,11 @@ fn a_profile_has_what_the_file_says() {
     assert_eq!(
         (
             settings.cookie_threshold,
+            settings.max_ike_per_peer,
             settings.fragment_len,
             settings.retransmission.attempts
         ),
-        (5, 1232, 4)
+        (5, 3, 1232, 4)
     );
     assert_eq!(settings.retransmission.first, Duration::from_millis(200));
     let [profile] = &config.profiles[..] else {

@@ -102,8 +102,8 @@ pub enum Failure {
     },
     /// Both have agreed on algorithms of another profile before the peer said who it is.
     #[error(
-        "peer {peer} is of profile {profile}, whose ike_proposals do not allow what another profile between the same addresses has agreed to; \
-         give them the same ike_proposals"
+        "peer {peer} is of profile {profile}, whose ike_proposals do not allow what another profile between the same addresses has agreed \
+         to; give them the same ike_proposals"
     )]
     OtherProposals {
         /// Who the peer is.

@@ -64,7 +64,8 @@ fn source(remote: SocketAddr) -> IpAddr {
 #[derive(Debug, Default)]
 pub(crate) struct Strangers {
     cookies: Cookies,
-    /// Half-open IKE SAs, and those that were refused: SPI and address of their initiators, and our SPI. Who takes the same SPI for several has several.
+    /// Half-open IKE SAs, and those that were refused: SPI and address of their initiators, and our SPI. Who takes the same SPI for several
+    /// has several.
     half_open: BTreeSet<(IkeSpi, SocketAddr, IkeSpi)>,
     per_source: BTreeMap<IpAddr, usize>,
     /// Requests whose sender has gone on to IKE_AUTH, the first of them first: copies of them are late.
