@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use ::tests::{Privilege, Process, Wait, run, wait_until};
 
-use super::site::{EAST, EAST_LINK, KEY, Proposals, Site, WEST, write};
+use super::site::{EAST, EAST_LINK, KEY, Log, Proposals, Site, WEST, write};
 use crate::error::Error;
 
 const PROGRAM: &str = "/usr/sbin/charon-systemd";
@@ -19,9 +19,9 @@ pub(super) struct Charon {
 }
 
 impl Charon {
-    pub(super) fn create(privilege: Privilege) -> Result<Self, Error> {
+    pub(super) fn create(privilege: Privilege, log: Log) -> Result<Self, Error> {
         let proposals = Proposals::Ecp256;
-        let site = Site::alone(privilege, proposals)?;
+        let site = Site::alone(privilege, proposals, log)?;
         let [_, namespace] = &site.namespaces;
         namespace.add_address(EAST_LINK, &format!("{EAST}/24"))?;
         namespace.add_address("lo", &format!("{INSIDE}/32"))?;
@@ -33,10 +33,18 @@ impl Charon {
             source,
         })?;
         let (conf, vici) = (folder.join("strongswan.conf"), folder.join("vici"));
-        // No log but what goes to nowhere, and the plugins that are needed.
+        // Its level unless it is told otherwise; there is no journal that would take it.
+        let log = match log {
+            Log::Usual => format!(
+                "filelog {{\n log {{\n path = {}\n default = 1\n }}\n }}\n",
+                folder.join("log").display()
+            ),
+            Log::Nothing => String::new(),
+        };
+        // The plugins that are needed, and no others.
         let text = format!(
             "charon-systemd {{\n load = random nonce openssl kdf kernel-libipsec kernel-netlink socket-default vici\n\
-             journal {{\n default = -1\n }}\n syslog {{\n }}\n plugins {{\n vici {{\n socket = unix://{}\n }}\n }}\n}}\n",
+             journal {{\n default = -1\n }}\n syslog {{\n }}\n {log} plugins {{\n vici {{\n socket = unix://{}\n }}\n }}\n}}\n",
             vici.display()
         );
         write(&conf, &text, 0o644)?;

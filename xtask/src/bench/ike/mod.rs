@@ -24,7 +24,7 @@ use crate::error::Error;
 use answers::Answers;
 use charon::Charon;
 use load::{One, Rate};
-use site::{Proposals, Site};
+use site::{Log, Proposals, Site};
 
 /// A handshake by ours, by what it takes strongSwan.
 const MOST_OF_CHARON: Bound = Bound::AtMost(0.25);
@@ -42,9 +42,18 @@ const SHOWS: usize = 5;
 /// After the last handshake, until what was freed meanwhile is counted as free.
 const SETTLED: Duration = Duration::from_secs(1);
 
-const OURS: &str = "a handshake: CPU of tollgate-ikev2d that answers";
-const CHARON: &str = "a handshake: CPU of charon-systemd that answers";
-const OUR_PRIMARY: &str = "a handshake: CPU of the primary beside it";
+/// What a handshake takes who answers it, seconds of CPU: ours, strongSwan, the primary beside ours.
+const USUAL: [&str; 3] = [
+    "a handshake: tollgate-ikev2d that answers",
+    "a handshake: charon-systemd that answers",
+    "a handshake: the primary beside tollgate-ikev2d",
+];
+/// The same where neither writes a log.
+const SILENT: [&str; 3] = [
+    "a handshake: tollgate-ikev2d, no log",
+    "a handshake: charon-systemd, no log",
+    "a handshake: the primary, no log",
+];
 const ENGINES: &str = "two engines on one core";
 const GATEWAYS: &str = "two gateways, up to 2,000 IKE SAs";
 const MORE: &str = "two gateways, from 2,000 to 10,000 IKE SAs";
@@ -69,10 +78,13 @@ impl Bench {
         for round in 1..=self.times.rounds {
             self.progress("IKE", round);
             section.record(ENGINES, Unit::HandshakesPerSecond, engines()?);
-            self.one_by_one(&mut section)?;
+            self.one_by_one(&mut section, USUAL, Log::Usual)?;
+            self.one_by_one(&mut section, SILENT, Log::Nothing)?;
+            self.answers(&mut section)?;
             self.many(&mut section)?;
         }
-        section.compare(OURS, CHARON, Some(MOST_OF_CHARON));
+        section.compare(USUAL[0], USUAL[1], Some(MOST_OF_CHARON));
+        section.compare(SILENT[0], SILENT[1], None);
         section.judge(ENGINES, FEWEST_BY_ENGINES);
         section.judge(GATEWAYS, FEWEST_BY_GATEWAYS);
         section.judge(MEMORY, MOST_MEMORY);
@@ -82,7 +94,7 @@ impl Bench {
         section.judge(ANSWERED, LONGEST_ANSWER);
         section.remarks.push(
             "The same tollgate-ikev2d initiates with both that answer, one IKE SA after the other, each deleted before the next, which does \
-             not count. Neither that answers writes a log. strongSwan has ESP in its own process, whose installation counts; ours is in the primary, whose worker also looks \
+             not count. Both write their logs into files, as much as they do unless they are told otherwise. strongSwan has ESP in its own process, whose installation counts; ours is in the primary, whose worker also looks \
              for packets meanwhile."
                 .to_owned(),
         );
@@ -95,19 +107,25 @@ impl Bench {
     }
 
     /// One after the other, by ours and by strongSwan.
-    fn one_by_one(&self, section: &mut Section) -> Result<(), Error> {
+    fn one_by_one(&self, section: &mut Section, names: [&str; 3], log: Log) -> Result<(), Error> {
         let count = self.times.handshakes;
-        let mut site = Site::with_ours(self.privilege, Proposals::Ecp256, 64)?;
+        let mut site = Site::with_ours(self.privilege, Proposals::Ecp256, 64, log)?;
         let pids = [site.answering(), site.answering_primary()];
         let [ours, primary] = One::measure(&site, count, pids)?.cpu;
-        section.record(OURS, Unit::Seconds, ours);
-        section.record(OUR_PRIMARY, Unit::Seconds, primary);
         site.end()?;
-        let charon = Charon::create(self.privilege)?;
+        let charon = Charon::create(self.privilege, log)?;
         let [theirs] = One::measure(&charon.site, count, [charon.pid()])?.cpu;
-        section.record(CHARON, Unit::Seconds, theirs);
         charon.end()?;
-        let site = Site::with_ours(self.privilege, Proposals::Modp2048, 64)?;
+        for (name, value) in names.into_iter().zip([ours, theirs, primary]) {
+            section.record(name, Unit::Seconds, value);
+        }
+        Ok(())
+    }
+
+    /// How long IKE_SA_INIT waits for its answer.
+    fn answers(&self, section: &mut Section) -> Result<(), Error> {
+        let count = self.times.handshakes;
+        let site = Site::with_ours(self.privilege, Proposals::Modp2048, 64, Log::Usual)?;
         let answers = Answers::watch(&site, &self.folder)?;
         One::measure(&site, count / 4, [])?;
         for took in answers.end()? {
@@ -118,7 +136,7 @@ impl Bench {
 
     /// Many at a time, and then all that are there.
     fn many(&self, section: &mut Section) -> Result<(), Error> {
-        let site = Site::with_ours(self.privilege, Proposals::Ecp256, ALL)?;
+        let site = Site::with_ours(self.privilege, Proposals::Ecp256, ALL, Log::Usual)?;
         let mut record = |name, rate| section.record(name, Unit::HandshakesPerSecond, rate);
         record(GATEWAYS, Rate::measure(&site, FIRST)?.per_second);
         record(MORE, Rate::measure(&site, ALL - FIRST)?.per_second);

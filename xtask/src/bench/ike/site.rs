@@ -49,6 +49,14 @@ impl Proposals {
     }
 }
 
+/// Whether daemons write logs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Log {
+    /// As they do unless they are told otherwise, into a file.
+    Usual,
+    Nothing,
+}
+
 /// What is up during a turn. Ends from top to bottom.
 pub(super) struct Site {
     daemons: Vec<Process>,
@@ -64,14 +72,15 @@ impl Site {
         privilege: Privilege,
         proposals: Proposals,
         handshakes: u32,
+        log: Log,
     ) -> Result<Self, Error> {
         let namespaces = connected(privilege)?;
         let west = primary(privilege, &namespaces[0], End::West, handshakes);
         let east = primary(privilege, &namespaces[1], End::East, handshakes);
         let (west, east) = west.start_both(east)?;
         let daemons = vec![
-            daemon(&west, End::West, proposals)?,
-            daemon(&east, End::East, proposals)?,
+            daemon(&west, End::West, proposals, log)?,
+            daemon(&east, End::East, proposals, log)?,
         ];
         Ok(Self {
             daemons,
@@ -82,11 +91,11 @@ impl Site {
     }
 
     /// With ours at one end.
-    pub(super) fn alone(privilege: Privilege, proposals: Proposals) -> Result<Self, Error> {
+    pub(super) fn alone(privilege: Privilege, proposals: Proposals, log: Log) -> Result<Self, Error> {
         let namespaces = connected(privilege)?;
         let west = primary(privilege, &namespaces[0], End::West, 64).start()?;
         Ok(Self {
-            daemons: vec![daemon(&west, End::West, proposals)?],
+            daemons: vec![daemon(&west, End::West, proposals, log)?],
             west,
             east: None,
             namespaces,
@@ -181,7 +190,7 @@ fn profile(name: &str, tunnel: &str, end: End, proposals: Proposals) -> String {
 }
 
 /// Starts a daemon, and waits until it has its packets.
-fn daemon(primary: &Primary, end: End, proposals: Proposals) -> Result<Process, Error> {
+fn daemon(primary: &Primary, end: End, proposals: Proposals, log: Log) -> Result<Process, Error> {
     // All come from one address: neither its share nor cookies are what is measured.
     let mut text = "[ike]\ncookie_threshold = 4096\nmax_half_open_per_source = 4096\n".to_owned();
     text += &profile(PROFILE, "ipsec0", end, proposals);
@@ -191,10 +200,14 @@ fn daemon(primary: &Primary, end: End, proposals: Proposals) -> Result<Process, 
     let config = primary.config_path().with_file_name("ike.toml");
     write(&config, &text, 0o644)?;
     write(&config.with_file_name("ike.psk"), KEY, 0o600)?;
-    // strongSwan writes no log here either.
+    let words: &[&str] = match log {
+        Log::Usual => &["--config"],
+        Log::Nothing => &["--quiet", "--config"],
+    };
     let daemon = primary
-        .tool("negotiates", "tollgate-ikev2d", &["--quiet", "--config"])?
+        .tool("negotiates", "tollgate-ikev2d", words)?
         .arg(&config)
+        .log(&config.with_extension("log"))
         .start()?;
     wait_until("that the daemon answers", LIMIT, || {
         let shown = primary.ctl(&["ike", "show"])?;
