@@ -57,7 +57,7 @@ fn concerns(event: &Event) -> bool {
         Event::Sas { changes } => changes
             .iter()
             .any(|change| !matches!(change.change, SaChangeKind::Added | SaChangeKind::Replaced)),
-        Event::SaMoved { .. } => true,
+        Event::SaMoved { .. } | Event::Acquire { .. } => true,
         _ => false,
     }
 }
@@ -84,6 +84,8 @@ mod tests {
         };
         assert!(!concerns(&sas(&[SaChangeKind::Added, SaChangeKind::Replaced])));
         assert!(concerns(&sas(&[SaChangeKind::Added, SaChangeKind::Deleted])));
+        let tunnels = vec!["ipsec0".to_owned()];
+        assert!(concerns(&Event::Acquire { tunnels }));
         let instance = "blue".to_owned();
         assert!(!concerns(&Event::Subscribed { instance }));
     }
