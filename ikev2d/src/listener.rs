@@ -128,7 +128,7 @@ mod tests {
 
     fn directory(place: &tempfile::TempDir) -> InstanceDir {
         let directory = RunDir::new(place.path()).instance(&"blue".parse().unwrap());
-        std::fs::create_dir(directory.path()).unwrap();
+        std::fs::create_dir_all(directory.events()).unwrap();
         directory
     }
 
@@ -171,10 +171,10 @@ mod tests {
         // Another makes the directory anew, and the second waits still.
         std::fs::remove_dir_all(directory.path()).unwrap();
         assert_eq!(turn(), [false, false]);
-        std::fs::create_dir(directory.path()).unwrap();
+        std::fs::create_dir_all(directory.events()).unwrap();
         assert_eq!(turn(), [true, false]);
         at_first.clear();
-        std::fs::remove_file(directory.path().join("ikev2d.sock")).unwrap();
+        std::fs::remove_file(directory.events().join("ikev2d.sock")).unwrap();
         assert_eq!(turn(), [false, false]);
     }
 }

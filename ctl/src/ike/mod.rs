@@ -297,7 +297,7 @@ mod tests {
     fn of_a_profile_its_own_failures_are_shown_and_keys_are_not_asked_for_by_who_leaves_core_dumps() {
         let place = tempfile::tempdir().unwrap();
         let directory = RunDir::new(place.path()).instance(&"blue".parse().unwrap());
-        std::fs::create_dir(directory.path()).unwrap();
+        std::fs::create_dir_all(directory.events()).unwrap();
         let listener = IkeListener::bind(&directory).unwrap();
         let serve = || {
             let mut connection = listener.accept().unwrap().unwrap();
