@@ -6,10 +6,23 @@ use std::net::{IpAddr, ToSocketAddrs};
 
 use ike_engine::IKE_PORT;
 
+/// Of an address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Family {
+    Ip4,
+    Ip6,
+}
+
+impl Family {
+    fn of(address: IpAddr) -> Self {
+        if address.is_ipv4() { Self::Ip4 } else { Self::Ip6 }
+    }
+}
+
 /// Names with their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Names {
-    known: BTreeMap<String, IpAddr>,
+    known: BTreeMap<(String, Option<Family>), IpAddr>,
     /// Whether there is nobody to ask any more.
     is_closed: bool,
 }
@@ -23,13 +36,15 @@ impl Names {
         }
     }
 
-    /// The address that `name` says or is; for a name, the first that it had when it was looked up. The error ends a sentence that
-    /// begins with the key.
-    pub(super) fn address(&mut self, name: &str) -> Result<IpAddr, String> {
+    /// The address that `name` says or is; for a name, the first that it had when it was looked up, of the family of `like` where it has one
+    /// of that. The error ends a sentence that begins with the key.
+    pub(super) fn address(&mut self, name: &str, like: Option<IpAddr>) -> Result<IpAddr, String> {
+        let family = like.map(Family::of);
         if let Ok(address) = name.parse() {
             return Ok(address);
         }
-        if let Some(known) = self.known.get(name) {
+        let key = (name.to_owned(), family);
+        if let Some(known) = self.known.get(&key) {
             return Ok(*known);
         }
         if self.is_closed {
@@ -43,9 +58,11 @@ impl Names {
                 "'{name}' is no address, and as a name it leads nowhere ({error}): write the address itself"
             )
         })?;
-        let address = found.map(|found| found.ip()).next();
+        let found: Vec<IpAddr> = found.map(|found| found.ip()).collect();
+        let is_like = |address: &&IpAddr| family.is_none_or(|family| Family::of(**address) == family);
+        let address = found.iter().find(is_like).or(found.first()).copied();
         let address = address.ok_or_else(|| format!("'{name}' has no address: write the address itself"))?;
-        self.known.insert(name.to_owned(), address);
+        self.known.insert(key, address);
         Ok(address)
     }
 }
@@ -57,12 +74,29 @@ mod tests {
     #[test]
     fn names_keep_their_addresses_when_nobody_can_be_asked() {
         let mut names = Names::default();
-        let looked_up = names.address("localhost").unwrap();
+        let looked_up = names.address("localhost", None).unwrap();
         assert!(looked_up.is_loopback());
         let mut names = names.closed();
-        assert_eq!(names.address("localhost"), Ok(looked_up));
-        assert_eq!(names.address("192.0.2.1"), Ok("192.0.2.1".parse().unwrap()));
-        let refused = names.address("localhost.").unwrap_err();
+        assert_eq!(names.address("localhost", None), Ok(looked_up));
+        assert_eq!(names.address("192.0.2.1", None), Ok("192.0.2.1".parse().unwrap()));
+        let refused = names.address("localhost.", None).unwrap_err();
         assert!(refused.contains("only when the daemon starts"), "{refused}");
+    }
+
+    #[test]
+    fn a_name_has_an_address_of_the_family_that_is_needed() {
+        let mut names = Names::default();
+        // Wherever localhost has addresses of both, each is had; where it has one, that is.
+        let both: Vec<IpAddr> = ("localhost", IKE_PORT)
+            .to_socket_addrs()
+            .unwrap()
+            .map(|found| found.ip())
+            .collect();
+        for like in ["192.0.2.1", "2001:db8::1"] {
+            let like: IpAddr = like.parse().unwrap();
+            let has = both.iter().any(|address| address.is_ipv4() == like.is_ipv4());
+            let found = names.address("localhost", Some(like)).unwrap();
+            assert_eq!(found.is_ipv4() == like.is_ipv4(), has);
+        }
     }
 }

@@ -112,9 +112,9 @@ pub(super) fn read(section: Section<'_>, folder: &Path, names: &mut Names) -> Op
     let document = section.document;
     let name = section.string("name");
     section.missing("name", "\"pr1\"");
-    let local_address = address(&section, "local_address", names);
+    let local_address = address(&section, "local_address", None, names);
     section.missing("local_address", "\"192.0.2.1\"");
-    let remote_address = address(&section, "remote_address", names);
+    let remote_address = address(&section, "remote_address", local_address, names);
     let has_remote = remote_address.is_some() || section.is_text("remote_address");
     let local_id = section.parsed::<WrittenIdentity>("local_id");
     let remote_id = section.parsed::<WrittenIdentity>("remote_id");
@@ -240,11 +240,16 @@ fn word<T: Copy>(
     })
 }
 
-/// An address, or that of a name.
-fn address(section: &Section<'_>, key: &'static str, names: &mut Names) -> Option<IpAddr> {
+/// An address, or that of a name, of the family of `like` if it has one of that.
+fn address(
+    section: &Section<'_>,
+    key: &'static str,
+    like: Option<IpAddr>,
+    names: &mut Names,
+) -> Option<IpAddr> {
     let text = section.string(key)?;
     names
-        .address(text.value)
+        .address(text.value, like)
         .map_err(|problem| section.document.report(text.place, format!("{key}: {problem}")))
         .ok()
 }

@@ -1,10 +1,12 @@
 use std::path::Path as File;
 
+use control::message::NewSa;
 use control::sas::ListedSa;
 
 use ikev2::crypto::{EspSuite, Secret};
 use ikev2::wire::{IkeSpi, TrafficSelector};
 
+use super::wanted::{GRACE, MARGIN};
 use super::*;
 
 /// Writes down what it is asked for, and refuses SAs with the SPIs that it is to refuse.
