@@ -55,12 +55,16 @@ impl RunId {
         )
     }
 
+    /// Whether `name` carries the prefix of another run.
+    pub fn is_of_another_run(&self, name: &str) -> bool {
+        prefixes(name).any(|id| id != self.0)
+    }
+
     /// Whether `name` carries the prefix of another run whose process is alive.
     pub fn is_of_another_live_run(&self, name: &str) -> bool {
-        prefixes(name).any(|id| {
-            id != self.0
-                && u32::from_str_radix(id, 36).is_ok_and(|pid| Path::new(&format!("/proc/{pid}")).exists())
-        })
+        let lives =
+            |id| u32::from_str_radix(id, 36).is_ok_and(|pid| Path::new(&format!("/proc/{pid}")).exists());
+        prefixes(name).any(|id| id != self.0 && lives(id))
     }
 }
 
@@ -124,6 +128,9 @@ mod tests {
             "no process has that pid"
         );
         assert!(!mine.is_of_another_live_run("/run/lock"));
+        assert!(
+            mine.is_of_another_run("/run/netns/tgzzzzzy-5-0-host-a") && !mine.is_of_another_run("/run/lock")
+        );
     }
 
     #[test]

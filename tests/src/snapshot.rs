@@ -38,12 +38,19 @@ impl HostState {
         Self(lines)
     }
 
-    /// What differs in `after`, one line each; what belongs to another run that is still alive does not count.
+    /// What differs in `after`, one line each. What belongs to another run that is still alive does not count; nor does what
+    /// a dead one had left and is gone now, as whoever cleans up after dead instances may take it.
     pub fn differences(&self, after: &Self, run: &RunId) -> Vec<String> {
-        let gone = self.0.difference(&after.0).map(|line| format!("gone: {line}"));
-        let left = after.0.difference(&self.0).map(|line| format!("left: {line}"));
-        gone.chain(left)
-            .filter(|line| !run.is_of_another_live_run(line))
+        let gone = self
+            .0
+            .difference(&after.0)
+            .filter(|line| !run.is_of_another_run(line));
+        let left = after
+            .0
+            .difference(&self.0)
+            .filter(|line| !run.is_of_another_live_run(line));
+        gone.map(|line| format!("gone: {line}"))
+            .chain(left.map(|line| format!("left: {line}")))
             .collect()
     }
 }
@@ -118,6 +125,17 @@ mod tests {
         assert!(
             before.differences(&after, &RunId::of_this_process()).is_empty(),
             "pid 1 is alive"
+        );
+    }
+
+    #[test]
+    fn what_a_dead_run_had_left_may_go_and_may_not_come() {
+        let (none, some) = (state(&[]), state(&["/dev/shm/tollgate-tgzzzzzy-1-0-east-1"]));
+        let run = RunId::of_this_process();
+        assert!(some.differences(&none, &run).is_empty());
+        assert_eq!(
+            none.differences(&some, &run),
+            ["left: /dev/shm/tollgate-tgzzzzzy-1-0-east-1"]
         );
     }
 
