@@ -47,10 +47,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let points = arguments.points();
     let request = CaptureRequest {
         interfaces: arguments.interfaces(),
-        points: points.clone(),
         filter: filter.program,
         expression: filter.expression.clone(),
         snaplen,
+        ..arguments.place.request()
     };
     let mut source = Capture::start(&directory, TOOL, request)?;
     let interfaces = source.interfaces().to_vec();
