@@ -18,7 +18,7 @@ use pdump::capture::{self, Interruption};
 use pdump::failure::Failure;
 use pdump::filter::{Filter, listing};
 use pdump::output::{About, CaptureFile, Destination, Output};
-use pdump::print::Lines;
+use pdump::print::{Lines, Style};
 use pdump::report::Report;
 
 fn main() -> ExitCode {
@@ -64,7 +64,14 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
             };
             Box::new(CaptureFile::begin(destination, arguments.format, &about)?)
         }
-        None => Box::new(Lines::new(io::stdout(), &interfaces, arguments.json)),
+        None => Box::new(Lines::new(
+            io::stdout(),
+            &interfaces,
+            Style {
+                json: arguments.json,
+                ..Style::default()
+            },
+        )),
     };
     if !arguments.quiet {
         say(&beginning(
