@@ -18,7 +18,7 @@ use pdump::capture::{self, Interruption};
 use pdump::failure::Failure;
 use pdump::filter::{Filter, listing};
 use pdump::output::{About, CaptureFile, Destination, Output};
-use pdump::print::{Lines, Style};
+use pdump::print::Lines;
 use pdump::report::Report;
 
 fn main() -> ExitCode {
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let filter = Filter::compile(&arguments.filter)?;
+    let filter = Filter::compile_both(&arguments.filter, arguments.filters.keys.as_ref())?;
     if arguments.dump {
         io::stdout().write_all(listing(&filter.program).as_bytes())?;
         return Ok(());
@@ -47,10 +47,10 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     let points = arguments.points();
     let request = CaptureRequest {
         interfaces: arguments.interfaces(),
-        points: points.clone(),
         filter: filter.program,
         expression: filter.expression.clone(),
         snaplen,
+        ..arguments.place.request()
     };
     let mut source = Capture::start(&directory, TOOL, request)?;
     let interfaces = source.interfaces().to_vec();
@@ -67,10 +67,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         None => Box::new(Lines::new(
             io::stdout(),
             &interfaces,
-            Style {
-                json: arguments.json,
-                ..Style::default()
-            },
+            arguments.lines.style(arguments.json),
         )),
     };
     if !arguments.quiet {

@@ -53,25 +53,34 @@ enum Place {
     Wire,
     Punt,
     Reinject,
+    Drop,
+    PreEncrypt,
+    PostDecrypt,
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Wire, Self::Punt, Self::Reinject];
+    const ALL: [Self; 6] = [
+        Self::Wire,
+        Self::Punt,
+        Self::Reinject,
+        Self::Drop,
+        Self::PreEncrypt,
+        Self::PostDecrypt,
+    ];
 
     fn of(way: Way) -> Self {
         match way {
             Way::Rx | Way::Tx => Self::Wire,
             Way::Punt => Self::Punt,
             Way::Reinject => Self::Reinject,
+            Way::Drop => Self::Drop,
+            Way::PreEncrypt => Self::PreEncrypt,
+            Way::PostDecrypt => Self::PostDecrypt,
         }
     }
 
     fn has(self, point: CapturePoint) -> bool {
-        self == match point {
-            CapturePoint::Rx | CapturePoint::Tx => Self::Wire,
-            CapturePoint::Punt => Self::Punt,
-            CapturePoint::Reinject => Self::Reinject,
-        }
+        self == Self::of(point.into())
     }
 
     /// What the file calls an interface there.
@@ -80,6 +89,9 @@ impl Place {
             Self::Wire => interface.into(),
             Self::Punt => format!("{interface}:punt").into(),
             Self::Reinject => format!("{interface}:reinject").into(),
+            Self::Drop => format!("{interface}:drop").into(),
+            Self::PreEncrypt => format!("{interface}:pre-encrypt").into(),
+            Self::PostDecrypt => format!("{interface}:post-decrypt").into(),
         }
     }
 }
@@ -137,10 +149,10 @@ impl Encoder for Pcapng {
         })?;
         interface.written += 1;
         let flags = match packet.way {
-            Way::Rx | Way::Punt => Some(INBOUND),
-            Way::Tx => Some(OUTBOUND),
+            Way::Rx | Way::Punt | Way::PostDecrypt => Some(INBOUND),
+            Way::Tx | Way::PreEncrypt => Some(OUTBOUND),
             // Neither: it is on its way.
-            Way::Reinject => None,
+            Way::Reinject | Way::Drop => None,
         };
         self.write(EnhancedPacketBlock {
             interface_id,

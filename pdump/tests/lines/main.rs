@@ -39,6 +39,11 @@ fn packet_of(data: &[u8], wire_length: u32) -> Packet<'_> {
         way: Way::Rx,
         wire_length,
         rule: None,
+        id: 0,
+        worker: 0,
+        queue: None,
+        lost_before: 0,
+        dropped: None,
         data,
     }
 }
@@ -187,7 +192,7 @@ fn a_short_snapshot_shows_what_it_has_and_makes_nothing_up() {
                 Some((said, _)) => (said, true),
                 None => (&line[..], false),
             };
-            for word in said.split([' ', ':']) {
+            for word in said.split([' ', ':', ')']) {
                 assert!(whole.contains(word), "{cut}: {line}\n{whole}");
             }
             assert!(is_cut || cut >= 14, "{cut}: {line}");
