@@ -61,10 +61,7 @@ fn bounds(program: &[Instruction]) -> Vec<u32> {
             code if matches!(code & 7, 0x00 | 0x04) => u32::MAX,
             _ => before,
         };
-        let (far, other) = match instruction.jumps() {
-            Some(ways) => ways,
-            None => (0, 0),
-        };
+        let (far, other) = instruction.jumps().unwrap_or_default();
         for next in [at + 1 + far, at + 1 + other] {
             // Behind a return there is nothing to come from it, and being too careful there harms nothing.
             if let Some(bound) = bounds.get_mut(next) {
