@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 
 use crate::filter::FilterError;
 use crate::output::OutputError;
+use crate::privileges::PrivilegeError;
 use crate::source::CaptureError;
 
 /// Why the tool did not do what it was asked.
@@ -29,6 +30,9 @@ pub enum Failure {
     /// Packets could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Root cannot be given up, or files not be given away.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// Something else could not be printed.
     #[error("cannot write to the standard output: {0}")]
     Print(#[from] io::Error),
@@ -45,7 +49,9 @@ impl tool::Failure for Failure {
             Self::Filter(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
             Self::Source(CaptureError::PrimaryEnded(_)) => ErrorCode::InstanceDead.name(),
-            Self::Source(_) | Self::Output(_) | Self::Print(_) => ErrorCode::Failed.name(),
+            Self::Source(_) | Self::Output(_) | Self::Privileges(_) | Self::Print(_) => {
+                ErrorCode::Failed.name()
+            }
         }
     }
 

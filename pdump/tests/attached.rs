@@ -228,7 +228,7 @@ fn packets_are_printed_until_there_are_enough() {
     assert_eq!(
         said,
         "capturing on wan of instance blue, received packets only, filter 'icmp'; Ctrl-C ends\n\
-         8 seen, 3 filtered, 2 written, 0 lost\n"
+         8 seen, 3 filtered, 2 written, 0 lost, 3 came too late to be written\n"
     );
     let (status, out, said) = ended(primary.pdump(&["-q", "-c", "5"]));
     assert_eq!((status, out.lines().count(), said.as_str()), (0, 5, ""));
@@ -260,7 +260,7 @@ fn json_is_an_object_per_line() {
     let lines = objects(&out);
     assert_eq!(lines.len(), 6);
     assert_eq!(lines[4]["time"], "2026-11-21T12:34:56.123456793Z");
-    let report = serde_json::json!({ "seen": 8, "filtered": 3, "written": 5, "lost": 0 });
+    let report = serde_json::json!({ "seen": 8, "filtered": 3, "written": 5, "lost": 0, "unwritten": 0 });
     assert_eq!(lines[5]["report"], report);
     assert_eq!(objects(&said)[0]["capturing"]["interfaces"][0], "wan");
 

@@ -12,7 +12,7 @@ use control::message::{CaptureInterface, CapturePoint};
 use serde_json::json;
 
 pub use self::summary::summary;
-use crate::output::{Output, OutputError};
+use crate::output::{About, Output, OutputError};
 use crate::source::{Counts, Packet, Way};
 
 /// Bytes to gather before they are written.
@@ -31,12 +31,9 @@ pub struct Lines<W> {
 impl<W: Write> Lines<W> {
     /// Prints to `to`, with `json` as JSON objects.
     pub fn new(to: W, interfaces: &[CaptureInterface], json: bool) -> Self {
-        let names = interfaces
-            .iter()
-            .map(|interface| (interface.index, interface.name.clone()));
         Self {
             to,
-            interfaces: names.collect(),
+            interfaces: names(interfaces),
             json,
             waiting: Vec::new(),
             packets_waiting: 0,
@@ -84,7 +81,17 @@ impl<W: Write> Lines<W> {
     }
 }
 
+fn names(interfaces: &[CaptureInterface]) -> Vec<(u16, String)> {
+    let name = |interface: &CaptureInterface| (interface.index, interface.name.clone());
+    interfaces.iter().map(name).collect()
+}
+
 impl<W: Write> Output for Lines<W> {
+    fn section(&mut self, about: &About<'_>) -> Result<(), OutputError> {
+        self.interfaces = names(about.interfaces);
+        Ok(())
+    }
+
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
         let line = self.line(packet);
         self.waiting.extend_from_slice(line.as_bytes());

@@ -9,8 +9,8 @@ use std::time::Duration;
 use control::message::{CaptureInterface, CapturePoint};
 use packet::{MacAddress, PacketBuilder};
 use pdump::arguments::Format;
-use pdump::capture::{Interruption, run};
-use pdump::output::{About, CaptureFile, Destination, Output, OutputError};
+use pdump::capture::{Interruption, Limits, Run};
+use pdump::output::{About, CaptureFile, Files, Output, OutputError, Target};
 use pdump::report::Report;
 use pdump::source::{CaptureError, Counts, Packet, Source, Way};
 
@@ -113,13 +113,26 @@ impl<'a> Script<'a> {
         output: &mut dyn Output,
         count: Option<u64>,
     ) -> (Report, Result<(), Interruption>) {
+        let packets = count.map(|count| count.try_into().unwrap());
+        let limits = Limits {
+            packets,
+            duration: None,
+        };
+        self.run_until(output, limits, &mut |_| {})
+    }
+
+    /// The same until a limit is reached; tells how it is once a second.
+    pub(crate) fn run_until(
+        &mut self,
+        output: &mut dyn Output,
+        limits: Limits,
+        watch: &mut dyn FnMut(&Report),
+    ) -> (Report, Result<(), Interruption>) {
         let signalled = Rc::clone(&self.signalled);
-        run(
-            self,
-            output,
-            count.map(|count| count.try_into().unwrap()),
-            &|| signalled.get(),
-        )
+        let stopped = || signalled.get();
+        let mut run = Run::new(output, limits, &stopped, watch);
+        let ended = run.capture(self);
+        (run.report(), ended)
     }
 }
 
@@ -171,13 +184,22 @@ pub(crate) fn begin_at(
     path: &Path,
     format: Format,
 ) -> Result<CaptureFile, OutputError> {
+    begin_target(Target::file(path), points, format)
+}
+
+/// The same for one file or several.
+pub(crate) fn begin_target(
+    target: Target,
+    points: &[CapturePoint],
+    format: Format,
+) -> Result<CaptureFile, OutputError> {
     let about = About {
         interfaces: &interfaces(),
         points,
         expression: "icmp or esp",
         snaplen: 16_384,
     };
-    CaptureFile::begin(Destination::open(path)?, format, &about)
+    CaptureFile::begin(Files::open(target)?, format, &about)
 }
 
 /// Counts of a capture whose filter matched `matched` of `seen`.

@@ -1,5 +1,7 @@
 //! The command line.
 
+mod files;
+
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -7,6 +9,8 @@ use clap::{ArgAction, Parser, ValueEnum};
 use control::arguments::InstanceArguments;
 use control::message::{CapturePoint, SNAPLEN_MAX};
 use control::tool::{self, Command};
+
+pub use self::files::{Criterion, FileArguments};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -90,6 +94,10 @@ pub struct Arguments {
         value_name = "pcapng|pcap"
     )]
     pub format: Format,
+
+    /// Files.
+    #[command(flatten)]
+    pub files: FileArguments,
 
     /// Say neither what is captured nor how many packets there were
     #[arg(short, long)]
