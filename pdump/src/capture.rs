@@ -156,5 +156,6 @@ fn add(sum: &mut Counts, more: Counts) {
     sum.seen += more.seen;
     sum.matched += more.matched;
     sum.lost += more.lost;
+    sum.unsampled += more.unsampled;
     sum.late += more.late;
 }

@@ -83,9 +83,14 @@ fn line(since: u64, report: &Report, seen: u64, written: u64) -> String {
         seen: all,
         written: kept,
         lost,
+        unsampled,
         ..
     } = report;
-    format!("\r{since} s: {all} seen ({seen}/s), {kept} written ({written}/s), {lost} lost\x1b[K")
+    let left_out = match unsampled {
+        0 => String::new(),
+        unsampled => format!(", {unsampled} unsampled"),
+    };
+    format!("\r{since} s: {all} seen ({seen}/s), {kept} written ({written}/s), {lost} lost{left_out}\x1b[K")
 }
 
 #[cfg(test)]
@@ -99,6 +104,7 @@ mod tests {
             filtered: 4000,
             written: 990,
             lost: 10,
+            unsampled: 0,
             unwritten: 0,
         };
         assert_eq!(

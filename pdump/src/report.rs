@@ -17,6 +17,8 @@ pub struct Report {
     pub written: u64,
     /// Those that matched and found no room because this tool was behind.
     pub lost: u64,
+    /// Those that matched, and that the capture's own budget or sample left out.
+    pub unsampled: u64,
     /// Those that matched, and came when the capture was complete, or could not be written.
     pub unwritten: u64,
 }
@@ -29,7 +31,12 @@ impl Report {
             filtered: counts.seen.saturating_sub(counts.matched),
             written,
             lost: counts.lost,
-            unwritten: counts.matched.saturating_sub(counts.lost).saturating_sub(written),
+            unsampled: counts.unsampled,
+            unwritten: counts
+                .matched
+                .saturating_sub(counts.lost)
+                .saturating_sub(counts.unsampled)
+                .saturating_sub(written),
         }
     }
 
@@ -40,9 +47,17 @@ impl Report {
             filtered,
             written,
             lost,
+            unsampled,
             unwritten,
         } = self;
-        json!({ "seen": seen, "filtered": filtered, "written": written, "lost": lost, "unwritten": unwritten })
+        json!({
+            "seen": seen,
+            "filtered": filtered,
+            "written": written,
+            "lost": lost,
+            "unsampled": unsampled,
+            "unwritten": unwritten,
+        })
     }
 }
 
@@ -53,12 +68,16 @@ impl fmt::Display for Report {
             filtered,
             written,
             lost,
+            unsampled,
             unwritten,
         } = self;
         write!(
             f,
             "{seen} seen, {filtered} filtered, {written} written, {lost} lost"
         )?;
+        if *unsampled > 0 {
+            write!(f, ", {unsampled} unsampled")?;
+        }
         if *unwritten > 0 {
             write!(f, ", {unwritten} came too late to be written")?;
         }

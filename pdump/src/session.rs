@@ -134,10 +134,10 @@ pub(crate) fn target(arguments: &Arguments, user: Option<u32>) -> Result<Option<
 fn request(arguments: &Arguments, filter: Filter) -> CaptureRequest {
     CaptureRequest {
         interfaces: arguments.interfaces(),
-        points: arguments.points(),
         filter: filter.program,
         expression: filter.expression,
         snaplen: arguments.snapshot_length(),
+        ..arguments.place.request()
     }
 }
 

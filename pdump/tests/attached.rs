@@ -139,13 +139,7 @@ fn begin(request: &CaptureRequest) -> (Response, (Attachment, Lane)) {
         let ping = PacketBuilder::ethernet(MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 9]))
             .ipv4([10, 0, 0, 1].into(), [10, 0, 1, 1].into())
             .echo_request(1, number, &[0; 56]);
-        let origin = Origin {
-            ticks: u64::from(number),
-            interface: 4,
-            way: Way::Rx,
-            wire_length: u32::try_from(ping.len()).unwrap(),
-            rule: None,
-        };
+        let origin = Origin::new(u64::from(number), 4, Way::Rx, u32::try_from(ping.len()).unwrap());
         lane.put(&origin, std::iter::once(&ping[..]));
     }
     lane.publish();
@@ -260,7 +254,7 @@ fn json_is_an_object_per_line() {
     let lines = objects(&out);
     assert_eq!(lines.len(), 6);
     assert_eq!(lines[4]["time"], "2026-11-21T12:34:56.123456793Z");
-    let report = serde_json::json!({ "seen": 8, "filtered": 3, "written": 5, "lost": 0, "unwritten": 0 });
+    let report = serde_json::json!({ "seen": 8, "filtered": 3, "written": 5, "lost": 0, "unsampled": 0, "unwritten": 0 });
     assert_eq!(lines[5]["report"], report);
     assert_eq!(objects(&said)[0]["capturing"]["interfaces"][0], "wan");
 

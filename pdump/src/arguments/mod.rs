@@ -1,6 +1,7 @@
 //! The command line.
 
 mod files;
+mod points;
 
 use std::num::NonZeroU64;
 use std::path::PathBuf;
@@ -11,6 +12,7 @@ use control::message::{CapturePoint, SNAPLEN_MAX};
 use control::tool::{self, Command};
 
 pub use self::files::{Criterion, FileArguments};
+pub use self::points::{DirectionWord, Points};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -19,14 +21,19 @@ Examples:
   tollgate-pdump --instance blue -f icmp -c 10 --json
   tollgate-pdump --instance blue -w - | tcpdump -n -r -
   tollgate-pdump --instance blue --point punt --point reinject -w relayed.pcapng
+  tollgate-pdump --instance blue --point drop:ttl_expired,no_route
+  tollgate-pdump --instance blue --max-pps 1000 --sample 1/8,flow -w some.pcapng
   tollgate-pdump -f 'tcp port 80' -d
 
 Filters are those of tcpdump: see pcap-filter(7). Times are UTC. Ctrl-C ends, twice at once.
-Points: rx and tx are the ports. punt is where a packet is handed to a tool that decides about it, such as the router
-alert relay, and reinject where it comes back: both before its hop limit is counted down. In a pcapng file they are
-interfaces of their own, such as wan:punt.
+Points: rx and tx are the ports, and tunnels. punt is where a packet is handed to a tool that decides about it, such as the
+router alert relay, and reinject where it comes back: both before its hop limit is counted down; a class counts for both.
+drop is where a packet is dropped, as it is then, all of them or those of some reasons ('tollgate-ctl drop show' has the names).
+pre-encrypt is what a tunnel is about to seal, post-decrypt what it has opened. In a pcapng file they are interfaces of their
+own, such as wan:punt.
 The end report says how many packets the filter was asked about (seen), which it did not match
-(filtered), which were written, and which found no room as this tool was behind (lost).
+(filtered), which were written, and which found no room as this tool was behind (lost). What --max-pps, --max-mbps and
+--sample left out is said as well (unsampled).
 Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong filter.
 With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
 
@@ -38,29 +45,14 @@ pub struct Arguments {
     #[command(flatten)]
     pub instance: InstanceArguments,
 
-    /// Capture on this interface, without the tags that lead to it; may be given several times [default: any]
-    #[arg(short, long = "interface", value_name = "IFACE")]
+    /// Capture on this interface, without the tags that lead to it, or on the port at this PCI address; may be given several
+    /// times [default: any]
+    #[arg(short, long = "interface", value_name = "IFACE|PCI")]
     pub interfaces: Vec<String>,
 
-    /// Which way the packets go, seen from the gateway: as one --point rx or tx, or both
-    #[arg(
-        long,
-        value_enum,
-        default_value = "both",
-        hide_possible_values = true,
-        value_name = "rx|tx|both"
-    )]
-    pub direction: DirectionWord,
-
-    /// Capture at this point; may be given several times [default: rx and tx]
-    #[arg(
-        long = "point",
-        value_enum,
-        hide_possible_values = true,
-        conflicts_with = "direction",
-        value_name = "rx|tx|punt|reinject"
-    )]
-    pub points: Vec<PointWord>,
+    /// Where, and how much.
+    #[command(flatten)]
+    pub place: Points,
 
     /// Capture what this filter matches, in libpcap's language
     #[arg(
@@ -135,13 +127,7 @@ impl Arguments {
 
     /// The points, each once, in their order.
     pub fn points(&self) -> Vec<CapturePoint> {
-        let is_meant = |point: &CapturePoint| match (&self.points[..], self.direction, point) {
-            ([], DirectionWord::Rx, point) => *point == CapturePoint::Rx,
-            ([], DirectionWord::Tx, point) => *point == CapturePoint::Tx,
-            ([], DirectionWord::Both, point) => matches!(point, CapturePoint::Rx | CapturePoint::Tx),
-            (points, _, point) => points.iter().any(|word| CapturePoint::from(*word) == *point),
-        };
-        CapturePoint::ALL.into_iter().filter(is_meant).collect()
+        self.place.points()
     }
 
     /// The interfaces, each once, in the order given.
@@ -153,41 +139,6 @@ impl Arguments {
             }
         }
         names
-    }
-}
-
-/// Which way packets go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DirectionWord {
-    /// Received ones.
-    Rx,
-    /// Sent ones.
-    Tx,
-    /// Both.
-    Both,
-}
-
-/// A point of [`CapturePoint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PointWord {
-    /// Where packets are received.
-    Rx,
-    /// Where they are sent.
-    Tx,
-    /// Where they are handed to a tool that decides about them.
-    Punt,
-    /// Where they come back from it.
-    Reinject,
-}
-
-impl From<PointWord> for CapturePoint {
-    fn from(word: PointWord) -> Self {
-        match word {
-            PointWord::Rx => Self::Rx,
-            PointWord::Tx => Self::Tx,
-            PointWord::Punt => Self::Punt,
-            PointWord::Reinject => Self::Reinject,
-        }
     }
 }
 
@@ -259,18 +210,6 @@ mod tests {
         );
         assert!(arguments.quiet && arguments.format == Format::Pcap);
         assert_eq!(parse("pdump -s 0").unwrap().snapshot_length(), SNAPLEN_MAX);
-    }
-
-    #[test]
-    fn points_are_those_that_are_named_each_once() {
-        let points = |words: &str| parse(words).unwrap().points();
-        assert_eq!(points("pdump --direction tx"), [CapturePoint::Tx]);
-        assert_eq!(points("pdump --point punt"), [CapturePoint::Punt]);
-        assert_eq!(
-            points("pdump --point reinject --point rx --point reinject"),
-            [CapturePoint::Rx, CapturePoint::Reinject]
-        );
-        assert!(parse("pdump --point rx --direction tx").is_err());
     }
 
     #[test]

@@ -3,12 +3,14 @@
 //! of the interface; what is seen at another point is of one of its own, named for the point: `wan:punt`.
 //!
 //! The primary counts for the capture, not per interface. So the first interface's statistics carry the numbers of the
-//! whole capture (and say so if there are several), while the packets written are counted for each, over all files of a series.
+//! whole capture (and say so if there are several), among them as isb_osdrop what the capture's own budget left out, while the packets written are counted for each, over all files of a series.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::fs;
 use std::time::{Duration, SystemTime};
 
+use control::capture::{DropReason, Dropped, PathStage};
 use control::message::{CaptureInterface, CapturePoint};
 use pcap_file::pcapng::PcapNgWriter;
 use pcap_file::pcapng::blocks::interface_description::{
@@ -45,6 +47,8 @@ pub(crate) struct Pcapng {
     /// The time of the latest packet of each worker.
     latest: Vec<u64>,
     begun: Duration,
+    /// What is said of drops, by reason and stage: each is written once.
+    comments: HashMap<(u16, u8), String>,
 }
 
 /// An interface, at the position that the file knows it by.
@@ -62,25 +66,34 @@ enum Place {
     Wire,
     Punt,
     Reinject,
+    Drop,
+    PreEncrypt,
+    PostDecrypt,
 }
 
 impl Place {
-    const ALL: [Self; 3] = [Self::Wire, Self::Punt, Self::Reinject];
+    const ALL: [Self; 6] = [
+        Self::Wire,
+        Self::Punt,
+        Self::Reinject,
+        Self::Drop,
+        Self::PreEncrypt,
+        Self::PostDecrypt,
+    ];
 
     fn of(way: Way) -> Self {
         match way {
             Way::Rx | Way::Tx => Self::Wire,
             Way::Punt => Self::Punt,
             Way::Reinject => Self::Reinject,
+            Way::Drop => Self::Drop,
+            Way::PreEncrypt => Self::PreEncrypt,
+            Way::PostDecrypt => Self::PostDecrypt,
         }
     }
 
     fn has(self, point: CapturePoint) -> bool {
-        self == match point {
-            CapturePoint::Rx | CapturePoint::Tx => Self::Wire,
-            CapturePoint::Punt => Self::Punt,
-            CapturePoint::Reinject => Self::Reinject,
-        }
+        self == Self::of(point.into())
     }
 
     /// What the file calls an interface there.
@@ -89,6 +102,9 @@ impl Place {
             Self::Wire => interface.into(),
             Self::Punt => format!("{interface}:punt").into(),
             Self::Reinject => format!("{interface}:reinject").into(),
+            Self::Drop => format!("{interface}:drop").into(),
+            Self::PreEncrypt => format!("{interface}:pre-encrypt").into(),
+            Self::PostDecrypt => format!("{interface}:post-decrypt").into(),
         }
     }
 }
@@ -177,16 +193,23 @@ impl Encoder for Pcapng {
     #[inline]
     fn packet(&mut self, to: &mut Buffer, packet: &Packet<'_>) -> Result<(), OutputError> {
         let interface = self.count(packet)?;
+        let time_ns = self.time(packet.worker, packet.time_ns);
         let about = packet_block::About {
             flags: match packet.way {
-                Way::Rx | Way::Punt => INBOUND,
-                Way::Tx => OUTBOUND,
+                // What is dropped has come in by the interface that it is of.
+                Way::Rx | Way::Punt | Way::PostDecrypt | Way::Drop => INBOUND,
+                Way::Tx | Way::PreEncrypt => OUTBOUND,
                 // Neither: it is on its way.
                 Way::Reinject => 0,
             },
-            ..packet_block::About::default()
+            id: packet.id,
+            queue: packet.queue,
+            worker: packet.worker,
+            lost_before: packet.lost_before,
+            comment: packet
+                .dropped
+                .map_or("", |dropped| comment(&mut self.comments, dropped)),
         };
-        let time_ns = self.time(about.worker, packet.time_ns);
         packet_block::put(
             &mut to.bytes,
             interface,
@@ -219,6 +242,7 @@ impl Encoder for Pcapng {
                     InterfaceStatisticsOption::IsbIfRecv(counts.seen),
                     InterfaceStatisticsOption::IsbIfDrop(counts.lost),
                     InterfaceStatisticsOption::IsbFilterAccept(counts.matched),
+                    InterfaceStatisticsOption::IsbOsDrop(counts.unsampled),
                 ]);
             }
             options.push(InterfaceStatisticsOption::IsbUsrDeliv(interface.written));
@@ -238,6 +262,20 @@ impl Encoder for Pcapng {
         to.bytes.append(writer.get_mut());
         Ok(())
     }
+}
+
+/// Why a packet was dropped, and where: `dropped: ttl_expired at ip4_lookup`.
+fn comment(comments: &mut HashMap<(u16, u8), String>, dropped: Dropped) -> &str {
+    let Dropped { reason, stage } = dropped;
+    comments.entry((reason, stage)).or_insert_with(|| {
+        let reason_name = DropReason::from_index(reason.into()).map(DropReason::name);
+        let stage_name = PathStage::from_index(stage.into()).map(PathStage::name);
+        format!(
+            "dropped: {} at {}",
+            reason_name.map_or_else(|| format!("reason {reason}"), str::to_owned),
+            stage_name.map_or_else(|| format!("stage {stage}"), str::to_owned),
+        )
+    })
 }
 
 fn description<'a>(

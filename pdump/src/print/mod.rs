@@ -13,7 +13,7 @@ use serde_json::json;
 
 pub use self::summary::summary;
 use crate::output::{About, Output, OutputError};
-use crate::source::{Counts, Packet, Way};
+use crate::source::{Counts, Packet};
 
 /// Bytes to gather before they are written.
 const GATHER: usize = 64 << 10;
@@ -57,13 +57,7 @@ impl<W: Write> Lines<W> {
             .find(|(index, _)| *index == packet.interface);
         let interface = found.map_or("?", |(_, name)| name);
         let time = timestamp(packet.time_ns);
-        let point = match packet.way {
-            Way::Rx => CapturePoint::Rx,
-            Way::Tx => CapturePoint::Tx,
-            Way::Punt => CapturePoint::Punt,
-            Way::Reinject => CapturePoint::Reinject,
-        };
-        let point = point.name();
+        let point = CapturePoint::from(packet.way).name();
         let summary = summary(packet.data, packet.wire_length);
         if self.json {
             json!({
@@ -148,6 +142,8 @@ mod tests {
     use packet::{MacAddress, PacketBuilder};
     use proptest::prelude::*;
 
+    use crate::source::Way;
+
     fn print(packet: &Packet<'_>, json: bool) -> String {
         let wan = CaptureInterface {
             index: 3,
@@ -181,6 +177,11 @@ mod tests {
             way: Way::Rx,
             wire_length: 98,
             rule: None,
+            id: 0,
+            worker: 0,
+            queue: None,
+            lost_before: 0,
+            dropped: None,
             data: &data,
         };
         assert_eq!(
@@ -206,7 +207,10 @@ mod tests {
         fn any_packet_is_one_line(
             time_ns: u64, interface: u16, wire_length: u32, data in proptest::collection::vec(any::<u8>(), 0..200)
         ) {
-            let packet = Packet { time_ns, interface, way: Way::Tx, wire_length, rule: None, data: &data };
+            let packet = Packet {
+                time_ns, interface, way: Way::Tx, wire_length, rule: None, id: 0, worker: 0, queue: None, lost_before: 0,
+                dropped: None, data: &data
+            };
             for json in [false, true] {
                 prop_assert_eq!(print(&packet, json).lines().count(), 1);
             }

@@ -32,6 +32,11 @@ impl Captured {
             way: self.way,
             wire_length: self.wire_length,
             rule: None,
+            id: 0,
+            worker: 0,
+            queue: None,
+            lost_before: 0,
+            dropped: None,
             data: &self.data,
         }
     }
@@ -208,6 +213,7 @@ pub(crate) fn counts(seen: u64, matched: u64, lost: u64) -> Counts {
         seen,
         matched,
         lost,
+        unsampled: 0,
         late: 0,
     }
 }

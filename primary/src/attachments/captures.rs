@@ -4,7 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::message::{
-    CaptureInfo, CapturePoint, CaptureRequest, ControlError, ErrorCode, FilterInstruction, Reply, SNAPLEN_MAX,
+    Budget, CaptureInfo, CapturePoint, CaptureRequest, ControlError, ErrorCode, FilterInstruction, PuntClass,
+    Reply, SNAPLEN_MAX,
 };
 use control::server::{Peer, Response};
 use dpdk::Eal;
@@ -26,6 +27,12 @@ pub(super) struct Capture {
     points: Vec<CapturePoint>,
     expression: String,
     snaplen: usize,
+    queue: Option<u16>,
+    drop_reasons: Vec<String>,
+    punt_classes: Vec<PuntClass>,
+    related: bool,
+    ring_kb: u32,
+    budget: Budget,
 }
 
 /// The filter of a request; `None` when it wants every packet.
@@ -73,18 +80,20 @@ impl Attachments<'_> {
         if request.points.is_empty() {
             return Err(ControlError::new(
                 ErrorCode::Invalid,
-                "a capture needs a point: give rx, tx, punt or reinject",
+                "a capture needs a point: give rx, tx, punt, reinject, drop, pre-encrypt or post-decrypt",
             ));
         }
         let mut points = request.points;
-        points.sort_by_key(|point| way(*point) as u8);
+        points.sort_by_key(|point| Way::from(*point) as u8);
         points.dedup();
         let snaplen = longest.min(request.snaplen as usize);
         let indices: Vec<_> = chosen.iter().map(|interface| interface.index).collect();
         let sight = Sight::new(
             &Arc::new(interfaces.clone()),
             &indices,
-            points.iter().fold(0, |ways, point| ways | way(*point).bit()),
+            points
+                .iter()
+                .fold(0, |ways, point| ways | Way::from(*point).bit()),
             means_all(&request.interfaces),
         );
         let reservation = self.reserve()?;
@@ -98,6 +107,12 @@ impl Attachments<'_> {
             points,
             expression: expression.chars().filter(|c| !c.is_control()).collect(),
             snaplen,
+            queue: request.queue,
+            drop_reasons: request.drop_reasons,
+            punt_classes: request.punt_classes,
+            related: request.related,
+            ring_kb: (self.bytes >> 10) as u32,
+            budget: request.budget,
         };
         let id = self.take_id();
         tracing::info!(
@@ -183,21 +198,19 @@ impl Attachments<'_> {
                 points: capture.points.clone(),
                 expression: capture.expression.clone(),
                 snaplen: capture.snaplen as u32,
+                queue: capture.queue,
+                drop_reasons: capture.drop_reasons.clone(),
+                punt_classes: capture.punt_classes.clone(),
+                related: capture.related,
+                ring_kb: capture.ring_kb,
+                budget: capture.budget,
                 age_s: now.saturating_sub(attached.begun).as_secs(),
                 seen: counts.seen,
                 matched: counts.matched,
                 lost: counts.lost,
+                unsampled: counts.unsampled,
             })
         };
         self.attached.iter().filter_map(info).collect()
-    }
-}
-
-fn way(point: CapturePoint) -> Way {
-    match point {
-        CapturePoint::Rx => Way::Rx,
-        CapturePoint::Tx => Way::Tx,
-        CapturePoint::Punt => Way::Punt,
-        CapturePoint::Reinject => Way::Reinject,
     }
 }

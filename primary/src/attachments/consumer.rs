@@ -67,11 +67,8 @@ impl Consumer {
     /// Copies a packet to the tool and gives the slot, or nothing when it is behind.
     pub(super) fn put(&mut self, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
         let origin = Origin {
-            ticks: now,
-            interface: ingress,
-            way: Way::Rx,
-            wire_length: mbuf.len() as u32,
             rule,
+            ..Origin::new(now, ingress, Way::Rx, mbuf.len() as u32)
         };
         self.lane.count_seen(1);
         self.lane.put(&origin, mbuf.segments())

@@ -230,9 +230,9 @@ mod tests {
     #[test]
     fn a_frame_that_a_tool_has_is_seen_at_that_point_alone() {
         let interfaces = interfaces();
-        for chosen in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+        for chosen in Way::ALL {
             let sight = Sight::new(&interfaces, &[LAN], chosen.bit(), false);
-            for way in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+            for way in Way::ALL {
                 assert_eq!(sight.covers(LAN, way), way == chosen);
             }
         }

@@ -57,13 +57,7 @@ impl Tap {
                 if reclaimed.get_or_insert_with(|| lane.reclaim()).is_err() {
                     return;
                 }
-                let origin = Origin {
-                    ticks,
-                    interface,
-                    way,
-                    wire_length: mbuf.len() as u32,
-                    rule: None,
-                };
+                let origin = Origin::new(ticks, interface, way, mbuf.len() as u32);
                 lane.put(&origin, mbuf.segments());
             });
         }

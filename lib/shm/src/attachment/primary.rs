@@ -25,6 +25,8 @@ pub struct Lane {
     /// By number: whether it is not with the worker.
     out: Vec<bool>,
     counts: Counts,
+    /// Packets that were lost since the last that was put in.
+    lost_before: u32,
     /// Whether something was put in since the tool was last told.
     news: bool,
     /// Whether a packet is among it. For numbers of its own that it gets back a tool need not wake: it finds them when it does.
@@ -132,6 +134,7 @@ impl Attachment {
             (word::WORKERS, geometry.workers as u64),
             (word::SLOTS, u64::from(geometry.slots)),
             (word::SLOT_BYTES, geometry.slot_bytes as u64),
+            (word::SNAPLEN, geometry.snaplen as u64),
             (word::OWN, u64::from(geometry.own.unwrap_or(0))),
             (word::LAYOUT, LAYOUT),
             (word::MAGIC, MAGIC),
@@ -181,6 +184,7 @@ impl Lane {
             free: (0..slots).rev().collect(),
             out,
             counts: Counts::default(),
+            lost_before: 0,
             news: false,
             packets: false,
             counted: false,
@@ -298,6 +302,15 @@ impl Lane {
     pub fn count_lost(&mut self) {
         self.counts.matched += 1;
         self.counts.lost += 1;
+        self.lost_before = self.lost_before.saturating_add(1);
+        self.counted = true;
+    }
+
+    /// Notes that a packet that matched is not put in, since the tool wants no more. [`Lane::publish`] shows it.
+    #[inline]
+    pub fn count_unsampled(&mut self) {
+        self.counts.matched += 1;
+        self.counts.unsampled += 1;
         self.counted = true;
     }
 
@@ -309,7 +322,8 @@ impl Lane {
             return None;
         };
         self.counts.matched += 1;
-        self.memory.fill(self.worker, slot, origin, segments);
+        let lost_before = std::mem::take(&mut self.lost_before);
+        self.memory.fill(self.worker, slot, origin, lost_before, segments);
         if let Some(out) = self.out.get_mut(slot as usize) {
             *out = true;
         }
@@ -332,6 +346,7 @@ impl Lane {
         counter(count::SEEN, self.counts.seen);
         counter(count::MATCHED, self.counts.matched);
         counter(count::LOST, self.counts.lost);
+        counter(count::UNSAMPLED, self.counts.unsampled);
         counter(count::LATE, self.counts.late);
         self.counted = false;
         if std::mem::take(&mut self.news) {
