@@ -23,6 +23,7 @@ pub mod output;
 pub mod print;
 pub mod privileges;
 pub mod report;
+pub mod reread;
 pub mod session;
 pub mod source;
 

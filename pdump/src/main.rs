@@ -10,7 +10,7 @@ use control::tool;
 use pdump::arguments::Arguments;
 use pdump::failure::Failure;
 use pdump::filter::{Filter, listing};
-use pdump::session;
+use pdump::{reread, session};
 
 fn main() -> ExitCode {
     tool::run(run)
@@ -21,6 +21,9 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
     if arguments.dump {
         io::stdout().write_all(listing(&filter.program).as_bytes())?;
         return Ok(());
+    }
+    if !arguments.files.read.is_empty() {
+        return reread::run(arguments, filter);
     }
     session::run(arguments, filter)
 }

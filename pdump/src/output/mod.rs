@@ -116,6 +116,12 @@ pub enum OutputError {
         /// Packets that went into it.
         packets: u64,
     },
+    /// It would be read and written at once.
+    #[error("{name} is one of the files that -r reads: name another after -w")]
+    Same {
+        /// The file.
+        name: String,
+    },
     /// A packet that the format cannot hold.
     #[error("a packet does not fit into the format: {reason}")]
     Format {

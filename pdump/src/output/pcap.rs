@@ -16,20 +16,17 @@ pub(crate) struct Pcap {
     header: Vec<u8>,
 }
 
-impl Pcap {
-    /// For packets of another link type than Ethernet, of which so many bytes are kept.
-    pub(crate) fn new(datalink: DataLink, snaplen: u32) -> Result<Self, OutputError> {
-        let header = PcapHeader {
-            snaplen,
-            datalink,
-            ts_resolution: PcapTsResolution::NanoSecond,
-            endianness: Endianness::native(),
-            ..PcapHeader::default()
-        };
-        let writer = PcapWriter::with_header(Vec::new(), header);
-        let header = writer.map_err(|error| OutputError::format(&error))?.into_inner();
-        Ok(Self { header })
-    }
+/// What a file begins with, of packets of one link type, of each of which at most `snaplen` bytes are kept.
+pub(crate) fn header(datalink: DataLink, snaplen: u32) -> Result<Vec<u8>, OutputError> {
+    let header = PcapHeader {
+        snaplen,
+        datalink,
+        ts_resolution: PcapTsResolution::NanoSecond,
+        endianness: Endianness::native(),
+        ..PcapHeader::default()
+    };
+    let writer = PcapWriter::with_header(Vec::new(), header);
+    Ok(writer.map_err(|error| OutputError::format(&error))?.into_inner())
 }
 
 /// Puts a packet into `bytes`.
@@ -61,7 +58,7 @@ pub(crate) fn put(
 impl Encoder for Pcap {
     /// The format has no sections: only before the first packet.
     fn section(&mut self, to: &mut Buffer, about: &About<'_>) -> Result<(), OutputError> {
-        *self = Self::new(DataLink::ETHERNET, about.snaplen)?;
+        self.header = header(DataLink::ETHERNET, about.snaplen)?;
         self.file(to);
         Ok(())
     }

@@ -123,6 +123,8 @@ fn digits(time: SystemTime) -> String {
 pub struct Files {
     target: Target,
     first: Option<Destination>,
+    /// The present one.
+    path: PathBuf,
     number: u64,
     /// Those that stay, from the oldest on; of a ring only.
     kept: VecDeque<PathBuf>,
@@ -141,6 +143,7 @@ impl Files {
         let mut files = Self {
             target,
             first: None,
+            path: PathBuf::new(),
             number: 0,
             kept: VecDeque::new(),
             opened: Instant::now(),
@@ -150,12 +153,17 @@ impl Files {
         Ok(files)
     }
 
-    pub(super) fn compressor(&self) -> io::Result<Option<Compressor>> {
+    /// The present one.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    pub(crate) fn compressor(&self) -> io::Result<Option<Compressor>> {
         self.target.compression.map(Compressor::new).transpose()
     }
 
     /// The first; opened again if it was taken before.
-    pub(super) fn first(&mut self) -> Result<Destination, OutputError> {
+    pub(crate) fn first(&mut self) -> Result<Destination, OutputError> {
         self.begin();
         match self.first.take() {
             Some(first) => Ok(first),
@@ -177,8 +185,9 @@ impl Files {
         let destination = Destination::open(&path, self.target.owner)?;
         self.number = number;
         if self.target.switch.is_some_and(|switch| switch.files.is_some()) {
-            self.kept.push_back(path);
+            self.kept.push_back(path.clone());
         }
+        self.path = path;
         self.begin();
         Ok(destination)
     }
