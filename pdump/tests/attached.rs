@@ -216,8 +216,8 @@ fn packets_are_printed_until_there_are_enough() {
     assert_eq!(status, 0, "{said}");
     assert_eq!(
         out,
-        "12:34:56.123456789 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 0, length 98\n\
-         12:34:56.123456790 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 1, length 98\n"
+        "12:34:56.123456789 wan rx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 0, length 64\n\
+         12:34:56.123456790 wan rx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 1, length 64\n"
     );
     assert_eq!(
         said,

@@ -98,7 +98,7 @@ impl Target {
         }
         if let Some(compression) = self.compression {
             let ending = compression.extension();
-            if !Path::new(&name).extension().is_some_and(|has| has == ending) {
+            if Path::new(&name).extension().is_none_or(|has| has != ending) {
                 name.push(".");
                 name.push(ending);
             }

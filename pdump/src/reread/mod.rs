@@ -7,20 +7,18 @@
 //! ```
 
 mod input;
-mod machine;
 mod sink;
 
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::sync::atomic::Ordering;
 
-use control::message::FilterInstruction;
 use control::tool;
 use pcap_file::DataLink;
 use pcap_file::pcapng::blocks::Block;
 
 pub use self::input::InputError;
 use self::input::{Found, Input, Item, link_name};
-use self::machine::{Frame, takes};
 use self::sink::{Printed, Sink, Written};
 use crate::arguments::Arguments;
 use crate::failure::Failure;
@@ -51,7 +49,7 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
     let stopped = tool::stop_flag()?;
     let mut sink: Box<dyn Sink> = match files {
         Some(files) => Box::new(Written::begin(files, arguments.format, &inputs)?),
-        None => Box::new(Printed::new(arguments.json)),
+        None => Box::new(Printed::new(session::style(arguments))),
     };
     let mut merge = Merge {
         heads: inputs.into_iter().map(Head::new).collect(),
@@ -160,11 +158,7 @@ impl Merge {
                         counts.filtered += 1;
                         continue;
                     };
-                    let frame = Frame {
-                        data: &packet.data,
-                        wire_length: packet.wire_length,
-                    };
-                    if takes(filters.of(*link)?, frame) {
+                    if filters.of(*link)?.matches(&packet.data, packet.wire_length) {
                         head.next = Some((*number, packet));
                         return Ok(());
                     }
@@ -185,27 +179,22 @@ impl Merge {
 /// A filter, compiled for each link type that there is.
 struct Filters {
     expression: String,
-    programs: HashMap<u32, Vec<FilterInstruction>>,
+    by_link: HashMap<u32, Filter>,
 }
 
 impl Filters {
     fn new(filter: Filter) -> Self {
-        let Filter {
-            expression, program, ..
-        } = filter;
         Self {
-            expression,
-            programs: [(u32::from(DataLink::ETHERNET), program)].into(),
+            expression: filter.expression.clone(),
+            by_link: [(u32::from(DataLink::ETHERNET), filter)].into(),
         }
     }
 
-    fn of(&mut self, link: DataLink) -> Result<&[FilterInstruction], FilterError> {
-        let number = u32::from(link);
-        if !self.programs.contains_key(&number) {
-            let program = compile(&self.expression, link)?;
-            self.programs.insert(number, program);
-        }
-        Ok(self.programs.get(&number).map_or(&[], Vec::as_slice))
+    fn of(&mut self, link: DataLink) -> Result<&Filter, FilterError> {
+        Ok(match self.by_link.entry(u32::from(link)) {
+            Entry::Occupied(filter) => filter.into_mut(),
+            Entry::Vacant(place) => place.insert(compile(&self.expression, link)?),
+        })
     }
 }
 
@@ -213,9 +202,13 @@ impl Filters {
 const LINKTYPE_RAW: u32 = 101;
 const DLT_RAW: i32 = 12;
 
-fn compile(expression: &str, link: DataLink) -> Result<Vec<FilterInstruction>, FilterError> {
+fn compile(expression: &str, link: DataLink) -> Result<Filter, FilterError> {
+    let mut filter = Filter {
+        expression: expression.to_owned(),
+        program: Vec::new(),
+    };
     if expression.trim().is_empty() {
-        return Ok(Vec::new());
+        return Ok(filter);
     }
     let number = match u32::from(link) {
         LINKTYPE_RAW => DLT_RAW,
@@ -229,8 +222,8 @@ fn compile(expression: &str, link: DataLink) -> Result<Vec<FilterInstruction>, F
     let compiler = pcap::Capture::dead(pcap::Linktype(number)).map_err(wrong)?;
     let program = compiler.compile(expression, true).map_err(wrong)?;
     let instructions = program.get_instructions().iter();
-    let instructions = instructions
-        .map(|instruction| instruction_of(&instruction.to_string()))
-        .collect::<Option<_>>();
-    instructions.ok_or_else(|| FilterError::Library("its instructions cannot be read".to_owned()))
+    let instructions = instructions.map(|instruction| instruction_of(&instruction.to_string()));
+    let unreadable = || FilterError::Library("its instructions cannot be read".to_owned());
+    filter.program = instructions.collect::<Option<_>>().ok_or_else(unreadable)?;
+    Ok(filter)
 }

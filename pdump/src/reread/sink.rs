@@ -21,7 +21,7 @@ use crate::arguments::Format;
 use crate::output::packet_block::{OUTBOUND, PACKET_ID, QUEUE, WORKER};
 use crate::output::stream::Stream;
 use crate::output::{About, Files, Output, OutputError, pcap};
-use crate::print::Lines;
+use crate::print::{Lines, Style};
 use crate::source::{Counts, Packet, Way};
 
 /// As tcpdump: no limit, in effect.
@@ -214,9 +214,9 @@ pub(super) struct Printed {
 }
 
 impl Printed {
-    pub(super) fn new(json: bool) -> Self {
+    pub(super) fn new(style: Style) -> Self {
         Self {
-            lines: Lines::new(io::stdout(), &[], json),
+            lines: Lines::new(io::stdout(), &[], style),
             interfaces: Vec::new(),
             ways: Vec::new(),
         }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use pdump::arguments::Format;
 use pdump::capture::Interruption;
 use pdump::output::OutputError;
-use pdump::print::Lines;
+use pdump::print::{Lines, Style};
 use pdump::source::CaptureError;
 
 use crate::files::{expected, packets, read, tcpdump};
@@ -206,15 +206,15 @@ fn wait_for_no_reader(pipe: &Path) {
 #[test]
 fn lines_come_with_their_burst_and_a_broken_screen_ends_it() {
     let mut printed = Vec::new();
-    let mut output = Lines::new(&mut printed, &interfaces(), false);
+    let mut output = Lines::new(&mut printed, &interfaces(), Style::default());
     let (report, ended) = Script::new([Step::Packets(pings(2))], counts(2, 2, 0)).run(&mut output, None);
     ended.unwrap();
     assert_eq!(report.written, 2);
     let text = String::from_utf8(printed).unwrap();
     assert_eq!(
         text,
-        "12:34:56.123456789 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 0, length 98\n\
-         12:34:56.123456790 lan tx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 1, length 97\n"
+        "12:34:56.123456789 wan rx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 0, length 64\n\
+         12:34:56.123456790 lan tx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 1, length 63\n"
     );
 
     struct Gone;
@@ -226,7 +226,7 @@ fn lines_come_with_their_burst_and_a_broken_screen_ends_it() {
             Ok(())
         }
     }
-    let mut output = Lines::new(Gone, &interfaces(), false);
+    let mut output = Lines::new(Gone, &interfaces(), Style::default());
     let (report, ended) =
         Script::new([Step::Packets(pings(2)), Step::Idle], counts(2, 2, 0)).run(&mut output, None);
     assert_eq!(report.written, 0);

@@ -12,3 +12,4 @@
 mod endings;
 mod files;
 mod script;
+mod series;

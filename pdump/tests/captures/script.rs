@@ -6,6 +6,7 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use control::capture::Dropped;
 use control::message::{CaptureInterface, CapturePoint};
 use packet::{MacAddress, PacketBuilder};
 use pdump::arguments::Format;
@@ -21,6 +22,11 @@ pub(crate) struct Captured {
     pub(crate) interface: u16,
     pub(crate) way: Way,
     pub(crate) wire_length: u32,
+    pub(crate) id: u64,
+    pub(crate) worker: u16,
+    pub(crate) queue: Option<u16>,
+    pub(crate) lost_before: u32,
+    pub(crate) dropped: Option<Dropped>,
     pub(crate) data: Vec<u8>,
 }
 
@@ -32,11 +38,11 @@ impl Captured {
             way: self.way,
             wire_length: self.wire_length,
             rule: None,
-            id: 0,
-            worker: 0,
-            queue: None,
-            lost_before: 0,
-            dropped: None,
+            id: self.id,
+            worker: self.worker,
+            queue: self.queue,
+            lost_before: self.lost_before,
+            dropped: self.dropped,
             data: &self.data,
         }
     }
@@ -76,6 +82,11 @@ pub(crate) fn pings(count: u16) -> Vec<Captured> {
             interface,
             way,
             wire_length: u32::try_from(data.len()).unwrap(),
+            id: u64::from(number) << 40,
+            worker: number % 3,
+            queue: number.checked_sub(1),
+            lost_before: u32::from(number == 2) * 7,
+            dropped: None,
             data,
         }
     };
