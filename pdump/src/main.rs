@@ -17,7 +17,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    let filter = Filter::compile(&arguments.filter)?;
+    let filter = Filter::compile_both(&arguments.filter, arguments.filters.keys.as_ref())?;
     if arguments.dump {
         io::stdout().write_all(listing(&filter.program).as_bytes())?;
         return Ok(());

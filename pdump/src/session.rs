@@ -18,7 +18,7 @@ use crate::failure::Failure;
 use crate::filter::Filter;
 use crate::live::Live;
 use crate::output::{About, CaptureFile, Files, Output, Owner, Target};
-use crate::print::{Lines, Style};
+use crate::print::Lines;
 use crate::privileges;
 use crate::report::Report;
 use crate::source::CaptureError;
@@ -73,7 +73,11 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
             arguments.format,
             &about(&request, &interfaces),
         )?),
-        None => Box::new(Lines::new(io::stdout(), &interfaces, style(arguments))),
+        None => Box::new(Lines::new(
+            io::stdout(),
+            &interfaces,
+            arguments.lines.style(arguments.json),
+        )),
     };
     if !arguments.quiet {
         say(&beginning(arguments, &directory, &interfaces, &request));
@@ -129,14 +133,6 @@ pub(crate) fn target(arguments: &Arguments, user: Option<u32>) -> Result<Option<
     };
     let target = |path| arguments.files.target(path, owner).map_err(Failure::Usage);
     arguments.write.clone().map(target).transpose()
-}
-
-/// How packets are printed.
-pub(crate) fn style(arguments: &Arguments) -> Style {
-    Style {
-        json: arguments.json,
-        ..Style::default()
-    }
 }
 
 fn request(arguments: &Arguments, filter: Filter) -> CaptureRequest {

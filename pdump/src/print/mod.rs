@@ -24,13 +24,14 @@ mod upper;
 use std::fmt::Write as _;
 use std::io::Write;
 
+use control::capture::{DropReason, Dropped, PathStage};
 use control::message::{CaptureInterface, CapturePoint};
 use serde_json::json;
 
 use self::bytes::Bytes;
 pub use self::frame::summary;
 pub use self::hex::Dump;
-use self::line::Line;
+use self::line::{Line, note};
 pub use self::time::TimeStyle;
 use self::time::{Times, timestamp};
 use crate::output::{About, Output, OutputError};
@@ -101,6 +102,14 @@ impl<W: Write> Lines<W> {
         let interface = found.map_or("?", |(_, name)| name);
         let point = CapturePoint::from(packet.way).name();
         line.clear();
+        let dropped = packet.dropped.map(|Dropped { reason, stage }| {
+            let reason = DropReason::from_index(reason.into()).map_or("?", DropReason::name);
+            let stage = PathStage::from_index(stage.into()).map_or("?", PathStage::name);
+            (reason, stage)
+        });
+        if let Some((reason, stage)) = dropped {
+            note!(line, "dropped: {reason} at {stage}");
+        }
         let frame = Bytes::new(packet.data, packet.wire_length as usize);
         frame::tell(line, frame, 0);
         if self.style.json {
@@ -110,8 +119,16 @@ impl<W: Write> Lines<W> {
                 "point": point,
                 "length": packet.wire_length,
                 "captured": packet.data.len(),
+                "packet_id": packet.id,
+                "worker": packet.worker,
+                "queue": packet.queue,
+                "lost_before": packet.lost_before,
                 "summary": line.end(),
             });
+            if let Some((reason, stage)) = dropped {
+                object["reason"] = reason.into();
+                object["stage"] = stage.into();
+            }
             if self.style.dump.is_some() {
                 object["data"] = hex::digits(packet.data).into();
             }
@@ -165,9 +182,10 @@ impl<W: Write> Output for Lines<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::Way;
     use packet::{MacAddress, PacketBuilder};
     use proptest::prelude::*;
+
+    use crate::source::Way;
 
     fn print(packet: &Packet<'_>, style: Style) -> String {
         let wan = CaptureInterface {
@@ -203,16 +221,16 @@ mod tests {
     #[test]
     fn a_line_has_time_interface_point_and_what_it_is() {
         let data = ping();
-        let packet = Packet {
+        let mut packet = Packet {
             time_ns: NOON,
             interface: 3,
             way: Way::Rx,
             wire_length: 98,
             rule: None,
-            id: 0,
-            worker: 0,
+            id: 7,
+            worker: 1,
             queue: None,
-            lost_before: 0,
+            lost_before: 2,
             dropped: None,
             data: &data,
         };
@@ -229,8 +247,25 @@ mod tests {
                 "point": "rx",
                 "length": 98,
                 "captured": 98,
+                "packet_id": 7,
+                "worker": 1,
+                "queue": null,
+                "lost_before": 2,
                 "summary": "IP 192.168.1.2 > 192.168.2.2: ICMP echo request, id 1, seq 2, length 64",
             })
+        );
+        packet.way = Way::Drop;
+        packet.dropped = Some(Dropped::new(DropReason::TtlExpired, PathStage::Lookup));
+        let line = print(&packet, Style::default());
+        assert!(line.contains(" wan drop IP 192.168.1.2 >"), "{line}");
+        assert!(
+            line.ends_with(", length 64 (dropped: ttl_expired at lookup)\n"),
+            "{line}"
+        );
+        let object: serde_json::Value = serde_json::from_str(&print(&packet, JSON)).unwrap();
+        assert_eq!(
+            (&object["reason"], &object["stage"]),
+            (&json!("ttl_expired"), &json!("lookup"))
         );
     }
 
@@ -239,7 +274,10 @@ mod tests {
         fn any_packet_is_one_line(
             time_ns: u64, interface: u16, wire_length: u32, data in proptest::collection::vec(any::<u8>(), 0..200)
         ) {
-            let packet = Packet { time_ns, interface, way: Way::Tx, wire_length, rule: None, id: 0, worker: 0, queue: None, lost_before: 0, dropped: None, data: &data };
+            let packet = Packet {
+                time_ns, interface, way: Way::Tx, wire_length, rule: None, id: 0, worker: 0, queue: None, lost_before: 0,
+                dropped: None, data: &data
+            };
             for style in [Style::default(), JSON] {
                 prop_assert_eq!(print(&packet, style).lines().count(), 1);
             }

@@ -49,7 +49,7 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
     let stopped = tool::stop_flag()?;
     let mut sink: Box<dyn Sink> = match files {
         Some(files) => Box::new(Written::begin(files, arguments.format, &inputs)?),
-        None => Box::new(Printed::new(session::style(arguments))),
+        None => Box::new(Printed::new(arguments.lines.style(arguments.json))),
     };
     let mut merge = Merge {
         heads: inputs.into_iter().map(Head::new).collect(),

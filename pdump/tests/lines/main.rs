@@ -192,7 +192,7 @@ fn a_short_snapshot_shows_what_it_has_and_makes_nothing_up() {
                 Some((said, _)) => (said, true),
                 None => (&line[..], false),
             };
-            for word in said.split([' ', ':']) {
+            for word in said.split([' ', ':', ')']) {
                 assert!(whole.contains(word), "{cut}: {line}\n{whole}");
             }
             assert!(is_cut || cut >= 14, "{cut}: {line}");
