@@ -8,7 +8,8 @@ use control::instance::InstanceDir;
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::unistd::{
-    AccessFlags, Gid, Group, Uid, User, access, getegid, geteuid, initgroups, setresgid, setresuid,
+    AccessFlags, Gid, Group, Uid, User, eaccess, getegid, geteuid, getgroups, initgroups, setegid, seteuid,
+    setgroups, setresgid, setresuid,
 };
 
 /// Why rights cannot be given up, or files not be given away.
@@ -37,6 +38,14 @@ pub enum PrivilegeError {
         user: String,
         /// The directory.
         directory: String,
+    },
+    /// The user could not give them to the group.
+    #[error(
+        "-Z: '{user}' is no member of the group that --group gives files to: make it one, or name another group"
+    )]
+    Group {
+        /// The name.
+        user: String,
     },
     /// The user could not attach again.
     #[error(
@@ -75,50 +84,78 @@ pub fn group(name: &str) -> Result<Gid, PrivilegeError> {
         .ok_or_else(|| PrivilegeError::NoGroup(name.to_owned()))
 }
 
-/// Becomes `user` with its groups, for good, and sees that what is to be done later can be done still: to make files in
-/// `directory`, and to attach to `instance` again.
+/// What a capture does as another user, later.
+#[derive(Clone, Copy, Default)]
+pub struct Later<'a> {
+    /// It makes files in this directory.
+    pub directory: Option<&'a Path>,
+    /// It gives files to this group.
+    pub group: Option<Gid>,
+    /// It attaches to this instance again.
+    pub instance: Option<&'a InstanceDir>,
+}
+
+/// Sees that `user` can do what is to be done later, and becomes that user with its groups, for good.
 ///
 /// # Errors
 ///
-/// The kernel refuses, or the user may not do that.
-pub fn give_up(
-    user: &User,
-    directory: Option<&Path>,
-    instance: Option<&InstanceDir>,
-) -> Result<(), PrivilegeError> {
-    become_user(user).map_err(|errno| PrivilegeError::User {
+/// The user may not do that: then nothing has changed. Or the kernel refuses.
+pub fn give_up(user: &User, later: Later<'_>) -> Result<(), PrivilegeError> {
+    let failed = |errno: Errno| PrivilegeError::User {
         user: user.name.clone(),
         source: errno.into(),
-    })?;
-    if let Some(directory) = directory
-        && access(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_err()
+    };
+    let name = CString::new(user.name.as_str()).map_err(|_| failed(Errno::EINVAL))?;
+    let is_user = (geteuid(), getegid()) == (user.uid, user.gid) && Uid::current() == user.uid;
+    if is_user {
+        check(user, later)?;
+        return prctl::set_no_new_privs().map_err(failed);
+    }
+    let before = (geteuid(), getegid(), getgroups().map_err(failed)?);
+    initgroups(&name, user.gid).map_err(failed)?;
+    // For a look only: a file that turns out to be of no use is still root's to remove.
+    setegid(user.gid)
+        .and_then(|()| seteuid(user.uid))
+        .map_err(failed)?;
+    let checked = check(user, later);
+    let (uid, gid, groups) = before;
+    seteuid(uid).and_then(|()| setegid(gid)).map_err(failed)?;
+    if checked.is_err() {
+        setgroups(&groups).map_err(failed)?;
+        return checked;
+    }
+    setresgid(user.gid, user.gid, user.gid).map_err(failed)?;
+    // The kernel takes all capabilities with the last user ID that is root's.
+    setresuid(user.uid, user.uid, user.uid).map_err(failed)?;
+    prctl::set_no_new_privs().map_err(failed)
+}
+
+/// Whether who the process is just now can do it.
+fn check(user: &User, later: Later<'_>) -> Result<(), PrivilegeError> {
+    let name = || user.name.clone();
+    if let Some(directory) = later.directory
+        && eaccess(directory, AccessFlags::W_OK | AccessFlags::X_OK).is_err()
     {
         return Err(PrivilegeError::Directory {
-            user: user.name.clone(),
+            user: name(),
             directory: directory.display().to_string(),
         });
     }
-    if let Some(instance) = instance
-        && access(&instance.socket(), AccessFlags::W_OK).is_err()
+    if let Some(group) = later.group
+        && group != getegid()
+        && !getgroups().is_ok_and(|groups| groups.contains(&group))
+    {
+        return Err(PrivilegeError::Group { user: name() });
+    }
+    if let Some(instance) = later.instance
+        && eaccess(&instance.socket(), AccessFlags::W_OK).is_err()
     {
         return Err(PrivilegeError::Instance {
-            user: user.name.clone(),
+            user: name(),
             instance: instance.name().to_string(),
         });
     }
     Ok(())
-}
-
-/// The kernel takes all capabilities with the last user ID that is root's.
-fn become_user(user: &User) -> Result<(), Errno> {
-    if (geteuid(), getegid()) == (user.uid, user.gid) && Uid::current() == user.uid {
-        return prctl::set_no_new_privs();
-    }
-    let name = CString::new(user.name.as_str()).map_err(|_| Errno::EINVAL)?;
-    initgroups(&name, user.gid)?;
-    setresgid(user.gid, user.gid, user.gid)?;
-    setresuid(user.uid, user.uid, user.uid)?;
-    prctl::set_no_new_privs()
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use control::capture::Capture;
 use control::instance::InstanceDir;
 use control::message::{CaptureInterface, CapturePoint, CaptureRequest, ErrorCode};
 use control::tool;
+use nix::unistd::Gid;
 use serde_json::json;
 
 use crate::TOOL;
@@ -19,7 +20,7 @@ use crate::filter::Filter;
 use crate::live::Live;
 use crate::output::{About, CaptureFile, Files, Output, Owner, Target};
 use crate::print::Lines;
-use crate::privileges;
+use crate::privileges::{self, Later};
 use crate::report::Report;
 use crate::source::CaptureError;
 
@@ -63,8 +64,12 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
     let mut source = Capture::start(&directory, TOOL, request.clone())?;
     if let Some(user) = &user {
         let series = target.as_ref().filter(|target| target.switch.is_some());
-        let again = arguments.files.follow.then_some(&directory);
-        privileges::give_up(user, series.and_then(Target::directory), again)?;
+        let later = Later {
+            directory: series.and_then(Target::directory),
+            group: series.and_then(|target| target.owner.group).map(Gid::from_raw),
+            instance: arguments.files.follow.then_some(&directory),
+        };
+        privileges::give_up(user, later)?;
     }
     let interfaces = source.interfaces().to_vec();
     let mut output: Box<dyn Output> = match files {

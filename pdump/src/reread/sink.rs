@@ -2,6 +2,7 @@
 
 use std::io;
 
+use control::capture::{DropReason, Dropped, PathStage};
 use control::message::{CaptureInterface, CapturePoint};
 use packet::MacAddress;
 use pcap_file::DataLink;
@@ -286,7 +287,7 @@ impl Sink for Printed {
             worker: number(&packet, WORKER).unwrap_or(0) as u16,
             queue: number(&packet, QUEUE).map(|queue| queue as u16),
             lost_before: lost_before.unwrap_or(0),
-            dropped: None,
+            dropped: packet.options.iter().find_map(dropped),
             data: &packet.data,
         })
     }
@@ -314,6 +315,17 @@ fn number(packet: &Found, code: u16) -> Option<u64> {
         }
         _ => None,
     })
+}
+
+/// Why a packet was dropped, from what its comment says.
+fn dropped(option: &EnhancedPacketOption<'_>) -> Option<Dropped> {
+    let EnhancedPacketOption::Common(CommonOption::Comment(comment)) = option else {
+        return None;
+    };
+    let (reason, stage) = comment.strip_prefix("dropped: ")?.split_once(" at ")?;
+    let reason = DropReason::ALL.iter().find(|known| known.name() == reason)?;
+    let stage = PathStage::ALL.iter().find(|known| known.name() == stage)?;
+    Some(Dropped::new(*reason, *stage))
 }
 
 /// Interface and point of a name in a file: `wan:punt`.
