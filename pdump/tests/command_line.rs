@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -83,6 +85,46 @@ fn a_path_that_is_wrong_is_refused_before_the_instance_is_asked() {
         let (status, out, said) = pdump(place.path(), &["-w", path]);
         assert_eq!((status, out.as_str(), said.lines().count()), (1, "", 1), "{said}");
         assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn who_may_not_write_there_is_told_so() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+    command.arg("-w").arg(place.path().join("out.pcapng"));
+    // Root may write everywhere.
+    if fs::metadata(place.path()).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("error: cannot open ") && said.contains("out.pcapng for writing: Permission denied"),
+        "{said}"
+    );
+}
+
+#[test]
+fn options_of_files_that_do_not_go_together_are_2() {
+    let place = tempfile::tempdir().unwrap();
+    for (words, part) in [
+        (&["-w", "f", "-b", "files:3"][..], "when the next begins"),
+        (&["-w", "-", "-b", "filesize:3"], "give one after -w"),
+        (&["-w", "-", "--group", "root"], "--group is for files"),
+        (&["-w", "f", "-a", "files:3"], "add -b"),
+        (&["-b", "filesize:3"], "--write"),
+        (
+            &["-w", "f", "--follow", "--format", "pcap"],
+            "--follow needs sections",
+        ),
+        (&["-r", "f", "-Z", "nobody"], "cannot be used with"),
+    ] {
+        let (status, out, said) = pdump(place.path(), words);
+        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {said}");
+        assert!(said.contains(part), "{words:?}: {said}");
     }
 }
 

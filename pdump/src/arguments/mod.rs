@@ -1,5 +1,6 @@
 //! The command line.
 
+mod files;
 mod filters;
 mod lines;
 mod points;
@@ -12,6 +13,7 @@ use control::arguments::InstanceArguments;
 use control::message::{CapturePoint, SNAPLEN_MAX};
 use control::tool::{self, Command};
 
+pub use self::files::{Criterion, FileArguments};
 pub use self::filters::Filters;
 pub use self::lines::LineArguments;
 pub use self::points::{DirectionWord, Points};
@@ -95,6 +97,10 @@ pub struct Arguments {
         value_name = "pcapng|pcap"
     )]
     pub format: Format,
+
+    /// Files.
+    #[command(flatten)]
+    pub files: FileArguments,
 
     /// Say neither what is captured nor how many packets there were
     #[arg(short, long)]

@@ -195,7 +195,8 @@ impl Compiler {
     }
 }
 
-fn instruction_of(text: &str) -> Option<FilterInstruction> {
+/// An instruction from the text that it prints as.
+pub(crate) fn instruction_of(text: &str) -> Option<FilterInstruction> {
     let mut fields = text.split(' ');
     Some(FilterInstruction {
         code: fields.next()?.parse().ok()?,

@@ -34,7 +34,7 @@ pub use self::hex::Dump;
 use self::line::{Line, note};
 pub use self::time::TimeStyle;
 use self::time::{Times, timestamp};
-use crate::output::{Output, OutputError};
+use crate::output::{About, Output, OutputError};
 use crate::source::{Counts, Packet};
 
 /// Bytes to gather before they are written.
@@ -69,12 +69,9 @@ pub struct Lines<W> {
 impl<W: Write> Lines<W> {
     /// Prints to `to`.
     pub fn new(to: W, interfaces: &[CaptureInterface], style: Style) -> Self {
-        let names = interfaces
-            .iter()
-            .map(|interface| (interface.index, interface.name.clone()));
         Self {
             to,
-            interfaces: names.collect(),
+            interfaces: names(interfaces),
             style,
             times: Times::new(style.time),
             line: Line::new(style.link),
@@ -147,7 +144,17 @@ impl<W: Write> Lines<W> {
     }
 }
 
+fn names(interfaces: &[CaptureInterface]) -> Vec<(u16, String)> {
+    let name = |interface: &CaptureInterface| (interface.index, interface.name.clone());
+    interfaces.iter().map(name).collect()
+}
+
 impl<W: Write> Output for Lines<W> {
+    fn section(&mut self, about: &About<'_>) -> Result<(), OutputError> {
+        self.interfaces = names(about.interfaces);
+        Ok(())
+    }
+
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
         // A string takes everything.
         let _ = self.gather(packet);
