@@ -1,5 +1,8 @@
 //! The command line.
 
+mod files;
+mod filters;
+mod lines;
 mod points;
 
 use std::num::NonZeroU64;
@@ -10,6 +13,9 @@ use control::arguments::InstanceArguments;
 use control::message::{CapturePoint, SNAPLEN_MAX};
 use control::tool::{self, Command};
 
+pub use self::files::{Criterion, FileArguments};
+pub use self::filters::Filters;
+pub use self::lines::LineArguments;
 pub use self::points::{DirectionWord, Points};
 
 const EXAMPLES: &str = "\
@@ -21,9 +27,12 @@ Examples:
   tollgate-pdump --instance blue --point punt --point reinject -w relayed.pcapng
   tollgate-pdump --instance blue --point drop:ttl_expired,no_route
   tollgate-pdump --instance blue --max-pps 1000 --sample 1/8,flow -w some.pcapng
+  tollgate-pdump --instance blue --match src-host=10.0.0.1,proto=tcp,dst-port=80 -e -tttt
   tollgate-pdump -f 'tcp port 80' -d
 
-Filters are those of tcpdump: see pcap-filter(7). Times are UTC. Ctrl-C ends, twice at once.
+Filters are those of tcpdump: see pcap-filter(7). They take packets with VLAN tags as well as without, unless they say
+'vlan': 'icmp and not vlan' takes those without a tag alone. Lines are those of 'tcpdump -n -S', with more in brackets behind
+them. Times are UTC. Ctrl-C ends, twice at once.
 Points: rx and tx are the ports, and tunnels. punt is where a packet is handed to a tool that decides about it, such as the
 router alert relay, and reinject where it comes back: both before its hop limit is counted down; a class counts for both.
 drop is where a packet is dropped, as it is then, all of them or those of some reasons ('tollgate-ctl drop show' has the names).
@@ -62,6 +71,10 @@ pub struct Arguments {
     )]
     pub filter: String,
 
+    /// What else they have to be.
+    #[command(flatten)]
+    pub filters: Filters,
+
     /// Write the packets to this file, '-' for the standard output, instead of printing them
     #[arg(short, long, value_name = "FILE")]
     pub write: Option<PathBuf>,
@@ -85,9 +98,17 @@ pub struct Arguments {
     )]
     pub format: Format,
 
+    /// Files.
+    #[command(flatten)]
+    pub files: FileArguments,
+
     /// Say neither what is captured nor how many packets there were
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// How they are printed.
+    #[command(flatten)]
+    pub lines: LineArguments,
 
     /// A JSON object per packet and for the report at the end
     #[arg(long)]
@@ -168,6 +189,7 @@ impl tool::Arguments for Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::print::{Dump, Style, TimeStyle};
     use clap::CommandFactory;
 
     fn parse(words: &str) -> Result<Arguments, clap::Error> {
@@ -204,6 +226,40 @@ mod tests {
         );
         assert!(arguments.quiet && arguments.format == Format::Pcap);
         assert_eq!(parse("pdump -s 0").unwrap().snapshot_length(), SNAPLEN_MAX);
+    }
+
+    #[test]
+    fn lines_are_as_the_letters_of_tcpdump_say() {
+        let style = |words: &str| {
+            let arguments = parse(words).unwrap();
+            arguments.lines.style(arguments.json)
+        };
+        assert_eq!(style("pdump"), Style::default());
+        let dump = |link, characters| Some(Dump { link, characters });
+        assert_eq!(style("pdump -x").dump, dump(false, false));
+        assert_eq!(style("pdump -xx").dump, dump(true, false));
+        assert_eq!(style("pdump -X").dump, dump(false, true));
+        assert_eq!(style("pdump -ettttxX -X").dump, dump(true, true));
+        let date = style("pdump -ettttxX");
+        assert!(date.link && date.time == TimeStyle::Date, "{date:?}");
+        assert!(style("pdump --json").json);
+        for words in ["pdump -tttttt", "pdump -xxx", "pdump -XXX"] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
+
+    #[test]
+    fn keys_are_an_expression_or_a_sentence() {
+        let keys = |words: &str| parse(words).map(|arguments| arguments.filters.keys.unwrap().to_string());
+        assert_eq!(
+            keys("pdump --match src-host=10.0.0.1,proto=udp").unwrap(),
+            "udp and src host 10.0.0.1"
+        );
+        let said = keys("pdump --match sport=80").unwrap_err().to_string();
+        assert!(
+            said.contains("there is no key 'sport': use src-port=PORT"),
+            "{said}"
+        );
     }
 
     #[test]

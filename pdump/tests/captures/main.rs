@@ -11,4 +11,6 @@
 
 mod endings;
 mod files;
+mod reread;
 mod script;
+mod series;
