@@ -40,6 +40,8 @@ const STRONGSWAN: &[&str] = &[
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
+    // Its tools attach to a primary.
+    "dpdk-dev",
     "iputils-arping",
     "nftables",
     "openssh-client",
@@ -122,6 +124,10 @@ impl Needs {
                 "ping",
                 "arping",
                 "bird",
+                "dpdk-dumpcap",
+                "dpdk-pdump",
+                "dpdk-proc-info",
+                "dpdk-telemetry.py",
                 "ssh",
                 "/usr/sbin/sshd",
                 "/usr/sbin/charon-systemd",

@@ -210,12 +210,10 @@ impl Bench {
             builder = builder.route(&route.prefix.to_string(), &route.via.to_string());
         }
         // Valgrind has no room for all the addresses that DPDK reserves otherwise.
-        let config = builder
-            .config_text()
-            .replace("[eal]\n", "[eal]\nstock_tools = true\n");
+        builder = builder.stock_tools();
         let words = profile.words("primary::worker::Worker*::run");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut primary = builder.config(&config).under(&words).start()?;
+        let mut primary = builder.under(&words).start()?;
         let on = feature.switch_on(&primary);
         let worked = on.and_then(|_on| pause(callgrind::COUNTED));
         // Valgrind takes its time to write down what it saw.
