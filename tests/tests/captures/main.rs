@@ -7,6 +7,7 @@
 
 mod endings;
 mod hostile;
+mod points;
 mod refusals;
 mod sight;
 mod sub_interfaces;
