@@ -5,6 +5,7 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod beside_tcpdump;
 mod endings;
 mod hostile;
 mod refusals;

@@ -302,6 +302,14 @@ impl Memory {
         }
     }
 
+    /// Asks for the first cache lines of a slot, to be written.
+    #[inline]
+    pub(super) fn prefetch(&self, worker: usize, slot: u32) {
+        let first = self.geometry.slot(worker, slot);
+        self.packets.prefetch(first);
+        self.packets.prefetch(first + SLOT_HEADER);
+    }
+
     /// What lies in a slot; `None` when that cannot be.
     pub(super) fn slot_header(&self, worker: usize, slot: u32) -> Option<SlotHeader> {
         let first = self.geometry.slot(worker, slot) / 8;

@@ -106,7 +106,18 @@ impl Attachment {
         workers: usize,
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
-        match Geometry::fit(reservation.bytes(), workers, snaplen) {
+        let bytes = reservation.bytes();
+        Self::within(reservation, bytes, workers, snaplen)
+    }
+
+    /// The same, in the first `bytes` of the memory, or in all where that has fewer.
+    pub fn within(
+        reservation: Reservation,
+        bytes: usize,
+        workers: usize,
+        snaplen: usize,
+    ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
+        match Geometry::fit(bytes.min(reservation.bytes()), workers, snaplen) {
             Some(geometry) => Self::with(geometry, reservation).map(Some),
             None => Ok(None),
         }
@@ -278,6 +289,12 @@ impl Lane {
         self.news | self.counted
     }
 
+    /// Bytes of a packet that are kept at most.
+    #[inline]
+    pub fn snaplen(&self) -> usize {
+        self.memory.geometry.snaplen()
+    }
+
     /// Slots that are free, of those that [`Lane::reclaim`] has seen.
     #[inline]
     pub fn free(&self) -> usize {
@@ -288,6 +305,17 @@ impl Lane {
     #[inline]
     pub fn count_seen(&mut self, packets: u64) {
         self.counts.seen += packets;
+        self.counted |= packets > 0;
+    }
+
+    /// Asks for the slot that is the next but one to be filled, so that it is at hand by then.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Some(place) = self.free.len().checked_sub(2)
+            && let Some(slot) = self.free.get(place)
+        {
+            self.memory.prefetch(self.worker, *slot);
+        }
     }
 
     /// Notes that a packet goes on without its tool. [`Lane::publish`] shows it.
