@@ -33,9 +33,10 @@ Examples:
   tollgate-pdump -r all_*.zst -f 'host 10.0.0.7' -w one.pcapng
   tollgate-pdump -f 'tcp port 80' -d
 
-Filters are those of tcpdump: see pcap-filter(7). They take packets with VLAN tags as well as without, unless they say
-'vlan': 'icmp and not vlan' takes those without a tag alone. Lines are those of 'tcpdump -n -S', with more in brackets behind
-them. Times are UTC. Ctrl-C ends, twice at once.
+Filters are those of tcpdump: see pcap-filter(7). They take packets with VLAN tags as well as
+without, unless they say 'vlan' or 'ether[...]': 'icmp and not vlan' takes those without alone.
+Lines are those of 'tcpdump -n -S', with more in brackets behind them. Times are UTC.
+Ctrl-C ends, twice at once.
 Points: rx and tx are the ports, and tunnels. punt is where a packet is handed to a tool that decides about it, such as the
 router alert relay, and reinject where it comes back: both before its hop limit is counted down; a class counts for both.
 drop is where a packet is dropped, as it is then, all of them or those of some reasons ('tollgate-ctl drop show' has the names).
