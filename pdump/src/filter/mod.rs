@@ -15,14 +15,6 @@ pub use self::listing::listing;
 /// Where Linux keeps what only the kernel knows of a packet: offsets from here on are no bytes of it (SKF_AD_OFF).
 const ANCILLARY: u32 = 0xffff_f000;
 
-/// Returns 0: no packet matches.
-const NOTHING: FilterInstruction = FilterInstruction {
-    code: 0x06,
-    jt: 0,
-    jf: 0,
-    k: 0,
-};
-
 /// Words that compile to a look at what only the kernel knows, and what to use instead.
 const KERNEL_WORDS: [(&str, &str); 3] = [
     ("inbound", "use --direction rx"),
@@ -103,7 +95,7 @@ impl Filter {
             if tags::speaks_of_tags(&expression) {
                 program
             } else {
-                compiler.with_tags(&expression, program)
+                tags::expand(&program)
             }
         };
         Self::check(expression, program)
@@ -170,15 +162,6 @@ impl Compiler {
             .map(|instruction| instruction_of(&instruction.to_string()))
             .collect::<Option<_>>()
             .ok_or_else(|| "its instructions cannot be read".to_owned())
-    }
-
-    /// A program for frames with tags as well as without, for which it is compiled already.
-    fn with_tags(&self, expression: &str, untagged: Vec<FilterInstruction>) -> Vec<FilterInstruction> {
-        // What is an expression without a tag and none behind one can match nothing there.
-        let behind = |tags: &str| self.compile(&format!("{tags} and ({expression})"), true);
-        let programs = ["vlan", "vlan and vlan"].map(|tags| behind(tags).unwrap_or_else(|_| vec![NOTHING]));
-        let [one, more] = programs;
-        tags::join([untagged, one, more])
     }
 
     fn explain(&self, expression: &str, message: &str) -> FilterError {
