@@ -57,7 +57,7 @@ const TESTS: &[&str] = &[
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
+/// What the bench compares with and counts by: dpdk-testpmd, dpdk-dumpcap and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
 const BENCH: &[&str] = &[
     "dpdk-dev", "ethtool", "iproute2", "python3", "tcpdump", "valgrind",
 ];
@@ -146,6 +146,7 @@ impl Needs {
                 "cc",
                 "pkg-config",
                 "dpdk-testpmd",
+                "dpdk-dumpcap",
                 "dpdk-test-crypto-perf",
                 "ip",
                 "nsenter",

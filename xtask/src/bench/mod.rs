@@ -10,6 +10,7 @@
 
 pub(crate) mod arguments;
 pub(crate) mod callgrind;
+mod capture;
 mod changes;
 mod cores;
 mod examples;
@@ -173,6 +174,7 @@ impl Bench {
         let sections = parts.iter().map(|part| match part {
             Part::Forwarding => self.forwarding(),
             Part::Features => self.features(),
+            Part::Capture => self.captures(),
             Part::Changes => self.changes(),
             Part::Start => self.start(),
             Part::Relay => self.relay(),
