@@ -188,7 +188,13 @@ impl Tap {
                 dropped,
                 ..Origin::new(ticks, interface, way, length as u32)
             };
-            lane.put(&origin, mbuf.segments());
+            let first = mbuf.data();
+            // Where the next segment is stands in another cache line of the packet's.
+            if mbuf.segment_count() == 1 || first.len() >= snaplen {
+                lane.put(&origin, std::iter::once(first));
+            } else {
+                lane.put(&origin, mbuf.segments());
+            }
         };
         for mbuf in packets {
             if is_dropped {
