@@ -2,9 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use pcap_file::pcap::{PcapReadError, PcapReader};
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -21,6 +26,9 @@ use crate::output::packet_block::{PACKET_ID, QUEUE, WORKER};
 
 /// The longest block that can be read.
 const BLOCK_MAX: usize = 4 << 20;
+
+/// How often to look whether the tool is to end, in milliseconds.
+const LOOK: u8 = 100;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -108,19 +116,24 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Opens a file, `-` for the standard input, and reads what it begins with.
-    pub(super) fn open(path: &Path) -> Result<Self, InputError> {
+    /// Opens a file, `-` for the standard input, and reads what it begins with. When `stopped` says so while nothing comes out of a
+    /// pipe, that ends there.
+    pub(super) fn open(path: &Path, stopped: &Arc<AtomicBool>) -> Result<Self, InputError> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin {
             "the standard input".to_owned()
         } else {
             path.display().to_string()
         };
-        let opened: io::Result<Bytes> = if is_stdin {
-            Ok(Box::new(io::stdin()))
+        let opened = if is_stdin {
+            io::stdin().as_fd().try_clone_to_owned().map(File::from)
         } else {
-            File::open(path).map(|file| Box::new(file) as Bytes)
+            File::open(path)
         };
+        let opened = opened.map(|file| {
+            let stopped = Arc::clone(stopped);
+            Box::new(Patient { file, stopped }) as Bytes
+        });
         let failed = |source| InputError::Open {
             name: name.clone(),
             source,
@@ -213,6 +226,28 @@ impl Input {
             self.latest = packet.time;
         }
         Ok(item)
+    }
+}
+
+/// Waits for bytes of a pipe no longer than until somebody ends the tool.
+struct Patient {
+    file: File,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for Patient {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            let mut descriptors = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut descriptors, LOOK) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return self.file.read(bytes),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 }
 
