@@ -8,6 +8,7 @@
 mod beside_tcpdump;
 mod endings;
 mod hostile;
+mod points;
 mod refusals;
 mod sight;
 mod sub_interfaces;
