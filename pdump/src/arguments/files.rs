@@ -1,5 +1,6 @@
 //! Files: how many there are, when they end, whose they are, and what reads them back.
 
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -71,13 +72,16 @@ pub enum Criterion {
 }
 
 impl FileArguments {
-    /// Where packets are written that are to go to `path`; `count` is what `-c` says.
+    /// Where packets are written that are to go to `path`.
     ///
     /// # Errors
     ///
     /// A sentence: these options do not go together.
     pub fn target(&self, path: PathBuf, owner: Owner) -> Result<Target, String> {
         let is_stdout = path.as_os_str() == "-";
+        if is_stdout && io::stdout().is_terminal() {
+            return Err("packets are nothing for a terminal: pipe the standard output to a reader, or name a file after -w".to_owned());
+        }
         if is_stdout && !self.ring.is_empty() {
             return Err("-b needs names for its files: give one after -w instead of '-'".to_owned());
         }

@@ -28,6 +28,9 @@ Examples:
   tollgate-pdump --instance blue --point drop:ttl_expired,no_route
   tollgate-pdump --instance blue --max-pps 1000 --sample 1/8,flow -w some.pcapng
   tollgate-pdump --instance blue --match src-host=10.0.0.1,proto=tcp,dst-port=80 -e -tttt
+  tollgate-pdump --instance blue -w all.pcapng -b filesize:100000 -b files:10 --compress zstd -Z tcpdump
+  tollgate-pdump --instance blue -w wan.pcapng -a duration:60 --follow
+  tollgate-pdump -r all_*.zst -f 'host 10.0.0.7' -w one.pcapng
   tollgate-pdump -f 'tcp port 80' -d
 
 Filters are those of tcpdump: see pcap-filter(7). They take packets with VLAN tags as well as
@@ -39,9 +42,11 @@ router alert relay, and reinject where it comes back: both before its hop limit 
 drop is where a packet is dropped, as it is then, all of them or those of some reasons ('tollgate-ctl drop show' has the names).
 pre-encrypt is what a tunnel is about to seal, post-decrypt what it has opened. In a pcapng file they are interfaces of their
 own, such as wan:punt.
+Files are as dumpcap's: -b begins another file, -a ends the capture, kB are 1000 bytes, names get a number and the time. They are
+whole whenever something was written, also compressed ones.
 The end report says how many packets the filter was asked about (seen), which it did not match
 (filtered), which were written, and which found no room as this tool was behind (lost). What --max-pps, --max-mbps and
---sample left out is said as well (unsampled).
+--sample left out is said as well (unsampled), and what came too late to be written, behind the last that was asked for.
 Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong filter.
 With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
 

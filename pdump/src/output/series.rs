@@ -173,19 +173,18 @@ impl Files {
 
     /// Opens the next, and removes the oldest if there are too many then.
     pub(super) fn next(&mut self) -> Result<Destination, OutputError> {
-        if let Some(files) = self.target.switch.and_then(|switch| switch.files) {
-            while self.kept.len() >= files.max(1)
-                && let Some(oldest) = self.kept.pop_front()
-            {
-                remove(&oldest)?;
-            }
-        }
         let number = self.number + 1;
         let path = self.target.name(number, SystemTime::now());
         let destination = Destination::open(&path, self.target.owner)?;
         self.number = number;
-        if self.target.switch.is_some_and(|switch| switch.files.is_some()) {
+        if let Some(files) = self.target.switch.and_then(|switch| switch.files) {
             self.kept.push_back(path.clone());
+            // Behind that: if the next cannot be opened, the others stay.
+            while self.kept.len() > files.max(1)
+                && let Some(oldest) = self.kept.pop_front()
+            {
+                remove(&oldest)?;
+            }
         }
         self.path = path;
         self.begin();

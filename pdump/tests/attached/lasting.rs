@@ -163,21 +163,28 @@ fn a_terminal_has_a_line_that_is_written_anew() {
             .stdin(Stdio::null())
             .output();
         let output = script.expect("script has to be installed for this test");
-        assert!(output.status.success());
-        String::from_utf8(output.stdout).unwrap()
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said)
     };
-    let said = run(&format!("-w {} -a duration:1.5", file.display()));
+    let (status, said) = run(&format!("-w {} -a duration:1.5", file.display()));
     assert!(
-        said.contains("\r1 s: 8 seen (8/s), 5 written (5/s), 0 lost\x1b[K\r\n8 seen, 3 filtered"),
+        status == Some(0)
+            && said.contains("\r1 s: 8 seen (8/s), 5 written (5/s), 0 lost\x1b[K\r\n8 seen, 3 filtered"),
         "{said:?}"
     );
     // Not among the packets, nor when nothing is to be said.
-    let said = run("-a duration:1.5");
+    let (_, said) = run("-a duration:1.5");
     assert!(
         !said.contains("1 s:") && said.contains("ICMP echo request"),
         "{said:?}"
     );
-    assert_eq!(run(&format!("-q -w {} -a duration:1.5", file.display())), "");
+    let (status, said) = run(&format!("-q -w {} -a duration:1.5", file.display()));
+    assert_eq!((status, said.as_str()), (Some(0), ""));
+    let (status, said) = run("-w -");
+    assert!(
+        status == Some(2) && said.contains("nothing for a terminal"),
+        "{said:?}"
+    );
 }
 
 /// Whether this test can become another user; says so if not.

@@ -14,3 +14,4 @@ mod files;
 mod reread;
 mod script;
 mod series;
+mod speed;

@@ -7,6 +7,7 @@
 
 mod beside_tcpdump;
 mod endings;
+mod files;
 mod hostile;
 mod points;
 mod refusals;
