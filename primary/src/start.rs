@@ -4,11 +4,10 @@ mod forward;
 mod lookup;
 mod shown;
 
-use std::path::Path;
 use std::sync::Arc;
 
 use control::instance::{Description, InstanceLock, RunDir};
-use dpdk::{Eal, ShutdownError};
+use dpdk::{Eal, RuntimeDirectory, ShutdownError};
 use shm::{DiscoveryPage, InstanceState, ProcessId};
 
 pub use self::lookup::{AdjacencyStorage, FibStorage};
@@ -66,10 +65,8 @@ pub fn run(start: Start) -> Result<(), Failure> {
     )?);
     leave_last_words(&page);
 
-    // EAL makes a runtime directory whatever its mode and leaves it behind: this one goes with the instance.
-    if !config.eal.stock_tools {
-        dpdk::set_runtime_directory(lock.directory().path())?;
-    }
+    // Where DPDK's own tools look. Until EAL is shut down.
+    let runtime_directory = RuntimeDirectory::make(&config.instance.file_prefix)?;
     // From here on there may be threads.
     let signals = Signals::catch()?;
     let eal = Eal::init(&plan.eal_args)?;
@@ -94,8 +91,9 @@ pub fn run(start: Start) -> Result<(), Failure> {
         Ok(()) => {}
     }
     if config.eal.stock_tools {
-        remove_eal_remains(&config, &description);
+        remove_hugepage_files(&config, &description);
     }
+    drop(runtime_directory);
     forwarded
 }
 
@@ -113,8 +111,8 @@ fn leave_last_words(page: &Arc<DiscoveryPage>) {
     }));
 }
 
-/// What EAL leaves when DPDK's own tools may attach: its runtime directory and hugepage files.
-fn remove_eal_remains(config: &Config, description: &Description) {
+/// What EAL leaves where DPDK's own tools may attach.
+fn remove_hugepage_files(config: &Config, description: &Description) {
     let prefix = format!("{}map_", config.instance.file_prefix);
     for entry in std::fs::read_dir(&description.huge_dir)
         .into_iter()
@@ -125,11 +123,6 @@ fn remove_eal_remains(config: &Config, description: &Description) {
             drop(std::fs::remove_file(entry.path()));
         }
     }
-    drop(std::fs::remove_dir_all(
-        Path::new("/var/run/dpdk").join(&config.instance.file_prefix),
-    ));
-    // Not empty while another DPDK program runs.
-    drop(std::fs::remove_dir("/var/run/dpdk"));
 }
 
 /// What this primary says of itself.

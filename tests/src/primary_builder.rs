@@ -35,6 +35,7 @@ pub struct PrimaryBuilder {
     more: String,
     config: Option<String>,
     memory_mb: u32,
+    stock_tools: bool,
     group: Option<String>,
     workers: usize,
     idle: &'static str,
@@ -55,6 +56,7 @@ impl PrimaryBuilder {
             more: String::new(),
             config: None,
             memory_mb: 256,
+            stock_tools: false,
             group: None,
             workers: 1,
             idle: "adaptive",
@@ -136,6 +138,13 @@ impl PrimaryBuilder {
         self
     }
 
+    /// `[eal] stock_tools = true`: EAL keeps files, and DPDK's own tools may attach.
+    #[must_use]
+    pub fn stock_tools(mut self) -> Self {
+        self.stock_tools = true;
+        self
+    }
+
     /// Number of workers, 1 if not set, each on a CPU of its own from the last one down; a host with fewer CPUs gives
     /// fewer.
     #[must_use]
@@ -201,11 +210,12 @@ impl PrimaryBuilder {
         }
         let _ = write!(
             text,
-            "file_prefix = {}\n\n[log]\nlevel = {}\ntarget = \"stderr\"\n\n[eal]\nmemory_mb = {}\n\n\
+            "file_prefix = {}\n\n[log]\nlevel = {}\ntarget = \"stderr\"\n\n[eal]\nmemory_mb = {}\nstock_tools = {}\n\n\
              [workers]\nlcores = [{}]\ncontrol_cpus = [{control}]\nidle = {}\n",
             quoted(&self.instance),
             quoted(&self.log_level),
             self.memory_mb,
+            self.stock_tools,
             list(&workers),
             quoted(self.idle),
         );

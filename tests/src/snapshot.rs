@@ -9,6 +9,9 @@ use crate::RunId;
 pub struct HostState(BTreeSet<String>);
 
 impl HostState {
+    /// The folder of all DPDK programs, which the last of them removes, whoever runs it.
+    const SHARED: &str = "/run/dpdk";
+
     /// Reads the state as it is now.
     pub fn take() -> Self {
         let mut lines = BTreeSet::new();
@@ -35,6 +38,7 @@ impl HostState {
             lines.extend(Path::new(folder).exists().then(|| folder.to_owned()));
             listing(&mut lines, Path::new(folder), 2);
         }
+        lines.remove(Self::SHARED);
         Self(lines)
     }
 

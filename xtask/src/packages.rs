@@ -40,6 +40,8 @@ const STRONGSWAN: &[&str] = &[
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
+    // Its tools attach to a primary.
+    "dpdk-dev",
     "iputils-arping",
     "nftables",
     "openssh-client",
@@ -55,7 +57,7 @@ const TESTS: &[&str] = &[
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
 /// What libFuzzer is compiled with.
 const FUZZ: &[&str] = &["g++"];
-/// What the bench compares with and counts by: dpdk-testpmd and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
+/// What the bench compares with and counts by: dpdk-testpmd, dpdk-dumpcap and dpdk-test-crypto-perf, callgrind, a raw socket in a topology, strongSwan.
 const BENCH: &[&str] = &[
     "dpdk-dev", "ethtool", "iproute2", "python3", "tcpdump", "valgrind",
 ];
@@ -122,6 +124,10 @@ impl Needs {
                 "ping",
                 "arping",
                 "bird",
+                "dpdk-dumpcap",
+                "dpdk-pdump",
+                "dpdk-proc-info",
+                "dpdk-telemetry.py",
                 "ssh",
                 "/usr/sbin/sshd",
                 "/usr/sbin/charon-systemd",
@@ -140,6 +146,7 @@ impl Needs {
                 "cc",
                 "pkg-config",
                 "dpdk-testpmd",
+                "dpdk-dumpcap",
                 "dpdk-test-crypto-perf",
                 "ip",
                 "nsenter",

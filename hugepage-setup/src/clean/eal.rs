@@ -111,7 +111,11 @@ fn try_remove(scene: &Scene, directory: &Path, owner: Owner) -> io::Result<Outco
     match fs::remove_dir(directory) {
         // Somebody starts there by now.
         Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(Outcome::Left),
-        other => other.map(|()| Outcome::Removed(bytes)),
+        other => other.map(|()| {
+            // EAL makes the one above as well. It is not empty while another DPDK program runs.
+            drop(fs::remove_dir(&scene.host.eal));
+            Outcome::Removed(bytes)
+        }),
     }
 }
 

@@ -247,6 +247,7 @@ fn an_unknown_eal_primary_is_alive_as_long_as_its_config_is_locked() {
     assert!(place.clean().is_empty());
     drop(lock);
     assert_eq!(removed(&place.clean()), sorted(vec![directory, file]));
+    assert!(!place.host.eal.exists(), "it was the last prefix");
 }
 
 #[test]

@@ -61,6 +61,7 @@ const FUNCTIONS: &[&str] = &[
     "rte_mempool_free",
     "rte_mempool_in_use_count",
     "rte_openlog_stream",
+    "rte_pdump_init",
     "rte_pktmbuf_alloc",
     "rte_pktmbuf_alloc_bulk",
     "rte_pktmbuf_free",

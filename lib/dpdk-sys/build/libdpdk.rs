@@ -8,7 +8,7 @@ const OLDEST: (u32, u32) = (22, 11);
 /// The libraries that define what `c/wrapper.h` uses. Drivers are not among them: EAL loads those itself from its
 /// plugin directory, and each library left out here is one less to load at start. Releases before 24.03 have the
 /// log in rte_eal and no rte_log.
-const LIBRARIES: [&str; 8] = [
+const LIBRARIES: [&str; 9] = [
     "rte_bpf",
     "rte_cryptodev",
     "rte_eal",
@@ -16,6 +16,7 @@ const LIBRARIES: [&str; 8] = [
     "rte_log",
     "rte_mbuf",
     "rte_mempool",
+    "rte_pdump",
     "rte_ring",
 ];
 

@@ -19,6 +19,7 @@
 //! ```
 
 mod batch;
+mod capture_service;
 mod cpu;
 pub mod crypto;
 mod eal;
@@ -37,6 +38,7 @@ mod runtime_directory;
 mod whole_fragments;
 
 pub use batch::{Drain, MbufBatch};
+pub use capture_service::CaptureServiceError;
 pub use cpu::{pause, prefetch, prefetch_address, tsc, tsc_hz};
 pub use eal::{Eal, EalError, ShutdownError};
 pub use errno::{Errno, ErrorLines};
@@ -50,7 +52,7 @@ pub use port::{
     Device, LinkStatus, MacAddress, Port, PortConfig, PortError, PortId, PortInfo, PortStats, RunningPort,
     RxOffloads, RxQueue, StartedPort, TxOffloads, TxQueue,
 };
-pub use runtime_directory::{ThreadsRunning, set_runtime_directory};
+pub use runtime_directory::{RuntimeDirectory, RuntimeDirectoryError, ThreadsRunning, set_runtime_directory};
 
 /// The DPDK release that this program was compiled for, such as "22.11.11".
 pub const DPDK_VERSION: &str = dpdk_sys::VERSION;

@@ -14,6 +14,7 @@ const fn owned(long: &'static str, short: Option<char>, instead: &'static str) -
 const CPUS: &str = "use lcores and control_cpus in [workers]";
 const MEMORY: &str = "use memory_mb in [eal]";
 const HUGEPAGES: &str = "it follows from stock_tools in [eal]";
+const TELEMETRY: &str = "it is always there, for root";
 const DEVICES: &str = "devices are those of [[interface]]";
 
 const OWNED: [Owned; 23] = [
@@ -32,8 +33,8 @@ const OWNED: [Owned; 23] = [
     owned("no-shconf", None, HUGEPAGES),
     owned("huge-unlink", None, HUGEPAGES),
     owned("legacy-mem", None, HUGEPAGES),
-    owned("telemetry", None, HUGEPAGES),
-    owned("no-telemetry", None, HUGEPAGES),
+    owned("telemetry", None, TELEMETRY),
+    owned("no-telemetry", None, TELEMETRY),
     owned("huge-dir", None, "use huge_dir in [eal]"),
     owned("no-pci", None, DEVICES),
     owned("allow", Some('a'), DEVICES),

@@ -10,8 +10,15 @@ pub(super) const MAX_LCORE: u16 = 128;
 
 /// The EAL lcore ids of the workers, and that of the main lcore. A worker's is the number of its CPU, which is how DPDK's
 /// own tools name it; a CPU beyond the ids that there are gets one that is free.
-pub(super) fn lcores(cpus: &[u32]) -> (Vec<u16>, u16) {
-    let direct = |cpu: u32| u16::try_from(cpu).ok().filter(|id| *id < MAX_LCORE);
+///
+/// Where those tools may attach, ids are the last ones instead. The tools number theirs from 0, and an id that two processes
+/// have is a cache of packets that both use without a lock, in the pools that `dpdk-dumpcap` and `dpdk-pdump` make.
+pub(super) fn lcores(cpus: &[u32], stock_tools: bool) -> (Vec<u16>, u16) {
+    let direct = |cpu: u32| {
+        u16::try_from(cpu)
+            .ok()
+            .filter(|id| *id < MAX_LCORE && !stock_tools)
+    };
     let mut taken: Vec<u16> = cpus.iter().filter_map(|cpu| direct(*cpu)).collect();
     let mut free = || {
         let id = (0..MAX_LCORE).rev().find(|id| !taken.contains(id)).unwrap_or(0);
@@ -50,8 +57,8 @@ pub(super) fn args(config: &Config, plan: &Plan, nodes: &[u8]) -> Vec<String> {
     args.push(format!("--socket-mem={}", list(0)));
     args.push(format!("--socket-limit={}", list(1)));
     match (plan.stock_tools, &plan.huge_dir) {
-        // No file and no socket of EAL on the host: nothing stays behind, even when the primary is killed.
-        (false, _) => args.extend(["--in-memory".to_owned(), "--no-telemetry".to_owned()]),
+        // No memory that another process could open: nothing of it stays behind, even when the primary is killed.
+        (false, _) => args.push("--in-memory".to_owned()),
         (true, Some(directory)) => args.push(format!("--huge-dir={}", directory.display())),
         (true, None) => {}
     }

@@ -230,7 +230,7 @@ impl Plan {
         if workers.len() >= usize::from(eal::MAX_LCORE) {
             return Err(PlanError::TooManyWorkers(workers.len()));
         }
-        let (worker_lcores, main_lcore) = eal::lcores(workers);
+        let (worker_lcores, main_lcore) = eal::lcores(workers, config.eal.stock_tools);
         let configured_huge_dir = config.eal.huge_dir.clone();
         let mount = hugepages::choose(mounts, configured_huge_dir.as_deref());
         let huge_page_size = mount.as_ref().map_or(2 << 20, |mount| mount.page_size);
@@ -418,6 +418,14 @@ fn parts(
         ("packet buffers", pool.bytes()),
         ("long buffers for SAs", long_pool.map_or(0, PoolPlan::bytes)),
         ("crypto devices", crypto_bytes(config)),
+        (
+            "DPDK's own tools",
+            if config.eal.stock_tools {
+                STOCK_TOOLS_BYTES
+            } else {
+                0
+            },
+        ),
         ("rings, queues and DPDK itself", own),
     ]
     .map(|(name, bytes)| Part { name, bytes })
@@ -438,6 +446,8 @@ fn crypto_bytes(config: &Config) -> usize {
 /// The one queue of a crypto device, some 200 KB with what the driver keeps in it, and what is lost around it.
 const CRYPTO_DEVICE_BYTES: usize = 512 << 10;
 
+/// Where DPDK's own tools may attach: 4 MB of counters of captures, and 12 MB that `dpdk-dumpcap` takes for two interfaces.
+const STOCK_TOOLS_BYTES: usize = 20 << 20;
 /// What DPDK takes for itself, and what is lost between allocations.
 const DPDK_BYTES: usize = 8 << 20;
 /// Rings to and from control and other workers.

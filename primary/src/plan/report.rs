@@ -148,7 +148,7 @@ impl Plan {
                 nodes.join(" and ")
             ),
         );
-        for part in &self.parts {
+        for part in self.parts.iter().filter(|part| part.bytes > 0) {
             line("", format!("{:>6} MB  {}", megabytes(part.bytes), part.name));
         }
         line(

@@ -57,7 +57,6 @@ fn eal_is_told_its_lcores_memory_and_that_it_leaves_nothing_behind() {
             "--socket-mem=256,0",
             "--socket-limit=256,1",
             "--in-memory",
-            "--no-telemetry",
             "--no-pci",
             "--log-level=*:debug",
         ]
@@ -69,15 +68,10 @@ fn eal_is_told_its_lcores_memory_and_that_it_leaves_nothing_behind() {
 }
 
 #[test]
-fn stock_tools_find_files_and_telemetry() {
+fn stock_tools_find_files() {
     let plan = plan("eal = { stock_tools = true, args = [\"--iova-mode=va\"] }").unwrap();
     assert!(plan.eal_args.contains(&"--huge-dir=/dev/hugepages".to_owned()));
-    assert!(
-        !plan
-            .eal_args
-            .iter()
-            .any(|arg| arg == "--in-memory" || arg == "--no-telemetry")
-    );
+    assert!(!plan.eal_args.contains(&"--in-memory".to_owned()));
     assert_eq!(plan.eal_args.last().unwrap(), "--iova-mode=va");
 }
 
@@ -95,9 +89,14 @@ fn pci_devices_are_allowed_one_by_one() {
 
 #[test]
 fn lcore_ids_are_distinct_and_those_of_the_cpus_where_they_can_be() {
-    assert_eq!(eal::lcores(&[0, 1]), (vec![0, 1], 127));
-    assert_eq!(eal::lcores(&[127, 200, 300]), (vec![127, 126, 125], 124));
-    assert_eq!(eal::lcores(&[200, 127]), (vec![126, 127], 125));
+    assert_eq!(eal::lcores(&[0, 1], false), (vec![0, 1], 127));
+    assert_eq!(eal::lcores(&[127, 200, 300], false), (vec![127, 126, 125], 124));
+    assert_eq!(eal::lcores(&[200, 127], false), (vec![126, 127], 125));
+    assert_eq!(
+        eal::lcores(&[0, 1], true),
+        (vec![127, 126], 125),
+        "DPDK's own tools have 0 and 1"
+    );
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub(super) fn forward(
     signals: Signals,
     log: Log,
 ) -> Result<(), Failure> {
+    if config.eal.stock_tools {
+        eal.serve_captures()?;
+    }
     let group = config.instance.group.as_ref().map(|group| group.gid);
     let node = plan.node.map_or(NumaNode::ANY, NumaNode::new);
     let region = TableWriter::create(&description.tables, group, &plan.capacity)?;

@@ -9,6 +9,7 @@ mod beside_tcpdump;
 mod endings;
 mod files;
 mod hostile;
+mod points;
 mod refusals;
 mod sight;
 mod sub_interfaces;

@@ -23,6 +23,8 @@ pub(crate) enum Part {
     Forwarding,
     /// What features cost that are on but not used: instructions and time.
     Features,
+    /// What captures leave a worker of its speed, and what they write, beside dpdk-dumpcap.
+    Capture,
     /// Routes changed per second, idle and under full load.
     Changes,
     /// Time to the first packet, memory, and time to load a million routes.
@@ -49,6 +51,7 @@ impl Part {
         match self {
             Self::Forwarding => "forwarding",
             Self::Features => "features",
+            Self::Capture => "capture",
             Self::Changes => "changes",
             Self::Start => "start",
             Self::Relay => "relay",

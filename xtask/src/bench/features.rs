@@ -50,9 +50,6 @@ const FEATURES: [Feature; 7] = [
 /// What a feature may cost: instructions and time.
 const MOST_INSTRUCTIONS: Bound = Bound::AtMost(1.01);
 const LEAST_RATE: Bound = Bound::AtLeast(0.97);
-/// A capture whose filter matches nothing of what is received, which is at work and so may cost.
-const MATCHES_NOTHING: &str = "capture that matches nothing";
-const FILTER: &str = "its filter by itself";
 /// How long valgrind may take to end, on a host that is busy with other things.
 const ENDING: Duration = Duration::from_secs(120);
 const BASE: &str = "no feature";
@@ -162,16 +159,11 @@ impl Bench {
                 section.record(feature.name(), Unit::PacketsPerSecond, rate);
                 section.record(&feature.share(), Unit::Ratio, rate / base.max(1.0));
             }
-            self.busy_capture(&mut section)?;
         }
         for feature in FEATURES {
             let name = |what: Feature| format!("{}: a packet", what.name());
             section.compare(&name(feature), &name(Feature::None), Some(MOST_INSTRUCTIONS));
             section.judge(&feature.share(), LEAST_RATE);
-        }
-        if let (Some(captured), Some(filter)) = (section.median(MATCHES_NOTHING), section.median(FILTER)) {
-            let name = "capture that matches nothing / its filter";
-            section.conclude(name, Unit::Ratio, captured / filter.max(0.1), None);
         }
         let slots = number_of(&cargo::example("shm", "slots")?)?;
         section.record("slots through an attachment", Unit::SlotsPerSecond, slots * 1e6);
@@ -186,20 +178,6 @@ impl Bench {
         Ok(turn.rate)
     }
 
-    /// What a capture costs that looks at every packet, beside what its filter takes by itself.
-    fn busy_capture(&self, section: &mut Section) -> Result<(), Error> {
-        let setup = Setup::new(Family::Four, Shape::ORDINARY);
-        let cost = self.with_primary(&setup, |primary| {
-            let alone = self.watch(primary)?;
-            let _capture = capture(primary, "in")?;
-            Ok(self.watch(primary)?.cycles - alone.cycles)
-        })?;
-        section.record(MATCHES_NOTHING, Unit::Cycles, cost);
-        let filter = number_of(&cargo::example("dpdk", "filter_cycles")?)?;
-        section.record(FILTER, Unit::Cycles, filter);
-        Ok(())
-    }
-
     /// Instructions per packet of a worker's loop, devices and all: of the whole primary under callgrind.
     fn instructions(&self, feature: Feature, namespace: &Namespace) -> Result<f64, Error> {
         let setup = feature.setup(namespace);
@@ -210,12 +188,10 @@ impl Bench {
             builder = builder.route(&route.prefix.to_string(), &route.via.to_string());
         }
         // Valgrind has no room for all the addresses that DPDK reserves otherwise.
-        let config = builder
-            .config_text()
-            .replace("[eal]\n", "[eal]\nstock_tools = true\n");
+        builder = builder.stock_tools();
         let words = profile.words("primary::worker::Worker*::run");
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        let mut primary = builder.config(&config).under(&words).start()?;
+        let mut primary = builder.under(&words).start()?;
         let on = feature.switch_on(&primary);
         let worked = on.and_then(|_on| pause(callgrind::COUNTED));
         // Valgrind takes its time to write down what it saw.

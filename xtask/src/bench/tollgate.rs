@@ -22,6 +22,8 @@ pub(super) struct Setup<'a> {
     pub(super) taps_in: Option<&'a Namespace>,
     /// `[limits] attachments`.
     pub(super) attachments: u8,
+    /// Whether DPDK's own tools may attach.
+    pub(super) stock_tools: bool,
 }
 
 impl Setup<'_> {
@@ -33,6 +35,7 @@ impl Setup<'_> {
             idle_interfaces: 0,
             taps_in: None,
             attachments: 4,
+            stock_tools: false,
         }
     }
 }
@@ -93,6 +96,9 @@ impl Bench {
         }
         if let Some(namespace) = setup.taps_in {
             builder = builder.netns(namespace);
+        }
+        if setup.stock_tools {
+            builder = builder.stock_tools();
         }
         builder = builder.busy().memory_mb(512).toml(&format!(
             "[limits]\npacket_buffers = {packet_buffers}\npacket_buffer_bytes = {buffer_bytes}\nattachments = {}\nroutes{} = {}\n{}",

@@ -114,7 +114,7 @@ impl Bench {
 
     /// Hands on what was measured. Where nothing could be, that is said, and the other rounds count: a host that is kept busy for a moment
     /// does not end a bench of so long.
-    fn take<T>(
+    pub(super) fn take<T>(
         &self,
         section: &mut Section,
         measured: Result<T, Error>,
