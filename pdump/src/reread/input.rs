@@ -386,3 +386,102 @@ pub(super) fn link_name(link: DataLink) -> String {
     let name = pcap::Linktype(i32::try_from(number).unwrap_or_default()).get_name();
     name.map_or_else(|_| number.to_string(), |name| format!("{number} ({name})"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pcap_file::pcap::{PcapPacket, PcapWriter};
+    use pcap_file::pcapng::PcapNgWriter;
+    use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+    use pcap_file::pcapng::blocks::interface_statistics::{
+        InterfaceStatisticsBlock, InterfaceStatisticsOption,
+    };
+    use pcap_file::pcapng::blocks::simple_packet::SimplePacketBlock;
+    use proptest::prelude::*;
+
+    const NOON: Duration = Duration::from_micros(1_795_264_496_123_456);
+
+    /// A file of each format, with options.
+    fn files() -> [Vec<u8>; 2] {
+        let mut pcapng = PcapNgWriter::new(Vec::new()).unwrap();
+        let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0);
+        interface
+            .options
+            .push(InterfaceDescriptionOption::IfName("wan".into()));
+        pcapng.write_pcapng_block(interface).unwrap();
+        let data = || [7; 61][..].into();
+        let comment = EnhancedPacketOption::Common(CommonOption::Comment("seen".into()));
+        let packet = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: NOON,
+            original_len: 61,
+            data: data(),
+            options: vec![EnhancedPacketOption::Flags(1), comment],
+        };
+        let simple = SimplePacketBlock {
+            original_len: 61,
+            data: data(),
+        };
+        let statistics = InterfaceStatisticsBlock {
+            interface_id: 0,
+            timestamp: NOON,
+            options: vec![InterfaceStatisticsOption::IsbEndTime(NOON)],
+        };
+        pcapng.write_pcapng_block(packet).unwrap();
+        pcapng.write_pcapng_block(simple).unwrap();
+        pcapng.write_pcapng_block(statistics).unwrap();
+        let mut pcap = PcapWriter::new(Vec::new()).unwrap();
+        let packet = PcapPacket::new(NOON, 61, data()).unwrap();
+        pcap.write_packet(&packet).unwrap();
+        pcap.write_packet(&packet).unwrap();
+        [pcapng.into_inner(), pcap.into_inner()]
+    }
+
+    /// How many packets there are before it ends or goes wrong.
+    fn packets(bytes: &[u8]) -> usize {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+        let Ok(mut input) = Input::open(file.path(), &Arc::default()) else {
+            return 0;
+        };
+        let mut packets = 0;
+        while let Ok(Some(item)) = input.next() {
+            packets += usize::from(matches!(item, Item::Packet(_)));
+        }
+        packets
+    }
+
+    #[test]
+    fn a_packet_without_a_time_has_that_of_the_one_before() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, &files()[0]).unwrap();
+        let mut input = Input::open(file.path(), &Arc::default()).unwrap();
+        let mut times = Vec::new();
+        while let Some(item) = input.next().unwrap() {
+            if let Item::Packet(packet) = item {
+                times.push(packet.time);
+            }
+        }
+        assert_eq!(times, [NOON; 2]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn no_bytes_do_more_than_end_a_file(
+            which in 0usize..2,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = files()[which].clone();
+            prop_assert_eq!(packets(&bytes), 2);
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            prop_assert!(packets(&bytes) <= 3);
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert!(packets(&bytes) <= 3);
+        }
+    }
+}
