@@ -144,8 +144,18 @@ impl<W: Write> Lines<W> {
     }
 }
 
+/// Names may come from a file: what is no letter, digit or sign of ASCII in them is shown by its number.
 fn names(interfaces: &[CaptureInterface]) -> Vec<(u16, String)> {
-    let name = |interface: &CaptureInterface| (interface.index, interface.name.clone());
+    let shown = |name: &str| -> String {
+        let is_plain = |character: &char| character.is_ascii_graphic() || character.is_alphanumeric();
+        name.chars()
+            .map(|character| match Some(character).filter(is_plain) {
+                Some(plain) => plain.to_string(),
+                None => character.escape_unicode().to_string(),
+            })
+            .collect()
+    };
+    let name = |interface: &CaptureInterface| (interface.index, shown(&interface.name));
     interfaces.iter().map(name).collect()
 }
 

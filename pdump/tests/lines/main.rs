@@ -9,10 +9,12 @@
 
 mod packets;
 
+use std::io::{BufWriter, Write};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use control::capture::{Packet, Way};
+use control::message::CaptureInterface;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapWriter};
 use pdump::output::Output;
@@ -48,18 +50,27 @@ fn packet_of(data: &[u8], wire_length: u32) -> Packet<'_> {
     }
 }
 
-/// How tcpdump prints them.
-fn theirs(packets: &[Vec<u8>], words: &[&str]) -> String {
+/// A file of them.
+fn written(packets: &[Vec<u8>]) -> tempfile::NamedTempFile {
     let file = tempfile::NamedTempFile::new().unwrap();
     let header = PcapHeader {
         datalink: DataLink::ETHERNET,
         ..Default::default()
     };
-    let mut writer = PcapWriter::with_header(file.as_file(), header).unwrap();
+    let mut buffered = BufWriter::new(file.as_file());
+    let mut writer = PcapWriter::with_header(&mut buffered, header).unwrap();
     for packet in packets {
         let packet = PcapPacket::new(Duration::ZERO, packet.len() as u32, packet);
         writer.write_packet(&packet.unwrap()).unwrap();
     }
+    buffered.flush().unwrap();
+    drop(buffered);
+    file
+}
+
+/// How tcpdump prints them.
+fn theirs(packets: &[Vec<u8>], words: &[&str]) -> String {
+    let file = written(packets);
     let output = Command::new("tcpdump")
         .args(["-n", "-S", "-t"])
         .args(words)
@@ -227,6 +238,50 @@ fn assert_one_line(frame: &[u8], wire_length: u32) {
         "{text:?}"
     );
     assert_eq!(text.lines().count(), 1 + frame.len().div_ceil(16));
+}
+
+#[test]
+fn names_of_interfaces_do_nothing_to_a_terminal() {
+    let odd = CaptureInterface {
+        index: 0,
+        name: "w\u{1b}[2J\u{9b}\n ü".to_owned(),
+        device: String::new(),
+        mac: packet::MacAddress([0; 6]),
+        speed_mbps: 0,
+    };
+    let mut printed = Vec::new();
+    let mut lines = Lines::new(&mut printed, &[odd], PLAIN);
+    lines.packet(&packet_of(&[], 0)).unwrap();
+    lines.round(true).unwrap();
+    let text = String::from_utf8(printed).unwrap();
+    assert_eq!(text, "w\\u{1b}[2J\\u{9b}\\u{a}\\u{20}ü rx [|ether]\n");
+}
+
+#[test]
+#[ignore = "a figure: run it with --release, on a machine that does nothing else"]
+fn lines_come_faster_than_tcpdump_s() {
+    let packets: Vec<_> = std::iter::repeat_n(packets(), 5_000).flatten().collect();
+    let nowhere = || std::fs::File::options().write(true).open("/dev/null").unwrap();
+    let begun = Instant::now();
+    let mut lines = Lines::new(nowhere(), &[], PLAIN);
+    for packet in &packets {
+        lines.packet(&packet_of(packet, packet.len() as u32)).unwrap();
+    }
+    lines.round(true).unwrap();
+    let ours = begun.elapsed();
+    let file = written(&packets);
+    let begun = Instant::now();
+    let status = Command::new("tcpdump")
+        .args(["-n", "-S", "-t", "-r"])
+        .arg(file.path())
+        .stdout(nowhere())
+        .status()
+        .unwrap();
+    let theirs = begun.elapsed();
+    assert!(status.success());
+    let rate = |time: Duration| packets.len() as f64 / time.as_secs_f64();
+    println!("lines/s: {:.0}, of tcpdump {:.0}", rate(ours), rate(theirs));
+    assert!(ours < theirs, "{ours:?} {theirs:?}");
 }
 
 proptest! {
