@@ -18,7 +18,8 @@ Examples:
   tollgate-ctl --json capture show
 
 SEEN counts the packets that the filter was asked about, MATCHED those of them that it wants, LOST those of the
-matching ones that found no room because the tool was behind. A capture is started by 'tollgate-pdump' and ends with it.";
+matching ones that found no room because the tool was behind, UNSAMPLED those that its budget or sample left out.
+LIMITS are a queue, reasons, classes, a sample and a budget, where the capture has any. A capture is started by 'tollgate-pdump' and ends with it.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
@@ -38,10 +39,26 @@ struct Capture {
     points: Vec<&'static str>,
     filter: String,
     snaplen: u32,
+    queue: Option<u16>,
+    drop_reasons: Vec<String>,
+    punt_classes: Vec<&'static str>,
+    related: bool,
+    ring_kb: u32,
+    max_pps: Option<u64>,
+    max_mbps: Option<u64>,
+    sample: Option<Sample>,
     age_s: u64,
     seen: u64,
     matched: u64,
     lost: u64,
+    unsampled: u64,
+}
+
+/// What a sample is of.
+#[derive(Debug, Serialize)]
+struct Sample {
+    every: u32,
+    by: &'static str,
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
@@ -68,10 +85,47 @@ impl From<CaptureInfo> for Capture {
             points: told.points.iter().map(|point| point.name()).collect(),
             filter: told.expression,
             snaplen: told.snaplen,
+            queue: told.queue,
+            drop_reasons: told.drop_reasons,
+            punt_classes: told.punt_classes.iter().map(|class| class.name()).collect(),
+            related: told.related,
+            ring_kb: told.ring_kb,
+            max_pps: told.budget.max_pps,
+            max_mbps: told.budget.max_mbps,
+            sample: told.budget.sample.map(|sample| Sample {
+                every: sample.every,
+                by: sample.by.name(),
+            }),
             age_s: told.age_s,
             seen: told.seen,
             matched: told.matched,
             lost: told.lost,
+            unsampled: told.unsampled,
+        }
+    }
+}
+
+impl Capture {
+    /// What it takes of its points and of what matches, in words; `-` for all.
+    fn limits(&self) -> String {
+        let mut limits = Vec::new();
+        limits.extend(self.queue.map(|queue| format!("queue {queue}")));
+        if !self.drop_reasons.is_empty() {
+            limits.push(self.drop_reasons.join("+"));
+        }
+        if !self.punt_classes.is_empty() {
+            limits.push(self.punt_classes.join("+"));
+        }
+        limits.extend(self.sample.as_ref().map(|sample| match sample.by {
+            "flow" => format!("1/{} flows", sample.every),
+            _ => format!("1/{}", sample.every),
+        }));
+        limits.extend(self.max_pps.map(|pps| format!("{pps} pps")));
+        limits.extend(self.max_mbps.map(|mbps| format!("{mbps} Mbps")));
+        if limits.is_empty() {
+            "-".to_owned()
+        } else {
+            limits.join(", ")
         }
     }
 }
@@ -89,6 +143,8 @@ impl Show for Capture {
         right("SEEN"),
         right("MATCHED"),
         right("LOST"),
+        right("UNSAMPLED"),
+        left("LIMITS"),
         left("FILTER"),
     ];
     const RATE_COLUMNS: &'static [Column] = &[right("SEEN/S"), right("MATCHED/S"), right("LOST/S")];
@@ -106,6 +162,8 @@ impl Show for Capture {
             .cell(self.seen)
             .cell(self.matched)
             .cell(self.lost)
+            .cell(self.unsampled)
+            .cell(self.limits())
             .cell(&self.filter);
         if let Some(rates) = rates {
             for name in ["seen", "matched", "lost"] {
@@ -130,7 +188,7 @@ impl Show for Capture {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use control::message::CapturePoint;
+    use control::message::{Budget, CapturePoint, PuntClass, SampleBy};
 
     #[test]
     fn the_json_form_is_stable() {
@@ -143,16 +201,33 @@ mod tests {
             points: vec![CapturePoint::Rx, CapturePoint::Punt],
             expression: "udp".into(),
             snaplen: 96,
+            queue: Some(1),
+            drop_reasons: Vec::new(),
+            punt_classes: vec![PuntClass::Ike],
+            related: true,
+            ring_kb: 8192,
+            budget: Budget {
+                max_pps: Some(1000),
+                max_mbps: None,
+                sample: Some(control::message::Sample {
+                    every: 10,
+                    by: SampleBy::Flow,
+                }),
+            },
             age_s: 2,
             seen: 10,
             matched: 5,
             lost: 1,
+            unsampled: 3,
         });
+        assert_eq!(capture.limits(), "queue 1, ike, 1/10 flows, 1000 pps");
         assert_eq!(
             serde_json::to_string(&capture).unwrap(),
             concat!(
                 r#"{"id":1,"tool":"tollgate-pdump","pid":7,"uid":1000,"interfaces":["wan"],"points":["rx","punt"],"#,
-                r#""filter":"udp","snaplen":96,"age_s":2,"seen":10,"matched":5,"lost":1}"#
+                r#""filter":"udp","snaplen":96,"queue":1,"drop_reasons":[],"punt_classes":["ike"],"related":true,"#,
+                r#""ring_kb":8192,"max_pps":1000,"max_mbps":null,"sample":{"every":10,"by":"flow"},"#,
+                r#""age_s":2,"seen":10,"matched":5,"lost":1,"unsampled":3}"#
             )
         );
     }

@@ -9,6 +9,8 @@ use serde_json::{Map, Value, json};
 
 use crate::filter::FilterError;
 use crate::output::OutputError;
+use crate::privileges::PrivilegeError;
+use crate::reread::InputError;
 use crate::source::CaptureError;
 
 /// Why the tool did not do what it was asked.
@@ -29,9 +31,27 @@ pub enum Failure {
     /// Packets could not be written.
     #[error(transparent)]
     Output(#[from] OutputError),
+    /// Files cannot be read, or not to their end.
+    #[error("{}", sentences(.0))]
+    Input(Vec<InputError>),
+    /// Root cannot be given up, or files not be given away.
+    #[error(transparent)]
+    Privileges(#[from] PrivilegeError),
     /// Something else could not be printed.
     #[error("cannot write to the standard output: {0}")]
     Print(#[from] io::Error),
+}
+
+/// A line for each.
+fn sentences(errors: &[InputError]) -> String {
+    let sentences: Vec<_> = errors.iter().map(InputError::to_string).collect();
+    sentences.join("\n")
+}
+
+impl From<InputError> for Failure {
+    fn from(error: InputError) -> Self {
+        Self::Input(vec![error])
+    }
 }
 
 impl tool::Failure for Failure {
@@ -45,7 +65,9 @@ impl tool::Failure for Failure {
             Self::Filter(_) => ErrorCode::Invalid.name(),
             Self::Refused(error) => error.code.name(),
             Self::Source(CaptureError::PrimaryEnded(_)) => ErrorCode::InstanceDead.name(),
-            Self::Source(_) | Self::Output(_) | Self::Print(_) => ErrorCode::Failed.name(),
+            Self::Source(_) | Self::Output(_) | Self::Input(_) | Self::Privileges(_) | Self::Print(_) => {
+                ErrorCode::Failed.name()
+            }
         }
     }
 
@@ -69,7 +91,11 @@ impl tool::Failure for Failure {
                 let pointer = error.pointer().map(|pointer| format!("\n{pointer}"));
                 format!("error: {error}{}", pointer.unwrap_or_default())
             }
-            _ => format!("error: {self}"),
+            _ => {
+                let text = self.to_string();
+                let lines: Vec<_> = text.lines().map(|line| format!("error: {line}")).collect();
+                lines.join("\n")
+            }
         }
     }
 

@@ -18,9 +18,13 @@ pub mod arguments;
 pub mod capture;
 pub mod failure;
 pub mod filter;
+pub mod live;
 pub mod output;
 pub mod print;
+pub mod privileges;
 pub mod report;
+pub mod reread;
+pub mod session;
 pub mod source;
 
 /// The name of the tool.

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, reason = "a test ends at what it did not expect")]
 
 use std::fs::{self, File};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -47,11 +49,29 @@ fn a_wrong_filter_is_a_sentence_with_a_caret_and_2() {
 
 #[test]
 fn a_program_is_dumped_without_an_instance() {
-    let (status, out, said) = pdump(Path::new("/nonexistent"), &["-f", "arp", "-d"]);
+    let (status, out, said) = pdump(Path::new("/nonexistent"), &["-f", "vlan and arp", "-d"]);
     assert_eq!((status, said.as_str()), (0, ""));
-    assert_eq!(
-        out,
-        "(000) ldh      [12]\n(001) jeq      #0x806           jt 2\tjf 3\n(002) ret      #65535\n(003) ret      #0\n"
+    assert!(
+        out.starts_with("(000) ldh      [12]\n(001) jeq      #0x8100"),
+        "{out}"
+    );
+    // What does not speak of tags is asked of frames without, with one and with more.
+    let (_, arp, _) = pdump(Path::new("/nonexistent"), &["-f", "arp", "-d"]);
+    let asked = arp.lines().filter(|line| line.contains("jeq      #0x806 "));
+    assert_eq!(asked.count(), 3, "{arp}");
+    // Keys are a filter as well.
+    let (status, keys, said) = pdump(
+        Path::new("/nonexistent"),
+        &["--match", "proto=udp,proto-port=53", "-d"],
+    );
+    assert_eq!((status, said.as_str()), (0, ""));
+    let (_, filter, _) = pdump(Path::new("/nonexistent"), &["-f", "udp and port 53", "-d"]);
+    assert_eq!(keys, filter);
+    let (status, _, said) = pdump(Path::new("/nonexistent"), &["--match", "proto=esp", "-d"]);
+    assert_eq!(status, 2);
+    assert!(
+        said.contains("proto=esp: a protocol is tcp, udp, icmp or icmp6"),
+        "{said}"
     );
 }
 
@@ -65,6 +85,46 @@ fn a_path_that_is_wrong_is_refused_before_the_instance_is_asked() {
         let (status, out, said) = pdump(place.path(), &["-w", path]);
         assert_eq!((status, out.as_str(), said.lines().count()), (1, "", 1), "{said}");
         assert!(said.contains(part), "{said}");
+    }
+}
+
+#[test]
+fn who_may_not_write_there_is_told_so() {
+    let place = tempfile::tempdir().unwrap();
+    fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+    command.arg("-w").arg(place.path().join("out.pcapng"));
+    // Root may write everywhere.
+    if fs::metadata(place.path()).unwrap().uid() == 0 {
+        command.uid(65_534).gid(65_534);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(
+        said.starts_with("error: cannot open ") && said.contains("out.pcapng for writing: Permission denied"),
+        "{said}"
+    );
+}
+
+#[test]
+fn options_of_files_that_do_not_go_together_are_2() {
+    let place = tempfile::tempdir().unwrap();
+    for (words, part) in [
+        (&["-w", "f", "-b", "files:3"][..], "when the next begins"),
+        (&["-w", "-", "-b", "filesize:3"], "give one after -w"),
+        (&["-w", "-", "--group", "root"], "--group is for files"),
+        (&["-w", "f", "-a", "files:3"], "add -b"),
+        (&["-b", "filesize:3"], "--write"),
+        (
+            &["-w", "f", "--follow", "--format", "pcap"],
+            "--follow needs sections",
+        ),
+        (&["-r", "f", "-Z", "nobody"], "cannot be used with"),
+    ] {
+        let (status, out, said) = pdump(place.path(), words);
+        assert_eq!((status, out.as_str()), (2, ""), "{words:?}: {said}");
+        assert!(said.contains(part), "{words:?}: {said}");
     }
 }
 

@@ -256,9 +256,11 @@ pub fn share_out(
                     let name = format!("rx.p{number}.w{}", owner_of(other));
                     let (producer, packets) = mbuf_ring(eal, &name, depth)?;
                     rings.push(producer);
-                    shares[owner_of(other)]
-                        .handed_over
-                        .push(HandedOver { interface, packets });
+                    shares[owner_of(other)].handed_over.push(HandedOver {
+                        interface,
+                        queue: queue.index(),
+                        packets,
+                    });
                 }
             }
             shares[owner_of(queue_number)].entries.push(Entry {

@@ -61,6 +61,7 @@ mod traffic;
 mod two_gateways;
 mod two_hosts;
 mod waiting;
+pub mod watch;
 mod wire;
 
 pub use command::{Captured, Wait, run, run_shown};
@@ -87,4 +88,5 @@ pub use traffic::{Pinger, Pings, Receiver};
 pub use two_gateways::TwoGateways;
 pub use two_hosts::TwoHosts;
 pub use waiting::wait_until;
+pub use watch::Watch;
 pub use wire::Wire;

@@ -69,7 +69,7 @@ const FORWARDED: [PathStage; 6] = [
 #[test]
 fn a_forwarded_packet_has_a_line_for_each_stage_and_ends_with_its_interface() {
     let expected = "\
-packet 1 at 2026-11-21T12:34:56.123456789Z: 192.168.1.2 > 192.168.2.2: icmp echo request, id 1, seq 2, length 50
+packet 1 at 2026-11-21T12:34:56.123456789Z: IP 192.168.1.2 > 192.168.2.2: ICMP echo request, id 1, seq 2, length 16
          0 ns  rx           interface wan, length 50, worker 0
        100 ns  ethernet     source 02:00:00:00:00:01, destination 02:00:00:00:00:02, ethertype 0x0800
        200 ns  ip4_input    source 192.168.1.2, destination 192.168.2.2, protocol 1, ttl 64, length 36, id 7, traffic class 0, dont fragment

@@ -11,7 +11,7 @@ use std::thread::{self, JoinHandle};
 use control::event::{Event, Subscribers};
 use control::instance::{CpuClaim, Description, DeviceClaim, InstanceDir, InstanceLock, RunDir};
 use control::message::{
-    Answer, CaptureInfo, CapturePoint, ControlError, ErrorCode, LogLevel, MemoryUse, Reply, Request,
+    Answer, Budget, CaptureInfo, CapturePoint, ControlError, ErrorCode, LogLevel, MemoryUse, Reply, Request,
     RouteExplanation,
 };
 use control::server::Server;
@@ -192,10 +192,17 @@ fn answer(request: Request, subscribers: &mut Subscribers, directory: &InstanceD
             points: vec![CapturePoint::Rx, CapturePoint::Tx],
             expression: "udp port 53".into(),
             snaplen: 1526,
+            queue: None,
+            drop_reasons: Vec::new(),
+            punt_classes: Vec::new(),
+            related: false,
+            ring_kb: 8192,
+            budget: Budget::default(),
             age_s: 4,
             seen: 100,
             matched: 10,
             lost: 1,
+            unsampled: 0,
         }])),
         Request::MemoryShow => Ok(Reply::Memory(vec![MemoryUse {
             part: "eal_heap".into(),

@@ -61,13 +61,7 @@ fn memory() -> Option<[Vec<u8>; 2]> {
     let (attachment, mut lanes) = Attachment::deciding(reservation, 2, 256).ok()??;
     attachment.set_clock(&Clock::between((0, 0), (1000, 1000)));
     for lane in &mut lanes {
-        let origin = Origin {
-            ticks: 5,
-            interface: 1,
-            way: Way::Rx,
-            wire_length: 100,
-            rule: None,
-        };
+        let origin = Origin::new(5, 1, Way::Rx, 100);
         lane.put(&origin, [&[1; 60][..], &[2; 40]].into_iter());
         lane.publish();
     }

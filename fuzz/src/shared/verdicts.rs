@@ -48,13 +48,7 @@ pub fn body(bytes: &[u8]) {
     while let Some(step) = bytes.next() {
         match step % 8 {
             0 => {
-                let origin = Origin {
-                    ticks: 1,
-                    interface: 0,
-                    way: Way::Rx,
-                    wire_length: 60,
-                    rule: None,
-                };
+                let origin = Origin::new(1, 0, Way::Rx, 60);
                 if let Some(slot) = lane.put(&origin, [&[9; 60][..]].into_iter()) {
                     assert!(slot < slots && !with_tool.contains(&slot), "a slot in two places");
                     with_tool.push(slot);

@@ -4,7 +4,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use shm::attachment::ToolEnd;
-pub use shm::attachment::{Counts, Packet, Way};
+pub use shm::attachment::{Counts, Dropped, Packet, Way};
+pub use shm::{DropReason, PathStage};
 
 pub use crate::attached::AttachmentError as CaptureError;
 use crate::attached::{Attached, LOOK, unexpected};

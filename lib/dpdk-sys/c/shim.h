@@ -45,7 +45,21 @@ SHIM_MBUF_FIELD(PKT_LEN, pkt_len, uint32_t);
 SHIM_MBUF_FIELD(DATA_LEN, data_len, uint16_t);
 SHIM_MBUF_FIELD(VLAN_TCI, vlan_tci, uint16_t);
 SHIM_MBUF_FIELD(BUF_LEN, buf_len, uint16_t);
+SHIM_MBUF_FIELD(HASH, hash, uint64_t);
 SHIM_MBUF_FIELD(NEXT, next, struct rte_mbuf *);
+
+/* A flag of ol_flags that no other library of this process has; 0 when there is none left. */
+static inline uint64_t
+shim_mbuf_flag(const char *name)
+{
+	struct rte_mbuf_dynflag flag;
+	int bit;
+
+	memset(&flag, 0, sizeof(flag));
+	snprintf(flag.name, sizeof(flag.name), "%s", name);
+	bit = rte_mbuf_dynflag_register(&flag);
+	return bit < 0 ? 0 : UINT64_C(1) << bit;
+}
 
 /* What pcap(3PCAP) compiles; rte_bpf.h names the second and has neither. */
 struct bpf_insn {

@@ -135,6 +135,7 @@ impl Eal {
             unsafe { dpdk_sys::rte_eal_cleanup() };
             return Err(EalError::NotRead { arguments });
         }
+        crate::mbuf::register_mark();
         Ok(Self { _started: () })
     }
 

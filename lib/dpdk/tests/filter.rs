@@ -66,6 +66,7 @@ fn filters_match_what_they_say_and_harm_nothing() {
     a_filter_of_libpcap_matches_its_packets(&eal, &pool);
     an_offset_that_wraps_matches_nothing(&eal, &pool);
     the_longest_verification_is_short(&eal);
+    operations_mean_what_they_say(&eal, &pool);
     any_program_is_refused_or_runs(&eal, &pool);
 
     assert_eq!(pool.in_use(), 0);
@@ -127,6 +128,77 @@ fn the_longest_verification_is_short(eal: &Eal) {
         matches!(error, FilterError::Program(BadProgram::Paths)),
         "{error}"
     );
+}
+
+/// The number loaded from a packet, asked or calculated with, gives what it gives in Rust: for operands of each length in machine code.
+fn operations_mean_what_they_say(eal: &Eal, pool: &Pool) {
+    let numbers = [
+        0u32,
+        1,
+        2,
+        0x7f,
+        0x80,
+        0xff,
+        0x101,
+        0x7fff,
+        0x8000,
+        0xffff,
+        0x10002,
+        0x7fff_ffff,
+        0x8000_0000,
+        u32::MAX,
+    ];
+    let (yes, no) = (instruction(0x06, 0, 0, 1), instruction(0x06, 0, 0, 0));
+    let check = |load: Instruction, number: u32, rest: &[Instruction], expected: bool| {
+        let program = [&[load], rest, &[yes, no]].concat();
+        let filter = Filter::compile(eal, &program).unwrap();
+        let found = filter.matches(&packet(pool, &number.to_be_bytes()));
+        assert_eq!(found, expected, "{number:#x}: {program:x?}");
+    };
+    for number in numbers {
+        for k in numbers {
+            // The word, its lower half, its lowest byte.
+            for (load, loaded) in [
+                (instruction(0x20, 0, 0, 0), number),
+                (instruction(0x28, 0, 0, 2), number & 0xffff),
+                (instruction(0x30, 0, 0, 3), number & 0xff),
+            ] {
+                for (code, expected) in [
+                    (0x15, loaded == k),
+                    (0x25, loaded > k),
+                    (0x35, loaded >= k),
+                    (0x45, loaded & k != 0),
+                ] {
+                    check(load, number, &[instruction(code, 0, 1, k)], expected);
+                    // What was asked about is still there.
+                    let twice = [instruction(code, 0, 0, k), instruction(0x15, 0, 1, loaded)];
+                    check(load, number, &twice, true);
+                }
+            }
+            let word = instruction(0x20, 0, 0, 0);
+            for (code, result) in [
+                (0x04, Some(number.wrapping_add(k))),
+                (0x14, Some(number.wrapping_sub(k))),
+                (0x24, Some(number.wrapping_mul(k))),
+                (0x34, number.checked_div(k)),
+                (0x44, Some(number | k)),
+                (0x54, Some(number & k)),
+                (0x64, number.checked_shl(k)),
+                (0x74, number.checked_shr(k)),
+                (0x94, number.checked_rem(k)),
+                (0xa4, Some(number ^ k)),
+            ] {
+                if let Some(result) = result {
+                    check(
+                        word,
+                        number,
+                        &[instruction(code, 0, 0, k), instruction(0x15, 0, 1, result)],
+                        true,
+                    );
+                }
+            }
+        }
+    }
 }
 
 fn any_program_is_refused_or_runs(eal: &Eal, pool: &Pool) {

@@ -55,7 +55,12 @@ fn engine(own: usize, other: usize) -> Outcome<Engine> {
     let random = |bytes: &mut [u8]| getrandom::fill(bytes).unwrap_or_else(|_| std::process::abort());
     let profiles = vec![profile(own, other)?];
     let zero = Time::from_millis(0);
-    Ok(Engine::new(zero, Settings::default(), profiles, Box::new(random)))
+    // One peer makes them all.
+    let settings = Settings {
+        max_ike_per_peer: ROUND as usize,
+        ..Settings::default()
+    };
+    Ok(Engine::new(zero, settings, profiles, Box::new(random)))
 }
 
 fn profile(own: usize, other: usize) -> Outcome<Profile> {

@@ -32,13 +32,7 @@ fn send() -> Result<(), Box<dyn Error>> {
         .descriptors()
         .map(|descriptor| format!("/proc/{}/fd/{}", process::id(), descriptor.as_raw_fd()));
     let mut child = Command::new(env::current_exe()?).arg(names.join(",")).spawn()?;
-    let origin = Origin {
-        ticks: 0,
-        interface: 0,
-        way: Way::Rx,
-        wire_length: 64,
-        rule: None,
-    };
+    let origin = Origin::new(0, 0, Way::Rx, 64);
     let lane = &mut lanes[0];
     // Until the child takes packets.
     let all = lane.free();

@@ -14,6 +14,12 @@ macro_rules! counter_enum {
             pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
             /// How many there are.
             pub const COUNT: usize = Self::ALL.len();
+
+            /// The one of this number.
+            pub fn from_index(index: usize) -> Option<Self> {
+                Self::ALL.get(index).copied()
+            }
+
             pub(crate) const LAYOUT: &'static str = concat!(stringify!($name), $(" ", $text,)*);
 
             /// The stable name in tables and JSON.

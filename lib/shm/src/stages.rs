@@ -137,6 +137,13 @@ impl Passed {
         Self(self.0 | others.0)
     }
 
+    /// The one that a packet passed last; `rx` where there is none.
+    pub fn last(self) -> PathStage {
+        let last = (u32::BITS - 1).checked_sub(self.0.leading_zeros());
+        last.and_then(|last| PathStage::from_index(last as usize))
+            .unwrap_or(PathStage::Rx)
+    }
+
     /// Each of them, in order.
     pub fn iter(self) -> impl Iterator<Item = PathStage> {
         PathStage::ALL

@@ -101,7 +101,7 @@ mod tests {
     use std::process::Command;
 
     use super::*;
-    use crate::filter::Filter;
+    use crate::filter::Compiler;
 
     #[test]
     fn it_reads_like_tcpdump_s_own() {
@@ -130,7 +130,11 @@ mod tests {
                 .filter(|line| line.starts_with('('))
                 .map(|line| line.trim_end().to_owned())
                 .collect();
-            let program = Filter::compile(expression).unwrap().program;
+            // As libpcap compiles it: the whole of a filter has this three times, with jumps between.
+            let program = match expression {
+                "" => Vec::new(),
+                _ => Compiler::new().unwrap().compile(expression, true).unwrap(),
+            };
             let ours: Vec<String> = listing(&program).lines().map(str::to_owned).collect();
             assert_eq!(ours, theirs, "{expression}");
         }

@@ -1,11 +1,15 @@
 //! Filters in libpcap's language: compiled here, so that the primary never parses text, and dumped for people.
 
 mod caret;
+mod keys;
 mod listing;
+mod run;
+mod tags;
 
 use control::message::{FILTER_INSTRUCTIONS, FilterInstruction};
 use pcap::{Capture, Dead, Linktype};
 
+pub use self::keys::{KeyError, Keys};
 pub use self::listing::listing;
 
 /// Where Linux keeps what only the kernel knows of a packet: offsets from here on are no bytes of it (SKF_AD_OFF).
@@ -42,11 +46,14 @@ pub enum FilterError {
     },
     /// It compiles to more than a filter may have.
     #[error(
-        "the filter compiles to {instructions} instructions, and {FILTER_INSTRUCTIONS} is the most: shorten it, or capture more and filter the file"
+        "the filter compiles to {instructions} instructions, and {FILTER_INSTRUCTIONS} is the most: shorten it, or capture more and filter the file{}",
+        if *.with_tags { "; for packets without a VLAN tag alone write (FILTER) and not vlan, which is a third as long" } else { "" }
     )]
     TooLong {
         /// How many it has.
         instructions: usize,
+        /// Whether most of these are for packets with tags.
+        with_tags: bool,
     },
     /// libpcap does not work.
     #[error("libpcap cannot compile filters here: {0}")]
@@ -73,7 +80,8 @@ impl FilterError {
 }
 
 impl Filter {
-    /// Compiles `expression` for Ethernet. Names of hosts in it are looked up, which takes as long as it takes.
+    /// Compiles `expression` for Ethernet frames, with VLAN tags or without, unless it speaks of tags itself: then for those that
+    /// it says. Names of hosts in it are looked up, which takes as long as it takes.
     pub fn compile(expression: &str) -> Result<Self, FilterError> {
         // A line, so that a column is a column.
         let expression = expression.replace(char::is_control, " ");
@@ -81,11 +89,33 @@ impl Filter {
         let program = if expression.trim().is_empty() {
             Vec::new()
         } else {
-            compiler
+            let program = compiler
                 .compile(&expression, true)
-                .map_err(|reason| compiler.explain(&expression, &reason))?
+                .map_err(|reason| compiler.explain(&expression, &reason))?;
+            if tags::speaks_of_tags(&expression) {
+                program
+            } else {
+                tags::expand(&program)
+            }
         };
         Self::check(expression, program)
+    }
+
+    /// Compiles an expression for packets that fit `keys` as well.
+    pub fn compile_both(expression: &str, keys: Option<&Keys>) -> Result<Self, FilterError> {
+        // By itself first: what is wrong with it is shown in what was written.
+        let filter = Self::compile(expression)?;
+        match keys {
+            None => Ok(filter),
+            Some(keys) if filter.program.is_empty() => Self::compile(&keys.to_string()),
+            // Behind it, so that after `vlan 100` the keys are about what is in that VLAN.
+            Some(keys) => Self::compile(&format!("({expression}) and {keys}")),
+        }
+    }
+
+    /// Whether a packet matches of which `data` are the first bytes and that had `wire_length` bytes.
+    pub fn matches(&self, data: &[u8], wire_length: u32) -> bool {
+        self.program.is_empty() || run::run(&self.program, data, wire_length) != 0
     }
 
     /// Takes a program if the primary can run it.
@@ -93,10 +123,14 @@ impl Filter {
         if program.len() > FILTER_INSTRUCTIONS {
             return Err(FilterError::TooLong {
                 instructions: program.len(),
+                with_tags: !tags::speaks_of_tags(&expression),
             });
         }
         if program.iter().any(reads_ancillary) {
             return Err(kernel_only(&expression));
+        }
+        if program.iter().any(jumps_back) {
+            return Err(looping(&expression));
         }
         Ok(Self { expression, program })
     }
@@ -144,7 +178,8 @@ impl Compiler {
     }
 }
 
-fn instruction_of(text: &str) -> Option<FilterInstruction> {
+/// An instruction from the text that it prints as.
+pub(crate) fn instruction_of(text: &str) -> Option<FilterInstruction> {
     let mut fields = text.split(' ');
     Some(FilterInstruction {
         code: fields.next()?.parse().ok()?,
@@ -159,6 +194,23 @@ fn reads_ancillary(instruction: &FilterInstruction) -> bool {
     let is_load = matches!(instruction.code & 0x07, 0x00 | 0x01);
     let is_absolute = instruction.code & 0xe0 == 0x20;
     is_load && is_absolute && instruction.k >= ANCILLARY
+}
+
+/// libpcap's one loop, which follows headers from one to the next: a jump that is not conditional, by a negative number.
+fn jumps_back(instruction: &FilterInstruction) -> bool {
+    instruction.code == 0x05 && instruction.k.cast_signed() < 0
+}
+
+fn looping(expression: &str) -> FilterError {
+    let found = caret::tokens(expression);
+    let found = found.into_iter().find(|token| token.text == "protochain");
+    FilterError::Wrong {
+        reason: "'protochain' goes from header to header in a loop, and a filter in a worker has none: use 'proto', or name the \
+                 byte, as in ip6[40] = 17 behind a hop-by-hop header"
+            .to_owned(),
+        expression: expression.to_owned(),
+        column: found.map(|token| column_of(expression, token.start)),
+    }
 }
 
 fn kernel_only(expression: &str) -> FilterError {
@@ -226,8 +278,9 @@ mod tests {
     fn arp_is_the_program_that_everybody_knows() {
         let instruction = |code, jt, jf, k| FilterInstruction { code, jt, jf, k };
         // ldh [12]; jeq #0x806; ret all; ret nothing
+        let compiler = Compiler::new().unwrap();
         assert_eq!(
-            Filter::compile("arp").unwrap().program,
+            compiler.compile("arp", true).unwrap(),
             [
                 instruction(0x28, 0, 0, 12),
                 instruction(0x15, 0, 1, 0x0806),
@@ -318,11 +371,12 @@ mod tests {
     }
 
     #[test]
-    fn what_only_the_kernel_knows_is_refused_with_what_to_use() {
+    fn what_cannot_run_in_a_worker_is_refused_with_what_to_use() {
         for (expression, column, instead) in [
             ("icmp and inbound", 10, "--direction rx"),
             ("outbound", 1, "--direction tx"),
             ("ifindex 3", 1, "-i"),
+            ("udp or ip6 protochain 17", 12, "use 'proto'"),
         ] {
             let (found, reason) = wrong(expression);
             assert_eq!(found, Some(column), "{expression}: {reason}");

@@ -1,9 +1,9 @@
 //! The file or pipe at the end. What is left in a file is whole blocks, whatever happens.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use super::OutputError;
@@ -12,9 +12,18 @@ use super::buffer::BlockEnd;
 /// Packets are no business of others.
 const MODE: u32 = 0o640;
 
+/// Whose new files are.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user; `None`: who runs the tool.
+    pub user: Option<u32>,
+    /// The group, which may read them whatever the umask says; `None`: that of who runs the tool.
+    pub group: Option<u32>,
+}
+
 /// An open file or pipe.
 #[derive(Debug)]
-pub struct Destination {
+pub(crate) struct Destination {
     file: File,
     name: String,
     /// What can be cut back.
@@ -33,10 +42,17 @@ pub(super) struct Failed {
     pub(super) source: io::Error,
 }
 
+impl Failed {
+    /// It failed before anything was written.
+    pub(super) fn nothing(source: io::Error) -> Self {
+        Self { packets: 0, source }
+    }
+}
+
 impl Destination {
     /// Opens the file, or the standard output if `path` is `-`. What an existing file holds stays until
     /// [`Destination::begin`].
-    pub fn open(path: &Path) -> Result<Self, OutputError> {
+    pub(super) fn open(path: &Path, owner: Owner) -> Result<Self, OutputError> {
         let is_stdout = path == Path::new("-");
         let name = if is_stdout {
             "the standard output".to_owned()
@@ -58,18 +74,42 @@ impl Destination {
         })?;
         // The shell opened the standard output, and may have written to it before (or append to it).
         let is_regular = !is_stdout && file.metadata().is_ok_and(|about| about.is_file());
-        Ok(Self {
+        let destination = Self {
             file,
             name,
             is_regular,
             length: 0,
             unused,
-        })
+        };
+        if is_regular {
+            destination.give(owner)?;
+        }
+        Ok(destination)
+    }
+
+    fn give(&self, owner: Owner) -> Result<(), OutputError> {
+        let failed = |source| OutputError::Owner {
+            name: self.name.clone(),
+            source,
+        };
+        if owner.group.is_some() {
+            let readable = self.file.set_permissions(Permissions::from_mode(MODE));
+            readable.map_err(failed)?;
+        }
+        if owner != Owner::default() {
+            fchown(&self.file, owner.user, owner.group).map_err(failed)?;
+        }
+        Ok(())
     }
 
     /// How to call it.
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Bytes of whole blocks in it.
+    pub(super) fn length(&self) -> u64 {
+        self.length
     }
 
     /// Empties the file: from here on it belongs to this capture.
@@ -81,6 +121,17 @@ impl Destination {
             })?;
         }
         self.unused = None;
+        Ok(())
+    }
+
+    /// Whether the file can still be found, with the packets that are in it.
+    pub(super) fn check(&self, packets: u64) -> Result<(), OutputError> {
+        if self.is_regular && self.file.metadata().is_ok_and(|about| about.nlink() == 0) {
+            return Err(OutputError::Removed {
+                name: self.name.clone(),
+                packets,
+            });
+        }
         Ok(())
     }
 
@@ -141,7 +192,6 @@ fn open_file(path: &Path) -> io::Result<(File, Option<PathBuf>)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
 
     fn place() -> (tempfile::TempDir, PathBuf) {
         let directory = tempfile::tempdir().unwrap();
@@ -149,13 +199,17 @@ mod tests {
         (directory, path)
     }
 
+    fn open(path: &Path) -> Result<Destination, OutputError> {
+        Destination::open(path, Owner::default())
+    }
+
     #[test]
     fn a_file_keeps_its_content_until_the_capture_begins() {
         let (_guard, path) = place();
         fs::write(&path, "precious").unwrap();
-        drop(Destination::open(&path).unwrap());
+        drop(open(&path).unwrap());
         assert_eq!(fs::read(&path).unwrap(), b"precious");
-        let mut destination = Destination::open(&path).unwrap();
+        let mut destination = open(&path).unwrap();
         destination.begin().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"");
         drop(destination);
@@ -165,7 +219,7 @@ mod tests {
     #[test]
     fn a_new_file_is_the_group_s_to_read_and_gone_if_nothing_was_captured() {
         let (_guard, path) = place();
-        let destination = Destination::open(&path).unwrap();
+        let destination = open(&path).unwrap();
         let mode = fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & !MODE & 0o777, 0, "{mode:o}");
         drop(destination);
@@ -173,13 +227,23 @@ mod tests {
     }
 
     #[test]
+    fn a_file_for_a_group_can_be_read_by_it_whatever_the_umask() {
+        let (_guard, path) = place();
+        fs::write(&path, "old").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        let group = Some(fs::metadata(&path).unwrap().gid());
+        let owner = Owner { user: None, group };
+        drop(Destination::open(&path, owner).unwrap());
+        let about = fs::metadata(&path).unwrap();
+        assert_eq!((about.mode() & 0o777, Some(about.gid())), (MODE, group));
+    }
+
+    #[test]
     fn a_directory_and_a_path_that_leads_nowhere_are_refused_in_a_sentence() {
         let (guard, _) = place();
-        let error = Destination::open(guard.path()).unwrap_err().to_string();
+        let error = open(guard.path()).unwrap_err().to_string();
         assert!(error.contains("is a directory"), "{error}");
-        let error = Destination::open(&guard.path().join("no/file"))
-            .unwrap_err()
-            .to_string();
+        let error = open(&guard.path().join("no/file")).unwrap_err().to_string();
         assert!(
             error.contains("cannot open") && error.contains("No such file"),
             "{error}"

@@ -1,39 +1,53 @@
 //! Where packets go: into a file of whole blocks, or onto the screen (see [`crate::print`]).
 //!
 //! ```text
-//!   CaptureFile: packet ─► pcapng | pcap ─► buffer of whole blocks ─► destination: file, pipe
+//!   CaptureFile: packet ─► pcapng | pcap ─► stream: whole blocks, compressed or not ─► destination: file, pipe
+//!                                                                                      series: which file comes next
 //! ```
 
-mod buffer;
+pub(crate) mod buffer;
+mod compress;
 mod destination;
-mod pcap;
-mod pcapng;
+mod file;
+pub(crate) mod packet_block;
+pub(crate) mod pcap;
+pub(crate) mod pcapng;
+mod series;
+pub(crate) mod stream;
 
 use std::io;
-use std::time::{Duration, Instant};
 
 use control::message::{CaptureInterface, CapturePoint};
 
 use self::buffer::Buffer;
-pub use self::destination::Destination;
-use crate::arguments::Format;
+pub use self::compress::Compression;
+pub use self::destination::Owner;
+pub use self::file::CaptureFile;
+pub use self::series::{Files, Stop, Switch, Target};
 use crate::source::{Counts, Packet};
-
-/// Bytes to gather before they are written.
-const GATHER: usize = 256 << 10;
-
-/// The longest that a packet waits to be written while others keep coming.
-const AT_LEAST_EVERY: Duration = Duration::from_secs(1);
 
 /// What takes packets.
 pub trait Output {
+    /// What follows is of other interfaces: the primary was restarted.
+    fn section(&mut self, about: &About<'_>) -> Result<(), OutputError>;
+
     /// Takes a packet.
     fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError>;
 
     /// After each burst; `idle`: none came for a while.
     fn round(&mut self, idle: bool) -> Result<(), OutputError>;
 
-    /// Nothing follows any more. Not called after an error.
+    /// Once a second, with what the primary has counted.
+    fn second(&mut self, _counts: Counts) -> Result<(), OutputError> {
+        Ok(())
+    }
+
+    /// Whether it takes no more.
+    fn is_complete(&self) -> bool {
+        false
+    }
+
+    /// Nothing follows any more, of this section at least. Not called after an error.
     fn finish(&mut self, counts: Counts) -> Result<(), OutputError>;
 
     /// How many packets have really gone out.
@@ -57,6 +71,33 @@ pub enum OutputError {
         /// The directory.
         name: String,
     },
+    /// It cannot be given to whom it is to be.
+    #[error("cannot give {name} to its owner and group: {source}")]
+    Owner {
+        /// The file.
+        name: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// The oldest file of a ring stays, so that there would be more and more.
+    #[error("cannot remove {name}, the oldest of the ring: {source}")]
+    Oldest {
+        /// The file.
+        name: String,
+        /// The kernel's answer.
+        source: io::Error,
+    },
+    /// Somebody took the file away.
+    #[error("{name} was removed while it was written, with the {packets} packets in it")]
+    Removed {
+        /// What it was called.
+        name: String,
+        /// Packets that are gone.
+        packets: u64,
+    },
+    /// There is no memory to compress in.
+    #[error("cannot compress: {0}")]
+    Compressor(io::Error),
     /// The file takes no more.
     #[error("cannot write to {name}: {source}; the {packets} packets that it has can be read")]
     Write {
@@ -75,6 +116,12 @@ pub enum OutputError {
         /// Packets that went into it.
         packets: u64,
     },
+    /// It would be read and written at once.
+    #[error("{name} is one of the files that -r reads: name another after -w")]
+    Same {
+        /// The file.
+        name: String,
+    },
     /// A packet that the format cannot hold.
     #[error("a packet does not fit into the format: {reason}")]
     Format {
@@ -84,7 +131,7 @@ pub enum OutputError {
 }
 
 impl OutputError {
-    fn format(error: &dyn std::error::Error) -> Self {
+    pub(crate) fn format(error: &dyn std::error::Error) -> Self {
         let inner = error.source().map(|source| format!(": {source}"));
         Self::Format {
             reason: format!("{error}{}", inner.unwrap_or_default()),
@@ -120,84 +167,14 @@ pub struct About<'a> {
 
 /// Writes one format into a [`Buffer`].
 trait Encoder {
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError>;
-    fn finish(&mut self, counts: Counts) -> Result<(), OutputError>;
-}
+    /// What comes before the packets; again when a primary that was restarted has other interfaces.
+    fn section(&mut self, to: &mut Buffer, about: &About<'_>) -> Result<(), OutputError>;
 
-/// A capture file, or the same through a pipe.
-pub struct CaptureFile {
-    encoder: Box<dyn Encoder>,
-    buffer: Buffer,
-    destination: Destination,
-    flushed: Instant,
-    written: u64,
-}
+    /// The same for one more file.
+    fn file(&mut self, to: &mut Buffer);
 
-impl CaptureFile {
-    /// Empties the destination and writes what comes before the packets.
-    pub fn begin(
-        mut destination: Destination,
-        format: Format,
-        about: &About<'_>,
-    ) -> Result<Self, OutputError> {
-        destination.begin()?;
-        let buffer = Buffer::default();
-        let encoder: Box<dyn Encoder> = match format {
-            Format::Pcapng => Box::new(pcapng::Pcapng::begin(buffer.clone(), about)?),
-            Format::Pcap => Box::new(pcap::Pcap::begin(buffer.clone(), about)?),
-        };
-        buffer.end_block(0);
-        let mut file = Self {
-            encoder,
-            buffer,
-            destination,
-            flushed: Instant::now(),
-            written: 0,
-        };
-        // A reader at the other end of a pipe learns at once what it reads.
-        file.flush()?;
-        Ok(file)
-    }
+    fn packet(&mut self, to: &mut Buffer, packet: &Packet<'_>) -> Result<(), OutputError>;
 
-    fn flush(&mut self) -> Result<(), OutputError> {
-        self.flushed = Instant::now();
-        let (bytes, blocks) = self.buffer.take();
-        let outcome = self.destination.write(&bytes, &blocks);
-        self.written += match &outcome {
-            Ok(()) => blocks.iter().map(|block| block.packets).sum(),
-            Err(failed) => failed.packets,
-        };
-        self.buffer.recycle(bytes, blocks);
-        outcome.map_err(|failed| OutputError::write(self.destination.name(), self.written, failed.source))
-    }
-}
-
-impl Output for CaptureFile {
-    fn packet(&mut self, packet: &Packet<'_>) -> Result<(), OutputError> {
-        self.encoder.packet(packet)?;
-        self.buffer.end_block(1);
-        if self.buffer.len() < GATHER {
-            return Ok(());
-        }
-        self.flush()
-    }
-
-    fn round(&mut self, idle: bool) -> Result<(), OutputError> {
-        if idle || self.flushed.elapsed() >= AT_LEAST_EVERY {
-            self.flush()?;
-        }
-        Ok(())
-    }
-
-    fn finish(&mut self, counts: Counts) -> Result<(), OutputError> {
-        // The packets first: they shall not be lost to what is said about them.
-        self.flush()?;
-        self.encoder.finish(counts)?;
-        self.buffer.end_block(0);
-        self.flush()
-    }
-
-    fn written(&self) -> u64 {
-        self.written
-    }
+    /// What was counted until now.
+    fn statistics(&mut self, to: &mut Buffer, counts: Counts, at_end: bool) -> Result<(), OutputError>;
 }

@@ -7,14 +7,15 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use control::message::CapturePoint;
 use pdump::arguments::Format;
 use pdump::capture::Interruption;
-use pdump::output::OutputError;
-use pdump::print::Lines;
+use pdump::output::{Compression, OutputError, Target};
+use pdump::print::{Lines, Style};
 use pdump::source::CaptureError;
 
 use crate::files::{expected, packets, read, tcpdump};
-use crate::script::{Script, Step, begin, counts, interfaces, pings};
+use crate::script::{Script, Step, begin, begin_target, counts, interfaces, pings};
 
 #[test]
 fn a_signal_ends_it_after_what_is_still_on_its_way() {
@@ -120,7 +121,13 @@ fn a_device_that_is_full_is_said_at_once() {
 #[ignore = "the next test runs it, with a limit on the length of files"]
 fn fill_a_file() {
     let path = std::env::var_os("PDUMP_TEST_FILE").expect("only a_file_that_takes_no_more runs this");
-    let mut output = begin(path.as_ref(), Format::Pcapng).unwrap();
+    let compression = std::env::var_os("PDUMP_TEST_ZSTD").map(|_| Compression::Zstd);
+    let target = Target {
+        compression,
+        ..Target::file(path.as_ref())
+    };
+    let points = [CapturePoint::Rx, CapturePoint::Tx];
+    let mut output = begin_target(target, &points, Format::Pcapng).unwrap();
     let steps = (0..100).flat_map(|_| [Step::Packets(pings(10)), Step::Idle]);
     let mut source = Script::new(steps, counts(1000, 1000, 0));
     let (report, ended) = source.run(&mut output, None);
@@ -159,6 +166,50 @@ fn a_file_that_takes_no_more_ends_with_a_whole_block() {
         assert_eq!(found.len().to_string(), written);
         assert_eq!(tcpdump(&path).len(), found.len());
     }
+}
+
+/// The same on a disk that is really full, which other programs see as well; with parts that are compressed.
+#[test]
+fn a_full_disk_leaves_what_was_captured() {
+    let place = tempfile::tempdir().unwrap();
+    let (disk, copy) = (place.path().join("disk"), place.path().join("copy"));
+    fs::create_dir(&disk).unwrap();
+    let script = r#"mount -t tmpfs -o size="$1" tmpfs "$2" && { PDUMP_TEST_FILE="$2/out" "$4" --ignored --exact endings::fill_a_file \
+        --nocapture; status=$?; cat "$2"/out* > "$3"; exit $status; }"#;
+    let fill = |zstd: bool, size: &str| {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--map-root-user", "sh", "-c", script, "sh", size]);
+        command.args([&disk, &copy]).arg(std::env::current_exe().unwrap());
+        if zstd {
+            command.env("PDUMP_TEST_ZSTD", "1");
+        }
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            output.status.success(),
+            "{said}{}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        assert!(said.contains("No space left on device"), "{said}");
+        let (_, written) = said.split_once("written=").unwrap();
+        written.split_once(' ').unwrap().0.parse::<usize>().unwrap()
+    };
+    for size in ["32k", "64k"] {
+        let written = fill(false, size);
+        assert!((100..600).contains(&written), "{written}");
+        assert_eq!(packets(&copy).len(), written);
+        assert_eq!(tcpdump(&copy).len(), written);
+    }
+    let written = fill(true, "8k");
+    assert!((50..1000).contains(&written), "{written}");
+    let unpacked = Command::new("zstd")
+        .args(["-dcq"])
+        .stdin(File::open(&copy).unwrap())
+        .output()
+        .unwrap();
+    assert!(unpacked.status.success());
+    fs::write(&copy, unpacked.stdout).unwrap();
+    assert_eq!(packets(&copy).len(), written);
 }
 
 #[test]
@@ -206,15 +257,15 @@ fn wait_for_no_reader(pipe: &Path) {
 #[test]
 fn lines_come_with_their_burst_and_a_broken_screen_ends_it() {
     let mut printed = Vec::new();
-    let mut output = Lines::new(&mut printed, &interfaces(), false);
+    let mut output = Lines::new(&mut printed, &interfaces(), Style::default());
     let (report, ended) = Script::new([Step::Packets(pings(2))], counts(2, 2, 0)).run(&mut output, None);
     ended.unwrap();
     assert_eq!(report.written, 2);
     let text = String::from_utf8(printed).unwrap();
     assert_eq!(
         text,
-        "12:34:56.123456789 wan rx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 0, length 98\n\
-         12:34:56.123456790 lan tx 10.0.0.1 > 10.0.1.1: icmp echo request, id 1, seq 1, length 97\n"
+        "12:34:56.123456789 wan rx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 0, length 64\n\
+         12:34:56.123456790 lan tx IP 10.0.0.1 > 10.0.1.1: ICMP echo request, id 1, seq 1, length 63\n"
     );
 
     struct Gone;
@@ -226,7 +277,7 @@ fn lines_come_with_their_burst_and_a_broken_screen_ends_it() {
             Ok(())
         }
     }
-    let mut output = Lines::new(Gone, &interfaces(), false);
+    let mut output = Lines::new(Gone, &interfaces(), Style::default());
     let (report, ended) =
         Script::new([Step::Packets(pings(2)), Step::Idle], counts(2, 2, 0)).run(&mut output, None);
     assert_eq!(report.written, 0);

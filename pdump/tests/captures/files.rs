@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use control::capture::{DropReason, Dropped, PathStage};
 use control::message::CapturePoint;
 use pcap_file::DataLink;
 use pcap_file::pcap::{PcapReader, PcapTsResolution};
@@ -13,11 +14,13 @@ use pcap_file::pcapng::blocks::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketOption;
 use pcap_file::pcapng::blocks::interface_description::{InterfaceDescriptionOption, InterfaceTsResolution};
 use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
+use pcap_file::pcapng::blocks::opt_common::CommonOption;
 use pcap_file::pcapng::blocks::section_header::SectionHeaderOption;
 use pdump::arguments::Format;
+use pdump::capture::Limits;
 use pdump::source::Way;
 
-use crate::script::{Captured, LAN, Script, Step, WAN, begin, begin_at, counts, interfaces, pings};
+use crate::script::{Captured, LAN, NOON, Script, Step, WAN, begin, begin_at, counts, interfaces, pings};
 
 /// The blocks behind the section header of a file, which has to be readable to its end.
 pub(crate) fn read(path: &Path) -> Vec<Block<'static>> {
@@ -28,20 +31,45 @@ pub(crate) fn read(path: &Path) -> Vec<Block<'static>> {
         .collect()
 }
 
+/// The bytes of an option that the reader does not know.
+fn unknown<'a>(option: &'a EnhancedPacketOption<'_>, wanted: u16) -> Option<&'a [u8]> {
+    match option {
+        EnhancedPacketOption::Common(CommonOption::Unknown(option)) if option.code == wanted => {
+            Some(&option.value)
+        }
+        _ => None,
+    }
+}
+
 /// The packets of a file.
 pub(crate) fn packets(path: &Path) -> Vec<Captured> {
     let of_block = |block: Block<'static>| {
         let packet = block.into_enhanced_packet()?;
+        let flags = packet.options.iter().find_map(|option| match option {
+            EnhancedPacketOption::Flags(flags) => Some(*flags),
+            _ => None,
+        });
+        let lost = packet.options.iter().find_map(|option| match option {
+            EnhancedPacketOption::DropCount(lost) => u32::try_from(*lost).ok(),
+            _ => None,
+        });
+        let bytes = |code| packet.options.iter().find_map(|option| unknown(option, code));
+        let number = |code| bytes(code).map(|bytes| u32::from_ne_bytes(bytes.try_into().unwrap()));
         Some(Captured {
             time_ns: u64::try_from(packet.timestamp.as_nanos()).unwrap(),
             interface: [WAN, LAN][packet.interface_id as usize],
-            way: match packet.options[..] {
-                [EnhancedPacketOption::Flags(1)] => Way::Rx,
-                [EnhancedPacketOption::Flags(2)] => Way::Tx,
-                ref other => panic!("{other:?}"),
+            way: match flags {
+                Some(1) => Way::Rx,
+                Some(2) => Way::Tx,
+                other => panic!("{other:?}"),
             },
             wire_length: packet.original_len,
-            data: packet.data.into_owned(),
+            id: bytes(5).map_or(0, |bytes| u64::from_ne_bytes(bytes.try_into().unwrap())),
+            worker: u16::try_from(number(0x8001).unwrap()).unwrap(),
+            queue: number(6).map(|queue| u16::try_from(queue).unwrap()),
+            lost_before: lost.unwrap_or(0),
+            dropped: None,
+            data: packet.data.to_vec(),
         })
     };
     read(path).into_iter().filter_map(of_block).collect()
@@ -90,6 +118,7 @@ fn a_pcapng_file_has_every_packet_with_its_time_and_direction() {
     let mut output = begin(&path, Format::Pcapng).unwrap();
     let (report, ended) = Script::new(steps, counts(1000, 301, 1)).run(&mut output, None);
     ended.unwrap();
+    assert!(sent.iter().any(|packet| packet.lost_before > 0));
     assert_eq!(report.to_string(), "1000 seen, 699 filtered, 300 written, 1 lost");
     assert_eq!(packets(&path), sent);
     assert_eq!(tcpdump(&path), expected(&sent));
@@ -273,16 +302,20 @@ fn a_point_where_tools_decide_is_an_interface_of_its_own() {
         "lan:reinject",
     ];
     assert_eq!(names, expected);
+    let flags = |option: &EnhancedPacketOption<'_>| match option {
+        EnhancedPacketOption::Flags(flags) => Some(*flags),
+        _ => None,
+    };
     let packets = blocks.iter().filter_map(Block::as_enhanced_packet);
     let packets: Vec<_> = packets
-        .map(|packet| (names[packet.interface_id as usize], &packet.options[..]))
+        .map(|packet| {
+            (
+                names[packet.interface_id as usize],
+                packet.options.iter().find_map(flags),
+            )
+        })
         .collect();
-    let flags = [[EnhancedPacketOption::Flags(1)], [EnhancedPacketOption::Flags(2)]];
-    let expected = [
-        ("lan:punt", &flags[0][..]),
-        ("lan:reinject", &[]),
-        ("lan", &flags[1]),
-    ];
+    let expected = [("lan:punt", Some(1)), ("lan:reinject", None), ("lan", Some(2))];
     assert_eq!(packets, expected);
     assert_eq!(tcpdump(&path).len(), 3);
     // What was not asked for has no interface.
@@ -290,4 +323,143 @@ fn a_point_where_tools_decide_is_an_interface_of_its_own() {
     let steps = [Step::Packets(seen[..2].to_vec())];
     let (_, ended) = Script::new(steps, counts(2, 2, 0)).run(&mut output, None);
     assert!(ended.is_err());
+}
+
+/// What tshark says of each packet of a file that `filter` shows, without a word on stderr.
+pub(crate) fn tshark(path: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    command.args(["-n", "-Y", filter, "-T", "fields"]);
+    command.args(fields.iter().flat_map(|field| ["-e", field]));
+    let output = command.arg("-r").arg(path).output();
+    let output = output.expect("tshark has to be installed for this test");
+    let said = String::from_utf8(output.stderr).unwrap();
+    let said: Vec<_> = said
+        .lines()
+        .filter(|line| !line.contains("as user \"root\""))
+        .collect();
+    assert!(output.status.success() && said.is_empty(), "{said:?}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn a_drop_says_why_and_where_and_wireshark_finds_it() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("out.pcapng");
+    let mut seen = pings(6);
+    let reasons = [
+        DropReason::TtlExpired,
+        DropReason::NoRoute,
+        DropReason::TtlExpired,
+    ];
+    for (packet, reason) in seen[3..].iter_mut().zip(reasons) {
+        packet.way = Way::Drop;
+        packet.dropped = Some(Dropped::new(reason, PathStage::Rewrite));
+    }
+    let points = [CapturePoint::Rx, CapturePoint::Tx, CapturePoint::Drop];
+    let mut output = begin_at(&points, &path, Format::Pcapng).unwrap();
+    let steps = [Step::Packets(seen.clone())];
+    Script::new(steps, counts(6, 6, 0))
+        .run(&mut output, None)
+        .1
+        .unwrap();
+    let fields = ["frame.number", "frame.interface_name", "frame.comment"];
+    let why = format!("dropped: ttl_expired at {}", PathStage::Rewrite.name());
+    assert_eq!(
+        tshark(&path, "frame.comment contains \"ttl\"", &fields),
+        [format!("4\tlan:drop\t{why}"), format!("6\tlan:drop\t{why}")]
+    );
+    let fields = ["frame.packet_id", "frame.interface_queue", "frame.drop_count"];
+    let expected: Vec<_> = (0..6u64)
+        .map(|number| {
+            let id = match number {
+                0 => String::new(),
+                number => (number << 40).to_string(),
+            };
+            let queue = number.checked_sub(1).map(|queue| queue.to_string());
+            let lost = if number == 2 { "7" } else { "" };
+            format!("{id}\t{}\t{lost}", queue.unwrap_or_default())
+        })
+        .collect();
+    assert_eq!(tshark(&path, "frame", &fields), expected);
+}
+
+#[test]
+fn statistics_come_every_second_and_say_more_each_time() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("out.pcapng");
+    let mut output = begin(&path, Format::Pcapng).unwrap();
+    let wait = |milliseconds| {
+        Step::Look(Box::new(move || {
+            std::thread::sleep(Duration::from_millis(milliseconds))
+        }))
+    };
+    let steps = [
+        Step::Packets(pings(1)),
+        wait(1010),
+        Step::Packets(pings(3)),
+        wait(1010),
+        wait(1010),
+        Step::Packets(pings(4)),
+    ];
+    let mut said = Vec::new();
+    let (report, ended) =
+        Script::new(steps, counts(20, 10, 2)).run_until(&mut output, Limits::default(), &mut |report| {
+            said.push((report.seen, report.written));
+        });
+    ended.unwrap();
+    assert_eq!((report.written, report.unwritten), (8, 0));
+    assert_eq!(said, [(20, 1), (20, 4), (20, 4)]);
+    let mut delivered = Vec::new();
+    for block in read(&path) {
+        let Block::InterfaceStatistics(statistics) = block else {
+            continue;
+        };
+        let written = statistics.options.iter().find_map(|option| match option {
+            InterfaceStatisticsOption::IsbUsrDeliv(written) => Some(*written),
+            _ => None,
+        });
+        let lost = statistics
+            .options
+            .contains(&InterfaceStatisticsOption::IsbIfDrop(2));
+        assert_eq!(lost, statistics.interface_id == 0);
+        delivered.push((statistics.interface_id, written.unwrap()));
+    }
+    // The second interface only when there is something new of it, and at the end.
+    assert_eq!(delivered, [(0, 1), (0, 3), (1, 1), (0, 3), (0, 5), (1, 3)]);
+    assert_eq!(tcpdump(&path).len(), 8);
+    let infos = Command::new("capinfos").arg(&path).output();
+    let infos = infos.expect("capinfos has to be installed for this test");
+    assert!(
+        infos.status.success() && infos.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&infos.stderr)
+    );
+}
+
+#[test]
+fn times_of_a_queue_do_not_go_back_when_the_clock_is_set() {
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("out.pcapng");
+    let mut output = begin(&path, Format::Pcapng).unwrap();
+    let mut sent = pings(6);
+    let shifts: [i64; 6] = [0, 500, -400, 100, 600, -5_000_000_000];
+    for (packet, shift) in sent.iter_mut().zip(shifts) {
+        packet.time_ns = NOON.checked_add_signed(shift).unwrap();
+        packet.worker = 0;
+    }
+    // Another worker has another queue.
+    sent[3].worker = 1;
+    Script::new([Step::Packets(sent)], counts(6, 6, 0))
+        .run(&mut output, None)
+        .1
+        .unwrap();
+    let found: Vec<_> = packets(&path)
+        .iter()
+        .map(|packet| packet.time_ns.wrapping_sub(NOON).cast_signed())
+        .collect();
+    assert_eq!(found, [0, 500, 500, 100, 600, -5_000_000_000]);
 }

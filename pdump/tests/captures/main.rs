@@ -11,4 +11,7 @@
 
 mod endings;
 mod files;
+mod reread;
 mod script;
+mod series;
+mod speed;

@@ -6,11 +6,12 @@ use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
+use control::capture::Dropped;
 use control::message::{CaptureInterface, CapturePoint};
 use packet::{MacAddress, PacketBuilder};
 use pdump::arguments::Format;
-use pdump::capture::{Interruption, run};
-use pdump::output::{About, CaptureFile, Destination, Output, OutputError};
+use pdump::capture::{Interruption, Limits, Run};
+use pdump::output::{About, CaptureFile, Files, Output, OutputError, Target};
 use pdump::report::Report;
 use pdump::source::{CaptureError, Counts, Packet, Source, Way};
 
@@ -21,6 +22,11 @@ pub(crate) struct Captured {
     pub(crate) interface: u16,
     pub(crate) way: Way,
     pub(crate) wire_length: u32,
+    pub(crate) id: u64,
+    pub(crate) worker: u16,
+    pub(crate) queue: Option<u16>,
+    pub(crate) lost_before: u32,
+    pub(crate) dropped: Option<Dropped>,
     pub(crate) data: Vec<u8>,
 }
 
@@ -32,6 +38,11 @@ impl Captured {
             way: self.way,
             wire_length: self.wire_length,
             rule: None,
+            id: self.id,
+            worker: self.worker,
+            queue: self.queue,
+            lost_before: self.lost_before,
+            dropped: self.dropped,
             data: &self.data,
         }
     }
@@ -71,6 +82,11 @@ pub(crate) fn pings(count: u16) -> Vec<Captured> {
             interface,
             way,
             wire_length: u32::try_from(data.len()).unwrap(),
+            id: u64::from(number) << 40,
+            worker: number % 3,
+            queue: number.checked_sub(1),
+            lost_before: u32::from(number == 2) * 7,
+            dropped: None,
             data,
         }
     };
@@ -113,13 +129,26 @@ impl<'a> Script<'a> {
         output: &mut dyn Output,
         count: Option<u64>,
     ) -> (Report, Result<(), Interruption>) {
+        let packets = count.map(|count| count.try_into().unwrap());
+        let limits = Limits {
+            packets,
+            duration: None,
+        };
+        self.run_until(output, limits, &mut |_| {})
+    }
+
+    /// The same until a limit is reached; tells how it is once a second.
+    pub(crate) fn run_until(
+        &mut self,
+        output: &mut dyn Output,
+        limits: Limits,
+        watch: &mut dyn FnMut(&Report),
+    ) -> (Report, Result<(), Interruption>) {
         let signalled = Rc::clone(&self.signalled);
-        run(
-            self,
-            output,
-            count.map(|count| count.try_into().unwrap()),
-            &|| signalled.get(),
-        )
+        let stopped = || signalled.get();
+        let mut run = Run::new(output, limits, &stopped, watch);
+        let ended = run.capture(self);
+        (run.report(), ended)
     }
 }
 
@@ -171,13 +200,22 @@ pub(crate) fn begin_at(
     path: &Path,
     format: Format,
 ) -> Result<CaptureFile, OutputError> {
+    begin_target(Target::file(path), points, format)
+}
+
+/// The same for one file or several.
+pub(crate) fn begin_target(
+    target: Target,
+    points: &[CapturePoint],
+    format: Format,
+) -> Result<CaptureFile, OutputError> {
     let about = About {
         interfaces: &interfaces(),
         points,
         expression: "icmp or esp",
         snaplen: 16_384,
     };
-    CaptureFile::begin(Destination::open(path)?, format, &about)
+    CaptureFile::begin(Files::open(target)?, format, &about)
 }
 
 /// Counts of a capture whose filter matched `matched` of `seen`.
@@ -186,6 +224,7 @@ pub(crate) fn counts(seen: u64, matched: u64, lost: u64) -> Counts {
         seen,
         matched,
         lost,
+        unsampled: 0,
         late: 0,
     }
 }

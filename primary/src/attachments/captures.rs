@@ -4,14 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use control::message::{
-    CaptureInfo, CapturePoint, CaptureRequest, ControlError, ErrorCode, FilterInstruction, Reply, SNAPLEN_MAX,
+    Budget, CaptureInfo, CapturePoint, CaptureRequest, ControlError, ErrorCode, FilterInstruction, PuntClass,
+    Reply, SNAPLEN_MAX,
 };
 use control::server::{Peer, Response};
 use dpdk::Eal;
 use dpdk::filter::{Filter, Instruction};
+use shm::DropReason;
 use shm::attachment::{Attachment, Way};
 
-use super::{AttachmentInterface, Attachments, Kind, Sight, Tap, longest, means_all};
+use super::{AttachmentInterface, Attachments, Kind, Ration, Sight, Tap, Terms, longest, means_all};
 use crate::path::Interfaces;
 
 /// The longest filter expression that is kept to be shown, bytes.
@@ -26,6 +28,12 @@ pub(super) struct Capture {
     points: Vec<CapturePoint>,
     expression: String,
     snaplen: usize,
+    queue: Option<u16>,
+    drop_reasons: Vec<String>,
+    punt_classes: Vec<PuntClass>,
+    related: bool,
+    ring_kb: u32,
+    budget: Budget,
 }
 
 /// The filter of a request; `None` when it wants every packet.
@@ -73,22 +81,38 @@ impl Attachments<'_> {
         if request.points.is_empty() {
             return Err(ControlError::new(
                 ErrorCode::Invalid,
-                "a capture needs a point: give rx, tx, punt or reinject",
+                "a capture needs a point: give rx, tx, punt, reinject, drop, pre-encrypt or post-decrypt",
             ));
         }
         let mut points = request.points;
-        points.sort_by_key(|point| way(*point) as u8);
+        points.sort_by_key(|point| Way::from(*point) as u8);
         points.dedup();
         let snaplen = longest.min(request.snaplen as usize);
         let indices: Vec<_> = chosen.iter().map(|interface| interface.index).collect();
         let sight = Sight::new(
             &Arc::new(interfaces.clone()),
             &indices,
-            points.iter().fold(0, |ways, point| ways | way(*point).bit()),
+            points
+                .iter()
+                .fold(0, |ways, point| ways | Way::from(*point).bit()),
             means_all(&request.interfaces),
         );
+        let terms = Terms {
+            queue: request.queue,
+            reasons: reasons(&request.drop_reasons)?,
+            classes: classes(&request.punt_classes),
+            related: request.related,
+        };
+        let workers = self.workers.len();
+        let ration = Ration::new(
+            &checked(request.budget)?,
+            workers as u64,
+            dpdk::tsc_hz(),
+            dpdk::tsc(),
+        );
+        let bytes = self.bytes_for(request.ring_kb)?;
         let reservation = self.reserve()?;
-        let made = Attachment::new(reservation, self.workers.len(), snaplen);
+        let made = Attachment::within(reservation, bytes, workers, snaplen);
         let (attachment, lanes) = self.made(made, snaplen)?;
         let descriptors = self.hand_over(&attachment)?;
         let mut expression = request.expression;
@@ -98,6 +122,12 @@ impl Attachments<'_> {
             points,
             expression: expression.chars().filter(|c| !c.is_control()).collect(),
             snaplen,
+            queue: request.queue,
+            drop_reasons: request.drop_reasons,
+            punt_classes: request.punt_classes,
+            related: request.related,
+            ring_kb: (bytes >> 10) as u32,
+            budget: request.budget,
         };
         let id = self.take_id();
         tracing::info!(
@@ -107,7 +137,11 @@ impl Attachments<'_> {
         // There are never more parts than attachments, so each worker has room.
         let workers = self.workers.iter().zip(lanes);
         let parts = workers
-            .map(|(worker, lane)| worker.taps.add(Tap::new(id, filter.clone(), sight.clone(), lane)))
+            .map(|(worker, lane)| {
+                let (filter, sight) = (filter.clone(), sight.clone());
+                let tap = Tap::new(id, filter, sight, terms.clone(), ration.clone(), lane);
+                worker.taps.add(tap)
+            })
             .filter(|added| *added)
             .count();
         self.add(id, peer, Kind::Capture(capture), attachment, parts, now);
@@ -123,7 +157,7 @@ impl Attachments<'_> {
     /// The interfaces that a request names.
     fn choose(&self, names: &[String]) -> Result<Vec<&AttachmentInterface>, ControlError> {
         let all = means_all(names);
-        let by_name = |name: &String| self.interfaces.iter().find(|there| there.interface.name == *name);
+        let by_name = |name: &String| self.interfaces.iter().find(|there| is_called(there, name));
         let unknown = names.iter().find(|name| by_name(name).is_none());
         if let (false, Some(unknown)) = (all, unknown) {
             let names = self.interfaces.iter().take(INTERFACES);
@@ -131,12 +165,12 @@ impl Attachments<'_> {
             return Err(ControlError::new(
                 ErrorCode::UnknownInterface,
                 format!(
-                    "there is no interface '{unknown}': there are {}",
+                    "there is no interface '{unknown}', nor a port at such a PCI address: there are {}",
                     names.join(", ")
                 ),
             ));
         }
-        let is_meant = |there: &&AttachmentInterface| all || names.contains(&there.interface.name);
+        let is_meant = |there: &&AttachmentInterface| all || names.iter().any(|name| is_called(there, name));
         let chosen: Vec<_> = self.interfaces.iter().filter(is_meant).collect();
         if chosen.len() > INTERFACES {
             return Err(ControlError::new(
@@ -148,6 +182,24 @@ impl Attachments<'_> {
             ));
         }
         Ok(chosen)
+    }
+
+    /// The memory that a capture gets, bytes.
+    fn bytes_for(&self, ring_kb: Option<u32>) -> Result<usize, ControlError> {
+        let Some(wanted) = ring_kb else {
+            return Ok(self.bytes);
+        };
+        let bytes = (wanted as usize).saturating_mul(1024);
+        if bytes > self.bytes {
+            return Err(ControlError::new(
+                ErrorCode::Invalid,
+                format!(
+                    "{wanted} KB are more than an attachment has, {} KB: ask for fewer, or raise attachment_mb in [limits]",
+                    self.bytes >> 10
+                ),
+            ));
+        }
+        Ok(bytes)
     }
 
     /// Ends the capture of a connection; what is in it can still be taken.
@@ -183,21 +235,71 @@ impl Attachments<'_> {
                 points: capture.points.clone(),
                 expression: capture.expression.clone(),
                 snaplen: capture.snaplen as u32,
+                queue: capture.queue,
+                drop_reasons: capture.drop_reasons.clone(),
+                punt_classes: capture.punt_classes.clone(),
+                related: capture.related,
+                ring_kb: capture.ring_kb,
+                budget: capture.budget,
                 age_s: now.saturating_sub(attached.begun).as_secs(),
                 seen: counts.seen,
                 matched: counts.matched,
                 lost: counts.lost,
+                unsampled: counts.unsampled,
             })
         };
         self.attached.iter().filter_map(info).collect()
     }
 }
 
-fn way(point: CapturePoint) -> Way {
-    match point {
-        CapturePoint::Rx => Way::Rx,
-        CapturePoint::Tx => Way::Tx,
-        CapturePoint::Punt => Way::Punt,
-        CapturePoint::Reinject => Way::Reinject,
+/// Whether an interface has this name, or is the port of a device at this PCI address, with or without its domain.
+fn is_called(there: &AttachmentInterface, name: &str) -> bool {
+    let device = there.interface.device.split(',').next().unwrap_or_default();
+    let is_device = || {
+        let short = device.strip_prefix("0000:");
+        there.is_port
+            && (device.eq_ignore_ascii_case(name)
+                || short.is_some_and(|short| short.eq_ignore_ascii_case(name)))
+    };
+    there.interface.name == name || name.contains(':') && is_device()
+}
+
+/// A set of reasons by their names; `None` for all.
+fn reasons(names: &[String]) -> Result<Option<Arc<[bool; DropReason::COUNT]>>, ControlError> {
+    let mut set = [false; DropReason::COUNT];
+    for name in names {
+        let found = DropReason::ALL.iter().find(|reason| reason.name() == name);
+        let reason = found.ok_or_else(|| {
+            ControlError::new(
+                ErrorCode::Invalid,
+                format!("nothing is dropped as '{name}': 'tollgate-ctl drop show' has the reasons"),
+            )
+        })?;
+        set[*reason as usize] = true;
     }
+    Ok((!names.is_empty()).then(|| Arc::new(set)))
+}
+
+fn classes(named: &[PuntClass]) -> Option<[bool; PuntClass::COUNT]> {
+    (!named.is_empty()).then(|| PuntClass::ALL.map(|class| named.contains(&class)))
+}
+
+/// A budget that can be kept.
+fn checked(budget: Budget) -> Result<Budget, ControlError> {
+    let refused = |what: &str| {
+        ControlError::new(
+            ErrorCode::Invalid,
+            format!("{what} cannot be 0: leave it out, or give 1 or more"),
+        )
+    };
+    if budget.max_pps == Some(0) {
+        return Err(refused("the packets per second of a capture"));
+    }
+    if budget.max_mbps == Some(0) {
+        return Err(refused("the megabits per second of a capture"));
+    }
+    if budget.sample.is_some_and(|sample| sample.every == 0) {
+        return Err(refused("the N of a sample of 1/N"));
+    }
+    Ok(budget)
 }

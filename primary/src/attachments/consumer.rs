@@ -13,6 +13,7 @@ use super::flow_order::FlowOrder;
 use super::handed_back::HandedBack;
 use super::oldest::Oldest;
 use super::parts::{Part, Parts};
+use super::tap::id_of;
 use super::window::Window;
 use crate::alerts::RuleSet;
 use crate::path::punt::{PuntMode, Punts};
@@ -67,11 +68,9 @@ impl Consumer {
     /// Copies a packet to the tool and gives the slot, or nothing when it is behind.
     pub(super) fn put(&mut self, rule: Option<u16>, ingress: u16, mbuf: &Mbuf, now: u64) -> Option<u32> {
         let origin = Origin {
-            ticks: now,
-            interface: ingress,
-            way: Way::Rx,
-            wire_length: mbuf.len() as u32,
             rule,
+            id: id_of(mbuf),
+            ..Origin::new(now, ingress, Way::Rx, mbuf.len() as u32)
         };
         self.lane.count_seen(1);
         self.lane.put(&origin, mbuf.segments())

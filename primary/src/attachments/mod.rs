@@ -17,6 +17,8 @@ mod handed_back;
 mod oldest;
 mod parts;
 mod punts;
+mod ration;
+mod related;
 mod sight;
 mod tap;
 mod watching;
@@ -42,8 +44,9 @@ pub use self::handed_back::HandedBack;
 pub(crate) use self::oldest::Oldest;
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
+pub use self::ration::Ration;
 pub use self::sight::{Sight, means_all};
-pub use self::tap::{Tap, Taps};
+pub use self::tap::{Seen, Tap, Taps, Terms};
 use crate::plan::FRAME_OVERHEAD;
 
 /// All attachments, as the control thread has them.

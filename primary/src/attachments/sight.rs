@@ -67,9 +67,39 @@ impl Sight {
         has(&self.ports, port, way)
     }
 
+    /// All ways that packets are seen on, on any interface.
+    pub fn ways(&self) -> u8 {
+        self.ways.iter().fold(0, |all, ways| all | ways)
+    }
+
+    /// Whether frames that are of interface `interface` itself, whatever led there, are seen.
+    #[inline]
+    pub fn is_on(&self, interface: u16, way: Way) -> bool {
+        has(&self.ways, interface, way)
+    }
+
+    /// Shows a frame of such an interface, without the tags that led there if it still has them.
+    #[inline]
+    pub fn own(&self, interface: u16, mbuf: &mut Mbuf, see: impl FnOnce(u16, &mut Mbuf)) {
+        let tags = self.interfaces.as_ref().map_or(0, |interfaces| {
+            let port = interfaces.port_of(interface);
+            let levels = interfaces.levels(port, &tags_of(mbuf.data()));
+            let own = levels
+                .into_iter()
+                .flatten()
+                .find(|(index, _)| *index == interface);
+            own.map_or(0, |(_, tags)| tags)
+        });
+        if tags == 0 {
+            see(interface, mbuf);
+        } else {
+            without_tags(mbuf, tags, |mbuf| see(interface, mbuf));
+        }
+    }
+
     /// Shows a frame that comes or goes by a port that is covered as it looks on each interface that it is seen on.
     #[inline]
-    pub fn each(&self, port: u16, way: Way, mbuf: &mut Mbuf, mut see: impl FnMut(u16, &Mbuf)) {
+    pub fn each(&self, port: u16, way: Way, mbuf: &mut Mbuf, mut see: impl FnMut(u16, &mut Mbuf)) {
         let Some(interfaces) = &self.interfaces else {
             return see(port, mbuf);
         };
@@ -112,7 +142,7 @@ fn has(marks: &[u8], index: u16, way: Way) -> bool {
 
 /// Shows a frame without its first `tags` tags, which are put back afterwards.
 #[cold]
-fn without_tags(mbuf: &mut Mbuf, tags: usize, see: impl FnOnce(&Mbuf)) {
+fn without_tags(mbuf: &mut Mbuf, tags: usize, see: impl FnOnce(&mut Mbuf)) {
     const ADDRESSES: usize = HEADER_LEN - 2;
     let gone = tags * TAG_LEN;
     let mut kept = [0; ADDRESSES + 2 * TAG_LEN];
@@ -230,9 +260,9 @@ mod tests {
     #[test]
     fn a_frame_that_a_tool_has_is_seen_at_that_point_alone() {
         let interfaces = interfaces();
-        for chosen in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+        for chosen in Way::ALL {
             let sight = Sight::new(&interfaces, &[LAN], chosen.bit(), false);
-            for way in [Way::Rx, Way::Tx, Way::Punt, Way::Reinject] {
+            for way in Way::ALL {
                 assert_eq!(sight.covers(LAN, way), way == chosen);
             }
         }

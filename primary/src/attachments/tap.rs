@@ -2,19 +2,97 @@
 
 use std::sync::Arc;
 
+use control::message::PuntClass;
 use dpdk::Mbuf;
 use dpdk::filter::Filter;
-use shm::attachment::{BadVerdict, Lane, Origin, Way};
+use shm::attachment::{BadVerdict, Dropped, Lane, Origin, Way};
+use shm::{DropReason, PathStage};
 
-use super::Sight;
 use super::parts::{Part, Parts};
+use super::{Ration, Sight, related};
 
 /// One worker's part of one capture.
 pub struct Tap {
     id: u32,
     filter: Option<Arc<Filter>>,
     sight: Sight,
+    terms: Terms,
+    ration: Option<Ration>,
     lane: Lane,
+}
+
+/// What a capture takes of what is in its sight.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// The only queue that it is on.
+    pub queue: Option<u16>,
+    /// The reasons whose drops it takes; `None`: all.
+    pub reasons: Option<Arc<[bool; DropReason::COUNT]>>,
+    /// The classes that it takes at the points of tools; `None`: all.
+    pub classes: Option<[bool; PuntClass::COUNT]>,
+    /// Whether it takes ICMP errors that quote what its filter matches.
+    pub related: bool,
+}
+
+/// Where packets are seen.
+#[derive(Clone, Copy, Debug)]
+pub struct Seen {
+    /// Index of the interface: of the port; of a dropped packet the one that counts it.
+    pub interface: u16,
+    /// The point.
+    pub way: Way,
+    /// The queue of the port, if it is one's.
+    pub queue: Option<u16>,
+    /// Why they are dropped, and where, if they are.
+    pub dropped: Option<(DropReason, PathStage)>,
+}
+
+impl Seen {
+    /// At a point of an interface that no queue belongs to.
+    pub fn at(interface: u16, way: Way) -> Self {
+        Self {
+            interface,
+            way,
+            queue: None,
+            dropped: None,
+        }
+    }
+
+    /// Going by a queue of a port.
+    pub fn by_queue(interface: u16, way: Way, queue: Option<u16>) -> Self {
+        Self {
+            queue,
+            ..Self::at(interface, way)
+        }
+    }
+
+    /// Dropped, and counted by an interface.
+    pub fn dropped(interface: u16, reason: DropReason, stage: PathStage) -> Self {
+        Self {
+            dropped: Some((reason, stage)),
+            ..Self::at(interface, Way::Drop)
+        }
+    }
+}
+
+impl Terms {
+    /// Whether anything that is seen there may be taken.
+    fn allow(&self, seen: &Seen) -> bool {
+        let is_its_queue = self.queue.is_none() || self.queue == seen.queue;
+        let is_its_reason = match (&self.reasons, seen.dropped) {
+            (Some(reasons), Some((reason, _))) => reasons[reason as usize],
+            _ => true,
+        };
+        is_its_queue && is_its_reason
+    }
+
+    /// Whether a packet may be taken, by the class for whose tool it is or was.
+    fn allow_class(&self, way: Way, mbuf: &Mbuf) -> bool {
+        match (&self.classes, way) {
+            (Some(classes), Way::Punt | Way::Reinject) => class_of(mbuf).is_some_and(|class| classes[class]),
+            _ => true,
+        }
+    }
 }
 
 impl Part for Tap {
@@ -28,83 +106,252 @@ impl Part for Tap {
 }
 
 impl Tap {
-    /// Takes packets in its sight that match; without a filter all of them.
-    pub fn new(id: u32, filter: Option<Arc<Filter>>, sight: Sight, lane: Lane) -> Self {
+    /// Takes packets in its sight that match, as its terms and its ration allow; without a filter all match.
+    pub fn new(
+        id: u32,
+        filter: Option<Arc<Filter>>,
+        sight: Sight,
+        terms: Terms,
+        ration: Option<Ration>,
+        lane: Lane,
+    ) -> Self {
         Self {
             id,
             filter,
             sight,
+            terms,
+            ration,
             lane,
         }
     }
 
     #[inline]
-    fn observe(&mut self, port: u16, way: Way, packets: &mut [Mbuf], ticks: u64) -> Result<(), BadVerdict> {
+    fn observe(&mut self, seen: &Seen, packets: &mut [Mbuf], ticks: u64) -> Result<(), BadVerdict> {
         let Self {
-            filter, sight, lane, ..
+            filter,
+            sight,
+            terms,
+            ration,
+            lane,
+            ..
         } = self;
-        if !sight.covers(port, way) {
+        let &Seen {
+            interface,
+            way,
+            queue,
+            dropped,
+        } = seen;
+        let is_dropped = dropped.is_some();
+        let is_covered = if is_dropped {
+            sight.is_on(interface, way)
+        } else {
+            sight.covers(interface, way)
+        };
+        if !is_covered || !terms.allow(seen) {
             return Ok(());
         }
+        let dropped = dropped.map(|(reason, stage)| Dropped::new(reason, stage));
+        let snaplen = lane.snaplen();
         let mut reclaimed = None;
-        let mut seen = 0;
+        let mut count = 0;
+        let mut see = |interface, mbuf: &mut Mbuf| {
+            if !terms.allow_class(way, mbuf) {
+                return;
+            }
+            count += 1;
+            if let Some(filter) = filter
+                && !filter.matches(mbuf)
+                && !(terms.related && related::quotes(mbuf, |quoted| filter.matches(quoted)))
+            {
+                return;
+            }
+            let length = mbuf.len();
+            if let Some(ration) = ration
+                && !ration.takes(mbuf.data(), length.min(snaplen), ticks)
+            {
+                return lane.count_unsampled();
+            }
+            if reclaimed.get_or_insert_with(|| lane.reclaim()).is_err() {
+                return;
+            }
+            lane.prefetch();
+            let origin = Origin {
+                id: id_of(mbuf),
+                queue,
+                dropped,
+                ..Origin::new(ticks, interface, way, length as u32)
+            };
+            lane.put(&origin, mbuf.segments());
+        };
         for mbuf in packets {
-            sight.each(port, way, mbuf, |interface, mbuf| {
-                seen += 1;
-                if filter.as_ref().is_some_and(|filter| !filter.matches(mbuf)) {
-                    return;
-                }
-                if reclaimed.get_or_insert_with(|| lane.reclaim()).is_err() {
-                    return;
-                }
-                let origin = Origin {
-                    ticks,
-                    interface,
-                    way,
-                    wire_length: mbuf.len() as u32,
-                    rule: None,
-                };
-                lane.put(&origin, mbuf.segments());
-            });
+            if is_dropped {
+                sight.own(interface, mbuf, &mut see);
+            } else {
+                sight.each(interface, way, mbuf, &mut see);
+            }
         }
         reclaimed.unwrap_or(Ok(()))?;
-        lane.count_seen(seen);
-        lane.publish();
+        lane.count_seen(count);
         Ok(())
     }
 }
 
+/// The part of a packet's mark that is its number. Above it lies the class for whose tool it is, from 1.
+const ID: u64 = (1 << 48) - 1;
+
+/// The number by which a packet is known wherever it is seen; 0 for none.
+#[inline]
+pub(super) fn id_of(mbuf: &Mbuf) -> u64 {
+    mbuf.mark().unwrap_or(0) & ID
+}
+
+fn class_of(mbuf: &Mbuf) -> Option<usize> {
+    let class = (mbuf.mark()? >> 48) as usize;
+    class.checked_sub(1).filter(|class| *class < PuntClass::COUNT)
+}
+
 /// All captures of a worker.
-pub struct Taps(pub Parts<Tap>);
+pub struct Taps {
+    parts: Parts<Tap>,
+    /// A bit for each [`Way`] that one of them is on.
+    ways: u8,
+    /// The number of the last packet that got one.
+    last_id: u64,
+    /// From one number to the next: workers take turns.
+    stride: u64,
+    /// Whether something was put in or counted that tools have not been shown.
+    news: bool,
+}
 
 impl Taps {
+    /// Those of one of so many workers.
+    pub fn new(parts: Parts<Tap>, worker: usize, workers: usize) -> Self {
+        Self {
+            parts,
+            ways: 0,
+            last_id: worker as u64 + 1,
+            stride: workers as u64,
+            news: false,
+        }
+    }
+
+    /// Whether there is none.
+    #[inline]
+    pub fn is_empty(&self) -> bool {
+        self.parts.is_empty()
+    }
+
+    /// Whether one may be on such a point.
+    #[inline]
+    pub fn see(&self, way: Way) -> bool {
+        self.ways & way.bit() != 0
+    }
+
+    /// Captures that ended because of what their tools handed back.
+    pub fn bad_verdicts(&self) -> u64 {
+        self.parts.bad_verdicts()
+    }
+
     /// Does what the control thread has told; gives whether taps were handed back.
     #[inline]
     pub fn serve(&mut self) -> bool {
-        if self.0.has_mail() {
-            self.0.read_mail(|_| {});
+        if self.parts.has_mail() {
+            self.parts.read_mail(|_| {});
+            self.find_ways();
         }
-        self.0.take_news()
+        self.parts.take_news()
     }
 
-    /// Shows packets that come or go by a port to all captures, before the stages change them or after; or those that a tool gets or
-    /// gives back.
+    fn find_ways(&mut self) {
+        self.ways = self.parts.iter().fold(0, |ways, tap| ways | tap.sight.ways());
+    }
+
+    /// Ends all: the worker ends.
+    pub fn stop(&mut self) {
+        self.parts.stop(|_| {});
+        self.ways = 0;
+    }
+
+    /// Shows packets that were received, and gives each a number by which it is known wherever it is seen later.
     #[inline]
-    pub fn observe(&mut self, port: u16, way: Way, packets: &mut [Mbuf]) {
-        if !self.0.is_empty() {
-            self.observe_all(port, way, packets);
+    pub fn received(&mut self, interface: u16, queue: Option<u16>, packets: &mut [Mbuf]) {
+        if self.ways != 0 {
+            self.received_some(interface, queue, packets);
         }
     }
 
     #[inline(never)]
-    fn observe_all(&mut self, port: u16, way: Way, packets: &mut [Mbuf]) {
+    fn received_some(&mut self, interface: u16, queue: Option<u16>, packets: &mut [Mbuf]) {
+        if self.see(Way::Rx) {
+            self.show(&Seen::by_queue(interface, Way::Rx, queue), packets);
+        } else {
+            self.number(packets);
+        }
+    }
+
+    /// Shows packets to all captures that may be on that point.
+    #[inline]
+    pub fn observe(&mut self, seen: &Seen, packets: &mut [Mbuf]) {
+        if self.see(seen.way) {
+            self.show(seen, packets);
+        }
+    }
+
+    /// The same for a packet that the tool of a class gets.
+    #[inline]
+    pub fn observe_punt(&mut self, interface: u16, class: PuntClass, mbuf: &mut Mbuf) {
+        if self.ways != 0 {
+            self.number(std::slice::from_mut(mbuf));
+            let id = id_of(mbuf);
+            mbuf.set_mark(id | (class as u64 + 1) << 48);
+            self.observe(&Seen::at(interface, Way::Punt), std::slice::from_mut(mbuf));
+        }
+    }
+
+    #[inline(never)]
+    fn show(&mut self, seen: &Seen, packets: &mut [Mbuf]) {
+        self.number(packets);
         let ticks = dpdk::tsc();
         let mut place = 0;
-        while let Some(tap) = self.0.get_mut(place) {
-            match tap.observe(port, way, packets, ticks) {
+        while let Some(tap) = self.parts.get_mut(place) {
+            match tap.observe(seen, packets, ticks) {
                 Ok(()) => place += 1,
-                Err(bad) => self.0.hand_back(place, Some(bad)),
+                Err(bad) => {
+                    self.parts.hand_back(place, Some(bad));
+                    self.find_ways();
+                }
             }
+        }
+        self.news = true;
+    }
+
+    /// Gives packets numbers that have none.
+    #[inline]
+    fn number(&mut self, packets: &mut [Mbuf]) {
+        for mbuf in packets {
+            if mbuf.mark().is_none() {
+                self.last_id += self.stride;
+                mbuf.set_mark(self.last_id & ID);
+            }
+        }
+    }
+
+    /// Shows tools what was put in and counted since the last call.
+    #[inline]
+    pub fn publish(&mut self) {
+        if std::mem::take(&mut self.news) {
+            self.publish_all();
+        }
+    }
+
+    #[inline(never)]
+    fn publish_all(&mut self) {
+        let mut place = 0;
+        while let Some(tap) = self.parts.get_mut(place) {
+            if tap.lane.has_news() {
+                tap.lane.publish();
+            }
+            place += 1;
         }
     }
 }

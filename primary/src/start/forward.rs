@@ -177,7 +177,7 @@ pub(super) fn forward(
     };
     let mut worker_controls = Vec::with_capacity(workers);
     let mut worker_parts = Vec::with_capacity(workers);
-    for _ in 0..workers {
+    for number in 0..workers {
         let (taps, worker_taps) = attachments::parts(plan.attachments);
         let (consumers, worker_consumers) = attachments::parts(plan.attachments);
         worker_controls.push(WorkerControl { taps, consumers });
@@ -190,7 +190,7 @@ pub(super) fn forward(
         );
         let (control, worker_traces) = attachments::parts(trace::PARTS);
         traces.add_worker(control);
-        worker_parts.push((Taps(worker_taps), consumers, worker_traces));
+        worker_parts.push((Taps::new(worker_taps, number, workers), consumers, worker_traces));
     }
     let attachments = Attachments::new(
         eal,

@@ -6,7 +6,7 @@ use shm::{DropReason, InterfaceCounter, Passed, PathStage, Ways};
 
 use super::waiting::Awaited;
 use super::ways::{self, End};
-use super::{Engine, alerts, ingress_of};
+use super::{Engine, alerts};
 use crate::adjacency;
 use crate::path::punt::Punts;
 use crate::path::{BURST, Disposition, Note, Tracer, errors};
@@ -116,10 +116,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Ok(end) => end,
                 Err((mbuf, reason)) if errors::is_told(reason) => {
                     self.show_expired(ingress, &mbuf, reason, note.alert, now);
-                    End::dropped(self.refuse(ingress, mbuf, reason, note.detail, now), reason)
+                    let at = passed.last();
+                    End::dropped(self.refuse(ingress, mbuf, reason, note.detail, at, now), reason)
                 }
-                Err((mbuf, reason)) => {
-                    self.counters.drop(ingress, reason, 1);
+                Err((mut mbuf, reason)) => {
+                    self.drop_one(ingress, reason, passed.last(), &mut mbuf);
                     // A batch of drops is never fuller than the batch that it came from.
                     drop(dropped.push(mbuf));
                     End::dropped(Passed::NONE.with(PathStage::Drop), reason)
@@ -244,7 +245,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let passed = from.union(note.passed).union(ways::behind(note.disposition));
         let end = match self.place(ingress, mbuf, note, now) {
             Ok(end) => end,
-            Err((mbuf, reason)) => End::dropped(self.refuse(ingress, mbuf, reason, note.detail, now), reason),
+            Err((mbuf, reason)) => {
+                let at = passed.last();
+                End::dropped(self.refuse(ingress, mbuf, reason, note.detail, at, now), reason)
+            }
         };
         let passed = passed.union(end.passed);
         self.count_way(passed);
@@ -254,20 +258,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     #[cold]
     fn punt(&mut self, discovery: &mut MbufBatch<BURST>, arps: u32) -> usize {
         // The packets of a burst may be of several interfaces, and those that are taken are gone.
-        let ingress = |mbuf: &Mbuf| ingress_of(&self.interface_of_port, mbuf).unwrap_or_default();
         let kind = |number: usize| match arps >> number & 1 {
-            0 => InterfaceCounter::NdDelivered,
-            _ => InterfaceCounter::ArpDelivered,
+            0 => (InterfaceCounter::NdDelivered, PathStage::Nd),
+            _ => (InterfaceCounter::ArpDelivered, PathStage::Arp),
         };
         for (number, mbuf) in discovery.iter().enumerate() {
-            self.counters.add(ingress(mbuf), InterfaceCounter::Delivered, 1);
-            self.counters.add(ingress(mbuf), kind(number), 1);
+            let ingress = self.interface_of(mbuf).unwrap_or_default();
+            self.counters.add(ingress, InterfaceCounter::Delivered, 1);
+            self.counters.add(ingress, kind(number).0, 1);
         }
         let taken = self.discovery.enqueue(discovery);
-        for (number, mbuf) in discovery.iter().enumerate() {
-            self.counters.sub(ingress(mbuf), InterfaceCounter::Delivered, 1);
-            self.counters.sub(ingress(mbuf), kind(taken + number), 1);
-            self.counters.drop(ingress(mbuf), DropReason::PuntRingFull, 1);
+        for (number, mbuf) in discovery.iter_mut().enumerate() {
+            let ingress = self.interface_of(mbuf).unwrap_or_default();
+            let (counter, stage) = kind(taken + number);
+            self.counters.sub(ingress, InterfaceCounter::Delivered, 1);
+            self.counters.sub(ingress, counter, 1);
+            self.drop_one(ingress, DropReason::PuntRingFull, stage, mbuf);
         }
         self.doorbell.ring();
         taken

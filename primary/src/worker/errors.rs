@@ -9,17 +9,19 @@ use crate::path::Stages;
 use crate::path::errors::{self, IcmpError};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Drops a packet that came in by `ingress`, counted, and tells its sender where that is due. Gives what it passed last.
+    /// Drops a packet that came in by `ingress` and had come to stage `at`, counted, and tells its sender where that is due. Gives what it
+    /// passed last.
     #[cold]
     pub(super) fn refuse(
         &mut self,
         ingress: u16,
-        mbuf: Mbuf,
+        mut mbuf: Mbuf,
         reason: DropReason,
         detail: u16,
+        at: PathStage,
         now: u64,
     ) -> Passed {
-        self.counters.drop(ingress, reason, 1);
+        self.drop_one(ingress, reason, at, &mut mbuf);
         if !errors::is_told(reason) {
             return Passed::NONE.with(PathStage::Drop);
         }
@@ -107,14 +109,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Whether it goes back.
     fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>) -> bool {
-        let reason = match mbuf {
-            None => DropReason::NoBuffer,
-            Some(mbuf) => match self.leave(ingress, mbuf) {
-                Ok(()) => return true,
-                Err((_mbuf, reason)) => reason,
-            },
-        };
-        self.counters.drop(ingress, reason, 1);
+        match mbuf.map(|mbuf| self.leave(ingress, mbuf)) {
+            None => self.counters.drop(ingress, DropReason::NoBuffer, 1),
+            Some(Ok(())) => return true,
+            Some(Err((mut mbuf, reason))) => self.drop_one(ingress, reason, PathStage::Errors, &mut mbuf),
+        }
         false
     }
 }
@@ -127,6 +126,8 @@ fn passed(told: bool) -> Passed {
 
 /// The error in the buffer of what it quotes.
 fn in_front(mut mbuf: Mbuf, error: &IcmpError) -> Option<Mbuf> {
+    // A packet of its own.
+    mbuf.clear_mark();
     mbuf.trim_front(error.quote_at).ok()?;
     mbuf.truncate(error.quote_len);
     let headers = error.headers();

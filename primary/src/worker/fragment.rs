@@ -6,7 +6,7 @@ use dpdk::{Mbuf, MbufBatch, MbufError};
 use packet::ethernet::HEADER_LEN;
 use packet::fragment::{Cut, Cuts, cut_v4, cut_v6};
 use packet::ipv6;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
@@ -37,7 +37,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .get(usize::from(note.trim)..network)
             .unwrap_or_default();
         let payload = |range: Range<usize>| part(mbuf.segments(), offset(range, network + header_len));
-        match self.send_fragments(ingress, egress, link, payload, cuts) {
+        match self.send_fragments(ingress, egress, Some(&mbuf), link, payload, cuts) {
             Ok(()) => Ok(()),
             Err(reason) => Err((mbuf, reason)),
         }
@@ -76,14 +76,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         };
         let cuts = cuts.ok_or(DropReason::TooBig)?;
         let payload = |range: Range<usize>| part(std::iter::once(packet), offset(range, header_len));
-        self.send_fragments(ingress, egress, link, payload, cuts)
+        self.send_fragments(ingress, egress, None, link, payload, cuts)
     }
 
-    /// `payload` gives bytes of the payload by their range.
+    /// `payload` gives bytes of the payload by their range, of packet `of`, if it is one in a buffer.
     fn send_fragments<'p, P: Iterator<Item = &'p [u8]>>(
         &mut self,
         ingress: u16,
         egress: u16,
+        of: Option<&Mbuf>,
         link: &[u8],
         payload: impl Fn(Range<usize>) -> P,
         cuts: Cuts,
@@ -91,9 +92,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         // Freed together when one cannot be had.
         let mut made = MbufBatch::<MOST_FRAGMENTS>::new();
         for cut in cuts {
-            let mbuf = self
+            let mut mbuf = self
                 .fragment_of(ingress, link, &cut, payload(cut.payload.clone()))
                 .map_err(|_| DropReason::NoBuffer)?;
+            if let Some(of) = of {
+                mbuf.copy_mark(of);
+            }
             made.push(mbuf).map_err(|_| DropReason::NoBuffer)?;
         }
         let count = made.len() as u64;
@@ -102,8 +106,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(egress, InterfaceCounter::Originated, count.saturating_sub(1));
         for mbuf in made.drain() {
-            if let Err((_mbuf, reason)) = self.leave(egress, mbuf) {
-                self.counters.drop(ingress, reason, 1);
+            if let Err((mut mbuf, reason)) = self.leave(egress, mbuf) {
+                self.drop_one(ingress, reason, PathStage::Fragment, &mut mbuf);
             }
         }
         Ok(())
@@ -129,9 +133,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut made = MbufBatch::<MOST_FRAGMENTS>::new();
         for cut in cuts {
             let payload = offset(cut.payload.clone(), HEADER_LEN + ipv6::HEADER_LEN);
-            let fragment = self
+            let mut fragment = self
                 .fragment_of(tunnel, link, &cut, part(mbuf.segments(), payload))
                 .map_err(|_| DropReason::NoBuffer)?;
+            fragment.copy_mark(mbuf);
             made.push(fragment).map_err(|_| DropReason::NoBuffer)?;
         }
         let count = made.len() as u64;
@@ -198,6 +203,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if let Some(port) = mbuf.port() {
             one.set_port(port);
         }
+        one.copy_mark(&mbuf);
         if mbuf.len() > one.tailroom() {
             return Err((mbuf, DropReason::Segmented));
         }

@@ -173,7 +173,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.buffer = buffer;
         let end = match kept {
             Ok(end) => end.passed,
-            Err((reason, detail)) => self.refuse(ingress, mbuf, reason, detail, now),
+            Err((reason, detail)) => self.refuse(ingress, mbuf, reason, detail, PathStage::Reassembly, now),
         };
         self.count_way(HANDED_OVER.union(end));
     }
@@ -183,10 +183,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut batch = MbufBatch::<BURST>::new();
         for number in 0..self.siblings.from.len() {
             while self.siblings.from[number].dequeue(&mut batch) > 0 {
-                for mbuf in batch.drain() {
+                for mut mbuf in batch.drain() {
                     let ingress = self.interface_of(&mbuf).unwrap_or_default();
                     self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-                    self.counters.drop(ingress, DropReason::Stopping, 1);
+                    self.drop_one(ingress, DropReason::Stopping, PathStage::Reassembly, &mut mbuf);
                 }
             }
         }

@@ -46,7 +46,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mbuf.truncate(usize::from(note.length));
         let (link_len, family) = (note.link_len(), note.family());
         let refuse = |engine: &mut Self, mbuf, (reason, detail): NotKept| {
-            End::dropped(engine.refuse(ingress, mbuf, reason, detail, now), reason)
+            let at = PathStage::Reassembly;
+            End::dropped(engine.refuse(ingress, mbuf, reason, detail, at, now), reason)
         };
         if note.disposition == Disposition::Reassemble {
             if let Some(worker) = self.joined_by(ingress, mbuf.data(), link_len, family) {
@@ -217,7 +218,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             other => Err(not_taken(other)),
         };
         result.unwrap_or_else(|reason| {
-            self.counters.drop(ingress, reason, 1);
+            self.drop_frame(ingress, reason, PathStage::Reassembly, frame);
             End::dropped(self.tell(ingress, frame, reason, delivered.detail, now), reason)
         })
     }

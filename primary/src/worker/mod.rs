@@ -16,6 +16,7 @@ mod alerts;
 mod away;
 mod dispatch;
 pub mod doorbell;
+mod dropped;
 mod errors;
 mod esp;
 mod fair_share;
@@ -46,9 +47,8 @@ use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
 use dpdk::{Chain, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
 use reassembly::Reassembler;
-use shm::attachment::Way;
 use shm::records::IdlePolicy;
-use shm::{CounterBlock, DropReason, InterfaceCounter};
+use shm::{CounterBlock, DropReason, InterfaceCounter, PathStage};
 
 pub use self::alert_limits::{AlertLimits, AlertPolicy, Excess, Spent};
 use self::away::Away;
@@ -68,7 +68,6 @@ use self::tally::Tally;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
 use self::tunnels::Tunnels;
-use self::vlan::ingress_of;
 pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
@@ -242,7 +241,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                     }
                     if count > 0 {
                         received += count;
-                        engine.burst(entry.interface, &mut batch, &mut notes, begin);
+                        let queue = Some(entry.queue.index());
+                        engine.burst(entry.interface, queue, &mut batch, &mut notes, begin);
                     }
                 }
             }
@@ -250,7 +250,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 let count = source.packets.dequeue(&mut batch);
                 if count > 0 {
                     received += count;
-                    engine.burst(source.interface, &mut batch, &mut notes, begin);
+                    engine.burst(
+                        source.interface,
+                        Some(source.queue),
+                        &mut batch,
+                        &mut notes,
+                        begin,
+                    );
                 }
             }
             moved += received;
@@ -270,11 +276,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
             moved += engine.serve_handed_esp(begin);
             moved += engine.serve_tunnels(begin);
             engine.transmit.flush(&engine.counters);
+            engine.transmit.taps.publish();
             let now = dpdk::tsc();
             tally.round(begin, now, received, moved);
             // One look at the clock a round: it takes as long as a packet.
             begin = now;
-            let watched = !engine.transmit.taps.0.is_empty() || engine.consumers.are_urgent();
+            let watched = !engine.transmit.taps.is_empty() || engine.consumers.are_urgent();
             if idle.round(moved, watched, &mut checkpoint) {
                 tally.sleeps += 1;
                 tally.publish(&engine, now);
@@ -333,7 +340,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a received burst through the stages and does what they note; the batch is empty afterwards. What `notes` had before
     /// does not matter.
     #[inline]
-    fn burst(&mut self, ingress: u16, batch: &mut MbufBatch<BURST>, notes: &mut [Note; BURST], now: u64) {
+    fn burst(
+        &mut self,
+        ingress: u16,
+        queue: Option<u16>,
+        batch: &mut MbufBatch<BURST>,
+        notes: &mut [Note; BURST],
+        now: u64,
+    ) {
         let (mut bytes, mut segmented) = (0, false);
         for mbuf in batch.iter() {
             mbuf.prefetch_data();
@@ -344,7 +358,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::RxPackets, count);
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
-        self.transmit.taps.observe(ingress, Way::Rx, batch);
+        self.transmit.taps.received(ingress, queue, batch);
         self.received(ingress, batch, bytes, segmented, notes, now);
     }
 
@@ -399,9 +413,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } else {
             self.count_together(count, six.into(), batch);
         }
-        self.counters
-            .drop(ingress, DropReason::TxFull, batch.len() as u64);
-        batch.clear();
+        if !batch.is_empty() {
+            self.drop_all(ingress, DropReason::TxFull, PathStage::Tx, batch);
+            batch.clear();
+        }
     }
 
     /// Sends what the control thread or another worker has for a queue of this worker.
@@ -411,9 +426,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.count_from_kernel(source.interface, count);
         }
         for mbuf in batch.drain() {
-            if let Err((mbuf, reason)) = self.leave(source.interface, mbuf) {
+            if let Err((mut mbuf, reason)) = self.leave(source.interface, mbuf) {
                 let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
-                self.counters.drop(interface, reason, 1);
+                self.drop_one(interface, reason, PathStage::Tx, &mut mbuf);
             }
         }
         count
@@ -427,9 +442,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if source.from_kernel {
                     self.count_from_kernel(source.interface, batch.len());
                 }
-                for mbuf in batch.drain() {
+                for mut mbuf in batch.drain() {
                     let interface = self.interface_of(&mbuf).unwrap_or(source.interface);
-                    self.counters.drop(interface, DropReason::Stopping, 1);
+                    self.drop_one(interface, DropReason::Stopping, PathStage::Tx, &mut mbuf);
                 }
             }
         }
@@ -439,11 +454,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.stop_waiting();
         self.stop_handed_esp();
         self.stop_tunnels();
-        for (exit, mbuf) in self.transmit.take_all() {
-            let interface = ingress_of(&self.interface_of_port, &mbuf).unwrap_or(exit);
-            self.counters.drop(interface, DropReason::Stopping, 1);
+        while let Some((exit, mut mbuf)) = self.transmit.take_one() {
+            let interface = self.interface_of(&mbuf).unwrap_or(exit);
+            self.drop_one(interface, DropReason::Stopping, PathStage::Tx, &mut mbuf);
         }
-        self.transmit.taps.0.stop(|_| {});
+        self.transmit.taps.stop();
         self.traces.stop(|_| {});
     }
 }

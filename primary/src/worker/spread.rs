@@ -30,6 +30,8 @@ struct Other {
 pub struct HandedOver {
     /// Index of the interface that they came in by.
     pub interface: u16,
+    /// The queue.
+    pub queue: u16,
     /// They.
     pub packets: MbufConsumer,
 }
@@ -75,8 +77,13 @@ impl Spread {
 
 impl<F, A> Engine<F, A> {
     /// Spreads what a queue of interface `ingress` received; the owner's part stays in the batch. Gives how many others have.
-    pub(super) fn spread(&self, ingress: u16, spread: &mut Spread, batch: &mut MbufBatch<BURST>) -> usize {
-        let (handed, refused) = spread.split(batch);
+    pub(super) fn spread(
+        &mut self,
+        ingress: u16,
+        spread: &mut Spread,
+        batch: &mut MbufBatch<BURST>,
+    ) -> usize {
+        let (handed, mut refused) = spread.split(batch);
         // Those that were handed over are counted by who takes them.
         if !refused.is_empty() {
             let bytes: usize = refused.iter().map(dpdk::Mbuf::len).sum();
@@ -84,7 +91,7 @@ impl<F, A> Engine<F, A> {
             self.counters.add(ingress, InterfaceCounter::RxPackets, count);
             self.counters
                 .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
-            self.counters.drop(ingress, DropReason::SpreadRingFull, count);
+            self.drop_all(ingress, DropReason::SpreadRingFull, PathStage::Rx, &mut refused);
             let mut ways = Ways::default();
             let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
             (0..count).for_each(|_| self.counters.way(&mut ways, way));
@@ -102,7 +109,7 @@ fn share(frame: &[u8], workers: usize) -> usize {
 }
 
 /// The hash of a frame's flow, the same both ways; `None` for what is no IP packet.
-fn flow(frame: &[u8]) -> Option<u32> {
+pub(crate) fn flow(frame: &[u8]) -> Option<u32> {
     let (link, packet) = EthernetHeader::parse(frame).ok()?;
     match link.ethertype {
         EtherType::IPV4 => four(packet),

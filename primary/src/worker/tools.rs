@@ -10,7 +10,7 @@ use super::dispatch::Refused;
 use super::links::News;
 use super::{Engine, Excess};
 use crate::adjacency;
-use crate::attachments::{HandedBack, NotTaken};
+use crate::attachments::{HandedBack, NotTaken, Seen};
 use crate::path::{BURST, Disposition, Note, Off, Tracer};
 
 /// Where their ways begin.
@@ -38,7 +38,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let see = |mbuf: &mut Mbuf| {
             away.given(mbuf);
             let port = stages.interfaces.port_of(ingress);
-            transmit.taps.observe(port, Way::Punt, std::slice::from_mut(mbuf));
+            transmit.taps.observe_punt(port, class, mbuf);
         };
         let taken = consumers.take(class, rule, ingress, mbuf, now, see);
         let (counter, result) = match taken {
@@ -160,7 +160,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Attachments that were ended because of what their tools handed back.
     pub(super) fn bad_verdicts(&self) -> u64 {
-        self.consumers.parts.bad_verdicts() + self.transmit.taps.0.bad_verdicts()
+        self.consumers.parts.bad_verdicts() + self.transmit.taps.bad_verdicts()
     }
 
     /// A packet goes on that a tool has decided about, or that is its own.
@@ -178,9 +178,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let ingress = self.back(&mbuf);
                 (mbuf, ingress, Stage::Input)
             }
-            HandedBack::Drop(mbuf) => {
+            HandedBack::Drop(mut mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped);
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped, Some(&mut mbuf));
             }
             HandedBack::Take(mbuf) => {
                 let ingress = self.back(&mbuf);
@@ -191,18 +191,25 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Refuse(mbuf) => {
                 let ingress = self.back(&mbuf);
-                let end = self.refuse(ingress, mbuf, DropReason::PuntRefused, 0, now);
+                let end = self.refuse(
+                    ingress,
+                    mbuf,
+                    DropReason::PuntRefused,
+                    0,
+                    PathStage::FromTool,
+                    now,
+                );
                 return self.count_way(FROM_TOOL.union(end));
             }
-            HandedBack::Orphan(mbuf) => {
+            HandedBack::Orphan(mut mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(tracer, ingress, DropReason::PuntClosed);
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntClosed, Some(&mut mbuf));
             }
             HandedBack::Rewrite(mut mbuf, stage, interface, length) => {
                 let ingress = self.back(&mbuf);
                 mbuf.truncate(0);
                 if mbuf.append(self.consumers.bytes(length)).is_err() {
-                    return self.drop_from_tool(tracer, ingress, DropReason::NoBuffer);
+                    return self.drop_from_tool(tracer, ingress, DropReason::NoBuffer, Some(&mut mbuf));
                 }
                 (mbuf, interface, stage)
             }
@@ -210,19 +217,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if self.port_of(interface).is_none() {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
-                    return self.drop_from_tool(tracer, 0, DropReason::PuntInterface);
+                    let is_seen = self.transmit.taps.see(Way::Drop);
+                    let copy = is_seen.then(|| self.filled(0, &[self.consumers.bytes(length)]));
+                    let mut copy = copy.and_then(Result::ok);
+                    return self.drop_from_tool(tracer, 0, DropReason::PuntInterface, copy.as_mut());
                 }
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 match self.filled(interface, &[self.consumers.bytes(length)]) {
                     Ok(mbuf) => (mbuf, interface, stage),
-                    Err(_) => return self.drop_from_tool(tracer, interface, DropReason::NoBuffer),
+                    Err(_) => return self.drop_from_tool(tracer, interface, DropReason::NoBuffer, None),
                 }
             }
         };
         if !goes_by {
             let port = self.stages.interfaces.port_of(interface);
             let seen = std::slice::from_mut(&mut mbuf);
-            self.transmit.taps.observe(port, Way::Reinject, seen);
+            self.transmit.taps.observe(&Seen::at(port, Way::Reinject), seen);
         }
         self.reinject(tracer, mbuf, interface, stage, now);
     }
@@ -272,8 +282,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.place_again(tracer, FROM_TOOL, ingress, mbuf, &note, now);
     }
 
-    fn drop_from_tool<T: Tracer>(&self, tracer: &mut T, interface: u16, reason: DropReason) {
-        self.counters.drop(interface, reason, 1);
+    /// Drops a packet that comes from a tool, if there was a buffer for it.
+    fn drop_from_tool<T: Tracer>(
+        &mut self,
+        tracer: &mut T,
+        interface: u16,
+        reason: DropReason,
+        mbuf: Option<&mut Mbuf>,
+    ) {
+        match mbuf {
+            Some(mbuf) => self.drop_one(interface, reason, PathStage::FromTool, mbuf),
+            None => self.counters.drop(interface, reason, 1),
+        }
         let passed = FROM_TOOL.with(PathStage::Drop);
         self.count_way(passed);
         tracer.end(passed, Some(reason));
@@ -283,9 +303,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn stop_tools(&mut self) {
         self.consumers.stop(&mut self.handed_back, &self.counters);
         while let Some(handed) = self.handed_back.pop() {
-            if let HandedBack::Forward(mbuf) | HandedBack::Behind(mbuf) | HandedBack::Orphan(mbuf) = handed {
+            if let HandedBack::Forward(mut mbuf)
+            | HandedBack::Behind(mut mbuf)
+            | HandedBack::Orphan(mut mbuf) = handed
+            {
                 let ingress = self.back(&mbuf);
-                self.counters.drop(ingress, DropReason::Stopping, 1);
+                self.drop_one(ingress, DropReason::Stopping, PathStage::Tool, &mut mbuf);
             }
         }
     }

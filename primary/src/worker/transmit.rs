@@ -8,7 +8,7 @@ use dpdk::{Mbuf, MbufBatch, TxQueue};
 use shm::attachment::Way;
 use shm::{CounterBlock, InterfaceCounter};
 
-use crate::attachments::Taps;
+use crate::attachments::{Seen, Taps};
 use crate::path::BURST;
 
 /// Packets that wait for a device.
@@ -100,7 +100,8 @@ impl Transmit {
             && let Exit::Queue(queue) = &mut out.exit
         {
             // Nothing to gain by waiting for more.
-            self.taps.observe(interface, Way::Tx, burst);
+            let seen = Seen::by_queue(interface, Way::Tx, Some(queue.index()));
+            self.taps.observe(&seen, burst);
             send(queue, burst, bytes, interface, counters);
             out.offered = burst.len();
         }
@@ -131,11 +132,10 @@ impl Transmit {
         }
     }
 
-    /// What no device took, with the interface it should have left by.
-    pub(super) fn take_all(&mut self) -> impl Iterator<Item = (u16, Mbuf)> + '_ {
-        (0..)
-            .zip(&mut self.interfaces)
-            .flat_map(|(interface, out)| out.batch.drain().map(move |mbuf| (interface, mbuf)))
+    /// A packet that no device took, with the interface it should have left by.
+    pub(super) fn take_one(&mut self) -> Option<(u16, Mbuf)> {
+        let mut interfaces = (0..).zip(&mut self.interfaces);
+        interfaces.find_map(|(interface, out)| Some((interface, out.batch.pop()?)))
     }
 }
 
@@ -144,11 +144,8 @@ impl Interface {
     fn flush(&mut self, interface: u16, counters: &CounterBlock, taps: &mut Taps) {
         match &mut self.exit {
             Exit::Queue(queue) | Exit::Lacp(queue) => {
-                taps.observe(
-                    interface,
-                    Way::Tx,
-                    self.batch.get_mut(self.offered..).unwrap_or_default(),
-                );
+                let seen = Seen::by_queue(interface, Way::Tx, Some(queue.index()));
+                taps.observe(&seen, self.batch.get_mut(self.offered..).unwrap_or_default());
                 // The device may free what it took, so lengths are added up before.
                 let bytes = length(&self.batch);
                 send(queue, &mut self.batch, bytes, interface, counters);

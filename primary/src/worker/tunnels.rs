@@ -21,6 +21,7 @@ use super::dispatch::Refused;
 use super::join::Siblings;
 use super::ways::End;
 use crate::adjacency;
+use crate::attachments::Seen;
 use crate::ipsec::SaSignal;
 use crate::path::{BURST, Disposition, LEARNED_SECONDS, NOTES, Note, Off, Wrapping};
 
@@ -223,10 +224,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 match self.hand_clear(tunnel, level, mbuf) {
                     Ok(()) => continue,
                     Err((ours, None)) => mbuf = ours,
-                    Err((refused, Some(reason))) => {
+                    Err((mut refused, Some(reason))) => {
                         let interface = self.interface_of(&refused).unwrap_or(tunnel);
                         self.lose(&refused, tunnel, PathStage::Encapsulated, reason);
-                        self.counters.drop(interface, reason, 1);
+                        self.drop_one(interface, reason, PathStage::Encapsulated, &mut refused);
                         continue;
                     }
                 }
@@ -252,8 +253,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let bytes = mbuf.len();
         self.left_by(tunnel, std::slice::from_mut(&mut mbuf), bytes);
         if level < LEVELS && self.stages.interfaces.is_esp(tunnel) {
-            if let Err(reason) = self.seal_later(tunnel, level, mbuf, now) {
-                self.drop_outer(tunnel, reason);
+            if let Err((mut mbuf, reason)) = self.seal_later(tunnel, level, mbuf, now) {
+                self.drop_outer(tunnel, reason, &mut mbuf);
             }
             return;
         }
@@ -276,7 +277,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             Err(reason) => {
                 self.lose(&mbuf, tunnel, PathStage::Encapsulated, reason);
-                self.drop_outer(tunnel, reason);
+                self.drop_outer(tunnel, reason, &mut mbuf);
             }
         }
     }
@@ -291,17 +292,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters
             .add(tunnel, InterfaceCounter::TxBytes, inside as u64);
         self.counters.add(tunnel, InterfaceCounter::Encapsulated, count);
-        self.transmit.taps.observe(tunnel, Way::Tx, packets);
+        self.transmit.taps.observe(&Seen::at(tunnel, Way::Tx), packets);
+        if self.transmit.taps.see(Way::PreEncrypt) && self.stages.interfaces.is_esp(tunnel) {
+            self.transmit
+                .taps
+                .observe(&Seen::at(tunnel, Way::PreEncrypt), packets);
+        }
     }
 
-    /// Counts a packet that a tunnel does not send.
-    pub(super) fn drop_outer(&self, tunnel: u16, reason: DropReason) {
-        self.drop_outers(tunnel, reason, 1);
+    /// Drops a packet that a tunnel does not send.
+    pub(super) fn drop_outer(&mut self, tunnel: u16, reason: DropReason, mbuf: &mut Mbuf) {
+        self.drop_outers(tunnel, reason, std::slice::from_mut(mbuf));
     }
 
-    /// Counts packets that a tunnel does not send.
-    pub(super) fn drop_outers(&self, tunnel: u16, reason: DropReason, count: usize) {
-        self.counters.drop(tunnel, reason, count as u64);
+    /// Drops packets that a tunnel does not send.
+    pub(super) fn drop_outers(&mut self, tunnel: u16, reason: DropReason, packets: &mut [Mbuf]) {
+        let count = packets.len();
+        self.drop_all(tunnel, reason, PathStage::Encapsulated, packets);
         self.counters
             .burst_of(ENCAPSULATED.with(PathStage::Drop), count as u64);
     }
@@ -354,12 +361,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let inside = bytes.saturating_sub(count * HEADER_LEN);
         self.counters
             .add(tunnel, InterfaceCounter::RxBytes, inside as u64);
-        self.transmit.taps.observe(tunnel, Way::Rx, batch);
+        self.transmit.taps.received(tunnel, None, batch);
+        if self.transmit.taps.see(Way::PostDecrypt) && self.stages.interfaces.is_esp(tunnel) {
+            self.transmit
+                .taps
+                .observe(&Seen::at(tunnel, Way::PostDecrypt), batch);
+        }
         if level >= LEVELS {
             for mbuf in batch.iter() {
                 self.lose(mbuf, tunnel, PathStage::Rx, DropReason::TunnelLoop);
             }
-            self.counters.drop(tunnel, DropReason::TunnelLoop, count as u64);
+            self.drop_all(tunnel, DropReason::TunnelLoop, PathStage::Rx, batch);
             let way = Passed::NONE.with(PathStage::Rx).with(PathStage::Drop);
             self.counters.burst_of(way, count as u64);
             return batch.clear();
@@ -372,16 +384,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Frees what waits still.
     pub(super) fn stop_tunnels(&mut self) {
-        for queued in std::mem::take(&mut self.tunnels.queue) {
-            let interface = match queued.step {
+        for mut queued in std::mem::take(&mut self.tunnels.queue) {
+            let (interface, stage) = match queued.step {
                 // Where it came from.
-                Step::Encapsulate => self.interface_of(&queued.mbuf).unwrap_or_default(),
+                Step::Encapsulate => {
+                    let interface = self.interface_of(&queued.mbuf).unwrap_or_default();
+                    (interface, PathStage::Encapsulated)
+                }
                 Step::Receive => {
                     self.counters.add(queued.tunnel, InterfaceCounter::RxPackets, 1);
-                    queued.tunnel
+                    (queued.tunnel, PathStage::Rx)
                 }
             };
-            self.counters.drop(interface, DropReason::Stopping, 1);
+            self.drop_one(interface, DropReason::Stopping, stage, &mut queued.mbuf);
         }
     }
 }

@@ -201,7 +201,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
             let released = Passed::NONE.with(PathStage::Released);
             if let Some(reason) = gave_up {
-                let end = self.refuse(ingress, mbuf, reason, 0, now);
+                let end = self.refuse(ingress, mbuf, reason, 0, PathStage::Waiting, now);
                 self.count_way(released.union(end));
                 continue;
             }
@@ -213,11 +213,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Frees what still waits.
     pub(super) fn stop_waiting(&mut self) {
-        for queue in std::mem::take(&mut self.waiting.queues) {
-            for mbuf in queue.packets.iter() {
+        for mut queue in std::mem::take(&mut self.waiting.queues) {
+            for mbuf in queue.packets.iter_mut() {
                 let ingress = self.interface_of(mbuf).unwrap_or_default();
                 self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-                self.counters.drop(ingress, DropReason::Stopping, 1);
+                self.drop_one(ingress, DropReason::Stopping, PathStage::Waiting, mbuf);
             }
         }
     }

@@ -38,18 +38,36 @@ fn held(primary: &mut Primary) -> Held {
     }
 }
 
+/// Where captures are.
+const POINTS: [&[&str]; 4] = [
+    &[],
+    &["--point", "rx", "--point", "tx", "--point", "drop"],
+    &["--point", "punt", "--point", "reinject"],
+    &[
+        "--point",
+        "pre-encrypt",
+        "--point",
+        "post-decrypt",
+        "--sample",
+        "1/2",
+        "--max-pps",
+        "10",
+    ],
+];
+
 #[test]
 fn a_capture_that_is_killed_at_any_moment_leaves_nothing_in_the_primary() {
     let hosts = hosts();
     let folder = tempfile::tempdir().unwrap();
     let mut primary = hosts.primary("gw").start().unwrap();
-    let kills: u32 = if is_soak() { 1000 } else { 40 };
+    let kills: u32 = if is_soak() { 1000 } else { 50 };
     let before = held(&mut primary);
     let pinger = pings(&hosts, if is_soak() { 120 } else { 6 });
     for number in 0..kills {
         let mut process = primary
-            .pdump(&["-w", "/dev/null", "-q"])
+            .pdump(POINTS[number as usize % POINTS.len()])
             .unwrap()
+            .args(["-w", "/dev/null", "-q"])
             .start()
             .unwrap();
         // From before it has connected to when it has been writing for some time.

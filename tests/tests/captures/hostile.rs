@@ -38,11 +38,9 @@ fn a_tool_that_writes_nonsense_into_its_memory_is_cut_off_and_the_primary_forwar
         let mut numbers = Numbers(round.wrapping_mul(0x9e37_79b9_7f4a_7c15));
         let mut client = Client::connect(&directory, "hostile").unwrap();
         let request = CaptureRequest {
-            interfaces: Vec::new(),
             points: CapturePoint::ALL.to_vec(),
-            filter: Vec::new(),
-            expression: String::new(),
             snaplen: 128,
+            ..CaptureRequest::default()
         };
         let mut descriptors = Vec::new();
         client

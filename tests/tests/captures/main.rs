@@ -5,8 +5,11 @@
     reason = "a test ends where something is not as expected"
 )]
 
+mod beside_tcpdump;
 mod endings;
+mod files;
 mod hostile;
+mod points;
 mod refusals;
 mod sight;
 mod sub_interfaces;

@@ -96,7 +96,7 @@ fn a_member_of_the_group_captures_without_root_and_others_are_told_why_they_may_
     let (status, printed, said) = capture("--regid=1");
     assert_eq!(status, Some(0), "{said}");
     assert_eq!(
-        printed.lines().filter(|line| line.contains("icmp echo")).count(),
+        printed.lines().filter(|line| line.contains("ICMP echo")).count(),
         4,
         "{printed}"
     );

@@ -54,6 +54,8 @@ use traffic::{Family, Size, Traffic};
 
 /// What the hungriest program needs with the packet buffers of the pcap, in pages of 2 MB.
 const PAGES: u64 = 450;
+/// What two gateways with room for the SAs of all handshakes need, in the same.
+const PAGES_OF_TWO: u64 = 800;
 /// EAL and a pcap, on a host that is busy with other things.
 const START_LIMIT: Duration = Duration::from_secs(60);
 /// Packets that programs take at a time.
@@ -119,7 +121,8 @@ pub(crate) fn run(arguments: &Arguments) -> Result<(), Error> {
         sweep_as_root(privilege, &RunId::current())?;
         return done;
     }
-    let host = Host::prepare(privilege, PAGES)?;
+    let two = arguments.parts().contains(&Part::Ike);
+    let host = Host::prepare(privilege, if two { PAGES_OF_TWO } else { PAGES })?;
     // Told before the way back: what others do on the host meanwhile does not make it worth less.
     host.restore_after(work())
 }

@@ -2,6 +2,7 @@
 
 use packet::MacAddress;
 use serde::{Deserialize, Serialize};
+use shm::attachment::Way;
 
 use super::AlertRule;
 
@@ -107,9 +108,9 @@ pub struct Observer {
 }
 
 /// What a capture is to take.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CaptureRequest {
-    /// Names of interfaces; empty: all.
+    /// Names of interfaces, or PCI addresses of their devices; empty: all.
     pub interfaces: Vec<String>,
     /// Where: at least at one point.
     pub points: Vec<CapturePoint>,
@@ -119,6 +120,55 @@ pub struct CaptureRequest {
     pub expression: String,
     /// Bytes of each packet to copy, from the Ethernet header on, 1 to [`SNAPLEN_MAX`].
     pub snaplen: u32,
+    /// The only receive or transmit queue that it is on. What is at none is not taken then.
+    pub queue: Option<u16>,
+    /// Names of the reasons whose drops it takes at [`CapturePoint::Drop`]; empty: all.
+    pub drop_reasons: Vec<String>,
+    /// Classes that it takes at [`CapturePoint::Punt`] and [`CapturePoint::Reinject`]; empty: all.
+    pub punt_classes: Vec<PuntClass>,
+    /// Whether it takes ICMP errors, too, that quote a packet which the filter matches.
+    pub related: bool,
+    /// Kilobytes of 1,024 bytes for packets on their way to the tool; `None`: all that `[limits]` has set aside for an attachment.
+    pub ring_kb: Option<u32>,
+    /// How much it takes of what matches.
+    pub budget: Budget,
+}
+
+/// How much a capture takes of what matches. What it leaves out is counted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Budget {
+    /// Packets per second, from 1. Above that the packets that are left are spread over those that there are.
+    pub max_pps: Option<u64>,
+    /// Megabits per second of captured bytes, from 1.
+    pub max_mbps: Option<u64>,
+    /// A part of the packets.
+    pub sample: Option<Sample>,
+}
+
+/// One of so many packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// One of `every`, from 1.
+    pub every: u32,
+    /// What is chosen.
+    pub by: SampleBy,
+}
+
+/// What a sample is made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SampleBy {
+    /// Single packets.
+    Packet,
+    /// All packets of some flows, in both directions.
+    Flow,
+}
+
+impl SampleBy {
+    /// The name as JSON has it.
+    pub fn name(self) -> &'static str {
+        ["packet", "flow"][self as usize]
+    }
 }
 
 /// The most instructions of a filter, as many as the kernel's own filters may have.
@@ -128,7 +178,7 @@ pub const SNAPLEN_MAX: u32 = 16_384;
 
 /// Where a packet is captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "kebab-case")]
 pub enum CapturePoint {
     /// Where it was received.
     Rx,
@@ -138,11 +188,25 @@ pub enum CapturePoint {
     Punt,
     /// Where it comes back from that tool, before it is looked up: also when the tool has gone, or has not answered in time.
     Reinject,
+    /// Where it is dropped, as it is at that moment.
+    Drop,
+    /// Where a tunnel's SA is about to seal it, as it was routed into the tunnel.
+    PreEncrypt,
+    /// Where a tunnel's SA has opened it, before it is looked up.
+    PostDecrypt,
 }
 
 impl CapturePoint {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Rx, Self::Tx, Self::Punt, Self::Reinject];
+    pub const ALL: [Self; 7] = [
+        Self::Rx,
+        Self::Tx,
+        Self::Punt,
+        Self::Reinject,
+        Self::Drop,
+        Self::PreEncrypt,
+        Self::PostDecrypt,
+    ];
 
     /// The name as the command line has it.
     pub fn name(self) -> &'static str {
@@ -151,6 +215,37 @@ impl CapturePoint {
             Self::Tx => "tx",
             Self::Punt => "punt",
             Self::Reinject => "reinject",
+            Self::Drop => "drop",
+            Self::PreEncrypt => "pre-encrypt",
+            Self::PostDecrypt => "post-decrypt",
+        }
+    }
+}
+
+impl From<Way> for CapturePoint {
+    fn from(way: Way) -> Self {
+        match way {
+            Way::Rx => Self::Rx,
+            Way::Tx => Self::Tx,
+            Way::Punt => Self::Punt,
+            Way::Reinject => Self::Reinject,
+            Way::Drop => Self::Drop,
+            Way::PreEncrypt => Self::PreEncrypt,
+            Way::PostDecrypt => Self::PostDecrypt,
+        }
+    }
+}
+
+impl From<CapturePoint> for Way {
+    fn from(point: CapturePoint) -> Self {
+        match point {
+            CapturePoint::Rx => Self::Rx,
+            CapturePoint::Tx => Self::Tx,
+            CapturePoint::Punt => Self::Punt,
+            CapturePoint::Reinject => Self::Reinject,
+            CapturePoint::Drop => Self::Drop,
+            CapturePoint::PreEncrypt => Self::PreEncrypt,
+            CapturePoint::PostDecrypt => Self::PostDecrypt,
         }
     }
 }
@@ -211,6 +306,18 @@ pub struct CaptureInfo {
     pub expression: String,
     /// Bytes of each packet.
     pub snaplen: u32,
+    /// The only queue that it is on.
+    pub queue: Option<u16>,
+    /// The reasons whose drops it takes; empty: all.
+    pub drop_reasons: Vec<String>,
+    /// The classes that it takes; empty: all.
+    pub punt_classes: Vec<PuntClass>,
+    /// Whether it takes ICMP errors that quote what matches.
+    pub related: bool,
+    /// Kilobytes for packets on their way to the tool.
+    pub ring_kb: u32,
+    /// How much it takes of what matches.
+    pub budget: Budget,
     /// Seconds since it began.
     pub age_s: u64,
     /// Packets that its filter was asked about.
@@ -219,4 +326,6 @@ pub struct CaptureInfo {
     pub matched: u64,
     /// Of the matching ones, those that found no room because the tool was behind.
     pub lost: u64,
+    /// Of the matching ones, those that its budget or sample left out.
+    pub unsampled: u64,
 }

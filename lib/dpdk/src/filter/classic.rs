@@ -5,6 +5,8 @@
 //! segment (an offset near 2^32 wraps), could make it jump where no instruction begins, and could keep DPDK's verifier busy
 //! for hours. So what cannot be made safe is refused here, and the rest is rewritten.
 
+use super::low_bits;
+
 /// One instruction, as libpcap's `struct bpf_insn`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Instruction {
@@ -134,7 +136,7 @@ impl Instruction {
     }
 
     /// How far it may jump, by its two or one ways; `None` when it goes on to the next.
-    fn jumps(self) -> Option<(usize, usize)> {
+    pub(super) fn jumps(self) -> Option<(usize, usize)> {
         match self.code {
             code if code & 7 != JMP => None,
             code if code == JMP | JA => {
@@ -171,10 +173,13 @@ impl Instruction {
 }
 
 /// Checks a program and makes one of it that DPDK compiles rightly: the same filter for every packet of at most 65,535
-/// bytes, with a comparison before each load from a computed offset, and with one return, at the end. DPDK's compiler
+/// bytes, with a comparison before each load from a computed offset, without questions that DPDK's compiler gets wrong (see
+/// [`low_bits`]), and with one return, at the end. DPDK's compiler
 /// makes each further return a jump back to the first, and jumps of about 128 bytes back lead somewhere else (22.11).
 pub fn harden(program: &[Instruction]) -> Result<Vec<Instruction>, BadProgram> {
     check(program)?;
+    let program = &low_bits::widen(program);
+    let word = low_bits::free_word(program)?;
     // Where each instruction will be, and what comes before it.
     let mut places = Vec::with_capacity(program.len() + 1);
     let mut end = 0;
@@ -208,7 +213,12 @@ pub fn harden(program: &[Instruction]) -> Result<Vec<Instruction>, BadProgram> {
             _ => {}
         }
         if let Some((far, other)) = instruction.jumps() {
-            let distance = |skip: usize| places[at + 1 + skip] - places[at] - 1;
+            let distance = |skip: usize| places[at + 1 + skip] - places[at] - length(instruction);
+            if low_bits::is_low(instruction) {
+                let replacement = low_bits::replacement(instruction.k, word, distance(far), distance(other));
+                hardened.extend(replacement);
+                continue;
+            }
             if instruction.code == JMP | JA {
                 instruction.k = distance(far) as u32;
             } else {
@@ -231,6 +241,7 @@ fn length(instruction: Instruction) -> usize {
     match instruction.code {
         RET_K => 2,
         _ if instruction.is_indirect() => 5,
+        _ if low_bits::is_low(instruction) => low_bits::REPLACEMENT,
         _ => 1,
     }
 }

@@ -1,6 +1,7 @@
 //! Packet filters: classic BPF in, machine code out, by way of rte_bpf.
 
 mod classic;
+mod low_bits;
 
 use std::ffi::c_void;
 use std::fmt;

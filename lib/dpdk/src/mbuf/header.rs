@@ -122,6 +122,22 @@ impl Header {
     }
 
     #[inline(always)]
+    pub(super) fn set_offload_flags(self, flags: u64) {
+        self.write(dpdk_sys::SHIM_MBUF_OL_FLAGS, flags);
+    }
+
+    /// The hash, in two words: the field is aligned as one of them.
+    #[inline(always)]
+    pub(super) fn hash(self) -> [u32; 2] {
+        self.read(dpdk_sys::SHIM_MBUF_HASH)
+    }
+
+    #[inline(always)]
+    pub(super) fn set_hash(self, hash: [u32; 2]) {
+        self.write(dpdk_sys::SHIM_MBUF_HASH, hash);
+    }
+
+    #[inline(always)]
     pub(super) fn vlan_tci(self) -> u16 {
         self.read(dpdk_sys::SHIM_MBUF_VLAN_TCI)
     }

@@ -10,6 +10,7 @@
 
 mod chain;
 mod header;
+mod mark;
 mod offload;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::cpu;
 use crate::port::PortId;
 pub use chain::Chain;
 use header::Header;
+pub(crate) use mark::register as register_mark;
 pub use offload::{ChecksumStatus, OffloadFlags};
 
 /// A packet, owned. Dropping it gives it back to its pool; in bulk, [`MbufBatch`](crate::MbufBatch) does that

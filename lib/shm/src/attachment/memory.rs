@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, SealFlag, fcntl};
 use nix::sys::memfd::MFdFlags;
 
-use super::{COUNTERS, FIRST_COUNTERS, Geometry, LAYOUT, MAGIC, SLOT_HEADER, Way, count, word};
+use super::{COUNTERS, Dropped, FIRST_COUNTERS, Geometry, LAYOUT, MAGIC, SLOT_HEADER, Way, count, word};
 use crate::mapping::Mapping;
 use crate::sealed::sealed_memfd;
 
@@ -116,10 +116,38 @@ pub struct Origin {
     pub wire_length: u32,
     /// The number of the rule for router alerts that it fits, if a tool is asked because of one; never `u16::MAX`.
     pub rule: Option<u16>,
+    /// The same wherever this packet is seen, less than 2^48; 0 for none.
+    pub id: u64,
+    /// The queue of the port that it came or goes by, if it is one's; never `u16::MAX`.
+    pub queue: Option<u16>,
+    /// Of a dropped packet: why.
+    pub dropped: Option<Dropped>,
 }
 
-/// The rule of a packet that fits none.
-const NO_RULE: u16 = u16::MAX;
+impl Origin {
+    /// A packet of which no more is known than that.
+    pub const fn new(ticks: u64, interface: u16, way: Way, wire_length: u32) -> Self {
+        Self {
+            ticks,
+            interface,
+            way,
+            wire_length,
+            rule: None,
+            id: 0,
+            queue: None,
+            dropped: None,
+        }
+    }
+}
+
+/// The rule of a packet that fits none, and the queue of one that is at no port.
+const NONE: u16 = u16::MAX;
+
+/// The stage of a packet that was not dropped.
+const NO_STAGE: u8 = u8::MAX;
+
+/// Bits of a packet's number; the reason of its drop lies above.
+const ID_BITS: u32 = 48;
 
 /// What is written before a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -127,6 +155,8 @@ pub(super) struct SlotHeader {
     pub(super) origin: Origin,
     /// Bytes of it in the slot.
     pub(super) captured: usize,
+    /// Packets of the same worker that found no slot right before it.
+    pub(super) lost_before: u32,
 }
 
 /// Why the memory is none that this tool can use.
@@ -150,12 +180,13 @@ impl Memory {
         let bytes = length(&packet_file)?;
         let packets = Mapping::readable(&packet_file, bytes)?;
         let header = packets.words().get(..512).ok_or(OpenError::Layout)?;
-        let [magic, layout, workers, slots, slot_bytes, own] = [
+        let [magic, layout, workers, slots, slot_bytes, snaplen, own] = [
             word::MAGIC,
             word::LAYOUT,
             word::WORKERS,
             word::SLOTS,
             word::SLOT_BYTES,
+            word::SNAPLEN,
             word::OWN,
         ]
         .map(|index| header[index].load(Ordering::Acquire));
@@ -166,6 +197,7 @@ impl Memory {
             || slots == 0
             || slot_bytes < 64
             || slot_bytes % 64 != 0
+            || snaplen > slot_bytes - SLOT_HEADER as u64
         {
             return Err(OpenError::Layout);
         }
@@ -173,6 +205,7 @@ impl Memory {
             workers: workers as usize,
             slots: slots as u32,
             slot_bytes: slot_bytes as usize,
+            snaplen: snaplen as usize,
             own: (own > 0).then_some(own as u32),
         };
         let ring_bytes = length(&ring_file)?;
@@ -208,11 +241,13 @@ impl Memory {
         };
         // What is a part of a number is read before it, so that it is never more.
         let lost = sum(count::LOST);
+        let unsampled = sum(count::UNSAMPLED);
         let matched = sum(count::MATCHED);
         super::Counts {
             seen: sum(count::SEEN),
             matched,
             lost,
+            unsampled,
             late: sum(count::LATE),
         }
     }
@@ -237,6 +272,7 @@ impl Memory {
         worker: usize,
         slot: u32,
         origin: &Origin,
+        lost_before: u32,
         segments: impl Iterator<Item = &'a [u8]>,
     ) {
         let first = self.geometry.slot(worker, slot);
@@ -249,25 +285,39 @@ impl Memory {
         }
         let words = &self.packets.words()[first / 8..first / 8 + SLOT_HEADER / 8];
         let lengths = u64::from(origin.wire_length) << 32 | written as u64;
-        let rule = u64::from(origin.rule.unwrap_or(NO_RULE));
-        let from = u64::from(origin.interface) | (origin.way as u64) << 16 | rule << 32;
-        for (word, value) in words.iter().zip([origin.ticks, lengths, from]) {
+        let number = |number: Option<u16>| u64::from(number.unwrap_or(NONE));
+        let (reason, stage) = match origin.dropped {
+            Some(Dropped { reason, stage }) => (reason, stage),
+            None => (NONE, NO_STAGE),
+        };
+        let from = u64::from(origin.interface)
+            | (origin.way as u64) << 16
+            | u64::from(stage) << 24
+            | number(origin.rule) << 32
+            | number(origin.queue) << 48;
+        let id = origin.id & ((1 << ID_BITS) - 1) | u64::from(reason) << ID_BITS;
+        let header = [origin.ticks, lengths, from, id, u64::from(lost_before)];
+        for (word, value) in words.iter().zip(header) {
             word.store(value, Ordering::Relaxed);
         }
+    }
+
+    /// Asks for the first cache lines of a slot, to be written.
+    #[inline]
+    pub(super) fn prefetch(&self, worker: usize, slot: u32) {
+        let first = self.geometry.slot(worker, slot);
+        self.packets.prefetch(first);
+        self.packets.prefetch(first + SLOT_HEADER);
     }
 
     /// What lies in a slot; `None` when that cannot be.
     pub(super) fn slot_header(&self, worker: usize, slot: u32) -> Option<SlotHeader> {
         let first = self.geometry.slot(worker, slot) / 8;
         let word = |index: usize| self.packets.words()[first + index].load(Ordering::Relaxed);
-        let (lengths, from) = (word(1), word(2));
-        let way = match (from >> 16) as u16 {
-            1 => Way::Rx,
-            2 => Way::Tx,
-            3 => Way::Punt,
-            4 => Way::Reinject,
-            _ => return None,
-        };
+        let (lengths, from, id) = (word(1), word(2), word(3));
+        let number = |number: u64| Some(number as u16).filter(|number| *number != NONE);
+        let way = Way::from_number((from >> 16) as u8)?;
+        let stage = (from >> 24) as u8;
         let captured = (lengths & u64::from(u32::MAX)) as usize;
         (captured <= self.geometry.snaplen()).then_some(SlotHeader {
             origin: Origin {
@@ -275,9 +325,16 @@ impl Memory {
                 interface: from as u16,
                 way,
                 wire_length: (lengths >> 32) as u32,
-                rule: Some((from >> 32) as u16).filter(|rule| *rule != NO_RULE),
+                rule: number(from >> 32),
+                id: id & ((1 << ID_BITS) - 1),
+                queue: number(from >> 48),
+                dropped: (stage != NO_STAGE).then_some(Dropped {
+                    reason: (id >> ID_BITS) as u16,
+                    stage,
+                }),
             },
             captured,
+            lost_before: word(4) as u32,
         })
     }
 

@@ -50,13 +50,57 @@ pub enum Way {
     Punt = 3,
     /// Come back from such a tool, or made by it.
     Reinject = 4,
+    /// Dropped, as it is then.
+    Drop = 5,
+    /// Sent by a tunnel whose SA is about to seal it.
+    PreEncrypt = 6,
+    /// Received by a tunnel, whose SA has opened it.
+    PostDecrypt = 7,
 }
 
 impl Way {
+    /// All of them.
+    pub const ALL: [Self; 7] = [
+        Self::Rx,
+        Self::Tx,
+        Self::Punt,
+        Self::Reinject,
+        Self::Drop,
+        Self::PreEncrypt,
+        Self::PostDecrypt,
+    ];
+
+    /// The one of this number.
+    #[inline]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).wrapping_sub(1)).copied()
+    }
+
     /// A bit of its own, for sets.
     #[inline]
     pub const fn bit(self) -> u8 {
         1 << self as u8
+    }
+}
+
+/// Why a packet was dropped, and where.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Dropped {
+    /// The number of a [`DropReason`](crate::DropReason), which [`DropReason::from_index`](crate::DropReason::from_index) takes.
+    pub reason: u16,
+    /// The number of the [`PathStage`](crate::PathStage) that it had come to, which
+    /// [`PathStage::from_index`](crate::PathStage::from_index) takes.
+    pub stage: u8,
+}
+
+impl Dropped {
+    /// For this reason, at this stage.
+    #[inline]
+    pub fn new(reason: crate::DropReason, stage: crate::PathStage) -> Self {
+        Self {
+            reason: reason as u16,
+            stage: stage as u8,
+        }
     }
 }
 
@@ -82,16 +126,18 @@ pub struct Counts {
     pub matched: u64,
     /// Those of the matching ones that found no free slot.
     pub lost: u64,
+    /// Those of the matching ones that the capture's own budget or sample left out.
+    pub unsampled: u64,
     /// Packets that a tool was asked about and that went on without it, since it had not answered in time.
     pub late: u64,
 }
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 5;
+const LAYOUT: u64 = 6;
 
-/// Bytes of a slot before the packet.
-const SLOT_HEADER: usize = 32;
+/// Bytes of a slot before the packet: a cache line, so that the packet begins at one.
+const SLOT_HEADER: usize = 64;
 /// Bytes of the counters of a worker.
 const COUNTERS: usize = 64;
 /// Where the counters begin.
@@ -104,6 +150,7 @@ mod word {
     pub(super) const SLOTS: usize = 3;
     pub(super) const SLOT_BYTES: usize = 4;
     pub(super) const OWN: usize = 5;
+    pub(super) const SNAPLEN: usize = 6;
     /// A slot of [`crate::slot`].
     pub(super) const CLOCK: usize = 16;
     pub(super) const CLOCK_END: usize = CLOCK + 4;
@@ -116,6 +163,7 @@ mod count {
     /// 1 when the worker puts no more packets in.
     pub(super) const ENDED: usize = 3;
     pub(super) const LATE: usize = 4;
+    pub(super) const UNSAMPLED: usize = 5;
 }
 
 /// How an attachment's memory is divided.
@@ -125,6 +173,8 @@ struct Geometry {
     /// Of each worker.
     slots: u32,
     slot_bytes: usize,
+    /// Bytes of a packet that are kept at most: no more than a slot has room for.
+    snaplen: usize,
     /// Slots of each worker that the tool has for packets of its own; `None` where a tool only looks on.
     own: Option<u32>,
 }
@@ -140,6 +190,7 @@ impl Geometry {
             workers,
             slots,
             slot_bytes,
+            snaplen,
             own: None,
         })
     }
@@ -150,6 +201,8 @@ impl Geometry {
         Self {
             slots,
             own: Some(slots.div_ceil(4)),
+            // Whatever fits: what a tool hands back may be longer than what it got.
+            snaplen: self.slot_bytes - SLOT_HEADER,
             ..self
         }
     }
@@ -170,7 +223,7 @@ impl Geometry {
     }
 
     fn snaplen(&self) -> usize {
-        self.slot_bytes - SLOT_HEADER
+        self.snaplen
     }
 
     fn ring_bytes(&self) -> usize {

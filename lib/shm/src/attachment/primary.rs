@@ -25,6 +25,8 @@ pub struct Lane {
     /// By number: whether it is not with the worker.
     out: Vec<bool>,
     counts: Counts,
+    /// Packets that were lost since the last that was put in.
+    lost_before: u32,
     /// Whether something was put in since the tool was last told.
     news: bool,
     /// Whether a packet is among it. For numbers of its own that it gets back a tool need not wake: it finds them when it does.
@@ -104,7 +106,18 @@ impl Attachment {
         workers: usize,
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
-        match Geometry::fit(reservation.bytes(), workers, snaplen) {
+        let bytes = reservation.bytes();
+        Self::within(reservation, bytes, workers, snaplen)
+    }
+
+    /// The same, in the first `bytes` of the memory, or in all where that has fewer.
+    pub fn within(
+        reservation: Reservation,
+        bytes: usize,
+        workers: usize,
+        snaplen: usize,
+    ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
+        match Geometry::fit(bytes.min(reservation.bytes()), workers, snaplen) {
             Some(geometry) => Self::with(geometry, reservation).map(Some),
             None => Ok(None),
         }
@@ -132,6 +145,7 @@ impl Attachment {
             (word::WORKERS, geometry.workers as u64),
             (word::SLOTS, u64::from(geometry.slots)),
             (word::SLOT_BYTES, geometry.slot_bytes as u64),
+            (word::SNAPLEN, geometry.snaplen as u64),
             (word::OWN, u64::from(geometry.own.unwrap_or(0))),
             (word::LAYOUT, LAYOUT),
             (word::MAGIC, MAGIC),
@@ -181,6 +195,7 @@ impl Lane {
             free: (0..slots).rev().collect(),
             out,
             counts: Counts::default(),
+            lost_before: 0,
             news: false,
             packets: false,
             counted: false,
@@ -274,6 +289,12 @@ impl Lane {
         self.news | self.counted
     }
 
+    /// Bytes of a packet that are kept at most.
+    #[inline]
+    pub fn snaplen(&self) -> usize {
+        self.memory.geometry.snaplen()
+    }
+
     /// Slots that are free, of those that [`Lane::reclaim`] has seen.
     #[inline]
     pub fn free(&self) -> usize {
@@ -284,6 +305,17 @@ impl Lane {
     #[inline]
     pub fn count_seen(&mut self, packets: u64) {
         self.counts.seen += packets;
+        self.counted |= packets > 0;
+    }
+
+    /// Asks for the slot that is the next but one to be filled, so that it is at hand by then.
+    #[inline]
+    pub fn prefetch(&self) {
+        if let Some(place) = self.free.len().checked_sub(2)
+            && let Some(slot) = self.free.get(place)
+        {
+            self.memory.prefetch(self.worker, *slot);
+        }
     }
 
     /// Notes that a packet goes on without its tool. [`Lane::publish`] shows it.
@@ -298,6 +330,15 @@ impl Lane {
     pub fn count_lost(&mut self) {
         self.counts.matched += 1;
         self.counts.lost += 1;
+        self.lost_before = self.lost_before.saturating_add(1);
+        self.counted = true;
+    }
+
+    /// Notes that a packet that matched is not put in, since the tool wants no more. [`Lane::publish`] shows it.
+    #[inline]
+    pub fn count_unsampled(&mut self) {
+        self.counts.matched += 1;
+        self.counts.unsampled += 1;
         self.counted = true;
     }
 
@@ -309,7 +350,8 @@ impl Lane {
             return None;
         };
         self.counts.matched += 1;
-        self.memory.fill(self.worker, slot, origin, segments);
+        let lost_before = std::mem::take(&mut self.lost_before);
+        self.memory.fill(self.worker, slot, origin, lost_before, segments);
         if let Some(out) = self.out.get_mut(slot as usize) {
             *out = true;
         }
@@ -332,6 +374,7 @@ impl Lane {
         counter(count::SEEN, self.counts.seen);
         counter(count::MATCHED, self.counts.matched);
         counter(count::LOST, self.counts.lost);
+        counter(count::UNSAMPLED, self.counts.unsampled);
         counter(count::LATE, self.counts.late);
         self.counted = false;
         if std::mem::take(&mut self.news) {

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::ring::{Consumer, Producer};
 use super::*;
+use crate::{DropReason, PathStage};
 
 mod deciding;
 
@@ -29,13 +30,7 @@ fn attach(workers: usize, snaplen: usize) -> (Attachment, Vec<Lane>, ToolEnd) {
 }
 
 fn origin(ticks: u64) -> Origin {
-    Origin {
-        ticks,
-        interface: 3,
-        way: Way::Tx,
-        wire_length: 1500,
-        rule: None,
-    }
+    Origin::new(ticks, 3, Way::Tx, 1500)
 }
 
 fn put(lane: &mut Lane, ticks: u64, packet: &[u8]) {
@@ -46,7 +41,7 @@ fn put(lane: &mut Lane, ticks: u64, packet: &[u8]) {
 #[test]
 fn a_packet_says_at_which_point_it_was_seen() {
     let (_attachment, mut lanes, mut tool) = attach(1, 64);
-    let ways = [Way::Rx, Way::Tx, Way::Punt, Way::Reinject];
+    let ways = Way::ALL;
     for way in ways {
         let origin = Origin { way, ..origin(1000) };
         lanes[0].put(&origin, [&[1; 60][..]].into_iter());
@@ -56,7 +51,72 @@ fn a_packet_says_at_which_point_it_was_seen() {
     tool.receive(&mut |packet| seen.push(packet.way)).unwrap();
     assert_eq!(seen, ways);
     let bits = ways.map(Way::bit);
-    assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 4);
+    assert_eq!(bits.iter().fold(0, |all, bit| all | bit).count_ones(), 7);
+}
+
+#[test]
+fn a_packet_says_what_is_known_of_it() {
+    let (_attachment, mut lanes, mut tool) = attach(2, 64);
+    let dropped = Some(Dropped::new(DropReason::TtlExpired, PathStage::Rewrite));
+    let origins = [
+        Origin {
+            id: (1 << 48) - 1,
+            queue: Some(0),
+            ..origin(1)
+        },
+        Origin {
+            way: Way::Drop,
+            dropped,
+            ..origin(2)
+        },
+        Origin {
+            queue: Some(u16::MAX - 1),
+            ..origin(3)
+        },
+    ];
+    for origin in &origins {
+        lanes[1].put(origin, [&[1; 60][..]].into_iter());
+    }
+    lanes[1].publish();
+    let mut seen = Vec::new();
+    tool.receive(&mut |packet| seen.push((packet.worker, packet.id, packet.queue, packet.dropped)))
+        .unwrap();
+    let expected = origins.map(|origin| (1, origin.id, origin.queue, origin.dropped));
+    assert_eq!(seen, expected);
+    let Some(Dropped { reason, stage }) = dropped else {
+        panic!()
+    };
+    assert_eq!(
+        (
+            DropReason::from_index(reason.into()),
+            PathStage::from_index(stage.into())
+        ),
+        (Some(DropReason::TtlExpired), Some(PathStage::Rewrite))
+    );
+}
+
+#[test]
+fn the_packet_after_a_gap_says_how_many_were_lost_in_it() {
+    let (attachment, mut lanes, mut tool) = attach(1, 1000);
+    let slots = u64::from(attachment.slots());
+    let lane = &mut lanes[0];
+    for number in 0..slots + 3 {
+        put(lane, number, b"x");
+    }
+    lane.count_unsampled();
+    lane.publish();
+    let mut lost = Vec::new();
+    tool.receive(&mut |packet| lost.push(packet.lost_before)).unwrap();
+    assert!(lost.iter().all(|lost| *lost == 0));
+    lane.reclaim().unwrap();
+    put(lane, 90, b"y");
+    put(lane, 91, b"y");
+    lane.publish();
+    lost.clear();
+    tool.receive(&mut |packet| lost.push(packet.lost_before)).unwrap();
+    assert_eq!(lost, [3, 0]);
+    let counts = tool.counts();
+    assert_eq!((counts.lost, counts.unsampled, counts.matched), (3, 1, slots + 6));
 }
 
 /// Times and bytes of what the tool gets in one call.
@@ -91,6 +151,7 @@ fn a_packet_arrives_as_it_was_put_in_and_cut_at_the_snapshot_length() {
         seen: 2,
         matched: 1,
         lost: 0,
+        unsampled: 0,
         late: 0,
     };
     assert_eq!((attachment.counts(), tool.counts()), (counts, counts));

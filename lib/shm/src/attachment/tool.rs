@@ -6,7 +6,7 @@ use std::time::Duration;
 pub use super::memory::OpenError;
 use super::memory::{Memory, Origin, SlotHeader};
 use super::ring::{BadPosition, Consumer, Producer};
-use super::{Clock, Counts, Way};
+use super::{Clock, Counts, Dropped, Way};
 
 /// The most packets that one call hands out: what is returned late is missing in the primary.
 const BATCH: usize = 256;
@@ -39,18 +39,31 @@ pub struct Packet<'a> {
     pub wire_length: u32,
     /// The number of the rule for router alerts that it fits, if that is why the tool is asked.
     pub rule: Option<u16>,
+    /// The same wherever this packet is seen; 0 for none.
+    pub id: u64,
+    /// The worker that saw it, from 0.
+    pub worker: u16,
+    /// The queue of the port that it came or goes by, if it is one's.
+    pub queue: Option<u16>,
+    /// Packets that matched, and were lost right before it at this worker.
+    pub lost_before: u32,
+    /// Why it was dropped, if it was.
+    pub dropped: Option<Dropped>,
     /// As much of it as was asked for.
     pub data: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    pub(super) fn new(header: &SlotHeader, clock: &Clock, data: &'a [u8]) -> Self {
+    pub(super) fn new(worker: usize, header: &SlotHeader, clock: &Clock, data: &'a [u8]) -> Self {
         let Origin {
             ticks,
             interface,
             way,
             wire_length,
             rule,
+            id,
+            queue,
+            dropped,
         } = header.origin;
         Self {
             time_ns: clock.time_ns(ticks),
@@ -58,6 +71,11 @@ impl<'a> Packet<'a> {
             way,
             wire_length,
             rule,
+            id,
+            worker: worker as u16,
+            queue,
+            lost_before: header.lost_before,
+            dropped,
             data,
         }
     }
@@ -110,7 +128,7 @@ impl ToolEnd {
             if let Some(header) = self.memory.slot_header(*worker, *slot) {
                 let packet = &mut self.packet[..header.captured];
                 self.memory.read(*worker, *slot, packet);
-                take(&Packet::new(&header, &self.clock, packet));
+                take(&Packet::new(*worker, &header, &self.clock, packet));
             }
             let [_, returned] = self.memory.rings(*worker);
             self.lanes[*worker].returned.put(returned, *slot);

@@ -63,7 +63,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                     self.received_tagged(interface, &mut mbuf);
                 }
                 self.lose(&mbuf, interface, PathStage::Rx, DropReason::EspClear);
-                self.counters.drop(interface, DropReason::EspClear, 1);
+                self.drop_one(interface, DropReason::EspClear, PathStage::Rx, &mut mbuf);
                 self.count_way(Passed::NONE.with(PathStage::Rx).with(PathStage::Drop));
                 continue;
             }

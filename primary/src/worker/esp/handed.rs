@@ -126,9 +126,10 @@ impl Label {
         }
     }
 
-    fn read(mbuf: &Mbuf) -> Option<Self> {
-        let &[family, a0, a1, n0, n1, level, t0, t1, step, trace] =
-            mbuf.data().first_chunk::<{ Self::LEN }>()?;
+    /// Reads it, and leaves zeros in its place: nobody is to take it for addresses.
+    fn take(mbuf: &mut Mbuf) -> Option<Self> {
+        let place = mbuf.data_mut().first_chunk_mut::<{ Self::LEN }>()?;
+        let [family, a0, a1, n0, n1, level, t0, t1, step, trace] = std::mem::take(place);
         Some(Self {
             family: if family == 0 { Family::Four } else { Family::Six },
             at: u16::from_be_bytes([a0, a1]),
@@ -242,9 +243,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         taken
     }
 
-    fn take_one_handed(&mut self, mbuf: Mbuf, now: u64) {
+    fn take_one_handed(&mut self, mut mbuf: Mbuf, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
-        let Some(label) = Label::read(&mbuf) else { return };
+        let Some(label) = Label::take(&mut mbuf) else {
+            return;
+        };
         self.following
             .take_over(&self.esp.handover.slots, &mbuf, label.trace);
         match label.step {
@@ -252,25 +255,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let put = self
                     .tunnels
                     .put_at(Step::Encapsulate, label.level, label.tunnel, mbuf);
-                if let Err(mbuf) = put {
+                if let Err(mut mbuf) = put {
                     self.lose(&mbuf, label.tunnel, PathStage::Encapsulated, DropReason::TxFull);
-                    self.counters.drop(ingress, DropReason::TxFull, 1);
+                    self.drop_one(ingress, DropReason::TxFull, PathStage::Encapsulated, &mut mbuf);
                 }
             }
             Step::Receive => {
                 let (network, family) = (usize::from(label.network), label.family);
-                let opened = self
-                    .sa_of(&mbuf, network, family, label.at)
-                    .map_err(|reason| (None, reason))
-                    .and_then(|slot| {
+                let opened = match self.sa_of(&mbuf, network, family, label.at) {
+                    Ok(slot) => {
                         self.open_here(slot, ingress, mbuf, network, family, label.at, label.level, now)
-                            .map_err(|(mbuf, reason)| (Some(mbuf), reason))
-                    });
-                if let Err((mbuf, reason)) = opened {
-                    if let Some(mbuf) = mbuf {
-                        self.lose(&mbuf, ingress, PathStage::Released, reason);
                     }
-                    self.drop_waiting(ingress, reason);
+                    Err(reason) => Err((mbuf, reason)),
+                };
+                if let Err((mut mbuf, reason)) = opened {
+                    self.lose(&mbuf, ingress, PathStage::Released, reason);
+                    self.drop_waiting(ingress, reason, &mut mbuf);
                 }
             }
         }
@@ -281,12 +281,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut batch = MbufBatch::<BURST>::new();
         for from in 0..self.esp.handover.from.len() {
             while self.esp.handover.from[from].dequeue(&mut batch) > 0 {
-                for mbuf in batch.drain() {
+                for mut mbuf in batch.drain() {
                     let ingress = self.interface_of(&mbuf).unwrap_or_default();
-                    if Label::read(&mbuf).is_some_and(|label| label.step == Step::Receive) {
+                    if Label::take(&mut mbuf).is_some_and(|label| label.step == Step::Receive) {
                         self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
                     }
-                    self.counters.drop(ingress, DropReason::Stopping, 1);
+                    self.drop_one(ingress, DropReason::Stopping, PathStage::Waiting, &mut mbuf);
                 }
             }
         }

@@ -325,18 +325,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         refused: &[Option<DropReason>; BURST],
     ) {
         let mut opened = MbufBatch::new();
-        for ((mbuf, refused), arrived) in batch.drain().zip(refused).zip(&sa.arrived) {
+        for ((mut mbuf, refused), arrived) in batch.drain().zip(refused).zip(&sa.arrived) {
             match refused {
                 // As many as there were, at most.
                 None => drop(opened.push(mbuf)),
-                Some(reason) => self.not_opened(sa, arrived.ingress, *reason),
+                Some(reason) => self.not_opened(sa, arrived.ingress, *reason, &mut mbuf),
             }
         }
         *batch = opened;
     }
 
     /// Counts a packet that waited and is dropped.
-    fn not_opened(&mut self, sa: &InboundSa, ingress: u16, reason: DropReason) {
+    fn not_opened(&mut self, sa: &InboundSa, ingress: u16, reason: DropReason, mbuf: &mut Mbuf) {
         let counter = match reason {
             DropReason::EspReplayed => Some(SaCounter::Replayed),
             DropReason::EspOld => Some(SaCounter::TooOld),
@@ -348,13 +348,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if let Some(counter) = counter {
             sa.cells.add(counter, 1);
         }
-        self.drop_waiting(ingress, reason);
+        self.drop_waiting(ingress, reason, mbuf);
     }
 
     /// Drops a packet that counted as waiting.
-    pub(super) fn drop_waiting(&mut self, ingress: u16, reason: DropReason) {
+    pub(super) fn drop_waiting(&mut self, ingress: u16, reason: DropReason, mbuf: &mut Mbuf) {
         self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
-        self.counters.drop(ingress, reason, 1);
+        self.drop_one(ingress, reason, PathStage::Released, mbuf);
         self.count_way(Passed::NONE.with(PathStage::Released).with(PathStage::Drop));
     }
 }

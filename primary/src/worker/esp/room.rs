@@ -76,6 +76,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             whole.set_port(port);
         }
         if mbuf.segments().all(|segment| whole.append(segment).is_ok()) {
+            whole.copy_mark(mbuf);
             self.following.moves(mbuf, &whole);
             Ok(whole)
         } else {
@@ -103,6 +104,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if let Some(port) = long.port() {
             mbuf.set_port(port);
         }
+        mbuf.copy_mark(long);
         mbuf.extend(&self.pool, long.data())?;
         Ok(mbuf)
     }

@@ -7,6 +7,7 @@ use packet::MacAddress;
 use shm::{DropReason, InterfaceCounter, Passed, SaCounter};
 
 use super::super::Engine;
+use super::super::dispatch::Refused;
 use super::super::tunnels::{LEVELS, Step};
 use super::room::Around;
 use super::sealing::{begin, begin_usual, end};
@@ -57,7 +58,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .and_then(|()| current.ok_or(DropReason::EspNoSa));
         let sealed = slot.and_then(|slot| self.seal_by(slot, batch, level, now));
         if let Err(reason) = sealed {
-            self.drop_outers(tunnel, reason, batch.len());
+            self.drop_outers(tunnel, reason, batch);
             batch.clear();
         }
         self.count_sealed();
@@ -121,13 +122,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         level: u8,
         mbuf: Mbuf,
         now: u64,
-    ) -> Result<(), DropReason> {
-        self.may_seal(tunnel)?;
-        let slot = self.esp.sas.current(tunnel).ok_or(DropReason::EspNoSa)?;
-        let mut mbuf = self.with_room(mbuf, AROUND).map_err(|(_, reason)| reason)?;
+    ) -> Result<(), Refused> {
+        if let Err(reason) = self.may_seal(tunnel) {
+            return Err((mbuf, reason));
+        }
+        let Some(slot) = self.esp.sas.current(tunnel) else {
+            return Err((mbuf, DropReason::EspNoSa));
+        };
+        let mut mbuf = self.with_room(mbuf, AROUND)?;
         loop {
             let sas = &mut self.esp.sas.outbound;
-            let sa = sas.get_mut(slot).ok_or(DropReason::EspNoSa)?;
+            let Some(sa) = sas.get_mut(slot) else {
+                return Err((mbuf, DropReason::EspNoSa));
+            };
             let is_first = sa.burst.is_empty();
             match sa.push(mbuf, level) {
                 Ok(()) => {
@@ -304,22 +311,22 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         refused: &[Option<DropReason>; BURST],
     ) {
         let mut sealed = MbufBatch::new();
-        for (mbuf, refused) in batch.drain().zip(refused) {
+        for (mut mbuf, refused) in batch.drain().zip(refused) {
             match refused {
                 // As many as there were, at most.
                 None => drop(sealed.push(mbuf)),
-                Some(reason) => self.not_sealed(sa, *reason),
+                Some(reason) => self.not_sealed(sa, *reason, &mut mbuf),
             }
         }
         *batch = sealed;
     }
 
-    pub(super) fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason) {
+    pub(super) fn not_sealed(&mut self, sa: &OutboundSa, reason: DropReason, mbuf: &mut Mbuf) {
         match reason {
             DropReason::EspSelector => sa.cells.add(SaCounter::Selector, 1),
             DropReason::EspSequence => sa.cells.add(SaCounter::Exhausted, 1),
             _ => {}
         }
-        self.drop_outer(sa.tunnel, reason);
+        self.drop_outer(sa.tunnel, reason, mbuf);
     }
 }

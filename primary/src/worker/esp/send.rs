@@ -61,7 +61,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let [four, six] = &mut self.esp.sent;
         *if sa.destination.is_ipv6() { six } else { four } += (count - batch.len()) as u64;
         if !batch.is_empty() {
-            self.drop_outers(sa.tunnel, DropReason::TxFull, batch.len());
+            self.drop_outers(sa.tunnel, DropReason::TxFull, batch);
             batch.clear();
         }
     }
@@ -109,7 +109,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
                 Err(reason) => {
                     self.lose(&mbuf, sa.tunnel, PathStage::Encapsulated, reason);
-                    self.not_sealed(sa, reason);
+                    self.not_sealed(sa, reason, &mut mbuf);
                 }
             }
         }

@@ -191,8 +191,10 @@ fn profile(name: &str, tunnel: &str, end: End, proposals: Proposals) -> String {
 
 /// Starts a daemon, and waits until it has its packets.
 fn daemon(primary: &Primary, end: End, proposals: Proposals, log: Log) -> Result<Process, Error> {
-    // All come from one address: neither its share nor cookies are what is measured.
-    let mut text = "[ike]\ncookie_threshold = 4096\nmax_half_open_per_source = 4096\n".to_owned();
+    // All come from one address and one peer: neither their share nor cookies are what is measured.
+    let mut text =
+        "[ike]\ncookie_threshold = 4096\nmax_half_open_per_source = 4096\nmax_ike_per_peer = 1000000\n"
+            .to_owned();
     text += &profile(PROFILE, "ipsec0", end, proposals);
     if end == End::West {
         text += &profile(QUIET, "ipsec1", end, proposals);

@@ -1,5 +1,10 @@
 //! The command line.
 
+mod files;
+mod filters;
+mod lines;
+mod points;
+
 use std::num::NonZeroU64;
 use std::path::PathBuf;
 
@@ -8,6 +13,11 @@ use control::arguments::InstanceArguments;
 use control::message::{CapturePoint, SNAPLEN_MAX};
 use control::tool::{self, Command};
 
+pub use self::files::{Criterion, FileArguments};
+pub use self::filters::Filters;
+pub use self::lines::LineArguments;
+pub use self::points::{DirectionWord, Points};
+
 const EXAMPLES: &str = "\
 Examples:
   tollgate-pdump --instance blue -i wan
@@ -15,14 +25,28 @@ Examples:
   tollgate-pdump --instance blue -f icmp -c 10 --json
   tollgate-pdump --instance blue -w - | tcpdump -n -r -
   tollgate-pdump --instance blue --point punt --point reinject -w relayed.pcapng
+  tollgate-pdump --instance blue --point drop:ttl_expired,no_route
+  tollgate-pdump --instance blue --max-pps 1000 --sample 1/8,flow -w some.pcapng
+  tollgate-pdump --instance blue --match src-host=10.0.0.1,proto=tcp,dst-port=80 -e -tttt
+  tollgate-pdump --instance blue -w all.pcapng -b filesize:100000 -b files:10 --compress zstd -Z tcpdump
+  tollgate-pdump --instance blue -w wan.pcapng -a duration:60 --follow
+  tollgate-pdump -r all_*.zst -f 'host 10.0.0.7' -w one.pcapng
   tollgate-pdump -f 'tcp port 80' -d
 
-Filters are those of tcpdump: see pcap-filter(7). Times are UTC. Ctrl-C ends, twice at once.
-Points: rx and tx are the ports. punt is where a packet is handed to a tool that decides about it, such as the router
-alert relay, and reinject where it comes back: both before its hop limit is counted down. In a pcapng file they are
-interfaces of their own, such as wan:punt.
+Filters are those of tcpdump: see pcap-filter(7). They take packets with VLAN tags as well as
+without, unless they say 'vlan' or 'ether[...]': 'icmp and not vlan' takes those without alone.
+Lines are those of 'tcpdump -n -S', with more in brackets behind them. Times are UTC.
+Ctrl-C ends, twice at once.
+Points: rx and tx are the ports, and tunnels. punt is where a packet is handed to a tool that decides about it, such as the
+router alert relay, and reinject where it comes back: both before its hop limit is counted down; a class counts for both.
+drop is where a packet is dropped, as it is then, all of them or those of some reasons ('tollgate-ctl drop show' has the names).
+pre-encrypt is what a tunnel is about to seal, post-decrypt what it has opened. In a pcapng file they are interfaces of their
+own, such as wan:punt.
+Files are as dumpcap's: -b begins another file, -a ends the capture, kB are 1000 bytes, names get a number and the time. They are
+whole whenever something was written, also compressed ones.
 The end report says how many packets the filter was asked about (seen), which it did not match
-(filtered), which were written, and which found no room as this tool was behind (lost).
+(filtered), which were written, and which found no room as this tool was behind (lost). What --max-pps, --max-mbps and
+--sample left out is said as well (unsampled), and what came too late to be written, behind the last that was asked for.
 Exit status: 0 done, 1 failed or the primary ended, 2 wrong usage or a wrong filter.
 With --json errors are {\"error\": {\"code\", \"message\"}} on stderr.";
 
@@ -34,29 +58,14 @@ pub struct Arguments {
     #[command(flatten)]
     pub instance: InstanceArguments,
 
-    /// Capture on this interface, without the tags that lead to it; may be given several times [default: any]
-    #[arg(short, long = "interface", value_name = "IFACE")]
+    /// Capture on this interface, without the tags that lead to it, or on the port at this PCI address; may be given several
+    /// times [default: any]
+    #[arg(short, long = "interface", value_name = "IFACE|PCI")]
     pub interfaces: Vec<String>,
 
-    /// Which way the packets go, seen from the gateway: as one --point rx or tx, or both
-    #[arg(
-        long,
-        value_enum,
-        default_value = "both",
-        hide_possible_values = true,
-        value_name = "rx|tx|both"
-    )]
-    pub direction: DirectionWord,
-
-    /// Capture at this point; may be given several times [default: rx and tx]
-    #[arg(
-        long = "point",
-        value_enum,
-        hide_possible_values = true,
-        conflicts_with = "direction",
-        value_name = "rx|tx|punt|reinject"
-    )]
-    pub points: Vec<PointWord>,
+    /// Where, and how much.
+    #[command(flatten)]
+    pub place: Points,
 
     /// Capture what this filter matches, in libpcap's language
     #[arg(
@@ -67,6 +76,10 @@ pub struct Arguments {
         hide_default_value = true
     )]
     pub filter: String,
+
+    /// What else they have to be.
+    #[command(flatten)]
+    pub filters: Filters,
 
     /// Write the packets to this file, '-' for the standard output, instead of printing them
     #[arg(short, long, value_name = "FILE")]
@@ -91,9 +104,17 @@ pub struct Arguments {
     )]
     pub format: Format,
 
+    /// Files.
+    #[command(flatten)]
+    pub files: FileArguments,
+
     /// Say neither what is captured nor how many packets there were
     #[arg(short, long)]
     pub quiet: bool,
+
+    /// How they are printed.
+    #[command(flatten)]
+    pub lines: LineArguments,
 
     /// A JSON object per packet and for the report at the end
     #[arg(long)]
@@ -127,13 +148,7 @@ impl Arguments {
 
     /// The points, each once, in their order.
     pub fn points(&self) -> Vec<CapturePoint> {
-        let is_meant = |point: &CapturePoint| match (&self.points[..], self.direction, point) {
-            ([], DirectionWord::Rx, point) => *point == CapturePoint::Rx,
-            ([], DirectionWord::Tx, point) => *point == CapturePoint::Tx,
-            ([], DirectionWord::Both, point) => matches!(point, CapturePoint::Rx | CapturePoint::Tx),
-            (points, _, point) => points.iter().any(|word| CapturePoint::from(*word) == *point),
-        };
-        CapturePoint::ALL.into_iter().filter(is_meant).collect()
+        self.place.points()
     }
 
     /// The interfaces, each once, in the order given.
@@ -145,41 +160,6 @@ impl Arguments {
             }
         }
         names
-    }
-}
-
-/// Which way packets go.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum DirectionWord {
-    /// Received ones.
-    Rx,
-    /// Sent ones.
-    Tx,
-    /// Both.
-    Both,
-}
-
-/// A point of [`CapturePoint`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PointWord {
-    /// Where packets are received.
-    Rx,
-    /// Where they are sent.
-    Tx,
-    /// Where they are handed to a tool that decides about them.
-    Punt,
-    /// Where they come back from it.
-    Reinject,
-}
-
-impl From<PointWord> for CapturePoint {
-    fn from(word: PointWord) -> Self {
-        match word {
-            PointWord::Rx => Self::Rx,
-            PointWord::Tx => Self::Tx,
-            PointWord::Punt => Self::Punt,
-            PointWord::Reinject => Self::Reinject,
-        }
     }
 }
 
@@ -215,6 +195,7 @@ impl tool::Arguments for Arguments {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::print::{Dump, Style, TimeStyle};
     use clap::CommandFactory;
 
     fn parse(words: &str) -> Result<Arguments, clap::Error> {
@@ -254,15 +235,37 @@ mod tests {
     }
 
     #[test]
-    fn points_are_those_that_are_named_each_once() {
-        let points = |words: &str| parse(words).unwrap().points();
-        assert_eq!(points("pdump --direction tx"), [CapturePoint::Tx]);
-        assert_eq!(points("pdump --point punt"), [CapturePoint::Punt]);
+    fn lines_are_as_the_letters_of_tcpdump_say() {
+        let style = |words: &str| {
+            let arguments = parse(words).unwrap();
+            arguments.lines.style(arguments.json)
+        };
+        assert_eq!(style("pdump"), Style::default());
+        let dump = |link, characters| Some(Dump { link, characters });
+        assert_eq!(style("pdump -x").dump, dump(false, false));
+        assert_eq!(style("pdump -xx").dump, dump(true, false));
+        assert_eq!(style("pdump -X").dump, dump(false, true));
+        assert_eq!(style("pdump -ettttxX -X").dump, dump(true, true));
+        let date = style("pdump -ettttxX");
+        assert!(date.link && date.time == TimeStyle::Date, "{date:?}");
+        assert!(style("pdump --json").json);
+        for words in ["pdump -tttttt", "pdump -xxx", "pdump -XXX"] {
+            assert!(parse(words).is_err(), "{words}");
+        }
+    }
+
+    #[test]
+    fn keys_are_an_expression_or_a_sentence() {
+        let keys = |words: &str| parse(words).map(|arguments| arguments.filters.keys.unwrap().to_string());
         assert_eq!(
-            points("pdump --point reinject --point rx --point reinject"),
-            [CapturePoint::Rx, CapturePoint::Reinject]
+            keys("pdump --match src-host=10.0.0.1,proto=udp").unwrap(),
+            "udp and src host 10.0.0.1"
         );
-        assert!(parse("pdump --point rx --direction tx").is_err());
+        let said = keys("pdump --match sport=80").unwrap_err().to_string();
+        assert!(
+            said.contains("there is no key 'sport': use src-port=PORT"),
+            "{said}"
+        );
     }
 
     #[test]
