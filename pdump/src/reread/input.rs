@@ -1,15 +1,11 @@
 //! A file that is read back: pcapng or pcap, plain or compressed, which its first bytes say.
 
-use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read};
-use std::os::fd::AsFd;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use nix::errno::Errno;
-use nix::poll::{PollFd, PollFlags, poll};
 use pcap_file::pcap::{PcapReadError, PcapReader};
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -22,17 +18,11 @@ use pcap_file::pcapng::blocks::packet::PacketOption;
 use pcap_file::pcapng::blocks::section_header::SectionHeaderBlock;
 use pcap_file::{DataLink, Endianness};
 
+use super::bytes::{self, Bytes, PCAPNG, is_pcap};
 use crate::output::packet_block::{PACKET_ID, QUEUE, WORKER};
 
 /// The longest block that can be read.
 const BLOCK_MAX: usize = 4 << 20;
-
-/// How often to look whether the tool is to end, in milliseconds.
-const LOOK: u8 = 100;
-
-const GZIP: [u8; 2] = [0x1f, 0x8b];
-const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
-const PCAPNG: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 
 /// Why a file cannot be read, or not to its end.
 #[derive(Debug, thiserror::Error)]
@@ -99,8 +89,6 @@ pub(super) enum Item {
     Other(Block<'static>),
 }
 
-type Bytes = Box<dyn Read>;
-
 enum Reader {
     Pcapng(PcapNgReader<Bytes>),
     Pcap(PcapReader<Bytes>, Option<InterfaceDescriptionBlock<'static>>),
@@ -125,20 +113,12 @@ impl Input {
         } else {
             path.display().to_string()
         };
-        let opened = if is_stdin {
-            io::stdin().as_fd().try_clone_to_owned().map(File::from)
-        } else {
-            File::open(path)
-        };
-        let opened = opened.map(|file| {
-            let stopped = Arc::clone(stopped);
-            Box::new(Patient { file, stopped }) as Bytes
-        });
+        let opened = bytes::open(path, stopped);
         let failed = |source| InputError::Open {
             name: name.clone(),
             source,
         };
-        let (begin, bytes) = plain(opened.map_err(failed)?).map_err(failed)?;
+        let (begin, bytes) = bytes::plain(opened.map_err(failed)?).map_err(failed)?;
         let reader = if begin.is_empty() {
             let found = "empty";
             return Err(InputError::Other { name, found });
@@ -227,56 +207,6 @@ impl Input {
         }
         Ok(item)
     }
-}
-
-/// Waits for bytes of a pipe no longer than until somebody ends the tool.
-struct Patient {
-    file: File,
-    stopped: Arc<AtomicBool>,
-}
-
-impl Read for Patient {
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        loop {
-            if self.stopped.load(Ordering::Relaxed) {
-                return Ok(0);
-            }
-            let mut descriptors = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
-            match poll(&mut descriptors, LOOK) {
-                Ok(0) | Err(Errno::EINTR) => {}
-                Ok(_) => return self.file.read(bytes),
-                Err(errno) => return Err(errno.into()),
-            }
-        }
-    }
-}
-
-/// The bytes of a file as they were before compression, and the first of them once more.
-fn plain(bytes: Bytes) -> io::Result<(Vec<u8>, Bytes)> {
-    let mut bytes = BufReader::with_capacity(1 << 16, bytes);
-    let begin = begin(&mut bytes)?;
-    let unpacked: Bytes = if begin.starts_with(&GZIP) {
-        Box::new(flate2::bufread::MultiGzDecoder::new(bytes))
-    } else if begin.starts_with(&ZSTD) {
-        Box::new(zstd::stream::read::Decoder::with_buffer(bytes)?)
-    } else {
-        return Ok((begin, Box::new(bytes)));
-    };
-    let mut unpacked = BufReader::with_capacity(1 << 16, unpacked);
-    Ok((self::begin(&mut unpacked)?, Box::new(unpacked)))
-}
-
-fn begin(bytes: &mut impl BufRead) -> io::Result<Vec<u8>> {
-    let begin = bytes.fill_buf()?;
-    Ok(begin.get(..4).unwrap_or(begin).to_vec())
-}
-
-/// The four magic numbers of pcap: micro- and nanoseconds, in both byte orders.
-fn is_pcap(begin: &[u8]) -> bool {
-    let magics = [0xa1b2_c3d4_u32, 0xa1b2_3c4d];
-    magics
-        .iter()
-        .any(|magic| begin == magic.to_be_bytes() || begin == magic.to_le_bytes())
 }
 
 fn pcap(reader: PcapReader<Bytes>) -> Reader {

@@ -6,6 +6,7 @@
 //!   input ──────────────────────────────────┘── filter ──────┴─► sink: lines
 //! ```
 
+mod bytes;
 mod input;
 mod sink;
 
