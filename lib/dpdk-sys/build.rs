@@ -27,7 +27,12 @@ fn build() -> Result<(), String> {
     let wrappers = bindings::generate(&dpdk, &out_dir)?;
 
     let mut compiler = cc::Build::new();
-    compiler.file(wrappers).include(".").warnings(false).opt_level(3);
+    compiler
+        .file(wrappers)
+        .file("c/capture_reply.c")
+        .include(".")
+        .warnings(false)
+        .opt_level(3);
     for flag in &dpdk.cflags {
         compiler.flag(flag);
     }

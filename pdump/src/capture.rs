@@ -107,6 +107,7 @@ impl<'a> Run<'a> {
 
     fn rounds(&mut self, source: &mut dyn Source) -> Result<(), Interruption> {
         while !self.is_over() {
+            self.output.counted(source.counts());
             let taken = self.once(source, IDLE)?;
             self.output.round(taken == 0)?;
             if Instant::now() >= self.next_second {

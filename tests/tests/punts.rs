@@ -13,9 +13,10 @@ use std::{
 };
 
 use control::{
+    capture::Way,
     client::Client,
     instance::{InstanceDir, RunDir},
-    message::{ErrorCode, PuntClass, PuntRequest, Request},
+    message::{CapturePoint, CaptureRequest, ErrorCode, PuntClass, PuntRequest, Request},
     punt::{Answer, Punts, Stage},
 };
 use tests::{Captured, Primary, PrimaryBuilder, Privilege, TwoHosts, wait_until};
@@ -380,4 +381,39 @@ fn a_tool_that_decides_nonsense_is_cut_off_and_the_primary_forwards_on() {
     let pings = hosts.host_a.ping(TwoHosts::ADDRESS_B, &words, LIMIT).unwrap();
     pings.assert_all_answered();
     assert_balanced(&primary);
+}
+
+#[test]
+fn a_capture_of_a_class_sees_what_its_tool_gets_and_gives_back_and_nothing_of_others() {
+    let hosts = hosts();
+    let primary = primary(&hosts, "open").start().unwrap();
+    let mut punts = attach(&primary, false);
+    let of_class = |class| {
+        let watch = primary.watch(CaptureRequest {
+            points: vec![CapturePoint::Punt, CapturePoint::Reinject],
+            punt_classes: vec![class],
+            ..CaptureRequest::default()
+        });
+        watch.unwrap()
+    };
+    let (ours, others) = (of_class(PuntClass::Ike), of_class(PuntClass::RouterAlert));
+    thread::scope(|scope| {
+        scope.spawn(|| flood(&hosts, 10));
+        serve(&mut punts, Duration::from_secs(3), |punts, punted, _, _| {
+            punts.answer(punted, Answer::Forward);
+        });
+    });
+    primary.counters_at_rest().unwrap();
+    let (packets, counts) = ours.finish().unwrap();
+    assert_eq!((counts.seen, counts.lost), (20, 0), "{counts:?}");
+    let numbers = |way| -> Vec<_> {
+        let seen = packets.iter().filter(|packet| packet.way == way);
+        seen.map(|packet| packet.id).collect()
+    };
+    let given = numbers(Way::Punt);
+    assert_eq!(given.len(), 10);
+    assert!(given.iter().all(|number| *number != 0));
+    assert_eq!(numbers(Way::Reinject), given, "they come back in their order");
+    let (packets, counts) = others.finish().unwrap();
+    assert_eq!((packets.len(), counts.seen), (0, 0));
 }

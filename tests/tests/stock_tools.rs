@@ -22,6 +22,8 @@ const LIMIT: Duration = Duration::from_secs(60);
 /// Numbered datagrams of a capture, and how many a second: few enough for `dpdk-pdump` and a worker on two CPUs.
 const DATAGRAMS: u32 = 1000;
 const RATE: u32 = 2000;
+/// Captures that end at full speed: on a host that is busy, a primary that does not wait seldom survives ten.
+const CAPTURES: usize = 60;
 const FILTER: &str = "icmp or udp dst port 9000";
 
 fn hosts() -> TwoHosts {
@@ -311,4 +313,32 @@ fn a_killed_dumpcap_costs_captures_until_the_primary_restarts_and_no_packet() {
         before.differences(&HostState::take(), &RunId::current()),
         Vec::<String>::new()
     );
+}
+
+/// A capture that ends frees what workers copy to: that waits for workers.
+#[test]
+fn a_worker_at_full_speed_survives_captures_that_end() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("capture.pcapng");
+    let port = Interface::device("n0", "net_null0").address("192.0.2.1/24");
+    let builder = Primary::builder(Privilege::detect(), "busy").interface(port);
+    let mut primary = builder.busy().stock_tools().start().unwrap();
+    for turn in 0..CAPTURES {
+        let mut tool = stock_tool("dpdk-dumpcap", &primary)
+            .args(["-q", "-p", "-i", "net_null0", "-s", "64", "-c", "5000", "-w"])
+            .arg(&file)
+            .start()
+            .unwrap();
+        let status = tool.wait(LIMIT).unwrap();
+        let ended = primary.process().ended();
+        assert_eq!(
+            ended,
+            None,
+            "after {turn} captures: {}",
+            primary.process().stderr()
+        );
+        assert!(status.success(), "{status}: {}", tool.stderr());
+    }
+    let status = primary.terminate().unwrap();
+    assert!(status.success(), "{status}: {}", primary.process().stderr());
 }

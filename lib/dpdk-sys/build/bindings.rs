@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::libdpdk::Libdpdk;
 
 const FUNCTIONS: &[&str] = &[
+    "capture_reply_after",
     "fopencookie",
     "rte_bpf_convert",
     "rte_bpf_destroy",

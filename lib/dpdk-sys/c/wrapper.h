@@ -25,5 +25,6 @@
 #include <rte_ring_elem.h>
 #include <rte_version.h>
 
+#include "capture_reply.h"
 #include "crypto.h"
 #include "shim.h"

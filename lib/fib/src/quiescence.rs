@@ -51,7 +51,8 @@ struct Shared {
     said: Box<[Padded]>,
 }
 
-/// The control thread's side.
+/// The side of who unlinks things: the control thread's. A clone is for things that another thread unlinks.
+#[derive(Clone)]
 pub struct Quiescence {
     shared: Arc<Shared>,
 }

@@ -65,6 +65,19 @@ impl Mapping {
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), self.map.as_mut_ptr().add(offset), bytes.len()) }
     }
 
+    /// Asks for the cache line at `offset`, to be read. Only a hint, which does nothing on processors other than x86-64.
+    #[inline]
+    pub(crate) fn prefetch_to_read(&self, offset: usize) {
+        #[cfg(target_arch = "x86_64")]
+        // SAFETY: as for `prefetch`.
+        unsafe {
+            use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+            _mm_prefetch::<_MM_HINT_T0>(self.map.as_ptr().wrapping_add(offset).cast());
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = offset;
+    }
+
     /// Asks for the cache line at `offset`, to be written. Only a hint, which does nothing on processors other than x86-64.
     #[inline]
     pub(crate) fn prefetch(&self, offset: usize) {

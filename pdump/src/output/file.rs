@@ -18,7 +18,10 @@ pub struct CaptureFile {
     packets: u64,
     /// The present file is full: the next packet goes into another.
     is_full: bool,
+    /// What the primary had counted of this section when it was last asked.
     counts: Counts,
+    /// Packets of the sections before.
+    before: u64,
 }
 
 impl CaptureFile {
@@ -39,6 +42,7 @@ impl CaptureFile {
             packets: 0,
             is_full: false,
             counts: Counts::default(),
+            before: 0,
         };
         // A reader at the other end of a pipe learns at once what it reads.
         file.section(about)?;
@@ -47,7 +51,13 @@ impl CaptureFile {
 
     /// Ends the present file and begins the next.
     fn switch(&mut self) -> Result<(), OutputError> {
-        self.finish_file(self.counts)?;
+        self.stream.flush()?;
+        let mut counts = self.counts;
+        // What is written has been seen, also if nobody has asked since.
+        let written = self.stream.written().saturating_sub(self.before);
+        counts.matched = counts.matched.max(written + counts.lost + counts.unsampled);
+        counts.seen = counts.seen.max(counts.matched);
+        self.finish_file(counts)?;
         let next = self.files.next()?;
         drop(self.stream.switch(next)?);
         (self.packets, self.is_full) = (0, false);
@@ -71,6 +81,8 @@ fn begin(files: &mut Files, compressor: Option<Compressor>) -> Result<Stream, Ou
 
 impl Output for CaptureFile {
     fn section(&mut self, about: &About<'_>) -> Result<(), OutputError> {
+        self.before = self.stream.written();
+        self.counts = Counts::default();
         self.encoder.section(&mut self.stream.buffer, about)?;
         self.stream.end_block(0)?;
         self.stream.flush()
@@ -99,8 +111,11 @@ impl Output for CaptureFile {
         Ok(())
     }
 
-    fn second(&mut self, counts: Counts) -> Result<(), OutputError> {
+    fn counted(&mut self, counts: Counts) {
         self.counts = counts;
+    }
+
+    fn second(&mut self, counts: Counts) -> Result<(), OutputError> {
         self.encoder.statistics(&mut self.stream.buffer, counts, false)?;
         self.stream.end_block(0)?;
         self.stream.check()

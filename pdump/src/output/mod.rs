@@ -37,6 +37,9 @@ pub trait Output {
     /// After each burst; `idle`: none came for a while.
     fn round(&mut self, idle: bool) -> Result<(), OutputError>;
 
+    /// What the primary has counted, before each burst.
+    fn counted(&mut self, _counts: Counts) {}
+
     /// Once a second, with what the primary has counted.
     fn second(&mut self, _counts: Counts) -> Result<(), OutputError> {
         Ok(())

@@ -117,6 +117,7 @@ impl Pcapng {
                 SectionHeaderOption::Hardware(hardware().into()),
                 SectionHeaderOption::OS(system().into()),
                 SectionHeaderOption::UserApplication(format!("{TOOL} {}", control::VERSION).into()),
+                SectionHeaderOption::Common(CommonOption::Comment(host().into())),
             ],
             ..SectionHeaderBlock::default()
         };
@@ -306,21 +307,27 @@ fn description<'a>(
 }
 
 /// The time of day, since 1970, UTC.
-pub(crate) fn now() -> Duration {
+fn now() -> Duration {
     SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default()
 }
 
+/// Where it was captured: the format has no field for that.
+fn host() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default();
+    format!("captured on host {}", name.to_string_lossy())
+}
+
 /// What it runs on: the model of the processor, or at least its architecture.
-pub(crate) fn hardware() -> String {
+fn hardware() -> String {
     let about = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = about.lines().find_map(|line| line.strip_prefix("model name"));
     let model = model.and_then(|rest| rest.split_once(": "));
     model.map_or_else(|| std::env::consts::ARCH.to_owned(), |(_, name)| name.to_owned())
 }
 
-pub(crate) fn system() -> String {
+fn system() -> String {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
     format!("Linux {}", release.trim()).trim_end().to_owned()
 }

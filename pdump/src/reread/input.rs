@@ -2,9 +2,14 @@
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use nix::errno::Errno;
+use nix::poll::{PollFd, PollFlags, poll};
 use pcap_file::pcap::{PcapReadError, PcapReader};
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -21,6 +26,9 @@ use crate::output::packet_block::{PACKET_ID, QUEUE, WORKER};
 
 /// The longest block that can be read.
 const BLOCK_MAX: usize = 4 << 20;
+
+/// How often to look whether the tool is to end, in milliseconds.
+const LOOK: u8 = 100;
 
 const GZIP: [u8; 2] = [0x1f, 0x8b];
 const ZSTD: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -108,19 +116,24 @@ pub(super) struct Input {
 }
 
 impl Input {
-    /// Opens a file, `-` for the standard input, and reads what it begins with.
-    pub(super) fn open(path: &Path) -> Result<Self, InputError> {
+    /// Opens a file, `-` for the standard input, and reads what it begins with. When `stopped` says so while nothing comes out of a
+    /// pipe, that ends there.
+    pub(super) fn open(path: &Path, stopped: &Arc<AtomicBool>) -> Result<Self, InputError> {
         let is_stdin = path == Path::new("-");
         let name = if is_stdin {
             "the standard input".to_owned()
         } else {
             path.display().to_string()
         };
-        let opened: io::Result<Bytes> = if is_stdin {
-            Ok(Box::new(io::stdin()))
+        let opened = if is_stdin {
+            io::stdin().as_fd().try_clone_to_owned().map(File::from)
         } else {
-            File::open(path).map(|file| Box::new(file) as Bytes)
+            File::open(path)
         };
+        let opened = opened.map(|file| {
+            let stopped = Arc::clone(stopped);
+            Box::new(Patient { file, stopped }) as Bytes
+        });
         let failed = |source| InputError::Open {
             name: name.clone(),
             source,
@@ -213,6 +226,28 @@ impl Input {
             self.latest = packet.time;
         }
         Ok(item)
+    }
+}
+
+/// Waits for bytes of a pipe no longer than until somebody ends the tool.
+struct Patient {
+    file: File,
+    stopped: Arc<AtomicBool>,
+}
+
+impl Read for Patient {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.stopped.load(Ordering::Relaxed) {
+                return Ok(0);
+            }
+            let mut descriptors = [PollFd::new(self.file.as_fd(), PollFlags::POLLIN)];
+            match poll(&mut descriptors, LOOK) {
+                Ok(0) | Err(Errno::EINTR) => {}
+                Ok(_) => return self.file.read(bytes),
+                Err(errno) => return Err(errno.into()),
+            }
+        }
     }
 }
 
@@ -350,4 +385,103 @@ pub(super) fn link_name(link: DataLink) -> String {
     let number = u32::from(link);
     let name = pcap::Linktype(i32::try_from(number).unwrap_or_default()).get_name();
     name.map_or_else(|_| number.to_string(), |name| format!("{number} ({name})"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pcap_file::pcap::{PcapPacket, PcapWriter};
+    use pcap_file::pcapng::PcapNgWriter;
+    use pcap_file::pcapng::blocks::enhanced_packet::EnhancedPacketBlock;
+    use pcap_file::pcapng::blocks::interface_statistics::{
+        InterfaceStatisticsBlock, InterfaceStatisticsOption,
+    };
+    use pcap_file::pcapng::blocks::simple_packet::SimplePacketBlock;
+    use proptest::prelude::*;
+
+    const NOON: Duration = Duration::from_micros(1_795_264_496_123_456);
+
+    /// A file of each format, with options.
+    fn files() -> [Vec<u8>; 2] {
+        let mut pcapng = PcapNgWriter::new(Vec::new()).unwrap();
+        let mut interface = InterfaceDescriptionBlock::new(DataLink::ETHERNET, 0);
+        interface
+            .options
+            .push(InterfaceDescriptionOption::IfName("wan".into()));
+        pcapng.write_pcapng_block(interface).unwrap();
+        let data = || [7; 61][..].into();
+        let comment = EnhancedPacketOption::Common(CommonOption::Comment("seen".into()));
+        let packet = EnhancedPacketBlock {
+            interface_id: 0,
+            timestamp: NOON,
+            original_len: 61,
+            data: data(),
+            options: vec![EnhancedPacketOption::Flags(1), comment],
+        };
+        let simple = SimplePacketBlock {
+            original_len: 61,
+            data: data(),
+        };
+        let statistics = InterfaceStatisticsBlock {
+            interface_id: 0,
+            timestamp: NOON,
+            options: vec![InterfaceStatisticsOption::IsbEndTime(NOON)],
+        };
+        pcapng.write_pcapng_block(packet).unwrap();
+        pcapng.write_pcapng_block(simple).unwrap();
+        pcapng.write_pcapng_block(statistics).unwrap();
+        let mut pcap = PcapWriter::new(Vec::new()).unwrap();
+        let packet = PcapPacket::new(NOON, 61, data()).unwrap();
+        pcap.write_packet(&packet).unwrap();
+        pcap.write_packet(&packet).unwrap();
+        [pcapng.into_inner(), pcap.into_inner()]
+    }
+
+    /// How many packets there are before it ends or goes wrong.
+    fn packets(bytes: &[u8]) -> usize {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, bytes).unwrap();
+        let Ok(mut input) = Input::open(file.path(), &Arc::default()) else {
+            return 0;
+        };
+        let mut packets = 0;
+        while let Ok(Some(item)) = input.next() {
+            packets += usize::from(matches!(item, Item::Packet(_)));
+        }
+        packets
+    }
+
+    #[test]
+    fn a_packet_without_a_time_has_that_of_the_one_before() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        io::Write::write_all(&mut file, &files()[0]).unwrap();
+        let mut input = Input::open(file.path(), &Arc::default()).unwrap();
+        let mut times = Vec::new();
+        while let Some(item) = input.next().unwrap() {
+            if let Item::Packet(packet) = item {
+                times.push(packet.time);
+            }
+        }
+        assert_eq!(times, [NOON; 2]);
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(400))]
+        #[test]
+        fn no_bytes_do_more_than_end_a_file(
+            which in 0usize..2,
+            changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+            cut in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = files()[which].clone();
+            prop_assert_eq!(packets(&bytes), 2);
+            for (at, byte) in changes {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            prop_assert!(packets(&bytes) <= 3);
+            bytes.truncate(cut.index(bytes.len()));
+            prop_assert!(packets(&bytes) <= 3);
+        }
+    }
 }

@@ -11,7 +11,7 @@ mod sink;
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use control::tool;
 use pcap_file::DataLink;
@@ -33,10 +33,11 @@ use crate::session;
 ///
 /// Everything that can go wrong. What could be read of a file that is bad is written, and the others whole.
 pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
+    let stopped = tool::stop_flag()?;
     let paths = &arguments.files.read;
     let inputs = paths
         .iter()
-        .map(|path| Input::open(path))
+        .map(|path| Input::open(path, &stopped))
         .collect::<Result<Vec<_>, _>>()?;
     let files = session::target(arguments, None)?.map(Files::open).transpose()?;
     if let Some(files) = &files
@@ -46,7 +47,6 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
             name: files.path().display().to_string(),
         }));
     }
-    let stopped = tool::stop_flag()?;
     let mut sink: Box<dyn Sink> = match files {
         Some(files) => Box::new(Written::begin(files, arguments.format, &inputs)?),
         None => Box::new(Printed::new(arguments.lines.style(arguments.json))),
@@ -62,7 +62,7 @@ pub fn run(arguments: &Arguments, filter: Filter) -> Result<(), Failure> {
         .limits(arguments.count)
         .packets
         .map_or(u64::MAX, u64::from);
-    let ended = merge.run(sink.as_mut(), most, &|| stopped.load(Ordering::Relaxed));
+    let ended = merge.run(sink.as_mut(), most, &stopped);
     let ended = ended.and_then(|()| sink.finish().map_err(Failure::from));
     let mut report = merge.counts;
     report.written = sink.written();
@@ -104,12 +104,12 @@ struct Merge {
 }
 
 impl Merge {
-    fn run(&mut self, sink: &mut dyn Sink, most: u64, stopped: &dyn Fn() -> bool) -> Result<(), Failure> {
+    fn run(&mut self, sink: &mut dyn Sink, most: u64, stopped: &AtomicBool) -> Result<(), Failure> {
         for at in 0..self.heads.len() {
-            self.advance(at, sink)?;
+            self.advance(at, sink, stopped)?;
         }
         let mut taken = 0;
-        while taken < most && !stopped() {
+        while taken < most && !stopped.load(Ordering::Relaxed) {
             // Of files with packets of the same time the first comes first.
             let times = self.heads.iter().enumerate();
             let earliest = times
@@ -122,13 +122,13 @@ impl Merge {
                 sink.packet(interface, packet)?;
                 taken += 1;
             }
-            self.advance(at, sink)?;
+            self.advance(at, sink, stopped)?;
         }
         Ok(())
     }
 
     /// Reads a file on to the next packet that matches. One that is bad ends there.
-    fn advance(&mut self, at: usize, sink: &mut dyn Sink) -> Result<(), Failure> {
+    fn advance(&mut self, at: usize, sink: &mut dyn Sink, stopped: &AtomicBool) -> Result<(), Failure> {
         let Self {
             heads,
             filters,
@@ -141,7 +141,10 @@ impl Merge {
                 Ok(Some(item)) => item,
                 Ok(None) => return Ok(()),
                 Err(error) => {
-                    errors.push(error);
+                    // Where a file is left since somebody ends the tool is no fault of the file.
+                    if !stopped.load(Ordering::Relaxed) {
+                        errors.push(error);
+                    }
                     return Ok(());
                 }
             };

@@ -122,7 +122,11 @@ fn section(inputs: &[Input]) -> SectionHeaderBlock<'static> {
     let all = sections.iter().flat_map(|section| section.options.iter());
     let comments =
         all.filter(|option| matches!(option, SectionHeaderOption::Common(CommonOption::Comment(_))));
-    options.extend(comments.cloned());
+    for comment in comments {
+        if !options.contains(comment) {
+            options.push(comment.clone());
+        }
+    }
     SectionHeaderBlock {
         endianness: Endianness::native(),
         options,

@@ -144,11 +144,14 @@ fn a_pcapng_file_says_who_captured_what_where() {
         SectionHeaderOption::Hardware(hardware),
         SectionHeaderOption::OS(system),
         SectionHeaderOption::UserApplication(application),
+        SectionHeaderOption::Common(CommonOption::Comment(host)),
     ] = about[..]
     else {
         panic!("{about:?}");
     };
     assert!(!hardware.is_empty() && system.starts_with("Linux "), "{about:?}");
+    let name = fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    assert_eq!(*host, format!("captured on host {}", name.trim()));
     assert_eq!(*application, format!("tollgate-pdump {}", control::VERSION));
 
     for (position, interface) in interfaces().into_iter().enumerate() {

@@ -1,12 +1,15 @@
 //! Captures that are read back: filtered, merged, written and printed.
 
 use std::fs::{self, File};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use control::capture::{DropReason, Dropped, PathStage};
 use control::message::CapturePoint;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use pcap_file::pcap::{PcapHeader, PcapPacket, PcapReader, PcapTsResolution, PcapWriter};
 use pcap_file::pcapng::blocks::Block;
 use pcap_file::pcapng::blocks::enhanced_packet::{EnhancedPacketBlock, EnhancedPacketOption};
@@ -331,6 +334,40 @@ fn what_is_no_capture_is_a_sentence_and_costs_no_file() {
     assert_eq!(fs::read(&good).unwrap(), before);
     let (status, _, said) = place.pdump(&["-i", "wan"], &[&good]);
     assert!(status == 2 && said.contains("cannot be used with"), "{said}");
+}
+
+#[test]
+fn an_interrupt_ends_it_while_a_pipe_is_silent() {
+    let place = Place::new();
+    let sent = pings(5);
+    let bytes = fs::read(place.capture("in.pcapng", &sent)).unwrap();
+    let out = place.path("out.pcapng");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"))
+        .args(["-r", "-", "-w"])
+        .arg(&out)
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // Up to the middle of the last packet, and then nothing.
+    let mut pipe = child.stdin.take().unwrap();
+    let last = sent[4].data.as_slice();
+    let at = bytes
+        .windows(last.len())
+        .position(|window| window == last)
+        .unwrap();
+    pipe.write_all(&bytes[..at + 9]).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(child.try_wait().unwrap().is_none());
+    kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGINT).unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert_eq!(
+        (ended.status.code(), said.as_str()),
+        (Some(0), "4 seen, 0 filtered, 4 written, 0 lost\n")
+    );
+    assert_eq!(packets(&out), sent[..4]);
+    drop(pipe);
 }
 
 #[test]

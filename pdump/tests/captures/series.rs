@@ -6,6 +6,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use control::message::CapturePoint;
+use pcap_file::pcapng::blocks::Block;
+use pcap_file::pcapng::blocks::interface_statistics::InterfaceStatisticsOption;
 use pdump::arguments::Format;
 use pdump::capture::Limits;
 use pdump::output::{Compression, OutputError, Stop, Switch, Target};
@@ -100,7 +102,17 @@ fn a_file_has_so_many_packets_and_none_is_empty() {
     assert_eq!(all_packets(&files), sent);
     for file in &files {
         // Two interfaces, four packets, and statistics of both: whole by itself.
-        assert_eq!(read(file).len(), 2 + 4 + 2);
+        let blocks = read(file);
+        assert_eq!(blocks.len(), 2 + 4 + 2);
+        let statistics = blocks.iter().find_map(Block::as_interface_statistics).unwrap();
+        assert!(
+            statistics
+                .options
+                .contains(&InterfaceStatisticsOption::IsbIfRecv(12))
+        );
+        // Of the capture until then: received and sent by turns.
+        let delivered = InterfaceStatisticsOption::IsbUsrDeliv(u64::from(number(file)) * 2);
+        assert!(statistics.options.contains(&delivered), "{statistics:?}");
     }
 }
 

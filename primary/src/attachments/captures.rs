@@ -34,6 +34,8 @@ pub(super) struct Capture {
     related: bool,
     ring_kb: u32,
     budget: Budget,
+    /// Whether it was said that it is over its budget.
+    is_over: bool,
 }
 
 /// The filter of a request; `None` when it wants every packet.
@@ -128,6 +130,7 @@ impl Attachments<'_> {
             related: request.related,
             ring_kb: (bytes >> 10) as u32,
             budget: request.budget,
+            is_over: false,
         };
         let id = self.take_id();
         tracing::info!(
@@ -219,6 +222,29 @@ impl Attachments<'_> {
         }
     }
 
+    /// Says, once for each, which captures leave packets out as there are too many for their budget.
+    pub(super) fn tell_of_budgets(&mut self) {
+        for attached in &mut self.attached {
+            let Kind::Capture(capture) = &mut attached.kind else {
+                continue;
+            };
+            let Budget {
+                max_pps,
+                max_mbps,
+                sample,
+            } = capture.budget;
+            // A sample leaves packets out in any case.
+            let is_told = capture.is_over || sample.is_some() || (max_pps, max_mbps) == (None, None);
+            if !is_told && attached.attachment.counts().unsampled > 0 {
+                capture.is_over = true;
+                tracing::info!(
+                    target: "capture",
+                    "{} (pid {}) is over the budget of its capture, which takes a part of the packets from now on", attached.tool, attached.pid
+                );
+            }
+        }
+    }
+
     /// All captures, to be shown.
     pub fn captures(&self, now: Duration) -> Vec<CaptureInfo> {
         let info = |attached: &super::Attached| {
@@ -302,4 +328,74 @@ fn checked(budget: Budget) -> Result<Budget, ControlError> {
         return Err(refused("the N of a sample of 1/N"));
     }
     Ok(budget)
+}
+
+#[cfg(test)]
+mod tests {
+    use control::message::CaptureInterface;
+    use control::message::{Sample, SampleBy};
+    use packet::MacAddress;
+
+    use super::*;
+
+    #[test]
+    fn a_port_has_the_name_of_its_pci_address_with_or_without_the_domain() {
+        let called = |device: &str, is_port, name: &str| {
+            let interface = CaptureInterface {
+                index: 0,
+                name: "wan".to_owned(),
+                device: device.to_owned(),
+                mac: MacAddress::ZERO,
+                speed_mbps: 0,
+            };
+            let there = AttachmentInterface {
+                interface,
+                mtu: 1500,
+                is_port,
+            };
+            is_called(&there, name)
+        };
+        for name in ["wan", "0000:3b:00.1", "3b:00.1", "3B:00.1"] {
+            assert!(called("0000:3b:00.1,queues=4", true, name), "{name}");
+        }
+        for name in ["WAN", "3b:00.0", "0000:3b:00.1,queues=4", ""] {
+            assert!(!called("0000:3b:00.1,queues=4", true, name), "{name}");
+        }
+        // A tunnel's device is a sentence, and may have an address.
+        assert!(!called("2001:db8::1", false, "2001:db8::1"));
+        assert!(called("0001:3b:00.1", true, "0001:3b:00.1") && !called("0001:3b:00.1", true, "3b:00.1"));
+        assert!(!called("net_null0", true, "net_null0"), "that is no PCI address");
+    }
+
+    #[test]
+    fn what_cannot_be_asked_for_is_refused_in_a_sentence() {
+        let names = |names: &[&str]| reasons(&names.iter().map(|&name| name.to_owned()).collect::<Vec<_>>());
+        assert!(names(&[]).unwrap().is_none());
+        let set = names(&["no_route", "ttl_expired"]).unwrap().unwrap();
+        assert_eq!(set.iter().filter(|is_in| **is_in).count(), 2);
+        assert!(set[DropReason::NoRoute as usize]);
+        assert!(names(&["ttl"]).unwrap_err().message.contains("'ttl'"));
+        let none = Budget::default();
+        let sample = Some(Sample {
+            every: 0,
+            by: SampleBy::Packet,
+        });
+        for budget in [
+            Budget {
+                max_pps: Some(0),
+                ..none
+            },
+            Budget {
+                max_mbps: Some(0),
+                ..none
+            },
+            Budget { sample, ..none },
+        ] {
+            assert!(
+                checked(budget).unwrap_err().message.contains("cannot be 0"),
+                "{budget:?}"
+            );
+        }
+        assert_eq!(checked(none), Ok(none));
+    }
 }

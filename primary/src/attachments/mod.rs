@@ -312,7 +312,7 @@ impl<'a> Attachments<'a> {
     }
 
     /// Tells all tools how the clocks go.
-    pub fn set_clocks(&self) {
+    pub fn set_clocks(&mut self) {
         if self.attached.is_empty() {
             return;
         }
@@ -320,6 +320,7 @@ impl<'a> Attachments<'a> {
         for attached in &self.attached {
             attached.attachment.set_clock(&clock);
         }
+        self.tell_of_budgets();
     }
 
     fn clock(&self) -> Clock {

@@ -126,7 +126,14 @@ impl Tap {
     }
 
     #[inline]
-    fn observe(&mut self, seen: &Seen, packets: &mut [Mbuf], ticks: u64) -> Result<(), BadVerdict> {
+    /// Takes what it wants of packets; gives whether it has looked at them.
+    fn observe(
+        &mut self,
+        seen: &Seen,
+        packets: &mut [Mbuf],
+        numbers: &mut Numbers,
+        ticks: u64,
+    ) -> Result<bool, BadVerdict> {
         let Self {
             filter,
             sight,
@@ -148,7 +155,7 @@ impl Tap {
             sight.covers(interface, way)
         };
         if !is_covered || !terms.allow(seen) {
-            return Ok(());
+            return Ok(false);
         }
         let dropped = dropped.map(|(reason, stage)| Dropped::new(reason, stage));
         let snaplen = lane.snaplen();
@@ -176,12 +183,18 @@ impl Tap {
             }
             lane.prefetch();
             let origin = Origin {
-                id: id_of(mbuf),
+                id: numbers.number(mbuf),
                 queue,
                 dropped,
                 ..Origin::new(ticks, interface, way, length as u32)
             };
-            lane.put(&origin, mbuf.segments());
+            let first = mbuf.data();
+            // Where the next segment is stands in another cache line of the packet's.
+            if mbuf.segment_count() == 1 || first.len() >= snaplen {
+                lane.put(&origin, std::iter::once(first));
+            } else {
+                lane.put(&origin, mbuf.segments());
+            }
         };
         for mbuf in packets {
             if is_dropped {
@@ -192,7 +205,7 @@ impl Tap {
         }
         reclaimed.unwrap_or(Ok(()))?;
         lane.count_seen(count);
-        Ok(())
+        Ok(true)
     }
 }
 
@@ -210,15 +223,36 @@ fn class_of(mbuf: &Mbuf) -> Option<usize> {
     class.checked_sub(1).filter(|class| *class < PuntClass::COUNT)
 }
 
+/// What packets are known by, wherever they are seen. One gets its number when the first capture takes it, so that those that nobody
+/// takes cost nothing.
+struct Numbers {
+    /// The last that was given.
+    last: u64,
+    /// From one to the next: workers take turns.
+    stride: u64,
+}
+
+impl Numbers {
+    /// The number of a packet, which gets one if it has none yet.
+    #[inline]
+    fn number(&mut self, mbuf: &mut Mbuf) -> u64 {
+        match mbuf.mark() {
+            Some(mark) => mark & ID,
+            None => {
+                self.last += self.stride;
+                mbuf.set_mark(self.last & ID);
+                id_of(mbuf)
+            }
+        }
+    }
+}
+
 /// All captures of a worker.
 pub struct Taps {
     parts: Parts<Tap>,
     /// A bit for each [`Way`] that one of them is on.
     ways: u8,
-    /// The number of the last packet that got one.
-    last_id: u64,
-    /// From one number to the next: workers take turns.
-    stride: u64,
+    numbers: Numbers,
     /// Whether something was put in or counted that tools have not been shown.
     news: bool,
 }
@@ -229,8 +263,10 @@ impl Taps {
         Self {
             parts,
             ways: 0,
-            last_id: worker as u64 + 1,
-            stride: workers as u64,
+            numbers: Numbers {
+                last: worker as u64 + 1,
+                stride: workers as u64,
+            },
             news: false,
         }
     }
@@ -272,23 +308,6 @@ impl Taps {
         self.ways = 0;
     }
 
-    /// Shows packets that were received, and gives each a number by which it is known wherever it is seen later.
-    #[inline]
-    pub fn received(&mut self, interface: u16, queue: Option<u16>, packets: &mut [Mbuf]) {
-        if self.ways != 0 {
-            self.received_some(interface, queue, packets);
-        }
-    }
-
-    #[inline(never)]
-    fn received_some(&mut self, interface: u16, queue: Option<u16>, packets: &mut [Mbuf]) {
-        if self.see(Way::Rx) {
-            self.show(&Seen::by_queue(interface, Way::Rx, queue), packets);
-        } else {
-            self.number(packets);
-        }
-    }
-
     /// Shows packets to all captures that may be on that point.
     #[inline]
     pub fn observe(&mut self, seen: &Seen, packets: &mut [Mbuf]) {
@@ -297,12 +316,11 @@ impl Taps {
         }
     }
 
-    /// The same for a packet that the tool of a class gets.
+    /// The same for a packet that the tool of a class gets, which is noted on it for when it comes back.
     #[inline]
     pub fn observe_punt(&mut self, interface: u16, class: PuntClass, mbuf: &mut Mbuf) {
-        if self.ways != 0 {
-            self.number(std::slice::from_mut(mbuf));
-            let id = id_of(mbuf);
+        if self.see(Way::Punt) || self.see(Way::Reinject) {
+            let id = self.numbers.number(mbuf);
             mbuf.set_mark(id | (class as u64 + 1) << 48);
             self.observe(&Seen::at(interface, Way::Punt), std::slice::from_mut(mbuf));
         }
@@ -310,28 +328,18 @@ impl Taps {
 
     #[inline(never)]
     fn show(&mut self, seen: &Seen, packets: &mut [Mbuf]) {
-        self.number(packets);
         let ticks = dpdk::tsc();
         let mut place = 0;
         while let Some(tap) = self.parts.get_mut(place) {
-            match tap.observe(seen, packets, ticks) {
-                Ok(()) => place += 1,
+            match tap.observe(seen, packets, &mut self.numbers, ticks) {
+                Ok(looked) => {
+                    self.news |= looked;
+                    place += 1;
+                }
                 Err(bad) => {
                     self.parts.hand_back(place, Some(bad));
                     self.find_ways();
                 }
-            }
-        }
-        self.news = true;
-    }
-
-    /// Gives packets numbers that have none.
-    #[inline]
-    fn number(&mut self, packets: &mut [Mbuf]) {
-        for mbuf in packets {
-            if mbuf.mark().is_none() {
-                self.last_id += self.stride;
-                mbuf.set_mark(self.last_id & ID);
             }
         }
     }

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use control::event::Subscribers;
 use control::instance::{Description, InstanceLock};
@@ -28,6 +30,9 @@ use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
 use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
 
+/// Beyond that a worker has lost its CPU. DPDK's own tools wait for five seconds.
+const LONGEST_BURST: Duration = Duration::from_secs(3);
+
 /// Makes ports, tables and workers, and runs the control thread until the end.
 #[expect(
     clippy::too_many_arguments,
@@ -44,9 +49,6 @@ pub(super) fn forward(
     signals: Signals,
     log: Log,
 ) -> Result<(), Failure> {
-    if config.eal.stock_tools {
-        eal.serve_captures()?;
-    }
     let group = config.instance.group.as_ref().map(|group| group.gid);
     let node = plan.node.map_or(NumaNode::ANY, NumaNode::new);
     let region = TableWriter::create(&description.tables, group, &plan.capacity)?;
@@ -199,6 +201,10 @@ pub(super) fn forward(
     )?;
 
     let (quiescence, checkpoints) = Quiescence::new(workers);
+    if config.eal.stock_tools {
+        let quiescence = quiescence.clone();
+        eal.serve_captures(move || await_workers(&quiescence))?;
+    }
     let (doorbell, sleeper) = doorbell::pair()?;
     let stop = Arc::new(AtomicBool::new(false));
     let mut worker_table = region.workers().ok_or("the worker table was taken")?;
@@ -351,4 +357,13 @@ pub(super) fn forward(
     drop(tap_thread.join());
     crate::log::notice!(target: "instance", "{} ends as told", config.instance.name);
     Ok(())
+}
+
+/// Waits until every worker is done with what it had at hand, or is stuck: then nobody should wait for it.
+fn await_workers(quiescence: &Quiescence) {
+    let ticket = quiescence.ticket();
+    let began = Instant::now();
+    while !quiescence.passed(&ticket) && began.elapsed() < LONGEST_BURST {
+        thread::sleep(Duration::from_micros(50));
+    }
 }

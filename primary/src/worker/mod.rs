@@ -47,6 +47,7 @@ use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
 use dpdk::{Chain, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
 use reassembly::Reassembler;
+use shm::attachment::Way;
 use shm::records::IdlePolicy;
 use shm::{CounterBlock, DropReason, InterfaceCounter, PathStage};
 
@@ -72,7 +73,7 @@ pub use self::vlan::{count_sent, tag};
 pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
-use crate::attachments::{Consumers, HandedBack, Parts, Taps};
+use crate::attachments::{Consumers, HandedBack, Parts, Seen, Taps};
 use crate::ipsec::EspNews;
 use crate::path::{BURST, Burst, NOTES, Note, Off, Stages, Together};
 use crate::trace;
@@ -358,7 +359,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.counters.add(ingress, InterfaceCounter::RxPackets, count);
         self.counters
             .add(ingress, InterfaceCounter::RxBytes, bytes as u64);
-        self.transmit.taps.received(ingress, queue, batch);
+        self.transmit
+            .taps
+            .observe(&Seen::by_queue(ingress, Way::Rx, queue), batch);
         self.received(ingress, batch, bytes, segmented, notes, now);
     }
 

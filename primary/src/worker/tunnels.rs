@@ -361,7 +361,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let inside = bytes.saturating_sub(count * HEADER_LEN);
         self.counters
             .add(tunnel, InterfaceCounter::RxBytes, inside as u64);
-        self.transmit.taps.received(tunnel, None, batch);
+        self.transmit.taps.observe(&Seen::at(tunnel, Way::Rx), batch);
         if self.transmit.taps.see(Way::PostDecrypt) && self.stages.interfaces.is_esp(tunnel) {
             self.transmit
                 .taps

@@ -9,9 +9,8 @@ use crate::{LIMIT, capture, datagrams, finish, hosts, is_icmp, is_udp, pings};
 #[test]
 fn a_capture_goes_on_when_its_primary_was_killed_and_is_back() {
     let hosts = hosts();
-    let (folder, run_dir) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let start = || hosts.primary("gw").run_dir(run_dir.path()).start().unwrap();
-    let mut primary = start();
+    let folder = tempfile::tempdir().unwrap();
+    let mut primary = hosts.primary("gw").start().unwrap();
     pings(&hosts, 1).finish(LIMIT).unwrap().assert_all_answered();
     let (mut process, file) = capture(&primary, folder.path(), "out.pcapng", &["-f", "icmp", "--follow"]);
     pings(&hosts, 1).finish(LIMIT).unwrap().assert_all_answered();
@@ -26,7 +25,7 @@ fn a_capture_goes_on_when_its_primary_was_killed_and_is_back() {
         })
         .unwrap();
     let before = read_pcapng(&file).unwrap().len();
-    let _primary = start();
+    let _primary = hosts.primary("gw").start_after(primary).unwrap();
     wait_until("that it captures again", LIMIT, || {
         Ok((process.stderr().matches("capturing on").count() == 2).then_some(()))
     })

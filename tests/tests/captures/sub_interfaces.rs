@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::thread;
 use std::time::Duration;
 
+use control::message::{CapturePoint, CaptureRequest};
 use packet::EtherType;
 use packet::ethernet::{EthernetHeader, VlanTags};
+use tests::watch::Watched;
 use tests::{Interface, Listener, Namespace, Primary, Privilege, Process, Recorded, wait_until};
 
 use crate::{LIMIT, capture, finish};
@@ -179,4 +181,38 @@ fn a_trace_on_a_sub_interface_takes_what_comes_in_by_it() {
     assert_eq!(refused.wait(LIMIT).unwrap().code(), Some(1));
     let said = refused.stderr();
     assert!(said.contains("there is no interface 'inner'"), "{said}");
+}
+
+#[test]
+fn a_drop_is_seen_without_the_tag_on_the_sub_interface_that_counts_it() {
+    let site = Site::create();
+    let drops = |names: &[&str]| {
+        let watch = site.primary.watch(CaptureRequest {
+            interfaces: names.iter().map(|&name| name.to_owned()).collect(),
+            points: vec![CapturePoint::Drop],
+            drop_reasons: vec!["no_route".to_owned()],
+            ..CaptureRequest::default()
+        });
+        watch.unwrap()
+    };
+    let (own, all) = (drops(&["t0.100"]), drops(&[]));
+    let ether = format!("Ether(dst='{}', src='{MAC}')", site.gateway.mac("t0").unwrap());
+    let packet = |net: u8| format!("IP(src='192.168.{net}.2', dst='203.0.113.9')/UDP(dport=7)/b'lost'");
+    let tagged = format!("{ether}/Dot1Q(vlan=100)/{}", packet(1));
+    let plain = format!("{ether}/{}", packet(0));
+    let frames = [&tagged, &plain, &tagged, &plain, &tagged].map(String::clone);
+    site.host.send_frames("eth0", &frames).unwrap();
+    site.primary.counters_at_rest().unwrap();
+    let of = |packets: &[Watched]| -> Vec<(String, usize)> {
+        let seen = packets.iter().filter(|packet| packet.data.ends_with(b"lost"));
+        // Of IPv4 right behind the addresses, so there is no tag.
+        seen.filter(|packet| packet.data[12..14] == [8, 0])
+            .map(|packet| (packet.interface.clone(), packet.data.len()))
+            .collect()
+    };
+    let length = 14 + 20 + 8 + 4;
+    let (sub, port) = (("t0.100".to_owned(), length), ("t0".to_owned(), length));
+    assert_eq!(of(&own.finish().unwrap().0), vec![sub.clone(); 3]);
+    let expected = [&sub, &port, &sub, &port, &sub].map(Clone::clone);
+    assert_eq!(of(&all.finish().unwrap().0), expected);
 }

@@ -310,6 +310,14 @@ impl Memory {
         self.packets.prefetch(first + SLOT_HEADER);
     }
 
+    /// The same, to be read.
+    #[inline]
+    pub(super) fn prefetch_to_read(&self, worker: usize, slot: u32) {
+        let first = self.geometry.slot(worker, slot);
+        self.packets.prefetch_to_read(first);
+        self.packets.prefetch_to_read(first + SLOT_HEADER);
+    }
+
     /// What lies in a slot; `None` when that cannot be.
     pub(super) fn slot_header(&self, worker: usize, slot: u32) -> Option<SlotHeader> {
         let first = self.geometry.slot(worker, slot) / 8;

@@ -308,10 +308,12 @@ impl Lane {
         self.counted |= packets > 0;
     }
 
-    /// Asks for the slot that is the next but one to be filled, so that it is at hand by then.
+    /// Asks for a slot that will be filled soon, so that it is at hand by then: mostly the tool has just read it, on another CPU.
     #[inline]
     pub fn prefetch(&self) {
-        if let Some(place) = self.free.len().checked_sub(2)
+        /// How many are filled before it.
+        const AHEAD: usize = 4;
+        if let Some(place) = self.free.len().checked_sub(1 + AHEAD)
             && let Some(slot) = self.free.get(place)
         {
             self.memory.prefetch(self.worker, *slot);

@@ -109,17 +109,19 @@ impl ToolEnd {
             let ready = lane.filled.ready(filled)?.min((BATCH / workers).max(1) as u32);
             for _ in 0..ready {
                 let slot = lane.filled.take(filled) % self.memory.geometry.slots;
-                let ticks = self
-                    .memory
-                    .slot_header(worker, slot)
-                    .map_or(0, |header| header.origin.ticks);
-                self.batch.push((ticks, worker, slot));
+                // All at once: they are in the cache of the worker's CPU.
+                self.memory.prefetch_to_read(worker, slot);
+                self.batch.push((0, worker, slot));
             }
             if ready > 0 {
                 lane.filled.publish(filled);
             }
         }
         if workers > 1 {
+            for (ticks, worker, slot) in &mut self.batch {
+                let header = self.memory.slot_header(*worker, *slot);
+                *ticks = header.map_or(0, |header| header.origin.ticks);
+            }
             self.batch.sort_by_key(|(ticks, ..)| *ticks);
         }
         // The clock goes on with the time of day, which may be set meanwhile.
