@@ -15,11 +15,20 @@ use crate::message::{CaptureInterface, CaptureRequest, ControlError, Reply, Requ
 /// How long the workers of a primary may take to end a capture; they do it between two bursts.
 const END: Duration = Duration::from_secs(1);
 
+/// Whoever has just had packets looks for more by himself: to be woken costs the worker a system call, thousands of cycles for each time.
+const NAP: Duration = Duration::from_micros(50);
+/// Without packets for so long he waits to be woken.
+const AWAKE: Duration = Duration::from_millis(2);
+/// With fewer slots than this for each worker a nap is too long: they may be full before it is over.
+const NAP_SLOTS: u32 = 2048;
+
 /// A capture on a primary. It ends when this is dropped.
 pub struct Capture {
     attached: Attached,
     end: ToolEnd,
     stopped: bool,
+    /// When there were packets last.
+    taken: Option<Instant>,
 }
 
 impl Capture {
@@ -39,6 +48,7 @@ impl Capture {
             attached,
             end,
             stopped: false,
+            taken: None,
         })
     }
 
@@ -62,10 +72,12 @@ impl Capture {
                 .end
                 .receive(take)
                 .map_err(|error| self.attached.damaged(&error.to_string()))?;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let now = Instant::now();
             if taken > 0 {
+                self.taken = Some(now);
                 return Ok(taken);
             }
+            let left = deadline.saturating_duration_since(now);
             if over {
                 return if self.stopped {
                     Ok(0)
@@ -76,7 +88,12 @@ impl Capture {
             if left.is_zero() {
                 return Ok(0);
             }
-            self.end.wait(left.min(LOOK));
+            let is_awake = self.taken.is_some_and(|taken| now.duration_since(taken) < AWAKE);
+            if is_awake && self.end.slots() >= NAP_SLOTS {
+                thread::sleep(left.min(NAP));
+            } else {
+                self.end.wait(left.min(LOOK));
+            }
         }
     }
 

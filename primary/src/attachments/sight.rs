@@ -97,6 +97,12 @@ impl Sight {
         }
     }
 
+    /// Whether frames are shown as they are on their port, and there alone: none of its sub-interfaces is looked at.
+    #[inline]
+    pub fn is_plain(&self) -> bool {
+        self.interfaces.is_none()
+    }
+
     /// Shows a frame that comes or goes by a port that is covered as it looks on each interface that it is seen on.
     #[inline]
     pub fn each(&self, port: u16, way: Way, mbuf: &mut Mbuf, mut see: impl FnMut(u16, &mut Mbuf)) {

@@ -125,8 +125,8 @@ impl Tap {
         }
     }
 
-    #[inline]
     /// Takes what it wants of packets; gives whether it has looked at them.
+    #[inline]
     fn observe(
         &mut self,
         seen: &Seen,
@@ -161,17 +161,7 @@ impl Tap {
         let snaplen = lane.snaplen();
         let mut reclaimed = None;
         let mut count = 0;
-        let mut see = |interface, mbuf: &mut Mbuf| {
-            if !terms.allow_class(way, mbuf) {
-                return;
-            }
-            count += 1;
-            if let Some(filter) = filter
-                && !filter.matches(mbuf)
-                && !(terms.related && related::quotes(mbuf, |quoted| filter.matches(quoted)))
-            {
-                return;
-            }
+        let mut take = |interface, mbuf: &mut Mbuf| {
             let length = mbuf.len();
             if let Some(ration) = ration
                 && !ration.takes(mbuf.data(), length.min(snaplen), ticks)
@@ -180,6 +170,9 @@ impl Tap {
             }
             if reclaimed.get_or_insert_with(|| lane.reclaim()).is_err() {
                 return;
+            }
+            if lane.free() == 0 {
+                return lane.count_lost();
             }
             lane.prefetch();
             let origin = Origin {
@@ -196,11 +189,39 @@ impl Tap {
                 lane.put(&origin, mbuf.segments());
             }
         };
-        for mbuf in packets {
-            if is_dropped {
-                sight.own(interface, mbuf, &mut see);
-            } else {
-                sight.each(interface, way, mbuf, &mut see);
+        if let Some(filter) = filter
+            && !is_dropped
+            && !terms.related
+            && terms.classes.is_none()
+            && sight.is_plain()
+        {
+            // Nothing but the filter, which matches few.
+            count = packets.len() as u64;
+            for mbuf in packets {
+                if filter.matches(mbuf) {
+                    take(interface, mbuf);
+                }
+            }
+        } else {
+            let mut see = |interface, mbuf: &mut Mbuf| {
+                if !terms.allow_class(way, mbuf) {
+                    return;
+                }
+                count += 1;
+                if let Some(filter) = filter
+                    && !filter.matches(mbuf)
+                    && !(terms.related && related::quotes(mbuf, |quoted| filter.matches(quoted)))
+                {
+                    return;
+                }
+                take(interface, mbuf);
+            };
+            for mbuf in packets {
+                if is_dropped {
+                    sight.own(interface, mbuf, &mut see);
+                } else {
+                    sight.each(interface, way, mbuf, &mut see);
+                }
             }
         }
         reclaimed.unwrap_or(Ok(()))?;

@@ -153,6 +153,11 @@ impl ToolEnd {
         });
     }
 
+    /// Packets that each worker can have under way.
+    pub fn slots(&self) -> u32 {
+        self.memory.geometry.slots
+    }
+
     /// Whether no worker puts any more packets in.
     pub fn has_ended(&self) -> bool {
         self.memory.has_ended()
