@@ -92,7 +92,12 @@ fn a_path_that_is_wrong_is_refused_before_the_instance_is_asked() {
 fn who_may_not_write_there_is_told_so() {
     let place = tempfile::tempdir().unwrap();
     fs::set_permissions(place.path(), fs::Permissions::from_mode(0o500)).unwrap();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_tollgate-pdump"));
+    // Others may not go to where this checkout is.
+    let programs = tempfile::tempdir().unwrap();
+    fs::set_permissions(programs.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let program = programs.path().join("tollgate-pdump");
+    fs::copy(env!("CARGO_BIN_EXE_tollgate-pdump"), &program).unwrap();
+    let mut command = Command::new(program);
     command.arg("-w").arg(place.path().join("out.pcapng"));
     // Root may write everywhere.
     if fs::metadata(place.path()).unwrap().uid() == 0 {

@@ -51,7 +51,10 @@ const TESTS: &[&str] = &[
     "python3-scapy",
     "tcpdump",
     "traceroute",
+    // It and capinfos, which comes with it, read captures.
+    "tshark",
     "valgrind",
+    "zstd",
 ];
 /// What the virtual machine of `test --vm` runs on besides; what runs in it is not installed ([`crate::machine`]).
 const MACHINE: &[&str] = &["qemu-system-x86", "xz-utils"];
@@ -134,9 +137,12 @@ impl Needs {
                 "/usr/sbin/swanctl",
                 "/usr/sbin/nft",
                 "python3",
+                "capinfos",
                 "tcpdump",
                 "traceroute",
+                "tshark",
                 "valgrind",
+                "zstd",
             ],
             Self::TestsInMachine => {
                 let machine = ["qemu-system-x86_64", "apt-get", "dpkg-deb", "xz"];
