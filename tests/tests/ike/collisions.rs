@@ -11,6 +11,7 @@
 //!
 //! With a delete it is the other way round, since strongSwan forgets what it has deleted, and would not answer again.
 
+use std::time::Duration;
 use std::{fs, thread};
 
 use serde_json::Value;
@@ -20,6 +21,8 @@ use crate::site::LIMIT;
 use crate::strongswan::{Site, inside};
 
 const ROUNDS: usize = 5;
+/// A request is there long before, if it is sent at once.
+const CROSSING: Duration = Duration::from_secs(5);
 
 /// Has nothing of IKE leave strongSwan, which on port 4500 begins with four zero bytes: ESP does leave.
 const HOLD_ITS: &str = "add table inet hold; add chain inet hold out { type filter hook output priority 0; }; \
@@ -56,11 +59,15 @@ impl Site {
         self.peer.log().get(since..).unwrap_or_default().to_owned()
     }
 
-    fn wait_until_said(&self, since: usize, words: &str) {
-        wait_until(&format!("that strongSwan says '{words}'"), LIMIT, || {
+    fn is_said(&self, since: usize, words: &str, limit: Duration) -> Result<(), tests::Error> {
+        wait_until(&format!("that strongSwan says '{words}'"), limit, || {
             Ok(self.said(since).contains(words).then_some(()))
         })
-        .unwrap();
+    }
+
+    #[track_caller]
+    fn wait_until_said(&self, since: usize, words: &str) {
+        self.is_said(since, words, LIMIT).unwrap();
     }
 
     /// SPIs of the SAs here, and of the IKE SA.
@@ -111,7 +118,9 @@ fn rekeyings_that_cross_leave_one_of_each_and_lose_no_packet() {
                 }
                 site.west.tell(ours);
                 if is_held {
-                    site.wait_until_said(since, "parsed CREATE_CHILD_SA request");
+                    // Unless a request of ours is under way whose answer is held back, such as the trial of a group: then ours waits for
+                    // that, and nothing crosses in this round.
+                    drop(site.is_said(since, "parsed CREATE_CHILD_SA request", CROSSING));
                     site.filters(LET_GO);
                 }
             });
