@@ -53,14 +53,14 @@ fn assert_seen_inside_at_the_tunnel_and_sealed_at_the_port(site: &Site, what: &s
     for (way, from, to) in [("tx", &near, &far), ("rx", &far, &near)] {
         let of_this_way = inside
             .iter()
-            .filter(|line| line.contains(&format!("{way} {from} > {to}")));
+            .filter(|line| line.contains(&format!("{way} IP {from} > {to}: ICMP")));
         assert_eq!(of_this_way.count(), 2, "{what}: {inside:?}");
     }
     let outside = lines_of(outside);
     for (from, to) in [("10.0.0.1", "10.0.0.2"), ("10.0.0.2", "10.0.0.1")] {
         let of_this_way = outside
             .iter()
-            .filter(|line| line.contains(&format!("{from} > {to}: esp")));
+            .filter(|line| line.contains(&format!("{from} > {to}: ESP(spi=")));
         assert_eq!(of_this_way.count(), 2, "{what}: {outside:?}");
     }
     let traces = site.west.ctl_json(&["trace", "show"]).unwrap();
