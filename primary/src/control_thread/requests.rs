@@ -87,6 +87,21 @@ impl Control<'_> {
             | Request::ConfigApply { .. }
             | Request::ConfigShow
             | Request::ConfigResult => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
+            Request::ServiceAdd(_)
+            | Request::ServiceSet { .. }
+            | Request::ServiceDelete(_)
+            | Request::ServiceFlush
+            | Request::ServiceZero(_)
+            | Request::ServiceShow { .. }
+            | Request::ServerAdd { .. }
+            | Request::ServerSet { .. }
+            | Request::ServerDelete { .. }
+            | Request::LocalAdd { .. }
+            | Request::LocalDelete { .. }
+            | Request::ConnectionShow(_)
+            | Request::ConnectionResult => {
+                Err(ControlError::new(ErrorCode::BadRequest, "there are no services"))
+            }
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
             Request::AlertRuleAdd(rule) => self.tables.alert_rule_add(*rule).map(|()| Reply::Done),
             Request::AlertRuleDelete { name } => {

@@ -9,6 +9,7 @@ mod config;
 mod log;
 mod routes;
 mod sas;
+mod services;
 mod trace;
 mod tunnels;
 mod vlan;
@@ -19,6 +20,7 @@ pub use config::*;
 pub use log::*;
 pub use routes::*;
 pub use sas::*;
+pub use services::*;
 pub use trace::*;
 pub use tunnels::*;
 pub use vlan::*;
@@ -213,6 +215,67 @@ pub enum Request {
         /// Its name.
         name: String,
     },
+    /// Add a service of the load balancer, with its servers and local addresses.
+    ServiceAdd(Box<Service>),
+    /// Change a service; its connections stay.
+    ServiceSet {
+        /// What it is known by.
+        id: ServiceId,
+        /// What is to be different.
+        change: Box<ServiceChange>,
+    },
+    /// Delete a service, with its servers, local addresses and connections.
+    ServiceDelete(ServiceId),
+    /// Delete all services.
+    ServiceFlush,
+    /// Set the counters of a service to zero, or of all.
+    ServiceZero(Option<ServiceId>),
+    /// The services behind this one, or from the first on.
+    ServiceShow {
+        /// The last of the page before.
+        after: Option<ServiceId>,
+    },
+    /// Add a real server to a service.
+    ServerAdd {
+        /// The service.
+        id: ServiceId,
+        /// The server.
+        server: RealServer,
+    },
+    /// Change a real server; its connections stay.
+    ServerSet {
+        /// The service.
+        id: ServiceId,
+        /// Address and port of the server.
+        server: std::net::SocketAddr,
+        /// What is to be different.
+        change: ServerChange,
+    },
+    /// Delete a real server, with its connections.
+    ServerDelete {
+        /// The service.
+        id: ServiceId,
+        /// Address and port of the server.
+        server: std::net::SocketAddr,
+    },
+    /// Add a local address to a service.
+    LocalAdd {
+        /// The service.
+        id: ServiceId,
+        /// The local address.
+        local: LocalAddress,
+    },
+    /// Take a local address from a service: new connections use others.
+    LocalDelete {
+        /// The service.
+        id: ServiceId,
+        /// The local address.
+        address: IpAddr,
+    },
+    /// The connections of the load balancer. They are collected while others are served; ask for [`Request::ConnectionResult`].
+    ConnectionShow(Box<ConnectionFilter>),
+    /// How far the primary is with collecting connections for this connection of the control socket.
+    ConnectionResult,
 }
 
 impl Request {
@@ -232,6 +295,15 @@ impl Request {
                 | Self::TunnelAdd(_)
                 | Self::TunnelSet { .. }
                 | Self::TunnelDelete { .. }
+                | Self::ServiceAdd(_)
+                | Self::ServiceSet { .. }
+                | Self::ServiceDelete(_)
+                | Self::ServiceFlush
+                | Self::ServerAdd { .. }
+                | Self::ServerSet { .. }
+                | Self::ServerDelete { .. }
+                | Self::LocalAdd { .. }
+                | Self::LocalDelete { .. }
                 | Self::LogSet { .. }
         )
     }
@@ -272,6 +344,13 @@ pub enum Reply {
     ConfigStarted,
     /// To [`Request::ConfigResult`]; where it is done, with a descriptor.
     Config(ConfigProgress),
+    /// To [`Request::ServiceShow`].
+    Services(ServicePage),
+    /// To [`Request::ConnectionShow`], and to [`Request::ConnectionResult`] while they are collected.
+    ConnectionsComing,
+    /// To [`Request::ConnectionResult`], with a descriptor of a file that has so many of [`ConnectionInfo`], in postcard's form, one after the
+    /// other.
+    Connections(u32),
 }
 
 /// How a part of the primary uses memory.

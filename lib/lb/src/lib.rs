@@ -1,0 +1,14 @@
+//! Layer-4 load balancing, as one worker does it: which service a packet is for, which connection it belongs to, and what it looks
+//! like on the other side.
+//!
+//! Full-NAT translates both ends of a packet:
+//!
+//! ```text
+//!   client ─► service (VIP)        becomes        local (LIP) ─► server (RS)
+//!   client ◄─ service              becomes        local ◄─ server
+//! ```
+//!
+//! Nothing here knows DPDK, sleeps, reads a clock or allocates for a packet. Connections belong to one worker: the one that received
+//! the client's first packet. It takes a local port whose remainder by the number of workers is its own number, so that any worker
+//! can tell whose a reply is.
+#![forbid(unsafe_code)]
