@@ -8,7 +8,17 @@
 //! Whatever is wrong with the network layer is left to the stages, which have a reason for each fault: such a frame is
 //! [`What::Other`]. What is wrong behind it is [`What::Bad`], with the addresses, since it counts only if it is for a service.
 
+mod message;
+mod network;
+
+use std::net::Ipv4Addr;
+
+use packet::ethernet::HEADER_LEN;
 use packet::tcp::TcpFlags;
+use packet::transport::{checksum_is_partial, checksum_is_partial_v6};
+use packet::{EtherType, EthernetHeader, Ipv4, Ipv6};
+
+pub(crate) use message::pseudo_header;
 
 use crate::{Kind, Refused};
 
@@ -146,20 +156,60 @@ impl View {
     };
 
     /// Whether its sender left the TCP or UDP checksum to hardware (see [`packet::transport`]), as the kernel does on a device
-    /// of its own. Such a packet is left to the stages, which drop it and say why.
-    pub fn is_unfinished(&self, _frame: &[u8]) -> bool {
-        false
+    /// of its own. Such a packet is left to the stages, which drop it and say why: changed by a difference it stays as wrong.
+    pub fn is_unfinished(&self, frame: &[u8]) -> bool {
+        let packet = match self.what {
+            What::Segment { .. } | What::Datagram => {
+                frame.get(usize::from(self.network)..).unwrap_or_default()
+            }
+            _ => return false,
+        };
+        if self.six {
+            Ipv6::parse(packet).is_ok_and(|packet| checksum_is_partial_v6(&packet))
+        } else {
+            Ipv4::parse(packet).is_ok_and(|packet| checksum_is_partial(&packet))
+        }
     }
 }
 
-/// Looks at the frame in `frame`, whose packet is all there.
+/// Looks at a frame whose packet is all there.
 #[inline]
 pub fn look(frame: &[u8]) -> View {
     look_start(frame, 0)
 }
 
-/// As [`look`] where `behind` more bytes of the frame are elsewhere.
+/// As [`look`] where `behind` more bytes of the frame are elsewhere, none of them of a header. An ICMP error is to be all there.
 #[inline]
-pub fn look_start(_frame: &[u8], _behind: usize) -> View {
-    View::OTHER
+pub fn look_start(frame: &[u8], behind: usize) -> View {
+    // Offsets have 16 bits; no mbuf has more.
+    if frame.len() > usize::from(u16::MAX) {
+        return View::OTHER;
+    }
+    match frame.first_chunk::<HEADER_LEN>() {
+        // A frame for a group of hosts is nobody's flow.
+        Some(&[group, ..]) if group & 1 != 0 => View::OTHER,
+        Some(&[.., 0x08, 0x00]) => network::four(frame, HEADER_LEN, behind),
+        Some(&[.., 0x86, 0xdd]) => network::six(frame, HEADER_LEN, behind),
+        Some(&[.., 0x81, 0x00] | &[.., 0x88, 0xa8]) => tagged(frame, behind),
+        _ => View::OTHER,
+    }
+}
+
+/// The rest of `look` for a frame with tags; with more than two it is nothing to the balancer.
+#[cold]
+fn tagged(frame: &[u8], behind: usize) -> View {
+    let Ok((header, _)) = EthernetHeader::parse(frame) else {
+        return View::OTHER;
+    };
+    match header.ethertype {
+        EtherType::IPV4 => network::four(frame, header.len(), behind),
+        EtherType::IPV6 => network::six(frame, header.len(), behind),
+        _ => View::OTHER,
+    }
+}
+
+/// `address` as connections have it: mapped (RFC 4291 section 2.5.5.2).
+#[inline]
+pub fn mapped(address: Ipv4Addr) -> u128 {
+    0xffff_0000_0000 | u128::from(u32::from(address))
 }
