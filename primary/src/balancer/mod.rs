@@ -1,0 +1,6 @@
+//! The load balancer between the control thread and the workers: what services there are goes over as a whole, connections come back in
+//! parts.
+
+mod news;
+
+pub use self::news::{BalancerControl, BalancerNews, PART, Part, news};
