@@ -2,5 +2,7 @@
 //! parts.
 
 mod news;
+mod refused;
 
 pub use self::news::{BalancerControl, BalancerNews, PART, Part, news};
+pub use self::refused::drop_reason;
