@@ -289,7 +289,14 @@ impl Prepared {
 
     /// Goes on where an earlier one was: whose turn it is, and which ports are in use. `identity` is the first that pools that are new
     /// get; gives the next.
-    pub(crate) fn take_over(&mut self, earlier: &mut Prepared, worker: usize, workers: usize, seed: u64, identity: u32) -> u32 {
+    pub(crate) fn take_over(
+        &mut self,
+        earlier: &mut Prepared,
+        worker: usize,
+        workers: usize,
+        seed: u64,
+        identity: u32,
+    ) -> u32 {
         for entry in &mut self.services {
             let was = earlier.by_number.get(u128::from(entry.number), 0);
             if let Some(was) = was.and_then(|at| earlier.services.get(at as usize)) {
@@ -311,7 +318,8 @@ impl Prepared {
         }
         for pool in &earlier.pools {
             // What was in use of those that are gone is nobody's.
-            pool.counts().subtract(worker, crate::Count::PortsUsed, u64::from(pool.used()));
+            pool.counts()
+                .subtract(worker, crate::Count::PortsUsed, u64::from(pool.used()));
         }
         identity
     }
@@ -373,10 +381,13 @@ impl Tables {
             let mut pools = [NONE; SHARES as usize];
             for server in self.servers.iter().skip(first_server) {
                 let (share, new) = (server.share, self.pools.len() as u32);
-                let at = self.pools_by_address.entry(address, pool_key(service.kind, share), new);
+                let at = self
+                    .pools_by_address
+                    .entry(address, pool_key(service.kind, share), new);
                 if at == new {
                     let counts = Arc::clone(&local.counts);
-                    self.pools.push(Pool::new(address, service.kind, share, counts, workers));
+                    self.pools
+                        .push(Pool::new(address, service.kind, share, counts, workers));
                 }
                 if let Some(pool) = pools.get_mut(share as usize) {
                     *pool = at;

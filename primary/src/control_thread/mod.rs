@@ -13,6 +13,7 @@ mod packets;
 mod reload;
 mod requests;
 mod sas;
+mod services;
 mod signals;
 mod taps;
 mod tunnels;
@@ -221,6 +222,7 @@ impl Control<'_> {
             more |= self.reload(now);
             self.tell_alert_rules();
             self.tell_sas(now);
+            self.tell_services();
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);
