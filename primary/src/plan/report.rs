@@ -35,7 +35,7 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {} of {} MB, \
-                 sub_interfaces {}, groups {}, reassemblies {}, sas {}",
+                 sub_interfaces {}, groups {}, reassemblies {}, sas {}, connections {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
@@ -48,7 +48,8 @@ impl Plan {
                 limits.sub_interfaces,
                 limits.groups,
                 limits.reassemblies,
-                limits.sas
+                limits.sas,
+                limits.connections
             ),
         );
         line("crypto", config.crypto.devices.join(", "));

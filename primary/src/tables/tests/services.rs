@@ -448,7 +448,9 @@ fn full_services_come_in_pages_that_fit_into_frames() {
             for what in Count::ALL {
                 counts.add(0, what, u64::from(u32::MAX) << 30);
             }
-            Refused::ALL.iter().for_each(|reason| Counts::drop(counts, 0, *reason));
+            Refused::ALL
+                .iter()
+                .for_each(|reason| Counts::drop(counts, 0, *reason));
         }
     }
     let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
