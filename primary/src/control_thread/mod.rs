@@ -147,7 +147,7 @@ pub struct Control<'a> {
     pub crypto: Crypto<'a>,
     /// By which each worker learns of SAs.
     pub sas: Vec<EspControl>,
-    /// By which each worker learns of services.
+    /// By which each worker learns of services, and tells of connections.
     pub balancers: Vec<BalancerControl>,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
