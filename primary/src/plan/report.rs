@@ -140,6 +140,16 @@ impl Plan {
             "routes",
             format!("{} and {} neighbors", config.routes.len(), config.neighbors.len()),
         );
+        for service in &config.services {
+            let (servers, locals) = (service.servers.len(), service.locals.len());
+            line(
+                "service",
+                format!(
+                    "{}: scheduler {}, servers: {servers}, local addresses: {locals}",
+                    service.id, service.options.scheduler
+                ),
+            );
+        }
         let nodes: Vec<_> = self.memory_nodes.iter().map(ToString::to_string).collect();
         line(
             "EAL memory",
@@ -178,6 +188,14 @@ impl Plan {
                 megabytes(self.attachment_bytes),
                 self.attachment_pages(),
                 hugepages::size_name(ATTACHMENT_PAGE)
+            ),
+        );
+        line(
+            "connections",
+            format!(
+                "{} for each worker: {} MB of ordinary memory in all",
+                self.connections,
+                megabytes(self.connection_bytes())
             ),
         );
         text

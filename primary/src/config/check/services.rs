@@ -40,7 +40,8 @@ impl Network<'_> {
         let mut locals: HashMap<IpAddr, &RawLocal> = HashMap::new();
         // Those that the gateway does not have anyway.
         let mut more = 0;
-        for local in services.iter().flat_map(|raw| &raw.locals) {
+        let written = services.iter();
+        for (raw, local) in written.flat_map(|raw| raw.locals.iter().map(move |local| (raw, local))) {
             if !self.check_interface(document, &local.interface, false) {
                 continue;
             }
@@ -50,7 +51,9 @@ impl Network<'_> {
             } = local.address;
             let first = *locals.entry(address).or_insert(local);
             if std::ptr::eq(first, local) {
-                let service = addresses.get(&address);
+                // Of its own it was said before.
+                let is_other = |_: &&ServiceId| raw.id.as_ref().is_some_and(|id| id.value.address != address);
+                let service = addresses.get(&address).filter(is_other);
                 if let Some(sentence) = self.local_fault(local, service) {
                     document.report(place, sentence);
                 }

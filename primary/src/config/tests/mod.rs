@@ -6,6 +6,7 @@ mod ipv6;
 mod kernel;
 mod network;
 mod router_alert;
+mod service;
 mod tunnel;
 mod vlan;
 
