@@ -34,7 +34,8 @@ impl Keys {
     #[inline]
     pub(crate) fn flow(&self, flow: &Flow, kind: Kind) -> u64 {
         let [a, b, c, d, e, f] = self.0;
-        let ports = u64::from(flow.source_port) << 16 | u64::from(flow.destination_port) | (kind as u64) << 32;
+        let ports =
+            u64::from(flow.source_port) << 16 | u64::from(flow.destination_port) | (kind as u64) << 32;
         let source = fold((flow.source >> 64) as u64 ^ a, flow.source as u64 ^ b);
         let destination = fold((flow.destination >> 64) as u64 ^ c, flow.destination as u64 ^ d);
         fold(fold(source ^ ports, destination.rotate_left(29) ^ e) ^ f, a | 1)
@@ -46,5 +47,8 @@ impl Keys {
 pub(crate) fn fixed(key: u128, more: u64) -> u64 {
     let low = key as u64 ^ 0x2d35_8dcc_aa6c_78a5;
     let high = (key >> 64) as u64 ^ 0x8bb8_4b93_962e_acc9;
-    fold(fold(low, high) ^ more ^ 0x4b33_a62e_d433_d4a3, 0x4d5a_2da5_1de1_aa47)
+    fold(
+        fold(low, high) ^ more ^ 0x4b33_a62e_d433_d4a3,
+        0x4d5a_2da5_1de1_aa47,
+    )
 }

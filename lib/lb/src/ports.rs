@@ -135,7 +135,10 @@ impl Pool {
 
     /// Gives back a port that was taken.
     pub(crate) fn give(&mut self, port: u16, worker: usize) {
-        let Some(number) = u32::from(port).checked_sub(self.first).map(|above| above / self.step) else {
+        let Some(number) = u32::from(port)
+            .checked_sub(self.first)
+            .map(|above| above / self.step)
+        else {
             return;
         };
         if let Some(word) = self.free.get_mut(number as usize / 64)

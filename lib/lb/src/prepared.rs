@@ -10,6 +10,7 @@ use crate::counts::Counts;
 use crate::lookup::Lookup;
 use crate::ports::{self, Pool, SHARES};
 use crate::schedule::{Candidate, Choice};
+use crate::table::{Belongs, Connection};
 use crate::verdict::{Refused, State};
 
 /// No pool.
@@ -104,7 +105,7 @@ pub(crate) fn number(address: IpAddr) -> u128 {
 }
 
 /// What an address is, for each kind.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Role(u32);
 
 impl Role {
@@ -245,6 +246,39 @@ impl Prepared {
         self.locals.get(at as usize)
     }
 
+    /// What a connection of any configuration belongs to in this one.
+    pub(crate) fn belongs(&self, connection: &Connection) -> Option<Belongs> {
+        let service = self.service_numbered(connection.service)?;
+        Some(Belongs {
+            service,
+            server: self.server_numbered(connection.server)?,
+            local: self.local_at(connection.ends.local, service)?,
+        })
+    }
+
+    /// The pool that its port is from is there.
+    pub(crate) fn has_pool(&self, connection: &Connection) -> bool {
+        let ends = &connection.ends;
+        let share = ports::share(ends.server, ends.server_port);
+        let at = self.pool_at(ends.local, connection.kind, share);
+        at.and_then(|at| self.pools.get(at as usize))
+            .is_some_and(|pool| pool.identity == connection.pool)
+    }
+
+    /// The counters of its service, its server and its local address, as far as they are there.
+    pub(crate) fn counts_of(&self, connection: &Connection) -> [Option<&Counts>; 3] {
+        let service = self.service_numbered(connection.service);
+        let server = self.server_numbered(connection.server);
+        let local = service.and_then(|service| self.local_at(connection.ends.local, service));
+        [
+            service
+                .and_then(|at| self.service(at))
+                .map(|entry| &*entry.counts),
+            server.and_then(|at| self.server(at)).map(|entry| &*entry.counts),
+            local.and_then(|at| self.local(at)).map(|entry| &*entry.counts),
+        ]
+    }
+
     /// The pool of ports of an address.
     pub(crate) fn pool_mut(&mut self, address: u128, kind: Kind, share: u32) -> Option<&mut Pool> {
         let at = self.pool_at(address, kind, share)?;
@@ -311,7 +345,7 @@ impl Prepared {
             match earlier.pool_mut(pool.address, pool.kind, pool.share) {
                 Some(was) if was.identity != 0 => pool.take_over(was),
                 _ => {
-                    pool.begin(identity, worker, workers, crate::hash::fixed(at.into(), seed));
+                    pool.begin(identity, worker, workers, crate::hash::fixed(at as u128, seed));
                     identity = identity.wrapping_add(1).max(1);
                 }
             }
@@ -361,16 +395,21 @@ impl Tables {
         let first_local = self.locals.len();
         for server in &service.servers {
             let address = number(server.address);
+            let port = if service.kind == Kind::Icmp {
+                0
+            } else {
+                server.port
+            };
             self.servers.push(ServerEntry {
                 address,
-                port: server.port,
+                port,
                 number: server.number,
-                share: ports::share(address, server.port),
+                share: ports::share(address, port),
                 counts: Arc::clone(&server.counts),
             });
             self.candidates.push(Candidate {
                 address,
-                port: server.port,
+                port,
                 weight: server.weight,
                 max_connections: server.max_connections,
                 counts: Arc::clone(&server.counts),

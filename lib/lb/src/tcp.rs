@@ -82,7 +82,10 @@ mod tests {
         assert_eq!(after(&[(In, SYN), (In, ACK)]), State::SynRecv);
         assert_eq!(after(&[(In, SYN), (Out, syn_ack)]), State::SynRecv);
         assert_eq!(after(&[(In, SYN), (Out, syn_ack), (In, ACK)]), State::Established);
-        assert_eq!(after(&[(In, SYN), (Out, syn_ack), (In, ACK), (In, SYN)]), State::Established);
+        assert_eq!(
+            after(&[(In, SYN), (Out, syn_ack), (In, ACK), (In, SYN)]),
+            State::Established
+        );
     }
 
     #[test]
@@ -113,7 +116,15 @@ mod tests {
     fn only_a_bare_syn_begins_a_connection() {
         assert!(begins(SYN));
         assert!(begins(SYN.and(TcpFlags::PSH)));
-        for other in [ACK, FIN, RST, SYN.and(ACK), SYN.and(RST), SYN.and(TcpFlags::FIN), TcpFlags(0)] {
+        for other in [
+            ACK,
+            FIN,
+            RST,
+            SYN.and(ACK),
+            SYN.and(RST),
+            SYN.and(TcpFlags::FIN),
+            TcpFlags(0),
+        ] {
             assert!(!begins(other), "{other:?}");
         }
     }

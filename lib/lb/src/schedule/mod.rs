@@ -31,7 +31,11 @@ impl Candidate {
     /// It has as many as it may.
     fn is_full(&self) -> bool {
         self.max_connections > 0
-            && self.counts.sum(Count::Active).wrapping_add(self.counts.sum(Count::Inactive)) >= u64::from(self.max_connections)
+            && self
+                .counts
+                .sum(Count::Active)
+                .wrapping_add(self.counts.sum(Count::Inactive))
+                >= u64::from(self.max_connections)
     }
 
     /// What it has to do for this worker.
@@ -66,8 +70,17 @@ impl Choice {
     }
 
     /// The number of a server that is open and not full.
-    pub(crate) fn choose(&mut self, servers: &[Candidate], worker: usize, client: u128) -> Result<usize, Refused> {
-        let may = |at: &usize| servers.get(*at).is_some_and(|server| server.is_open() && !server.is_full());
+    pub(crate) fn choose(
+        &mut self,
+        servers: &[Candidate],
+        worker: usize,
+        client: u128,
+    ) -> Result<usize, Refused> {
+        let may = |at: &usize| {
+            servers
+                .get(*at)
+                .is_some_and(|server| server.is_open() && !server.is_full())
+        };
         let chosen = match self {
             Choice::Rr(next) => by_turns(next, servers.len(), may),
             Choice::Wrr(waited) => weighted(waited, servers, may),
@@ -77,7 +90,11 @@ impl Choice {
         };
         chosen.ok_or_else(|| {
             let any_open = servers.iter().any(Candidate::is_open);
-            if any_open { Refused::ServerFull } else { Refused::NoServer }
+            if any_open {
+                Refused::ServerFull
+            } else {
+                Refused::NoServer
+            }
         })
     }
 }
@@ -153,7 +170,13 @@ mod tests {
         shares
     }
 
-    const ALL: [Scheduler; 5] = [Scheduler::Rr, Scheduler::Wrr, Scheduler::Wlc, Scheduler::Conhash, Scheduler::Mh];
+    const ALL: [Scheduler; 5] = [
+        Scheduler::Rr,
+        Scheduler::Wrr,
+        Scheduler::Wlc,
+        Scheduler::Conhash,
+        Scheduler::Mh,
+    ];
 
     #[test]
     fn rr_takes_turns_whatever_the_weights() {
@@ -167,7 +190,11 @@ mod tests {
     #[test]
     fn wrr_and_wlc_keep_the_weights_exactly() {
         for scheduler in [Scheduler::Wrr, Scheduler::Wlc] {
-            assert_eq!(shares(scheduler, &servers(&[1, 5, 2]), 800), [100, 500, 200], "{scheduler:?}");
+            assert_eq!(
+                shares(scheduler, &servers(&[1, 5, 2]), 800),
+                [100, 500, 200],
+                "{scheduler:?}"
+            );
         }
     }
 
@@ -197,7 +224,10 @@ mod tests {
             let shares = shares(scheduler, &servers(&[1, 1, 2, 4]), 80_000);
             for (share, weight) in shares.iter().zip([1.0, 1.0, 2.0, 4.0]) {
                 let wanted = weight * 10_000.0;
-                assert!((f64::from(*share) - wanted).abs() < wanted * off, "{scheduler:?}: {shares:?}");
+                assert!(
+                    (f64::from(*share) - wanted).abs() < wanted * off,
+                    "{scheduler:?}: {shares:?}"
+                );
             }
         }
     }
@@ -217,14 +247,21 @@ mod tests {
                 assert_ne!(is, 3);
                 moved += i32::from(was != 3 && was != is);
             }
-            assert!(moved <= most, "{scheduler:?}: {moved} of 10,000 moved without need");
+            assert!(
+                moved <= most,
+                "{scheduler:?}: {moved} of 10,000 moved without need"
+            );
         }
     }
 
     #[test]
     fn quiesced_get_nothing_and_none_is_refused() {
         for scheduler in ALL {
-            assert_eq!(shares(scheduler, &servers(&[0, 1, 0]), 50), [0, 50, 0], "{scheduler:?}");
+            assert_eq!(
+                shares(scheduler, &servers(&[0, 1, 0]), 50),
+                [0, 50, 0],
+                "{scheduler:?}"
+            );
             for none in [&[0, 0][..], &[]] {
                 let servers = servers(none);
                 let chosen = Choice::new(scheduler, &servers).choose(&servers, 0, 1);
@@ -245,7 +282,11 @@ mod tests {
                 let chosen = choice.choose(&servers, 0, client * 977).unwrap();
                 servers[chosen].counts.add(0, Count::Active, 1);
             }
-            assert_eq!(choice.choose(&servers, 0, 5), Err(Refused::ServerFull), "{scheduler:?}");
+            assert_eq!(
+                choice.choose(&servers, 0, 5),
+                Err(Refused::ServerFull),
+                "{scheduler:?}"
+            );
             servers[1].counts.subtract(0, Count::Active, 1);
             assert_eq!(choice.choose(&servers, 0, 5), Ok(1), "{scheduler:?}");
         }

@@ -18,7 +18,11 @@ pub(crate) struct Ring {
 
 impl Ring {
     pub(super) fn new(servers: &[Candidate]) -> Self {
-        let total = servers.iter().map(|server| u64::from(server.weight)).sum::<u64>().max(1);
+        let total = servers
+            .iter()
+            .map(|server| u64::from(server.weight))
+            .sum::<u64>()
+            .max(1);
         let mut points = Vec::new();
         for (at, server) in servers.iter().enumerate().filter(|(_, server)| server.weight > 0) {
             let weight = u64::from(server.weight);

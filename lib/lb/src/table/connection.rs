@@ -141,13 +141,13 @@ impl Connection {
 
     /// The way to the client, as far as it is known and heeded.
     #[inline]
-    pub(crate) fn to_client(&self) -> Option<Path> {
+    pub(crate) fn way_to_client(&self) -> Option<Path> {
         (self.fast_xmit && self.client_path.interface != NO_PATH.interface).then_some(self.client_path)
     }
 
     /// The way to the server, likewise.
     #[inline]
-    pub(crate) fn to_server(&self) -> Option<Path> {
+    pub(crate) fn way_to_server(&self) -> Option<Path> {
         (self.fast_xmit && self.server_path.interface != NO_PATH.interface).then_some(self.server_path)
     }
 }

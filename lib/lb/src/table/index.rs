@@ -160,7 +160,7 @@ mod tests {
             let mut index = Index::new(60);
             let mut model = HashSet::new();
             for (insert, hash, value) in steps {
-                let hash = hash % 3 | (hash % 2) << 50;
+                let hash = (hash % 3) | ((hash % 2) << 50);
                 if insert && model.len() < 60 && model.insert((hash, value)) {
                     index.insert(hash, value);
                 } else if model.remove(&(hash, value)) {

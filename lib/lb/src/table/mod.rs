@@ -43,7 +43,11 @@ fn value(at: u32, direction: Direction) -> u32 {
 
 #[inline]
 fn unpacked(value: u32) -> (u32, Direction) {
-    let direction = if value & 1 == 0 { Direction::In } else { Direction::Out };
+    let direction = if value & 1 == 0 {
+        Direction::In
+    } else {
+        Direction::Out
+    };
     (value >> 1, direction)
 }
 
@@ -113,7 +117,9 @@ impl Table {
     /// The connection at a place, if there is one.
     #[inline]
     pub(crate) fn get(&self, at: u32) -> Option<&Connection> {
-        self.slab.get(at as usize).filter(|there| there.phase != Phase::Free)
+        self.slab
+            .get(at as usize)
+            .filter(|there| there.phase != Phase::Free)
     }
 
     /// The same, to be changed. Its ends and its kind stay as they are.

@@ -73,7 +73,10 @@ impl Wheel {
     /// Moves `at` to an earlier slot, if `when` is before that in which it is.
     pub(super) fn hasten(&mut self, at: u32, when: u64) {
         let tick = (when >> self.shift).max(self.next);
-        let ahead = self.links.get(at as usize).map_or(0, |link| link.tick.wrapping_sub(self.next as u32));
+        let ahead = self
+            .links
+            .get(at as usize)
+            .map_or(0, |link| link.tick.wrapping_sub(self.next as u32));
         if (tick - self.next) < u64::from(ahead) {
             self.remove(at);
             self.wait(at, when);
