@@ -12,3 +12,15 @@
 //! the client's first packet. It takes a local port whose remainder by the number of workers is its own number, so that any worker
 //! can tell whose a reply is.
 #![forbid(unsafe_code)]
+
+mod balancer;
+mod config;
+mod counts;
+mod prepared;
+mod verdict;
+
+pub use balancer::{Balancer, Look};
+pub use config::{Config, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
+pub use counts::{Count, Counts};
+pub use prepared::Prepared;
+pub use verdict::{Buffer, Path, Refused, Row, State, Verdict};

@@ -18,6 +18,7 @@ use shm::{DiscoveryPage, InstanceState, TableWriter};
 use super::{Failure, lookup, shown};
 use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
+use crate::balancer;
 use crate::config::{Config, HopByHop, Overrides};
 use crate::control_thread::{self, Control, Held, PortState, Punts, Reload, Signals};
 use crate::ipsec::{self, Crypto};
@@ -214,6 +215,7 @@ pub(super) fn forward(
     let siblings = crate::worker::siblings(eal, workers)?;
     let handovers = crate::worker::handovers(eal, workers)?;
     let mut sas = Vec::with_capacity(workers);
+    let mut balancers = Vec::with_capacity(workers);
     for (number, ((((share, checkpoint), (taps, consumers, traces)), siblings), handover)) in shares
         .into_iter()
         .zip(checkpoints)
@@ -233,6 +235,8 @@ pub(super) fn forward(
         links.push(link_control);
         let (sa_control, sa_news) = ipsec::news();
         sas.push(sa_control);
+        let (balancer_control, balancer_news) = balancer::news(doorbell.clone());
+        balancers.push(balancer_control);
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
@@ -270,6 +274,7 @@ pub(super) fn forward(
             takes_chains: takes_chains.clone(),
             siblings,
             sas: sa_news,
+            balancer: balancer_news,
             handover,
             long_pool: long_pool.clone(),
             sa_limit: plan.capacity.sas,
@@ -307,6 +312,7 @@ pub(super) fn forward(
         links,
         crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
+        balancers,
         alert_rules: Told::default(),
         pool_table,
         pool_slot,

@@ -74,6 +74,7 @@ pub use self::waiting::MOST_WAITING;
 use self::waiting::Waiting;
 use crate::adjacency;
 use crate::attachments::{Consumers, HandedBack, Parts, Seen, Taps};
+use crate::balancer::BalancerNews;
 use crate::ipsec::EspNews;
 use crate::path::{BURST, Burst, NOTES, Note, Off, Stages, Together};
 use crate::trace;
@@ -162,6 +163,8 @@ pub struct Worker<F, A> {
     pub siblings: Siblings,
     /// SAs that come and go.
     pub sas: EspNews,
+    /// Services that come and go.
+    pub balancer: BalancerNews,
     /// Ways to the workers that have other SAs.
     pub handover: Handover,
     /// Long buffers for packets of SAs; none where there can be no SA.
