@@ -21,7 +21,7 @@ use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::balancer;
 use crate::config::{Config, HopByHop, Overrides};
-use crate::control_thread::{self, Control, Held, PortState, Punts, Reload, Signals};
+use crate::control_thread::{self, Connections, Control, Held, PortState, Punts, Reload, Signals};
 use crate::ipsec::{self, Crypto};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
@@ -31,9 +31,6 @@ use crate::ports::{self, OpenPort, RING};
 use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
 use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
-
-/// Connections of all workers together.
-const CONNECTIONS: usize = 65_536;
 
 /// Beyond that a worker has lost its CPU. DPDK's own tools wait for five seconds.
 const LONGEST_BURST: Duration = Duration::from_secs(3);
@@ -219,7 +216,7 @@ pub(super) fn forward(
     let siblings = crate::worker::siblings(eal, workers)?;
     let handovers = crate::worker::handovers(eal, workers)?;
     let mut sas = Vec::with_capacity(workers);
-    let connections = CONNECTIONS / workers;
+    let connections = plan.connections;
     let balancing = crate::worker::balancing(eal, workers, connections)?;
     let mut balancers = Vec::with_capacity(workers);
     let mut secret = [0; 8];
@@ -332,6 +329,7 @@ pub(super) fn forward(
         crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
         balancers,
+        connections: Connections::default(),
         alert_rules: Told::default(),
         pool_table,
         pool_slot,
