@@ -8,6 +8,7 @@
 pub mod adjacency;
 pub mod alerts;
 pub mod attachments;
+pub mod balancer;
 pub mod claims;
 pub mod config;
 pub mod control_thread;

@@ -309,6 +309,30 @@ counter_enum! {
         EspKeepalive => "esp_keepalive",
         /// The crypto device did not take it.
         CryptoBusy => "crypto_busy",
+        /// For a service none of whose servers takes a new connection.
+        ServiceNoServer => "service_no_server",
+        /// For a service whose local addresses have no port, or ICMP identifier, left for a new connection to this server.
+        ServiceNoPort => "service_no_port",
+        /// For a service, and the worker keeps as many connections as it may.
+        ServiceTableFull => "service_table_full",
+        /// For a service or a local address, of no connection, and nothing that begins one.
+        ServiceNoConnection => "service_no_connection",
+        /// An ICMP error for a service or a local address about a packet of no connection; RFC 5508 section 4.2.
+        ServiceErrorNoConnection => "service_error_no_connection",
+        /// For a service or a local address, with an ICMP checksum that is wrong, or about a packet whose IPv4 header checksum is.
+        ServiceChecksum => "service_checksum",
+        /// For a service or a local address, and shorter than its headers.
+        ServiceMalformed => "service_malformed",
+        /// For a service that does not take packets from its source.
+        ServiceDenied => "service_denied",
+        /// An ICMP reply for a service or a local address that answers no query; RFC 5508 section 3.2.
+        ServiceUnsolicited => "service_unsolicited",
+        /// For a service whose servers have as many connections as they may.
+        ServiceServerFull => "service_server_full",
+        /// A fragment for a service or a local address.
+        ServiceFragment => "service_fragment",
+        /// An ICMP source quench for a service or a local address, where such are dropped; RFC 6633.
+        ServiceSourceQuench => "service_source_quench",
     }
 }
 

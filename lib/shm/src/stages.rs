@@ -22,6 +22,8 @@ counter_enum! {
         FromTool => "from_tool",
         /// A tunnel has put other headers in front: a packet of its own, which goes through the stages.
         Encapsulated => "encapsulated",
+        /// For a service of the load balancer, or from one of its servers: translated.
+        Service => "service",
         /// Link header.
         Ethernet => "ethernet",
         /// It belongs to a sub-interface.
@@ -115,6 +117,11 @@ impl Passed {
     pub const SEALED4: Self = Self::USUAL4.with(PathStage::Encapsulated).with(PathStage::Tx);
     /// The same over IPv6.
     pub const SEALED6: Self = Self::USUAL6.with(PathStage::Encapsulated).with(PathStage::Tx);
+    /// What a packet of a known connection passes that is translated and leaves by the way that its connection knows.
+    pub const BALANCED: Self = Self::NONE
+        .with(PathStage::Rx)
+        .with(PathStage::Service)
+        .with(PathStage::Tx);
 
     /// These and one more.
     #[inline]
@@ -156,7 +163,7 @@ impl Passed {
 const _: () = assert!(PathStage::COUNT <= u32::BITS as usize, "each stage has a bit");
 
 /// The usual ways, whole: those of the two families first.
-const USUAL: [Passed; 7] = [
+const USUAL: [Passed; 8] = [
     Passed::USUAL4.with(PathStage::Rx).with(PathStage::Tx),
     Passed::USUAL6.with(PathStage::Rx).with(PathStage::Tx),
     Passed::TO_ESP4,
@@ -164,6 +171,7 @@ const USUAL: [Passed; 7] = [
     Passed::OUT_OF_ESP,
     Passed::SEALED4,
     Passed::SEALED6,
+    Passed::BALANCED,
 ];
 
 /// What tells them apart, and their order, for who reads the cells of another process.

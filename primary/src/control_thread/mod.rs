@@ -13,6 +13,7 @@ mod packets;
 mod reload;
 mod requests;
 mod sas;
+mod services;
 mod signals;
 mod taps;
 mod tunnels;
@@ -42,6 +43,7 @@ use self::watch::Seen;
 pub use self::watch::{carries_packets, pool_record};
 use crate::alerts::Told;
 use crate::attachments::Attachments;
+use crate::balancer::BalancerControl;
 use crate::config::Config;
 use crate::ipsec::{Crypto, EspControl};
 use crate::kernel::Kernel;
@@ -145,6 +147,8 @@ pub struct Control<'a> {
     pub crypto: Crypto<'a>,
     /// By which each worker learns of SAs.
     pub sas: Vec<EspControl>,
+    /// By which each worker learns of services, and tells of connections.
+    pub balancers: Vec<BalancerControl>,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
     /// The pool's place in the region.
@@ -218,6 +222,7 @@ impl Control<'_> {
             more |= self.reload(now);
             self.tell_alert_rules();
             self.tell_sas(now);
+            self.tell_services();
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);

@@ -86,22 +86,35 @@ impl Control<'_> {
             | Request::MemoryHeld
             | Request::ConfigApply { .. }
             | Request::ConfigShow
-            | Request::ConfigResult => Err(ControlError::new(ErrorCode::BadRequest, "this was said already")),
-            Request::ServiceAdd(_)
-            | Request::ServiceSet { .. }
-            | Request::ServiceDelete(_)
-            | Request::ServiceFlush
-            | Request::ServiceZero(_)
-            | Request::ServiceShow { .. }
-            | Request::ServerAdd { .. }
-            | Request::ServerSet { .. }
-            | Request::ServerDelete { .. }
-            | Request::LocalAdd { .. }
-            | Request::LocalDelete { .. }
+            | Request::ConfigResult
             | Request::ConnectionShow(_)
             | Request::ConnectionResult => {
-                Err(ControlError::new(ErrorCode::BadRequest, "there are no services"))
+                Err(ControlError::new(ErrorCode::BadRequest, "this was said already"))
             }
+            Request::ServiceAdd(service) => self.service_add(*service, now),
+            Request::ServiceSet { id, change } => {
+                self.service_change(|tables| tables.service_set(id, &change, now))
+            }
+            Request::ServiceDelete(id) => self.service_change(|tables| tables.service_delete(id, now)),
+            Request::ServiceFlush => self.service_change(|tables| {
+                tables.service_flush(now);
+                Ok(())
+            }),
+            Request::ServerAdd { id, server } => {
+                self.service_change(|tables| tables.server_add(id, server, now))
+            }
+            Request::ServerSet { id, server, change } => {
+                self.service_change(|tables| tables.server_set(id, server, change, now))
+            }
+            Request::ServerDelete { id, server } => {
+                self.service_change(|tables| tables.server_delete(id, server, now))
+            }
+            Request::LocalAdd { id, local } => self.service_change(|tables| tables.local_add(id, local, now)),
+            Request::LocalDelete { id, address } => {
+                self.service_change(|tables| tables.local_delete(id, address, now))
+            }
+            Request::ServiceZero(id) => self.tables.service_zero(id).map(|()| Reply::Done),
+            Request::ServiceShow { after } => Ok(Reply::Services(self.tables.service_page(after))),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
             Request::AlertRuleAdd(rule) => self.tables.alert_rule_add(*rule).map(|()| Reply::Done),
             Request::AlertRuleDelete { name } => {

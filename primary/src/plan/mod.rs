@@ -25,7 +25,7 @@ use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::ipsec::SPARE_SESSIONS;
-use crate::worker::{FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
+use crate::worker::{BALANCED, FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
 use crate::{kernel, ports};
 
 use self::hugepages::Mount;
@@ -211,7 +211,7 @@ pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, with
     let with_tool = with_tool + workers as u32 * MOST_BEHIND;
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
-    let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED);
+    let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED + BALANCED);
     let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)

@@ -11,6 +11,7 @@ use control::message::CaptureInterface;
 use control::server::Server;
 use dpdk::{Eal, LcoreId, NumaNode, PortId, ring};
 use fib::Quiescence;
+use lb::Balancer;
 use reassembly::Reassembler;
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, TableWriter};
@@ -18,6 +19,7 @@ use shm::{DiscoveryPage, InstanceState, TableWriter};
 use super::{Failure, lookup, shown};
 use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
+use crate::balancer;
 use crate::config::{Config, HopByHop, Overrides};
 use crate::control_thread::{self, Control, Held, PortState, Punts, Reload, Signals};
 use crate::ipsec::{self, Crypto};
@@ -29,6 +31,9 @@ use crate::ports::{self, OpenPort, RING};
 use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
 use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
+
+/// Connections of all workers together.
+const CONNECTIONS: usize = 65_536;
 
 /// Beyond that a worker has lost its CPU. DPDK's own tools wait for five seconds.
 const LONGEST_BURST: Duration = Duration::from_secs(3);
@@ -214,13 +219,20 @@ pub(super) fn forward(
     let siblings = crate::worker::siblings(eal, workers)?;
     let handovers = crate::worker::handovers(eal, workers)?;
     let mut sas = Vec::with_capacity(workers);
-    for (number, ((((share, checkpoint), (taps, consumers, traces)), siblings), handover)) in shares
-        .into_iter()
-        .zip(checkpoints)
-        .zip(worker_parts)
-        .zip(siblings)
-        .zip(handovers)
-        .enumerate()
+    let connections = CONNECTIONS / workers;
+    let balancing = crate::worker::balancing(eal, workers, connections)?;
+    let mut balancers = Vec::with_capacity(workers);
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
+    for (number, (((((share, checkpoint), (taps, consumers, traces)), siblings), handover), balancing)) in
+        shares
+            .into_iter()
+            .zip(checkpoints)
+            .zip(worker_parts)
+            .zip(siblings)
+            .zip(handovers)
+            .zip(balancing)
+            .enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
@@ -233,6 +245,8 @@ pub(super) fn forward(
         links.push(link_control);
         let (sa_control, sa_news) = ipsec::news();
         sas.push(sa_control);
+        let (balancer_control, services) = balancer::news(doorbell.clone());
+        balancers.push(balancer_control);
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
@@ -273,6 +287,16 @@ pub(super) fn forward(
             handover,
             long_pool: long_pool.clone(),
             sa_limit: plan.capacity.sas,
+            balancer: Balancer::new(
+                number,
+                workers,
+                connections,
+                dpdk::tsc_hz(),
+                dpdk::tsc(),
+                u64::from_ne_bytes(secret),
+            ),
+            services,
+            balancing,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }
@@ -307,6 +331,7 @@ pub(super) fn forward(
         links,
         crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
+        balancers,
         alert_rules: Told::default(),
         pool_table,
         pool_slot,

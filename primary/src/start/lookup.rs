@@ -49,5 +49,7 @@ pub(super) fn tables(
         four: fib4,
         six: fib6,
     };
-    Ok(Tables::new(fibs, adjacencies, region, limits)?)
+    let mut tables = Tables::new(fibs, adjacencies, region, limits)?;
+    tables.set_workers(config.workers.lcores.len());
+    Ok(tables)
 }

@@ -26,6 +26,10 @@ use crate::adjacency;
 impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Gives the interface an address, connects its subnet and announces it; an IPv6 address is looked for on the link first.
     pub fn address_add(&mut self, interface: u16, address: IpNet, now: Duration) -> Result<(), ControlError> {
+        let for_services = self.own(interface, address.addr()).filter(|own| own.for_services);
+        if let Some(own) = for_services.cloned() {
+            return self.take_over_address(&own, address, now);
+        }
         let given = self.give_address(interface, address, now);
         self.settle_tunnels(now);
         given
@@ -52,7 +56,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     /// Takes an address from an interface, and with it what cannot be without it: neighbours of its subnet, and routes
     /// by way of them. With the interface's last address go the routes that lead out of it, as nobody could be asked, unless it is
-    /// a tunnel.
+    /// a tunnel. An address that services use stays by itself, as long as they do.
     pub fn address_delete(
         &mut self,
         interface: u16,
@@ -79,10 +83,32 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             );
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
-        self.take_out(&own);
+        if own.for_services {
+            let sentence = format!(
+                "{address} on {name} is a local address of services, and there for them: take it from the services"
+            );
+            return Err(refuse(ErrorCode::Invalid, sentence));
+        }
+        let host = address.addr();
+        if !self.services.is_local(host) {
+            return self.remove_address(&own, now);
+        }
+        if address.prefix_len() == address.max_prefix_len()
+            && let Some(own) = self.own_mut(interface, host)
+        {
+            own.for_services = true;
+            return Ok(());
+        }
+        self.remove_address(&own, now)?;
+        self.give_service_address(interface, host, now)
+    }
+
+    /// Takes an address away, whatever it is there for.
+    pub(super) fn remove_address(&mut self, own: &OwnAddress, now: Duration) -> Result<(), ControlError> {
+        self.take_out(own);
         // Before anything is found stranded: another link-local address may take the place of this one.
-        let kept = self.keep_link_local(interface, now);
-        self.forget_stranded(&own);
+        let kept = self.keep_link_local(own.interface, now);
+        self.forget_stranded(own);
         self.settle_tunnels(now);
         kept
     }
@@ -110,6 +136,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 IpNet::V6(_) => AddressState::Tentative,
             },
             automatic,
+            for_services: false,
             sought_until: None,
             disputed: None,
         };
@@ -169,6 +196,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         kept
     }
 
+    /// Whether the gateway has the address, on any interface.
+    pub fn has_address(&self, address: IpAddr) -> bool {
+        self.addresses.iter().any(|own| own.net.addr() == address)
+    }
+
     /// The addresses of an interface that are in use.
     pub fn addresses_in_use(&self, interface: u16) -> impl Iterator<Item = IpNet> {
         self.addresses
@@ -177,11 +209,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             .map(|own| own.net)
     }
 
-    /// The addresses that an interface was given, in that order: those left out that it makes itself.
+    /// The addresses that an interface was given, in that order: those left out that it makes itself or has for services
+    /// alone.
     pub fn given_addresses(&self, interface: u16) -> impl Iterator<Item = IpNet> {
         self.addresses
             .iter()
-            .filter(move |own| own.interface == interface && !own.automatic)
+            .filter(move |own| own.interface == interface && !own.automatic && !own.for_services)
             .map(|own| own.net)
     }
 

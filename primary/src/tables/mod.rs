@@ -38,6 +38,7 @@ mod route_plan;
 mod routes;
 mod sas;
 mod service;
+mod services;
 mod sub_interfaces;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -67,6 +68,7 @@ use publish::Published;
 pub use refusal::NeighborRefusal;
 use sas::SaSet;
 pub use sas::{CheckedSas, InstalledSa, SaNews};
+use services::ServiceSet;
 pub use sub_interfaces::NewSubInterface;
 use timers::{Jitter, Timer, Timers};
 
@@ -210,6 +212,7 @@ pub struct Tables<F, A> {
     neighbors: NeighborSet<IpAddr>,
     alerts: AlertSet,
     sas: SaSet,
+    services: ServiceSet,
     timers: Timers,
     jitter: Jitter,
     /// Answers for anycast addresses among the timers.
@@ -258,6 +261,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             neighbors: NeighborSet::new(),
             alerts,
             sas,
+            services: ServiceSet::new(),
             timers: Timers::new(),
             jitter: Jitter::new(),
             delayed_answers: 0,

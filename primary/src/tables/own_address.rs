@@ -32,6 +32,8 @@ pub(super) struct OwnAddress {
     pub(super) state: AddressState,
     /// Made by the gateway itself: comes and goes with the interface's other IPv6 addresses.
     pub(super) automatic: bool,
+    /// A local address of services, and there for nothing else: goes with the last of them.
+    pub(super) for_services: bool,
     /// When nobody has spoken up for long enough while it is tentative.
     pub(super) sought_until: Option<Duration>,
     /// When somebody else was last seen to claim it.

@@ -133,6 +133,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         all.reverse();
         for index in &all {
             self.check_unused(*index)?;
+            self.check_no_locals(*index)?;
         }
         for index in &all {
             self.delete_interface(*index, now);
@@ -142,9 +143,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
 
     pub(super) fn delete_interface(&mut self, index: u16, now: Duration) {
         let given = |own: &super::OwnAddress| own.interface == index && !own.automatic;
-        while let Some(net) = self.addresses.iter().find(|own| given(own)).map(|own| own.net) {
+        while let Some(own) = self.addresses.iter().find(|own| given(own)).cloned() {
             // The link-local address that may take the place of one may find no room, and goes with the next anyway.
-            let _ = self.address_delete(index, net, now);
+            let _ = self.remove_address(&own, now);
         }
         let Some(interface) = self.interfaces.remove(index) else {
             return;

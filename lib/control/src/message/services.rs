@@ -8,6 +8,14 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+mod check;
+
+pub use check::ServiceFault;
+
+/// The most services.
+pub const SERVICES: usize = 4096;
+/// The most prefixes of clients that a service allows, and the most that it denies.
+pub const PREFIXES_PER_SERVICE: usize = 64;
 /// The most real servers of a service, and the most local addresses: a service fits into [`crate::client::MAX_FRAME`] bytes with them.
 pub const SERVERS_PER_SERVICE: usize = 256;
 
@@ -94,34 +102,6 @@ pub struct ServiceId {
     pub address: IpAddr,
     /// The port that clients reach; 0 for ICMP and ICMPv6, and only for those.
     pub port: u16,
-}
-
-impl ServiceId {
-    /// Fails with a sentence when there can be no such service.
-    pub fn check(&self) -> Result<(), String> {
-        let is_icmp = matches!(self.protocol, ServiceProtocol::Icmp | ServiceProtocol::Icmpv6);
-        if is_icmp && self.port != 0 {
-            return Err(format!(
-                "{self}: a service of {} has no port: write {}",
-                self.protocol,
-                SocketAddr::new(self.address, 0)
-            ));
-        }
-        if !is_icmp && self.port == 0 {
-            return Err(format!(
-                "{self}: a service of {} needs a port from 1 to 65535",
-                self.protocol
-            ));
-        }
-        match (self.protocol, self.address) {
-            (ServiceProtocol::Icmp, IpAddr::V6(_)) => Err(format!("{self}: ICMP is IPv4's: use icmpv6")),
-            (ServiceProtocol::Icmpv6, IpAddr::V4(_)) => Err(format!("{self}: ICMPv6 is IPv6's: use icmp")),
-            (_, address) if address.is_unspecified() || address.is_multicast() || address.is_loopback() => {
-                Err(format!("{self}: {address} is no address that clients can reach"))
-            }
-            _ => Ok(()),
-        }
-    }
 }
 
 impl fmt::Display for ServiceId {
