@@ -21,6 +21,7 @@ pub mod capture;
 pub mod check;
 pub mod choose;
 pub mod client;
+pub mod connections;
 pub mod event;
 mod frame;
 pub mod ike;

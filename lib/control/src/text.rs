@@ -32,7 +32,8 @@ pub enum TextError {
     Encoding,
 }
 
-fn seals() -> SealFlag {
+/// What keeps memory as it is.
+pub(crate) fn seals() -> SealFlag {
     SealFlag::F_SEAL_SHRINK | SealFlag::F_SEAL_GROW | SealFlag::F_SEAL_WRITE
 }
 

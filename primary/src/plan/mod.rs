@@ -84,6 +84,8 @@ pub struct Plan {
     pub attachments: usize,
     /// The memory that each of them has.
     pub attachment_bytes: usize,
+    /// Connections of the load balancer that each worker has room for.
+    pub connections: usize,
     /// Bytes of a hugepage.
     pub huge_page_size: usize,
     /// The hugetlbfs directory for the table region; `None` when nothing is mounted, which
@@ -307,6 +309,7 @@ impl Plan {
             table_region_bytes: capacity.bytes(huge_page_size),
             attachments: limits.attachments as usize,
             attachment_bytes: limits.attachment_bytes(),
+            connections: (limits.connections as usize).div_ceil(workers.len().max(1)),
             huge_page_size,
             huge_dir: mount.map(|mount| mount.path),
             file_prefix: config.instance.file_prefix.clone(),
@@ -320,6 +323,11 @@ impl Plan {
         let nodes: Vec<u8> = machine.nodes.iter().map(|(node, _)| *node).collect();
         plan.eal_args = eal::args(config, &plan, &nodes);
         Ok(plan)
+    }
+
+    /// Bytes of ordinary memory that all workers together have for connections of the load balancer.
+    pub fn connection_bytes(&self) -> usize {
+        self.worker_lcores.len() * lb::Balancer::bytes_for(self.connections)
     }
 
     fn check_memory(&self, config: &Config) -> Result<(), PlanError> {

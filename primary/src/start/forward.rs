@@ -32,9 +32,6 @@ use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
 use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
 
-/// Connections of all workers together.
-const CONNECTIONS: usize = 65_536;
-
 /// Beyond that a worker has lost its CPU. DPDK's own tools wait for five seconds.
 const LONGEST_BURST: Duration = Duration::from_secs(3);
 
@@ -219,7 +216,7 @@ pub(super) fn forward(
     let siblings = crate::worker::siblings(eal, workers)?;
     let handovers = crate::worker::handovers(eal, workers)?;
     let mut sas = Vec::with_capacity(workers);
-    let connections = CONNECTIONS / workers;
+    let connections = plan.connections;
     let balancing = crate::worker::balancing(eal, workers, connections)?;
     let mut balancers = Vec::with_capacity(workers);
     let mut secret = [0; 8];

@@ -371,8 +371,8 @@ fn counters_begin_at_zero_again_and_keep_what_deleted_servers_had() {
             counts.add(worker, Count::InBytes, 100);
         }
         made.servers[0].counts.add(worker, Count::Active, 2);
-        Counts::drop(&made.counts, worker, Refused::BadInner);
-        Counts::drop(&made.counts, worker, Refused::BadChecksum);
+        Counts::refused(&made.counts, worker, Refused::BadInner);
+        Counts::refused(&made.counts, worker, Refused::BadChecksum);
         made.locals[0].counts.add(worker, Count::PortsUsed, 2);
     }
     // What one worker began another may end.
@@ -450,7 +450,7 @@ fn full_services_come_in_pages_that_fit_into_frames() {
             }
             Refused::ALL
                 .iter()
-                .for_each(|reason| Counts::drop(counts, 0, *reason));
+                .for_each(|reason| Counts::refused(counts, 0, *reason));
         }
     }
     let (mut seen, mut after, mut pages) = (Vec::new(), None, 0);
