@@ -26,9 +26,7 @@ fn serve(site: &Site, family: Family) {
         let server = site.server(number);
         site.balancer.tell(&format!("server add {service} {server}"));
     }
-    site.balancer
-        .tell(&format!("laddr add {service} {} --dev lan", site.local()));
-    site.wait_for_addresses();
+    site.add_local(&service);
 }
 
 fn ping(site: &Site, words: &[&str]) -> tests::Pings {

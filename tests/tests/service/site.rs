@@ -8,7 +8,7 @@
 //!            servers eth0 ─┘           192.168.100.254, 192.168.100.200
 //! ```
 
-use std::{fs, time::Duration};
+use std::{cell::Cell, fs, time::Duration};
 
 use tempfile::TempDir;
 use tests::{Family, Interface, Namespace, NamespaceOptions, Primary, Privilege, Process, wait_until};
@@ -38,6 +38,7 @@ pub(crate) struct Site {
     folder: TempDir,
     family: Family,
     arms: Arms,
+    has_route: Cell<bool>,
 }
 
 impl Site {
@@ -78,6 +79,7 @@ impl Site {
             folder: TempDir::new().unwrap(),
             family,
             arms,
+            has_route: Cell::new(arms == Arms::One),
         };
         for number in [48, 49] {
             let address = format!("{}/{}", site.client_address(number), site.client_length());
@@ -93,12 +95,15 @@ impl Site {
             family.choose(32, 128),
             site.client_side()
         ));
-        if arms == Arms::Two {
+        if arms == Arms::One {
+            site.balancer.tell(&format!(
+                "route add {} dev lan",
+                family.choose("192.168.100.0/24", "2001:db8:100::/64")
+            ));
+        } else {
             let clients = family.choose("10.0.0.0/16", "2001:db8:10::/64");
             site.balancer.tell(&format!("route add {clients} dev wan"));
         }
-        let lan = family.choose("192.168.100.0/24", "2001:db8:100::/64");
-        site.balancer.tell(&format!("route add {lan} dev lan"));
         site
     }
 
@@ -162,8 +167,17 @@ impl Site {
             let server = self.at(&self.server(number), port);
             self.balancer.tell(&format!("server add {service} {server}"));
         }
+        self.add_local(&service);
+    }
+
+    /// Gives a service the local address. With the first one the servers can be reached: a route by an interface needs an address there.
+    pub(crate) fn add_local(&self, service: &str) {
         self.balancer
             .tell(&format!("laddr add {service} {} --dev lan", self.local()));
+        if !self.has_route.replace(true) {
+            let lan = self.family.choose("192.168.100.0/24", "2001:db8:100::/64");
+            self.balancer.tell(&format!("route add {lan} dev lan"));
+        }
         self.wait_for_addresses();
     }
 
