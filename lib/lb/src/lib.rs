@@ -16,9 +16,15 @@
 mod balancer;
 mod config;
 mod counts;
+mod hash;
 pub mod icmp;
+mod lookup;
+mod ports;
 mod prepared;
 pub mod rewrite;
+mod schedule;
+mod table;
+mod tcp;
 mod verdict;
 pub mod view;
 
