@@ -92,7 +92,7 @@ impl Counts {
 
     /// Counts a packet dropped by `worker`.
     #[inline]
-    pub fn drop(&self, worker: usize, reason: Refused) {
+    pub fn refused(&self, worker: usize, reason: Refused) {
         self.change(worker, COUNTS + reason as usize, 1);
     }
 

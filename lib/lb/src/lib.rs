@@ -16,11 +16,22 @@
 mod balancer;
 mod config;
 mod counts;
+mod hash;
+pub mod icmp;
+mod lookup;
+mod ports;
 mod prepared;
+pub mod rewrite;
+mod schedule;
+mod table;
+mod tcp;
 mod verdict;
+pub mod view;
 
 pub use balancer::{Balancer, Look};
 pub use config::{Config, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
 pub use counts::{Count, Counts};
 pub use prepared::Prepared;
+pub use rewrite::{Ends, Sequence};
 pub use verdict::{Buffer, Path, Refused, Row, State, Verdict};
+pub use view::{Flow, Quoted, View, What, look};

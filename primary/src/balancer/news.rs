@@ -153,6 +153,12 @@ impl BalancerControl {
 }
 
 impl BalancerNews {
+    /// Whether there is something to take, or to fill.
+    #[inline]
+    pub(crate) fn has_mail(&self) -> bool {
+        self.mail.load(Ordering::Relaxed) || self.part.is_some()
+    }
+
     /// Gives other services to `configure`, if there are any, and hands back what that gives.
     #[inline]
     pub(crate) fn take(&mut self, configure: impl FnMut(Prepared) -> Prepared) {

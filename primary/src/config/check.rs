@@ -3,6 +3,7 @@
 //! Both families go one way. Link-local addresses are apart: each is one interface's, and all interfaces have their subnet.
 
 mod neighbors;
+mod services;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::net::IpAddr;

@@ -17,6 +17,7 @@ mod device;
 mod eal_args;
 mod instance;
 mod interfaces;
+mod load_balancer;
 pub mod machine;
 mod network;
 mod places;
@@ -24,6 +25,7 @@ mod render;
 mod route;
 mod router_alert;
 mod sections;
+mod service;
 mod states;
 #[cfg(test)]
 mod tests;
@@ -34,7 +36,7 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use control::instance::InstanceName;
-use control::message::{PuntClass, Route, VlanProtocol};
+use control::message::{PuntClass, Route, Service, VlanProtocol};
 use ipnet::IpNet;
 use packet::MacAddress;
 use shm::records::IdlePolicy;
@@ -42,6 +44,7 @@ use shm::records::IdlePolicy;
 pub use self::bond::{Bond, BondMode};
 pub use self::crypto::CryptoConfig;
 pub use self::device::{BadDevice, BadPciAddress, Device, PciAddress};
+pub use self::load_balancer::LoadBalancer;
 pub use self::router_alert::{HopByHop, RouterAlert};
 pub use self::tunnel::Tunnel;
 pub use document::{ConfigErrors, Problem};
@@ -51,6 +54,7 @@ use self::machine::Machine;
 use self::network::{RawInterface, RawNeighbor};
 pub(crate) use self::places::Places;
 use self::route::RawRoute;
+use self::service::RawService;
 use self::tunnel::RawTunnel;
 use crate::attachments::ClassPolicy;
 use crate::log::LogConfig;
@@ -88,6 +92,10 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// `[[neighbor]]`.
     pub neighbors: Vec<Neighbor>,
+    /// `[load_balancer]`.
+    pub load_balancer: LoadBalancer,
+    /// `[[service]]`.
+    pub services: Vec<Service>,
     /// Where memory_mb is written, for the message that it is too little: `file:line:column`, or the file.
     pub(crate) memory_place: String,
     /// Where keys are written that only a restart changes.
@@ -163,6 +171,8 @@ pub struct Limits {
     pub reassemblies: u32,
     /// SAs, those that come in and those that go out.
     pub sas: u32,
+    /// Connections of the load balancer, of all workers together, in ordinary memory.
+    pub connections: u32,
 }
 
 impl Limits {
@@ -182,9 +192,12 @@ impl Limits {
     pub const DEFAULT_GROUPS: u32 = 256;
     const DEFAULT_REASSEMBLIES: u32 = 64;
     const DEFAULT_SAS: u32 = 1024;
+    const MIN_CONNECTIONS: u32 = 1024;
+    const DEFAULT_CONNECTIONS: u32 = 65_536;
+    const MAX_CONNECTIONS: u32 = 1 << 26;
 
     /// All of them with their keys.
-    pub(crate) fn each(&self) -> [(&'static str, u32); 12] {
+    pub(crate) fn each(&self) -> [(&'static str, u32); 13] {
         [
             ("routes4", self.routes4),
             ("routes6", self.routes6),
@@ -198,6 +211,7 @@ impl Limits {
             ("groups", self.groups),
             ("reassemblies", self.reassemblies),
             ("sas", self.sas),
+            ("connections", self.connections),
         ]
     }
 
@@ -369,6 +383,8 @@ impl Config {
             tunnels: self.tunnels.clone(),
             routes: Vec::new(),
             neighbors: Vec::new(),
+            load_balancer: self.load_balancer,
+            services: self.services.clone(),
             memory_place: self.memory_place.clone(),
             places: Places::default(),
         }
@@ -405,6 +421,10 @@ impl Config {
         let neighbors: Vec<_> = raw_sections("neighbor", "[[neighbor]]")
             .map(RawNeighbor::parse)
             .collect();
+        let services: Vec<_> = raw_sections("service", "[[service]]")
+            .map(RawService::parse)
+            .collect();
+        let load_balancer = LoadBalancer::parse(root.section("load_balancer", "[load_balancer]"));
         let punts = sections::punts(document, root.sections("punt", "[[punt]]"));
         let router_alert = RouterAlert::parse(root.section("router_alert", "[router_alert]"));
         let descriptors: u32 = interfaces.iter().map(RawInterface::descriptors).sum();
@@ -425,6 +445,7 @@ impl Config {
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
         network.check_neighbors(document, &neighbors, &routes, &limits);
+        network.check_services(document, &services, &limits);
         let mut places = Places::of(document.take_places());
         interfaces.iter().for_each(|raw| raw.note_place(&mut places));
         Some(Self {
@@ -448,6 +469,11 @@ impl Config {
             neighbors: neighbors
                 .into_iter()
                 .filter_map(RawNeighbor::into_neighbor)
+                .collect(),
+            load_balancer,
+            services: services
+                .into_iter()
+                .filter_map(RawService::into_service)
                 .collect(),
             memory_place: memory_place
                 .map_or_else(|| path.display().to_string(), |place| place.in_file(path)),

@@ -4,8 +4,11 @@
 //! a machine with other CPUs.
 
 use std::fmt::{self, Write};
+use std::net::SocketAddr;
 
-use control::message::{Dscp, PuntClass, Route, RouteTarget, WeightedNextHop, default_metric};
+use control::message::{
+    Dscp, PuntClass, Route, RouteTarget, Service, ServiceOptions, WeightedNextHop, default_metric,
+};
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
@@ -109,7 +112,22 @@ impl Config {
             .try_for_each(|route| write_route(out, route, is_tunnel))?;
         self.neighbors
             .iter()
-            .try_for_each(|neighbor| write_neighbor(out, neighbor))
+            .try_for_each(|neighbor| write_neighbor(out, neighbor))?;
+        self.write_load_balancer(out)?;
+        self.services
+            .iter()
+            .try_for_each(|service| write_service(out, service))
+    }
+
+    fn write_load_balancer(&self, out: &mut String) -> fmt::Result {
+        writeln!(out, "\n[load_balancer]")?;
+        for (key, number) in self.load_balancer.numbers() {
+            writeln!(out, "{key} = {number}")?;
+        }
+        for (key, is_set) in self.load_balancer.switches() {
+            writeln!(out, "{key} = {is_set}")?;
+        }
+        Ok(())
     }
 
     fn write_router_alert(&self, out: &mut String) -> fmt::Result {
@@ -299,4 +317,64 @@ fn write_neighbor(out: &mut String, neighbor: &Neighbor) -> fmt::Result {
         neighbor.mac,
         Quoted(&neighbor.interface)
     )
+}
+
+fn write_service(out: &mut String, service: &Service) -> fmt::Result {
+    let (id, options) = (&service.id, &service.options);
+    let end = |address, port| match id.protocol.is_icmp() {
+        true => format!("\"{address}\""),
+        false => format!("\"{}\"", SocketAddr::new(address, port)),
+    };
+    let ServiceOptions {
+        scheduler,
+        toa,
+        fast_xmit,
+        ..
+    } = options;
+    writeln!(
+        out,
+        "\n[[service]]\nprotocol = \"{}\"\naddress = {}\nscheduler = \"{scheduler}\"\ntoa = {toa}\nfast_xmit = {fast_xmit}",
+        id.protocol,
+        end(id.address, id.port)
+    )?;
+    for (key, prefixes) in [("allow", &options.allow), ("deny", &options.deny)] {
+        if !prefixes.is_empty() {
+            let prefixes: Vec<String> = prefixes.iter().map(ToString::to_string).collect();
+            writeln!(
+                out,
+                "{key} = {}",
+                quoted_list(prefixes.iter().map(String::as_str))
+            )?;
+        }
+    }
+    if let Some(timeout) = options.timeout {
+        writeln!(out, "timeout = {timeout}")?;
+    }
+    let servers = service.servers.iter().map(|server| {
+        format!(
+            "{{ address = {}, weight = {}, max_connections = {} }}",
+            end(server.address, server.port),
+            server.weight,
+            server.max_connections
+        )
+    });
+    writeln!(out, "servers = {}", lines(servers))?;
+    let locals = service.locals.iter().map(|local| {
+        format!(
+            "{{ address = \"{}\", interface = {} }}",
+            local.address,
+            Quoted(&local.interface)
+        )
+    });
+    writeln!(out, "local_addresses = {}", lines(locals))
+}
+
+/// Values as a TOML list, each on a line of its own.
+fn lines(values: impl Iterator<Item = String>) -> String {
+    let values: String = values.map(|value| format!("    {value},\n")).collect();
+    if values.is_empty() {
+        "[]".to_owned()
+    } else {
+        format!("[\n{values}]")
+    }
 }

@@ -149,6 +149,9 @@ pub(super) fn limits(section: Section<'_>, packet_buffers: impl FnOnce(usize) ->
         sas: section
             .integer("sas", 0..=100_000)
             .map_or(Limits::DEFAULT_SAS, |at| at.value),
+        connections: section
+            .integer("connections", Limits::MIN_CONNECTIONS..=Limits::MAX_CONNECTIONS)
+            .map_or(Limits::DEFAULT_CONNECTIONS, |at| at.value),
     };
     section.finish();
     limits

@@ -44,7 +44,7 @@ pub use self::watch::{carries_packets, pool_record};
 use crate::alerts::Told;
 use crate::attachments::Attachments;
 use crate::balancer::BalancerControl;
-use crate::config::Config;
+use crate::config::{Config, LoadBalancer};
 use crate::ipsec::{Crypto, EspControl};
 use crate::kernel::Kernel;
 use crate::log::Log;
@@ -147,7 +147,7 @@ pub struct Control<'a> {
     pub crypto: Crypto<'a>,
     /// By which each worker learns of SAs.
     pub sas: Vec<EspControl>,
-    /// By which each worker learns of services.
+    /// By which each worker learns of services, and tells of connections.
     pub balancers: Vec<BalancerControl>,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
@@ -205,6 +205,14 @@ impl Control<'_> {
             self.tables.set_admin(index, up, now);
         }
         self.sync_taps();
+        let LoadBalancer { timeouts, policy } = self.config.load_balancer;
+        self.tables.set_balancing(timeouts, policy);
+        for service in &self.config.services {
+            self.tables.service_add(service.clone(), now)?;
+            self.warn_of_service(service.id);
+        }
+        self.perform();
+        self.tell_services();
         Ok(())
     }
 

@@ -275,6 +275,18 @@ impl Control<'_> {
                 huge: false,
                 ..used("keys", key_bytes, Some((sas, sa_limit, "SAs")))
             },
+            MemoryUse {
+                huge: false,
+                ..used(
+                    "connections",
+                    self.plan.connection_bytes(),
+                    Some((
+                        self.tables.connections(),
+                        self.plan.connections * self.balancers.len(),
+                        "connections",
+                    )),
+                )
+            },
         ]
     }
 }

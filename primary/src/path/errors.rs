@@ -32,6 +32,8 @@ pub struct IcmpError {
     pub quote_at: usize,
     /// How long it is.
     pub quote_len: usize,
+    /// Whether what it is about comes from an address of the gateway itself.
+    pub about_own: bool,
 }
 
 impl IcmpError {
@@ -42,6 +44,7 @@ impl IcmpError {
             len: ethernet::HEADER_LEN + headers_len,
             quote_at,
             quote_len,
+            about_own: false,
         }
     }
 
@@ -92,13 +95,26 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         reason: DropReason,
         detail: u16,
     ) -> Option<IcmpError> {
+        let error = self.error_about(ingress, frame, reason, detail);
+        error.filter(|error| !error.about_own)
+    }
+
+    /// The same, also where the sender is the gateway itself, as of what its load balancer has translated.
+    pub fn error_about(
+        &self,
+        ingress: u16,
+        frame: &[u8],
+        reason: DropReason,
+        detail: u16,
+    ) -> Option<IcmpError> {
         let interface = self.up(ingress)?;
         let is_own = |packet: &[u8]| self.is_for_one_of_us(interface, packet);
-        let error = error_for(interface, frame, reason, detail, is_own)?;
+        let mut error = error_for(interface, frame, reason, detail, is_own)?;
         let about = frame.get(error.quote_at..).unwrap_or_default();
         let link_local = interface.sources.link_local();
         let from_own = Ipv6::parse(about).is_ok_and(|packet| Some(packet.source()) == link_local);
-        (!from_own && !self.is_from_here(about, 0)).then_some(error)
+        error.about_own = self.is_from_here(about, 0);
+        (!from_own).then_some(error)
     }
 }
 

@@ -21,6 +21,7 @@
 //! Stages see the bytes of a burst and note what becomes of each packet; nothing is moved, sent or freed before
 //! [`crate::worker`] does what the notes say. So a stage is tested on plain byte buffers.
 
+mod balanced;
 mod decapsulate;
 mod deliver;
 mod encapsulate;
@@ -64,6 +65,7 @@ use packet::ethernet::HEADER_LEN;
 use packet::{Ipv4, Ipv6, MacAddress};
 use shm::{DropReason, Passed, PathStage};
 
+pub use self::balanced::{Hop, Ready};
 pub use self::deliver::Delivered;
 pub use self::encapsulate::{Wrapping, link_bytes, link_header};
 use self::local6::Ends;

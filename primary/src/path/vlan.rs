@@ -288,7 +288,7 @@ pub fn take_tags(frame: &mut [u8]) -> usize {
 }
 
 /// Moves the MAC addresses of a frame to before the EtherType of its payload, which begins at `network`.
-fn move_addresses(frame: &mut [u8], network: usize) -> usize {
+pub(super) fn move_addresses(frame: &mut [u8], network: usize) -> usize {
     let begin = network.saturating_sub(HEADER_LEN);
     if frame.len() < HEADER_LEN + begin {
         return 0;

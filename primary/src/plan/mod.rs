@@ -25,7 +25,7 @@ use crate::attachments::MOST_BEHIND;
 use crate::config::machine::Machine;
 use crate::config::{Config, Interface};
 use crate::ipsec::SPARE_SESSIONS;
-use crate::worker::{FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
+use crate::worker::{BALANCED, FRAGMENTS, HANDED, LONG_BUFFERS, MOST_WAITING, long_room};
 use crate::{kernel, ports};
 
 use self::hugepages::Mount;
@@ -84,6 +84,8 @@ pub struct Plan {
     pub attachments: usize,
     /// The memory that each of them has.
     pub attachment_bytes: usize,
+    /// Connections of the load balancer that each worker has room for.
+    pub connections: usize,
     /// Bytes of a hugepage.
     pub huge_page_size: usize,
     /// The hugetlbfs directory for the table region; `None` when nothing is mounted, which
@@ -211,7 +213,7 @@ pub(crate) fn packet_buffers(descriptors: u32, workers: usize, taps: usize, with
     let with_tool = with_tool + workers as u32 * MOST_BEHIND;
     let (workers, taps) = (workers as u32, taps as u32);
     let for_taps = taps.saturating_mul(workers * kernel::TO_KERNEL + ports::RING);
-    let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED);
+    let to_others = workers.saturating_sub(1) * (FRAGMENTS + HANDED + BALANCED);
     let worker = descriptors + MOST_WAITING as u32 + to_others + PER_WORKER + 2 * CACHE_SIZE;
     workers
         .saturating_mul(worker)
@@ -307,6 +309,7 @@ impl Plan {
             table_region_bytes: capacity.bytes(huge_page_size),
             attachments: limits.attachments as usize,
             attachment_bytes: limits.attachment_bytes(),
+            connections: (limits.connections as usize).div_ceil(workers.len().max(1)),
             huge_page_size,
             huge_dir: mount.map(|mount| mount.path),
             file_prefix: config.instance.file_prefix.clone(),
@@ -320,6 +323,11 @@ impl Plan {
         let nodes: Vec<u8> = machine.nodes.iter().map(|(node, _)| *node).collect();
         plan.eal_args = eal::args(config, &plan, &nodes);
         Ok(plan)
+    }
+
+    /// Bytes of ordinary memory that all workers together have for connections of the load balancer.
+    pub fn connection_bytes(&self) -> usize {
+        self.worker_lcores.len() * lb::Balancer::bytes_for(self.connections)
     }
 
     fn check_memory(&self, config: &Config) -> Result<(), PlanError> {

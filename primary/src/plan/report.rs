@@ -35,7 +35,7 @@ impl Plan {
             "limits",
             format!(
                 "routes4 {}, routes6 {}, tbl8_groups4 {}, neighbors {}, addresses {}, packet_buffers {} of {} bytes, attachments {} of {} MB, \
-                 sub_interfaces {}, groups {}, reassemblies {}, sas {}",
+                 sub_interfaces {}, groups {}, reassemblies {}, sas {}, connections {}",
                 limits.routes4,
                 limits.routes6,
                 limits.tbl8_groups4,
@@ -48,7 +48,8 @@ impl Plan {
                 limits.sub_interfaces,
                 limits.groups,
                 limits.reassemblies,
-                limits.sas
+                limits.sas,
+                limits.connections
             ),
         );
         line("crypto", config.crypto.devices.join(", "));
@@ -139,6 +140,16 @@ impl Plan {
             "routes",
             format!("{} and {} neighbors", config.routes.len(), config.neighbors.len()),
         );
+        for service in &config.services {
+            let (servers, locals) = (service.servers.len(), service.locals.len());
+            line(
+                "service",
+                format!(
+                    "{}: scheduler {}, servers: {servers}, local addresses: {locals}",
+                    service.id, service.options.scheduler
+                ),
+            );
+        }
         let nodes: Vec<_> = self.memory_nodes.iter().map(ToString::to_string).collect();
         line(
             "EAL memory",
@@ -177,6 +188,14 @@ impl Plan {
                 megabytes(self.attachment_bytes),
                 self.attachment_pages(),
                 hugepages::size_name(ATTACHMENT_PAGE)
+            ),
+        );
+        line(
+            "connections",
+            format!(
+                "{} for each worker: {} MB of ordinary memory in all",
+                self.connections,
+                megabytes(self.connection_bytes())
             ),
         );
         text

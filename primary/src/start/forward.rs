@@ -11,6 +11,7 @@ use control::message::CaptureInterface;
 use control::server::Server;
 use dpdk::{Eal, LcoreId, NumaNode, PortId, ring};
 use fib::Quiescence;
+use lb::Balancer;
 use reassembly::Reassembler;
 use shm::records;
 use shm::{DiscoveryPage, InstanceState, TableWriter};
@@ -215,14 +216,20 @@ pub(super) fn forward(
     let siblings = crate::worker::siblings(eal, workers)?;
     let handovers = crate::worker::handovers(eal, workers)?;
     let mut sas = Vec::with_capacity(workers);
+    let connections = plan.connections;
+    let balancing = crate::worker::balancing(eal, workers, connections)?;
     let mut balancers = Vec::with_capacity(workers);
-    for (number, ((((share, checkpoint), (taps, consumers, traces)), siblings), handover)) in shares
-        .into_iter()
-        .zip(checkpoints)
-        .zip(worker_parts)
-        .zip(siblings)
-        .zip(handovers)
-        .enumerate()
+    let mut secret = [0; 8];
+    getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
+    for (number, (((((share, checkpoint), (taps, consumers, traces)), siblings), handover), balancing)) in
+        shares
+            .into_iter()
+            .zip(checkpoints)
+            .zip(worker_parts)
+            .zip(siblings)
+            .zip(handovers)
+            .zip(balancing)
+            .enumerate()
     {
         let (discovery, from_discovery) = ring::mbufs(eal, &format!("discovery.w{number}"), RING)?;
         let (resolve, from_resolve) = ring::spsc(eal, &format!("resolve.w{number}"), RING)?;
@@ -235,7 +242,7 @@ pub(super) fn forward(
         links.push(link_control);
         let (sa_control, sa_news) = ipsec::news();
         sas.push(sa_control);
-        let (balancer_control, balancer_news) = balancer::news(doorbell.clone());
+        let (balancer_control, services) = balancer::news(doorbell.clone());
         balancers.push(balancer_control);
         ready.push(Worker {
             stages: Stages::new(
@@ -274,10 +281,19 @@ pub(super) fn forward(
             takes_chains: takes_chains.clone(),
             siblings,
             sas: sa_news,
-            balancer: balancer_news,
             handover,
             long_pool: long_pool.clone(),
             sa_limit: plan.capacity.sas,
+            balancer: Balancer::new(
+                number,
+                workers,
+                connections,
+                dpdk::tsc_hz(),
+                dpdk::tsc(),
+                u64::from_ne_bytes(secret),
+            ),
+            services,
+            balancing,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),
         });
     }

@@ -35,7 +35,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.buffer = buffer;
             told
         } else if let Some(error) = self.error_for(ingress, mbuf.data(), reason, detail, now) {
-            self.send_error(ingress, in_front(mbuf, &error))
+            self.send_error(ingress, in_front(mbuf, &error), error.about_own)
         } else {
             false
         };
@@ -71,7 +71,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
         let quote = quote.unwrap_or_default();
         let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
-        self.send_error(ingress, mbuf)
+        self.send_error(ingress, mbuf, error.about_own)
     }
 
     /// The error that is due, counted, unless there have been too many.
@@ -83,8 +83,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         detail: u16,
         now: u64,
     ) -> Option<IcmpError> {
+        let translates = self.services.are_on();
         self.policed(ingress, now, |stages| {
-            stages.error_for(ingress, frame, reason, detail)
+            if translates {
+                stages.error_about(ingress, frame, reason, detail)
+            } else {
+                stages.error_for(ingress, frame, reason, detail)
+            }
         })
     }
 
@@ -107,8 +112,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         Some(error)
     }
 
-    /// Whether it goes back.
-    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>) -> bool {
+    /// Whether it goes back. What it is about may come from the gateway itself (`about_own`): then it does as the load balancer says, whose
+    /// translation that was.
+    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>, about_own: bool) -> bool {
+        if about_own && let Some(mbuf) = mbuf {
+            return self.send_translated(ingress, mbuf);
+        }
         match mbuf.map(|mbuf| self.leave(ingress, mbuf)) {
             None => self.counters.drop(ingress, DropReason::NoBuffer, 1),
             Some(Ok(())) => return true,

@@ -29,6 +29,7 @@ mod links;
 mod local;
 mod policer;
 mod redirect;
+mod services;
 pub mod spread;
 mod tally;
 mod tools;
@@ -46,6 +47,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use dpdk::ring::{Arrivals, MbufConsumer, MbufProducer, Producer};
 use dpdk::{Chain, MbufBatch, Pool, PortId, RxQueue};
 use fib::quiescence::Checkpoint;
+use lb::Balancer;
 use reassembly::Reassembler;
 use shm::attachment::Way;
 use shm::records::IdlePolicy;
@@ -64,6 +66,8 @@ pub use self::links::{LinkControl, LinkNews, Policies, news};
 pub use self::policer::Bucket;
 use self::policer::Policers;
 use self::redirect::Told;
+use self::services::Services;
+pub use self::services::{BALANCED, Balancing, balancing};
 use self::spread::{HandedOver, Spread};
 use self::tally::Tally;
 pub use self::transmit::Exit;
@@ -163,14 +167,18 @@ pub struct Worker<F, A> {
     pub siblings: Siblings,
     /// SAs that come and go.
     pub sas: EspNews,
-    /// Services that come and go.
-    pub balancer: BalancerNews,
     /// Ways to the workers that have other SAs.
     pub handover: Handover,
     /// Long buffers for packets of SAs; none where there can be no SA.
     pub long_pool: Option<Pool>,
     /// The most SAs that there can be.
     pub sa_limit: usize,
+    /// Its connections to services of the load balancer.
+    pub balancer: Balancer,
+    /// Services that come, go or change.
+    pub services: BalancerNews,
+    /// Ways to the workers that have other connections.
+    pub balancing: Balancing,
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
@@ -201,6 +209,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 self.sa_limit,
                 self.interface_of_port.len(),
             ),
+            services: Services::new(self.balancer, self.services, self.balancing),
             interface_of_port: self.interface_of_port,
             handed_back: Vec::with_capacity(HANDED_BACK),
             ports: self.ports,
@@ -228,11 +237,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
                 engine.learn(news, begin);
             }
             engine.esp.take_news();
+            let mut moved = engine.serve_services(begin);
             if engine.transmit.taps.serve() {
                 engine.doorbell.ring();
             }
             engine.serve_traces();
-            let mut moved = engine.serve_tools(begin);
+            moved += engine.serve_tools(begin);
             let mut received = 0;
             for entry in &mut entries {
                 let mut count = entry.queue.receive(&mut batch);
@@ -323,6 +333,8 @@ struct Engine<F, A> {
     tunnels: Tunnels,
     /// SAs, and packets of theirs.
     esp: Esp,
+    /// Services, and connections to them.
+    services: Services,
     /// What tools had in their hands when they went.
     handed_back: Vec<HandedBack>,
     ports: Vec<PortId>,
@@ -382,6 +394,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     ) {
         if self.stages.interfaces.has_esp() {
             bytes = self.esp_first(ingress, batch, segmented, now);
+            if batch.is_empty() {
+                return;
+            }
+        }
+        if self.services.are_on() {
+            bytes = self.services_first(ingress, batch, now);
             if batch.is_empty() {
                 return;
             }
@@ -459,6 +477,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.stop_fragments();
         self.stop_waiting();
         self.stop_handed_esp();
+        self.stop_balanced();
         self.stop_tunnels();
         while let Some((exit, mut mbuf)) = self.transmit.take_one() {
             let interface = self.interface_of(&mbuf).unwrap_or(exit);

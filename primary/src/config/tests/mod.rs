@@ -6,6 +6,7 @@ mod ipv6;
 mod kernel;
 mod network;
 mod router_alert;
+mod service;
 mod tunnel;
 mod vlan;
 
@@ -113,7 +114,7 @@ instance = { name = "blue", netns = "red", file_prefix = "x", group = "root" }
 log = { level = "warning,arp=debug", target = "/var/log/tollgate" }
 eal = { memory_mb = 1_024, stock_tools = true, huge_dir = "/dev/hugepages", args = ["--iova-mode=va"] }
 crypto = { devices = ["crypto_aesni_mb7,max_nb_queue_pairs=2", "crypto_null0"] }
-limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, packet_buffer_bytes = 256, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12, sas = 13 }
+limits = { routes4 = 5, routes6 = 4, tbl8_groups4 = 6, neighbors = 7, addresses = 8, packet_buffers = 5000, packet_buffer_bytes = 256, attachments = 9, sub_interfaces = 10, groups = 11, reassemblies = 12, sas = 13, connections = 2000 }
 workers = { lcores = [2, 1], control_cpus = [0, 3], idle = "busy", spread = "off" }
 [[interface]]
 name = "wan"
@@ -163,6 +164,7 @@ interface = "wan"
             groups: 11,
             reassemblies: 12,
             sas: 13,
+            connections: 2000,
         }
     );
     let workers = Workers {

@@ -3,6 +3,7 @@
 mod alerts;
 mod answers;
 mod anycast;
+mod balanced;
 mod errors;
 mod ip4;
 mod ip6;

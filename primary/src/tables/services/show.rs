@@ -101,6 +101,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         }
     }
 
+    /// Connections of all services by now.
+    pub fn connections(&self) -> usize {
+        let services = self.services.services.values().map(|own| &own.traffic);
+        let both = |traffic: &Traffic| traffic.now(Count::Active) + traffic.now(Count::Inactive);
+        usize::try_from(services.map(both).sum::<u64>()).unwrap_or(usize::MAX)
+    }
+
     /// Has the counters of a service begin at zero, those of its servers and local addresses with them, or those of all services.
     pub fn service_zero(&mut self, id: Option<ServiceId>) -> Result<(), ControlError> {
         if let Some(id) = id

@@ -18,6 +18,7 @@ mod protected;
 mod routes;
 mod routes6;
 mod sas;
+mod services;
 mod steps;
 mod sub_interfaces;
 mod transport;

@@ -1,0 +1,118 @@
+//! New connections.
+
+use super::{Balancer, Look};
+use crate::config::Kind;
+use crate::counts::Count;
+use crate::rewrite::{Ends, Sequence};
+use crate::table::{Belongs, Connection, Direction, Phase};
+use crate::tcp;
+use crate::verdict::{Refused, State};
+use crate::view::{Flow, What};
+
+impl Balancer {
+    /// Makes a connection for a client's packet to a service; the packet is not counted yet.
+    #[inline(never)]
+    pub(super) fn begin(&mut self, service: u32, look: &Look, kind: Kind, now: u64) -> Result<u32, Refused> {
+        let view = &look.view;
+        let flow = view.flow;
+        let entry = self.prepared.service(service).ok_or(Refused::NoServer)?;
+        if !entry.admits(flow.source) {
+            return Err(Refused::Denied);
+        }
+        let number = match view.what {
+            What::Segment { flags, sequence, .. } if tcp::begins(flags) => Some(sequence),
+            What::Segment { .. } => return Err(Refused::NoConnection),
+            What::Reply { .. } => return Err(Refused::Unsolicited),
+            _ => None,
+        };
+        let state = if number.is_some() {
+            State::SynRecv
+        } else {
+            State::Normal
+        };
+        let seconds = entry.timeouts.get(state as usize).copied().unwrap_or(0);
+        let (service_number, fast_xmit) = (entry.number, entry.fast_xmit);
+        // One that is over and has this flow: its place is taken.
+        if let Some((over, Direction::In)) = self.table.find(look.hash, &flow, kind) {
+            self.finish(over);
+        }
+        if !self.table.has_room() {
+            let first = self.table.first_ended().ok_or(Refused::TableFull)?;
+            self.finish(first);
+        }
+        let server = self.prepared.choose(service, self.worker, flow.source)?;
+        let (local, pool, local_port) = (self.prepared)
+            .take_port(service, server, self.worker)
+            .ok_or(Refused::NoPort)?;
+        let (Some(to), Some(by)) = (self.prepared.server(server), self.prepared.local(local)) else {
+            return Err(Refused::NoServer);
+        };
+        let is_icmp = kind == Kind::Icmp;
+        let ends = Ends {
+            six: view.six,
+            client: flow.source,
+            client_port: flow.source_port,
+            service: flow.destination,
+            service_port: flow.destination_port,
+            local: by.address,
+            local_port,
+            server: to.address,
+            server_port: if is_icmp { 0 } else { to.port },
+        };
+        let towards = Flow {
+            source: ends.local,
+            destination: ends.server,
+            source_port: ends.local_port,
+            destination_port: ends.server_port,
+        };
+        let sequence = number.map_or_else(Sequence::default, |client| {
+            Sequence::new(client, self.initial_sequence(&towards, now))
+        });
+        let connection = Connection {
+            ends,
+            deadline: now.wrapping_add(self.cycles(seconds)),
+            phase: Phase::Live,
+            kind,
+            state,
+            fast_xmit,
+            sequence,
+            epoch: self.epoch,
+            belongs: Belongs {
+                service,
+                server,
+                local,
+            },
+            pool,
+            service: service_number,
+            server: to.number,
+            ..Connection::FREE
+        };
+        self.start(connection).ok_or(Refused::TableFull)
+    }
+
+    /// Puts a connection into the table, and counts it.
+    fn start(&mut self, connection: Connection) -> Option<u32> {
+        // Of a server that was deleted and has come back there may be one left whose port was free for the new pool.
+        let back = connection.flow(Direction::Out);
+        let hash = self.table.hash(&back, connection.kind);
+        if let Some((over, _)) = self.table.find(hash, &back, connection.kind) {
+            self.finish(over);
+        }
+        let now = if connection.is_active() {
+            Count::Active
+        } else {
+            Count::Inactive
+        };
+        for counts in self.prepared.counts_of(&connection).into_iter().flatten() {
+            counts.add(self.worker, Count::Connections, 1);
+            counts.add(self.worker, now, 1);
+        }
+        self.table.insert(connection)
+    }
+
+    /// The number of the first segment that a server sees (RFC 9293 section 3.4.1): one that moves on with time, 4 microseconds by 4.
+    fn initial_sequence(&self, towards: &Flow, now: u64) -> u32 {
+        let ticks = now / (self.hz / 250_000).max(1);
+        self.unforeseen(towards).wrapping_add(ticks as u32)
+    }
+}

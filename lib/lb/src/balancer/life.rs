@@ -1,0 +1,132 @@
+//! Connections and time: how they end, what that frees, and how they get along with a changed configuration.
+
+use super::Balancer;
+use crate::counts::Count;
+use crate::ports;
+use crate::table::{Connection, Phase};
+
+/// Connections that one call of [`Balancer::age`] looks at, of each sort.
+const AT_A_TIME: u32 = 32;
+
+impl Balancer {
+    /// Does a bounded piece of what is due: ends connections and frees their ports. For each round; gives how many ended.
+    #[inline]
+    pub fn age(&mut self, now: u64) -> usize {
+        if !self.table.is_due(now) && self.swept >= self.table.places() && self.table.first_ended().is_none()
+        {
+            return 0;
+        }
+        self.age_some(now)
+    }
+
+    fn age_some(&mut self, now: u64) -> usize {
+        let mut ended = 0;
+        let mut most = AT_A_TIME;
+        while let Some(at) = self.table.over(now, &mut most) {
+            self.end(at, now);
+            ended += 1;
+        }
+        for _ in 0..AT_A_TIME {
+            let Some(at) = self.table.ended_due(now) else {
+                break;
+            };
+            self.finish(at);
+        }
+        let places = self.table.places();
+        for _ in 0..AT_A_TIME {
+            if self.swept >= places {
+                self.swept = u32::MAX;
+                break;
+            }
+            let is_live = self
+                .table
+                .get(self.swept)
+                .is_some_and(|there| there.phase == Phase::Live);
+            if is_live && !self.settle(self.swept, now) {
+                ended += 1;
+            }
+            self.swept += 1;
+        }
+        ended
+    }
+
+    /// Whether a connection goes by the present configuration; it is seen to. Of one that has ended, `true`.
+    #[inline]
+    pub(super) fn is_current(&mut self, at: u32, now: u64) -> bool {
+        match self.table.get(at) {
+            Some(connection) if connection.epoch == self.epoch || connection.phase == Phase::Ended => true,
+            Some(_) => self.settle(at, now),
+            None => false,
+        }
+    }
+
+    /// Has a live connection go by the present configuration. `false`: what it belongs to is gone, and so is it.
+    #[cold]
+    fn settle(&mut self, at: u32, now: u64) -> bool {
+        let Some(connection) = self.table.get(at).copied() else {
+            return false;
+        };
+        let current = self
+            .prepared
+            .belongs(&connection)
+            .filter(|_| self.prepared.has_pool(&connection));
+        let service = current.and_then(|belongs| self.prepared.service(belongs.service));
+        let service = service.filter(|service| service.admits(connection.ends.client));
+        let (Some(belongs), Some(service)) = (current, service) else {
+            self.end(at, now);
+            return false;
+        };
+        let (epoch, fast_xmit) = (self.epoch, service.fast_xmit);
+        if let Some(connection) = self.table.get_mut(at) {
+            connection.epoch = epoch;
+            connection.belongs = belongs;
+            connection.fast_xmit = fast_xmit;
+        }
+        true
+    }
+
+    /// Ends a live connection: from here on only errors about it are translated.
+    pub(super) fn end(&mut self, at: u32, now: u64) {
+        let Some(connection) = self
+            .table
+            .get(at)
+            .filter(|there| there.phase == Phase::Live)
+            .copied()
+        else {
+            return;
+        };
+        self.count_end(&connection);
+        let grace = self.cycles(self.policy.err_grace_s);
+        self.table.end(at, now.wrapping_add(grace));
+        if grace == 0 {
+            self.finish(at);
+        }
+    }
+
+    fn count_end(&self, connection: &Connection) {
+        let was = if connection.is_active() {
+            Count::Active
+        } else {
+            Count::Inactive
+        };
+        for counts in self.prepared.counts_of(connection).into_iter().flatten() {
+            counts.subtract(self.worker, was, 1);
+        }
+    }
+
+    /// Takes a connection out of the table, and frees its port.
+    pub(super) fn finish(&mut self, at: u32) {
+        let Some(was) = self.table.remove(at) else {
+            return;
+        };
+        if was.phase == Phase::Live {
+            self.count_end(&was);
+        }
+        let share = ports::share(was.ends.server, was.ends.server_port);
+        if let Some(pool) = self.prepared.pool_mut(was.ends.local, was.kind, share)
+            && pool.identity == was.pool
+        {
+            pool.give(was.ends.local_port, self.worker);
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Where a connection is, by the hash of a flow: chunks of one cache line with eight places each.
+//!
+//! ```text
+//!   hash ─► chunk │ tag × 8 │ value × 8 │ passed │     full: the next chunk, and `passed` says how many went on
+//! ```
+//!
+//! A search ends at a chunk that nobody passed. With at most five values to a chunk on the average, nearly all are in their first.
+
+const PLACES: usize = 8;
+
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+struct Chunk {
+    /// 0: the place is free.
+    tags: [u16; PLACES],
+    values: [u32; PLACES],
+    /// Values that are further on since this was full.
+    passed: u32,
+}
+
+/// The index.
+#[derive(Debug)]
+pub(super) struct Index {
+    /// A power of two of them.
+    chunks: Vec<Chunk>,
+    mask: usize,
+}
+
+/// The tag of a hash: what the chunk's number does not say of it.
+#[inline]
+fn tag(hash: u64) -> u16 {
+    ((hash >> 48) as u16).max(1)
+}
+
+impl Index {
+    /// With room for so many values.
+    pub(super) fn new(values: usize) -> Self {
+        let chunks = Self::chunks_for(values);
+        let empty = Chunk {
+            tags: [0; PLACES],
+            values: [0; PLACES],
+            passed: 0,
+        };
+        Self {
+            chunks: vec![empty; chunks],
+            mask: chunks - 1,
+        }
+    }
+
+    fn chunks_for(values: usize) -> usize {
+        values.div_ceil(5).next_power_of_two()
+    }
+
+    /// Bytes that [`Index::new`] takes.
+    pub(super) fn bytes_for(values: usize) -> usize {
+        Self::chunks_for(values) * size_of::<Chunk>()
+    }
+
+    /// Has `prefetch` fetch the first chunk of `hash`.
+    #[inline]
+    pub(super) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {
+        if let Some(chunk) = self.chunks.get(hash as usize & self.mask) {
+            prefetch(std::ptr::from_ref(chunk).cast());
+        }
+    }
+
+    /// The first value with this hash for which `is` holds.
+    #[inline]
+    pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
+        let tag = tag(hash);
+        let mut at = hash as usize & self.mask;
+        for _ in 0..self.chunks.len() {
+            let chunk = self.chunks.get(at)?;
+            let mut found = chunk.matches(tag);
+            while found != 0 {
+                let place = found.trailing_zeros() as usize % PLACES;
+                if is(chunk.values[place]) {
+                    return Some(chunk.values[place]);
+                }
+                found &= found - 1;
+            }
+            if chunk.passed == 0 {
+                return None;
+            }
+            at = (at + 1) & self.mask;
+        }
+        None
+    }
+
+    /// Puts in a value. There must be room.
+    pub(super) fn insert(&mut self, hash: u64, value: u32) {
+        let mut at = hash as usize & self.mask;
+        for _ in 0..self.chunks.len() {
+            let Some(chunk) = self.chunks.get_mut(at) else {
+                return;
+            };
+            if let Some(place) = chunk.tags.iter().position(|tag| *tag == 0) {
+                chunk.tags[place] = tag(hash);
+                chunk.values[place] = value;
+                return;
+            }
+            chunk.passed += 1;
+            at = (at + 1) & self.mask;
+        }
+    }
+
+    /// Takes out a value that was put in with this hash.
+    pub(super) fn remove(&mut self, hash: u64, value: u32) {
+        let first = hash as usize & self.mask;
+        for passed in 0..self.chunks.len() {
+            let Some(chunk) = self.chunks.get_mut((first + passed) & self.mask) else {
+                return;
+            };
+            let mut places = chunk.tags.iter().zip(&chunk.values);
+            if let Some(place) = places.position(|(there, other)| *there == tag(hash) && *other == value) {
+                chunk.tags[place] = 0;
+                for back in 0..passed {
+                    if let Some(chunk) = self.chunks.get_mut((first + back) & self.mask) {
+                        chunk.passed -= 1;
+                    }
+                }
+                return;
+            }
+            if chunk.passed == 0 {
+                return;
+            }
+        }
+    }
+}
+
+impl Chunk {
+    /// A bit for each place with this tag.
+    #[inline]
+    fn matches(&self, tag: u16) -> u32 {
+        let mut bits = 0;
+        for (place, there) in self.tags.iter().enumerate() {
+            bits |= u32::from(*there == tag) << place;
+        }
+        bits
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn chunk_is_a_cache_line() {
+        assert_eq!(size_of::<Chunk>(), 64);
+    }
+
+    proptest! {
+        /// Few hashes, so that chunks fill up and are passed.
+        #[test]
+        fn finds_what_is_in_it(steps in prop::collection::vec((any::<bool>(), 0..40_u64, 0..60_u32), 1..600)) {
+            let mut index = Index::new(60);
+            let mut model = HashSet::new();
+            for (insert, hash, value) in steps {
+                let hash = (hash % 3) | ((hash % 2) << 50);
+                if insert && model.len() < 60 && model.insert((hash, value)) {
+                    index.insert(hash, value);
+                } else if model.remove(&(hash, value)) {
+                    index.remove(hash, value);
+                }
+                for (hash, value) in &model {
+                    prop_assert_eq!(index.find(*hash, |other| other == *value), Some(*value));
+                }
+            }
+            for (hash, value) in &model {
+                index.remove(*hash, *value);
+            }
+            prop_assert!(index.chunks.iter().all(|chunk| chunk.passed == 0 && chunk.tags == [0; PLACES]));
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! One worker's connections: a slab of fixed size, an index by the flows of both directions, and lists by the time at which each is
+//! looked at again.
+//!
+//! ```text
+//!   flow ─► hash ─► index: number of the connection and direction ─► slab
+//!                                                                     ▲
+//!   time ─► wheel: list of those that may be over ────────────────────┘
+//! ```
+//!
+//! A connection is found by two cache misses, which [`Table::prefetch`] and [`Table::warm`] begin ahead. A packet that keeps it alive
+//! writes a deadline into it, and nothing else.
+
+mod connection;
+mod index;
+mod wheel;
+
+use index::Index;
+use wheel::Wheel;
+
+pub(crate) use connection::{Belongs, Connection, Direction, Phase};
+
+use crate::config::Kind;
+use crate::hash::Keys;
+use crate::view::Flow;
+
+/// The connections of a worker.
+#[derive(Debug)]
+pub(crate) struct Table {
+    keys: Keys,
+    index: Index,
+    slab: Vec<Connection>,
+    /// Places below `fresh` without a connection; the others were never used.
+    free: Vec<u32>,
+    fresh: u32,
+    wheel: Wheel,
+}
+
+/// What the index has for the connection at `at`.
+#[inline]
+fn value(at: u32, direction: Direction) -> u32 {
+    at << 1 | direction as u32
+}
+
+#[inline]
+fn unpacked(value: u32) -> (u32, Direction) {
+    let direction = if value & 1 == 0 {
+        Direction::In
+    } else {
+        Direction::Out
+    };
+    (value >> 1, direction)
+}
+
+impl Table {
+    /// With room for `connections`, at most 2^31: all memory is taken here.
+    pub(crate) fn new(connections: usize, hz: u64, now: u64, secret: u64) -> Self {
+        let connections = connections.min(1 << 31);
+        Self {
+            keys: Keys::new(secret),
+            index: Index::new(connections * 2),
+            slab: vec![Connection::FREE; connections],
+            free: Vec::with_capacity(connections),
+            fresh: 0,
+            wheel: Wheel::new(connections, hz, now),
+        }
+    }
+
+    /// Bytes that [`Table::new`] takes.
+    pub(crate) fn bytes_for(connections: usize) -> usize {
+        connections * (size_of::<Connection>() + size_of::<u32>())
+            + Index::bytes_for(connections * 2)
+            + Wheel::bytes_for(connections)
+    }
+
+    /// Connections that there are, those that have ended and are kept for errors among them.
+    #[inline]
+    pub(crate) fn used(&self) -> usize {
+        self.fresh as usize - self.free.len()
+    }
+
+    /// The hash that flows are looked up by.
+    #[inline]
+    pub(crate) fn hash(&self, flow: &Flow, kind: Kind) -> u64 {
+        self.keys.flow(flow, kind)
+    }
+
+    /// Has `prefetch` fetch the line of the index for `hash`.
+    #[inline]
+    pub(crate) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {
+        self.index.prefetch(hash, prefetch);
+    }
+
+    /// Has `prefetch` fetch the lines of the connection that `hash` seems to be of.
+    #[inline]
+    pub(crate) fn warm(&self, hash: u64, prefetch: impl Fn(*const u8)) {
+        let first = self.index.find(hash, |_| true);
+        if let Some(connection) = first.and_then(|value| self.slab.get(unpacked(value).0 as usize)) {
+            let start: *const u8 = std::ptr::from_ref(connection).cast();
+            prefetch(start);
+            prefetch(start.wrapping_add(64));
+            prefetch(start.wrapping_add(128));
+        }
+    }
+
+    /// The connection of a flow, and which of its ways that is.
+    #[inline]
+    pub(crate) fn find(&self, hash: u64, flow: &Flow, kind: Kind) -> Option<(u32, Direction)> {
+        let is = |value| {
+            let (at, direction) = unpacked(value);
+            self.slab
+                .get(at as usize)
+                .is_some_and(|there| there.kind == kind && there.flow(direction) == *flow)
+        };
+        self.index.find(hash, is).map(unpacked)
+    }
+
+    /// The connection at a place, if there is one.
+    #[inline]
+    pub(crate) fn get(&self, at: u32) -> Option<&Connection> {
+        self.slab
+            .get(at as usize)
+            .filter(|there| there.phase != Phase::Free)
+    }
+
+    /// The same, to be changed. Its ends and its kind stay as they are.
+    #[inline]
+    pub(crate) fn get_mut(&mut self, at: u32) -> Option<&mut Connection> {
+        let there = self.slab.get_mut(at as usize)?;
+        (there.phase != Phase::Free).then_some(there)
+    }
+
+    /// Places that have had a connection: 0 up to here.
+    #[inline]
+    pub(crate) fn places(&self) -> u32 {
+        self.fresh
+    }
+
+    /// Whether there is room for one more.
+    #[inline]
+    pub(crate) fn has_room(&self) -> bool {
+        !self.free.is_empty() || (self.fresh as usize) < self.slab.len()
+    }
+
+    /// Puts in a connection. `None`: there is no room.
+    pub(crate) fn insert(&mut self, connection: Connection) -> Option<u32> {
+        let at = match self.free.pop() {
+            Some(at) => at,
+            None if (self.fresh as usize) < self.slab.len() => {
+                self.fresh += 1;
+                self.fresh - 1
+            }
+            None => return None,
+        };
+        *self.slab.get_mut(at as usize)? = connection;
+        for direction in [Direction::In, Direction::Out] {
+            let hash = self.hash(&connection.flow(direction), connection.kind);
+            self.index.insert(hash, value(at, direction));
+        }
+        self.wheel.wait(at, connection.deadline);
+        Some(at)
+    }
+
+    /// Sees to it that a connection is looked at when its deadline is over, which has come nearer.
+    pub(crate) fn hasten(&mut self, at: u32) {
+        if let Some(there) = self.slab.get(at as usize) {
+            self.wheel.hasten(at, there.deadline);
+        }
+    }
+
+    /// Has a live connection end: it is kept until `when`.
+    pub(crate) fn end(&mut self, at: u32, when: u64) {
+        if let Some(there) = self.slab.get_mut(at as usize) {
+            there.phase = Phase::Ended;
+            self.wheel.remove(at);
+            self.wheel.put_ended(at, when);
+        }
+    }
+
+    /// Takes out a connection, as it was.
+    pub(crate) fn remove(&mut self, at: u32) -> Option<Connection> {
+        let there = self.slab.get_mut(at as usize)?;
+        if there.phase == Phase::Free {
+            return None;
+        }
+        let was = *there;
+        there.phase = Phase::Free;
+        self.wheel.remove(at);
+        for direction in [Direction::In, Direction::Out] {
+            let hash = self.hash(&was.flow(direction), was.kind);
+            self.index.remove(hash, value(at, direction));
+        }
+        self.free.push(at);
+        Some(was)
+    }
+
+    /// Whether anything may be due; what it costs to ask in each round.
+    #[inline]
+    pub(crate) fn is_due(&self, now: u64) -> bool {
+        self.wheel.is_due(now)
+    }
+
+    /// The next live connection whose deadline is over. At most `most` are looked at, and counted off.
+    pub(crate) fn over(&mut self, now: u64, most: &mut u32) -> Option<u32> {
+        while *most > 0 {
+            *most -= 1;
+            let at = self.wheel.take_due(now)?;
+            match self.slab.get(at as usize) {
+                Some(there) if there.deadline > now => self.wheel.wait(at, there.deadline),
+                Some(_) => {
+                    // In a list again, as all that have an end before them.
+                    self.wheel.wait(at, now);
+                    return Some(at);
+                }
+                None => {}
+            }
+        }
+        None
+    }
+
+    /// The next connection that has ended and whose time of grace is over.
+    #[inline]
+    pub(crate) fn ended_due(&self, now: u64) -> Option<u32> {
+        self.wheel.ended_due(now)
+    }
+
+    /// The connection that ended first of those that are kept.
+    pub(crate) fn first_ended(&self) -> Option<u32> {
+        self.wheel.first_ended()
+    }
+}

@@ -1,0 +1,234 @@
+//! What becomes of packets as the load balancer judges them.
+
+use dpdk::{Mbuf, MbufBatch};
+use lb::{Look, Path, Verdict};
+use shm::{DropReason, Passed, PathStage};
+
+use super::super::Engine;
+use super::frame::Frame;
+use crate::adjacency;
+use crate::balancer::drop_reason;
+use crate::path::{BURST, Hop, Off};
+
+/// What became of a packet.
+enum Fate {
+    /// Nothing: it goes through the stages as it came.
+    Untouched(Mbuf),
+    /// It is translated, and goes through the stages.
+    Through(Mbuf),
+    /// It leaves.
+    Sent,
+    /// Another worker gets it.
+    Handed,
+    /// It is dropped, and counted.
+    Dropped,
+}
+
+impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
+    /// Looks at a received burst before the stages do: takes out of it what is for services, or from servers of theirs. Gives the bytes
+    /// of the packets that are left.
+    #[inline(never)]
+    pub(in crate::worker) fn services_first(
+        &mut self,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        now: u64,
+    ) -> usize {
+        self.judge_burst(Passed::NONE.with(PathStage::Rx), 0, ingress, batch, now);
+        batch.iter().map(Mbuf::len).sum()
+    }
+
+    /// Judges packets that came in by `ingress`, and leaves in the batch what is none of the load balancer's. Their ways begin with `from`;
+    /// `asked` other workers had them before.
+    pub(super) fn judge_burst(
+        &mut self,
+        from: Passed,
+        asked: u8,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        now: u64,
+    ) {
+        let Some(looks) = self.look_at_burst(ingress, batch) else {
+            return;
+        };
+        let mut others = MbufBatch::<BURST>::new();
+        let mut through = MbufBatch::<BURST>::new();
+        let (mut sent, mut handed, mut dropped) = (0, 0, 0);
+        for (mbuf, look) in batch.drain().zip(looks) {
+            let fate = match look {
+                Some((look, interface)) => self.judge_one(&look, asked, ingress, interface, mbuf, now),
+                None => Fate::Untouched(mbuf),
+            };
+            match fate {
+                // Each has room for all.
+                Fate::Untouched(mbuf) => drop(others.push(mbuf)),
+                Fate::Through(mbuf) => drop(through.push(mbuf)),
+                Fate::Sent => sent += 1,
+                Fate::Handed => handed += 1,
+                Fate::Dropped => dropped += 1,
+            }
+        }
+        *batch = others;
+        let judged = from.with(PathStage::Service);
+        for (end, count) in [
+            (PathStage::Tx, sent),
+            (PathStage::Waiting, handed),
+            (PathStage::Drop, dropped),
+        ] {
+            if count > 0 {
+                self.counters.burst_of(judged.with(end), count);
+            }
+        }
+        if handed > 0 {
+            self.hand_over_balanced();
+        }
+        for mbuf in through.drain() {
+            self.go_through(judged, ingress, mbuf, now);
+        }
+    }
+
+    /// Looks at all of a burst, so that what is looked up for the first comes while the others are looked at. By packet, what was seen
+    /// of those that are to be judged, and the interface that they came in by; `None` where there is none.
+    fn look_at_burst(&self, ingress: u16, batch: &MbufBatch<BURST>) -> Option<[Option<(Look, u16)>; BURST]> {
+        let receiver = self.stages.receiver(ingress)?;
+        let balancer = &self.services.balancer;
+        let mut looks = [None; BURST];
+        let mut any = false;
+        for (mbuf, place) in batch.iter().zip(&mut looks) {
+            if mbuf.segment_count() != 1 {
+                continue;
+            }
+            let frame = mbuf.data();
+            let Some(interface) = self.stages.came_by(ingress, receiver, frame) else {
+                continue;
+            };
+            let look = balancer.look(frame, dpdk::prefetch_address);
+            if look.is_ours() && !receiver.has_left_work(frame) {
+                *place = Some((look, interface));
+                any = true;
+            }
+        }
+        if !any {
+            return None;
+        }
+        for (look, _) in looks.iter().flatten() {
+            balancer.warm(look, dpdk::prefetch_address);
+        }
+        Some(looks)
+    }
+
+    /// Judges a packet that came in by `interface`, which the port of `ingress` has received.
+    #[inline]
+    fn judge_one(
+        &mut self,
+        look: &Look,
+        asked: u8,
+        ingress: u16,
+        interface: u16,
+        mut mbuf: Mbuf,
+        now: u64,
+    ) -> Fate {
+        let verdict = self
+            .services
+            .balancer
+            .judge(look, &mut Frame(&mut mbuf), interface, now);
+        match verdict {
+            Verdict::NotOurs => Fate::Untouched(mbuf),
+            Verdict::Forward { path: Some(path) } => {
+                match self.leave_by(&path, Hop::Counted, ingress, interface, mbuf) {
+                    Ok(fate) => fate,
+                    Err(mbuf) => Fate::Through(mbuf),
+                }
+            }
+            Verdict::Forward { path: None } => Fate::Through(mbuf),
+            Verdict::Answered { path } => match self.leave_by(&path, Hop::Kept, ingress, interface, mbuf) {
+                Ok(fate) => fate,
+                Err(mbuf) => self.refuse_one(DropReason::InterfaceDown, ingress, interface, mbuf),
+            },
+            Verdict::Elsewhere { worker } => self.hand_one(worker, asked, ingress, interface, mbuf),
+            Verdict::Next => self.hand_one(self.next_worker(), asked, ingress, interface, mbuf),
+            Verdict::Drop(refused) => self.refuse_one(drop_reason(refused), ingress, interface, mbuf),
+        }
+    }
+
+    /// Sends a translated packet by the way that its connection has learned, or gives it back where it cannot leave so.
+    #[inline]
+    fn leave_by(
+        &mut self,
+        path: &Path,
+        hop: Hop,
+        ingress: u16,
+        interface: u16,
+        mut mbuf: Mbuf,
+    ) -> Result<Fate, Mbuf> {
+        let Some(ready) = self.stages.leave_by(path, hop, mbuf.data_mut()) else {
+            return Err(mbuf);
+        };
+        self.came_in(ingress, interface, &mut mbuf);
+        mbuf.truncate(ready.end);
+        let trimmed = mbuf.trim_front(ready.begin).is_ok();
+        let left = if trimmed {
+            self.leave(path.interface, mbuf)
+        } else {
+            Err((mbuf, DropReason::EthernetTruncated))
+        };
+        Ok(match left {
+            Ok(()) => Fate::Sent,
+            Err((mut mbuf, reason)) => {
+                self.drop_one(interface, reason, PathStage::Service, &mut mbuf);
+                Fate::Dropped
+            }
+        })
+    }
+
+    /// The worker that is asked after this one.
+    pub(super) fn next_worker(&self) -> usize {
+        (self.services.handover.number() + 1) % self.services.handover.workers().max(1)
+    }
+
+    fn hand_one(&mut self, worker: usize, asked: u8, ingress: u16, interface: u16, mbuf: Mbuf) -> Fate {
+        // Each worker but the first has had it from another.
+        let asked = asked.saturating_add(1);
+        if usize::from(asked) >= self.services.handover.workers() {
+            return self.refuse_one(DropReason::ServiceErrorNoConnection, ingress, interface, mbuf);
+        }
+        match self.hand_to_balancer(worker, asked, ingress, mbuf) {
+            Ok(()) => Fate::Handed,
+            Err(mbuf) => self.refuse_one(DropReason::SpreadRingFull, ingress, interface, mbuf),
+        }
+    }
+
+    fn refuse_one(&mut self, reason: DropReason, ingress: u16, interface: u16, mut mbuf: Mbuf) -> Fate {
+        self.came_in(ingress, interface, &mut mbuf);
+        self.drop_one(interface, reason, PathStage::Service, &mut mbuf);
+        Fate::Dropped
+    }
+
+    /// Counts a packet of a sub-interface there, which the stages do of those that go through them.
+    #[inline]
+    fn came_in(&mut self, ingress: u16, interface: u16, mbuf: &mut Mbuf) {
+        if interface != ingress {
+            self.received_tagged(interface, mbuf);
+        }
+    }
+
+    /// Counts a packet of a sub-interface there that is to be dropped; the interface that it came in by.
+    pub(super) fn balanced_by(&mut self, ingress: u16, mbuf: &mut Mbuf) -> u16 {
+        let receiver = self.stages.receiver(ingress);
+        let interface = receiver.and_then(|receiver| self.stages.came_by(ingress, receiver, mbuf.data()));
+        let interface = interface.unwrap_or(ingress);
+        self.came_in(ingress, interface, mbuf);
+        interface
+    }
+
+    /// Takes a packet through the stages that has been judged: no tool is asked about it.
+    pub(super) fn go_through(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, now: u64) {
+        let note = self.stages.run_one(ingress, &mut mbuf);
+        let mut ingress = ingress;
+        if let Some(sub_interface) = note.sub_interface() {
+            self.received_tagged(sub_interface, &mut mbuf);
+            ingress = sub_interface;
+        }
+        self.place_again(&mut Off, from, ingress, mbuf, &note, now);
+    }
+}
