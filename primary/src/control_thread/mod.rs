@@ -7,6 +7,7 @@
 //! ```
 
 mod alerts;
+mod connections;
 mod held;
 mod links;
 mod packets;
@@ -34,6 +35,7 @@ use nix::time::{ClockId, clock_gettime};
 use shm::records::{self, RouteProtocol};
 use shm::{CounterBlock, DiscoveryPage, SlotTable, TableWriter, discovery::HEARTBEAT_PERIOD};
 
+pub use self::connections::Connections;
 pub use self::held::Held;
 pub use self::links::{attachment_interface, sub_interface_view};
 pub use self::reload::Reload;
@@ -149,6 +151,8 @@ pub struct Control<'a> {
     pub sas: Vec<EspControl>,
     /// By which each worker learns of services, and tells of connections.
     pub balancers: Vec<BalancerControl>,
+    /// Connections that tools have asked for.
+    pub connections: Connections,
     /// What workers were told of rules for router alerts.
     pub alert_rules: Told,
     /// The pool's place in the region.
@@ -231,6 +235,7 @@ impl Control<'_> {
             self.tell_alert_rules();
             self.tell_sas(now);
             self.tell_services();
+            self.collect_connections();
             if now >= next_beat {
                 self.page.beat();
                 self.watch_links(now);

@@ -39,6 +39,8 @@ impl Control<'_> {
                     }
                     Request::ConfigShow => self.show_config(peer).into(),
                     Request::ConfigResult => self.config_result(peer),
+                    Request::ConnectionShow(filter) => self.show_connections(peer, *filter).into(),
+                    Request::ConnectionResult => self.connections_result(peer),
                     request => self.answer(request, now).into(),
                 };
                 match &response.answer {
@@ -52,6 +54,7 @@ impl Control<'_> {
             let closed = server.take_closed();
             self.attachments.closed(&closed);
             self.reload.closed(&closed);
+            self.connections.closed(&closed);
         }
         self.server = server;
         more

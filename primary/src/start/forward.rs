@@ -21,7 +21,7 @@ use crate::alerts::Told;
 use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
 use crate::balancer;
 use crate::config::{Config, HopByHop, Overrides};
-use crate::control_thread::{self, Control, Held, PortState, Punts, Reload, Signals};
+use crate::control_thread::{self, Connections, Control, Held, PortState, Punts, Reload, Signals};
 use crate::ipsec::{self, Crypto};
 use crate::kernel::{self, Kernel, TapThread};
 use crate::log::Log;
@@ -329,6 +329,7 @@ pub(super) fn forward(
         crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
         balancers,
+        connections: Connections::default(),
         alert_rules: Told::default(),
         pool_table,
         pool_slot,
