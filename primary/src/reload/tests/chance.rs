@@ -183,14 +183,22 @@ fn service(dice: &mut Dice) -> String {
         dice.one(&["rr", "mh"])
     );
     let servers: Vec<String> = (0..dice.below(3))
-        .map(|number| format!("{{ address = \"172.16.0.{number}\", weight = {} }}", dice.below(2)))
+        .map(|number| {
+            format!(
+                "{{ address = \"172.16.0.{number}\", weight = {} }}",
+                dice.below(2)
+            )
+        })
         .collect();
     text += &format!("servers = [{}]\n", servers.join(", "));
     let first = dice.below(LOCALS.len());
     let locals: Vec<String> = (0..dice.below(3))
         .map(|number| {
             let address = LOCALS[(first + number) % LOCALS.len()];
-            format!("{{ address = \"{address}\", interface = \"{}\" }}", dice.one(NAMES))
+            format!(
+                "{{ address = \"{address}\", interface = \"{}\" }}",
+                dice.one(NAMES)
+            )
         })
         .collect();
     text + &format!("local_addresses = [{}]\n", locals.join(", "))
