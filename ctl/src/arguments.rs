@@ -9,8 +9,8 @@ use clap::{ArgAction, ArgMatches, Args, Command, CommandFactory, FromArgMatches,
 use control::arguments::InstanceArguments;
 
 use crate::{
-    addr, capture, config, counter, drop, ike, instance, link, log, memory, monitor, neigh, punt, ra, route,
-    sa, shell, stage, trace, tunnel, worker,
+    addr, capture, config, conn, counter, drop, ike, instance, laddr, link, log, memory, monitor, neigh,
+    punt, ra, route, sa, server, service, shell, stage, trace, tunnel, worker,
 };
 
 const EXAMPLES: &str = "\
@@ -27,6 +27,8 @@ Examples:
   tollgate-ctl -I blue ra rule add rsvp values 1,4-35 family ipv6 handler log
   tollgate-ctl -I blue sa add spi 0x1000 in src 198.51.100.1 dst 192.0.2.1 tunnel ipsec0 transform aes256gcm16 keys in.key
   tollgate-ctl -I blue ike show --details
+  tollgate-ctl -I blue service add tcp 10.0.0.100:80 --scheduler rr
+  tollgate-ctl -I blue conn show --service 10.0.0.100:80 --top bytes
   tollgate-ctl -I blue config apply blue.toml --dry-run
 
 'show' is the verb when none is given. Without --instance the only instance that runs is taken.
@@ -95,6 +97,14 @@ pub(crate) enum Object {
     Sa(sa::Arguments),
     /// IKE SAs of the IKEv2 daemon, its profiles, and what it is to do
     Ike(ike::Arguments),
+    /// Services of the load balancer, with their servers
+    Service(service::Arguments),
+    /// Real servers of services
+    Server(server::Arguments),
+    /// Local addresses of services: the gateway's, by which servers are reached
+    Laddr(laddr::Arguments),
+    /// Connections of the load balancer
+    Conn(conn::Arguments),
     /// The stages that single packets went through
     Trace(trace::Arguments),
     /// How memory is used
@@ -196,6 +206,19 @@ mod tests {
             "ctl sa replace --json spi 256",
             "ctl sa del spi 256 dst ::1",
             "ctl sa flush",
+            "ctl service",
+            "ctl service tcp",
+            "ctl service show tcp 10.0.0.100:80 --ipvsadm",
+            "ctl --watch 1 service --rate",
+            "ctl service set tcp 10.0.0.100:80 --toa off --no-fast-xmit --allow none",
+            "ctl service zero",
+            "ctl service restore -",
+            "ctl server show",
+            "ctl server add icmp 10.0.0.100 192.168.100.2 --weight 0",
+            "ctl laddr --ipvsadm",
+            "ctl laddr add tcp 10.0.0.100:80 192.168.100.200 --dev lan",
+            "ctl conn --protocol tcp --client 10.0.0.0/8 --service 10.0.0.100 --json",
+            "ctl conn show --top bytes --limit 5",
         ] {
             let parsed = Arguments::read(words.split(' ').map(Into::into));
             assert!(parsed.is_ok(), "{words}: {}", parsed.unwrap_err());
@@ -209,6 +232,7 @@ mod tests {
             "ctl link --json wan set wan up",
             "ctl drop --all show",
             "ctl route -6 show",
+            "ctl service tcp show",
         ] {
             let refused = Arguments::read(words.split(' ').map(Into::into))
                 .unwrap_err()

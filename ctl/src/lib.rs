@@ -14,11 +14,13 @@ mod adjacency;
 mod arguments;
 mod capture;
 mod config;
+mod conn;
 mod counter;
 mod drop;
 mod failure;
 mod ike;
 mod instance;
+mod laddr;
 mod link;
 mod log;
 mod memory;
@@ -37,6 +39,8 @@ mod route_get;
 mod route_load;
 mod route_words;
 mod sa;
+mod server;
+mod service;
 mod session;
 mod shell;
 mod stage;
@@ -82,6 +86,10 @@ fn run(arguments: Arguments) -> Result<(), Failure> {
         Object::Ra(arguments) => ra::run(arguments, &session),
         Object::Sa(arguments) => sa::run(arguments, &session),
         Object::Ike(arguments) => ike::run(arguments, &session),
+        Object::Service(arguments) => service::run(arguments, &session),
+        Object::Server(arguments) => server::run(arguments, &session),
+        Object::Laddr(arguments) => laddr::run(arguments, &session),
+        Object::Conn(arguments) => conn::run(arguments, &session),
         Object::Trace(arguments) => trace::run(arguments, &session),
         Object::Memory(arguments) => memory::run(&arguments, &session),
         Object::Log(arguments) => log::run(arguments, &session),
@@ -100,4 +108,9 @@ pub fn parse_routes(name: &str, text: &[u8]) -> Result<Vec<control::message::Rou
         Ok(contents) => Ok(contents.routes),
         Err(failure) => Err(failure.to_string()),
     }
+}
+
+/// The services in the text of a file for `service restore`, or the sentence that says what is wrong in which line of `name`.
+pub fn parse_services(name: &str, text: &[u8]) -> Result<Vec<control::message::Service>, String> {
+    service::parse(name, text)
 }

@@ -113,14 +113,24 @@ pub(crate) fn show<T: Show>(
 }
 
 /// What is kept of one look for the next.
-struct Look {
+pub(crate) struct Look {
     taken: Instant,
     writer: Option<ProcessId>,
     counts: HashMap<String, Vec<Count>>,
 }
 
 impl Look {
-    fn rates(&self, key: &str, earlier: Option<&Look>) -> Rates {
+    /// A look just taken at counters by the keys of their objects, all of the same primary.
+    pub(crate) fn now(counts: HashMap<String, Vec<Count>>) -> Self {
+        Self {
+            taken: Instant::now(),
+            writer: None,
+            counts,
+        }
+    }
+
+    /// The rates of an object since an earlier look.
+    pub(crate) fn rates(&self, key: &str, earlier: Option<&Look>) -> Rates {
         let before = earlier
             .filter(|earlier| earlier.writer == self.writer)
             .and_then(|earlier| {

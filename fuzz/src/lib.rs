@@ -1,7 +1,7 @@
 //! Fuzz targets for whatever reads bytes from outside: the network, tools, operators, shared memory.
 //!
 //! ```text
-//!   wire      link, ipv4, ipv6, icmp_error, reassembly, router_alert, helper, esp_open, ike, ike_engine, ike_restore, certificate, tunnel   frames, packets and messages, beside readings of their own
+//!   wire      link, ipv4, ipv6, icmp_error, reassembly, router_alert, helper, esp_open, ike, ike_engine, ike_restore, certificate, tunnel, balance   frames, packets and messages, beside readings of their own
 //!   gateway   stages                          packets through the primary's stages, beside an oracle by the RFCs
 //!   filter    filter                          programs for captures, beside an interpreter
 //!   text      control, config, routes, print  requests, configuration files, files of routes, what is printed of a packet
@@ -105,6 +105,11 @@ pub const TARGETS: &[Target] = &[
         name: "tunnel",
         body: wire::tunnel::body,
         seeds: wire::tunnel::seeds,
+    },
+    Target {
+        name: "balance",
+        body: wire::balance::body,
+        seeds: wire::balance::seeds,
     },
     Target {
         name: "stages",

@@ -92,6 +92,7 @@ nothing_upsets! {
     nothing_upsets_who_takes_up_ike_sas: "ike_restore",
     nothing_makes_another_certificate_believed: "certificate",
     nothing_upsets_tunnels: "tunnel",
+    nothing_upsets_the_load_balancer: "balance",
     nothing_upsets_the_stages: "stages",
     nothing_upsets_filters: "filter",
     nothing_upsets_control_messages: "control",

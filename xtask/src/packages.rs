@@ -40,10 +40,13 @@ const STRONGSWAN: &[&str] = &[
 /// What system tests use besides.
 const TESTS: &[&str] = &[
     "bird2",
+    // A client and servers behind the load balancer.
+    "curl",
     // Its tools attach to a primary.
     "dpdk-dev",
     "iputils-arping",
     "nftables",
+    "nginx-light",
     "openssh-client",
     "openssh-server",
     // What scapy's layer of IPsec seals and opens with.
@@ -54,6 +57,7 @@ const TESTS: &[&str] = &[
     // It and capinfos, which comes with it, read captures.
     "tshark",
     "valgrind",
+    "wrk",
     "zstd",
 ];
 /// What the virtual machine of `test --vm` runs on besides; what runs in it is not installed ([`crate::machine`]).
@@ -127,6 +131,7 @@ impl Needs {
                 "ping",
                 "arping",
                 "bird",
+                "curl",
                 "dpdk-dumpcap",
                 "dpdk-pdump",
                 "dpdk-proc-info",
@@ -136,12 +141,14 @@ impl Needs {
                 "/usr/sbin/charon-systemd",
                 "/usr/sbin/swanctl",
                 "/usr/sbin/nft",
+                "/usr/sbin/nginx",
                 "python3",
                 "capinfos",
                 "tcpdump",
                 "traceroute",
                 "tshark",
                 "valgrind",
+                "wrk",
                 "zstd",
             ],
             Self::TestsInMachine => {

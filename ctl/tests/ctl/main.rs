@@ -9,12 +9,15 @@
 )]
 
 mod changes;
+mod connections;
 mod errors;
 mod events;
 mod fake_primary;
+mod fake_services;
 mod router_alerts;
 mod run;
 mod sas;
+mod services;
 mod shows;
 mod speed;
 mod watch;

@@ -1,5 +1,6 @@
-//! The wire formats of lib/packet, ESP, IKEv2, its exchanges, certificates and what outlives its daemon, reassembly, tunnels, router alerts and helpers, each beside a reading of its own.
+//! The wire formats of lib/packet, ESP, IKEv2, its exchanges, certificates and what outlives its daemon, reassembly, tunnels, router alerts, helpers and the load balancer, each beside a reading of its own.
 
+pub mod balance;
 pub mod certificate;
 pub mod esp_open;
 pub mod helper;

@@ -35,6 +35,8 @@ pub(crate) enum Part {
     Ipsec,
     /// IKE SAs made, beside strongSwan, and what 10,000 of them take.
     Ike,
+    /// Packets of connections translated, beside testpmd, and connections made.
+    Services,
 }
 
 impl Arguments {
@@ -57,6 +59,7 @@ impl Part {
             Self::Relay => "relay",
             Self::Ipsec => "ipsec",
             Self::Ike => "ike",
+            Self::Services => "services",
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum Unit {
     SlotsPerSecond,
     /// Of IKE, with a child SA.
     HandshakesPerSecond,
+    /// Of the load balancer.
+    ConnectionsPerSecond,
     Seconds,
     Bytes,
     /// One figure by another.
@@ -38,6 +40,7 @@ impl Unit {
             Self::InstallsPerSecond => format!("{:.1} thousand SAs/s", value / 1e3),
             Self::SlotsPerSecond => format!("{:.0} million slots/s", value / 1e6),
             Self::HandshakesPerSecond => format!("{value:.0} handshakes/s"),
+            Self::ConnectionsPerSecond => format!("{:.0} thousand connections/s", value / 1e3),
             Self::Seconds if value < 1e-5 => format!("{:.1} µs", value * 1e6),
             Self::Seconds if value < 1e-3 => format!("{:.0} µs", value * 1e6),
             Self::Seconds if value < 1.0 => format!("{:.1} ms", value * 1e3),

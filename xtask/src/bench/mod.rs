@@ -25,6 +25,7 @@ mod peer;
 mod plot;
 mod relay;
 mod report;
+mod services;
 mod shape;
 mod start;
 pub(crate) mod telemetry;
@@ -180,6 +181,7 @@ impl Bench {
             Part::Relay => self.relay(),
             Part::Ipsec => self.ipsec(),
             Part::Ike => self.ike(),
+            Part::Services => self.services(),
         });
         Ok(Report {
             sections: sections.collect::<Result<_, _>>()?,

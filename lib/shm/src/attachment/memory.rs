@@ -234,10 +234,11 @@ impl Memory {
     }
 
     pub(super) fn counts(&self) -> super::Counts {
+        // Memory that the other side writes may hold any numbers.
         let sum = |counter| {
             (0..self.geometry.workers)
                 .map(|worker| self.counter(worker, counter).load(Ordering::Acquire))
-                .sum()
+                .fold(0, u64::saturating_add)
         };
         // What is a part of a number is read before it, so that it is never more.
         let lost = sum(count::LOST);

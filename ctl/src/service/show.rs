@@ -1,0 +1,474 @@
+//! `service show`: services, and below each its servers.
+
+use std::collections::{BTreeMap, HashMap};
+use std::io::{self, Write};
+use std::net::{IpAddr, SocketAddr};
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use control::client::Client;
+use control::message::{ServerInfo, ServiceId, ServiceInfo, TrafficCounts};
+use ipnet::IpNet;
+use serde::{Serialize, Serializer};
+
+use super::ipvsadm::{self, Columns};
+use super::read;
+use super::words::{Which, end_words, service_words};
+use crate::failure::Failure;
+use crate::present::{Look, Reading, Show};
+use crate::rates::{Count, Rates};
+use crate::session::Session;
+use crate::table::{Column, Table, left, right};
+
+/// Over how long `--rate` counts.
+const SECOND: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Default, Args)]
+pub(super) struct ShowArguments {
+    #[command(flatten)]
+    which: Which,
+
+    /// The lines that 'ipvsadm -ln' of DPVS prints
+    #[arg(long)]
+    ipvsadm: bool,
+
+    /// What was dropped, by reason, below each service; with --ipvsadm its columns of '--stats'
+    #[arg(long)]
+    stats: bool,
+
+    /// What goes by in a second as well, counted for one; with --ipvsadm its columns of '--rate'
+    #[arg(long, conflicts_with = "stats")]
+    rate: bool,
+}
+
+/// A service.
+#[derive(Debug, Serialize)]
+struct Service {
+    protocol: &'static str,
+    address: IpAddr,
+    port: u16,
+    scheduler: &'static str,
+    toa: bool,
+    fast_xmit: bool,
+    allow: Vec<IpNet>,
+    deny: Vec<IpNet>,
+    /// Seconds; none where it is as for all services.
+    timeout: Option<u32>,
+    /// Sums of its servers.
+    active: u64,
+    inactive: u64,
+    #[serde(flatten)]
+    counts: TrafficCounts,
+    drops: BTreeMap<String, u64>,
+    #[serde(flatten)]
+    rates: PerSecond,
+    servers: Vec<Server>,
+    local_addresses: Vec<Local>,
+    #[serde(skip)]
+    id: ServiceId,
+    /// Whether its table has a line for each reason of drops.
+    #[serde(skip)]
+    stats: bool,
+}
+
+/// A real server.
+#[derive(Debug, Serialize)]
+pub(crate) struct Server {
+    address: IpAddr,
+    port: u16,
+    forwarding: &'static str,
+    weight: u16,
+    /// 0 for any number.
+    max_connections: u32,
+    active: u64,
+    inactive: u64,
+    #[serde(flatten)]
+    counts: TrafficCounts,
+    #[serde(flatten)]
+    rates: PerSecond,
+    #[serde(skip)]
+    end: String,
+}
+
+/// A local address, without what `laddr show` says of it.
+#[derive(Debug, Serialize)]
+struct Local {
+    address: IpAddr,
+    interface: String,
+}
+
+/// Rates beside counters, where there are any.
+#[derive(Debug, Default)]
+struct PerSecond(Option<Rates>);
+
+impl Serialize for PerSecond {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let rates = self.0.as_ref().map(Rates::to_json);
+        rates.unwrap_or_default().serialize(serializer)
+    }
+}
+
+pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
+    if arguments.ipvsadm {
+        return list(arguments, session);
+    }
+    let mut client = session.client()?;
+    let mut earlier = None;
+    let watched = session.options().watch.is_some();
+    let rated = arguments.rate || watched;
+    let mut look = || {
+        if arguments.rate && !watched {
+            earlier = Some(counted(session, &mut client, &arguments.which)?);
+        }
+        let services = read::services(session, &mut client, &arguments.which)?;
+        let now = look_at(&services);
+        let rates = |key: &str| PerSecond(rated.then(|| now.rates(key, earlier.as_ref())));
+        let services = services.into_iter();
+        let services: Vec<_> = services
+            .map(|info| Service::new(info, arguments.stats, &rates))
+            .collect();
+        earlier = Some(now);
+        Ok::<_, Failure>(services)
+    };
+    if rated {
+        session.show(|| Ok(listing::<true>(look()?)))
+    } else {
+        session.show(|| Ok(listing::<false>(look()?)))
+    }
+}
+
+fn listing<const RATED: bool>(services: Vec<Service>) -> Reading<Listed<RATED>> {
+    services.into_iter().map(Listed).collect::<Vec<_>>().into()
+}
+
+/// As `ipvsadm` prints them.
+fn list(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
+    refuse_forms(session)?;
+    let mut client = session.client()?;
+    let columns = match (arguments.stats, arguments.rate) {
+        (true, _) => Columns::Stats,
+        (_, true) => Columns::Rate,
+        _ => Columns::State,
+    };
+    let earlier = match columns {
+        Columns::Rate => Some(counted(session, &mut client, &arguments.which)?),
+        _ => None,
+    };
+    let services = read::services(session, &mut client, &arguments.which)?;
+    let now = look_at(&services);
+    let counts = |service: &ServiceInfo, server: Option<SocketAddr>| {
+        let found = || {
+            let info = service.servers.iter().find(|info| server == Some(end(info)))?;
+            Some((server_key(&service.id, info), info.counts))
+        };
+        let (key, counts) = found().unwrap_or_else(|| (service.id.to_string(), service.counts));
+        match &earlier {
+            None => counts,
+            Some(earlier) => per_second(&now.rates(&key, Some(earlier))),
+        }
+    };
+    let mut out = io::stdout().lock();
+    ipvsadm::services(&mut out, &services, columns, &counts)?;
+    Ok(out.flush()?)
+}
+
+/// What prints the lines of another tool has no other form of them.
+pub(crate) fn refuse_forms(session: &Session) -> Result<(), Failure> {
+    if session.options().json {
+        return Err(Failure::Usage(
+            "--json and the lines of another tool are two forms: write one".into(),
+        ));
+    }
+    match session.options().watch {
+        Some(_) => Err(Failure::Usage(
+            "the lines of another tool are printed once: leave --watch out, or the form".into(),
+        )),
+        None => Ok(()),
+    }
+}
+
+/// Counts, and waits until a second is over.
+fn counted(session: &Session, client: &mut Client, which: &Which) -> Result<Look, Failure> {
+    let look = look_at(&read::services(session, client, which)?);
+    thread::sleep(SECOND);
+    Ok(look)
+}
+
+fn look_at(services: &[ServiceInfo]) -> Look {
+    let mut by_key = HashMap::new();
+    for service in services {
+        by_key.insert(service.id.to_string(), counts(&service.counts));
+        for server in &service.servers {
+            by_key.insert(server_key(&service.id, server), counts(&server.counts));
+        }
+    }
+    Look::now(by_key)
+}
+
+fn end(info: &ServerInfo) -> SocketAddr {
+    SocketAddr::new(info.server.address, info.server.port)
+}
+
+fn server_key(id: &ServiceId, info: &ServerInfo) -> String {
+    format!("{id} {}", end(info))
+}
+
+/// The counters that rates are taken of.
+pub(crate) fn counts(counts: &TrafficCounts) -> Vec<Count> {
+    vec![
+        Count::new("connections", counts.connections),
+        Count::new("in_packets", counts.in_packets),
+        Count::new("out_packets", counts.out_packets),
+        Count::new("in_bytes", counts.in_bytes),
+        Count::new("out_bytes", counts.out_bytes),
+    ]
+}
+
+fn per_second(rates: &Rates) -> TrafficCounts {
+    let whole = |name| rates.of(name).unwrap_or_default().round() as u64;
+    TrafficCounts {
+        connections: whole("connections"),
+        in_packets: whole("in_packets"),
+        out_packets: whole("out_packets"),
+        in_bytes: whole("in_bytes"),
+        out_bytes: whole("out_bytes"),
+    }
+}
+
+impl Service {
+    fn new(info: ServiceInfo, stats: bool, rates: &impl Fn(&str) -> PerSecond) -> Self {
+        let ServiceInfo {
+            id,
+            options,
+            servers,
+            locals,
+            counts,
+            drops,
+        } = info;
+        let servers = servers.into_iter().map(|server| {
+            let rates = rates(&server_key(&id, &server));
+            Server {
+                rates,
+                ..Server::new(&id, server)
+            }
+        });
+        let servers: Vec<_> = servers.collect();
+        let locals = locals.into_iter().map(|local| Local {
+            address: local.local.address,
+            interface: local.local.interface,
+        });
+        Self {
+            protocol: id.protocol.name(),
+            address: id.address,
+            port: id.port,
+            scheduler: options.scheduler.name(),
+            toa: options.toa,
+            fast_xmit: options.fast_xmit,
+            allow: options.allow,
+            deny: options.deny,
+            timeout: options.timeout,
+            active: servers.iter().map(|server| server.active).sum(),
+            inactive: servers.iter().map(|server| server.inactive).sum(),
+            counts,
+            drops: drops.into_iter().collect(),
+            rates: rates(&id.to_string()),
+            servers,
+            local_addresses: locals.collect(),
+            id,
+            stats,
+        }
+    }
+
+    fn remarks(&self) -> String {
+        let mut remarks = Vec::new();
+        remarks.extend(self.toa.then(|| "toa".to_owned()));
+        remarks.extend((!self.fast_xmit).then(|| "no fast xmit".to_owned()));
+        for (word, prefixes) in [("allow", &self.allow), ("deny", &self.deny)] {
+            remarks.extend(match prefixes.as_slice() {
+                [] => None,
+                [one] => Some(format!("{word} {one}")),
+                [first, others @ ..] => Some(format!("{word} {first} and {} more", others.len())),
+            });
+        }
+        remarks.extend(self.timeout.map(|seconds| format!("timeout {seconds} s")));
+        remarks.join(", ")
+    }
+}
+
+impl Server {
+    /// Without rates.
+    pub(crate) fn new(id: &ServiceId, info: ServerInfo) -> Self {
+        let server = info.server;
+        Self {
+            address: server.address,
+            port: server.port,
+            forwarding: server.forwarding.name(),
+            weight: server.weight,
+            max_connections: server.max_connections,
+            active: info.active,
+            inactive: info.inactive,
+            counts: info.counts,
+            rates: PerSecond::default(),
+            end: end_words(id.protocol, server.address, server.port),
+        }
+    }
+
+    /// The cells from FORWARD to OUT BYTES.
+    pub(crate) fn cells(&self, table: &mut Table) {
+        table
+            .cell(self.forwarding)
+            .cell(self.weight)
+            .cell(self.active)
+            .cell(self.inactive);
+        traffic_cells(&self.counts, table);
+    }
+
+    pub(crate) fn traffic(&self) -> &TrafficCounts {
+        &self.counts
+    }
+
+    pub(crate) fn end(&self) -> &str {
+        &self.end
+    }
+
+    pub(crate) fn remarks(&self) -> String {
+        let mut remarks = Vec::new();
+        remarks.extend((self.weight == 0).then(|| "quiesced".to_owned()));
+        if self.max_connections > 0 {
+            let full = self.active + self.inactive >= u64::from(self.max_connections);
+            let full = if full { ", full" } else { "" };
+            remarks.push(format!("max {}{full}", self.max_connections));
+        }
+        remarks.join(", ")
+    }
+}
+
+fn traffic_cells(counts: &TrafficCounts, table: &mut Table) {
+    table
+        .cell(counts.connections)
+        .cell(counts.in_packets)
+        .cell(counts.out_packets)
+        .cell(counts.in_bytes)
+        .cell(counts.out_bytes);
+}
+
+/// What `--watch` and `--rate` add, of all objects with such traffic.
+pub(crate) const RATE_COLUMNS: &[Column] = &[
+    right("CONNECTIONS/S"),
+    right("IN PACKETS/S"),
+    right("OUT PACKETS/S"),
+    right("IN BYTES/S"),
+    right("OUT BYTES/S"),
+];
+
+/// Their cells.
+pub(crate) fn rate_cells(rates: Option<&Rates>, table: &mut Table) {
+    for name in [
+        "connections",
+        "in_packets",
+        "out_packets",
+        "in_bytes",
+        "out_bytes",
+    ] {
+        table.optional(rates.and_then(|rates| rates.of(name)));
+    }
+}
+
+/// A service in a listing, with its rates or without.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct Listed<const RATED: bool>(Service);
+
+const COLUMNS: &[Column] = &[
+    left("PROTO"),
+    left("ADDRESS"),
+    left("SCHEDULER"),
+    left("FORWARD"),
+    right("WEIGHT"),
+    right("ACTIVE"),
+    right("INACTIVE"),
+    right("CONNECTIONS"),
+    right("IN PACKETS"),
+    right("OUT PACKETS"),
+    right("IN BYTES"),
+    right("OUT BYTES"),
+    right("DROPS"),
+    left("REMARKS"),
+    right("CONNECTIONS/S"),
+    right("IN PACKETS/S"),
+    right("OUT PACKETS/S"),
+    right("IN BYTES/S"),
+    right("OUT BYTES/S"),
+];
+
+impl<const RATED: bool> Show for Listed<RATED> {
+    const COLUMNS: &'static [Column] = match RATED {
+        true => COLUMNS,
+        false => COLUMNS.split_at(COLUMNS.len() - RATE_COLUMNS.len()).0,
+    };
+
+    fn lines(&self, table: &mut Table, _: Option<&Rates>) {
+        let Self(service) = self;
+        let id = &service.id;
+        table
+            .cell(service.protocol)
+            .cell(end_words(id.protocol, id.address, id.port))
+            .cell(service.scheduler)
+            .cell("")
+            .cell("")
+            .cell(service.active)
+            .cell(service.inactive);
+        traffic_cells(&service.counts, table);
+        table
+            .cell(service.drops.values().sum::<u64>())
+            .cell(service.remarks());
+        if RATED {
+            rate_cells(service.rates.0.as_ref(), table);
+        }
+        for server in &service.servers {
+            table.cell("  ->").cell(&server.end).cell("");
+            server.cells(table);
+            table.cell("").cell(server.remarks());
+            if RATED {
+                rate_cells(server.rates.0.as_ref(), table);
+            }
+        }
+        let drops = service
+            .drops
+            .iter()
+            .filter(|(_, packets)| service.stats && **packets > 0);
+        for (reason, packets) in drops {
+            table.cell("  drop").cell(reason);
+            for column in &Self::COLUMNS[2..] {
+                match column.head {
+                    "DROPS" => table.cell(packets),
+                    _ => table.cell(""),
+                };
+            }
+        }
+    }
+
+    fn note(&self) -> Option<String> {
+        let Self(service) = self;
+        let name = service_words(&service.id);
+        if service.servers.is_empty() {
+            return Some(format!(
+                "{name} has no server, and what comes for it is dropped: 'server add {name} ADDR' adds one"
+            ));
+        }
+        if service.local_addresses.is_empty() {
+            return Some(format!(
+                "{name} has no local address by which its servers are reached, and what comes for it is dropped: \
+                 'laddr add {name} ADDR --dev IFACE' adds one"
+            ));
+        }
+        let quiesced = service.servers.iter().all(|server| server.weight == 0);
+        quiesced.then(|| {
+            format!("{name} takes no new connections, as all its servers have weight 0: 'server set' gives one another")
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,198 @@
+//! ICMP errors about packets of connections: each receiver sees the packet that it sent itself.
+
+use std::net::IpAddr;
+use std::thread::sleep;
+use std::time::Duration;
+
+use tests::{Family, Listener, both_families};
+
+use crate::site::{Arms, LIMIT, Site};
+
+const SERVICE: u16 = 53;
+const CLIENT: u16 = 5555;
+
+both_families! {
+    req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet,
+    req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet,
+    req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers,
+}
+
+/// A site with a service of UDP whose servers have nobody at that port, and but one server.
+fn site(family: Family) -> Site {
+    let site = Site::create(family, Arms::Two, 1);
+    site.serve("udp", SERVICE, "");
+    let service = format!("udp {}", site.at(site.vip(), SERVICE));
+    let server = site.at(&site.server(3), SERVICE);
+    site.balancer.tell(&format!("server del {service} {server}"));
+    site
+}
+
+fn octets(address: &str) -> Vec<u8> {
+    match address.parse().unwrap() {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    }
+}
+
+/// A packet: addresses, and the ports behind its header.
+#[derive(Debug, PartialEq, Eq)]
+struct Seen {
+    source: Vec<u8>,
+    destination: Vec<u8>,
+    ports: [u16; 2],
+}
+
+/// The packet at a place of a frame, without options.
+fn packet(family: Family, frame: &[u8], at: usize) -> Option<Seen> {
+    let (addresses, length, header) = family.choose((at + 12, 4, 20), (at + 8, 16, 40));
+    let ports = frame.get(at + header..at + header + 4)?;
+    Some(Seen {
+        source: frame.get(addresses..addresses + length)?.to_vec(),
+        destination: frame.get(addresses + length..addresses + 2 * length)?.to_vec(),
+        ports: [
+            u16::from_be_bytes([ports[0], ports[1]]),
+            u16::from_be_bytes([ports[2], ports[3]]),
+        ],
+    })
+}
+
+/// Source, destination and quote of an error that says that nobody is at a port.
+fn port_unreachable(family: Family, frame: &[u8]) -> Option<(Seen, Seen)> {
+    let (protocol, icmp) = family.choose((23, 34), (20, 54));
+    let is_error = frame.get(protocol) == Some(&family.choose(1, 58))
+        && frame.get(icmp..icmp + 2) == Some(&family.choose([3, 3], [1, 4]));
+    if !is_error {
+        return None;
+    }
+    Some((packet(family, frame, 14)?, packet(family, frame, icmp + 8)?))
+}
+
+/// A datagram of the client's to the service, as scapy makes it.
+fn datagram(site: &Site, family: Family) -> String {
+    format!(
+        "Ether(src='{}',dst='{}')/{}(src='{}',dst='{}')/UDP(sport={CLIENT},dport={SERVICE})/Raw(b'question')",
+        site.client.mac("eth0").unwrap(),
+        site.balancer_mac("wan"),
+        family.choose("IP", "IPv6"),
+        site.client_address(48),
+        site.vip(),
+    )
+}
+
+fn req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet(family: Family) {
+    let site = site(family);
+    let mut client = Listener::start(&site.client, "eth0").unwrap();
+    site.client
+        .send_frames("eth0", &[datagram(&site, family)])
+        .unwrap();
+    let frame = client
+        .wait_for("an error", LIMIT, |frame| {
+            port_unreachable(family, frame).is_some()
+        })
+        .unwrap();
+    let (outer, quoted) = port_unreachable(family, &frame).unwrap();
+    let (own, vip) = (octets(&site.client_address(48)), octets(site.vip()));
+    assert_eq!((&outer.source, &outer.destination), (&vip, &own));
+    let sent = Seen {
+        source: own,
+        destination: vip,
+        ports: [CLIENT, SERVICE],
+    };
+    assert_eq!(quoted, sent);
+    for hidden in [site.server(2), site.local().to_owned()] {
+        let hidden = octets(&hidden);
+        let shown = client
+            .frames()
+            .iter()
+            .any(|frame| frame.windows(hidden.len()).any(|part| part == hidden));
+        assert!(!shown, "the client was shown {hidden:?}");
+    }
+    site.assert_balanced();
+}
+
+fn req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet(family: Family) {
+    let site = site(family);
+    let mut servers = Listener::start(&site.servers, "eth0").unwrap();
+    site.client
+        .send_frames("eth0", &[datagram(&site, family)])
+        .unwrap();
+    let server = octets(&site.server(2));
+    let is_question = |frame: &[u8]| {
+        let seen = packet(family, frame, 14);
+        seen.is_some_and(|seen| seen.destination == server && seen.ports[1] == SERVICE)
+    };
+    let question = servers.wait_for("the datagram", LIMIT, is_question).unwrap();
+    let local_port = packet(family, &question, 14).unwrap().ports[0];
+    let answer = format!(
+        "Ether(src='{}',dst='{}')/{}(src='{}',dst='{}')/UDP(sport={SERVICE},dport={local_port})/Raw(b'answer')",
+        site.servers.mac("eth0").unwrap(),
+        site.balancer_mac("lan"),
+        family.choose("IP", "IPv6"),
+        site.server(2),
+        site.local(),
+    );
+    // Nobody at the client waits for it.
+    site.servers.send_frames("eth0", &[answer]).unwrap();
+    let frame = servers
+        .wait_for("an error", LIMIT, |frame| {
+            port_unreachable(family, frame).is_some()
+        })
+        .unwrap();
+    let (outer, quoted) = port_unreachable(family, &frame).unwrap();
+    let local = octets(site.local());
+    assert_eq!((&outer.source, &outer.destination), (&local, &server));
+    let sent = Seen {
+        source: server,
+        destination: local,
+        ports: [SERVICE, local_port],
+    };
+    assert_eq!(quoted, sent);
+    site.assert_balanced();
+}
+
+fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers(family: Family) {
+    let site = site(family);
+    let mut servers = Listener::start(&site.servers, "eth0").unwrap();
+    let client = Listener::start(&site.client, "eth0").unwrap();
+    site.client
+        .send_frames("eth0", &[datagram(&site, family)])
+        .unwrap();
+    let server = octets(&site.server(2));
+    let is_question = |frame: &[u8]| {
+        let seen = packet(family, frame, 14);
+        seen.is_some_and(|seen| seen.destination == server && seen.ports[1] == SERVICE)
+    };
+    let question = servers.wait_for("the datagram", LIMIT, is_question).unwrap();
+    let local_port = packet(family, &question, 14).unwrap().ports[0];
+    let service = format!("udp {}", site.at(site.vip(), SERVICE));
+    let gone = site.at(&site.server(2), SERVICE);
+    site.balancer.tell(&format!("server del {service} {gone}"));
+    // Longer than a connection that has ended is still found for errors.
+    sleep(Duration::from_secs(5));
+    let errors = || {
+        let frames = client.frames();
+        let errors = frames
+            .iter()
+            .filter(|frame| port_unreachable(family, frame).is_some());
+        errors.count()
+    };
+    let before = errors();
+    let error = format!(
+        "Ether(src='{}',dst='{}')/{ip}(src='{}',dst='{}')/{}/{ip}(src='{}',dst='{}')/UDP(sport={local_port},dport={SERVICE})/Raw(b'question')",
+        site.servers.mac("eth0").unwrap(),
+        site.balancer_mac("lan"),
+        site.server(2),
+        site.local(),
+        family.choose("ICMP(type=3,code=3)", "ICMPv6DestUnreach(code=4)"),
+        site.local(),
+        site.server(2),
+        ip = family.choose("IP", "IPv6"),
+    );
+    site.servers.send_frames("eth0", &[error]).unwrap();
+    tests::wait_until("that it is dropped", LIMIT, || {
+        Ok((site.drops("service_error_no_connection") == 1).then_some(()))
+    })
+    .unwrap();
+    site.assert_balanced();
+    assert_eq!(errors(), before);
+}

@@ -1,0 +1,15 @@
+//! The load balancer: services of real servers, reached by Full-NAT.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test ends where something is not as expected"
+)]
+
+mod errors;
+mod example;
+mod flows;
+mod load;
+mod pings;
+mod site;
+mod toa;

@@ -1,0 +1,195 @@
+//! How fast one worker translates the packets of connections (Full-NAT), and makes new connections, beside testpmd on the same packets.
+//!
+//! ```text
+//!   packets of so many clients to one service ─► net_pcap0, infinite_rx ─► tollgate-primary ─► net_null0, 16 servers
+//! ```
+
+mod packets;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use ::tests::{Interface, Primary, PrimaryBuilder, interrupt};
+
+use self::packets::Kind;
+use super::figures::{Bound, Section, Unit};
+use super::shape::SINK;
+use super::tollgate::Turn;
+use super::traffic::{self, Family};
+use super::{Bench, START_LIMIT, pause, pcap};
+use crate::error::Error;
+
+const MAC: &str = "testpmd mac, 100,000 packets";
+const FEW: &str = "UDP, 1,000 connections";
+const USUAL: &str = "UDP, 100,000 connections";
+const MANY: &str = "UDP, 1,000,000 connections";
+const NEW: &str = "new connections of TCP";
+/// Turns, each with the number of connections.
+const ESTABLISHED: [(&str, u32); 3] = [(FEW, 1000), (USUAL, 100_000), (MANY, 1_000_000)];
+/// Of SYN segments.
+const CLIENTS: u32 = 1_000_000;
+/// What DPVS is published to take for a packet and to make of connections: cycles, and per second.
+const DPVS: &str = "DPVS takes 760 cycles for a packet and makes 200,000 connections a second on its own machine, by its published figures.";
+
+/// The service, in the subnet of the port that receives.
+const SERVICE: &str = "198.18.0.100";
+/// Addresses of the gateway towards servers: each has 64,511 ports.
+const LOCALS: u8 = 20;
+/// Buffers beside those of the pcap.
+const BUFFERS: u32 = 16_383;
+/// Bytes of a buffer: as short as there may be.
+const BUFFER_BYTES: u32 = 128;
+/// Between two looks at how many connections there are.
+const LOOK: Duration = Duration::from_millis(20);
+
+impl Bench {
+    /// All turns, one after the other.
+    pub(super) fn services(&self) -> Result<Section, Error> {
+        let mut section = Section::new("Services of one worker, Full-NAT of IPv4, frames of 64 bytes");
+        for (_, connections) in ESTABLISHED {
+            self.write_clients(Kind::Udp, connections)?;
+        }
+        self.write_clients(Kind::Syn, CLIENTS)?;
+        for round in 1..=self.times.rounds {
+            self.progress("services", round);
+            let rate = self.testpmd_on(Kind::Udp, 100_000)?;
+            section.record(MAC, Unit::PacketsPerSecond, rate);
+            for (name, connections) in ESTABLISHED {
+                let turn = self.established(connections)?;
+                section.record(name, Unit::PacketsPerSecond, turn.rate);
+                section.record(&format!("{name}: a packet"), Unit::Cycles, turn.cycles);
+            }
+            section.record(NEW, Unit::ConnectionsPerSecond, self.new_connections()?);
+        }
+        section.series.sort_by_key(|series| series.unit == Unit::Cycles);
+        section.compare(USUAL, MAC, Some(Bound::AtLeast(0.35)));
+        section.compare(MANY, FEW, Some(Bound::AtLeast(0.7)));
+        section.judge(NEW, Bound::AtLeast(400_000.0));
+        section.remarks.push(DPVS.to_owned());
+        Ok(section)
+    }
+
+    fn clients_pcap(&self, kind: Kind, clients: u32) -> PathBuf {
+        self.folder.join(format!("{}-{clients}.pcap", kind.name()))
+    }
+
+    fn write_clients(&self, kind: Kind, clients: u32) -> Result<(), Error> {
+        pcap::write(&self.clients_pcap(kind, clients), packets::of(kind, clients))
+    }
+
+    fn clients_source(&self, kind: Kind, clients: u32) -> String {
+        let pcap = self.clients_pcap(kind, clients);
+        format!("net_pcap0,rx_pcap={},infinite_rx=1", pcap.display())
+    }
+
+    fn testpmd_on(&self, kind: Kind, clients: u32) -> Result<f64, Error> {
+        let lcores = format!("0@{},1@{}", self.cores.control, self.cores.measured);
+        let source = self.clients_source(kind, clients);
+        self.peer("dpdk-testpmd".into(), &lcores, &[&source, SINK], |builder| {
+            builder
+                .args([
+                    "--burst=32",
+                    "--nb-cores=1",
+                    "--forward-mode=mac",
+                    "--stats-period=3600",
+                ])
+                .arg(format!("--total-num-mbufs={}", clients + BUFFERS))
+                // What DPDK puts in front of each packet is in it.
+                .arg(format!("--mbuf-size={}", BUFFER_BYTES + 128))
+        })
+    }
+
+    /// The speed once all connections are there.
+    fn established(&self, connections: u32) -> Result<Turn, Error> {
+        let mut primary = self.balancer(Kind::Udp, connections).start()?;
+        let measured = wait_for(&primary, u64::from(connections)).and_then(|_| self.watch(&primary));
+        let ended = primary.terminate();
+        let turn = measured?;
+        ended?;
+        Ok(turn)
+    }
+
+    /// Connections per second while there is none of a client yet.
+    fn new_connections(&self) -> Result<f64, Error> {
+        let mut primary = self.balancer(Kind::Syn, CLIENTS).start()?;
+        let measured = wait_for(&primary, u64::from(CLIENTS) * 9 / 10);
+        let ended = primary.terminate();
+        let rate = measured?;
+        ended?;
+        Ok(rate)
+    }
+
+    fn balancer(&self, kind: Kind, clients: u32) -> PrimaryBuilder {
+        let source = self.clients_source(kind, clients);
+        let inside = traffic::IN_ADDRESSES.into_iter();
+        let ends = [
+            (
+                "in",
+                source,
+                inside.chain(["198.18.0.100/32"]).collect::<Vec<_>>(),
+            ),
+            ("out", SINK.to_owned(), traffic::OUT_ADDRESSES.to_vec()),
+        ];
+        let mut builder = Primary::builder(self.privilege, "bench");
+        for (name, device, addresses) in ends {
+            let interface = Interface::device(name, &device);
+            builder = builder.interface(addresses.into_iter().fold(interface, Interface::address));
+        }
+        let servers: Vec<_> = traffic::neighbors(Family::Four).collect();
+        for (address, mac) in &servers {
+            builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
+        }
+        let port = packets::SERVICE_PORT;
+        let listed: Vec<_> = servers
+            .iter()
+            .map(|(address, _)| format!("{{ address = \"{address}:{port}\" }}"))
+            .collect();
+        let locals: Vec<_> = (0..LOCALS)
+            .map(|number| {
+                format!(
+                    "{{ address = \"198.19.0.{}\", interface = \"out\" }}",
+                    100 + number
+                )
+            })
+            .collect();
+        builder.busy().memory_mb(768).toml(&format!(
+            "[limits]\npacket_buffers = {}\npacket_buffer_bytes = {BUFFER_BYTES}\nconnections = {}\n\n\
+             [[service]]\nprotocol = \"{}\"\naddress = \"{SERVICE}:{port}\"\nscheduler = \"rr\"\n\
+             servers = [{}]\nlocal_addresses = [{}]\n",
+            clients + BUFFERS,
+            clients + clients / 8,
+            kind.protocol(),
+            listed.join(", "),
+            locals.join(", ")
+        ))
+    }
+}
+
+/// Waits for so many connections; how many there were in a second, over the last nine tenths of them.
+fn wait_for(primary: &Primary, connections: u64) -> Result<f64, Error> {
+    let began = Instant::now();
+    let mut first = None;
+    loop {
+        let shown = primary.ctl_json(&["service", "show"])?;
+        let now = Instant::now();
+        let made = shown[0]["connections"].as_u64().unwrap_or_default();
+        let (then, before) = match first {
+            None if made >= connections / 10 => *first.insert((now, made)),
+            None => (now, made),
+            Some(first) => first,
+        };
+        if made >= connections {
+            let took = now.duration_since(then).as_secs_f64();
+            // All came between two looks.
+            let took = if took > 0.0 { took } else { LOOK.as_secs_f64() };
+            return Ok((made - before) as f64 / took);
+        }
+        if began.elapsed() > START_LIMIT {
+            return Err(Error::Unexpected(format!(
+                "there are {made} connections and not {connections}: `tollgate-ctl drop show` names the reason"
+            )));
+        }
+        interrupt::check()?;
+        pause(LOOK)?;
+    }
+}
