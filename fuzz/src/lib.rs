@@ -4,7 +4,7 @@
 //!   wire      link, ipv4, ipv6, icmp_error, reassembly, router_alert, helper, esp_open, ike, ike_engine, ike_restore, certificate, tunnel, balance   frames, packets and messages, beside readings of their own
 //!   gateway   stages                          packets through the primary's stages, beside an oracle by the RFCs
 //!   filter    filter                          programs for captures, beside an interpreter
-//!   text      control, config, routes, print  requests, configuration files, files of routes, what is printed of a packet
+//!   text      control, config, routes, services, print  requests, configuration files, files of routes and services, what is printed of a packet
 //!   sealed    (no target: keys keep a fuzzer out)   ESP packets of SAs with real cryptography, mutated, beside an oracle
 //!   shared    tables, discovery, attachment, verdicts   memory that another process writes
 //! ```
@@ -135,6 +135,11 @@ pub const TARGETS: &[Target] = &[
         name: "routes",
         body: text::routes::body,
         seeds: text::routes::seeds,
+    },
+    Target {
+        name: "services",
+        body: text::services::body,
+        seeds: text::services::seeds,
     },
     Target {
         name: "print",

@@ -98,6 +98,7 @@ nothing_upsets! {
     nothing_upsets_control_messages: "control",
     nothing_upsets_the_configuration: "config",
     nothing_upsets_files_of_routes: "routes",
+    nothing_upsets_files_of_services: "services",
     nothing_upsets_what_is_printed: "print",
     nothing_upsets_readers_of_tables: "tables",
     nothing_upsets_readers_of_the_discovery_page: "discovery",

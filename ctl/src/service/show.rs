@@ -1,5 +1,7 @@
 //! `service show`: services, and below each its servers.
 
+mod server;
+
 use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -10,16 +12,19 @@ use clap::Args;
 use control::client::Client;
 use control::message::{ServerInfo, ServiceId, ServiceInfo, TrafficCounts};
 use ipnet::IpNet;
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
+use self::server::{PerSecond, per_second, traffic_cells};
 use super::ipvsadm::{self, Columns};
 use super::read;
 use super::words::{Which, end_words, service_words};
 use crate::failure::Failure;
 use crate::present::{Look, Reading, Show};
-use crate::rates::{Count, Rates};
+use crate::rates::Rates;
 use crate::session::Session;
 use crate::table::{Column, Table, left, right};
+
+pub(crate) use self::server::{RATE_COLUMNS, Server, counts, rate_cells};
 
 /// Over how long `--rate` counts.
 const SECOND: Duration = Duration::from_secs(1);
@@ -72,41 +77,11 @@ struct Service {
     stats: bool,
 }
 
-/// A real server.
-#[derive(Debug, Serialize)]
-pub(crate) struct Server {
-    address: IpAddr,
-    port: u16,
-    forwarding: &'static str,
-    weight: u16,
-    /// 0 for any number.
-    max_connections: u32,
-    active: u64,
-    inactive: u64,
-    #[serde(flatten)]
-    counts: TrafficCounts,
-    #[serde(flatten)]
-    rates: PerSecond,
-    #[serde(skip)]
-    end: String,
-}
-
 /// A local address, without what `laddr show` says of it.
 #[derive(Debug, Serialize)]
 struct Local {
     address: IpAddr,
     interface: String,
-}
-
-/// Rates beside counters, where there are any.
-#[derive(Debug, Default)]
-struct PerSecond(Option<Rates>);
-
-impl Serialize for PerSecond {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let rates = self.0.as_ref().map(Rates::to_json);
-        rates.unwrap_or_default().serialize(serializer)
-    }
 }
 
 pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Failure> {
@@ -123,7 +98,7 @@ pub(super) fn run(arguments: &ShowArguments, session: &Session) -> Result<(), Fa
         }
         let services = read::services(session, &mut client, &arguments.which)?;
         let now = look_at(&services);
-        let rates = |key: &str| PerSecond(rated.then(|| now.rates(key, earlier.as_ref())));
+        let rates = |key: &str| PerSecond::new(rated.then(|| now.rates(key, earlier.as_ref())));
         let services = services.into_iter();
         let services: Vec<_> = services
             .map(|info| Service::new(info, arguments.stats, &rates))
@@ -214,28 +189,6 @@ fn server_key(id: &ServiceId, info: &ServerInfo) -> String {
     format!("{id} {}", end(info))
 }
 
-/// The counters that rates are taken of.
-pub(crate) fn counts(counts: &TrafficCounts) -> Vec<Count> {
-    vec![
-        Count::new("connections", counts.connections),
-        Count::new("in_packets", counts.in_packets),
-        Count::new("out_packets", counts.out_packets),
-        Count::new("in_bytes", counts.in_bytes),
-        Count::new("out_bytes", counts.out_bytes),
-    ]
-}
-
-fn per_second(rates: &Rates) -> TrafficCounts {
-    let whole = |name| rates.of(name).unwrap_or_default().round() as u64;
-    TrafficCounts {
-        connections: whole("connections"),
-        in_packets: whole("in_packets"),
-        out_packets: whole("out_packets"),
-        in_bytes: whole("in_bytes"),
-        out_bytes: whole("out_bytes"),
-    }
-}
-
 impl Service {
     fn new(info: ServiceInfo, stats: bool, rates: &impl Fn(&str) -> PerSecond) -> Self {
         let ServiceInfo {
@@ -248,10 +201,7 @@ impl Service {
         } = info;
         let servers = servers.into_iter().map(|server| {
             let rates = rates(&server_key(&id, &server));
-            Server {
-                rates,
-                ..Server::new(&id, server)
-            }
+            Server::new(&id, server).with(rates)
         });
         let servers: Vec<_> = servers.collect();
         let locals = locals.into_iter().map(|local| Local {
@@ -268,8 +218,8 @@ impl Service {
             allow: options.allow,
             deny: options.deny,
             timeout: options.timeout,
-            active: servers.iter().map(|server| server.active).sum(),
-            inactive: servers.iter().map(|server| server.inactive).sum(),
+            active: servers.iter().map(Server::active).sum(),
+            inactive: servers.iter().map(Server::inactive).sum(),
             counts,
             drops: drops.into_iter().collect(),
             rates: rates(&id.to_string()),
@@ -293,85 +243,6 @@ impl Service {
         }
         remarks.extend(self.timeout.map(|seconds| format!("timeout {seconds} s")));
         remarks.join(", ")
-    }
-}
-
-impl Server {
-    /// Without rates.
-    pub(crate) fn new(id: &ServiceId, info: ServerInfo) -> Self {
-        let server = info.server;
-        Self {
-            address: server.address,
-            port: server.port,
-            forwarding: server.forwarding.name(),
-            weight: server.weight,
-            max_connections: server.max_connections,
-            active: info.active,
-            inactive: info.inactive,
-            counts: info.counts,
-            rates: PerSecond::default(),
-            end: end_words(id.protocol, server.address, server.port),
-        }
-    }
-
-    /// The cells from FORWARD to OUT BYTES.
-    pub(crate) fn cells(&self, table: &mut Table) {
-        table
-            .cell(self.forwarding)
-            .cell(self.weight)
-            .cell(self.active)
-            .cell(self.inactive);
-        traffic_cells(&self.counts, table);
-    }
-
-    pub(crate) fn traffic(&self) -> &TrafficCounts {
-        &self.counts
-    }
-
-    pub(crate) fn end(&self) -> &str {
-        &self.end
-    }
-
-    pub(crate) fn remarks(&self) -> String {
-        let mut remarks = Vec::new();
-        remarks.extend((self.weight == 0).then(|| "quiesced".to_owned()));
-        if self.max_connections > 0 {
-            let full = self.active + self.inactive >= u64::from(self.max_connections);
-            let full = if full { ", full" } else { "" };
-            remarks.push(format!("max {}{full}", self.max_connections));
-        }
-        remarks.join(", ")
-    }
-}
-
-fn traffic_cells(counts: &TrafficCounts, table: &mut Table) {
-    table
-        .cell(counts.connections)
-        .cell(counts.in_packets)
-        .cell(counts.out_packets)
-        .cell(counts.in_bytes)
-        .cell(counts.out_bytes);
-}
-
-/// What `--watch` and `--rate` add, of all objects with such traffic.
-pub(crate) const RATE_COLUMNS: &[Column] = &[
-    right("CONNECTIONS/S"),
-    right("IN PACKETS/S"),
-    right("OUT PACKETS/S"),
-    right("IN BYTES/S"),
-    right("OUT BYTES/S"),
-];
-
-/// Their cells.
-pub(crate) fn rate_cells(rates: Option<&Rates>, table: &mut Table) {
-    for name in [
-        "connections",
-        "in_packets",
-        "out_packets",
-        "in_bytes",
-        "out_bytes",
-    ] {
-        table.optional(rates.and_then(|rates| rates.of(name)));
     }
 }
 
@@ -424,14 +295,14 @@ impl<const RATED: bool> Show for Listed<RATED> {
             .cell(service.drops.values().sum::<u64>())
             .cell(service.remarks());
         if RATED {
-            rate_cells(service.rates.0.as_ref(), table);
+            rate_cells(service.rates.get(), table);
         }
         for server in &service.servers {
-            table.cell("  ->").cell(&server.end).cell("");
+            table.cell("  ->").cell(server.end()).cell("");
             server.cells(table);
             table.cell("").cell(server.remarks());
             if RATED {
-                rate_cells(server.rates.0.as_ref(), table);
+                rate_cells(server.rates(), table);
             }
         }
         let drops = service
@@ -463,7 +334,7 @@ impl<const RATED: bool> Show for Listed<RATED> {
                  'laddr add {name} ADDR --dev IFACE' adds one"
             ));
         }
-        let quiesced = service.servers.iter().all(|server| server.weight == 0);
+        let quiesced = service.servers.iter().all(Server::is_quiesced);
         quiesced.then(|| {
             format!("{name} takes no new connections, as all its servers have weight 0: 'server set' gives one another")
         })

@@ -3,6 +3,7 @@
 pub mod config;
 pub mod control;
 pub mod routes;
+pub mod services;
 
 use pdump::print::summary;
 

@@ -58,18 +58,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         (is_ip && self.is_up(interface)).then_some(interface)
     }
 
-    /// Makes a frame ready that leaves by `path`: takes its tags off, counts its TTL down and writes its link header. `None`, and nothing is
-    /// done, where the stages must see to it: the interface is down or a tunnel, the packet too long for it, at the end of its TTL, or
+    /// Makes a frame ready that leaves by `path`: takes its tags off, counts its TTL down and writes its link header; `behind` bytes of it are
+    /// in other segments. `None`, and nothing is done, where the stages must see to it: the interface is down or a tunnel, the packet too long for it, at the end of its TTL, or
     /// with options that routers look at.
     #[inline]
-    pub fn leave_by(&self, path: &Path, hop: Hop, frame: &mut [u8]) -> Option<Ready> {
+    pub fn leave_by(&self, path: &Path, hop: Hop, frame: &mut [u8], behind: usize) -> Option<Ready> {
         let out = self.up(path.interface).filter(|out| out.tunnel.is_none())?;
         let network = match frame.get(12..14)? {
             [0x08, 0x00] | [0x86, 0xdd] => HEADER_LEN,
             _ => EthernetHeader::parse(frame).ok()?.0.len(),
         };
         let packet = frame.get_mut(network..)?;
-        let room = packet.len().min(usize::from(out.mtu));
+        let room = (packet.len() + behind).min(usize::from(out.mtu));
         let length = match packet.first()? {
             0x45 => {
                 let header = packet.first_chunk_mut::<{ ipv4::HEADER_LEN }>()?;
@@ -110,25 +110,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 
 impl InterfaceView {
     /// Whether a frame came with what a kernel left to hardware that is not there: an unfinished checksum, or a length that no link takes. The
-    /// stages drop such.
+    /// stages drop such. `behind` bytes of it are in other segments.
     #[inline]
-    pub fn has_left_work(&self, frame: &[u8]) -> bool {
-        self.kernel_device && self.left_work(frame)
+    pub fn has_left_work(&self, frame: &[u8], behind: usize) -> bool {
+        self.kernel_device && self.left_work(frame, behind)
     }
 
     #[cold]
-    fn left_work(&self, frame: &[u8]) -> bool {
+    fn left_work(&self, frame: &[u8], behind: usize) -> bool {
         let Ok((_, packet)) = EthernetHeader::parse(frame) else {
             return true;
         };
         let mtu = usize::from(self.mtu);
-        match packet.first().map(|first| first >> 4) {
-            Some(4) => Ipv4::parse(packet).map_or(true, |packet| {
-                usize::from(packet.total_len()) > mtu || checksum_is_partial(&packet)
-            }),
-            _ => Ipv6::parse(packet).map_or(true, |packet| {
-                packet.total_len() > mtu || checksum_is_partial_v6(&packet)
-            }),
-        }
+        let (length, is_partial) = match packet.first().map(|first| first >> 4) {
+            Some(4) => match Ipv4::parse_start(packet, behind) {
+                Ok(packet) => (
+                    usize::from(packet.total_len()),
+                    behind == 0 && checksum_is_partial(&packet),
+                ),
+                Err(_) => return true,
+            },
+            _ => match Ipv6::parse_start(packet, behind) {
+                Ok(packet) => (packet.total_len(), behind == 0 && checksum_is_partial_v6(&packet)),
+                Err(_) => return true,
+            },
+        };
+        length > mtu || is_partial
     }
 }

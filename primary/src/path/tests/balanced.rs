@@ -46,7 +46,7 @@ impl Bench {
     /// The frame as it leaves, unless the stages are to see to it; then it is as it was.
     fn by_path(&self, path: &Path, hop: Hop, frame: &[u8]) -> Option<Vec<u8>> {
         let mut changed = frame.to_vec();
-        match self.path.leave_by(path, hop, &mut changed) {
+        match self.path.leave_by(path, hop, &mut changed, 0) {
             Some(Ready { begin, end }) => Some(changed[begin..end].to_vec()),
             None => {
                 assert_eq!(changed, frame);
@@ -79,6 +79,24 @@ fn req_icmp_42_what_leaves_is_what_the_stages_make() {
         tagged.extend([0x81, 0, 0, 100]);
         tagged.extend(&frame[12..]);
         assert_eq!(bench.by_path(&TO_B, Hop::Counted, &tagged), Some(expected));
+    }
+}
+
+#[test]
+fn a_packet_in_several_segments_is_as_long_as_all_of_them() {
+    let bench = bench();
+    for frame in frames(64, 1000) {
+        let (first, behind) = frame.split_at(200);
+        let (_, expected) = bench.one(frame.clone());
+        let mut changed = first.to_vec();
+        let ready = |first: &mut [u8], behind| bench.path.leave_by(&TO_B, Hop::Counted, first, behind);
+        assert_eq!(ready(&mut changed, behind.len() - 1), None, "a byte is missing");
+        let all = Ready {
+            begin: 0,
+            end: frame.len(),
+        };
+        assert_eq!(ready(&mut changed, behind.len()), Some(all));
+        assert_eq!(changed, expected[..200]);
     }
 }
 
@@ -148,10 +166,10 @@ fn what_a_kernel_left_to_hardware_is_not_judged() {
         let bench = Bench::on(kernel_device);
         let receiver = bench.path.receiver(0).unwrap();
         for frame in [&partial, &long, &long6] {
-            assert_eq!(receiver.has_left_work(frame), kernel_device);
+            assert_eq!(receiver.has_left_work(frame, 0), kernel_device);
         }
         for frame in [&whole, &whole6] {
-            assert!(!receiver.has_left_work(frame));
+            assert!(!receiver.has_left_work(frame, 0));
         }
     }
 }

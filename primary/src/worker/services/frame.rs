@@ -3,7 +3,7 @@
 use dpdk::Mbuf;
 use lb::Buffer;
 
-/// A packet of one segment, from its link header on.
+/// The first segment of a packet, from its link header on: all headers are in it.
 pub(super) struct Frame<'m>(pub(super) &'m mut Mbuf);
 
 impl Buffer for Frame<'_> {

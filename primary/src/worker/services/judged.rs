@@ -1,6 +1,6 @@
 //! What becomes of packets as the load balancer judges them.
 
-use dpdk::{Mbuf, MbufBatch};
+use dpdk::{Chain, Mbuf, MbufBatch};
 use lb::{Look, Path, Verdict};
 use shm::{DropReason, Passed, PathStage};
 
@@ -95,15 +95,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut looks = [None; BURST];
         let mut any = false;
         for (mbuf, place) in batch.iter().zip(&mut looks) {
-            if mbuf.segment_count() != 1 {
-                continue;
-            }
             let frame = mbuf.data();
+            let behind = mbuf.len() - frame.len();
             let Some(interface) = self.stages.came_by(ingress, receiver, frame) else {
                 continue;
             };
-            let look = balancer.look(frame, dpdk::prefetch_address);
-            if look.is_ours() && !receiver.has_left_work(frame) {
+            let look = balancer.look_start(frame, behind, dpdk::prefetch_address);
+            if look.is_ours() && !receiver.has_left_work(frame, behind) {
                 *place = Some((look, interface));
                 any = true;
             }
@@ -161,7 +159,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         interface: u16,
         mut mbuf: Mbuf,
     ) -> Result<Fate, Mbuf> {
-        let Some(ready) = self.stages.leave_by(path, hop, mbuf.data_mut()) else {
+        let behind = mbuf.len() - mbuf.data().len();
+        let Some(ready) = self.stages.leave_by(path, hop, mbuf.data_mut(), behind) else {
             return Err(mbuf);
         };
         self.came_in(ingress, interface, &mut mbuf);
@@ -223,7 +222,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Takes a packet through the stages that has been judged: no tool is asked about it.
     pub(super) fn go_through(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, now: u64) {
-        let note = self.stages.run_one(ingress, &mut mbuf);
+        let note = self.stages.run_one(ingress, Chain::of_one(&mut mbuf));
         let mut ingress = ingress;
         if let Some(sub_interface) = note.sub_interface() {
             self.received_tagged(sub_interface, &mut mbuf);

@@ -49,7 +49,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     fn send_judged(&mut self, ingress: u16, path: Option<lb::Path>, mut mbuf: Mbuf, now: u64) -> bool {
         let ready = path.and_then(|path| {
-            let ready = self.stages.leave_by(&path, Hop::Kept, mbuf.data_mut())?;
+            let ready = self.stages.leave_by(&path, Hop::Kept, mbuf.data_mut(), 0)?;
             Some((path.interface, ready.end))
         });
         let Some((interface, end)) = ready else {
