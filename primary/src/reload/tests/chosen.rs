@@ -517,9 +517,9 @@ fn a_local_address_that_is_in_the_way_leaves_its_service_first() {
         &after,
         &[
             "~ service tcp 198.51.100.1:80 -laddr 10.0.7.7 dev lan.1",
-            "- link lan.1 link lan proto 802.1Q id 1 mtu 1500",
-            "+ link lan.1 link lan proto 802.1Q id 2 mtu 1500",
-            "~ service tcp 198.51.100.1:80 +laddr 10.0.7.7 dev lan.1 local addresses in another order",
+            "- link lan.1 link lan proto 802.1q id 1 mtu 1500",
+            "+ link lan.1 link lan proto 802.1q id 2 mtu 1500",
+            "~ service tcp 198.51.100.1:80 +laddr 10.0.7.7 dev lan.1",
         ],
     );
     // It becomes another host's.
