@@ -260,7 +260,11 @@ fn translated(frame: &[u8], view: &View, way: &Way, behind: usize, field: Option
             assert_eq!((now.flow.source_port, now.flow.destination_port), ports);
         }
         assert_eq!((now.end, now.transport), (view.end, view.transport));
-        if behind == 0 {
+        // A message of zeros adds up to nothing, which is neither right nor a number that a difference can tell from what is right.
+        let is_nothing = frame[view.transport.into()..view.end.into()]
+            .iter()
+            .all(|&byte| byte == 0);
+        if behind == 0 && !is_nothing {
             assert_eq!(is_right(&bytes, &now), is_right(frame, view));
         }
         if matches!(view.what, What::Datagram) {

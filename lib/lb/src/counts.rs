@@ -18,7 +18,7 @@ pub enum Count {
     InBytes,
     /// Bytes of the IP packets of servers, as they came.
     OutBytes,
-    /// Established connections of TCP and those of other kinds, now.
+    /// Established connections of TCP and those of other kinds, now; of a [`crate::Local`] all.
     Active,
     /// Other connections of TCP, now.
     Inactive,

@@ -15,9 +15,15 @@ fn fold(a: u64, b: u64) -> u64 {
 #[inline]
 fn next(seed: &mut u64) -> u64 {
     *seed = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
-    let mixed = (*seed ^ (*seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    mixed ^ (mixed >> 31)
+    mixed(*seed)
+}
+
+/// A number, its bits so mixed that each hangs on all (SplitMix64's).
+#[inline]
+fn mixed(number: u64) -> u64 {
+    let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    number ^ (number >> 31)
 }
 
 /// What one worker hashes flows with.
@@ -47,8 +53,42 @@ impl Keys {
 pub(crate) fn fixed(key: u128, more: u64) -> u64 {
     let low = key as u64 ^ 0x2d35_8dcc_aa6c_78a5;
     let high = (key >> 64) as u64 ^ 0x8bb8_4b93_962e_acc9;
-    fold(
-        fold(low, high) ^ more ^ 0x4b33_a62e_d433_d4a3,
-        0x4d5a_2da5_1de1_aa47,
-    )
+    // Numbers in a row are to be as far from each other as any, for the rings that are made of them.
+    mixed(fold(low, high) ^ more.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Of 64,000 flows that differ as little as those of a test do, each of 64 places has its share, whichever bits name it.
+    #[test]
+    fn flows_in_a_row_are_spread_over_all_places() {
+        let keys = Keys::new(1);
+        for shift in [0, 16, 48, 58] {
+            let mut places = [0_u32; 64];
+            for number in 0..64_000_u32 {
+                let flow = Flow {
+                    source: 0xffff_0a00_0000 | u128::from(number / 64),
+                    destination: 0xffff_c0a8_0001,
+                    source_port: 1024 + (number % 64) as u16,
+                    destination_port: 80,
+                };
+                places[(keys.flow(&flow, Kind::Udp) >> shift) as usize % 64] += 1;
+            }
+            assert!(
+                places.iter().all(|place| (800..1200).contains(place)),
+                "{shift}: {places:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn other_secrets_and_other_kinds_hash_otherwise() {
+        let flow = Flow::default();
+        let hash = Keys::new(1).flow(&flow, Kind::Udp);
+        assert_ne!(hash, Keys::new(2).flow(&flow, Kind::Udp));
+        assert_ne!(hash, Keys::new(1).flow(&flow, Kind::Tcp));
+        assert_ne!(hash, Keys::new(1).flow(&Flow { source: 1, ..flow }, Kind::Udp));
+    }
 }

@@ -42,6 +42,8 @@ pub(crate) struct Pool {
     /// How many are.
     left: u32,
     used: u32,
+    /// Connections that have a port and have not ended.
+    live: u32,
     /// Where to look for the next one.
     cursor: usize,
     /// Number of the first bit's port, and what the next is further on.
@@ -62,6 +64,7 @@ impl Pool {
             free: vec![0; ports.div_ceil(64)],
             left: 0,
             used: 0,
+            live: 0,
             cursor: 0,
             first: 0,
             step: 1,
@@ -76,6 +79,7 @@ impl Pool {
         self.first = u32::from(FIRST) + (worker + workers - u32::from(FIRST) % workers) % workers;
         self.left = (65_536_u32.saturating_sub(self.first)).div_ceil(workers);
         self.used = 0;
+        self.live = 0;
         let left = self.left as usize;
         for (at, word) in self.free.iter_mut().enumerate() {
             let bits = left.saturating_sub(at * 64).min(64);
@@ -90,22 +94,26 @@ impl Pool {
         std::mem::swap(&mut self.free, &mut earlier.free);
         self.left = earlier.left;
         self.used = std::mem::take(&mut earlier.used);
+        self.live = std::mem::take(&mut earlier.live);
         self.cursor = earlier.cursor;
         self.first = earlier.first;
         self.step = earlier.step;
     }
 
-    /// Ports in use.
-    pub(crate) fn used(&self) -> u32 {
-        self.used
+    /// Takes what is in use off the counters: it is nobody's any more.
+    pub(crate) fn forget(&mut self, worker: usize) {
+        let (used, live) = (std::mem::take(&mut self.used), std::mem::take(&mut self.live));
+        self.counts.subtract(worker, Count::PortsUsed, u64::from(used));
+        self.counts.subtract(worker, Count::Active, u64::from(live));
     }
 
-    /// Whose ports these are.
-    pub(crate) fn counts(&self) -> &Arc<Counts> {
-        &self.counts
+    /// A connection with one of these ports has ended. The port is still in use.
+    pub(crate) fn ended(&mut self, worker: usize) {
+        self.live = self.live.saturating_sub(1);
+        self.counts.subtract(worker, Count::Active, 1);
     }
 
-    /// A port that was free; the one that has been free for long rather than one that has just become so.
+    /// A port that was free, for a new connection; one that has been free for long rather than one that has just become so.
     pub(crate) fn take(&mut self, worker: usize) -> Option<u16> {
         if self.left == 0 {
             return None;
@@ -117,7 +125,10 @@ impl Pool {
                     *word &= *word - 1;
                     self.left -= 1;
                     self.used += 1;
-                    self.counts.add(worker, Count::PortsUsed, 1);
+                    self.live += 1;
+                    for what in [Count::PortsUsed, Count::Active, Count::Connections] {
+                        self.counts.add(worker, what, 1);
+                    }
                     return Some((self.first + (self.cursor as u32 * 64 + bit) * self.step) as u16);
                 }
                 Some(_) => self.cursor += 1,
@@ -211,8 +222,8 @@ mod tests {
                 } else {
                     pool.give(taken.swap_remove(which.index(taken.len())), 0);
                 }
-                prop_assert_eq!(pool.used() as usize, taken.len());
-                prop_assert_eq!(pool.counts().sum(Count::PortsUsed), taken.len() as u64);
+                prop_assert_eq!(pool.used as usize, taken.len());
+                prop_assert_eq!(pool.counts.sum(Count::PortsUsed), taken.len() as u64);
             }
         }
     }

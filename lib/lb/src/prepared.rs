@@ -256,36 +256,33 @@ impl Prepared {
         })
     }
 
-    /// The pool that its port is from is there.
-    pub(crate) fn has_pool(&self, connection: &Connection) -> bool {
+    /// The pool that its port is from, if it is there.
+    pub(crate) fn pool_of(&mut self, connection: &Connection) -> Option<&mut Pool> {
         let ends = &connection.ends;
         let share = ports::share(ends.server, ends.server_port);
-        let at = self.pool_at(ends.local, connection.kind, share);
-        at.and_then(|at| self.pools.get(at as usize))
-            .is_some_and(|pool| pool.identity == connection.pool)
+        let pool = self.pool_mut(ends.local, connection.kind, share)?;
+        (pool.identity == connection.pool).then_some(pool)
     }
 
-    /// The counters of its service, its server and its local address, as far as they are there.
-    pub(crate) fn counts_of(&self, connection: &Connection) -> [Option<&Counts>; 3] {
+    /// The counters of its service and its server, as far as they are there.
+    pub(crate) fn counts_of(&self, connection: &Connection) -> [Option<&Counts>; 2] {
         let service = self.service_numbered(connection.service);
         let server = self.server_numbered(connection.server);
-        let local = service.and_then(|service| self.local_at(connection.ends.local, service));
         [
             service
                 .and_then(|at| self.service(at))
                 .map(|entry| &*entry.counts),
             server.and_then(|at| self.server(at)).map(|entry| &*entry.counts),
-            local.and_then(|at| self.local(at)).map(|entry| &*entry.counts),
         ]
     }
 
     /// The pool of ports of an address.
-    pub(crate) fn pool_mut(&mut self, address: u128, kind: Kind, share: u32) -> Option<&mut Pool> {
+    fn pool_mut(&mut self, address: u128, kind: Kind, share: u32) -> Option<&mut Pool> {
         let at = self.pool_at(address, kind, share)?;
         self.pools.get_mut(at as usize)
     }
 
-    pub(crate) fn pool_at(&self, address: u128, kind: Kind, share: u32) -> Option<u32> {
+    fn pool_at(&self, address: u128, kind: Kind, share: u32) -> Option<u32> {
         self.pools_by_address.get(address, pool_key(kind, share))
     }
 
@@ -350,10 +347,8 @@ impl Prepared {
                 }
             }
         }
-        for pool in &earlier.pools {
-            // What was in use of those that are gone is nobody's.
-            pool.counts()
-                .subtract(worker, crate::Count::PortsUsed, u64::from(pool.used()));
+        for pool in &mut earlier.pools {
+            pool.forget(worker);
         }
         identity
     }

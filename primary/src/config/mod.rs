@@ -445,7 +445,7 @@ impl Config {
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
         network.check_neighbors(document, &neighbors, &routes, &limits);
-        network.check_services(document, &services, &limits);
+        network.check_services(document, &services, &routes, &neighbors, &limits);
         let mut places = Places::of(document.take_places());
         interfaces.iter().for_each(|raw| raw.note_place(&mut places));
         Some(Self {

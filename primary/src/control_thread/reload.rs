@@ -358,6 +358,9 @@ impl Control<'_> {
     fn make(&mut self, step: &Step<'_>, now: Duration) -> Result<(), ControlError> {
         self.tables.reclaim(&self.quiescence);
         if reload::change_tables(&mut self.tables, step, now)? {
+            if let Step::One(Change::ServiceAdd(service)) = step {
+                self.warn_of_service(service.id);
+            }
             return Ok(());
         }
         match step {

@@ -2,12 +2,13 @@
 
 use std::fmt;
 
-use control::message::{PuntClass, Route, RouteTarget, Tunnel};
+use control::message::{PuntClass, Route, RouteTarget, Service, Tunnel};
 use ipnet::IpNet;
 use shm::records::RouteProtocol;
 
+use super::services::{Differences, Said};
 use crate::attachments::ClassPolicy;
-use crate::config::{HopByHop, Neighbor, RouterAlert, SubInterface};
+use crate::config::{HopByHop, LoadBalancer, Neighbor, RouterAlert, SubInterface};
 use crate::log::LogConfig;
 
 /// What a change does, and the sign that its line begins with.
@@ -101,6 +102,24 @@ pub enum Change {
     },
     /// Change what is made of packets with a router alert.
     RouterAlert(RouterAlert),
+    /// Add a service.
+    ServiceAdd(Box<Service>),
+    /// Change a service; its connections stay where what they use stays.
+    ServiceSet {
+        /// What runs.
+        before: Box<Service>,
+        /// What it is to be.
+        after: Box<Service>,
+    },
+    /// Delete a service.
+    ServiceDelete(Box<Service>),
+    /// Change when connections end, and what is done with ICMP.
+    LoadBalancer {
+        /// What runs.
+        before: LoadBalancer,
+        /// What it is to be.
+        after: LoadBalancer,
+    },
     /// Log otherwise.
     Log(LogConfig),
 }
@@ -112,17 +131,21 @@ impl Change {
             Self::LinkAdd(_)
             | Self::TunnelAdd(_)
             | Self::AddressAdd { .. }
+            | Self::ServiceAdd(_)
             | Self::RouteAdd(_)
             | Self::NeighborAdd(_) => Verb::Add,
             Self::LinkDelete(_)
             | Self::TunnelDelete(_)
             | Self::AddressDelete { .. }
+            | Self::ServiceDelete(_)
             | Self::RouteDelete(_)
             | Self::NeighborDelete(_) => Verb::Delete,
             Self::LinkSet { .. }
             | Self::TunnelSet { .. }
             | Self::Redirects { .. }
             | Self::HopByHop { .. }
+            | Self::ServiceSet { .. }
+            | Self::LoadBalancer { .. }
             | Self::RouteReplace { .. }
             | Self::NeighborReplace(_)
             | Self::Punt { .. }
@@ -203,9 +226,34 @@ impl fmt::Display for Change {
                 Ok(())
             }
             Self::RouterAlert(router_alert) => write!(f, "router_alert {router_alert}"),
+            Self::ServiceAdd(service) | Self::ServiceDelete(service) => {
+                write!(f, "service {}", Said(service))
+            }
+            Self::ServiceSet { before, after } => write!(f, "service {}", Differences(before, after)),
+            Self::LoadBalancer { before, after } => write_load_balancer(f, before, after),
             Self::Log(log) => write!(f, "log level {} target {}", log.levels, log.target),
         }
     }
+}
+
+/// What differs.
+fn write_load_balancer(
+    f: &mut fmt::Formatter<'_>,
+    before: &LoadBalancer,
+    after: &LoadBalancer,
+) -> fmt::Result {
+    f.write_str("load_balancer")?;
+    for ((key, old), (_, new)) in before.numbers().into_iter().zip(after.numbers()) {
+        if old != new {
+            write!(f, " {key} {new} (was {old})")?;
+        }
+    }
+    for ((key, old), (_, new)) in before.switches().into_iter().zip(after.switches()) {
+        if old != new {
+            write!(f, " {key} {new} (was {old})")?;
+        }
+    }
+    Ok(())
 }
 
 /// A route in the words of ip-route(8), as `tollgate-ctl route add` takes it.

@@ -21,6 +21,7 @@ mod redirects;
 mod restart;
 mod routes;
 mod running;
+mod services;
 mod steps;
 #[cfg(test)]
 mod tests;

@@ -7,7 +7,8 @@
 //!   2  links    addresses    neighbours    routes         the new ones, and those that change
 //!   3  routes   neighbours   addresses     links          the old ones
 //!   4  routes, neighbours                                 that had to wait for an old address to go
-//!   5  links set down, policers, the log
+//!   5  services                                           the new ones and those that change, then the old ones
+//!   6  links set down, policers, the log
 //! ```
 //!
 //! An address is in the way of one of an overlapping subnet on another interface, or of itself with another length. What is
@@ -27,6 +28,7 @@ use super::links::Links;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
 use super::redirects::redirects;
 use super::routes::{Key, key, next_hops, normal};
+use super::services::{local_addresses, plan_services};
 use crate::config::{Config, Neighbor};
 
 /// The changes from `running` to `wanted`, whose ports are the same and have these MAC addresses. Routes of `running` that are not
@@ -64,6 +66,7 @@ pub fn plan(
     plan_admin(&mut steps, running, wanted, &links);
     steps.links.extend(redirects(running, wanted, &links.stay));
     steps.links.extend(hop_by_hop(running, wanted, &links.stay));
+    (steps.early_services, steps.services) = plan_services(running, wanted, &addresses.added, &links.stay);
     for (interface, address) in &addresses.added {
         steps.addresses.push(Change::AddressAdd {
             interface: (*interface).to_owned(),
@@ -78,6 +81,12 @@ pub fn plan(
     }
     if running.router_alert != wanted.router_alert {
         steps.last.push(Change::RouterAlert(wanted.router_alert));
+    }
+    if running.load_balancer != wanted.load_balancer {
+        steps.last.push(Change::LoadBalancer {
+            before: running.load_balancer,
+            after: wanted.load_balancer,
+        });
     }
     if running.log != wanted.log {
         steps.last.push(Change::Log(wanted.log.clone()));
@@ -105,6 +114,8 @@ struct Removal {
 
 #[derive(Default)]
 struct Steps {
+    /// Those that have local addresses in the way of something new.
+    early_services: Vec<Change>,
     early: Removal,
     links: Vec<Change>,
     addresses: Vec<Change>,
@@ -113,6 +124,7 @@ struct Steps {
     late: Removal,
     late_routes: Vec<Change>,
     late_neighbors: Vec<Change>,
+    services: Vec<Change>,
     last: Vec<Change>,
 }
 
@@ -127,6 +139,7 @@ impl Steps {
             [before, removal.neighbors, after, removal.tunnels, removal.links].concat()
         };
         [
+            self.early_services,
             removal(self.early),
             self.links,
             self.addresses,
@@ -135,6 +148,7 @@ impl Steps {
             removal(self.late),
             self.late_routes,
             self.late_neighbors,
+            self.services,
             self.last,
         ]
         .concat()
@@ -209,7 +223,8 @@ impl<'a> Addresses<'a> {
         let asked: HashSet<Given<'_>> = given(wanted).collect();
         let added: Vec<Given<'_>> = given(wanted).filter(|each| !there.contains(each)).collect();
         let early_links = links.removed_early();
-        let full = given(running).count() + added.len() > wanted.limits.addresses as usize;
+        let locals = local_addresses(running) + local_addresses(wanted);
+        let full = given(running).count() + locals + added.len() > wanted.limits.addresses as usize;
         let removed: Vec<(bool, Given<'_>)> = given(running)
             .filter(|each| !(there.contains(each) && asked.contains(each)))
             .map(|each| {
@@ -273,7 +288,7 @@ fn names(config: &Config) -> impl Iterator<Item = &str> {
 }
 
 /// Whether an address cannot be given while another is there.
-fn clash((there, old): Given<'_>, (here, new): Given<'_>) -> bool {
+pub(super) fn clash((there, old): Given<'_>, (here, new): Given<'_>) -> bool {
     match (is_link_local(old.addr()), is_link_local(new.addr())) {
         // An interface has one.
         (true, true) => there == here,

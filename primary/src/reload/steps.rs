@@ -89,6 +89,10 @@ pub fn change_tables<F: fib::Storage, A: adjacency::Storage>(
             let index = tables.interface_index(&neighbor.interface)?;
             tables.neighbor_delete(index, neighbor.address, now)?;
         }
+        Step::One(Change::ServiceAdd(service)) => tables.service_add((**service).clone(), now)?,
+        Step::One(Change::ServiceSet { after, .. }) => tables.service_put((**after).clone(), now)?,
+        Step::One(Change::ServiceDelete(service)) => tables.service_delete(service.id, now)?,
+        Step::One(Change::LoadBalancer { after, .. }) => tables.set_balancing(after.timeouts, after.policy),
         Step::One(_) => return Ok(false),
     }
     Ok(true)

@@ -144,7 +144,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// [`free_indices`](Self::free_indices).
     pub fn delete_tunnel(&mut self, name: &str, now: Duration) -> Result<u16, ControlError> {
         let index = self.tunnel_index(name)?;
-        self.check_no_locals(index)?;
         // Those that need no address of it.
         for (prefix, route) in self.given_out_of(index) {
             self.withdraw(prefix, route);

@@ -2,7 +2,6 @@
 
 use super::Balancer;
 use crate::counts::Count;
-use crate::ports;
 use crate::table::{Connection, Phase};
 
 /// Connections that one call of [`Balancer::age`] looks at, of each sort.
@@ -66,10 +65,8 @@ impl Balancer {
         let Some(connection) = self.table.get(at).copied() else {
             return false;
         };
-        let current = self
-            .prepared
-            .belongs(&connection)
-            .filter(|_| self.prepared.has_pool(&connection));
+        let has_pool = self.prepared.pool_of(&connection).is_some();
+        let current = self.prepared.belongs(&connection).filter(|_| has_pool);
         let service = current.and_then(|belongs| self.prepared.service(belongs.service));
         let service = service.filter(|service| service.admits(connection.ends.client));
         let (Some(belongs), Some(service)) = (current, service) else {
@@ -103,7 +100,7 @@ impl Balancer {
         }
     }
 
-    fn count_end(&self, connection: &Connection) {
+    fn count_end(&mut self, connection: &Connection) {
         let was = if connection.is_active() {
             Count::Active
         } else {
@@ -111,6 +108,9 @@ impl Balancer {
         };
         for counts in self.prepared.counts_of(connection).into_iter().flatten() {
             counts.subtract(self.worker, was, 1);
+        }
+        if let Some(pool) = self.prepared.pool_of(connection) {
+            pool.ended(self.worker);
         }
     }
 
@@ -122,10 +122,7 @@ impl Balancer {
         if was.phase == Phase::Live {
             self.count_end(&was);
         }
-        let share = ports::share(was.ends.server, was.ends.server_port);
-        if let Some(pool) = self.prepared.pool_mut(was.ends.local, was.kind, share)
-            && pool.identity == was.pool
-        {
+        if let Some(pool) = self.prepared.pool_of(&was) {
             pool.give(was.ends.local_port, self.worker);
         }
     }

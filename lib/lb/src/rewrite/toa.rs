@@ -95,7 +95,7 @@ fn write(front: &mut [u8], view: &View, ends: &Ends, len: u16) {
     }
     let [.., offset, flags, _, _, c0, c1, _, _] = header;
     let old = u16::from_be_bytes([*offset, *flags]);
-    *offset += (len as u8 / 4) << 4;
+    *offset = offset.wrapping_add((len as u8 / 4) << 4);
     difference.word(old, u16::from_be_bytes([*offset, *flags]));
     // The length in the pseudo-header grows as that of the packet.
     difference.word(0, len);

@@ -7,6 +7,8 @@
 //!
 //! Whatever is wrong with the network layer is left to the stages, which have a reason for each fault: such a frame is
 //! [`What::Other`]. What is wrong behind it is [`What::Bad`], with the addresses, since it counts only if it is for a service.
+//! Checksums of TCP and UDP are not looked at: changed by a difference they stay as right or as wrong as they were. So packets whose
+//! sender left them to hardware ([`packet::transport`]) are not to come here.
 
 mod message;
 mod network;
@@ -15,8 +17,7 @@ use std::net::Ipv4Addr;
 
 use packet::ethernet::HEADER_LEN;
 use packet::tcp::TcpFlags;
-use packet::transport::{checksum_is_partial, checksum_is_partial_v6};
-use packet::{EtherType, EthernetHeader, Ipv4, Ipv6};
+use packet::{EtherType, EthernetHeader};
 
 pub(crate) use message::pseudo_header;
 
@@ -154,22 +155,6 @@ impl View {
         six: false,
         plain: false,
     };
-
-    /// Whether its sender left the TCP or UDP checksum to hardware (see [`packet::transport`]), as the kernel does on a device
-    /// of its own. Such a packet is left to the stages, which drop it and say why: changed by a difference it stays as wrong.
-    pub fn is_unfinished(&self, frame: &[u8]) -> bool {
-        let packet = match self.what {
-            What::Segment { .. } | What::Datagram => {
-                frame.get(usize::from(self.network)..).unwrap_or_default()
-            }
-            _ => return false,
-        };
-        if self.six {
-            Ipv6::parse(packet).is_ok_and(|packet| checksum_is_partial_v6(&packet))
-        } else {
-            Ipv4::parse(packet).is_ok_and(|packet| checksum_is_partial(&packet))
-        }
-    }
 }
 
 /// Looks at a frame whose packet is all there.

@@ -233,29 +233,6 @@ fn packet_in_several_segments_is_seen_by_its_headers() {
 }
 
 #[test]
-fn checksum_that_was_left_to_hardware_is_seen() {
-    for net in nets() {
-        let partial = |protocol: u8, mut bytes: Vec<u8>, at: usize| {
-            let sum = sum(&[&pseudo_header(net.client.0, net.service.0, protocol, bytes.len())]);
-            bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
-            frame(&packet(net.client.0, net.service.0, protocol, &bytes))
-        };
-        for unfinished in [
-            partial(TCP, segment().bytes(net.client, net.service), 16),
-            partial(UDP, datagram(net.client, net.service, b"data"), 6),
-        ] {
-            assert!(look(&unfinished).is_unfinished(&unfinished));
-        }
-        for finished in [
-            segment().frame(net.client, net.service),
-            frame(&udp(net.client, net.service, b"data")),
-        ] {
-            assert!(!look(&finished).is_unfinished(&finished));
-        }
-    }
-}
-
-#[test]
 fn req_icmp_23_frames_cut_anywhere_change_nothing() {
     let net = net4();
     let error = icmp(

@@ -1,12 +1,14 @@
 //! What services say of each other and of interfaces.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 
 use control::message::{SERVICES, ServiceId};
 use document::{At, Document, Place};
 
 use super::super::Limits;
+use super::super::network::RawNeighbor;
+use super::super::route::RawRoute;
 use super::super::service::{RawLocal, RawService};
 use super::Network;
 
@@ -15,6 +17,8 @@ impl Network<'_> {
         &self,
         document: &Document<'_>,
         services: &[RawService],
+        routes: &[RawRoute],
+        neighbors: &[RawNeighbor],
         limits: &Limits,
     ) {
         if let Some(one_more) = services.get(SERVICES).and_then(|raw| raw.id.as_ref()) {
@@ -37,6 +41,10 @@ impl Network<'_> {
                 document.report(*place, sentence);
             }
         }
+        let next_hops = routes.iter().flat_map(|raw| &raw.next_hops);
+        let next_hops = next_hops.map(|next_hop| next_hop.address.value);
+        let neighbors = neighbors.iter().filter_map(|raw| raw.address.as_ref());
+        let hosts: HashSet<IpAddr> = next_hops.chain(neighbors.map(|at| at.value)).collect();
         let mut locals: HashMap<IpAddr, &RawLocal> = HashMap::new();
         // Those that the gateway does not have anyway.
         let mut more = 0;
@@ -54,7 +62,7 @@ impl Network<'_> {
                 // Of its own it was said before.
                 let is_other = |_: &&ServiceId| raw.id.as_ref().is_some_and(|id| id.value.address != address);
                 let service = addresses.get(&address).filter(is_other);
-                if let Some(sentence) = self.local_fault(local, service) {
+                if let Some(sentence) = self.local_fault(local, service, &hosts) {
                     document.report(place, sentence);
                 }
                 if self.own.contains_key(&(address, None)) {
@@ -81,11 +89,26 @@ impl Network<'_> {
     }
 
     /// Why the interface cannot have the local address.
-    fn local_fault(&self, local: &RawLocal, service: Option<&ServiceId>) -> Option<String> {
+    fn local_fault(
+        &self,
+        local: &RawLocal,
+        service: Option<&ServiceId>,
+        hosts: &HashSet<IpAddr>,
+    ) -> Option<String> {
         let (address, interface) = (local.address.value, local.interface.value.as_str());
         if let Some(id) = service {
             return Some(format!(
                 "{address} is the address of the service {id}: use another local address"
+            ));
+        }
+        if hosts.contains(&address) {
+            return Some(format!(
+                "{address} is a next hop of routes or a neighbor, so another host's: use another local address"
+            ));
+        }
+        if self.tunnels.contains(interface) {
+            return Some(format!(
+                "{interface} is a tunnel, where nobody asks who has {address}: name the [[interface]] to which servers send replies"
             ));
         }
         if let Some(owner) = self.own.get(&(address, None)) {

@@ -1,7 +1,7 @@
 //! What runs, as a configuration.
 
 use super::super::Control;
-use crate::config::{Config, SubInterface, Tunnel};
+use crate::config::{Config, LoadBalancer, SubInterface, Tunnel};
 use crate::tables::NewSubInterface;
 
 impl Control<'_> {
@@ -49,6 +49,9 @@ impl Control<'_> {
             })
         };
         config.tunnels = self.tables.tunnels().into_iter().filter_map(tunnel).collect();
+        config.services = self.tables.services();
+        let (timeouts, policy) = self.tables.balancing();
+        config.load_balancer = LoadBalancer { timeouts, policy };
         config
     }
 }

@@ -81,6 +81,16 @@ const DESTINATIONS: &[&str] = &[
     "2620::1",
 ];
 
+/// Local addresses of services, most of which others want as well.
+const LOCALS: &[&str] = &[
+    "10.0.0.5",
+    "10.0.0.9",
+    "10.0.1.9",
+    "192.0.2.2",
+    "10.9.9.9",
+    "10.9.9.10",
+];
+
 /// Numbers by chance.
 struct Dice(TestRng);
 
@@ -106,7 +116,7 @@ enum Part {
 }
 
 fn part(dice: &mut Dice) -> Part {
-    match dice.below(14) {
+    match dice.below(18) {
         0 | 1 => Part::Lan(dice.one(ADDRESSES).to_owned()),
         2 | 3 => Part::Wan(dice.one(ADDRESSES).to_owned()),
         4 => {
@@ -130,6 +140,7 @@ fn part(dice: &mut Dice) -> Part {
             1 + dice.below(3)
         )),
         7 | 8 => Part::Section(tunnel(dice)),
+        9..=12 => Part::Section(service(dice)),
         _ => Part::Section(route(dice)),
     }
 }
@@ -159,6 +170,38 @@ fn tunnel(dice: &mut Dice) -> String {
         text += &format!("key = {}\n", dice.below(2));
     }
     text
+}
+
+fn service(dice: &mut Dice) -> String {
+    if dice.chance(8) {
+        return format!("[load_balancer]\nudp = {}\n", 1 + dice.below(3));
+    }
+    let address = dice.one(&["198.51.100.1:80", "198.51.100.1:81", "10.9.9.9:80"]);
+    let mut text = format!(
+        "[[service]]\nprotocol = \"{}\"\naddress = \"{address}\"\nscheduler = \"{}\"\n",
+        dice.one(&["tcp", "udp"]),
+        dice.one(&["rr", "mh"])
+    );
+    let servers: Vec<String> = (0..dice.below(3))
+        .map(|number| {
+            format!(
+                "{{ address = \"172.16.0.{number}\", weight = {} }}",
+                dice.below(2)
+            )
+        })
+        .collect();
+    text += &format!("servers = [{}]\n", servers.join(", "));
+    let first = dice.below(LOCALS.len());
+    let locals: Vec<String> = (0..dice.below(3))
+        .map(|number| {
+            let address = LOCALS[(first + number) % LOCALS.len()];
+            format!(
+                "{{ address = \"{address}\", interface = \"{}\" }}",
+                dice.one(NAMES)
+            )
+        })
+        .collect();
+    text + &format!("local_addresses = [{}]\n", locals.join(", "))
 }
 
 fn route(dice: &mut Dice) -> String {
@@ -242,6 +285,10 @@ fn interrupts(changes: &[Change], wanted: &Config) -> bool {
                 .chain(links)
                 .chain(tunnels)
                 .any(|new| new.contains(&address.trunc()) || address.contains(&new.trunc()))
+        }
+        // Taken from it because something else wants them.
+        Change::ServiceSet { before, after } => {
+            before.locals.iter().any(|local| !after.locals.contains(local))
         }
         // It may be down for a while, as one of its ends is.
         Change::LinkSet { .. } | Change::TunnelSet { .. } | Change::TunnelDelete(_) => true,

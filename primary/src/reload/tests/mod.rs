@@ -12,7 +12,7 @@ use control::message::ControlError;
 use super::routes::normal;
 use super::*;
 use crate::config::machine::Machine;
-use crate::config::{Config, ConfigErrors, HopByHop, Overrides, SubInterface, Tunnel};
+use crate::config::{Config, ConfigErrors, HopByHop, LoadBalancer, Overrides, SubInterface, Tunnel};
 use crate::tables::NewSubInterface;
 use crate::tables::tests::{Gateway, MACS};
 
@@ -102,6 +102,9 @@ impl Gateway {
             }
         };
         config.tunnels = self.tables.tunnels().into_iter().map(tunnel).collect();
+        config.services = self.tables.services();
+        let (timeouts, policy) = self.tables.balancing();
+        config.load_balancer = LoadBalancer { timeouts, policy };
         (config.routes, config.neighbors) = super::running::read(&self.reader);
         config
     }

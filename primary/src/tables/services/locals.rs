@@ -44,6 +44,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     /// Fails when the address is on another interface than the one that is named.
     pub(super) fn check_interface_of(&self, local: &LocalAddress) -> Result<(), ControlError> {
         let interface = self.interface_index(&local.interface)?;
+        if self.is_tunnel(interface) {
+            let sentence = format!(
+                "{} is a tunnel, where nobody asks who has {}: name the port or sub-interface to which servers send replies",
+                local.interface, local.address
+            );
+            return Err(refuse(ErrorCode::Invalid, sentence));
+        }
         let same = |own: &&OwnAddress| own.net.addr() == local.address;
         match self.addresses.iter().find(same) {
             Some(own) if own.interface != interface => {
