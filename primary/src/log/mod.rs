@@ -38,6 +38,7 @@ pub const MODULES: &[&str] = &[
     "port",
     "punt",
     "route",
+    "service",
     "tap",
     "worker",
 ];
