@@ -113,7 +113,7 @@ fn req_icmp_29_two_clients_with_one_identifier_do_not_mix(family: Family) {
     let connections = connections.as_array().unwrap();
     assert_eq!(connections.len(), 2, "{connections:?}");
     assert_ne!(
-        connections[0]["local"], connections[1]["local"],
+        connections[0]["local_icmp_id"], connections[1]["local_icmp_id"],
         "{connections:?}"
     );
     site.assert_balanced();
