@@ -8,7 +8,7 @@ use super::super::Engine;
 use super::frame::Frame;
 use crate::adjacency;
 use crate::balancer::drop_reason;
-use crate::path::{BURST, Hop, Off};
+use crate::path::{BURST, Burst, Hop, NOTES, Note, Off, Together};
 
 /// What became of a packet.
 enum Fate {
@@ -82,8 +82,64 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if handed > 0 {
             self.hand_over_balanced();
         }
-        for mbuf in through.drain() {
-            self.go_through(judged, ingress, mbuf, now);
+        if !through.is_empty() {
+            self.all_go_through(judged, ingress, &mut through, now);
+        }
+    }
+
+    /// Takes packets through the stages that have been judged: no tool is asked about them. Mostly they all leave by one interface.
+    fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+        if batch.iter().any(|mbuf| mbuf.segment_count() != 1) {
+            return batch
+                .drain()
+                .for_each(|mbuf| self.go_through(from, ingress, mbuf, now));
+        }
+        let mut notes = NOTES;
+        let together = self.stages.run_judged(
+            ingress,
+            &mut Burst {
+                packets: batch,
+                notes: &mut notes,
+            },
+        );
+        if let Some(Together { egress, six }) = together {
+            // A next hop that was found resolved may still have packets waiting: those leave first.
+            if self.transmit.has(egress) && self.waiting.is_empty() {
+                return self.leave_together(from, ingress, egress, six.into(), batch);
+            }
+            for (mbuf, note) in batch.iter().zip(&mut notes) {
+                *note = Note::usual(egress, mbuf.data());
+            }
+        }
+        for (mbuf, note) in batch.drain().zip(&notes) {
+            self.place_judged(from, ingress, mbuf, note, now);
+        }
+    }
+
+    /// Sends packets that all leave by one interface as the stages have left them.
+    fn leave_together(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        egress: u16,
+        six: u64,
+        batch: &mut MbufBatch<BURST>,
+    ) {
+        let count = batch.len() as u64;
+        let bytes = batch.iter().map(Mbuf::len).sum();
+        self.transmit.append(egress, batch, bytes, &self.counters);
+        let mut sent = [count - six, six];
+        for mut mbuf in batch.drain() {
+            let way = Note::usual(egress, mbuf.data()).passed;
+            sent[usize::from(way != Passed::USUAL4)] -= 1;
+            self.drop_one(ingress, DropReason::TxFull, PathStage::Tx, &mut mbuf);
+            self.count_way(from.union(way).with(PathStage::Drop));
+        }
+        for (packets, way) in sent.into_iter().zip([Passed::USUAL4, Passed::USUAL6]) {
+            if packets > 0 {
+                self.counters
+                    .burst_of(from.union(way).with(PathStage::Tx), packets);
+            }
         }
     }
 
@@ -223,11 +279,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a packet through the stages that has been judged: no tool is asked about it.
     pub(super) fn go_through(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, now: u64) {
         let note = self.stages.run_one(ingress, Chain::of_one(&mut mbuf));
+        self.place_judged(from, ingress, mbuf, &note, now);
+    }
+
+    /// Does what the stages have noted of a packet that has been judged.
+    fn place_judged(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, note: &Note, now: u64) {
         let mut ingress = ingress;
         if let Some(sub_interface) = note.sub_interface() {
             self.received_tagged(sub_interface, &mut mbuf);
             ingress = sub_interface;
         }
-        self.place_again(&mut Off, from, ingress, mbuf, &note, now);
+        self.place_again(&mut Off, from, ingress, mbuf, note, now);
     }
 }
