@@ -25,6 +25,10 @@ impl Balancer {
             What::Reply { .. } => return Err(Refused::Unsolicited),
             _ => None,
         };
+        let query_type = match view.what {
+            What::Query { message_type, .. } => message_type,
+            _ => 0,
+        };
         let state = if number.is_some() {
             State::SynRecv
         } else {
@@ -75,6 +79,7 @@ impl Balancer {
             kind,
             state,
             fast_xmit,
+            query_type,
             sequence,
             epoch: self.epoch,
             belongs: Belongs {
