@@ -2,11 +2,13 @@
 //! remainder by the number of workers is the worker's number. One port is in use towards several servers, if those are of
 //! different shares.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use crate::config::Kind;
 use crate::counts::{Count, Counts};
 use crate::hash::fixed;
+use crate::prepared::number;
 
 /// The first port that is taken: below are those that the gateway's own services have.
 pub(crate) const FIRST: u16 = 1025;
@@ -20,6 +22,17 @@ pub(crate) const SHARES: u32 = 16;
 pub(crate) fn share(address: u128, port: u16) -> u32 {
     // The upper bits: those that were multiplied most.
     (fixed(address, u64::from(port)) >> 48) as u32 % SHARES
+}
+
+/// Ports that one local address has for connections of one kind to these servers, of all workers together.
+pub fn ports_towards(servers: impl IntoIterator<Item = SocketAddr>) -> u64 {
+    let mut shares = [false; SHARES as usize];
+    for server in servers {
+        if let Some(is_used) = shares.get_mut(share(number(server.ip()), server.port()) as usize) {
+            *is_used = true;
+        }
+    }
+    PORTS * shares.iter().filter(|is_used| **is_used).count() as u64
 }
 
 /// The worker whose a local port is, if it is one of those that are taken.
@@ -175,6 +188,14 @@ mod tests {
         let mut pool = Pool::new(1, Kind::Tcp, 0, Arc::new(Counts::new(workers)), workers);
         pool.begin(1, worker, workers, 123_456_789);
         pool
+    }
+
+    #[test]
+    fn an_address_has_its_ports_once_for_each_share_of_the_servers() {
+        let server = |last: u16| SocketAddr::from(([10, 0, (last >> 8) as u8, last as u8], 80));
+        assert_eq!(ports_towards([]), 0);
+        assert_eq!(ports_towards([server(1), server(1)]), PORTS);
+        assert_eq!(ports_towards((0..1000).map(server)), PORTS * u64::from(SHARES));
     }
 
     #[test]

@@ -16,6 +16,7 @@ use super::address::{is_link_local, not_a_host_of};
 use super::interfaces::MIN_MTU6;
 use super::network::{RawInterface, no_such, no_such_interface};
 use super::route::{RawNextHop, RawRoute};
+use super::service::RawService;
 use super::tunnel::RawTunnel;
 use document::Place;
 use document::{At, Document};
@@ -59,10 +60,16 @@ pub(super) struct Network<'a> {
     /// Interfaces by connected prefix, those of a single address left out: nobody else is there.
     subnets: HashMap<IpNet, &'a str>,
     lengths: BTreeSet<u8>,
+    /// Local addresses of services.
+    locals: HashSet<IpAddr>,
 }
 
 impl<'a> Network<'a> {
-    pub(super) fn of(interfaces: &'a [RawInterface], tunnels: &'a [RawTunnel]) -> Self {
+    pub(super) fn of(
+        interfaces: &'a [RawInterface],
+        tunnels: &'a [RawTunnel],
+        services: &'a [RawService],
+    ) -> Self {
         let named = interfaces.iter().map(|raw| &raw.name);
         let named = named.chain(tunnels.iter().map(|raw| &raw.name));
         let mut network = Self {
@@ -75,7 +82,13 @@ impl<'a> Network<'a> {
             families: HashSet::new(),
             subnets: HashMap::new(),
             lengths: BTreeSet::new(),
+            locals: HashSet::new(),
         };
+        for local in services.iter().flat_map(|raw| &raw.locals) {
+            let address = local.address.value;
+            network.families.insert((&local.interface.value, family(address)));
+            network.locals.insert(address);
+        }
         let interfaces = interfaces.iter().map(|raw| (raw.label(), &raw.addresses));
         let tunnels = tunnels.iter().map(|raw| (raw.label(), &raw.addresses));
         for (interface, addresses) in interfaces.chain(tunnels) {
@@ -229,6 +242,9 @@ impl<'a> Network<'a> {
             (net.prefix_len() == single, self.own.get(&(net.addr(), None)))
         {
             let sentence = format!("{net} is the gateway's own address on {interface}: remove this route");
+            document.report(prefix.place, sentence);
+        } else if net.prefix_len() == single && self.locals.contains(&net.addr()) {
+            let sentence = format!("{net} is a local address of services: remove this route");
             document.report(prefix.place, sentence);
         } else if let (true, Some((subnet, interface))) =
             (net.prefix_len() == single, self.subnet_ended_by(net.addr()))

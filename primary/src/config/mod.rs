@@ -441,7 +441,7 @@ impl Config {
         let sub_interfaces = vlan::sub_interfaces(document, &interfaces, limits.sub_interfaces);
         interfaces::check_taps(document, &interfaces);
         tunnel::check(document, &tunnels, &interfaces, limits.sub_interfaces);
-        let network = Network::of(&interfaces, &tunnels);
+        let network = Network::of(&interfaces, &tunnels, &services);
         network.check_addresses(document, &limits);
         network.check_routes(document, &routes, &limits);
         network.check_neighbors(document, &neighbors, &routes, &limits);

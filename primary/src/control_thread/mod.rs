@@ -190,6 +190,13 @@ impl Control<'_> {
                 self.tables.address_add(index, *address, now)?;
             }
         }
+        let LoadBalancer { timeouts, policy } = self.config.load_balancer;
+        self.tables.set_balancing(timeouts, policy);
+        // Before routes, which may lead out of interfaces that have local addresses alone.
+        for service in &self.config.services {
+            self.tables.service_add(service.clone(), now)?;
+            self.warn_of_service(service.id);
+        }
         self.perform();
         for routes in self.config.routes.chunks(ROUTES_PER_REQUEST) {
             self.tables
@@ -209,13 +216,6 @@ impl Control<'_> {
             self.tables.set_admin(index, up, now);
         }
         self.sync_taps();
-        let LoadBalancer { timeouts, policy } = self.config.load_balancer;
-        self.tables.set_balancing(timeouts, policy);
-        for service in &self.config.services {
-            self.tables.service_add(service.clone(), now)?;
-            self.warn_of_service(service.id);
-        }
-        self.perform();
         self.tell_services();
         Ok(())
     }

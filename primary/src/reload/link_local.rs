@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use packet::{MacAddress, ipv6};
 
-use super::plan::given;
 use super::reach::{Reach, is_link_local};
+use super::services::all_addresses;
 use crate::config::Config;
 
 /// The address that each interface makes itself while it has addresses of IPv6 and is given none of this kind; `macs` are those of
@@ -29,7 +29,7 @@ pub(super) fn made<'a>(config: &'a Config, macs: &[MacAddress]) -> HashMap<&'a s
 
 /// Fails if the source of a route is a link-local address that no interface will have: by itself the file cannot tell.
 pub fn check_sources(wanted: &Config, macs: &[MacAddress]) -> Result<(), String> {
-    let reach = Reach::of(given(wanted)).making(&made(wanted, macs));
+    let reach = Reach::of(all_addresses(wanted)).making(&made(wanted, macs));
     for route in &wanted.routes {
         if let Some(source) = route.source.filter(|source| is_link_local(*source))
             && !reach.is_source(source)

@@ -3,12 +3,11 @@
 //! What both have is left alone and works all the time, so what is new comes before what goes:
 //!
 //! ```text
-//!   1  what is in the way of something new, and what would be lost with that: routes, neighbours, addresses, links
-//!   2  links    addresses    neighbours    routes         the new ones, and those that change
-//!   3  routes   neighbours   addresses     links          the old ones
+//!   1  what is in the way of something new, and what would be lost with that: routes, neighbours, services, addresses, links
+//!   2  links    addresses    services    neighbours    routes     the new ones, and those that change
+//!   3  routes   neighbours   services    addresses     links      the old ones
 //!   4  routes, neighbours                                 that had to wait for an old address to go
-//!   5  services                                           the new ones and those that change, then the old ones
-//!   6  links set down, policers, the log
+//!   5  links set down, policers, the log
 //! ```
 //!
 //! An address is in the way of one of an overlapping subnet on another interface, or of itself with another length. What is
@@ -28,7 +27,7 @@ use super::links::Links;
 use super::reach::{Given, Reach, is_link_local, own_prefixes};
 use super::redirects::redirects;
 use super::routes::{Key, key, next_hops, normal};
-use super::services::{local_addresses, plan_services};
+use super::services::{Services, all_addresses, is_full, locals};
 use crate::config::{Config, Neighbor};
 
 /// The changes from `running` to `wanted`, whose ports are the same and have these MAC addresses. Routes of `running` that are not
@@ -40,7 +39,8 @@ pub fn plan(
     ours: impl Fn(&Route) -> bool,
 ) -> Vec<Change> {
     let links = Links::of(running, wanted);
-    let addresses = Addresses::of(running, wanted, macs, &links);
+    let services = Services::of(running, wanted, &links);
+    let addresses = Addresses::of(running, wanted, macs, &links, &services);
     let mut steps = Steps::default();
     plan_routes(&mut steps, running, wanted, &addresses, ours);
     plan_neighbors(&mut steps, running, wanted, &addresses);
@@ -66,7 +66,9 @@ pub fn plan(
     plan_admin(&mut steps, running, wanted, &links);
     steps.links.extend(redirects(running, wanted, &links.stay));
     steps.links.extend(hop_by_hop(running, wanted, &links.stay));
-    (steps.early_services, steps.services) = plan_services(running, wanted, &addresses.added, &links.stay);
+    steps.early.services = services.early;
+    steps.services = services.new;
+    steps.late.services = services.late;
     for (interface, address) in &addresses.added {
         steps.addresses.push(Change::AddressAdd {
             interface: (*interface).to_owned(),
@@ -96,7 +98,7 @@ pub fn plan(
 
 /// The routes of what runs that a configuration says: `ours`, and none that the route of an address hides.
 pub fn shown(mut routes: Vec<Route>, running: &Config, ours: impl Fn(&Route) -> bool) -> Vec<Route> {
-    let reach = Reach::of(given(running));
+    let reach = Reach::of(all_addresses(running));
     routes.retain(|route| ours(route) && !reach.is_own_prefix(route.prefix));
     routes
 }
@@ -106,6 +108,8 @@ pub fn shown(mut routes: Vec<Route>, running: &Config, ours: impl Fn(&Route) -> 
 struct Removal {
     routes: Vec<Change>,
     neighbors: Vec<Change>,
+    /// With their local addresses.
+    services: Vec<Change>,
     addresses: Vec<Change>,
     /// Before the interfaces whose addresses they use.
     tunnels: Vec<Change>,
@@ -114,17 +118,15 @@ struct Removal {
 
 #[derive(Default)]
 struct Steps {
-    /// Those that have local addresses in the way of something new.
-    early_services: Vec<Change>,
     early: Removal,
     links: Vec<Change>,
     addresses: Vec<Change>,
+    services: Vec<Change>,
     neighbors: Vec<Change>,
     routes: Vec<Change>,
     late: Removal,
     late_routes: Vec<Change>,
     late_neighbors: Vec<Change>,
-    services: Vec<Change>,
     last: Vec<Change>,
 }
 
@@ -135,20 +137,27 @@ impl Steps {
 
     fn in_order(self) -> Vec<Change> {
         let removal = |removal: Removal| {
-            let (before, after) = (removal.routes, removal.addresses);
-            [before, removal.neighbors, after, removal.tunnels, removal.links].concat()
+            let (before, services, after) = (removal.routes, removal.services, removal.addresses);
+            [
+                before,
+                removal.neighbors,
+                services,
+                after,
+                removal.tunnels,
+                removal.links,
+            ]
+            .concat()
         };
         [
-            self.early_services,
             removal(self.early),
             self.links,
             self.addresses,
+            self.services,
             self.neighbors,
             self.routes,
             removal(self.late),
             self.late_routes,
             self.late_neighbors,
-            self.services,
             self.last,
         ]
         .concat()
@@ -215,7 +224,13 @@ struct Addresses<'a> {
 }
 
 impl<'a> Addresses<'a> {
-    fn of(running: &'a Config, wanted: &'a Config, macs: &[MacAddress], links: &Links<'_>) -> Self {
+    fn of(
+        running: &'a Config,
+        wanted: &'a Config,
+        macs: &[MacAddress],
+        links: &Links<'_>,
+        services: &Services<'a>,
+    ) -> Self {
         let (made, to_make) = (made(running, macs), made(wanted, macs));
         let there: HashSet<Given<'_>> = given(running)
             .filter(|(name, _)| links.stay.contains(name))
@@ -223,12 +238,21 @@ impl<'a> Addresses<'a> {
         let asked: HashSet<Given<'_>> = given(wanted).collect();
         let added: Vec<Given<'_>> = given(wanted).filter(|each| !there.contains(each)).collect();
         let early_links = links.removed_early();
-        let locals = local_addresses(running) + local_addresses(wanted);
-        let full = given(running).count() + locals + added.len() > wanted.limits.addresses as usize;
+        let full = is_full(running, wanted, added.len());
+        let there_for_services: HashSet<Given<'_>> = locals(running).collect();
+        let for_services: HashSet<Given<'_>> = locals(wanted).collect();
+        let new_for_services = || {
+            for_services
+                .iter()
+                .filter(|each| !there_for_services.contains(*each))
+        };
         let removed: Vec<(bool, Given<'_>)> = given(running)
             .filter(|each| !(there.contains(each) && asked.contains(each)))
             .map(|each| {
-                let in_the_way = added.iter().any(|new| clash(each, *new));
+                // A service uses what its interface has.
+                let clashes =
+                    |new: &Given<'_>| (each.0, each.1.addr()) != (new.0, new.1.addr()) && clash(each, *new);
+                let in_the_way = added.iter().any(|new| clash(each, *new)) || new_for_services().any(clashes);
                 (full || in_the_way || early_links.contains(each.0), each)
             })
             .collect();
@@ -237,7 +261,8 @@ impl<'a> Addresses<'a> {
             .filter(|(early, _)| *early)
             .map(|(_, each)| *each)
             .collect();
-        let late = removed.iter().filter(|(early, _)| !early);
+        let late = removed.iter().filter(|(early, _)| !early).map(|(_, each)| *each);
+        let late = late.chain(services.left.difference(&for_services).copied());
         let left = || given(running).filter(|each| !early.contains(each));
         let left_tunnels = || names(running).filter(|name| !early_links.contains(name));
         let mut kept = made.clone();
@@ -247,16 +272,28 @@ impl<'a> Addresses<'a> {
         let mut both = made.clone();
         both.extend(&to_make);
         Self {
-            now: Reach::of(given(running)).making(&made).by_tunnels(names(running)),
-            between: Reach::of(left()).making(&kept).by_tunnels(left_tunnels()),
-            with_new: Reach::of(left().chain(added.iter().copied()))
-                .making(&both)
-                .by_tunnels(left_tunnels().chain(names(wanted))),
-            after: Reach::of(given(wanted))
+            now: Reach::of(all_addresses(running))
+                .making(&made)
+                .by_tunnels(names(running)),
+            between: Reach::of(left().chain(services.left.iter().copied()))
+                .making(&kept)
+                .by_tunnels(left_tunnels()),
+            with_new: Reach::of(
+                left()
+                    .chain(added.iter().copied())
+                    .chain(services.left.union(&for_services).copied()),
+            )
+            .making(&both)
+            .by_tunnels(left_tunnels().chain(names(wanted))),
+            after: Reach::of(all_addresses(wanted))
                 .making(&to_make)
                 .by_tunnels(names(wanted)),
-            late_prefixes: late.flat_map(|(_, (_, net))| own_prefixes(*net)).collect(),
-            new_hosts: added.iter().map(|(_, net)| net.addr()).collect(),
+            late_prefixes: late.flat_map(|(_, net)| own_prefixes(net)).collect(),
+            new_hosts: added
+                .iter()
+                .chain(new_for_services())
+                .map(|(_, net)| net.addr())
+                .collect(),
             removed,
             added,
         }

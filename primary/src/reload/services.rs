@@ -1,69 +1,121 @@
 //! Which services come, go and change, and their lines in what `--dry-run` prints.
 //!
-//! A service changes as a whole, in one step: workers never see a part of it. Local addresses that are in the way of something new are
-//! taken from their services before; what is to be theirs instead comes when that which goes is gone.
+//! A service changes as a whole, in one step: workers never see a part of it. Its local addresses come and go as addresses do, since routes
+//! may rest on them: those that are in the way of something new leave it before, new ones come with new addresses, and others leave it
+//! with old ones.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::net::IpAddr;
 
-use control::message::{LocalAddress, RealServer, SERVICES, Service, ServiceId, ServiceOptions};
+use control::message::{
+    LocalAddress, RealServer, SERVERS_PER_SERVICE, SERVICES, Service, ServiceId, ServiceOptions,
+};
 use ipnet::IpNet;
 
 use super::change::Change;
-use super::plan::clash;
+use super::links::Links;
+use super::plan::{clash, given};
 use super::reach::Given;
 use super::routes::next_hops;
 use crate::config::Config;
 
-/// Different local addresses of all services.
-pub(super) fn local_addresses(config: &Config) -> usize {
-    let locals = config.services.iter().flat_map(|service| &service.locals);
-    locals.map(|local| local.address).collect::<HashSet<_>>().len()
+/// The local addresses of all services, as often as services have them.
+pub(super) fn locals(config: &Config) -> impl Iterator<Item = Given<'_>> {
+    config
+        .services
+        .iter()
+        .flat_map(|service| service.locals.iter().map(given_of))
 }
 
-/// What becomes of services before anything else, and after: `added` are the addresses that interfaces get, and `stay` are those that
-/// stay.
-pub(super) fn plan_services(
-    running: &Config,
-    wanted: &Config,
-    added: &[Given<'_>],
-    stay: &HashSet<&str>,
-) -> (Vec<Change>, Vec<Change>) {
-    let before: BTreeMap<ServiceId, &Service> = by_id(running);
-    let asked: BTreeMap<ServiceId, &Service> = by_id(wanted);
-    let way = Way::of(wanted, added, stay);
-    let new = asked.keys().filter(|id| !before.contains_key(*id)).count();
-    let full = before.len() + new > SERVICES;
-    let (mut early, mut late, mut gone) = (Vec::new(), Vec::new(), Vec::new());
-    let mut becomes: BTreeMap<ServiceId, Service> = BTreeMap::new();
-    for (id, service) in &before {
-        let mut left = (*service).clone();
-        left.locals.retain(|local| !way.holds(local));
-        let is_in_the_way = left.locals.len() < service.locals.len();
-        match asked.get(id) {
-            None if is_in_the_way || full || way.locals.contains_key(&id.address) => {
-                early.push(Change::ServiceDelete(Box::new((*service).clone())));
+fn given_of(local: &LocalAddress) -> Given<'_> {
+    (local.interface.as_str(), IpNet::from(local.address))
+}
+
+/// Addresses that interfaces get from a configuration, and that the gateway has for its services.
+pub(super) fn all_addresses(config: &Config) -> impl Iterator<Item = Given<'_>> {
+    given(config).chain(locals(config))
+}
+
+/// Whether there is no room for old and new addresses at a time.
+pub(super) fn is_full(running: &Config, wanted: &Config, added: usize) -> bool {
+    let of_services: HashSet<Given<'_>> = locals(running).chain(locals(wanted)).collect();
+    given(running).count() + of_services.len() + added > wanted.limits.addresses as usize
+}
+
+/// What becomes of services, and when.
+pub(super) struct Services<'a> {
+    /// What is in the way of something new.
+    pub(super) early: Vec<Change>,
+    /// What is new.
+    pub(super) new: Vec<Change>,
+    /// What goes.
+    pub(super) late: Vec<Change>,
+    /// The local addresses that there are when what was in the way is gone.
+    pub(super) left: HashSet<Given<'a>>,
+}
+
+impl<'a> Services<'a> {
+    pub(super) fn of(running: &'a Config, wanted: &'a Config, links: &Links<'_>) -> Self {
+        let before: BTreeMap<ServiceId, &Service> = by_id(running);
+        let asked: BTreeMap<ServiceId, &Service> = by_id(wanted);
+        let way = Way::of(running, wanted, links);
+        let new = asked.keys().filter(|id| !before.contains_key(*id)).count();
+        let full = before.len() + new > SERVICES;
+        let mut plan = Self {
+            early: Vec::new(),
+            new: Vec::new(),
+            late: Vec::new(),
+            left: HashSet::new(),
+        };
+        for (id, service) in &before {
+            let mut left = (*service).clone();
+            left.locals.retain(|local| !way.holds(local));
+            let is_in_the_way = left.locals.len() < service.locals.len();
+            let delete = || Change::ServiceDelete(Box::new((*service).clone()));
+            let after = asked.get(id);
+            if after.is_none() && (is_in_the_way || full || way.locals.contains_key(&id.address)) {
+                plan.early.push(delete());
+                continue;
             }
-            None => gone.push(Change::ServiceDelete(Box::new((*service).clone()))),
-            Some(_) => {
-                if is_in_the_way {
-                    early.push(set(service, &left));
-                }
-                becomes.insert(*id, left);
+            let stay = service.locals.iter().filter(|local| left.locals.contains(local));
+            plan.left.extend(stay.map(given_of));
+            let Some(after) = after else {
+                plan.late.push(delete());
+                continue;
+            };
+            if is_in_the_way {
+                plan.early.push(set(service, &left));
             }
+            plan.become_like(&left, after);
+        }
+        let new = asked.iter().filter(|(id, _)| !before.contains_key(*id));
+        let new = new.map(|(_, service)| Change::ServiceAdd(Box::new((*service).clone())));
+        plan.new.extend(new);
+        plan
+    }
+
+    /// Has a service get what is new, and lose what is old later.
+    fn become_like(&mut self, left: &Service, after: &Service) {
+        let mut both = after.clone();
+        let gone = left.locals.iter().filter(|local| !after.locals.contains(local));
+        both.locals.extend(gone.cloned());
+        if both.locals.len() > SERVERS_PER_SERVICE {
+            both = after.clone();
+        }
+        // In another order alone, it can change in the end.
+        let has_new = both.options != left.options
+            || both.servers != left.servers
+            || both.locals.iter().any(|local| !left.locals.contains(local))
+            || both == *after;
+        let both = if has_new { both } else { left.clone() };
+        if both != *left {
+            self.new.push(set(left, &both));
+        }
+        if both != *after {
+            self.late.push(set(&both, after));
         }
     }
-    for (id, after) in asked {
-        match becomes.get(&id) {
-            None => late.push(Change::ServiceAdd(Box::new(after.clone()))),
-            Some(left) if left == after => {}
-            Some(left) => late.push(set(left, after)),
-        }
-    }
-    // One that gets what another has frees nothing by itself.
-    late.extend(gone);
-    (early, late)
 }
 
 fn set(before: &Service, after: &Service) -> Change {
@@ -80,40 +132,49 @@ fn by_id(config: &Config) -> BTreeMap<ServiceId, &Service> {
 
 /// What local addresses may be in the way of.
 struct Way<'a> {
-    added: &'a [Given<'a>],
-    stay: &'a HashSet<&'a str>,
+    /// Addresses that interfaces get.
+    added: Vec<Given<'a>>,
+    links: &'a Links<'a>,
     /// Addresses of other hosts, and of services.
     others: HashSet<IpAddr>,
     /// Local addresses, and the interfaces that they are to be on.
     locals: HashMap<IpAddr, &'a str>,
+    /// Whether all that goes has to make room.
+    full: bool,
 }
 
 impl<'a> Way<'a> {
-    fn of(wanted: &'a Config, added: &'a [Given<'a>], stay: &'a HashSet<&'a str>) -> Self {
+    fn of(running: &'a Config, wanted: &'a Config, links: &'a Links<'a>) -> Self {
+        let there: HashSet<Given<'_>> = given(running)
+            .filter(|(name, _)| links.stay.contains(name))
+            .collect();
+        let added: Vec<Given<'_>> = given(wanted).filter(|each| !there.contains(each)).collect();
         let hops = wanted.routes.iter().flat_map(next_hops);
         let neighbors = wanted.neighbors.iter().map(|neighbor| neighbor.address);
         let services = wanted.services.iter().map(|service| service.id.address);
         let hops = hops.map(|(next_hop, _)| next_hop);
-        let locals = wanted.services.iter().flat_map(|service| &service.locals);
         Self {
+            full: is_full(running, wanted, added.len()),
             added,
-            stay,
+            links,
             others: hops.chain(neighbors).chain(services).collect(),
-            locals: locals
-                .map(|local| (local.address, local.interface.as_str()))
-                .collect(),
+            locals: locals(wanted).map(|(name, net)| (net.addr(), name)).collect(),
         }
     }
 
     /// Whether the local address is in the way.
     fn holds(&self, local: &LocalAddress) -> bool {
         let (address, interface) = (local.address, local.interface.as_str());
-        let old = (interface, IpNet::from(address));
         // An interface may be given what it has for services.
-        let clashes = |new: &Given<'_>| (new.0, new.1.addr()) != (interface, address) && clash(old, *new);
-        !self.stay.contains(interface)
+        let clashes =
+            |new: &Given<'_>| (new.0, new.1.addr()) != (interface, address) && clash(given_of(local), *new);
+        let is_elsewhere = match self.locals.get(&address) {
+            Some(there) => *there != interface,
+            None => self.full,
+        };
+        is_elsewhere
+            || !self.links.stay.contains(interface)
             || self.others.contains(&address)
-            || self.locals.get(&address).is_some_and(|there| *there != interface)
             || self.added.iter().any(clashes)
     }
 }

@@ -265,7 +265,7 @@ pub enum Request {
         /// The local address.
         local: LocalAddress,
     },
-    /// Take a local address from a service: new connections use others.
+    /// Take a local address from a service. Its connections by that end; new ones use others.
     LocalDelete {
         /// The service.
         id: ServiceId,

@@ -258,9 +258,9 @@ pub struct LocalInfo {
     pub local: LocalAddress,
     /// Connections that leave by it.
     pub connections: u64,
-    /// Ports in use, of both protocols together, by any service.
+    /// Ports in use, of all protocols together, by any service.
     pub ports_used: u64,
-    /// Ports free.
+    /// Ports free for connections of the service, at least: some that others use may do as well, to other servers.
     pub ports_free: u64,
     /// Times that no port was free where one was wanted.
     pub misses: u64,

@@ -3,6 +3,7 @@
 
 mod chance;
 mod chosen;
+mod services;
 
 use std::path::Path;
 use std::time::Duration;

@@ -14,9 +14,6 @@ use crate::balancer::drop_reason;
 /// Bytes of a frame that services may fill: what else is in it takes less than the rest.
 const PAGE: usize = MAX_FRAME - 64;
 
-/// Ports that a local address has for each protocol, those below 1024 left out.
-const PORTS: u64 = 65_536 - 1024;
-
 impl Traffic {
     fn counts(&self) -> TrafficCounts {
         TrafficCounts {
@@ -80,6 +77,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     }
 
     fn service_info(&self, id: ServiceId, own: &OwnService) -> ServiceInfo {
+        let ports = lb::ports_towards(own.servers.iter().map(|server| server.server.at()));
         let locals = own.locals.iter().filter_map(|address| {
             let traffic = &self.services.locals.get(address)?.traffic;
             let ports_used = traffic.now(Count::PortsUsed);
@@ -87,7 +85,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
                 local: self.local_of(*address)?,
                 connections: traffic.now(Count::Active) + traffic.now(Count::Inactive),
                 ports_used,
-                ports_free: (2 * PORTS).saturating_sub(ports_used),
+                ports_free: ports.saturating_sub(ports_used),
                 misses: traffic.since(Count::Misses),
             })
         });

@@ -385,6 +385,9 @@ fn counters_begin_at_zero_again_and_keep_what_deleted_servers_had() {
     );
     assert_eq!(info.drops, [("service_checksum".to_owned(), 4)]);
     assert_eq!(info.locals[0].ports_used, 4);
+    // Each server has as many ports, unless another has the same.
+    let ports = info.locals[0].ports_free + 4;
+    assert!([64_511, 2 * 64_511].contains(&ports), "{ports}");
 
     gateway
         .tables
