@@ -9,6 +9,9 @@ use crate::tcp;
 use crate::verdict::{Refused, State};
 use crate::view::{Flow, What};
 
+/// Connections that are forgotten early when no port is free.
+const FREED_EARLY: usize = 8;
+
 impl Balancer {
     /// Makes a connection for a client's packet to a service; the packet is not counted yet.
     #[inline(never)]
@@ -45,9 +48,7 @@ impl Balancer {
             self.finish(first);
         }
         let server = self.prepared.choose(service, self.worker, flow.source)?;
-        let (local, pool, local_port) = (self.prepared)
-            .take_port(service, server, self.worker)
-            .ok_or(Refused::NoPort)?;
+        let (local, pool, local_port) = self.take_port(service, server).ok_or(Refused::NoPort)?;
         let (Some(to), Some(by)) = (self.prepared.server(server), self.prepared.local(local)) else {
             return Err(Refused::NoServer);
         };
@@ -93,6 +94,24 @@ impl Balancer {
             ..Connection::FREE
         };
         self.start(connection).ok_or(Refused::TableFull)
+    }
+
+    /// Takes a local port. Those of connections that have ended are kept for errors only while there are others.
+    fn take_port(&mut self, service: u32, server: u32) -> Option<(u32, u32, u16)> {
+        if let Some(taken) = self.prepared.take_port(service, server, self.worker) {
+            return Some(taken);
+        }
+        let mut freed = 0;
+        while freed < FREED_EARLY
+            && let Some(first) = self.table.first_ended()
+        {
+            self.finish(first);
+            freed += 1;
+        }
+        if freed == 0 {
+            return None;
+        }
+        self.prepared.take_port(service, server, self.worker)
     }
 
     /// Puts a connection into the table, and counts it.
