@@ -15,6 +15,7 @@ both_families! {
     req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet,
     req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet,
     req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers,
+    req_icmp_43_the_gateway_s_own_errors_are_the_services,
 }
 
 /// A site with a service of UDP whose servers have nobody at that port, and but one server.
@@ -58,9 +59,14 @@ fn packet(family: Family, frame: &[u8], at: usize) -> Option<Seen> {
 
 /// Source, destination and quote of an error that says that nobody is at a port.
 fn port_unreachable(family: Family, frame: &[u8]) -> Option<(Seen, Seen)> {
+    error(family, frame, family.choose([3, 3], [1, 4]))
+}
+
+/// Source, destination and quote of an error with this type and code.
+fn error(family: Family, frame: &[u8], kind: [u8; 2]) -> Option<(Seen, Seen)> {
     let (protocol, icmp) = family.choose((23, 34), (20, 54));
-    let is_error = frame.get(protocol) == Some(&family.choose(1, 58))
-        && frame.get(icmp..icmp + 2) == Some(&family.choose([3, 3], [1, 4]));
+    let is_error =
+        frame.get(protocol) == Some(&family.choose(1, 58)) && frame.get(icmp..icmp + 2) == Some(&kind[..]);
     if !is_error {
         return None;
     }
@@ -195,4 +201,32 @@ fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_
     .unwrap();
     site.assert_balanced();
     assert_eq!(errors(), before);
+}
+
+fn req_icmp_43_the_gateway_s_own_errors_are_the_services(family: Family) {
+    let site = site(family);
+    // Not where the route leads back to.
+    let way = "02:00:00:00:77:01";
+    let limit = family.choose("ttl", "hlim");
+    let frame = datagram(&site, family)
+        .replace(&site.client.mac("eth0").unwrap(), way)
+        .replace("',dst='", &format!("',{limit}=1,dst='"))
+        .replacen(&format!(",{limit}=1"), "", 1);
+    let mut client = Listener::start(&site.client, "eth0").unwrap();
+    site.client.send_frames("eth0", &[frame]).unwrap();
+    let exceeded = |frame: &[u8]| error(family, frame, family.choose([11, 0], [3, 0]));
+    let frame = client
+        .wait_for("an error", LIMIT, |frame| exceeded(frame).is_some())
+        .unwrap();
+    assert_eq!(frame[..6], [2, 0, 0, 0, 0x77, 1], "the way that the packet came");
+    let (outer, quoted) = exceeded(&frame).unwrap();
+    let (own, vip) = (octets(&site.client_address(48)), octets(site.vip()));
+    assert_eq!((&outer.source, &outer.destination), (&vip, &own));
+    let sent = Seen {
+        source: own,
+        destination: vip,
+        ports: [CLIENT, SERVICE],
+    };
+    assert_eq!(quoted, sent);
+    site.assert_balanced();
 }

@@ -13,3 +13,4 @@ mod load;
 mod pings;
 mod site;
 mod toa;
+mod traced;
