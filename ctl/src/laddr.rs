@@ -28,8 +28,9 @@ Servers see packets of a service come from one of its local addresses, and answe
 added to its interface where the gateway does not have it yet, and goes with the last service that uses it. Without --dev it is
 the interface that has the address already, or one in the same subnet.
 
-One address takes some 64,000 connections to one server and port, another address as many more. PORTS USED are ports of TCP and
-UDP and identifiers of ICMP, by all services that use the address; MISSES counts the times that none was free.";
+One address takes some 64,000 connections to one server and port, another address as many more. CONNECTIONS, PORTS USED (ports of
+TCP and UDP, and identifiers of ICMP) and MISSES, the times that none was free, are of all services that use the address; PORTS FREE
+are those left for this one.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -45,14 +45,20 @@ pub(crate) struct Table {
     text: String,
     /// Where each cell ends in `text`.
     ends: Vec<usize>,
+    /// As wide as the columns are at least: of heads and lines that were written already.
+    widths: Vec<usize>,
+    /// Whether the heads were written.
+    headed: bool,
 }
 
 impl Table {
     pub(crate) fn new(columns: Vec<Column>) -> Self {
         Self {
+            widths: columns.iter().map(|column| column.head.len()).collect(),
             columns,
             text: String::new(),
             ends: Vec::new(),
+            headed: false,
         }
     }
 
@@ -77,41 +83,51 @@ impl Table {
     }
 
     /// Writes heads and lines, without trailing blanks.
-    pub(crate) fn write(&self, out: &mut impl Write) -> io::Result<()> {
-        let mut widths: Vec<_> = self.columns.iter().map(|column| column.head.len()).collect();
-        for line in self.lines() {
-            for (width, cell) in widths.iter_mut().zip(line) {
+    pub(crate) fn write(&mut self, out: &mut impl Write) -> io::Result<()> {
+        for line in Self::lines(&self.ends, &self.text, self.columns.len()) {
+            for (width, cell) in self.widths.iter_mut().zip(line) {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let heads: Vec<_> = self.columns.iter().map(|column| column.head).collect();
-        self.write_line(out, &widths, heads.into_iter())?;
-        self.lines()
-            .try_for_each(|line| self.write_line(out, &widths, line))
+        if !std::mem::replace(&mut self.headed, true) {
+            self.write_line(out, self.columns.iter().map(|column| column.head))?;
+        }
+        Self::lines(&self.ends, &self.text, self.columns.len())
+            .try_for_each(|line| self.write_line(out, line))
     }
 
-    fn lines(&self) -> impl Iterator<Item = impl Iterator<Item = &str>> {
+    /// Writes what there is if it is `lines` lines or more, and forgets it: a listing without end needs no more memory, and its columns
+    /// are as wide as they must be so far.
+    pub(crate) fn write_if_long(&mut self, lines: usize, out: &mut impl Write) -> io::Result<()> {
+        if self.ends.len() >= lines.saturating_mul(self.columns.len()) {
+            self.write(out)?;
+            self.text.clear();
+            self.ends.clear();
+        }
+        Ok(())
+    }
+
+    fn lines<'a>(
+        ends: &'a [usize],
+        text: &'a str,
+        columns: usize,
+    ) -> impl Iterator<Item = impl Iterator<Item = &'a str>> {
         let mut start = 0;
-        self.ends.chunks(self.columns.len().max(1)).map(move |ends| {
+        ends.chunks(columns.max(1)).map(move |ends| {
             let first = start;
             start = ends.last().copied().unwrap_or(start);
             ends.iter().scan(first, |from, end| {
-                let cell = &self.text[*from..*end];
+                let cell = &text[*from..*end];
                 *from = *end;
                 Some(cell)
             })
         })
     }
 
-    fn write_line<'a>(
-        &self,
-        out: &mut impl Write,
-        widths: &[usize],
-        cells: impl Iterator<Item = &'a str>,
-    ) -> io::Result<()> {
+    fn write_line<'a>(&self, out: &mut impl Write, cells: impl Iterator<Item = &'a str>) -> io::Result<()> {
         // Blanks are owed until a cell follows them.
         let mut owed = 0;
-        for ((cell, width), column) in cells.zip(widths).zip(&self.columns) {
+        for ((cell, width), column) in cells.zip(&self.widths).zip(&self.columns) {
             let padding = width.saturating_sub(cell.chars().count());
             let (before, after) = match column.align {
                 Align::Left => (0, padding),
@@ -128,7 +144,7 @@ impl Table {
 mod tests {
     use super::*;
 
-    fn text(table: &Table) -> String {
+    fn text(table: &mut Table) -> String {
         let mut out = Vec::new();
         table.write(&mut out).unwrap();
         String::from_utf8(out).unwrap()
@@ -146,11 +162,24 @@ wan                   7  up
 a-long-name  1234567890  -
 ü                     -  down
 ";
-        assert_eq!(text(&table), expected);
+        assert_eq!(text(&mut table), expected);
     }
 
     #[test]
     fn an_empty_table_has_its_heads() {
-        assert_eq!(text(&Table::new(vec![left("A"), right("B")])), "A  B\n");
+        assert_eq!(text(&mut Table::new(vec![left("A"), right("B")])), "A  B\n");
+    }
+
+    #[test]
+    fn a_long_listing_is_written_in_parts_with_its_heads_once() {
+        let mut table = Table::new(vec![left("NAME"), right("N")]);
+        let mut out = Vec::new();
+        for (name, n) in [("a", 1), ("longer", 10), ("b", 2)] {
+            table.cell(name).cell(n);
+            table.write_if_long(2, &mut out).unwrap();
+        }
+        table.write(&mut out).unwrap();
+        let expected = "NAME     N\na        1\nlonger  10\nb        2\n";
+        assert_eq!(String::from_utf8(out).unwrap(), expected);
     }
 }

@@ -93,6 +93,8 @@ enum Top {
 
 /// How many `--top` shows if nothing is said.
 const TOP: u32 = 10;
+/// How many lines of a table are written at a time.
+const PART: usize = 10_000;
 /// How often the primary is asked whether it has them all.
 const LOOK: Duration = Duration::from_millis(5);
 /// How long another tool's request is waited for.
@@ -127,6 +129,7 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure
         let mut table = Table::new(Connection::COLUMNS.to_vec());
         for found in connections {
             Connection::from(found?).lines(&mut table, None);
+            table.write_if_long(PART, &mut out)?;
         }
         table.write(&mut out)?;
     }

@@ -99,6 +99,7 @@ fn fields(leg: &TraceLeg, bytes: &[u8], stage: PathStage) -> Fields {
         // What waited for a neighbour is not followed: only what waited for its SA comes here.
         PathStage::Released => protection(leg, "opened"),
         PathStage::Encapsulated => protection(leg, "sealed"),
+        PathStage::Service => service(if leg.sent.is_empty() { bytes } else { &leg.sent }),
         PathStage::Ethernet => ethernet(bytes),
         PathStage::Ip4Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| four(bytes)),
         PathStage::Ip6Input => network(bytes).map_or_else(Vec::new, |(_, bytes)| six(bytes)),
@@ -124,6 +125,17 @@ fn ethernet(bytes: &[u8]) -> Fields {
     ];
     fields.extend(tags);
     fields.push(("ethertype", header.ethertype.to_string().into()));
+    fields
+}
+
+/// Between whom a packet is that the load balancer has judged.
+fn service(frame: &[u8]) -> Fields {
+    let mut fields = match network(frame) {
+        Some((EtherType::IPV4, bytes)) => four(bytes),
+        Some((EtherType::IPV6, bytes)) => six(bytes),
+        _ => Vec::new(),
+    };
+    fields.retain(|(name, _)| matches!(*name, "source" | "destination"));
     fields
 }
 
@@ -246,6 +258,8 @@ fn end(leg: &TraceLeg) -> Fields {
         TraceEnd::Kernel(interface) => vec![("interface", interface.as_str().into())],
         TraceEnd::WaitsForFragments => vec![("for", "other fragments".into())],
         TraceEnd::WaitsForBurst => vec![("for", "the burst of its SA".into())],
+        TraceEnd::OtherWorker => vec![("for", "the worker of its connection".into())],
+        TraceEnd::Translated => Vec::new(),
         TraceEnd::Decapsulated(tunnel) => vec![("tunnel", tunnel.as_deref().into())],
         TraceEnd::Control => vec![("taken", true.into())],
         TraceEnd::Tool(class) => vec![("class", class.name().into())],

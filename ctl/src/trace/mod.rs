@@ -29,7 +29,8 @@ dropped. A packet that waits for a neighbour is not followed further. One that i
 'from_tool' says what the tool decided and how long that took. Times are longer than those of
 packets that nobody traces, since traced packets go one by one. A packet that goes into a tunnel or comes out of one is followed
 through it: 'encapsulated' and 'released' say which SA sealed or opened it, with which sequence number, or why it did not, and
-the stages of the outer packet, or of what was inside, come behind that. Name the tunnel with -i to trace only what comes out of it.";
+the stages of the outer packet, or of what was inside, come behind that. Name the tunnel with -i to trace only what comes out of it. 'service' says between whom a packet
+is that the load balancer has translated; filters see it as it came.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]

@@ -248,3 +248,40 @@ fn a_packet_that_an_sa_does_not_open_says_which_and_why() {
 ";
     assert!(text.contains(expected), "{text}");
 }
+
+#[test]
+fn what_a_service_has_made_of_a_packet_is_shown_where_it_leaves_at_once() {
+    let stages = [PathStage::Rx, PathStage::Service, PathStage::Tx];
+    let mut trace = trace(&stages, TraceEnd::Sent("lan".into()));
+    let mac = MacAddress([2, 0, 0, 0, 0, 3]);
+    trace.legs[0].sent = PacketBuilder::ethernet(mac, mac).ipv4(B, A).udp(1, 2, b"x");
+    let text = text(&trace);
+    let expected = "
+       100 ns  service      source 192.168.2.2, destination 192.168.1.2
+       200 ns  tx           interface lan
+";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn what_a_service_has_made_of_a_packet_is_followed_through_the_stages() {
+    let mut trace = trace(&[PathStage::Rx], TraceEnd::Translated);
+    let mac = MacAddress([2, 0, 0, 0, 0, 3]);
+    trace.legs.push(TraceLeg {
+        received: PacketBuilder::ethernet(mac, mac).ipv4(B, A).udp(1, 2, b"x"),
+        sent: Vec::new(),
+        steps: steps(&[PathStage::Service, PathStage::Ip4Input, PathStage::Drop], 600),
+        end: TraceEnd::Dropped {
+            reason: "no_route".into(),
+            answered: false,
+        },
+        ..trace.legs[0].clone()
+    });
+    let text = text(&trace);
+    let expected = "
+         0 ns  rx           interface wan, length 50, worker 0
+       600 ns  service      source 192.168.2.2, destination 192.168.1.2
+       700 ns  ip4_input    source 192.168.2.2, destination 192.168.1.2, protocol 17, ";
+    assert!(text.contains(expected), "{text}");
+    assert!(text.ends_with("drop         dropped no_route\n\n"), "{text}");
+}

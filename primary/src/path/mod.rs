@@ -419,6 +419,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
+    /// As [`run`](Self::run), for packets that the load balancer has judged: no tool is asked about them.
+    pub fn run_judged<P: Packet>(&self, ingress: u16, burst: &mut Burst<'_, P>) -> Option<Together> {
+        self.run_with(&Punts::OFF, &mut Off, ingress, burst)
+    }
+
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
     pub fn run_one<P: Packet>(&self, ingress: u16, packet: P) -> Note {

@@ -244,6 +244,15 @@ pub(super) fn forward(
         sas.push(sa_control);
         let (balancer_control, services) = balancer::news(doorbell.clone());
         balancers.push(balancer_control);
+        let balancer = Balancer::new(
+            number,
+            workers,
+            connections,
+            dpdk::tsc_hz(),
+            dpdk::tsc(),
+            u64::from_ne_bytes(secret),
+        );
+        balancer.memory(dpdk::prefer_huge_pages);
         ready.push(Worker {
             stages: Stages::new(
                 views.clone(),
@@ -284,14 +293,7 @@ pub(super) fn forward(
             handover,
             long_pool: long_pool.clone(),
             sa_limit: plan.capacity.sas,
-            balancer: Balancer::new(
-                number,
-                workers,
-                connections,
-                dpdk::tsc_hz(),
-                dpdk::tsc(),
-                u64::from_ne_bytes(secret),
-            ),
+            balancer,
             services,
             balancing,
             reassembly: Reassembler::new(config.limits.reassemblies as usize, dpdk::tsc_hz()),

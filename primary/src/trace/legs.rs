@@ -43,6 +43,17 @@ pub struct Leg {
     pub awaited: Option<IpAddr>,
     /// What the SA did that it comes from.
     pub protection: Option<Protection>,
+    /// What the load balancer did that it ends by.
+    pub judged: Option<Judged>,
+}
+
+/// How a leg ends that ends by the load balancer, and not where the packet does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Judged {
+    /// What is translated goes through the stages, and has a leg of its own.
+    GoesOn,
+    /// It is of a connection of another worker.
+    Elsewhere,
 }
 
 impl Leg {
@@ -63,12 +74,18 @@ impl Leg {
             found: None,
             awaited: None,
             protection: protection.map(|(_, protection)| protection),
+            judged: None,
         }
     }
 
     /// A packet that was just received by a port, or was inside of one that a tunnel has taken.
     pub fn received(ingress: u16, mbuf: &Mbuf, opened: Option<(u64, Protection)>) -> Self {
         Self::new(ingress, mbuf, PathStage::Rx, opened)
+    }
+
+    /// What the load balancer has made of a packet, and the stages take as received.
+    pub fn judged(ingress: u16, mbuf: &Mbuf) -> Self {
+        Self::new(ingress, mbuf, PathStage::Service, None)
     }
 
     /// An outer packet that a tunnel has made.

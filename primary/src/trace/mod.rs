@@ -27,7 +27,7 @@ use crate::attachments::{PartControl, Sight, compile, means_all, now_ns};
 use crate::path::Interfaces;
 
 use self::legs::Finished;
-pub use self::legs::{Followed, Leg, Protection};
+pub use self::legs::{Followed, Judged, Leg, Protection};
 pub use self::part::{Part, Watched};
 
 /// Parts that a worker can have at a time: one that works, and some that it has not handed back yet.

@@ -6,7 +6,7 @@ use control::message::{PuntClass, Trace, TraceEnd, TraceLeg, TraceLookup, TraceS
 use shm::attachment::Clock;
 use shm::{DropReason, PathStage};
 
-use super::{Finished, Leg};
+use super::{Finished, Judged, Leg};
 use crate::adjacency::Adjacency;
 use crate::path::Disposition;
 
@@ -74,6 +74,12 @@ fn end(leg: &Leg, is_last: bool, name: impl Fn(u16) -> String) -> TraceEnd {
         return TraceEnd::Dropped {
             reason: reason.name().to_owned(),
             answered: recorder.last() == PathStage::Tx,
+        };
+    }
+    if let Some(judged) = leg.judged {
+        return match judged {
+            Judged::GoesOn => TraceEnd::Translated,
+            Judged::Elsewhere => TraceEnd::OtherWorker,
         };
     }
     let note = leg.watched.last_note().unwrap_or(&leg.note);

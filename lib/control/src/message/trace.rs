@@ -196,6 +196,10 @@ pub enum TraceEnd {
     WaitsForFragments,
     /// It is an ESP packet that waits for the others of its SA's burst.
     WaitsForBurst,
+    /// It is of a connection of another worker, which judges it.
+    OtherWorker,
+    /// It was translated: what it is now goes through the stages, which the next leg says.
+    Translated,
     /// It was an outer packet of a tunnel: what was inside goes on as received by this interface, where that is known.
     Decapsulated(Option<String>),
 }

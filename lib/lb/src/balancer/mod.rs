@@ -82,6 +82,11 @@ impl Balancer {
         Table::bytes_for(connections)
     }
 
+    /// Shows `each` where the large pieces of its memory are, and how many bytes each has: for whoever knows of better pages.
+    pub fn memory(&self, each: impl FnMut(*const u8, usize)) {
+        self.table.memory(each);
+    }
+
     /// Goes by `prepared` from now on, and gives back what it went by before, to be freed where that may take its time. Connections
     /// keep their servers; those whose service, server or local address is gone end, within some rounds of [`Balancer::age`].
     pub fn configure(&mut self, mut prepared: Prepared) -> Prepared {

@@ -56,6 +56,11 @@ impl Index {
         Self::chunks_for(values) * size_of::<Chunk>()
     }
 
+    /// Shows `each` where it is.
+    pub(super) fn memory(&self, each: &mut impl FnMut(*const u8, usize)) {
+        each(self.chunks.as_ptr().cast(), size_of_val(self.chunks.as_slice()));
+    }
+
     /// Has `prefetch` fetch the first chunk of `hash`.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {

@@ -72,6 +72,13 @@ impl Table {
             + Wheel::bytes_for(connections)
     }
 
+    /// Shows `each` where its pieces are that packets are looked up in, and how many bytes each has.
+    pub(crate) fn memory(&self, mut each: impl FnMut(*const u8, usize)) {
+        each(self.slab.as_ptr().cast(), size_of_val(self.slab.as_slice()));
+        self.index.memory(&mut each);
+        self.wheel.memory(&mut each);
+    }
+
     /// Connections that there are, those that have ended and are kept for errors among them.
     #[inline]
     pub(crate) fn used(&self) -> usize {

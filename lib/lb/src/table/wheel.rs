@@ -64,6 +64,11 @@ impl Wheel {
         connections * size_of::<Link>() + (ENDED + 1) * size_of::<List>()
     }
 
+    /// Shows `each` where its links are.
+    pub(super) fn memory(&self, each: &mut impl FnMut(*const u8, usize)) {
+        each(self.links.as_ptr().cast(), size_of_val(self.links.as_slice()));
+    }
+
     /// Puts `at`, which is in no list, where it is found at the first tick behind `when`.
     pub(super) fn wait(&mut self, at: u32, when: u64) {
         let tick = (when >> self.shift).clamp(self.next, self.next + SLOTS - 1);

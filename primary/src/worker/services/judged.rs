@@ -8,10 +8,24 @@ use super::super::Engine;
 use super::frame::Frame;
 use crate::adjacency;
 use crate::balancer::drop_reason;
-use crate::path::{BURST, Hop, Off};
+use crate::path::{BURST, Burst, Hop, NOTES, Note, Off, Ready, Together};
+
+/// What is to become of a packet.
+pub(super) enum Step {
+    /// Nothing: it goes through the stages as it came.
+    Untouched,
+    /// It is translated, and goes through the stages.
+    Through,
+    /// It is translated, and leaves by this interface: that part of its buffer.
+    Leaves(u16, Ready),
+    /// This worker is to judge it.
+    Elsewhere(usize),
+    /// It is dropped.
+    Refused(DropReason),
+}
 
 /// What became of a packet.
-enum Fate {
+pub(super) enum Fate {
     /// Nothing: it goes through the stages as it came.
     Untouched(Mbuf),
     /// It is translated, and goes through the stages.
@@ -22,7 +36,12 @@ enum Fate {
     Handed,
     /// It is dropped, and counted.
     Dropped,
+    /// It has gone through the stages already, with somebody who looks on.
+    Traced,
 }
+
+/// What was seen of a packet that is to be judged, and the interface that it came in by.
+pub(super) type Seen = Option<(Look, u16)>;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Looks at a received burst before the stages do: takes out of it what is for services, or from servers of theirs. Gives the bytes
@@ -48,15 +67,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         batch: &mut MbufBatch<BURST>,
         now: u64,
     ) {
-        let Some(looks) = self.look_at_burst(ingress, batch) else {
+        let mut looks: [Seen; BURST] = [None; BURST];
+        if !self.look_at_burst(ingress, batch, &mut looks) {
             return;
-        };
+        }
+        let is_watched = self.looks_on();
         let mut others = MbufBatch::<BURST>::new();
         let mut through = MbufBatch::<BURST>::new();
         let (mut sent, mut handed, mut dropped) = (0, 0, 0);
-        for (mbuf, look) in batch.drain().zip(looks) {
+        for (mut mbuf, look) in batch.drain().zip(&looks) {
             let fate = match look {
-                Some((look, interface)) => self.judge_one(&look, asked, ingress, interface, mbuf, now),
+                Some((look, interface)) if is_watched => {
+                    self.judge_watched(look, asked, ingress, *interface, mbuf, now)
+                }
+                Some((look, interface)) => {
+                    let step = self.step(look, *interface, &mut mbuf, now);
+                    self.act(step, asked, ingress, *interface, mbuf)
+                }
                 None => Fate::Untouched(mbuf),
             };
             match fate {
@@ -66,6 +93,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Fate::Sent => sent += 1,
                 Fate::Handed => handed += 1,
                 Fate::Dropped => dropped += 1,
+                Fate::Traced => {}
             }
         }
         *batch = others;
@@ -82,19 +110,76 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if handed > 0 {
             self.hand_over_balanced();
         }
-        for mbuf in through.drain() {
-            self.go_through(judged, ingress, mbuf, now);
+        if !through.is_empty() {
+            self.all_go_through(judged, ingress, &mut through, now);
         }
     }
 
-    /// Looks at all of a burst, so that what is looked up for the first comes while the others are looked at. By packet, what was seen
-    /// of those that are to be judged, and the interface that they came in by; `None` where there is none.
-    fn look_at_burst(&self, ingress: u16, batch: &MbufBatch<BURST>) -> Option<[Option<(Look, u16)>; BURST]> {
-        let receiver = self.stages.receiver(ingress)?;
+    /// Takes packets through the stages that have been judged: no tool is asked about them. Mostly they all leave by one interface.
+    fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+        if batch.iter().any(|mbuf| mbuf.segment_count() != 1) {
+            return batch
+                .drain()
+                .for_each(|mbuf| self.go_through(from, ingress, mbuf, now));
+        }
+        let mut notes = NOTES;
+        let together = self.stages.run_judged(
+            ingress,
+            &mut Burst {
+                packets: batch,
+                notes: &mut notes,
+            },
+        );
+        if let Some(Together { egress, six }) = together {
+            // A next hop that was found resolved may still have packets waiting: those leave first.
+            if self.transmit.has(egress) && self.waiting.is_empty() {
+                return self.leave_together(from, ingress, egress, six.into(), batch);
+            }
+            for (mbuf, note) in batch.iter().zip(&mut notes) {
+                *note = Note::usual(egress, mbuf.data());
+            }
+        }
+        for (mbuf, note) in batch.drain().zip(&notes) {
+            self.place_judged(from, ingress, mbuf, note, now);
+        }
+    }
+
+    /// Sends packets that all leave by one interface as the stages have left them.
+    fn leave_together(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        egress: u16,
+        six: u64,
+        batch: &mut MbufBatch<BURST>,
+    ) {
+        let count = batch.len() as u64;
+        let bytes = batch.iter().map(Mbuf::len).sum();
+        self.transmit.append(egress, batch, bytes, &self.counters);
+        let mut sent = [count - six, six];
+        for mut mbuf in batch.drain() {
+            let way = Note::usual(egress, mbuf.data()).passed;
+            sent[usize::from(way != Passed::USUAL4)] -= 1;
+            self.drop_one(ingress, DropReason::TxFull, PathStage::Tx, &mut mbuf);
+            self.count_way(from.union(way).with(PathStage::Drop));
+        }
+        for (packets, way) in sent.into_iter().zip([Passed::USUAL4, Passed::USUAL6]) {
+            if packets > 0 {
+                self.counters
+                    .burst_of(from.union(way).with(PathStage::Tx), packets);
+            }
+        }
+    }
+
+    /// Looks at all of a burst, so that what is looked up for the first comes while the others are looked at. Whether one is to be judged;
+    /// `looks` has what was seen of those.
+    fn look_at_burst(&self, ingress: u16, batch: &MbufBatch<BURST>, looks: &mut [Seen; BURST]) -> bool {
+        let Some(receiver) = self.stages.receiver(ingress) else {
+            return false;
+        };
         let balancer = &self.services.balancer;
-        let mut looks = [None; BURST];
         let mut any = false;
-        for (mbuf, place) in batch.iter().zip(&mut looks) {
+        for (mbuf, place) in batch.iter().zip(looks.iter_mut()) {
             let frame = mbuf.data();
             let behind = mbuf.len() - frame.len();
             let Some(interface) = self.stages.came_by(ingress, receiver, frame) else {
@@ -106,78 +191,81 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 any = true;
             }
         }
-        if !any {
-            return None;
+        if any {
+            for (look, _) in looks.iter().flatten() {
+                balancer.warm(look, dpdk::prefetch_address);
+            }
         }
-        for (look, _) in looks.iter().flatten() {
-            balancer.warm(look, dpdk::prefetch_address);
-        }
-        Some(looks)
+        any
     }
 
-    /// Judges a packet that came in by `interface`, which the port of `ingress` has received.
+    /// Judges a packet that came in by `interface`, and translates it.
     #[inline]
-    fn judge_one(
-        &mut self,
-        look: &Look,
-        asked: u8,
-        ingress: u16,
-        interface: u16,
-        mut mbuf: Mbuf,
-        now: u64,
-    ) -> Fate {
+    pub(super) fn step(&mut self, look: &Look, interface: u16, mbuf: &mut Mbuf, now: u64) -> Step {
         let verdict = self
             .services
             .balancer
-            .judge(look, &mut Frame(&mut mbuf), interface, now);
+            .judge(look, &mut Frame(mbuf), interface, now);
         match verdict {
-            Verdict::NotOurs => Fate::Untouched(mbuf),
-            Verdict::Forward { path: Some(path) } => {
-                match self.leave_by(&path, Hop::Counted, ingress, interface, mbuf) {
-                    Ok(fate) => fate,
-                    Err(mbuf) => Fate::Through(mbuf),
-                }
-            }
-            Verdict::Forward { path: None } => Fate::Through(mbuf),
-            Verdict::Answered { path } => match self.leave_by(&path, Hop::Kept, ingress, interface, mbuf) {
-                Ok(fate) => fate,
-                Err(mbuf) => self.refuse_one(DropReason::InterfaceDown, ingress, interface, mbuf),
+            Verdict::NotOurs => Step::Untouched,
+            Verdict::Forward { path } => match path {
+                Some(path) => self.leaves_by(&path, Hop::Counted, mbuf).unwrap_or(Step::Through),
+                None => Step::Through,
             },
-            Verdict::Elsewhere { worker } => self.hand_one(worker, asked, ingress, interface, mbuf),
-            Verdict::Next => self.hand_one(self.next_worker(), asked, ingress, interface, mbuf),
-            Verdict::Drop(refused) => self.refuse_one(drop_reason(refused), ingress, interface, mbuf),
+            Verdict::Answered { path } => {
+                let leaves = self.leaves_by(&path, Hop::Kept, mbuf);
+                leaves.unwrap_or(Step::Refused(DropReason::InterfaceDown))
+            }
+            Verdict::Elsewhere { worker } => Step::Elsewhere(worker),
+            Verdict::Next => Step::Elsewhere(self.next_worker()),
+            Verdict::Drop(refused) => Step::Refused(drop_reason(refused)),
         }
     }
 
-    /// Sends a translated packet by the way that its connection has learned, or gives it back where it cannot leave so.
+    /// How a translated packet leaves by the way that its connection has learned; `None` if it cannot.
     #[inline]
-    fn leave_by(
+    fn leaves_by(&self, path: &Path, hop: Hop, mbuf: &mut Mbuf) -> Option<Step> {
+        let behind = mbuf.len() - mbuf.data().len();
+        let ready = self.stages.leave_by(path, hop, mbuf.data_mut(), behind)?;
+        Some(Step::Leaves(path.interface, ready))
+    }
+
+    /// Does what is to become of a packet that came in by `interface`, which the port of `ingress` has received.
+    #[inline]
+    pub(super) fn act(&mut self, step: Step, asked: u8, ingress: u16, interface: u16, mbuf: Mbuf) -> Fate {
+        match step {
+            Step::Untouched => Fate::Untouched(mbuf),
+            Step::Through => Fate::Through(mbuf),
+            Step::Leaves(egress, ready) => self.send_ready(egress, ready, ingress, interface, mbuf),
+            Step::Elsewhere(worker) => self.hand_one(worker, asked, ingress, interface, mbuf),
+            Step::Refused(reason) => self.refuse_one(reason, ingress, interface, mbuf),
+        }
+    }
+
+    #[inline]
+    fn send_ready(
         &mut self,
-        path: &Path,
-        hop: Hop,
+        egress: u16,
+        ready: Ready,
         ingress: u16,
         interface: u16,
         mut mbuf: Mbuf,
-    ) -> Result<Fate, Mbuf> {
-        let behind = mbuf.len() - mbuf.data().len();
-        let Some(ready) = self.stages.leave_by(path, hop, mbuf.data_mut(), behind) else {
-            return Err(mbuf);
-        };
+    ) -> Fate {
         self.came_in(ingress, interface, &mut mbuf);
         mbuf.truncate(ready.end);
         let trimmed = mbuf.trim_front(ready.begin).is_ok();
         let left = if trimmed {
-            self.leave(path.interface, mbuf)
+            self.leave(egress, mbuf)
         } else {
             Err((mbuf, DropReason::EthernetTruncated))
         };
-        Ok(match left {
+        match left {
             Ok(()) => Fate::Sent,
             Err((mut mbuf, reason)) => {
                 self.drop_one(interface, reason, PathStage::Service, &mut mbuf);
                 Fate::Dropped
             }
-        })
+        }
     }
 
     /// The worker that is asked after this one.
@@ -223,11 +311,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Takes a packet through the stages that has been judged: no tool is asked about it.
     pub(super) fn go_through(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, now: u64) {
         let note = self.stages.run_one(ingress, Chain::of_one(&mut mbuf));
+        self.place_judged(from, ingress, mbuf, &note, now);
+    }
+
+    /// Does what the stages have noted of a packet that has been judged.
+    fn place_judged(&mut self, from: Passed, ingress: u16, mut mbuf: Mbuf, note: &Note, now: u64) {
         let mut ingress = ingress;
         if let Some(sub_interface) = note.sub_interface() {
             self.received_tagged(sub_interface, &mut mbuf);
             ingress = sub_interface;
         }
-        self.place_again(&mut Off, from, ingress, mbuf, &note, now);
+        self.place_again(&mut Off, from, ingress, mbuf, note, now);
     }
 }

@@ -6,10 +6,11 @@
 
 mod packets;
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use ::tests::{Interface, Primary, PrimaryBuilder, interrupt};
+use ::tests::{Captured, Interface, Primary, PrimaryBuilder, interrupt};
 
 use self::packets::Kind;
 use super::figures::{Bound, Section, Unit};
@@ -109,24 +110,47 @@ impl Bench {
         Ok(turn)
     }
 
-    /// Connections per second while there is none of a client yet.
+    /// Connections per second while there is none of a client yet: the service comes when packets do.
     fn new_connections(&self) -> Result<f64, Error> {
-        let mut primary = self.balancer(Kind::Syn, CLIENTS).start()?;
-        let measured = wait_for(&primary, u64::from(CLIENTS) * 9 / 10);
+        let mut primary = self.without_service(Kind::Syn, CLIENTS).start()?;
+        let file = self.folder.join("service.txt");
+        super::write(&file, &saved())?;
+        let measured = primary
+            .ctl(&["service", "restore", &file.to_string_lossy()])
+            .and_then(Captured::success)
+            .map_err(Error::from)
+            .and_then(|_| wait_for(&primary, u64::from(CLIENTS) * 9 / 10));
         let ended = primary.terminate();
         let rate = measured?;
         ended?;
         Ok(rate)
     }
 
+    /// With a service from the start.
     fn balancer(&self, kind: Kind, clients: u32) -> PrimaryBuilder {
-        let source = self.clients_source(kind, clients);
-        let inside = traffic::IN_ADDRESSES.into_iter();
+        let port = packets::SERVICE_PORT;
+        let servers: Vec<_> = servers()
+            .map(|address| format!("{{ address = \"{address}:{port}\" }}"))
+            .collect();
+        let locals: Vec<_> = locals()
+            .map(|address| format!("{{ address = \"{address}\", interface = \"out\" }}"))
+            .collect();
+        self.without_service(kind, clients).toml(&format!(
+            "[[service]]\nprotocol = \"{}\"\naddress = \"{SERVICE}:{port}\"\nscheduler = \"rr\"\n\
+             servers = [{}]\nlocal_addresses = [{}]\n",
+            kind.protocol(),
+            servers.join(", "),
+            locals.join(", ")
+        ))
+    }
+
+    fn without_service(&self, kind: Kind, clients: u32) -> PrimaryBuilder {
+        let vip = format!("{SERVICE}/32");
         let ends = [
             (
                 "in",
-                source,
-                inside.chain(["198.18.0.100/32"]).collect::<Vec<_>>(),
+                self.clients_source(kind, clients),
+                [&traffic::IN_ADDRESSES[..], &[&vip]].concat(),
             ),
             ("out", SINK.to_owned(), traffic::OUT_ADDRESSES.to_vec()),
         ];
@@ -135,34 +159,37 @@ impl Bench {
             let interface = Interface::device(name, &device);
             builder = builder.interface(addresses.into_iter().fold(interface, Interface::address));
         }
-        let servers: Vec<_> = traffic::neighbors(Family::Four).collect();
-        for (address, mac) in &servers {
+        for (address, mac) in traffic::neighbors(Family::Four) {
             builder = builder.neighbor(&address.to_string(), &mac.to_string(), "out");
         }
-        let port = packets::SERVICE_PORT;
-        let listed: Vec<_> = servers
-            .iter()
-            .map(|(address, _)| format!("{{ address = \"{address}:{port}\" }}"))
-            .collect();
-        let locals: Vec<_> = (0..LOCALS)
-            .map(|number| {
-                format!(
-                    "{{ address = \"198.19.0.{}\", interface = \"out\" }}",
-                    100 + number
-                )
-            })
-            .collect();
         builder.busy().memory_mb(768).toml(&format!(
-            "[limits]\npacket_buffers = {}\npacket_buffer_bytes = {BUFFER_BYTES}\nconnections = {}\n\n\
-             [[service]]\nprotocol = \"{}\"\naddress = \"{SERVICE}:{port}\"\nscheduler = \"rr\"\n\
-             servers = [{}]\nlocal_addresses = [{}]\n",
+            "[limits]\npacket_buffers = {}\npacket_buffer_bytes = {BUFFER_BYTES}\nconnections = {}\n",
             clients + BUFFERS,
             clients + clients / 8,
-            kind.protocol(),
-            listed.join(", "),
-            locals.join(", ")
         ))
     }
+}
+
+fn servers() -> impl Iterator<Item = IpAddr> {
+    traffic::neighbors(Family::Four).map(|(address, _)| address)
+}
+
+fn locals() -> impl Iterator<Item = IpAddr> {
+    (0..LOCALS).map(|number| Ipv4Addr::new(198, 19, 0, 100 + number).into())
+}
+
+/// The service for TCP as `tollgate-ctl service restore` reads it.
+fn saved() -> String {
+    let port = packets::SERVICE_PORT;
+    let service = format!("tcp {SERVICE}:{port}");
+    let mut text = format!("service add {service} --scheduler rr\n");
+    for address in servers() {
+        text += &format!("server add {service} {address}:{port}\n");
+    }
+    for address in locals() {
+        text += &format!("laddr add {service} {address} --dev out\n");
+    }
+    text
 }
 
 /// Waits for so many connections; how many there were in a second, over the last nine tenths of them.
