@@ -11,5 +11,6 @@ mod example;
 mod flows;
 mod load;
 mod pings;
+mod reload;
 mod site;
 mod toa;
