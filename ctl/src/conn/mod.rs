@@ -30,7 +30,7 @@ Examples:
   tollgate-ctl conn show --dpvs-format
 
 Each belongs to a worker. IN is what the client sends, OUT what the server does. EXPIRES is when it ends if nothing comes. Queries
-of ICMP have an identifier in place of ports: that of the client, and the one that the server sees in its place.
+of ICMP have a type and an identifier in place of ports: that of the client, and the one that the server sees in its place.
 
 States of TCP are syn_recv, established, fin_wait, time_wait, close, close_wait and last_ack; those of other protocols are 'normal'.";
 
@@ -249,6 +249,7 @@ mod tests {
         ConnectionInfo {
             worker: 0,
             protocol: ServiceProtocol::Udp,
+            icmp_type: None,
             client: end,
             service: end,
             local: end,

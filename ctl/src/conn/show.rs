@@ -25,6 +25,8 @@ pub(super) struct Connection {
     local_port: Option<u16>,
     server_address: IpAddr,
     server_port: Option<u16>,
+    /// The type of the query that began it.
+    icmp_type: Option<u8>,
     /// The identifier of the client's queries, and that of them towards the server.
     icmp_id: Option<u16>,
     local_icmp_id: Option<u16>,
@@ -54,6 +56,7 @@ impl From<ConnectionInfo> for Connection {
             local_port: port(info.local),
             server_address: info.server.ip(),
             server_port: port(info.server),
+            icmp_type: info.icmp_type,
             icmp_id: id(info.client),
             local_icmp_id: id(info.local),
             in_packets: info.in_packets,
@@ -79,7 +82,10 @@ impl Connection {
     }
 
     fn service(&self) -> String {
-        self.end(self.service_address, self.service_port, None)
+        match self.icmp_type {
+            Some(icmp_type) => format!("{} type {icmp_type}", self.service_address),
+            None => self.end(self.service_address, self.service_port, None),
+        }
     }
 }
 
@@ -173,6 +179,7 @@ mod tests {
         ConnectionInfo {
             worker: 1,
             protocol,
+            icmp_type: protocol.is_icmp().then_some(8),
             client: ([10, 0, 0, 48], client).into(),
             service: ([10, 0, 0, 100], service).into(),
             local: ([192, 168, 100, 200], local).into(),
@@ -194,13 +201,16 @@ mod tests {
             concat!(
                 r#"{"worker":1,"protocol":"tcp","state":"established","expires_ms":56001,"client_address":"10.0.0.48","client_port":37177,"#,
                 r#""service_address":"10.0.0.100","service_port":80,"local_address":"192.168.100.200","local_port":1025,"#,
-                r#""server_address":"192.168.100.2","server_port":8080,"icmp_id":null,"local_icmp_id":null,"#,
+                r#""server_address":"192.168.100.2","server_port":8080,"icmp_type":null,"icmp_id":null,"local_icmp_id":null,"#,
                 r#""in_packets":5,"in_bytes":500,"out_packets":4,"out_bytes":400}"#
             )
         );
         let icmp = json(info(ServiceProtocol::Icmp, [7, 0, 4711, 0]));
         assert!(icmp.contains(r#""client_port":null,"#), "{icmp}");
-        assert!(icmp.contains(r#""icmp_id":7,"local_icmp_id":4711"#), "{icmp}");
+        assert!(
+            icmp.contains(r#""icmp_type":8,"icmp_id":7,"local_icmp_id":4711"#),
+            "{icmp}"
+        );
     }
 
     /// REQ-ICMP-45.
@@ -216,8 +226,8 @@ mod tests {
         let mut out = Vec::new();
         table.write(&mut out).unwrap();
         let shown = String::from_utf8(out).unwrap();
-        let icmp = "1  icmp   established     57 s  10.0.0.48 id 7  10.0.0.100     192.168.100.200 id 4711  192.168.100.2 ";
-        let udp = "1  udp    established     57 s  10.0.0.48:5353  10.0.0.100:53  192.168.100.200:1025     192.168.100.2:53 ";
+        let icmp = "1  icmp   established     57 s  10.0.0.48 id 7  10.0.0.100 type 8  192.168.100.200 id 4711  192.168.100.2 ";
+        let udp = "1  udp    established     57 s  10.0.0.48:5353  10.0.0.100:53      192.168.100.200:1025     192.168.100.2:53 ";
         assert!(shown.contains(icmp) && shown.contains(udp), "{shown}");
     }
 

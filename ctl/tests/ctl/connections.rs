@@ -53,8 +53,7 @@ fn all_connections_come_once_another_tool_has_its_own() {
         assert_eq!(table.lines().count(), 4 + MANY as usize);
         let icmp = table.lines().nth(2).unwrap();
         let words: Vec<_> = icmp.split_whitespace().collect();
-        let expected =
-            "1 icmp normal 57 s 10.0.0.48 id 7 10.0.0.100 192.168.100.200 id 4711 192.168.100.2 5 4 8000 0";
+        let expected = "1 icmp normal 57 s 10.0.0.48 id 7 10.0.0.100 type 8 192.168.100.200 id 4711 192.168.100.2 5 4 8000 0";
         assert_eq!(words.join(" "), expected);
     });
 }

@@ -113,6 +113,7 @@ fn connections() -> impl Iterator<Item = ConnectionInfo> {
         |protocol, client: (u8, u16), service, local, server, state: &str, bytes| ConnectionInfo {
             worker: 1,
             protocol,
+            icmp_type: (protocol == ServiceProtocol::Icmp).then_some(8),
             client: ([10, 0, 0, client.0], client.1).into(),
             service: ([10, 0, 0, 100], service).into(),
             local: ([192, 168, 100, 200], local).into(),

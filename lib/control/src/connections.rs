@@ -128,6 +128,7 @@ mod tests {
         ConnectionInfo {
             worker: 3,
             protocol: ServiceProtocol::Tcp,
+            icmp_type: None,
             client: ([10, 0, 0, 48], port).into(),
             service: ([10, 0, 0, 100], 80).into(),
             local: "[2001:db8::200]:1025".parse().unwrap(),

@@ -201,12 +201,6 @@ impl Prepared {
         &self.config
     }
 
-    /// Local ports and identifiers that an address has, of all workers together: free ones and those in use.
-    pub fn ports(&self, local: IpAddr) -> u64 {
-        let address = number(local);
-        ports::PORTS * self.pools.iter().filter(|pool| pool.address == address).count() as u64
-    }
-
     /// What an address is; `None`: nothing.
     #[inline]
     pub(crate) fn role(&self, address: u128) -> Option<Role> {

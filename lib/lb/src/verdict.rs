@@ -170,6 +170,8 @@ impl State {
 pub struct Row {
     /// What it carries.
     pub kind: Kind,
+    /// The ICMP type of the query that began it, of queries.
+    pub query_type: Option<u8>,
     /// The client; the identifier of queries in place of a port.
     pub client: SocketAddr,
     /// The service; its port 0 for queries.

@@ -225,6 +225,7 @@ mod tests {
         let any = SocketAddr::from(([10, 0, 0, 1], 1));
         Row {
             kind: Kind::Udp,
+            query_type: None,
             client: any,
             service: any,
             local: any,

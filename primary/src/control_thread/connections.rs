@@ -101,6 +101,7 @@ fn info(worker: usize, row: &Row) -> ConnectionInfo {
     ConnectionInfo {
         worker: worker as u16,
         protocol: protocol(row),
+        icmp_type: row.query_type,
         client: row.client,
         service: row.service,
         local: row.local,

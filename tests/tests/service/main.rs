@@ -11,6 +11,7 @@ mod example;
 mod flows;
 mod load;
 mod pings;
+mod reload;
 mod site;
 mod toa;
 mod traced;

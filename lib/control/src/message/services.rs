@@ -318,6 +318,8 @@ pub struct ConnectionInfo {
     pub worker: u16,
     /// Its protocol.
     pub protocol: ServiceProtocol,
+    /// The type of the ICMP query that began it: 8 or 128 for an echo. None for other protocols.
+    pub icmp_type: Option<u8>,
     /// The client; the identifier of ICMP queries in place of a port.
     pub client: SocketAddr,
     /// The service, its port 0 for ICMP.

@@ -9,6 +9,9 @@ use crate::tcp;
 use crate::verdict::{Refused, State};
 use crate::view::{Flow, What};
 
+/// Connections that are forgotten early when no port is free.
+const FREED_EARLY: usize = 8;
+
 impl Balancer {
     /// Makes a connection for a client's packet to a service; the packet is not counted yet.
     #[inline(never)]
@@ -24,6 +27,10 @@ impl Balancer {
             What::Segment { .. } => return Err(Refused::NoConnection),
             What::Reply { .. } => return Err(Refused::Unsolicited),
             _ => None,
+        };
+        let query_type = match view.what {
+            What::Query { message_type, .. } => message_type,
+            _ => 0,
         };
         let state = if number.is_some() {
             State::SynRecv
@@ -41,9 +48,7 @@ impl Balancer {
             self.finish(first);
         }
         let server = self.prepared.choose(service, self.worker, flow.source)?;
-        let (local, pool, local_port) = (self.prepared)
-            .take_port(service, server, self.worker)
-            .ok_or(Refused::NoPort)?;
+        let (local, pool, local_port) = self.take_port(service, server).ok_or(Refused::NoPort)?;
         let (Some(to), Some(by)) = (self.prepared.server(server), self.prepared.local(local)) else {
             return Err(Refused::NoServer);
         };
@@ -75,6 +80,7 @@ impl Balancer {
             kind,
             state,
             fast_xmit,
+            query_type,
             sequence,
             epoch: self.epoch,
             belongs: Belongs {
@@ -88,6 +94,24 @@ impl Balancer {
             ..Connection::FREE
         };
         self.start(connection).ok_or(Refused::TableFull)
+    }
+
+    /// Takes a local port. Those of connections that have ended are kept for errors only while there are others.
+    fn take_port(&mut self, service: u32, server: u32) -> Option<(u32, u32, u16)> {
+        if let Some(taken) = self.prepared.take_port(service, server, self.worker) {
+            return Some(taken);
+        }
+        let mut freed = 0;
+        while freed < FREED_EARLY
+            && let Some(first) = self.table.first_ended()
+        {
+            self.finish(first);
+            freed += 1;
+        }
+        if freed == 0 {
+            return None;
+        }
+        self.prepared.take_port(service, server, self.worker)
     }
 
     /// Puts a connection into the table, and counts it.

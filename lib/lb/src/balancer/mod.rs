@@ -131,13 +131,14 @@ impl Balancer {
             is_ours: false,
         };
         // Most packets of a gateway are none of its load balancer's: where they go is enough to tell.
-        if let Some(destination) = untagged_destination(frame)
-            && self.prepared.role(destination).is_none()
-        {
+        let destination = untagged_destination(frame);
+        let is_known = |destination| self.prepared.role(destination).is_some();
+        if destination.is_some_and(|destination| !is_known(destination)) {
             return other;
         }
         let view = look_start(frame, behind);
-        if matches!(view.what, What::Other) || self.prepared.role(view.flow.destination).is_none() {
+        let is_ours = destination.is_some() || is_known(view.flow.destination);
+        if matches!(view.what, What::Other) || !is_ours {
             return other;
         }
         let hash = searched(&view).map_or(0, |(flow, kind)| self.table.hash(&flow, kind));

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Balancer;
+use crate::config::Kind;
 use crate::table::{Connection, Phase};
 use crate::verdict::Row;
 
@@ -44,6 +45,7 @@ impl Balancer {
         let left = u128::from(connection.deadline.saturating_sub(now));
         Row {
             kind: connection.kind,
+            query_type: Some(connection.query_type).filter(|_| connection.kind == Kind::Icmp),
             client: socket(ends.client, ends.client_port),
             service: socket(ends.service, ends.service_port),
             local: socket(ends.local, ends.local_port),

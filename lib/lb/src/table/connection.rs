@@ -50,6 +50,8 @@ pub(crate) struct Connection {
     pub(crate) state: State,
     /// Packets go back by the way that those of the other side came.
     pub(crate) fast_xmit: bool,
+    /// The ICMP type of the query that began it; 0 for what is no query.
+    pub(crate) query_type: u8,
     pub(crate) sequence: Sequence,
     /// The configuration that `belongs` goes by.
     pub(crate) epoch: u32,
@@ -95,6 +97,7 @@ impl Connection {
         kind: Kind::Tcp,
         state: State::Normal,
         fast_xmit: false,
+        query_type: 0,
         sequence: Sequence::new(0, 0),
         epoch: 0,
         belongs: Belongs {

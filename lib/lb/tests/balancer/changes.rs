@@ -133,3 +133,31 @@ fn turns_go_on_where_they_were() {
     }
     assert_eq!(turns, [2, 3, 2, 3].map(|host| ip(&format!("192.168.100.{host}"))));
 }
+
+#[test]
+fn server_that_came_back_gets_replies_to_its_new_connections_whatever_port_they_have() {
+    // Each of so many workers has few ports.
+    let one = service(
+        1,
+        Kind::Udp,
+        VIP,
+        &[("192.168.100.2:53", 1)],
+        &["192.168.100.200"],
+    );
+    let mut bed = Bed::new(64, 1100, vec![one]);
+    let (port_before, _) = bed.client_sends(udp("10.0.0.48:1", VIP)).flow();
+    let back = bed.config.services[0].servers.clone();
+    bed.change(0, |service| service.servers.clear());
+    bed.settle();
+    assert_eq!(bed.workers[0].connections(), 1, "kept for errors");
+    bed.change(0, |service| service.servers = back);
+    bed.change(0, |service| Arc::make_mut(&mut service.servers[0]).number = 77);
+    let mut taken = Vec::new();
+    for port in 1..1008 {
+        let client = format!("10.0.0.49:{port}");
+        let (local, server) = bed.client_sends(udp(&client, VIP)).flow();
+        assert_eq!(bed.server_sends(udp_of(server, local)).flow().1, at(&client));
+        taken.push(local);
+    }
+    assert!(taken.contains(&port_before));
+}

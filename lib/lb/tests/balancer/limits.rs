@@ -104,6 +104,34 @@ fn all_ports_of_a_local_address_are_used_then_the_next_ones_then_none() {
 }
 
 #[test]
+fn ports_of_ended_connections_are_taken_before_their_time_when_there_are_no_others() {
+    // Each of so many workers has few ports.
+    let mut bed = Bed::new(
+        64,
+        3000,
+        vec![service(
+            1,
+            Kind::Udp,
+            VIP,
+            &[("192.168.100.2:53", 1)],
+            &["192.168.100.200"],
+        )],
+    );
+    let take_all = |bed: &mut Bed, from: u32| {
+        let mut sent = |number: &u32| bed.client_sends(udp(&client(*number), VIP)).verdict;
+        (from..from + 3000)
+            .take_while(|number| sent(number) != Verdict::Drop(Refused::NoPort))
+            .count()
+    };
+    let all = take_all(&mut bed, 0);
+    assert!((1000..1010).contains(&all), "{all}");
+    assert_eq!(take_all(&mut bed, 3000), 0);
+    bed.pass(300_500);
+    assert_eq!(bed.workers[0].connections(), all, "kept for errors");
+    assert_eq!(take_all(&mut bed, 6000), all);
+}
+
+#[test]
 fn server_takes_no_more_than_it_may_and_the_next_when_one_has_ended() {
     let mut bed = Bed::new(1, 8, vec![dns()]);
     bed.change(0, |service| {

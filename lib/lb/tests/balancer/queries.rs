@@ -36,6 +36,8 @@ fn req_icmp_26_28_ping_is_one_connection_with_an_identifier_of_its_own() {
             [Count::Connections, Count::InPackets, Count::OutPackets].map(|what| bed.counts(0).sum(what));
         assert_eq!(sums, [1, 1, 1]);
         assert_eq!(bed.rows()[0].expires_ms, 60_000);
+        let echo_request = if at(vip).is_ipv4() { 8 } else { 128 };
+        assert_eq!(bed.rows()[0].query_type, Some(echo_request));
         assert_eq!(
             (bed.rows()[0].client.port(), bed.rows()[0].local.port()),
             (7, local.port())

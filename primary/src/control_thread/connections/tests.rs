@@ -24,6 +24,7 @@ fn row(worker: usize, number: usize) -> Row {
         } else {
             Kind::Udp
         },
+        query_type: None,
         client: at(worker, 40_000),
         service: ([192, 0, 2, 1], 80).into(),
         local: at(100, 5000),

@@ -43,9 +43,10 @@ fn services_that_both_have_are_left_alone_and_others_change_as_a_whole() {
         &with(&[changed, comes, stays, "[load_balancer]\nudp = 7\n".to_owned()]),
         &[
             "~ service tcp 198.51.100.2:80 scheduler wlc (was rr) toa true (was default) +server 10.0.0.4:80 weight 1 \
-             -server 10.0.0.2:80 +laddr 10.0.0.201 dev lan -laddr 10.0.0.200 dev lan",
+             -server 10.0.0.2:80 +laddr 10.0.0.201 dev lan",
             "+ service tcp 198.51.100.3:80 scheduler rr",
             "- service tcp 198.51.100.1:81 scheduler rr server 10.0.0.2:81 weight 1",
+            "~ service tcp 198.51.100.2:80 -laddr 10.0.0.200 dev lan",
             "~ load_balancer udp 7 (was 300)",
         ],
     );
@@ -141,4 +142,45 @@ fn what_is_refused_on_the_way_is_undone() {
         .make(&plan(&gateway.running(&wanted), &wanted, &MACS, |_| true), |_| {})
         .unwrap();
     assert_eq!(gateway.running(&wanted).services, wanted.services);
+}
+
+#[test]
+fn a_route_may_rest_on_a_local_address_alone() {
+    let route = "[[route]]\nprefix = \"10.0.0.0/24\"\ninterface = \"lan\"\n";
+    let of = |local: &str| {
+        format!(
+            "{}{route}",
+            service("198.51.100.1:80", &["10.0.0.2:80"], &[(local, "lan")])
+        )
+    };
+    let (none, one, other) = (
+        config("", "", ""),
+        config("", "", &of("10.0.0.200")),
+        config("", "", &of("10.0.0.201")),
+    );
+    assert_plan(
+        &none,
+        &one,
+        &[
+            "+ service tcp 198.51.100.1:80 scheduler rr server 10.0.0.2:80 weight 1 laddr 10.0.0.200 dev lan",
+            "+ route 10.0.0.0/24 dev lan",
+        ],
+    );
+    assert_plan(
+        &one,
+        &other,
+        &[
+            "~ service tcp 198.51.100.1:80 +laddr 10.0.0.201 dev lan",
+            "~ service tcp 198.51.100.1:80 -laddr 10.0.0.200 dev lan",
+        ],
+    );
+    let mut gateway = Gateway::new();
+    for wanted in [&one, &other, &none] {
+        let running = gateway.running(wanted);
+        let changes = plan(&running, wanted, &MACS, |_| true);
+        gateway.make(&changes, |_| {}).unwrap();
+        let reached = gateway.running(wanted);
+        assert_eq!(lines(&plan(&reached, wanted, &MACS, |_| true)), [""; 0]);
+        assert_eq!(reached.routes.len(), wanted.routes.len());
+    }
 }

@@ -1,5 +1,7 @@
 //! What services there are, and what went through them.
 
+use std::ops::Bound;
+
 use control::client::MAX_FRAME;
 use control::message::{
     ControlError, LocalInfo, ServerInfo, ServiceId, ServiceInfo, ServicePage, TrafficCounts,
@@ -57,10 +59,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
     pub fn service_page(&self, after: Option<ServiceId>) -> ServicePage {
         let mut services = Vec::new();
         let mut left = PAGE;
-        for (id, own) in &self.services.services {
-            if after.is_some_and(|after| *id <= after) {
-                continue;
-            }
+        let first = after.map_or(Bound::Unbounded, Bound::Excluded);
+        for (id, own) in self.services.services.range((first, Bound::Unbounded)) {
             let info = self.service_info(*id, own);
             // What cannot be encoded is not sent, and there is nothing that cannot.
             let bytes = postcard::to_stdvec(&info).map_or(0, |bytes| bytes.len());
