@@ -41,7 +41,9 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 return false;
             }
         };
-        match self.hand_to_balancer(worker, asked, self.stages.interfaces.port_of(ingress), mbuf) {
+        // What it was made of was received there.
+        let received_by = self.interface_of(&mbuf).unwrap_or(ingress);
+        match self.hand_to_balancer(worker, asked, received_by, mbuf) {
             Ok(()) => {
                 self.hand_over_balanced();
                 true
