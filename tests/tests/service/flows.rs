@@ -17,9 +17,10 @@ fn req_icmp_20_each_error_about_one_of_many_flows_reaches_its_client(family: Fam
         let site = Site::create(family, Arms::Two, workers);
         site.serve("udp", 53, "--scheduler rr");
         // A kernel tells one sender of errors once a second, as it comes.
-        let limit = family.choose("net.ipv4.icmp_ratelimit=0", "net.ipv6.icmp.ratelimit=0");
+        let limit = family.choose("ipv4/icmp_ratelimit", "ipv6/icmp/ratelimit");
+        let script = format!("echo 0 > /proc/sys/net/{limit}");
         site.servers
-            .run("lets errors out", &["sysctl", "-q", "-w", limit])
+            .run("lets errors out", &["sh", "-c", &script])
             .unwrap();
         let listener = tests::Listener::start(&site.client, "eth0").unwrap();
         let (mac, to_mac) = (site.client.mac("eth0").unwrap(), site.balancer_mac("wan"));
