@@ -8,8 +8,11 @@
 
 mod errors;
 mod example;
+mod flood;
 mod flows;
 mod load;
+mod mutated;
 mod pings;
+mod sides;
 mod site;
 mod toa;
