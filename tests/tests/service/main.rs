@@ -8,10 +8,13 @@
 
 mod errors;
 mod example;
+mod flood;
 mod flows;
 mod load;
+mod mutated;
 mod pings;
 mod reload;
+mod sides;
 mod site;
 mod toa;
 mod traced;

@@ -44,6 +44,11 @@ pub(crate) struct Site {
 impl Site {
     /// With the addresses, and no service.
     pub(crate) fn create(family: Family, arms: Arms, workers: usize) -> Self {
+        Self::create_with(family, arms, workers, "")
+    }
+
+    /// The same with more tables in the balancer's configuration.
+    pub(crate) fn create_with(family: Family, arms: Arms, workers: usize, tables: &str) -> Self {
         let privilege = Privilege::detect();
         let options = NamespaceOptions {
             ipv6: family == Family::Ip6,
@@ -64,7 +69,10 @@ impl Site {
                 (&gateway, "lan"),
             ])),
         };
-        let mut builder = Primary::builder(privilege, "lb").netns(&gateway).workers(workers);
+        let mut builder = Primary::builder(privilege, "lb")
+            .netns(&gateway)
+            .workers(workers)
+            .toml(tables);
         if arms == Arms::Two {
             builder = builder.interface(Interface::af_packet("wan"));
         }
@@ -228,6 +236,16 @@ impl Site {
         let shown = self.client.run_within(LIMIT, "asks the service", &words).unwrap();
         assert!(shown.status.success(), "{shown:?}");
         shown.stdout
+    }
+
+    /// Each request is served, and either server serves some. A port may be one that a server still knows for a client who has gone,
+    /// so that a SYN comes twice and a turn is passed over.
+    pub(crate) fn assert_both_serve(&self) {
+        let served: Vec<_> = (0..6).map(|_| self.curl(48)).collect();
+        for number in SERVERS {
+            let by_it = format!("server {number}:");
+            assert!(served.iter().any(|text| text.starts_with(&by_it)), "{served:?}");
+        }
     }
 
     /// Waits until nothing moves; then what came is what went.
