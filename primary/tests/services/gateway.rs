@@ -11,12 +11,13 @@ use dpdk::ring::{self, Arrivals, MbufConsumer, MbufProducer};
 use dpdk::{Eal, MbufBatch, Pool, PortId};
 use fib::{Fib4Writer, Fib6Writer, GROUP_ENTRIES, NextHop, Quiescence, TBL24_ENTRIES, words6};
 use lb::{Balancer, Config, Prepared};
-use packet::MacAddress;
+use packet::ethernet::VlanTags;
+use packet::{MacAddress, VlanTag};
 use primary::adjacency::{Adjacency, AdjacencyWriter, WORDS};
 use primary::attachments::{ClassPolicy, Consumers, Taps, parts};
 use primary::balancer::{BalancerControl, Part};
 use primary::path::punt::Punts;
-use primary::path::{InterfaceView, OptionPolicy, Stages};
+use primary::path::{InterfaceView, OptionPolicy, Stages, SubInterface};
 use primary::worker::spread::HandedOver;
 use primary::worker::{
     AlertPolicy, Exit, Policies, ToKernel, Worker, balancing, doorbell, handovers, news, siblings,
@@ -27,6 +28,9 @@ use shm::{Capacity, InterfaceCounter, TableReader, TableWriter};
 
 pub(crate) const WAN: u16 = 0;
 pub(crate) const LAN: u16 = 1;
+/// A sub-interface of the first.
+pub(crate) const VLAN: VlanTag = VlanTag::new(100);
+const INTERFACES: u16 = 3;
 /// Of the gateway's interfaces.
 pub(crate) const MACS: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 0, 1]), MacAddress([2, 0, 0, 0, 0, 2])];
 /// Where routes lead to, on each interface.
@@ -40,7 +44,7 @@ pub(crate) const MTU: u16 = 1500;
 const PATIENCE: Duration = Duration::from_secs(10);
 const CONNECTIONS: usize = 4096;
 const CAPACITY: Capacity = Capacity {
-    interfaces: 2,
+    interfaces: INTERFACES as usize,
     addresses: 1,
     routes4: 1,
     routes6: 1,
@@ -83,7 +87,7 @@ impl<'p> Gateway<'p> {
         let (bell, _sleeper) = doorbell::pair().unwrap();
         let stop = Arc::new(AtomicBool::new(false));
         let mut interface_of_port = Vec::new();
-        for index in 0..2 {
+        for index in 0..INTERFACES {
             let port = usize::from(PortId::beyond_ports(index).number());
             interface_of_port.resize(interface_of_port.len().max(port + 1), u16::MAX);
             interface_of_port[port] = index;
@@ -222,7 +226,7 @@ impl<'p> Gateway<'p> {
     /// What all workers together have counted.
     pub(crate) fn count(&self, counter: InterfaceCounter) -> u64 {
         let counters = self.reader.counters();
-        (0..2)
+        (0..INTERFACES)
             .map(|interface| counters.interface(interface, counter))
             .sum()
     }
@@ -231,7 +235,9 @@ impl<'p> Gateway<'p> {
     pub(crate) fn dropped(&self, reason: shm::DropReason) {
         until(reason.name(), || {
             let counters = self.reader.counters();
-            let drops: u64 = (0..2).map(|interface| counters.drops(interface, reason)).sum();
+            let drops: u64 = (0..INTERFACES)
+                .map(|interface| counters.drops(interface, reason))
+                .sum();
             (drops > 0).then_some(())
         });
     }
@@ -246,13 +252,14 @@ impl<'p> Gateway<'p> {
         let drops: u64 = shm::DropReason::ALL
             .iter()
             .map(|reason| {
-                (0..2)
+                (0..INTERFACES)
                     .map(|interface| counters.drops(interface, *reason))
                     .sum::<u64>()
             })
             .sum();
         assert_eq!(drops, dropped);
-        assert_eq!(self.count(InterfaceCounter::RxPackets), self.sent);
+        let again = self.count(InterfaceCounter::ToSubInterfaces);
+        assert_eq!(self.count(InterfaceCounter::RxPackets), self.sent + again);
         assert_eq!(self.count(InterfaceCounter::Waiting), 0);
         for outputs in &self.outputs {
             assert!(
@@ -310,8 +317,20 @@ fn views() -> Vec<InterfaceView> {
         sub: None,
         tunnel: None,
     };
-    let views = vec![view(0), view(1)];
-    for (view, own) in views.iter().zip(["10.0.0.1/24", "192.168.100.1/24"]) {
+    let sub = SubInterface {
+        port: WAN,
+        parent: WAN,
+        tags: VlanTags::one(VLAN),
+    };
+    let tagged = InterfaceView {
+        sub: Some(sub),
+        ..view(0)
+    };
+    let views = vec![view(0), view(1), tagged];
+    for (view, own) in views
+        .iter()
+        .zip(["10.0.0.1/24", "192.168.100.1/24", "10.0.2.1/24"])
+    {
         view.sources
             .set(None, [own.parse().unwrap()].into_iter(), std::iter::empty());
     }

@@ -15,7 +15,7 @@ use packet::icmp_error::{HEADERS_LEN_V4, Icmpv4Problem, emit_v4};
 use packet::{EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, Udp};
 use shm::InterfaceCounter;
 
-use self::gateway::{Gateway, LAN, LIP, MACS, SERVER, SERVER_MAC, VIP, WAN};
+use self::gateway::{Gateway, LAN, LIP, MACS, SERVER, SERVER_MAC, VIP, VLAN, WAN};
 
 /// Two ways to the same client, which both are others than that of the route.
 const CLIENT: Ipv4Addr = Ipv4Addr::new(10, 0, 7, 48);
@@ -41,6 +41,7 @@ fn main() {
         req_icmp_20_37_replies_and_errors_find_their_connections(&eal, &pool, workers);
     }
     req_icmp_41_a_flow_goes_back_the_way_that_its_last_packet_came(&eal, &pool);
+    req_icmp_39_answers_and_errors_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
     req_icmp_43_errors_of_the_gateway_are_the_services(&eal, &pool);
     assert_eq!(pool.in_use(), 0, "every packet was freed");
     drop(pool);
@@ -205,6 +206,41 @@ fn req_icmp_41_a_flow_goes_back_the_way_that_its_last_packet_came(eal: &Eal, poo
         assert_eq!(seen(&gateway.sent(1, WAN)).macs, (via, MACS[0]));
     }
     gateway.stop(0);
+}
+
+fn req_icmp_39_answers_and_errors_go_by_the_vlan_that_the_question_came_by(eal: &Eal, pool: &Pool) {
+    let mut gateway = Gateway::new(eal, pool, 2);
+    gateway.configure(config(2));
+    let tag = [[0x81, 0x00], VLAN.tci.to_be_bytes()].concat();
+    let tagged = |frame: &[u8]| [&frame[..12], &tag[..], &frame[12..]].concat();
+    let untagged = |frame: &[u8]| {
+        assert_eq!(frame[12..16], tag);
+        [&frame[..12], &frame[16..]].concat()
+    };
+    for ttl in [64, 1, 64] {
+        gateway.receive(0, WAN, &tagged(&request(VIA[1], 6000, ttl)));
+        if ttl == 1 {
+            let (kind, source, to, ..) = told(&untagged(&gateway.sent(0, WAN)));
+            assert_eq!((kind, source, to), ((11, 0), VIP, CLIENT));
+            continue;
+        }
+        let at_server = gateway.sent(0, LAN);
+        let asked = seen(&at_server);
+        gateway.receive(1, LAN, &reply(&asked));
+        let answered = seen(&untagged(&gateway.sent(0, WAN)));
+        assert_eq!((answered.source, answered.destination), (VIP, CLIENT));
+        assert_eq!(answered.macs, (VIA[1], MACS[0]));
+        gateway.receive(1, LAN, &error(&at_server, LAN, SERVER_MAC, SERVER, LIP));
+        let (kind, source, to, ..) = told(&untagged(&gateway.sent(0, WAN)));
+        assert_eq!((kind, source, to), ((3, 1), VIP, CLIENT));
+    }
+    // Those with a tag count on the port and on the sub-interface: as often there as they came.
+    let tagged = [
+        InterfaceCounter::ToSubInterfaces,
+        InterfaceCounter::FromSubInterfaces,
+    ];
+    assert_eq!(tagged.map(|counter| gateway.count(counter)), [3, 5]);
+    gateway.stop(1);
 }
 
 fn req_icmp_43_errors_of_the_gateway_are_the_services(eal: &Eal, pool: &Pool) {

@@ -87,6 +87,20 @@ fn datagram(site: &Site, family: Family) -> String {
     )
 }
 
+/// Has the client send a datagram, which begins a connection: the port of the local address that it has.
+fn begin(site: &Site, family: Family, servers: &mut Listener) -> u16 {
+    site.client
+        .send_frames("eth0", &[datagram(site, family)])
+        .unwrap();
+    let server = octets(&site.server(2));
+    let is_question = |frame: &[u8]| {
+        let seen = packet(family, frame, 14);
+        seen.is_some_and(|seen| seen.destination == server && seen.ports[1] == SERVICE)
+    };
+    let question = servers.wait_for("the datagram", LIMIT, is_question).unwrap();
+    packet(family, &question, 14).unwrap().ports[0]
+}
+
 /// ICMP errors of the service that went to servers, and those that went to clients, as JSON and table have them.
 fn translated(site: &Site) -> (u64, u64) {
     let shown = site.balancer.ctl_json(&["service", "show"]).unwrap();
@@ -211,16 +225,8 @@ fn req_icmp_3_and_44_a_client_is_told_by_the_service_of_its_own_packet(family: F
 fn req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet(family: Family) {
     let site = site(family);
     let mut servers = Listener::start(&site.servers, "eth0").unwrap();
-    site.client
-        .send_frames("eth0", &[datagram(&site, family)])
-        .unwrap();
     let server = octets(&site.server(2));
-    let is_question = |frame: &[u8]| {
-        let seen = packet(family, frame, 14);
-        seen.is_some_and(|seen| seen.destination == server && seen.ports[1] == SERVICE)
-    };
-    let question = servers.wait_for("the datagram", LIMIT, is_question).unwrap();
-    let local_port = packet(family, &question, 14).unwrap().ports[0];
+    let local_port = begin(&site, family, &mut servers);
     let answer = format!(
         "Ether(src='{}',dst='{}')/{}(src='{}',dst='{}')/UDP(sport={SERVICE},dport={local_port})/Raw(b'answer')",
         site.servers.mac("eth0").unwrap(),
@@ -254,16 +260,7 @@ fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_
     let site = site(family);
     let mut servers = Listener::start(&site.servers, "eth0").unwrap();
     let client = Listener::start(&site.client, "eth0").unwrap();
-    site.client
-        .send_frames("eth0", &[datagram(&site, family)])
-        .unwrap();
-    let server = octets(&site.server(2));
-    let is_question = |frame: &[u8]| {
-        let seen = packet(family, frame, 14);
-        seen.is_some_and(|seen| seen.destination == server && seen.ports[1] == SERVICE)
-    };
-    let question = servers.wait_for("the datagram", LIMIT, is_question).unwrap();
-    let local_port = packet(family, &question, 14).unwrap().ports[0];
+    let local_port = begin(&site, family, &mut servers);
     let service = format!("udp {}", site.at(site.vip(), SERVICE));
     let gone = site.at(&site.server(2), SERVICE);
     site.balancer.tell(&format!("server del {service} {gone}"));

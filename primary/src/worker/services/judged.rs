@@ -248,8 +248,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         mut mbuf: Mbuf,
     ) -> Fate {
         self.came_in(ingress, interface, &mut mbuf);
-        mbuf.truncate(ready.end);
-        let trimmed = mbuf.trim_front(ready.begin).is_ok();
+        if mbuf.len() != ready.end {
+            mbuf.truncate(ready.end);
+        }
+        let trimmed = ready.begin == 0 || mbuf.trim_front(ready.begin).is_ok();
         let left = if trimmed {
             self.leave(egress, mbuf)
         } else {

@@ -3,7 +3,7 @@
 
 use dpdk::Mbuf;
 use lb::Verdict;
-use shm::{DropReason, PathStage};
+use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::super::Engine;
 use super::frame::Frame;
@@ -29,13 +29,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Verdict::Forward { path } => return self.send_judged(ingress, path, mbuf, now),
             Verdict::Elsewhere { worker } => (worker, 1),
             Verdict::Next => (self.next_worker(), 1),
+            Verdict::NotOurs => {
+                // The gateway does not tell itself: there was none.
+                self.counters.sub(ingress, InterfaceCounter::IcmpErrors, 1);
+                self.counters.sub(ingress, InterfaceCounter::Originated, 1);
+                return false;
+            }
             _ => {
                 // Somebody made the packet up that it is about.
                 self.drop_error(ingress, DropReason::ServiceErrorNoConnection, mbuf);
                 return false;
             }
         };
-        match self.hand_to_balancer(worker, asked, self.stages.interfaces.port_of(ingress), mbuf) {
+        // What it was made of was received there.
+        let received_by = self.interface_of(&mbuf).unwrap_or(ingress);
+        match self.hand_to_balancer(worker, asked, received_by, mbuf) {
             Ok(()) => {
                 self.hand_over_balanced();
                 true
