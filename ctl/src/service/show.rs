@@ -38,7 +38,7 @@ pub(super) struct ShowArguments {
     #[arg(long)]
     ipvsadm: bool,
 
-    /// What was dropped, by reason, below each service; with --ipvsadm its columns of '--stats'
+    /// ICMP errors that were translated, and what was dropped, by reason, below each service; with --ipvsadm its columns of '--stats'
     #[arg(long)]
     stats: bool,
 
@@ -303,6 +303,17 @@ impl<const RATED: bool> Show for Listed<RATED> {
             table.cell("").cell(server.remarks());
             if RATED {
                 rate_cells(server.rates(), table);
+            }
+        }
+        let (to_servers, to_clients) = (service.counts.errors_in, service.counts.errors_out);
+        if service.stats && (to_servers, to_clients) != (0, 0) {
+            table.cell("  icmp").cell("errors");
+            for column in &Self::COLUMNS[2..] {
+                match column.head {
+                    "IN PACKETS" => table.cell(to_servers),
+                    "OUT PACKETS" => table.cell(to_clients),
+                    _ => table.cell(""),
+                };
             }
         }
         let drops = service

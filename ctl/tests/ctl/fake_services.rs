@@ -90,6 +90,8 @@ fn services() -> Vec<ServiceInfo> {
             out_packets: 108,
             in_bytes: 999_999_999,
             out_bytes: 1080,
+            errors_in: 0,
+            errors_out: 0,
         },
         drops: vec![("service_no_server".into(), 3)],
     };

@@ -211,16 +211,16 @@ impl Way {
     }
 
     /// What `to_server` and `to_client` are undone with, given the flow that there was.
-    fn back(&self, flow: &Flow, id: u16) -> Way {
+    fn back(&self, flow: &Flow, id: Option<u16>) -> Way {
         Way {
             ends: Ends {
                 six: self.ends.six,
                 client: flow.destination,
-                client_port: flow.destination_port.max(id),
+                client_port: id.unwrap_or(flow.destination_port),
                 service: flow.source,
                 service_port: flow.source_port,
                 local: flow.source,
-                local_port: flow.source_port.max(id),
+                local_port: id.unwrap_or(flow.source_port),
                 server: flow.destination,
                 server_port: flow.destination_port,
             },
@@ -235,8 +235,8 @@ impl Way {
 /// Both translations, and back.
 fn translated(frame: &[u8], view: &View, way: &Way, behind: usize, field: Option<u16>) {
     let id = match view.what {
-        What::Query { id, .. } | What::Reply { id, .. } => id,
-        _ => 0,
+        What::Query { id, .. } | What::Reply { id, .. } => Some(id),
+        _ => None,
     };
     let back = way.back(&view.flow, id);
     let ends = &way.ends;
@@ -406,7 +406,11 @@ fn undone(
     in_delta: u32,
 ) {
     let flow = quoted.flow;
-    let id = flow.source_port.max(flow.destination_port);
+    let id = if quoted.is_reply {
+        flow.destination_port
+    } else {
+        flow.source_port
+    };
     let query = matches!(quoted.kind, lb::Kind::Icmp);
     let port = |port| if query { id } else { port };
     let back = Sequence {

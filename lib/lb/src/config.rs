@@ -60,7 +60,8 @@ pub struct Service {
     pub scheduler: Scheduler,
     /// Whether the first segments of a TCP connection tell the server the client's address and port (TCP option 254, TOA).
     pub toa: bool,
-    /// Whether packets go back by the interface and MAC addresses that those of the other way came by.
+    /// Whether packets go back by the interface and MAC addresses that those of the other way came by, unless [`Policy`] says of all
+    /// services that they do not.
     pub fast_xmit: bool,
     /// Whose packets are taken; all but `deny` where it is empty.
     pub allow: Vec<IpNet>,
@@ -144,9 +145,12 @@ impl Default for Timeouts {
     }
 }
 
-/// What is done with ICMP where there is a choice.
+/// What is done with packets of all services, with ICMP above all, where there is a choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Policy {
+    /// Whether packets may go back by the interface and MAC addresses that those of the other way came by, which each
+    /// [`Service::fast_xmit`] says.
+    pub fast_xmit: bool,
     /// Whether Source Quench, which RFC 6633 deprecates, is translated; else it is dropped.
     pub source_quench_forward: bool,
     /// Whether an error is dropped that quotes an IPv4 header with a wrong checksum (RFC 5508 REQ-3a); else it is put right.
@@ -158,6 +162,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            fast_xmit: true,
             source_quench_forward: true,
             strict_inner_csum: false,
             err_grace_s: 3,

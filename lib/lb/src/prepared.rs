@@ -431,7 +431,7 @@ impl Tables {
         self.services.push(ServiceEntry {
             number: service.number,
             toa: service.toa,
-            fast_xmit: service.fast_xmit,
+            fast_xmit: service.fast_xmit && config.policy.fast_xmit,
             timeouts: timeouts(config, service),
             counts: Arc::clone(&service.counts),
             allow: service.allow.iter().map(Prefix::new).collect(),

@@ -53,11 +53,6 @@ pub enum Verdict {
         /// Where the other way's packets came by, for services with `fast_xmit` that have had one.
         path: Option<Path>,
     },
-    /// An answer is in its place, complete with TTL.
-    Answered {
-        /// The way that the question came.
-        path: Path,
-    },
     /// It belongs to a connection of another worker, who is to judge it.
     Elsewhere {
         /// That one.

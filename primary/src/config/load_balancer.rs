@@ -1,4 +1,4 @@
-//! `[load_balancer]`: when connections end that have no packets, and what is done with ICMP where there is a choice.
+//! `[load_balancer]`: when connections end that have no packets, and what is done with packets of all services where there is a choice.
 
 use control::message::ServiceOptions;
 use document::Section;
@@ -12,7 +12,7 @@ const MAX_GRACE: u32 = 60;
 pub struct LoadBalancer {
     /// When connections end, of services that do not say it.
     pub timeouts: Timeouts,
-    /// What is done with ICMP.
+    /// What is done with packets of all services.
     pub policy: Policy,
 }
 
@@ -30,6 +30,18 @@ impl LoadBalancer {
         for (key, value) in read.switches_mut() {
             *value = section.boolean(key).map_or(*value, |at| at.value);
         }
+        let is_short = section.boolean(SHORT).is_some_and(|at| at.value);
+        let icmp = read.timeouts.icmp;
+        if icmp < LEAST_ICMP && !is_short {
+            let sentence = format!(
+                "icmp = {icmp} in [load_balancer] ends pings that are still answered: use {LEAST_ICMP} or more (RFC 5508 REQ-2), or \
+                 write {SHORT} = true as well"
+            );
+            let place = section
+                .integer("icmp", 1..=LEAST_ICMP)
+                .map_or(section.place, |at| at.place);
+            section.document.report(place, sentence);
+        }
         section.finish();
         read
     }
@@ -39,8 +51,13 @@ impl LoadBalancer {
         self.numbers_mut().map(|(key, value)| (key, *value))
     }
 
+    /// The key that is to be true beside its numbers, if there is one.
+    pub fn force(&self) -> Option<&'static str> {
+        (self.timeouts.icmp < LEAST_ICMP).then_some(SHORT)
+    }
+
     /// Its keys that are true or false.
-    pub fn switches(mut self) -> [(&'static str, bool); 2] {
+    pub fn switches(mut self) -> [(&'static str, bool); 3] {
         self.switches_mut().map(|(key, value)| (key, *value))
     }
 
@@ -60,13 +77,18 @@ impl LoadBalancer {
         ]
     }
 
-    fn switches_mut(&mut self) -> [(&'static str, &mut bool); 2] {
+    fn switches_mut(&mut self) -> [(&'static str, &mut bool); 3] {
         let policy = &mut self.policy;
         [
+            ("fast_xmit", &mut policy.fast_xmit),
             ("source_quench_forward", &mut policy.source_quench_forward),
             ("strict_inner_csum", &mut policy.strict_inner_csum),
         ]
     }
 }
 
+/// Seconds that a connection of ICMP queries lives at least without packets, unless it is said that it may be fewer.
+const LEAST_ICMP: u32 = 60;
+/// The key that says so.
+const SHORT: &str = "icmp_short";
 const GRACE: &str = "err_grace";

@@ -12,8 +12,10 @@ const SERVICE: u16 = 53;
 const CLIENT: u16 = 5555;
 
 both_families! {
-    req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet,
-    req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet,
+    req_icmp_3_and_44_a_client_is_told_by_the_service_of_its_own_packet,
+    req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet,
+    req_icmp_17_no_error_is_about_an_error,
+    req_icmp_46_a_capture_of_a_service_takes_the_errors_that_quote_its_packets,
     req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers,
     req_icmp_43_the_gateway_s_own_errors_are_the_services,
 }
@@ -99,7 +101,96 @@ fn begin(site: &Site, family: Family, servers: &mut Listener) -> u16 {
     packet(family, &question, 14).unwrap().ports[0]
 }
 
-fn req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet(family: Family) {
+/// ICMP errors of the service that went to servers, and those that went to clients, as JSON and table have them.
+fn translated(site: &Site) -> (u64, u64) {
+    let shown = site.balancer.ctl_json(&["service", "show"]).unwrap();
+    let [to_servers, to_clients] = ["errors_in", "errors_out"].map(|key| shown[0][key].as_u64().unwrap());
+    let table = site.balancer.tell("service show --stats");
+    let mut lines = table.lines();
+    let line = lines.find(|line| line.trim_start().starts_with("icmp ")).unwrap();
+    let numbers = line.split_whitespace().filter_map(|cell| cell.parse().ok());
+    assert_eq!(numbers.collect::<Vec<u64>>(), [to_servers, to_clients], "{table}");
+    (to_servers, to_clients)
+}
+
+fn req_icmp_17_no_error_is_about_an_error(family: Family) {
+    let site = site(family);
+    let mut client = Listener::start(&site.client, "eth0").unwrap();
+    // A connection.
+    let question = datagram(&site, family);
+    site.client.send_frames("eth0", &[question.clone()]).unwrap();
+    client
+        .wait_for("an error", LIMIT, |frame| {
+            port_unreachable(family, frame).is_some()
+        })
+        .unwrap();
+    let is_late = |frame: &[u8]| match family {
+        Family::Ip4 => frame.get(23) == Some(&1) && frame.get(34) == Some(&11),
+        Family::Ip6 => frame.get(20) == Some(&58) && frame.get(54) == Some(&3),
+    };
+    let last_hop = family.choose(",ttl=1", ",hlim=1");
+    let (own, vip) = (site.client_address(48), site.vip());
+    let ip = family.choose("IP", "IPv6");
+    let error = format!(
+        "Ether(src='{}',dst='{}')/{ip}(src='{own}',dst='{vip}'{last_hop})/{}/{ip}(src='{vip}',dst='{own}')/UDP(sport={SERVICE},dport={CLIENT})/Raw(b'answer')",
+        site.client.mac("eth0").unwrap(),
+        site.balancer_mac("wan"),
+        family.choose("ICMP(type=3,code=3)", "ICMPv6DestUnreach(code=4)"),
+    );
+    // Nobody is told of the error, and whoever sent a datagram as late is.
+    let to = format!("dst='{vip}'");
+    let question = question.replace(&to, &format!("{to}{last_hop}"));
+    site.client.send_frames("eth0", &[error, question]).unwrap();
+    client.wait_for("time exceeded", LIMIT, is_late).unwrap();
+    site.assert_balanced();
+    assert_eq!(site.drops("ttl_expired"), 2);
+    let told = client.frames().iter().filter(|frame| is_late(frame)).count();
+    assert_eq!(told, 1);
+}
+
+fn req_icmp_46_a_capture_of_a_service_takes_the_errors_that_quote_its_packets(family: Family) {
+    let site = site(family);
+    let mut client = Listener::start(&site.client, "eth0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let captures = [("alone.pcapng", false), ("related.pcapng", true)].map(|(name, related)| {
+        let file = folder.path().join(name);
+        let mut words = vec!["-i", "wan", "-f", "udp port 53"];
+        words.extend(related.then_some("--related"));
+        let pdump = site.balancer.pdump(&words).unwrap();
+        let mut process = pdump.arg("-w").arg(&file).start().unwrap();
+        process
+            .wait_for_stderr("that it captures", LIMIT, |line| line.starts_with("capturing"))
+            .unwrap();
+        (process, file)
+    });
+    site.client
+        .send_frames("eth0", &[datagram(&site, family)])
+        .unwrap();
+    client
+        .wait_for("an error", LIMIT, |frame| {
+            port_unreachable(family, frame).is_some()
+        })
+        .unwrap();
+    site.assert_balanced();
+    let [alone, related] = captures.map(|(mut process, file)| {
+        assert!(process.terminate().unwrap().success(), "{}", process.stderr());
+        let packets = tests::read_pcapng(&file).unwrap();
+        let errors = packets
+            .iter()
+            .filter_map(|packet| port_unreachable(family, &packet.data));
+        (packets.len(), errors.collect::<Vec<_>>())
+    });
+    assert_eq!((alone.0, alone.1.len()), (1, 0));
+    assert_eq!((related.0, related.1.len()), (2, 1));
+    let sent = Seen {
+        source: octets(&site.client_address(48)),
+        destination: octets(site.vip()),
+        ports: [CLIENT, SERVICE],
+    };
+    assert_eq!(related.1[0].1, sent);
+}
+
+fn req_icmp_3_and_44_a_client_is_told_by_the_service_of_its_own_packet(family: Family) {
     let site = site(family);
     let mut client = Listener::start(&site.client, "eth0").unwrap();
     site.client
@@ -128,9 +219,10 @@ fn req_icmp_3_a_client_is_told_by_the_service_of_its_own_packet(family: Family) 
         assert!(!shown, "the client was shown {hidden:?}");
     }
     site.assert_balanced();
+    assert_eq!(translated(&site), (0, 1));
 }
 
-fn req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet(family: Family) {
+fn req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet(family: Family) {
     let site = site(family);
     let mut servers = Listener::start(&site.servers, "eth0").unwrap();
     let server = octets(&site.server(2));
@@ -160,6 +252,8 @@ fn req_icmp_4_a_server_is_told_by_the_local_address_of_its_own_packet(family: Fa
     };
     assert_eq!(quoted, sent);
     site.assert_balanced();
+    // The question found nobody either.
+    assert_eq!(translated(&site), (1, 1));
 }
 
 fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers(family: Family) {

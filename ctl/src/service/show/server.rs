@@ -149,6 +149,8 @@ pub(super) fn per_second(rates: &Rates) -> TrafficCounts {
         out_packets: whole("out_packets"),
         in_bytes: whole("in_bytes"),
         out_bytes: whole("out_bytes"),
+        // Of errors there are no rates.
+        ..TrafficCounts::default()
     }
 }
 

@@ -8,6 +8,8 @@ fn info() -> ServiceInfo {
         out_packets: 9,
         in_bytes: 1000,
         out_bytes: 900,
+        errors_in: 4,
+        errors_out: 5,
     };
     let server = |last, weight| ServerInfo {
         server: RealServer {
@@ -59,7 +61,7 @@ fn the_json_form_is_stable() {
     let json = serde_json::to_string(&Listed::<false>(Service::new(info(), false, &none))).unwrap();
     let traffic = |connections: u64| {
         format!(
-            r#""connections":{connections},"in_packets":10,"out_packets":9,"in_bytes":1000,"out_bytes":900"#
+            r#""connections":{connections},"in_packets":10,"out_packets":9,"in_bytes":1000,"out_bytes":900,"errors_in":4,"errors_out":5"#
         )
     };
     let server = |last: u8, weight: u16, inactive: u64| {
@@ -105,9 +107,14 @@ fn servers_and_reasons_stand_below_their_service() {
     );
     assert_eq!(
         lines[4].join(" "),
+        "icmp errors - - - - - - 4 5 - - - -",
+        "REQ-ICMP-44"
+    );
+    assert_eq!(
+        lines[5].join(" "),
         "drop service_no_server - - - - - - - - - - 4 -"
     );
-    assert_eq!(lines.len(), 5, "{shown}");
+    assert_eq!(lines.len(), 6, "{shown}");
 }
 
 #[test]

@@ -236,6 +236,10 @@ pub struct TrafficCounts {
     pub in_bytes: u64,
     /// Bytes of IP packets of servers.
     pub out_bytes: u64,
+    /// ICMP errors that were translated, and went to servers.
+    pub errors_in: u64,
+    /// ICMP errors that were translated, and went to clients.
+    pub errors_out: u64,
 }
 
 /// A real server, and what goes through it.

@@ -58,7 +58,7 @@ impl Balancer {
             client: flow.source,
             client_port: flow.source_port,
             service: flow.destination,
-            service_port: flow.destination_port,
+            service_port: if is_icmp { 0 } else { flow.destination_port },
             local: by.address,
             local_port,
             server: to.address,

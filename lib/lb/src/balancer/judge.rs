@@ -213,7 +213,11 @@ impl Balancer {
             return Verdict::NotOurs;
         };
         let is_reply = matches!(look.view.what, What::Reply { .. });
-        let service_port = if is_reply { 0 } else { flow.destination_port };
+        let service_port = if kind == Kind::Icmp {
+            0
+        } else {
+            flow.destination_port
+        };
         if role.serves(kind)
             && let Some(service) = self.prepared.service_at(flow.destination, service_port, kind)
         {
@@ -310,8 +314,14 @@ impl Balancer {
         let Some(role) = self.prepared.role(flow.source) else {
             return Verdict::NotOurs;
         };
+        // Of queries a service sends the replies only: the gateway's own are its own.
+        let service_port = match kind {
+            Kind::Icmp => quoted.is_reply.then_some(0),
+            Kind::Tcp | Kind::Udp => Some(flow.source_port),
+        };
         if role.serves(kind)
-            && let Some(service) = self.prepared.service_at(flow.source, flow.source_port, kind)
+            && let Some(port) = service_port
+            && let Some(service) = self.prepared.service_at(flow.source, port, kind)
         {
             if self.workers > 1 {
                 return Verdict::Next;

@@ -26,7 +26,7 @@ pub use toa::{insert_toa, toa_len};
 use crate::{View, What};
 
 /// The four ends of a Full-NAT connection. IPv4 addresses are mapped. For ICMP queries the client's and the local port are
-/// identifiers, the other two 0.
+/// identifiers, and the other two are not looked at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Ends {
     /// All addresses are IPv6.

@@ -50,7 +50,7 @@ pub(crate) struct Connection {
     pub(crate) state: State,
     /// Packets go back by the way that those of the other side came.
     pub(crate) fast_xmit: bool,
-    /// The ICMP type of the query that began it; 0 for what is no query.
+    /// The ICMP type of the query that began it, which is part of its flow; 0 for what is no query.
     pub(crate) query_type: u8,
     pub(crate) sequence: Sequence,
     /// The configuration that `belongs` goes by.
@@ -120,17 +120,19 @@ impl Connection {
     #[inline]
     pub(crate) fn flow(&self, direction: Direction) -> Flow {
         let ends = &self.ends;
+        // Of queries, whose ends have no port here.
+        let query_type = u16::from(self.query_type);
         match direction {
             Direction::In => Flow {
                 source: ends.client,
                 destination: ends.service,
                 source_port: ends.client_port,
-                destination_port: ends.service_port,
+                destination_port: ends.service_port | query_type,
             },
             Direction::Out => Flow {
                 source: ends.server,
                 destination: ends.local,
-                source_port: ends.server_port,
+                source_port: ends.server_port | query_type,
                 destination_port: ends.local_port,
             },
         }

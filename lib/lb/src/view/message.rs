@@ -40,6 +40,15 @@ fn class(six: bool, message_type: u8) -> Class {
     }
 }
 
+/// The type of the query that a type of reply answers.
+fn query_type(reply_type: u8) -> u8 {
+    match reply_type {
+        0 => 8,
+        // Of all others the reply's is the next one.
+        _ => reply_type.wrapping_sub(1),
+    }
+}
+
 /// Looks at the message at `view.transport`, of a packet that is none of several fragments.
 #[cold]
 pub(super) fn look(view: &mut View, frame: &[u8], behind: usize) {
@@ -53,9 +62,11 @@ pub(super) fn look(view: &mut View, frame: &[u8], behind: usize) {
     view.what = match class(view.six, message_type) {
         Class::Query => {
             view.flow.source_port = id;
+            view.flow.destination_port = message_type.into();
             What::Query { id, message_type }
         }
         Class::Reply => {
+            view.flow.source_port = query_type(message_type).into();
             view.flow.destination_port = id;
             What::Reply { id, message_type }
         }
@@ -109,6 +120,10 @@ fn quoted(view: &View, message: &[u8]) -> What {
     let Some(start) = carried.first_chunk::<HEADER_LEN>() else {
         return What::Bad(Refused::Short);
     };
+    let is_reply = matches!(
+        (inner.protocol, class(view.six, start[0])),
+        (Protocol::ICMP | Protocol::ICMPV6, Class::Reply)
+    );
     let Some((kind, source_port, destination_port)) = ports(view.six, inner.protocol, start) else {
         // An error about an error, which nobody sends (RFC 1122 section 3.2.2); or something that the gateway itself sent.
         return match inner.protocol {
@@ -133,6 +148,7 @@ fn quoted(view: &View, message: &[u8]) -> What {
         network: network as u16,
         transport: (network + inner.transport) as u16,
         end: (network + inner.transport + carried.len()) as u16,
+        is_reply,
         sound: view.six || Sum::ZERO.bytes(header_bytes).is_valid(),
         message_type: header[0],
         code: header[1],
@@ -234,8 +250,8 @@ fn ports(six: bool, protocol: Protocol, start: &[u8; HEADER_LEN]) -> Option<(Kin
         Protocol::TCP => Some((Kind::Tcp, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))),
         Protocol::UDP => Some((Kind::Udp, u16::from_be_bytes([a, b]), u16::from_be_bytes([c, d]))),
         Protocol::ICMP | Protocol::ICMPV6 if six == (protocol == Protocol::ICMPV6) => match class(six, a) {
-            Class::Query => Some((Kind::Icmp, id, 0)),
-            Class::Reply => Some((Kind::Icmp, 0, id)),
+            Class::Query => Some((Kind::Icmp, id, a.into())),
+            Class::Reply => Some((Kind::Icmp, query_type(a).into(), id)),
             _ => None,
         },
         _ => None,

@@ -25,8 +25,8 @@ use crate::{Kind, Refused};
 
 /// Both ends of a packet. IPv4 addresses are mapped (RFC 4291 section 2.5.5.2).
 ///
-/// An ICMP query has its identifier as source port and its reply as destination port; the other port is 0. So the flow of
-/// a reply is that of its query reversed.
+/// An ICMP query has its identifier as source port and its reply as destination port; the other port is the query's type, of both. So
+/// the flow of a reply is that of its query reversed, and queries of two types with one identifier have a flow each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Flow {
     /// Source address.
@@ -66,6 +66,8 @@ pub struct Quoted {
     pub transport: u16,
     /// Where the quote ends in the frame; extensions (RFC 4884) may follow.
     pub end: u16,
+    /// It is an ICMP reply.
+    pub is_reply: bool,
     /// The checksum of its IPv4 header is right; always so over IPv6.
     pub sound: bool,
     /// Type of the error.

@@ -150,7 +150,7 @@ fn server_takes_no_more_than_it_may_and_the_next_when_one_has_ended() {
 }
 
 #[test]
-fn fragments_for_a_service_are_dropped_and_others_are_not() {
+fn req_icmp_34_fragments_for_a_service_are_dropped_and_others_are_not() {
     let mut bed = Bed::new(1, 8, vec![dns()]);
     let fragment = |to: &str, protocol| {
         packet::PacketBuilder::ethernet(bed::WAN_MAC, bed::ROUTER)

@@ -24,12 +24,12 @@ fn req_icmp_26_28_ping_is_one_connection_with_an_identifier_of_its_own() {
         let address = at(vip).ip().to_string();
         let request = bed.client_sends(echo(client, &address, 7, false));
         let (local, to) = request.flow();
-        assert_eq!((local.ip(), to), (bed::ip(lip), at(server)));
+        assert_eq!((local.ip(), to.ip()), (bed::ip(lip), at(server).ip()));
         let reply = echo(&at(server).ip().to_string(), lip, local.port(), true);
         let (from, client_seen) = bed.server_sends(reply).flow();
         assert_eq!(
-            (from, client_seen.ip(), client_seen.port()),
-            (at(vip), bed::ip(client), 7)
+            (from.ip(), client_seen.ip(), client_seen.port()),
+            (at(vip).ip(), bed::ip(client), 7)
         );
         assert_eq!(bed.rows().len(), 1);
         let sums =
@@ -39,10 +39,107 @@ fn req_icmp_26_28_ping_is_one_connection_with_an_identifier_of_its_own() {
         let echo_request = if at(vip).is_ipv4() { 8 } else { 128 };
         assert_eq!(bed.rows()[0].query_type, Some(echo_request));
         assert_eq!(
+            (bed.rows()[0].service, bed.rows()[0].server),
+            (at(vip), at(server))
+        );
+        assert_eq!(
             (bed.rows()[0].client.port(), bed.rows()[0].local.port()),
             (7, local.port())
         );
     }
+}
+
+/// As `frame`, of other types than echo.
+fn of_type(mut frame: Vec<u8>, message_type: u8) -> Vec<u8> {
+    frame[34] = message_type;
+    frame[36..38].fill(0);
+    let sum = packet::checksum::checksum(&frame[34..]);
+    frame[36..38].copy_from_slice(&sum.to_be_bytes());
+    frame
+}
+
+#[test]
+fn req_icmp_28_queries_of_two_types_with_one_identifier_are_two_connections() {
+    let mut bed = Bed::new(1, 8, vec![ping()]);
+    let asked = echo("10.0.0.48", "10.0.0.100", 7, false);
+    let ids = [8, 13].map(|query| bed.client_sends(of_type(asked.clone(), query)).flow().0.port());
+    assert_ne!(ids[0], ids[1]);
+    let reply = |id| echo("192.168.100.2", "192.168.100.200", id, true);
+    for (id, answer) in ids.into_iter().zip([0, 14]) {
+        let back = bed.server_sends(of_type(reply(id), answer));
+        assert_eq!((back.flow().1, back.frame[34]), (at("10.0.0.48:7"), answer));
+    }
+    let crossed = bed.server_sends(of_type(reply(ids[0]), 14));
+    assert_eq!(crossed.verdict, Verdict::Drop(Refused::Unsolicited));
+    let types: Vec<_> = bed.rows().iter().map(|row| row.query_type).collect();
+    assert_eq!((types.len(), bed.counts(0).sum(Count::Connections)), (2, 2));
+    assert!(types.contains(&Some(8)) && types.contains(&Some(13)), "{types:?}");
+}
+
+#[test]
+fn req_icmp_28_errors_find_the_connection_of_the_query_or_reply_that_they_quote() {
+    let mut bed = Bed::new(1, 8, vec![ping()]);
+    let asked = echo("10.0.0.48", "10.0.0.100", 7, false);
+    let sent = [8, 13].map(|query| bed.client_sends(of_type(asked.clone(), query)));
+    for sent in &sent {
+        let error = bed.server_sends(bed::unreachable("192.168.100.254", &sent.frame));
+        error.flow();
+        // Type and identifier of what the client sent.
+        assert_eq!(
+            (error.frame[62], &error.frame[66..68]),
+            (sent.frame[34], &[0, 7][..])
+        );
+    }
+    let reply = echo("192.168.100.2", "192.168.100.200", sent[1].flow().0.port(), true);
+    let back = bed.server_sends(of_type(reply, 14));
+    let error = bed.client_sends(bed::unreachable("10.0.0.1", &back.frame));
+    let id = sent[1].flow().0.port().to_be_bytes();
+    assert_eq!((error.frame[62], &error.frame[66..68]), (14, &id[..]));
+    // One that the gateway itself sent, from the address of the service, is not the service's.
+    let own = echo("10.0.0.100", "10.0.0.48", 9, false);
+    let about_own = bed.client_sends(bed::unreachable("10.0.0.1", &own));
+    assert_eq!(about_own.verdict, Verdict::NotOurs);
+}
+
+#[test]
+fn req_icmp_32_hundred_echoes_are_one_connection_to_one_server() {
+    let many = service(
+        1,
+        Kind::Icmp,
+        "10.0.0.100:0",
+        &[("192.168.100.2:0", 1), ("192.168.100.3:0", 1)],
+        &["192.168.100.200"],
+    );
+    let mut bed = Bed::new(1, 8, vec![many]);
+    let mut flows = Vec::new();
+    for sequence in 0..100u8 {
+        let mut frame = echo("10.0.0.48", "10.0.0.100", 7, false);
+        frame[41] = sequence;
+        flows.push(bed.client_sends(of_type(frame, 8)).flow());
+    }
+    flows.dedup();
+    assert_eq!((flows.len(), bed.rows().len()), (1, 1));
+    assert_eq!(bed.counts(0).sum(Count::InPackets), 100);
+}
+
+#[test]
+fn req_icmp_35_lists_of_a_service_are_about_its_pings_too() {
+    let mut bed = Bed::new(1, 8, vec![ping()]);
+    let request = |client| echo(client, "10.0.0.100", 7, false);
+    bed.client_sends(request("10.0.0.48")).flow();
+    bed.change(0, |service| service.deny = vec!["10.0.0.48/32".parse().unwrap()]);
+    let denied = bed.client_sends(request("10.0.0.48"));
+    assert_eq!(
+        denied.verdict,
+        Verdict::Drop(Refused::Denied),
+        "also who is in already"
+    );
+    bed.client_sends(request("10.0.0.49")).flow();
+    bed.change(0, |service| service.allow = vec!["10.0.0.0/28".parse().unwrap()]);
+    let denied = bed.client_sends(request("10.0.0.49"));
+    assert_eq!(denied.verdict, Verdict::Drop(Refused::Denied));
+    bed.client_sends(request("10.0.0.1")).flow();
+    assert_eq!(bed.counts(0).drops(Refused::Denied), 2);
 }
 
 #[test]

@@ -55,6 +55,30 @@ fn without_fast_xmit_routes_say_where_packets_go_at_once() {
 }
 
 #[test]
+fn req_icmp_40_without_fast_xmit_for_all_or_for_one_service_routes_say_the_way_of_pings_too() {
+    let ping = bed::service(
+        9,
+        lb::Kind::Icmp,
+        "10.0.0.100:0",
+        &[("192.168.100.2:0", 1)],
+        &["192.168.100.200"],
+    );
+    let mut bed = Bed::new(1, 8, vec![ping, dns()]);
+    let echo = bed::echo("10.0.0.48", "10.0.0.100", 7, false);
+    let id = bed.client_sends(echo).flow().0.port();
+    let (local, server) = bed.client_sends(udp("10.0.0.48:1", "10.0.0.100:53")).flow();
+    let learned = by(WAN, ROUTER, WAN_MAC);
+    for (all, one) in [(true, true), (false, true), (true, false), (false, false)] {
+        bed.config.policy.fast_xmit = all;
+        bed.change(0, |service| service.fast_xmit = one);
+        let reply = bed.server_sends(bed::echo("192.168.100.2", "192.168.100.200", id, true));
+        assert_eq!(reply.path(), learned.filter(|_| all && one), "{all} {one}");
+        let answer = bed.server_sends(udp_of(server, local));
+        assert_eq!(answer.path(), learned.filter(|_| all), "{all} {one}");
+    }
+}
+
+#[test]
 fn errors_go_the_learned_way_too() {
     let mut bed = Bed::new(1, 8, vec![dns()]);
     let sent = bed.client_sends(udp("10.0.0.48:1", "10.0.0.100:53"));

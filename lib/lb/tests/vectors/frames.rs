@@ -65,11 +65,12 @@ impl Net {
 
     /// As a ping with these identifiers.
     pub(crate) fn ping(self, client: u16, local: u16) -> Net {
+        let query_type = self.echo_types().0.into();
         Net {
             client: (self.client.0, client),
-            service: (self.service.0, 0),
+            service: (self.service.0, query_type),
             local: (self.local.0, local),
-            server: (self.server.0, 0),
+            server: (self.server.0, query_type),
             ..self
         }
     }

@@ -42,7 +42,23 @@ fn req_icmp_28_flow_of_a_reply_is_that_of_its_query_reversed() {
         let query = look(&frame(&echo(net.local.0, net.server.0, request, 7)));
         let answer = look(&frame(&echo(net.server.0, net.local.0, reply, 7)));
         assert_eq!(answer.flow, query.flow.reversed());
-        assert_eq!((query.flow.source_port, query.flow.destination_port), (7, 0));
+        assert_eq!(
+            (query.flow.source_port, query.flow.destination_port),
+            (7, request.into())
+        );
+    }
+}
+
+#[test]
+fn req_icmp_28_queries_of_another_type_have_another_flow_which_their_replies_share() {
+    let net = net4();
+    let mut seen = Vec::new();
+    for (query, reply) in [(8, 0), (13, 14), (15, 16), (17, 18)] {
+        let asked = look(&frame(&echo(net.client.0, net.service.0, query, 7))).flow;
+        let answered = look(&frame(&echo(net.service.0, net.client.0, reply, 7))).flow;
+        assert_eq!(answered, asked.reversed(), "type {query}");
+        assert!(!seen.contains(&asked), "type {query}");
+        seen.push(asked);
     }
 }
 

@@ -204,6 +204,45 @@ fn timeouts_have_their_defaults_or_are_set() {
 }
 
 #[test]
+fn req_icmp_31_pings_end_after_a_minute_or_more_unless_it_is_said_that_they_may_sooner() {
+    assert_added(
+        "[load_balancer]\nicmp = 59\n",
+        "59",
+        &["icmp = 59", "use 60 or more", "icmp_short = true"],
+    );
+    assert_added(
+        "[load_balancer]\nicmp_short = false\nicmp = 1\n",
+        "1",
+        &["icmp = 1"],
+    );
+    let read = |more: &str| {
+        parse(&format!("{GOOD}[load_balancer]\n{more}"))
+            .unwrap()
+            .load_balancer
+    };
+    assert_eq!(read("icmp = 60").timeouts.icmp, 60);
+    assert_eq!(read("icmp_short = true").timeouts.icmp, 60);
+    let short = parse(&format!("{GOOD}[load_balancer]\nicmp = 5\nicmp_short = true\n")).unwrap();
+    assert_eq!(short.load_balancer.timeouts.icmp, 5);
+    let again = parse(&short.render(&Overrides::default())).unwrap();
+    assert_eq!(again.load_balancer, short.load_balancer);
+}
+
+#[test]
+fn req_icmp_40_one_key_turns_fast_xmit_off_for_all_services() {
+    let text = format!("{GOOD}{TCP}[load_balancer]\nfast_xmit = false\n");
+    let read = parse(&text).unwrap();
+    assert!(!read.load_balancer.policy.fast_xmit);
+    assert!(
+        read.services[0].options.fast_xmit,
+        "what the service says is kept"
+    );
+    let again = parse(&read.render(&Overrides::default())).unwrap();
+    assert_eq!(again.load_balancer, read.load_balancer);
+    assert!(parse(GOOD).unwrap().load_balancer.policy.fast_xmit);
+}
+
+#[test]
 fn services_are_rendered_as_they_are_read() {
     let text = format!(
         "{GOOD}{TCP}scheduler = \"wlc\"\ntoa = true\nallow = [\"198.51.100.0/24\"]\ntimeout = 7\n{SERVERS}{LOCALS}\n{ICMP}\

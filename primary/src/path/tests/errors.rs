@@ -188,6 +188,28 @@ fn nobody_is_told_who_must_not_be() {
 }
 
 #[test]
+fn req_icmp_19_an_icmp_error_that_is_too_long_is_cut_or_dropped_and_nobody_is_told() {
+    let bench = Bench::new();
+    let mut message = vec![0; usize::from(MTU)];
+    message[0] = 3;
+    let sum = packet::checksum::checksum(&message);
+    message[2..4].copy_from_slice(&sum.to_be_bytes());
+    let cut = four(HOST_B).payload(Protocol::ICMP, &message);
+    assert_eq!(bench.one(cut).0, Disposition::Fragment(1));
+    let whole = || four(HOST_B).dont_fragment();
+    assert_eq!(
+        bench.dropped(whole().payload(Protocol::ICMP, &message)),
+        DropReason::TooBig
+    );
+    assert_eq!(bench.error(whole().payload(Protocol::ICMP, &message)), None);
+    // Of a ping as long its sender is told.
+    let (message_type, code, mtu) = bench.error4(whole().echo_request(7, 1, &message)).unwrap();
+    assert_eq!((message_type, code, mtu), (3, 4, MTU.into()));
+    let six = six(&HOST_B6.to_string());
+    assert_eq!(bench.error(six.icmp(1, 1, &message)), None);
+}
+
+#[test]
 fn a_quote_is_as_long_as_it_may_be() {
     let bench = Bench::new();
     let payload = vec![7; 1400];

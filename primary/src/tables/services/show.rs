@@ -24,6 +24,8 @@ impl Traffic {
             out_packets: self.since(Count::OutPackets),
             in_bytes: self.since(Count::InBytes),
             out_bytes: self.since(Count::OutBytes),
+            errors_in: self.since(Count::ErrorsIn),
+            errors_out: self.since(Count::ErrorsOut),
         }
     }
 

@@ -212,10 +212,6 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Some(path) => self.leaves_by(&path, Hop::Counted, mbuf).unwrap_or(Step::Through),
                 None => Step::Through,
             },
-            Verdict::Answered { path } => {
-                let leaves = self.leaves_by(&path, Hop::Kept, mbuf);
-                leaves.unwrap_or(Step::Refused(DropReason::InterfaceDown))
-            }
             Verdict::Elsewhere { worker } => Step::Elsewhere(worker),
             Verdict::Next => Step::Elsewhere(self.next_worker()),
             Verdict::Drop(refused) => Step::Refused(drop_reason(refused)),
