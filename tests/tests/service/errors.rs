@@ -118,7 +118,9 @@ fn req_icmp_17_no_error_is_about_an_error(family: Family) {
     let mut client = Listener::start(&site.client, "eth0").unwrap();
     // A connection.
     let question = datagram(&site, family);
-    site.client.send_frames("eth0", &[question.clone()]).unwrap();
+    site.client
+        .send_frames("eth0", std::slice::from_ref(&question))
+        .unwrap();
     client
         .wait_for("an error", LIMIT, |frame| {
             port_unreachable(family, frame).is_some()
