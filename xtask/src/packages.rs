@@ -46,7 +46,7 @@ const TESTS: &[&str] = &[
     "dpdk-dev",
     "iputils-arping",
     "nftables",
-    "nginx-light",
+    "nginx",
     "openssh-client",
     "openssh-server",
     // What scapy's layer of IPsec seals and opens with.
