@@ -3,6 +3,8 @@
 //! The programs are Python's, in `tests/frames`: what reads and makes the packets here has no line in common with the
 //! gateway.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -82,7 +84,11 @@ impl Namespace {
 
 /// Listens to all that comes in by a link.
 #[derive(Debug)]
-pub struct Listener(Process);
+pub struct Listener {
+    process: Mutex<Process>,
+    /// How often it was asked whether it has read all.
+    asked: AtomicU32,
+}
 
 impl Listener {
     /// Starts to listen.
@@ -93,9 +99,13 @@ impl Listener {
         let mut process = namespace
             .process("listens on a link", PYTHON)
             .args(["-I", "-c", LISTEN, interface])
+            .with_stdin()
             .start()?;
         process.wait_for_stderr("`ready`", LIMIT, |line| line == "ready")?;
-        Ok(Self(process))
+        Ok(Self {
+            process: Mutex::new(process),
+            asked: AtomicU32::new(0),
+        })
     }
 
     /// Waits for a frame that satisfies `is_it`, or finds it among those that have come; `expected` says it in words.
@@ -108,15 +118,25 @@ impl Listener {
         limit: Duration,
         is_it: impl Fn(&[u8]) -> bool,
     ) -> Result<Vec<u8>, Error> {
-        let found = self.0.wait_for_stdout(expected, limit, |line| {
+        let process = self.process.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let found = process.wait_for_stdout(expected, limit, |line| {
             unhex(line).is_some_and(|frame| is_it(&frame))
         });
         found.map(|line| unhex(&line).unwrap_or_default())
     }
 
-    /// The frames that have come so far, in their order.
+    /// All frames that have come, in their order: each that was on the link when this was called is among them.
+    ///
+    /// # Panics
+    /// It has ended, or does not answer.
     pub fn frames(&self) -> Vec<Vec<u8>> {
-        self.0.stdout().lines().filter_map(unhex).collect()
+        let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
+        let word = format!("all read {}", self.asked.fetch_add(1, Ordering::Relaxed));
+        process.say(&word);
+        if let Err(error) = process.wait_for_stdout(&word, LIMIT, |line| line == word) {
+            panic!("{error}");
+        }
+        process.stdout().lines().filter_map(unhex).collect()
     }
 }
 

@@ -150,6 +150,13 @@ impl Process {
         }
     }
 
+    /// Says a line on its stdin, if it was started with one: that it has ended is said better by the wait for what it does then.
+    pub(crate) fn say(&mut self, line: &str) {
+        if let Some(stdin) = &mut self.child.stdin {
+            let _ = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
+        }
+    }
+
     /// Says a line on its stdin and returns the line that it answers on stdout, which is then as if it had never been there. `expected` says in
     /// words what it is asked for.
     ///
@@ -157,10 +164,7 @@ impl Process {
     /// It was started without [`ProcessBuilder::with_stdin`](crate::ProcessBuilder::with_stdin) or has ended, or said nothing within `limit`, or
     /// a signal came. What it says later would be taken for another answer: it is not to be asked again.
     pub fn ask(&mut self, line: &str, expected: &str, limit: Duration) -> Result<String, Error> {
-        if let Some(stdin) = &mut self.child.stdin {
-            // That it has ended is said better by the wait.
-            let _ = writeln!(stdin, "{line}").and_then(|()| stdin.flush());
-        }
+        self.say(line);
         let answer = self.wait_for_stdout(expected, limit, |_| true)?;
         self.stdout.forget_first_line();
         Ok(answer)
