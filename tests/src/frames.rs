@@ -129,6 +129,10 @@ impl Listener {
     ///
     /// # Panics
     /// It has ended, or does not answer.
+    #[allow(
+        clippy::panic,
+        reason = "for tests alone, which end where something is not as expected"
+    )]
     pub fn frames(&self) -> Vec<Vec<u8>> {
         let mut process = self.process.lock().unwrap_or_else(PoisonError::into_inner);
         let word = format!("all read {}", self.asked.fetch_add(1, Ordering::Relaxed));
