@@ -93,12 +93,15 @@ fn hello() -> Request {
     }
 }
 
-/// Asserts that ctl, which asks the primary for its log levels, is served at once.
+/// Asserts that ctl, which asks the primary for its log levels, is served at once: in the best of three times, as what else the host does
+/// makes it longer.
 fn assert_served_at_once(primary: &Primary) {
-    let began = Instant::now();
-    primary.ctl(&["log", "show"]).unwrap().success().unwrap();
-    let took = began.elapsed();
-    assert!(took < AT_ONCE, "an answer took {took:?}");
+    let times = [(); 3].map(|()| {
+        let began = Instant::now();
+        primary.ctl(&["log", "show"]).unwrap().success().unwrap();
+        began.elapsed()
+    });
+    assert!(times.iter().min() < Some(&AT_ONCE), "answers took {times:?}");
 }
 
 #[test]

@@ -3,9 +3,9 @@
 use std::thread::sleep;
 use std::time::Duration;
 
-use tests::Family;
+use tests::{Family, wait_until};
 
-use crate::site::{Arms, Site};
+use crate::site::{Arms, LIMIT, Site};
 
 /// Seconds under load; with `TOLLGATE_SOAK` set, thirty.
 fn seconds() -> u64 {
@@ -42,13 +42,38 @@ fn no_request_fails_while_servers_are_added_and_quiesced() {
         format!("server set {service} 192.168.100.3:80 --weight 0"),
         format!("server set {service} 192.168.100.3:80 --weight 3"),
         format!("server set {service} 192.168.100.2:80 --weight 0"),
-        // Its connections have ended by now.
-        format!("server del {service} 192.168.100.2:80"),
-        format!("server add {service} 192.168.100.2:80 --weight 2"),
     ] {
         sleep(pause);
         site.balancer.tell(&step);
     }
+    // A server that is quiesced is removed when nobody needs it any more.
+    wait_until("that the connections of the server have ended", LIMIT, || {
+        let open = ["syn_recv", "established", "fin_wait", "close_wait"].map(|state| {
+            let words = [
+                "conn",
+                "show",
+                "--server",
+                "192.168.100.2",
+                "--state",
+                state,
+                "--limit",
+                "1",
+            ];
+            site.balancer.ctl_json(&words)
+        });
+        for shown in open {
+            if !shown?.as_array().unwrap().is_empty() {
+                return Ok(None);
+            }
+        }
+        Ok(Some(()))
+    })
+    .unwrap();
+    site.balancer
+        .tell(&format!("server del {service} 192.168.100.2:80"));
+    sleep(pause);
+    site.balancer
+        .tell(&format!("server add {service} 192.168.100.2:80 --weight 2"));
     assert!(wrk.wait(Duration::from_secs(60)).unwrap().success());
     let shown = wrk.stdout();
     assert!(!shown.contains("Non-2xx"), "{shown}");
