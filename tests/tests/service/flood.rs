@@ -17,8 +17,8 @@ use crate::site::{Arms, LIMIT, Site};
 const ROOM: u64 = 4096;
 /// Connections that are kept busy.
 const KEPT: usize = 16;
-/// SYNs a second.
-const RATE: u32 = 50_000;
+/// SYNs a second: what does not come, because a slow host has no time for it, fills no table.
+const RATE: u32 = 25_000;
 /// SYNs between two looks at the clock.
 const AT_A_TIME: u64 = 64;
 /// What a primary may grow by, kB: the table is there from the start, but its pages are first used now.
@@ -33,7 +33,7 @@ fn syns() -> u64 {
     if std::env::var_os("TOLLGATE_SOAK").is_some() {
         5_000_000
     } else {
-        200_000
+        100_000
     }
 }
 
@@ -80,14 +80,14 @@ fn flood_of_syns_leaves_connections_alone_and_the_table_recovers(family: Family)
         memory.1,
         in_flood.1
     );
-    // They are the same, and each went on.
+    // They are the same, and each goes on, if only by what is sent again because a link was full.
     assert_eq!(before.len(), after.len());
-    for (port, packets) in &before {
-        assert!(
-            after.get(port).is_some_and(|now| now > packets),
-            "{before:?}, then {after:?}"
-        );
-    }
+    wait_until("that each connection goes on", LIMIT, || {
+        let now = established(&site);
+        let goes_on = |(port, packets): (&u64, &u64)| now.get(port).is_some_and(|now| now > packets);
+        Ok(before.iter().all(goes_on).then_some(()))
+    })
+    .unwrap();
 
     wrk.signal(Signal::SIGINT);
     assert!(wrk.wait(LIMIT).unwrap().success());
