@@ -277,6 +277,15 @@ fn shows_have_all_pages_and_only_what_is_asked_for() {
         assert_eq!(show("service icmp 10.0.0.100"), services[2..]);
         assert_eq!(show("service tcp 2001:db8::100"), services[1..2]);
         assert_eq!(show("service udp").len(), 0);
+        let icmp = show("service icmp-counters");
+        assert_eq!(
+            (&icmp[0]["worker"], &icmp[1]["worker"]),
+            (&json!(null), &json!(0))
+        );
+        assert_eq!(
+            (&icmp[0]["query_new"], &icmp[1]["query_new"]),
+            (&json!(12), &json!(12))
+        );
         let servers = show("server");
         assert_eq!(servers.len(), 4);
         assert_eq!(servers[3]["protocol"], "icmp");
