@@ -101,11 +101,15 @@ impl Balancer {
         let came = came_by(frame.bytes(), ingress);
         let bytes = u64::from(view.end.saturating_sub(view.network));
         let was = connection.state;
+        let mut keeps_alive = true;
         let is_done = if let What::Segment { flags, .. } = view.what {
+            let answered = connection.sequence.first_ack;
             if direction == Direction::Out {
                 connection.sequence.answered(view);
             }
             connection.state = tcp::next(was, direction, flags, connection.sequence.first_ack != 0);
+            // Whoever says the same again must not keep it half open for ever.
+            keeps_alive = connection.state != State::SynRecv || connection.sequence.first_ack != answered;
             if flags.has(TcpFlags::SYN) || service.toa {
                 let toa = service.toa;
                 segment(
@@ -138,12 +142,14 @@ impl Balancer {
         if !is_done {
             return Verdict::Drop(Refused::Short);
         }
-        let seconds = service
-            .timeouts
-            .get(connection.state as usize)
-            .copied()
-            .unwrap_or(0);
-        connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        if keeps_alive {
+            let seconds = service
+                .timeouts
+                .get(connection.state as usize)
+                .copied()
+                .unwrap_or(0);
+            connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        }
         let path = match direction {
             Direction::In => {
                 connection.in_packets += 1;
