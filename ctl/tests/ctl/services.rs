@@ -90,7 +90,19 @@ fn each_change_is_one_request() {
                     allow: Some(Vec::new()),
                     deny: None,
                     timeout: Some(0),
+                    icmp_short: None,
                 }),
+            ),
+            (
+                "service set icmp 10.0.0.100 --timeout 5 --force",
+                Request::ServiceSet {
+                    id: icmp,
+                    change: Box::new(ServiceChange {
+                        timeout: Some(5),
+                        icmp_short: Some(true),
+                        ..ServiceChange::default()
+                    }),
+                },
             ),
             (
                 "service set tcp 10.0.0.100:80 --toa",
