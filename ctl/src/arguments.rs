@@ -212,6 +212,8 @@ mod tests {
             "ctl --watch 1 service --rate",
             "ctl service set tcp 10.0.0.100:80 --toa off --no-fast-xmit --allow none",
             "ctl service zero",
+            "ctl service icmp-counters --json",
+            "ctl service add icmp 10.0.0.100 --timeout 5 --force",
             "ctl service restore -",
             "ctl server show",
             "ctl server add icmp 10.0.0.100 192.168.100.2 --weight 0",

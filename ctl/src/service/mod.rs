@@ -1,5 +1,6 @@
 //! `service`: services of the load balancer shown, added, changed, deleted, saved and restored.
 
+mod icmp_counters;
 mod ipvsadm;
 mod ipvsadm_rules;
 mod read;
@@ -33,6 +34,7 @@ Examples:
   tollgate-ctl service
   tollgate-ctl --watch 1 service show tcp 10.0.0.100:80
   tollgate-ctl service show --ipvsadm
+  tollgate-ctl service icmp-counters
   tollgate-ctl service add tcp [2001:db8::100]:80 --scheduler wlc --toa --deny 2001:db8:bad::/48
   tollgate-ctl service add icmp 10.0.0.100
   tollgate-ctl service set tcp 10.0.0.100:80 --scheduler mh --timeout 300
@@ -54,6 +56,15 @@ of the gateway ('laddr --help') so that replies come back to it. It has one sche
 ACTIVE are established connections of TCP and all of other protocols, INACTIVE the others of TCP. What a service counts stays
 when a server is deleted; 'zero' begins anew. DROPS are packets for the service that were dropped, with --stats by reason; the
 reasons are those of 'tollgate-ctl drop'.
+
+'icmp-counters' are messages of ICMP and ICMPv6 for services and local addresses by worker, and first of all together. err_in are
+errors; each is translated and goes to a server (err_translated_in) or to a client (err_translated_out), or is dropped: it
+quotes a packet of no connection (err_no_conn), its checksum is wrong (err_bad_csum) or that of the header it quotes
+(err_bad_inner), it is not all there (err_short), or it is Source Quench where that is not forwarded. err_rate_limited are
+errors of the gateway about translated packets that were not made. query_new, query_hit_in and query_hit_out are queries that
+began a connection, queries of one that there was, and replies; query_no_svc_local those that the gateway answers itself;
+query_unsolicited replies that nobody had asked for. query_no_dest and id_miss are queries dropped for want of a server or of
+an identifier. redirected went to another worker; siso_hit left by the way that the connection has learned, siso_miss by routes.
 
 'restore' takes what 'save' writes, and what 'ipvsadm -S -n' does; '#' begins a comment. It adds services: with one wrong line,
 or one service that exists or is refused, none is added.";
@@ -77,6 +88,8 @@ enum Verb {
     Set(AddArguments),
     /// Delete a service, with its servers, local addresses and connections
     Del(ServiceArguments),
+    /// Show what workers have counted of ICMP for all services, since they started
+    IcmpCounters,
     /// Set the counters of a service to zero, or of all
     Zero(ZeroArguments),
     /// Delete all services
@@ -142,6 +155,7 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure
                 .transpose();
             return session.change(Request::ServiceZero(id.map_err(usage)?));
         }
+        Some(Verb::IcmpCounters) => return icmp_counters::run(session),
         Some(Verb::Flush) => return session.change(Request::ServiceFlush),
         Some(Verb::Save) => return save(session),
         Some(Verb::Restore(restored)) => return restore::run(&restored, session),

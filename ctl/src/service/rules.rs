@@ -149,10 +149,10 @@ impl fmt::Display for Rule {
                         write!(f, " --{word} {}", prefixes.join(","))?;
                     }
                 }
-                match options.timeout {
-                    Some(seconds) => write!(f, " --timeout {seconds}"),
-                    None => Ok(()),
+                if let Some(seconds) = options.timeout {
+                    write!(f, " --timeout {seconds}")?;
                 }
+                f.write_str(if options.icmp_short { " --force" } else { "" })
             }
             Self::Server(id, server) => {
                 let end = end_words(id.protocol, server.address, server.port);
@@ -260,19 +260,20 @@ mod tests {
         let prefixes = || prop::collection::vec(prefix(), 0..4);
         (
             prop::sample::select(Scheduler::ALL),
-            any::<(bool, bool)>(),
+            any::<(bool, bool, bool)>(),
             prefixes(),
             prefixes(),
             prop::option::of(1u32..),
         )
             .prop_map(
-                |(scheduler, (toa, fast_xmit), allow, deny, timeout)| ServiceOptions {
+                |(scheduler, (toa, fast_xmit, force), allow, deny, timeout)| ServiceOptions {
                     scheduler,
                     toa,
                     fast_xmit,
                     allow,
                     deny,
                     timeout,
+                    icmp_short: force && timeout.is_some(),
                 },
             )
     }

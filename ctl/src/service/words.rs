@@ -196,6 +196,10 @@ pub(crate) struct OptionArguments {
     /// configuration says for all
     #[arg(long, value_name = "SECONDS")]
     timeout: Option<u32>,
+
+    /// With a --timeout below 60 of icmp or icmpv6, for which RFC 5508 asks for more: it is taken all the same
+    #[arg(long, requires = "timeout")]
+    force: bool,
 }
 
 impl OptionArguments {
@@ -212,6 +216,7 @@ impl OptionArguments {
             allow: self.allow.map(|prefixes| prefixes.0),
             deny: self.deny.map(|prefixes| prefixes.0),
             timeout: self.timeout,
+            icmp_short: self.force.then_some(true),
         }
     }
 

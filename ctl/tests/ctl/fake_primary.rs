@@ -21,8 +21,8 @@ use shm::records::{
     Route6, RouteKind, RouteProtocol, Worker, ip_field, text,
 };
 use shm::{
-    AlertRuleTable, Capacity, CounterBlock, DiscoveryPage, DropReason, InstanceState, InterfaceCounter,
-    ProcessId, SaTable, TableWriter, WorkerCounter,
+    AlertRuleTable, Capacity, CounterBlock, DiscoveryPage, DropReason, IcmpCounter, InstanceState,
+    InterfaceCounter, ProcessId, SaTable, TableWriter, WorkerCounter,
 };
 
 use crate::fake_services;
@@ -477,4 +477,5 @@ fn fill_counters(worker: &CounterBlock) {
     worker.set_worker(WorkerCounter::BusyTicks, 250_000);
     worker.set_worker(WorkerCounter::Ticks, 1_000_000);
     worker.set_worker(WorkerCounter::LongestTicks, 5_000);
+    worker.set_icmp(IcmpCounter::QueryNew, 12);
 }

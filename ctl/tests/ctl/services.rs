@@ -90,7 +90,19 @@ fn each_change_is_one_request() {
                     allow: Some(Vec::new()),
                     deny: None,
                     timeout: Some(0),
+                    icmp_short: None,
                 }),
+            ),
+            (
+                "service set icmp 10.0.0.100 --timeout 5 --force",
+                Request::ServiceSet {
+                    id: icmp,
+                    change: Box::new(ServiceChange {
+                        timeout: Some(5),
+                        icmp_short: Some(true),
+                        ..ServiceChange::default()
+                    }),
+                },
             ),
             (
                 "service set tcp 10.0.0.100:80 --toa",
@@ -277,6 +289,15 @@ fn shows_have_all_pages_and_only_what_is_asked_for() {
         assert_eq!(show("service icmp 10.0.0.100"), services[2..]);
         assert_eq!(show("service tcp 2001:db8::100"), services[1..2]);
         assert_eq!(show("service udp").len(), 0);
+        let icmp = show("service icmp-counters");
+        assert_eq!(
+            (&icmp[0]["worker"], &icmp[1]["worker"]),
+            (&json!(null), &json!(0))
+        );
+        assert_eq!(
+            (&icmp[0]["query_new"], &icmp[1]["query_new"]),
+            (&json!(12), &json!(12))
+        );
         let servers = show("server");
         assert_eq!(servers.len(), 4);
         assert_eq!(servers[3]["protocol"], "icmp");

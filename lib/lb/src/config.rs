@@ -109,7 +109,8 @@ pub struct Local {
 /// Seconds without a packet after which a connection ends. The defaults are those of DPVS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timeouts {
-    /// TCP, the client has sent SYN.
+    /// TCP, the client has sent SYN. It begins with the client's first SYN, and anew with the server's: what is sent again does not
+    /// extend it, nor does what the client sends before the server has answered.
     pub tcp_syn_recv: u32,
     /// TCP, the client has answered the server's SYN.
     pub tcp_established: u32,

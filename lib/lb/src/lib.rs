@@ -31,6 +31,7 @@ pub mod view;
 pub use balancer::{Balancer, Look};
 pub use config::{Config, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
 pub use counts::{Count, Counts};
+pub use icmp::IcmpCount;
 pub use ports::ports_towards;
 pub use prepared::Prepared;
 pub use rewrite::{Ends, Sequence};

@@ -97,8 +97,10 @@ refusals! {
     BadChecksum,
     /// An ICMP error quotes a header with a wrong checksum, and that is not tolerated.
     BadInner,
-    /// It ends within its headers, or within what it quotes.
+    /// It ends within its headers.
     Short,
+    /// An ICMP message that ends within its header, or an error within what it quotes.
+    IcmpShort,
     /// The service's lists keep the client out.
     Denied,
     /// An answer of ICMP that nobody asked for, or an ICMP message that is neither error nor query.

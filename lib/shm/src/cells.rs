@@ -4,7 +4,7 @@
 //! over cells is never torn in one cell, yet the cells of a sum may be some microseconds apart.
 //!
 //! ```text
-//!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters… │ stages… │ router alerts…
+//!   writer 0 (control) │ interface 0: counters… drop reasons… │ interface 1: … │ worker counters, ICMP… │ stages… │ router alerts…
 //!   writer 1 (worker)  │ …
 //!   last writer (tap)  │ …
 //! ```
@@ -13,7 +13,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::alert_counters::ALERT_CELLS;
-use crate::counters::{DropReason, INTERFACE_CELLS, InterfaceCounter, WORKER_CELLS, WorkerCounter};
+use crate::counters::{
+    DropReason, INTERFACE_CELLS, IcmpCounter, InterfaceCounter, WORKER_CELLS, WorkerCounter,
+};
 use crate::region::Shared;
 use crate::stages::STAGE_CELLS;
 
@@ -113,7 +115,19 @@ impl CounterBlock {
     /// Sets a counter of this writer as worker.
     #[inline]
     pub fn set_worker(&self, counter: WorkerCounter, value: u64) {
-        let index = self.first_word + self.interfaces * INTERFACE_CELLS + counter as usize;
+        self.set_cell(counter as usize, value);
+    }
+
+    /// Sets a counter of ICMP of this writer as worker.
+    #[inline]
+    pub fn set_icmp(&self, counter: IcmpCounter, value: u64) {
+        self.set_cell(WorkerCounter::COUNT + counter as usize, value);
+    }
+
+    /// Sets one of the worker's cells.
+    #[inline]
+    fn set_cell(&self, offset: usize, value: u64) {
+        let index = self.first_word + self.interfaces * INTERFACE_CELLS + offset;
         if let Some(cell) = self.shared.words().get(index) {
             cell.store(value, Ordering::Relaxed);
         }
@@ -180,9 +194,18 @@ impl<'a> CounterView<'a> {
 
     /// A counter of worker `worker`, counted from 0.
     pub fn worker(&self, worker: usize, counter: WorkerCounter) -> u64 {
+        self.worker_cell(worker, counter as usize)
+    }
+
+    /// A counter of ICMP of worker `worker`, counted from 0.
+    pub fn icmp(&self, worker: usize, counter: IcmpCounter) -> u64 {
+        self.worker_cell(worker, WorkerCounter::COUNT + counter as usize)
+    }
+
+    fn worker_cell(&self, worker: usize, offset: usize) -> u64 {
         // Writer 0 is the control thread.
         let block = (worker + 1) * self.geometry.block_cells();
-        self.cell(block + self.geometry.interfaces * INTERFACE_CELLS + counter as usize)
+        self.cell(block + self.geometry.interfaces * INTERFACE_CELLS + offset)
     }
 
     fn sum(&self, interface: u16, offset: usize) -> u64 {

@@ -360,7 +360,52 @@ counter_enum! {
     }
 }
 
+counter_enum! {
+    /// What is counted of ICMP by each worker, for services of the load balancer and their local addresses. Errors are counted by the
+    /// worker that translates or drops them. `err_in` is the sum of `err_translated_in`, `err_translated_out`, `err_no_conn`,
+    /// `err_bad_csum`, `err_bad_inner`, `err_short`, and of Source Quench where it is not forwarded.
+    pub enum IcmpCounter {
+        /// Errors, those among them that the gateway made about what it had translated.
+        ErrIn => "err_in",
+        /// Errors that were translated, and went to servers.
+        ErrTranslatedIn => "err_translated_in",
+        /// Errors that were translated, and went to clients.
+        ErrTranslatedOut => "err_translated_out",
+        /// Errors dropped that quote a packet of no connection.
+        ErrNoConn => "err_no_conn",
+        /// Errors dropped for their checksum.
+        ErrBadCsum => "err_bad_csum",
+        /// Errors dropped for the checksum of the IPv4 header that they quote, where that is not tolerated.
+        ErrBadInner => "err_bad_inner",
+        /// Errors dropped that end within what they quote, and messages that end within their header.
+        ErrShort => "err_short",
+        /// Errors of the gateway about what it had translated that were not made, since there were too many. Those that would not have
+        /// been made anyway are not told apart then.
+        ErrRateLimited => "err_rate_limited",
+        /// Queries that began a connection.
+        QueryNew => "query_new",
+        /// Queries of connections that there were.
+        QueryHitIn => "query_hit_in",
+        /// Replies of connections.
+        QueryHitOut => "query_hit_out",
+        /// Replies dropped that nobody had asked for, and messages that are neither error nor query.
+        QueryUnsolicited => "query_unsolicited",
+        /// Queries that no service of ICMP takes: the gateway answers.
+        QueryNoSvcLocal => "query_no_svc_local",
+        /// Queries dropped since no server of their service takes a connection.
+        QueryNoDest => "query_no_dest",
+        /// Queries dropped since no local address had an identifier left.
+        IdMiss => "id_miss",
+        /// Messages handed to another worker: the one that has their connection, or may have it.
+        Redirected => "redirected",
+        /// Translated messages that left by the way that their connection has learned (source in, source out).
+        SisoHit => "siso_hit",
+        /// Translated messages that left as the routes say.
+        SisoMiss => "siso_miss",
+    }
+}
+
 /// Cells of one (writer, interface): counters, then drop reasons, rounded up to whole cache lines.
 pub(crate) const INTERFACE_CELLS: usize = (InterfaceCounter::COUNT + DropReason::COUNT).next_multiple_of(8);
-/// Cells of one worker, rounded up to whole cache lines.
-pub(crate) const WORKER_CELLS: usize = WorkerCounter::COUNT.next_multiple_of(8);
+/// Cells of one worker, rounded up to whole cache lines: its own, then those of ICMP.
+pub(crate) const WORKER_CELLS: usize = (WorkerCounter::COUNT + IcmpCounter::COUNT).next_multiple_of(8);

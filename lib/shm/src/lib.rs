@@ -35,7 +35,7 @@ pub mod stages;
 
 pub use alert_counters::{AlertCounter, PUNT_BUCKETS, punt_bucket, punt_bucket_start};
 pub use cells::{CounterBlock, CounterView};
-pub use counters::{DropReason, InterfaceCounter, WorkerCounter};
+pub use counters::{DropReason, IcmpCounter, InterfaceCounter, WorkerCounter};
 pub use discovery::{DiscoveryPage, DiscoveryReader, InstanceState, LastReload};
 pub use process::ProcessId;
 pub use region::{

@@ -13,7 +13,7 @@ pub fn drop_reason(refused: Refused) -> DropReason {
         Refused::NoConnection => DropReason::ServiceNoConnection,
         Refused::ErrorNoConnection => DropReason::ServiceErrorNoConnection,
         Refused::BadChecksum | Refused::BadInner => DropReason::ServiceChecksum,
-        Refused::Short => DropReason::ServiceMalformed,
+        Refused::Short | Refused::IcmpShort => DropReason::ServiceMalformed,
         Refused::Denied => DropReason::ServiceDenied,
         Refused::Unsolicited => DropReason::ServiceUnsolicited,
         Refused::Fragment => DropReason::ServiceFragment,

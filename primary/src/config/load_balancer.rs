@@ -87,8 +87,7 @@ impl LoadBalancer {
     }
 }
 
-/// Seconds that a connection of ICMP queries lives at least without packets, unless it is said that it may be fewer.
-const LEAST_ICMP: u32 = 60;
-/// The key that says so.
+const LEAST_ICMP: u32 = ServiceOptions::LEAST_ICMP_TIMEOUT;
+/// The key that says that connections of ICMP queries may end sooner.
 const SHORT: &str = "icmp_short";
 const GRACE: &str = "err_grace";

@@ -353,6 +353,9 @@ fn write_service(out: &mut String, service: &Service) -> fmt::Result {
     if let Some(timeout) = options.timeout {
         writeln!(out, "timeout = {timeout}")?;
     }
+    if options.icmp_short {
+        writeln!(out, "icmp_short = true")?;
+    }
     let servers = service.servers.iter().map(|server| {
         format!(
             "{{ address = {}, weight = {}, max_connections = {} }}",

@@ -100,6 +100,10 @@ impl RawService {
             options.timeout = Some(at.value);
             places.push(("timeout", at.place));
         }
+        if let Some(at) = section.boolean("icmp_short") {
+            options.icmp_short = at.value;
+            places.push(("icmp_short", at.place));
+        }
         for (key, prefixes) in [("allow", &mut options.allow), ("deny", &mut options.deny)] {
             let written = section.strings(key).unwrap_or_default();
             places.extend(written.first().map(|first| (key, first.place)));

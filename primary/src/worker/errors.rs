@@ -84,13 +84,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         now: u64,
     ) -> Option<IcmpError> {
         let translates = self.services.are_on();
-        self.policed(ingress, now, |stages| {
+        let error = self.policed(ingress, now, |stages| {
             if translates {
                 stages.error_about(ingress, frame, reason, detail)
             } else {
                 stages.error_for(ingress, frame, reason, detail)
             }
-        })
+        });
+        // One that is not due leaves the bucket as it was.
+        if error.is_none() && translates && !self.policers.errors.would_admit(ingress, now) {
+            self.services.count_limited(frame);
+        }
+        error
     }
 
     /// What `make` gives, counted, unless there have been too many.

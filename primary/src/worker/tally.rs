@@ -61,5 +61,6 @@ impl Tally {
         counters.set_worker(WorkerCounter::LongestTicks, self.longest);
         counters.set_worker(WorkerCounter::HandedOver, self.handed_over);
         counters.set_worker(WorkerCounter::BadVerdicts, engine.bad_verdicts());
+        engine.services.publish(counters);
     }
 }

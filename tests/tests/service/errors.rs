@@ -14,7 +14,7 @@ const CLIENT: u16 = 5555;
 both_families! {
     req_icmp_3_and_44_a_client_is_told_by_the_service_of_its_own_packet,
     req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet,
-    req_icmp_17_no_error_is_about_an_error,
+    req_icmp_17_no_error_is_about_an_error_or_what_is_for_all,
     req_icmp_46_a_capture_of_a_service_takes_the_errors_that_quote_its_packets,
     req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers,
     req_icmp_43_the_gateway_s_own_errors_are_the_services,
@@ -113,41 +113,89 @@ fn translated(site: &Site) -> (u64, u64) {
     (to_servers, to_clients)
 }
 
-fn req_icmp_17_no_error_is_about_an_error(family: Family) {
+/// Whether a frame says that a packet had been under way for too long.
+fn is_late(family: Family, frame: &[u8]) -> bool {
+    match family {
+        Family::Ip4 => frame.get(23) == Some(&1) && frame.get(34) == Some(&11),
+        Family::Ip6 => frame.get(20) == Some(&58) && frame.get(54) == Some(&3),
+    }
+}
+
+fn req_icmp_17_no_error_is_about_an_error_or_what_is_for_all(family: Family) {
     let site = site(family);
+    let mut servers = Listener::start(&site.servers, "eth0").unwrap();
     let mut client = Listener::start(&site.client, "eth0").unwrap();
-    // A connection.
-    let question = datagram(&site, family);
-    site.client
-        .send_frames("eth0", std::slice::from_ref(&question))
-        .unwrap();
+    let local_port = begin(&site, family, &mut servers);
+    // There is a connection, and nobody at its server's port.
     client
         .wait_for("an error", LIMIT, |frame| {
             port_unreachable(family, frame).is_some()
         })
         .unwrap();
-    let is_late = |frame: &[u8]| match family {
-        Family::Ip4 => frame.get(23) == Some(&1) && frame.get(34) == Some(&11),
-        Family::Ip6 => frame.get(20) == Some(&58) && frame.get(54) == Some(&3),
-    };
     let last_hop = family.choose(",ttl=1", ",hlim=1");
-    let (own, vip) = (site.client_address(48), site.vip());
     let ip = family.choose("IP", "IPv6");
-    let error = format!(
-        "Ether(src='{}',dst='{}')/{ip}(src='{own}',dst='{vip}'{last_hop})/{}/{ip}(src='{vip}',dst='{own}')/UDP(sport={SERVICE},dport={CLIENT})/Raw(b'answer')",
-        site.client.mac("eth0").unwrap(),
-        site.balancer_mac("wan"),
-        family.choose("ICMP(type=3,code=3)", "ICMPv6DestUnreach(code=4)"),
+    let unreachable = family.choose("ICMP(type=3,code=3)", "ICMPv6DestUnreach(code=4)");
+    let (own, vip) = (site.client_address(48), site.vip());
+    let (server, local) = (site.server(2), site.local());
+    let link = |from: &str, to: &str| format!("Ether(src='{from}',dst='{to}')");
+    let wan = link(&site.client.mac("eth0").unwrap(), &site.balancer_mac("wan"));
+    let lan = link(&site.servers.mac("eth0").unwrap(), &site.balancer_mac("lan"));
+    let of_client = format!("{ip}(src='{own}',dst='{vip}'{last_hop})");
+    let of_server = format!("{ip}(src='{server}',dst='{local}'{last_hop})");
+    let answer = format!("UDP(sport={SERVICE},dport={local_port})/Raw(b'answer')");
+    let question = format!("UDP(sport={CLIENT},dport={SERVICE})/Raw(b'question')");
+    // None of these is told of, and whoever sends a datagram that is as late, by itself, is: it comes last.
+    let all = link(&site.client.mac("eth0").unwrap(), "ff:ff:ff:ff:ff:ff");
+    let about_answer =
+        format!("{ip}(src='{vip}',dst='{own}')/UDP(sport={SERVICE},dport={CLIENT})/Raw(b'answer')");
+    site.client
+        .send_frames(
+            "eth0",
+            &[
+                format!("{wan}/{of_client}/{unreachable}/{about_answer}"),
+                format!("{all}/{of_client}/{question}"),
+                format!("{wan}/{of_client}/{question}"),
+            ],
+        )
+        .unwrap();
+    let about_question = format!(
+        "{ip}(src='{local}',dst='{server}')/UDP(sport={local_port},dport={SERVICE})/Raw(b'question')"
     );
-    // Nobody is told of the error, and whoever sent a datagram as late is.
-    let to = format!("dst='{vip}'");
-    let question = question.replace(&to, &format!("{to}{last_hop}"));
-    site.client.send_frames("eth0", &[error, question]).unwrap();
-    client.wait_for("time exceeded", LIMIT, is_late).unwrap();
+    site.servers
+        .send_frames(
+            "eth0",
+            &[
+                format!("{lan}/{of_server}/{unreachable}/{about_question}"),
+                format!("{lan}/{of_server}/{answer}"),
+            ],
+        )
+        .unwrap();
+    for side in [&mut client, &mut servers] {
+        side.wait_for("time exceeded", LIMIT, |frame| is_late(family, frame))
+            .unwrap();
+    }
     site.assert_balanced();
-    assert_eq!(site.drops("ttl_expired"), 2);
-    let told = client.frames().iter().filter(|frame| is_late(frame)).count();
-    assert_eq!(told, 1);
+    assert_eq!(site.drops("ttl_expired"), 4);
+    assert_eq!(
+        site.drops(family.choose("ip4_link_broadcast", "ip6_link_multicast")),
+        1
+    );
+    for side in [&client, &servers] {
+        let told = side
+            .frames()
+            .iter()
+            .filter(|frame| is_late(family, frame))
+            .count();
+        assert_eq!(told, 1);
+    }
+    // The server's own, two that were too late, and two about datagrams that were.
+    site.wait_for_icmp(&[
+        ("err_in", 5),
+        ("err_translated_in", 2),
+        ("err_translated_out", 3),
+        ("err_no_conn", 0),
+        ("err_rate_limited", 0),
+    ]);
 }
 
 fn req_icmp_46_a_capture_of_a_service_takes_the_errors_that_quote_its_packets(family: Family) {
@@ -222,6 +270,7 @@ fn req_icmp_3_and_44_a_client_is_told_by_the_service_of_its_own_packet(family: F
     }
     site.assert_balanced();
     assert_eq!(translated(&site), (0, 1));
+    site.wait_for_icmp(&[("err_in", 1), ("err_translated_out", 1)]);
 }
 
 fn req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet(family: Family) {
@@ -256,6 +305,7 @@ fn req_icmp_4_and_44_a_server_is_told_by_the_local_address_of_its_own_packet(fam
     site.assert_balanced();
     // The question found nobody either.
     assert_eq!(translated(&site), (1, 1));
+    site.wait_for_icmp(&[("err_in", 2), ("err_translated_in", 1), ("err_translated_out", 1)]);
 }
 
 fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_servers(family: Family) {
@@ -294,6 +344,7 @@ fn req_icmp_14_and_15_what_fits_no_connection_shows_nobody_the_addresses_of_the_
     .unwrap();
     site.assert_balanced();
     assert_eq!(errors(), before);
+    site.wait_for_icmp(&[("err_no_conn", 1)]);
 }
 
 fn req_icmp_43_the_gateway_s_own_errors_are_the_services(family: Family) {

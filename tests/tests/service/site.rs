@@ -263,6 +263,26 @@ impl Site {
         counters.drops().get(reason).copied().unwrap_or_default()
     }
 
+    /// How often it was so with ICMP for services, as of late.
+    pub(crate) fn icmp(&self, counter: &str) -> u64 {
+        let shown = self.balancer.ctl_json(&["service", "icmp-counters"]).unwrap();
+        shown[0][counter].as_u64().unwrap()
+    }
+
+    /// Waits until it was so often: workers show it every now and then.
+    pub(crate) fn wait_for_icmp(&self, counters: &[(&str, u64)]) {
+        let now = || -> Vec<_> {
+            let names = counters.iter().map(|(name, _)| *name);
+            names.map(|name| (name, self.icmp(name))).collect()
+        };
+        let reached = wait_until(
+            "counters of ICMP",
+            LIMIT,
+            || Ok((now() == counters).then_some(())),
+        );
+        assert!(reached.is_ok(), "{:?}, and not {counters:?}", now());
+    }
+
     /// What runs in the balancer's namespace beside it.
     pub(crate) fn gateway(&self) -> &Namespace {
         &self.gateway

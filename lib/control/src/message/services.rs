@@ -131,6 +131,8 @@ pub struct ServiceOptions {
     /// Seconds after which a connection of UDP or ICMP ends that has no packets, and an established one of TCP; `None`: as the
     /// configuration says for all.
     pub timeout: Option<u32>,
+    /// Whether the timeout of a service of ICMP or ICMPv6 may be less than [`ServiceOptions::LEAST_ICMP_TIMEOUT`].
+    pub icmp_short: bool,
 }
 
 impl ServiceOptions {
@@ -143,6 +145,7 @@ impl ServiceOptions {
             allow: Vec::new(),
             deny: Vec::new(),
             timeout: None,
+            icmp_short: false,
         }
     }
 }
@@ -162,6 +165,8 @@ pub struct ServiceChange {
     pub deny: Option<Vec<IpNet>>,
     /// See [`ServiceOptions`]; 0: as for all.
     pub timeout: Option<u32>,
+    /// See [`ServiceOptions`]; `false` where another timeout is said, and this is not.
+    pub icmp_short: Option<bool>,
 }
 
 /// A real server of a service, known by its address and port.

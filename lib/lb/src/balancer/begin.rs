@@ -3,6 +3,7 @@
 use super::{Balancer, Look};
 use crate::config::Kind;
 use crate::counts::Count;
+use crate::icmp::IcmpCount;
 use crate::rewrite::{Ends, Sequence};
 use crate::table::{Belongs, Connection, Direction, Phase};
 use crate::tcp;
@@ -93,7 +94,11 @@ impl Balancer {
             server: to.number,
             ..Connection::FREE
         };
-        self.start(connection).ok_or(Refused::TableFull)
+        let at = self.start(connection).ok_or(Refused::TableFull)?;
+        if is_icmp {
+            self.icmp.add(IcmpCount::QueriesNew);
+        }
+        Ok(at)
     }
 
     /// Takes a local port. Those of connections that have ended are kept for errors only while there are others.

@@ -6,7 +6,7 @@ use packet::{MacAddress, Protocol};
 use super::{Balancer, Look, searched};
 use crate::config::Kind;
 use crate::counts::Count;
-use crate::icmp::{error_to_client, error_to_server};
+use crate::icmp::{IcmpCount, error_to_client, error_to_server};
 use crate::ports;
 use crate::prepared::Role;
 use crate::rewrite::{clamp_mss, insert_toa, remove_timestamps, to_client, to_server, toa_len};
@@ -28,17 +28,22 @@ impl Balancer {
         }
         match look.view.what {
             What::Other => Verdict::NotOurs,
-            What::Bad(reason) => Verdict::Drop(reason),
+            What::Bad(reason) => self.bad(reason),
             What::Fragment => self.fragment(&look.view, frame.bytes()),
             What::Error(quoted) => self.error(look, &quoted, frame),
-            What::Segment { .. } | What::Datagram | What::Query { .. } | What::Reply { .. } => {
-                self.packet(look, frame, ingress, now)
-            }
+            What::Segment { .. } | What::Datagram => self.packet(look, frame, ingress, now),
+            What::Query { .. } | What::Reply { .. } => self.query(look, frame, ingress, now),
         }
     }
 
     #[inline]
-    fn packet<B: Buffer>(&mut self, look: &Look, frame: &mut B, ingress: u16, now: u64) -> Verdict {
+    pub(super) fn packet<B: Buffer>(
+        &mut self,
+        look: &Look,
+        frame: &mut B,
+        ingress: u16,
+        now: u64,
+    ) -> Verdict {
         let Some((flow, kind)) = searched(&look.view) else {
             return Verdict::NotOurs;
         };
@@ -96,11 +101,15 @@ impl Balancer {
         let came = came_by(frame.bytes(), ingress);
         let bytes = u64::from(view.end.saturating_sub(view.network));
         let was = connection.state;
+        let mut keeps_alive = true;
         let is_done = if let What::Segment { flags, .. } = view.what {
+            let answered = connection.sequence.first_ack;
             if direction == Direction::Out {
                 connection.sequence.answered(view);
             }
             connection.state = tcp::next(was, direction, flags, connection.sequence.first_ack != 0);
+            // Whoever says the same again must not keep it half open for ever.
+            keeps_alive = connection.state != State::SynRecv || connection.sequence.first_ack != answered;
             if flags.has(TcpFlags::SYN) || service.toa {
                 let toa = service.toa;
                 segment(
@@ -133,12 +142,14 @@ impl Balancer {
         if !is_done {
             return Verdict::Drop(Refused::Short);
         }
-        let seconds = service
-            .timeouts
-            .get(connection.state as usize)
-            .copied()
-            .unwrap_or(0);
-        connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        if keeps_alive {
+            let seconds = service
+                .timeouts
+                .get(connection.state as usize)
+                .copied()
+                .unwrap_or(0);
+            connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        }
         let path = match direction {
             Direction::In => {
                 connection.in_packets += 1;
@@ -253,6 +264,14 @@ impl Balancer {
     /// An ICMP error. It changes nothing of the connection that it is about (RFC 5508 REQ-6).
     #[cold]
     fn error<B: Buffer>(&mut self, look: &Look, quoted: &Quoted, frame: &mut B) -> Verdict {
+        let verdict = self.translated_error(look, quoted, frame);
+        if let Verdict::Drop(reason) = verdict {
+            self.count_refused(reason);
+        }
+        verdict
+    }
+
+    fn translated_error<B: Buffer>(&mut self, look: &Look, quoted: &Quoted, frame: &mut B) -> Verdict {
         let view = &look.view;
         let found = self.table.find(look.hash, &quoted.flow.reversed(), quoted.kind);
         let Some((at, direction)) = found else {
@@ -281,31 +300,43 @@ impl Balancer {
             return Verdict::Drop(reason);
         }
         // What is quoted was sent the other way: the error is for its sender.
-        let (is_done, what, path) = match direction {
+        let (is_done, what, icmp, path) = match direction {
             Direction::Out => {
                 let toa = service.is_some_and(|service| service.toa) && connection.kind == Kind::Tcp;
                 let added = if toa { toa_len(view.six) } else { 0 };
                 let bytes = frame.bytes_mut();
                 let is_done = error_to_client(bytes, view, &connection.ends, &connection.sequence, added);
-                (is_done, Count::ErrorsOut, connection.way_to_client())
+                (
+                    is_done,
+                    Count::ErrorsOut,
+                    IcmpCount::ErrorsToClients,
+                    connection.way_to_client(),
+                )
             }
             Direction::In => {
                 let bytes = frame.bytes_mut();
                 let is_done = error_to_server(bytes, view, &connection.ends, &connection.sequence);
-                (is_done, Count::ErrorsIn, connection.way_to_server())
+                (
+                    is_done,
+                    Count::ErrorsIn,
+                    IcmpCount::ErrorsToServers,
+                    connection.way_to_server(),
+                )
             }
         };
         if !is_done {
-            return Verdict::Drop(Refused::Short);
+            return Verdict::Drop(Refused::IcmpShort);
         }
+        self.icmp.add(IcmpCount::ErrorsIn);
+        self.icmp.add(icmp);
         let service = service.map(|entry| &entry.counts);
         let server = server.map(|entry| &entry.counts);
         for counts in [service, server].into_iter().flatten() {
             counts.add(self.worker, what, 1);
         }
-        Verdict::Forward {
-            path: path.filter(|_| view.ttl > 1 && view.plain),
-        }
+        let path = path.filter(|_| view.ttl > 1 && view.plain);
+        self.count_way(path.is_some());
+        Verdict::Forward { path }
     }
 
     /// An error about a packet that this worker has no connection for: of another's, of one that is long over, or of the gateway's own.

@@ -2,11 +2,13 @@
 //!
 //! ```text
 //!   configure ◄─ Prepared ─► looked at by        look ─► (warm) ─► judge ─┬─ judge.rs    packets of connections, errors
-//!                                                                         └─ begin.rs    packets of none: new ones
+//!                                                                         ├─ begin.rs    packets of none: new ones
+//!                                                                         └─ icmp.rs     what is counted of ICMP
 //!   age ─► life.rs: ends, and what of it counts                            rows ─► rows.rs
 //! ```
 
 mod begin;
+mod icmp;
 mod judge;
 mod life;
 mod rows;
@@ -15,6 +17,7 @@ use std::sync::Arc;
 
 use crate::config::{Config, Kind, Policy};
 use crate::hash::fixed;
+use crate::icmp::IcmpCounts;
 use crate::prepared::Prepared;
 use crate::table::Table;
 use crate::view::{Flow, View, What, look_start};
@@ -57,6 +60,7 @@ pub struct Balancer {
     /// Where the sweep after a change of the configuration is; at the table's end, when there is none.
     swept: u32,
     table: Table,
+    icmp: IcmpCounts,
 }
 
 impl Balancer {
@@ -74,6 +78,7 @@ impl Balancer {
             pool_identity: 1,
             swept: u32::MAX,
             table: Table::new(connections, hz.max(1), now, secret),
+            icmp: IcmpCounts::default(),
         }
     }
 

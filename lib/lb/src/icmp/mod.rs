@@ -8,6 +8,8 @@
 //! Eight bytes of the quoted transport header are enough (RFC 792); what more of it is there is translated too, its checksum by
 //! the difference and never looked at. What follows the quote (RFC 4884) stays as it is.
 
+mod count;
+
 use packet::checksum::Sum;
 use packet::ipv4;
 use packet::tcp::{HEADER_LEN as TCP_HEADER_LEN, TcpFlags};
@@ -15,6 +17,9 @@ use packet::tcp::{HEADER_LEN as TCP_HEADER_LEN, TcpFlags};
 use crate::rewrite::{Difference, Ends, Sequence, add, set_addresses, shift_sack};
 use crate::view::{Flow, Quoted, View, pseudo_header};
 use crate::{Kind, What};
+
+pub use count::IcmpCount;
+pub(crate) use count::IcmpCounts;
 
 /// Smallest MTU of IPv4 (RFC 791).
 const LEAST_MTU_V4: u32 = 68;

@@ -55,7 +55,7 @@ pub(super) fn look(view: &mut View, frame: &[u8], behind: usize) {
     let message = frame.get(usize::from(view.transport)..usize::from(view.end));
     let message = message.unwrap_or_default();
     let Some(&[message_type, _, _, _, id0, id1, ..]) = message.first_chunk::<HEADER_LEN>() else {
-        view.what = What::Bad(Refused::Short);
+        view.what = What::Bad(Refused::IcmpShort);
         return;
     };
     let id = u16::from_be_bytes([id0, id1]);
@@ -70,7 +70,7 @@ pub(super) fn look(view: &mut View, frame: &[u8], behind: usize) {
             view.flow.destination_port = id;
             What::Reply { id, message_type }
         }
-        Class::Error if behind > 0 => What::Bad(Refused::Short),
+        Class::Error if behind > 0 => What::Bad(Refused::IcmpShort),
         Class::Error if !checksum_is_valid(view, message) => What::Bad(Refused::BadChecksum),
         Class::Error => quoted(view, message),
         Class::Link => What::Other,
@@ -96,7 +96,7 @@ pub(crate) fn pseudo_header(six: bool, flow: &Flow, len: usize) -> Sum {
 /// What an error is about.
 fn quoted(view: &View, message: &[u8]) -> What {
     let Some((header, quote)) = message.split_first_chunk::<HEADER_LEN>() else {
-        return What::Bad(Refused::Short);
+        return What::Bad(Refused::IcmpShort);
     };
     // Extensions are no part of the quote.
     let quote = length_field(view.six, header)
@@ -115,10 +115,10 @@ fn quoted(view: &View, message: &[u8]) -> What {
         quote.get(..inner.transport),
         quote.get(inner.transport..inner.end.min(quote.len())),
     ) else {
-        return What::Bad(Refused::Short);
+        return What::Bad(Refused::IcmpShort);
     };
     let Some(start) = carried.first_chunk::<HEADER_LEN>() else {
-        return What::Bad(Refused::Short);
+        return What::Bad(Refused::IcmpShort);
     };
     let is_reply = matches!(
         (inner.protocol, class(view.six, start[0])),
@@ -178,7 +178,7 @@ struct Inner {
 fn inner_v4(quote: &[u8]) -> Result<Inner, What> {
     let header = quote
         .first_chunk::<{ ipv4::HEADER_LEN }>()
-        .ok_or(What::Bad(Refused::Short))?;
+        .ok_or(What::Bad(Refused::IcmpShort))?;
     let &[
         start,
         _,
@@ -224,9 +224,9 @@ fn inner_v4(quote: &[u8]) -> Result<Inner, What> {
 fn inner_v6(quote: &[u8]) -> Result<Inner, What> {
     let ip = Ipv6::parse_start(quote, usize::from(u16::MAX)).map_err(|error| match error {
         ipv6::Ipv6Error::Version => What::Bad(Refused::ErrorNoConnection),
-        _ => What::Bad(Refused::Short),
+        _ => What::Bad(Refused::IcmpShort),
     })?;
-    let upper = network::upper_layer(&ip).ok_or(What::Bad(Refused::Short))?;
+    let upper = network::upper_layer(&ip).ok_or(What::Bad(Refused::IcmpShort))?;
     if upper.is_later_fragment() {
         return Err(What::Bad(Refused::ErrorNoConnection));
     }

@@ -157,6 +157,14 @@ impl View {
         six: false,
         plain: false,
     };
+
+    /// Whether it is a query or reply of ICMP, or an error.
+    pub fn is_icmp(&self) -> bool {
+        matches!(
+            self.what,
+            What::Query { .. } | What::Reply { .. } | What::Error(_)
+        )
+    }
 }
 
 /// Looks at a frame whose packet is all there.

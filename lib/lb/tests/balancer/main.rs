@@ -8,6 +8,7 @@
 
 mod bed;
 mod changes;
+mod counted;
 mod errors;
 mod limits;
 mod queries;

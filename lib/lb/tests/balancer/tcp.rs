@@ -70,14 +70,47 @@ fn each_state_ends_after_its_own_time() {
 fn half_open_connection_ends_after_thirty_seconds_whatever_the_client_invents() {
     let mut bed = Bed::new(1, 8, vec![web()]);
     bed.client_sends(client(SYN)).flow();
-    bed.client_sends(client(ACK)).flow();
     assert_eq!(
         (bed.rows()[0].state, bed.rows()[0].expires_ms),
         (State::SynRecv, 30_000)
     );
     assert_eq!(bed.counts(0).sum(Count::Inactive), 1);
-    bed.pass(30_600);
+    for (second, flags) in (1..30).zip([SYN, ACK].into_iter().cycle()) {
+        bed.pass(1_000);
+        bed.client_sends(client(flags)).flow();
+        assert_eq!(
+            (bed.rows()[0].state, bed.rows()[0].expires_ms),
+            (State::SynRecv, 30_000 - second * 1_000)
+        );
+    }
+    bed.pass(1_600);
     assert_eq!(bed.rows().len(), 0);
+    assert_eq!(bed.counts(0).sum(Count::Connections), 1);
+    // The next SYN begins another.
+    bed.client_sends(client(SYN)).flow();
+    assert_eq!(bed.rows()[0].expires_ms, 30_000);
+}
+
+#[test]
+fn server_s_answer_gives_the_client_its_time_once() {
+    let mut bed = Bed::new(1, 8, vec![web()]);
+    let (local, server) = bed.client_sends(client(SYN)).flow();
+    bed.pass(20_000);
+    let answer = tcp_of(server, local, SYN_ACK, 1999, 1);
+    bed.server_sends(answer.clone()).flow();
+    assert_eq!(bed.rows()[0].expires_ms, 30_000);
+    // It is sent again, and so is the SYN.
+    for second in 1..30 {
+        bed.pass(1_000);
+        bed.server_sends(answer.clone()).flow();
+        bed.client_sends(client(SYN)).flow();
+        assert_eq!(bed.rows()[0].expires_ms, 30_000 - second * 1_000);
+    }
+    bed.client_sends(client(ACK)).flow();
+    assert_eq!(
+        (bed.rows()[0].state, bed.rows()[0].expires_ms),
+        (State::Established, 90_000)
+    );
 }
 
 #[test]

@@ -227,7 +227,7 @@ fn packet_in_several_segments_is_seen_by_its_headers() {
         ));
         assert_eq!(
             look_start(&error[..error.len() - 1], 1).what,
-            What::Bad(Refused::Short)
+            What::Bad(Refused::IcmpShort)
         );
     }
 }

@@ -121,7 +121,7 @@ fn req_icmp_23_message_that_is_not_all_there_is_short() {
             );
             assert_eq!(
                 look(&frame(&message)).what,
-                What::Bad(Refused::Short),
+                What::Bad(Refused::IcmpShort),
                 "{len} bytes"
             );
         }

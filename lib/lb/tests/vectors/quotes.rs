@@ -38,7 +38,7 @@ fn req_icmp_9_any_quote_of_eight_transport_bytes_and_more_is_enough() {
                 let before = icmp(net.lan_router, net.local.0, head, [0; 4], &inner[..len]);
                 assert_eq!(
                     look(&frame(&before)).what,
-                    What::Bad(Refused::Short),
+                    What::Bad(Refused::IcmpShort),
                     "{len} bytes"
                 );
             }

@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::alert_counters::{AlertCounter, PUNT_BUCKETS};
 use crate::cells::Geometry;
-use crate::counters::{DropReason, InterfaceCounter, WorkerCounter};
+use crate::counters::{DropReason, IcmpCounter, InterfaceCounter, WorkerCounter};
 use crate::mapping::Mapping;
 use crate::records::{
     ALERT_RANGES, ALERT_RULES, Address, AlertRule, HANDLER_TEXT, Interface, Neighbor, NextHop, Pool, Record,
@@ -66,6 +66,7 @@ pub const LAYOUT_HASH: u64 = {
     hash = fnv1a(hash, InterfaceCounter::LAYOUT);
     hash = fnv1a(hash, DropReason::LAYOUT);
     hash = fnv1a(hash, WorkerCounter::LAYOUT);
+    hash = fnv1a(hash, IcmpCounter::LAYOUT);
     hash = fnv1a(hash, PathStage::LAYOUT);
     numbers(hash, stages::USUAL_BITS)
 };

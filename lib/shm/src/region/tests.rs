@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use super::*;
-use crate::ProcessId;
 use crate::records::{ALERT_RULES, AlertRule, RouteKind, text};
 use crate::sa_counters::SaCounts;
+use crate::{IcmpCounter, ProcessId};
 use zerocopy::FromZeros;
 
 const CAPACITY: Capacity = Capacity {
@@ -92,6 +92,9 @@ fn counters_of_all_writers_add_up() {
         block.drop(3, DropReason::NoRoute, index as u64);
         block.add(4, InterfaceCounter::RxPackets, 1);
         block.set_worker(WorkerCounter::Loops, index as u64 * 100);
+        block.set_worker(WorkerCounter::HandedOver, 7);
+        block.set_icmp(IcmpCounter::ErrIn, index as u64 * 1000);
+        block.set_icmp(IcmpCounter::SisoMiss, index as u64 + 1);
     }
     let reader = TableReader::open(&path).unwrap();
     let counters = reader.counters();
@@ -99,6 +102,9 @@ fn counters_of_all_writers_add_up() {
     assert_eq!(counters.drops(3, DropReason::NoRoute), 3);
     assert_eq!(counters.interface(2, InterfaceCounter::RxPackets), 0);
     assert_eq!(counters.worker(1, WorkerCounter::Loops), 200);
+    assert_eq!(counters.worker(1, WorkerCounter::HandedOver), 7);
+    assert_eq!(counters.icmp(1, IcmpCounter::ErrIn), 2000);
+    assert_eq!(counters.icmp(0, IcmpCounter::SisoMiss), 2);
 }
 
 #[test]

@@ -229,6 +229,30 @@ fn req_icmp_31_pings_end_after_a_minute_or_more_unless_it_is_said_that_they_may_
 }
 
 #[test]
+fn req_icmp_31_a_service_s_own_timeout_is_a_minute_or_more_unless_it_is_said_that_it_may_be_less() {
+    assert_added(
+        &format!("{ICMP}timeout = 59\n"),
+        "59",
+        &["59 seconds", "use 60 or more", "icmp_short = true"],
+    );
+    assert_added(
+        &format!("{TCP}timeout = 7\nicmp_short = true\n"),
+        "true",
+        &["leave icmp_short"],
+    );
+    let read = |more: &str| parse(&format!("{GOOD}{ICMP}{more}")).unwrap();
+    assert!(
+        !read("timeout = 60\nicmp_short = true\n").services[0]
+            .options
+            .icmp_short
+    );
+    let short = read("timeout = 5\nicmp_short = true\n");
+    assert_eq!(short.services[0].options.timeout, Some(5));
+    let again = parse(&short.render(&Overrides::default())).unwrap();
+    assert_eq!(again.services, short.services);
+}
+
+#[test]
 fn req_icmp_40_one_key_turns_fast_xmit_off_for_all_services() {
     let text = format!("{GOOD}{TCP}[load_balancer]\nfast_xmit = false\n");
     let read = parse(&text).unwrap();

@@ -1,7 +1,7 @@
 //! What becomes of packets as the load balancer judges them.
 
 use dpdk::{Chain, Mbuf, MbufBatch};
-use lb::{Look, Path, Verdict};
+use lb::{IcmpCount, Look, Path, Verdict};
 use shm::{DropReason, Passed, PathStage};
 
 use super::super::Engine;
@@ -19,7 +19,11 @@ pub(super) enum Step {
     /// It is translated, and leaves by this interface: that part of its buffer.
     Leaves(u16, Ready),
     /// This worker is to judge it.
-    Elsewhere(usize),
+    Elsewhere {
+        worker: usize,
+        /// It is a message of ICMP.
+        icmp: bool,
+    },
     /// It is dropped.
     Refused(DropReason),
 }
@@ -209,11 +213,23 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         match verdict {
             Verdict::NotOurs => Step::Untouched,
             Verdict::Forward { path } => match path {
-                Some(path) => self.leaves_by(&path, Hop::Counted, mbuf).unwrap_or(Step::Through),
+                Some(path) => match self.leaves_by(&path, Hop::Counted, mbuf) {
+                    Some(leaves) => leaves,
+                    None => {
+                        self.services.balancer.count_way_lost(look);
+                        Step::Through
+                    }
+                },
                 None => Step::Through,
             },
-            Verdict::Elsewhere { worker } => Step::Elsewhere(worker),
-            Verdict::Next => Step::Elsewhere(self.next_worker()),
+            Verdict::Elsewhere { worker } => Step::Elsewhere {
+                worker,
+                icmp: look.view().is_icmp(),
+            },
+            Verdict::Next => Step::Elsewhere {
+                worker: self.next_worker(),
+                icmp: look.view().is_icmp(),
+            },
             Verdict::Drop(refused) => Step::Refused(drop_reason(refused)),
         }
     }
@@ -233,7 +249,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Step::Untouched => Fate::Untouched(mbuf),
             Step::Through => Fate::Through(mbuf),
             Step::Leaves(egress, ready) => self.send_ready(egress, ready, ingress, interface, mbuf),
-            Step::Elsewhere(worker) => self.hand_one(worker, asked, ingress, interface, mbuf),
+            Step::Elsewhere { worker, icmp } => self.hand_one(worker, icmp, asked, ingress, interface, mbuf),
             Step::Refused(reason) => self.refuse_one(reason, ingress, interface, mbuf),
         }
     }
@@ -271,14 +287,31 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         (self.services.handover.number() + 1) % self.services.handover.workers().max(1)
     }
 
-    fn hand_one(&mut self, worker: usize, asked: u8, ingress: u16, interface: u16, mbuf: Mbuf) -> Fate {
+    fn hand_one(
+        &mut self,
+        worker: usize,
+        icmp: bool,
+        asked: u8,
+        ingress: u16,
+        interface: u16,
+        mbuf: Mbuf,
+    ) -> Fate {
         // Each worker but the first has had it from another.
         let asked = asked.saturating_add(1);
         if usize::from(asked) >= self.services.handover.workers() {
+            // Of what is no error all workers know whose it is.
+            if icmp {
+                self.services.balancer.count_error_of_none();
+            }
             return self.refuse_one(DropReason::ServiceErrorNoConnection, ingress, interface, mbuf);
         }
         match self.hand_to_balancer(worker, asked, ingress, mbuf) {
-            Ok(()) => Fate::Handed,
+            Ok(()) => {
+                if icmp {
+                    self.services.balancer.count_icmp(IcmpCount::Redirected);
+                }
+                Fate::Handed
+            }
             Err(mbuf) => self.refuse_one(DropReason::SpreadRingFull, ingress, interface, mbuf),
         }
     }

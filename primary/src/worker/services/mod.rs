@@ -16,12 +16,13 @@ mod judged;
 mod told;
 mod watched;
 
-use lb::Balancer;
+use lb::{Balancer, IcmpCount};
+use shm::CounterBlock;
 
 pub use self::handed::{BALANCED, Balancing, balancing};
 use super::Engine;
 use crate::adjacency;
-use crate::balancer::BalancerNews;
+use crate::balancer::{BalancerNews, icmp_counter};
 
 /// Connections that a round looks at for who wants to see them: about 20 µs.
 const ROWS: usize = 128;
@@ -50,6 +51,21 @@ impl Services {
     #[inline]
     pub(super) fn are_on(&self) -> bool {
         self.on
+    }
+
+    /// Shows what was counted of ICMP.
+    pub(super) fn publish(&self, counters: &CounterBlock) {
+        for what in IcmpCount::ALL {
+            counters.set_icmp(icmp_counter(what), self.balancer.icmp(what));
+        }
+    }
+
+    /// Counts an error that is not made since there were too many, if it is about a packet that may have been translated.
+    #[cold]
+    pub(super) fn count_limited(&mut self, about: &[u8]) {
+        if self.balancer.has_sent(about) {
+            self.balancer.count_icmp(IcmpCount::ErrorsLimited);
+        }
     }
 
     /// Does what is due in a round: learns of services, ends connections, copies those that somebody wants to see. Gives how much.

@@ -2,7 +2,7 @@
 //! the packet gets them as those of any other router, translated back. RFC 5508 section 4.2.
 
 use dpdk::Mbuf;
-use lb::Verdict;
+use lb::{IcmpCount, Look, Verdict};
 use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::super::Engine;
@@ -26,7 +26,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Verdict::NotOurs
         };
         let (worker, asked) = match verdict {
-            Verdict::Forward { path } => return self.send_judged(ingress, path, mbuf, now),
+            Verdict::Forward { path } => return self.send_judged(ingress, &look, path, mbuf, now),
             Verdict::Elsewhere { worker } => (worker, 1),
             Verdict::Next => (self.next_worker(), 1),
             Verdict::NotOurs => {
@@ -45,22 +45,34 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let received_by = self.interface_of(&mbuf).unwrap_or(ingress);
         match self.hand_to_balancer(worker, asked, received_by, mbuf) {
             Ok(()) => {
+                self.services.balancer.count_icmp(IcmpCount::Redirected);
                 self.hand_over_balanced();
                 true
             }
             Err(mbuf) => {
+                self.services.balancer.count_error_of_none();
                 self.drop_error(ingress, DropReason::ServiceErrorNoConnection, mbuf);
                 false
             }
         }
     }
 
-    fn send_judged(&mut self, ingress: u16, path: Option<lb::Path>, mut mbuf: Mbuf, now: u64) -> bool {
+    fn send_judged(
+        &mut self,
+        ingress: u16,
+        look: &Look,
+        path: Option<lb::Path>,
+        mut mbuf: Mbuf,
+        now: u64,
+    ) -> bool {
         let ready = path.and_then(|path| {
             let ready = self.stages.leave_by(&path, Hop::Kept, mbuf.data_mut(), 0)?;
             Some((path.interface, ready.end))
         });
         let Some((interface, end)) = ready else {
+            if path.is_some() {
+                self.services.balancer.count_way_lost(look);
+            }
             let Ok(port) = self.stages.originate(ingress, mbuf.data_mut()) else {
                 self.drop_error(ingress, DropReason::InterfaceDown, mbuf);
                 return false;

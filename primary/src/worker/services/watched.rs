@@ -52,7 +52,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 leg.watched.leaves(leaves);
                 (stage.with(PathStage::Tx), None)
             }
-            Step::Elsewhere(_) => {
+            Step::Elsewhere { .. } => {
                 leg.judged = Some(Judged::Elsewhere);
                 (stage.with(PathStage::Waiting), None)
             }

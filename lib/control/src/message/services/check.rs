@@ -106,8 +106,17 @@ impl ServiceOptions {
     /// The longest timeout, seconds: a week.
     pub const MAX_TIMEOUT: u32 = 7 * 24 * 3600;
 
+    /// Seconds that a connection of ICMP queries lives at least without packets, unless it is said that it may be fewer: RFC 5508 REQ-2.
+    pub const LEAST_ICMP_TIMEOUT: u32 = 60;
+
     /// Fails when a service that is known by `id` cannot be like that.
     pub fn check(&self, id: &ServiceId) -> Result<(), ServiceFault> {
+        if self.icmp_short && !id.protocol.is_icmp() {
+            let sentence = format!(
+                "{id}: any timeout may be short but those of icmp and icmpv6: leave icmp_short (--force) out"
+            );
+            return Err(ServiceFault::of("icmp_short", sentence));
+        }
         if self.toa && id.protocol != ServiceProtocol::Tcp {
             let sentence = format!("{id}: toa is an option of TCP: leave it off");
             return Err(ServiceFault::of("toa", sentence));
@@ -122,15 +131,28 @@ impl ServiceOptions {
             );
             return Err(ServiceFault::of("timeout", sentence));
         }
+        if let Some(timeout) = self.timeout.filter(|_| id.protocol.is_icmp() && !self.icmp_short)
+            && timeout < Self::LEAST_ICMP_TIMEOUT
+        {
+            let sentence = format!(
+                "{id}: a timeout of {timeout} seconds ends pings that are still answered: use {} or more (RFC 5508 REQ-2), or say that it \
+                 may be less, by icmp_short = true in a file and by --force on a command line",
+                Self::LEAST_ICMP_TIMEOUT
+            );
+            return Err(ServiceFault::of("timeout", sentence));
+        }
         for (key, prefixes) in [("allow", &self.allow), ("deny", &self.deny)] {
             check_prefixes(id, key, prefixes)?;
         }
         Ok(())
     }
 
-    /// The same, with prefixes as they are compared: each once, with no bits behind its length.
+    /// The same as it is compared: each prefix once, with no bits behind its length, and a short timeout allowed only where there is one.
     #[must_use]
     pub fn normal(mut self) -> Self {
+        self.icmp_short &= self
+            .timeout
+            .is_some_and(|timeout| timeout < Self::LEAST_ICMP_TIMEOUT);
         for prefixes in [&mut self.allow, &mut self.deny] {
             prefixes.iter_mut().for_each(|prefix| *prefix = prefix.trunc());
             prefixes.sort_unstable();
@@ -174,6 +196,11 @@ impl ServiceChange {
                 None => before.timeout,
                 Some(0) => None,
                 Some(seconds) => Some(seconds),
+            },
+            icmp_short: match (self.icmp_short, self.timeout) {
+                (Some(said), _) => said,
+                (None, Some(_)) => false,
+                (None, None) => before.icmp_short,
             },
         }
     }
@@ -362,6 +389,45 @@ mod tests {
         udp.options.allow = vec!["10.0.0.0/8".parse().unwrap(); PREFIXES_PER_SERVICE + 1];
         assert_eq!(fault(&udp).0, "allow");
         assert_eq!(udp.options.normal().allow.len(), 1);
+    }
+
+    #[test]
+    fn req_icmp_31_pings_of_a_service_end_after_a_minute_or_more_unless_forced() {
+        for (protocol, address) in [
+            (ServiceProtocol::Icmp, "10.0.0.100:0"),
+            (ServiceProtocol::Icmpv6, "[2001:db8::1]:0"),
+        ] {
+            let mut ping = service(protocol, address);
+            ping.options.timeout = Some(59);
+            let (key, sentence) = fault(&ping);
+            assert_eq!(key, "timeout");
+            for said in ["59 seconds", "use 60 or more", "icmp_short = true", "--force"] {
+                assert!(sentence.contains(said), "{sentence}");
+            }
+            ping.options.icmp_short = true;
+            assert_eq!(ping.check(), Ok(()));
+            assert!(ping.options.clone().normal().icmp_short);
+            // Whoever says another timeout is to say it again.
+            let change = |timeout, icmp_short| ServiceChange {
+                timeout,
+                icmp_short,
+                ..ServiceChange::default()
+            };
+            ping.options = change(Some(30), None).apply(&ping.options);
+            assert_eq!(fault(&ping).0, "timeout");
+            ping.options = change(Some(30), Some(true)).apply(&ping.options);
+            ping.options = change(None, None).apply(&ping.options);
+            assert_eq!(ping.check(), Ok(()));
+            ping.options.timeout = Some(60);
+            assert!(!ping.options.clone().normal().icmp_short);
+            ping.options.icmp_short = false;
+            assert_eq!(ping.check(), Ok(()));
+        }
+        let mut udp = service(ServiceProtocol::Udp, "10.0.0.100:53");
+        udp.options.timeout = Some(1);
+        assert_eq!(udp.check(), Ok(()));
+        udp.options.icmp_short = true;
+        assert_eq!(fault(&udp).0, "icmp_short");
     }
 
     #[test]
