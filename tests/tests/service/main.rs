@@ -10,6 +10,7 @@ mod errors;
 mod example;
 mod flood;
 mod flows;
+mod fragments;
 mod load;
 mod mutated;
 mod pings;
