@@ -158,6 +158,18 @@ pub struct Policy {
     pub strict_inner_csum: bool,
     /// Seconds for which errors about a connection are still translated after its end. Its local port is not used again before.
     pub err_grace_s: u32,
+    /// What becomes of fragments.
+    pub fragments: Fragments,
+}
+
+/// What becomes of fragments for services, and from their servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Fragments {
+    /// They are put together, and the whole packet is judged.
+    #[default]
+    Join,
+    /// They are dropped.
+    Drop,
 }
 
 impl Default for Policy {
@@ -167,6 +179,7 @@ impl Default for Policy {
             source_quench_forward: true,
             strict_inner_csum: false,
             err_grace_s: 3,
+            fragments: Fragments::Join,
         }
     }
 }

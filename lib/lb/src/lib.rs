@@ -29,7 +29,7 @@ mod verdict;
 pub mod view;
 
 pub use balancer::{Balancer, Look};
-pub use config::{Config, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
+pub use config::{Config, Fragments, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
 pub use counts::{Count, Counts};
 pub use icmp::IcmpCount;
 pub use ports::ports_towards;

@@ -61,6 +61,8 @@ pub enum Verdict {
     /// An ICMP error about a packet to a client whose connection is not this worker's: the next worker is to be asked. When all
     /// were, it is dropped for [`Refused::ErrorNoConnection`].
     Next,
+    /// It is a fragment: what it is part of is to be put together, and judged then.
+    Join,
     /// It is dropped.
     Drop(Refused),
 }
@@ -105,7 +107,7 @@ refusals! {
     Denied,
     /// An answer of ICMP that nobody asked for, or an ICMP message that is neither error nor query.
     Unsolicited,
-    /// A fragment.
+    /// A fragment, where [`crate::Fragments::Drop`] is set.
     Fragment,
     /// Source Quench, where it is not forwarded.
     SourceQuench,

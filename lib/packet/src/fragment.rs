@@ -100,8 +100,9 @@ pub fn cut_v4(header: &[u8], mtu: u16) -> Option<Cuts> {
     })
 }
 
-/// The fragments for a link of `mtu` bytes, at least 56, of an IPv6 packet without extension headers that the gateway made
-/// itself; `header` is its own, and `identification` no other such packet's between the two addresses.
+/// The fragments for a link of `mtu` bytes, at least 56, of an IPv6 packet that the gateway made itself or put together; `header` is
+/// its own, and `identification` no other such packet's between the two addresses. All that follows the header is cut: a hop-by-hop header,
+/// which each fragment would need (RFC 8200 section 4.5), is not to be there.
 pub fn cut_v6(header: &[u8; ipv6::HEADER_LEN], mtu: u16, identification: u32) -> Option<Cuts> {
     let mut first = Cut::of(header)?;
     let (next_header, payload_len) = (header[6], u16::from_be_bytes([header[4], header[5]]));

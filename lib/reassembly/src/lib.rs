@@ -86,6 +86,8 @@ pub struct Whole<'r> {
     pub link_len: usize,
     /// Whether it is IPv6.
     pub six: bool,
+    /// Bytes of the longest of its fragments, IP header included: what its sender takes its path for.
+    pub longest: u16,
     /// The fragments that it was made of, the last one included.
     pub made_of: Lost,
 }
@@ -148,6 +150,7 @@ impl Reassembler {
                         interface: joined.interface,
                         link_len: joined.link_len,
                         six,
+                        longest: slot.longest,
                         made_of,
                     })
                 }

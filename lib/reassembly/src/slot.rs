@@ -33,6 +33,8 @@ pub(crate) struct Slot {
     pub(crate) since: u64,
     /// Fragments that are in it.
     pub(crate) fragments: u32,
+    /// Bytes of the longest of them, with its headers.
+    pub(crate) longest: u16,
     have: [u64; WORDS],
     starts: [u64; WORDS],
     /// Blocks that are there.
@@ -81,6 +83,7 @@ impl Slot {
             interface,
             since,
             fragments: 0,
+            longest: 0,
             have: [0; WORDS],
             starts: [0; WORDS],
             blocks: 0,
@@ -101,6 +104,7 @@ impl Slot {
         self.state = State::Open;
         (self.key, self.interface, self.since) = (key, interface, since);
         (self.fragments, self.blocks, self.beyond) = (0, 0, 0);
+        self.longest = 0;
         (self.end, self.first) = (None, None);
     }
 
@@ -137,6 +141,8 @@ impl Slot {
         self.blocks += to - from;
         self.beyond = self.beyond.max(to);
         self.fragments += 1;
+        let length = fragment.headers.len() + fragment.payload.len();
+        self.longest = self.longest.max(u16::try_from(length).unwrap_or(u16::MAX));
         if !fragment.more {
             self.end = Some(fragment.end());
         }

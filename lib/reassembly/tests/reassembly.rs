@@ -410,6 +410,26 @@ fn a_packet_belongs_to_the_interface_that_its_first_fragment_came_by() {
 }
 
 #[test]
+fn a_packet_says_how_long_the_longest_of_its_fragments_was() {
+    for six in [false, true] {
+        let mut table = Reassembler::new(1, SECOND);
+        // The second time in a slot that had longer ones.
+        for (identification, mtu) in [(1, 1500), (2, 1280)] {
+            let (_, all) = fragments(six, 4008, mtu, identification);
+            let longest = all.iter().map(Vec::len).max().unwrap();
+            let said = all
+                .iter()
+                .rev()
+                .find_map(|bytes| match insert(&mut table, bytes, 0) {
+                    Inserted::Whole(whole) => Some(usize::from(whole.longest)),
+                    _ => None,
+                });
+            assert_eq!(said, Some(longest));
+        }
+    }
+}
+
+#[test]
 fn all_fragments_of_a_packet_have_one_worker_and_packets_all_of_them() {
     for six in [false, true] {
         for workers in 1..5 {

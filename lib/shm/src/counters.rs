@@ -83,11 +83,12 @@ counter_enum! {
         TapRxPackets => "tap_rx_packets",
         /// Packets of the kernel that came by the interface's tap, to leave by the port; among the originated.
         TapTxPackets => "tap_tx_packets",
-        /// Packets that were too long for this interface and were cut into fragments.
+        /// Packets that were too long for this interface and were cut into fragments; those of services that had come in fragments count
+        /// where they came in.
         Fragmented => "fragmented",
         /// Fragments made of them, here; all but one of each packet are among the originated.
         Fragments => "fragments",
-        /// Packets for the gateway itself that were put together from fragments; among the originated, as their fragments are
+        /// Packets for the gateway itself, or for services, that were put together from fragments; among the originated, as their fragments are
         /// among the delivered.
         Reassembled => "reassembled",
         /// Packets with a router alert that could be read, those not among them that their options or addresses had dropped. Counted while
@@ -329,7 +330,7 @@ counter_enum! {
         ServiceUnsolicited => "service_unsolicited",
         /// For a service whose servers have as many connections as they may.
         ServiceServerFull => "service_server_full",
-        /// A fragment for a service or a local address.
+        /// A fragment for a service or a local address, where such are dropped.
         ServiceFragment => "service_fragment",
         /// An ICMP source quench for a service or a local address, where such are dropped; RFC 6633.
         ServiceSourceQuench => "service_source_quench",

@@ -46,7 +46,7 @@ counter_enum! {
         Local4 => "local4",
         /// IPv6 for the gateway itself or a group that it is in.
         Local6 => "local6",
-        /// For the gateway itself, and put together from segments or fragments.
+        /// For the gateway itself or a service, and put together from segments or fragments.
         Reassembly => "reassembly",
         /// Neighbour discovery, on its way to the control thread.
         Nd => "nd",

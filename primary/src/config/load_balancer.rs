@@ -2,7 +2,9 @@
 
 use control::message::ServiceOptions;
 use document::Section;
-use lb::{Policy, Timeouts};
+use lb::{Fragments, Policy, Timeouts};
+
+use super::words::{Words, name, word};
 
 /// The longest time for which errors about a connection are translated that has ended, seconds: its local port waits as long.
 const MAX_GRACE: u32 = 60;
@@ -29,6 +31,9 @@ impl LoadBalancer {
         }
         for (key, value) in read.switches_mut() {
             *value = section.boolean(key).map_or(*value, |at| at.value);
+        }
+        if let Some(fragments) = word(&section, FRAGMENTS, &OF_FRAGMENTS) {
+            read.policy.fragments = fragments;
         }
         let is_short = section.boolean(SHORT).is_some_and(|at| at.value);
         let icmp = read.timeouts.icmp;
@@ -61,6 +66,11 @@ impl LoadBalancer {
         self.switches_mut().map(|(key, value)| (key, *value))
     }
 
+    /// Its keys that have words.
+    pub fn words(&self) -> [(&'static str, &'static str); 1] {
+        [(FRAGMENTS, name(&OF_FRAGMENTS, &self.policy.fragments))]
+    }
+
     fn numbers_mut(&mut self) -> [(&'static str, &mut u32); 10] {
         let timeouts = &mut self.timeouts;
         [
@@ -91,3 +101,6 @@ const LEAST_ICMP: u32 = ServiceOptions::LEAST_ICMP_TIMEOUT;
 /// The key that says that connections of ICMP queries may end sooner.
 const SHORT: &str = "icmp_short";
 const GRACE: &str = "err_grace";
+/// What becomes of fragments for services, and from their servers.
+const FRAGMENTS: &str = "fragments";
+const OF_FRAGMENTS: Words<Fragments, 2> = [("join", Fragments::Join), ("drop", Fragments::Drop)];

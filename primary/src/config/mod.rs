@@ -31,6 +31,7 @@ mod states;
 mod tests;
 mod tunnel;
 mod vlan;
+mod words;
 
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};

@@ -127,6 +127,9 @@ impl Config {
         for (key, is_set) in self.load_balancer.switches() {
             writeln!(out, "{key} = {is_set}")?;
         }
+        for (key, word) in self.load_balancer.words() {
+            writeln!(out, "{key} = {}", Quoted(word))?;
+        }
         if let Some(key) = self.load_balancer.force() {
             writeln!(out, "{key} = true")?;
         }

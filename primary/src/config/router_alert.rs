@@ -5,6 +5,7 @@ use std::fmt;
 use document::Section;
 use router_alert::alert::{Beyond, Duplicates, Padding, Settings};
 
+use super::words::{Words, name, word};
 use crate::path::OptionPolicy;
 use crate::worker::AlertPolicy;
 
@@ -27,9 +28,6 @@ pub enum HopByHop {
     Process,
 }
 
-/// The words of a key and what they mean.
-type Words<T, const N: usize> = [(&'static str, T); N];
-
 const PADDING: Words<Padding, 2> = [("lenient", Padding::Lenient), ("strict", Padding::Strict)];
 const DUPLICATES: Words<Duplicates, 3> = [
     ("drop", Duplicates::Refuse),
@@ -39,27 +37,6 @@ const DUPLICATES: Words<Duplicates, 3> = [
 const BEYOND: Words<Beyond, 2> = [("forward", Beyond::Ignore), ("drop", Beyond::Refuse)];
 const WRONG_LENGTH: Words<bool, 2> = [("answer", true), ("silent", false)];
 const HOP_BY_HOP: Words<HopByHop, 2> = [("ignore", HopByHop::Ignore), ("process", HopByHop::Process)];
-
-/// What the word of a key means, if it is there and known.
-fn word<T: Copy, const N: usize>(section: &Section<'_>, key: &'static str, words: &Words<T, N>) -> Option<T> {
-    let text = section.string(key)?;
-    let found = words.iter().find(|(word, _)| *word == text.value);
-    if found.is_none() {
-        let known = words
-            .each_ref()
-            .map(|(word, _)| format!("\"{word}\""))
-            .join(" or ");
-        let sentence = format!("{key} = '{}' is not known: use {known}", text.value);
-        section.document.report(text.place, sentence);
-    }
-    found.map(|(_, value)| *value)
-}
-
-/// The word for a value.
-fn name<T: PartialEq, const N: usize>(words: &Words<T, N>, value: &T) -> &'static str {
-    let found = words.iter().find(|(_, meant)| meant == value);
-    found.map_or("", |(word, _)| word)
-}
 
 impl RouterAlert {
     pub(super) fn parse(section: Section<'_>) -> Self {

@@ -2,14 +2,15 @@
 //! that leaves by the way that its connection has learned, without the stages. What comes out is what [`rewrite`](super::rewrite)
 //! makes; whatever that would refuse, cut or tell somebody of is left to it.
 
+use fib::NextHop;
 use lb::Path;
 use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use packet::transport::{checksum_is_partial, checksum_is_partial_v6};
 use packet::{EtherType, Ipv4, Ipv6, Protocol, ipv4, ipv6};
 
 use super::vlan::move_addresses;
-use super::{InterfaceView, Stages};
-use crate::adjacency;
+use super::{Family, InterfaceView, Stages};
+use crate::adjacency::{self, Adjacency};
 
 /// The part of a buffer that is the frame now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,52 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         let is_ip = matches!(header.ethertype, EtherType::IPV4 | EtherType::IPV6);
         let interface = self.interfaces.by_tags(ingress, &header.tags)?;
         (is_ip && self.is_up(interface)).then_some(interface)
+    }
+
+    /// The longest IP packet that leaves by `path`, bytes; `None` where [`leave_by`](Self::leave_by) would be none for each.
+    pub fn longest_by(&self, path: &Path) -> Option<u16> {
+        let out = self.up(path.interface).filter(|out| out.tunnel.is_none())?;
+        Some(out.mtu)
+    }
+
+    /// The longest IP packet that leaves for where a frame without tags goes by the routes, bytes; the longest of all where no route leads out.
+    /// Next hops need not be known yet.
+    pub fn longest_towards(&self, frame: &[u8]) -> u16 {
+        let packet = frame.get(HEADER_LEN..).unwrap_or_default();
+        let (destination, family) = match packet.first().map(|first| first >> 4) {
+            Some(4) => match Ipv4::parse_start(packet, usize::from(u16::MAX)) {
+                Ok(header) => (header.destination().into(), Family::Four),
+                Err(_) => return u16::MAX,
+            },
+            _ => match Ipv6::parse_start(packet, usize::from(u16::MAX)) {
+                Ok(header) => (header.destination().into(), Family::Six),
+                Err(_) => return u16::MAX,
+            },
+        };
+        let next_hop = self.next_hop_of(destination);
+        match self.adjacencies.group(next_hop) {
+            // Which of them it goes by hangs on what it is cut into.
+            Some(group) => group
+                .buckets()
+                .map(|member| self.longest_to(member, family))
+                .fold(group.mtu(), u16::min),
+            None => self.longest_to(next_hop, family),
+        }
+    }
+
+    /// The longest IP packet that leaves for a next hop.
+    fn longest_to(&self, next_hop: NextHop, family: Family) -> u16 {
+        let egress = match self.adjacencies.load(next_hop) {
+            Adjacency::Forward { interface, .. }
+            | Adjacency::Glean { interface }
+            | Adjacency::Incomplete { interface } => self.up(interface),
+            _ => None,
+        };
+        let Some(out) = egress else {
+            return u16::MAX;
+        };
+        let tunnel = out.tunnel.as_ref();
+        tunnel.map_or(out.mtu, |tunnel| out.mtu.min(tunnel.path_mtu.of(family)))
     }
 
     /// Makes a frame ready that leaves by `path`: takes its tags off, counts its TTL down and writes its link header; `behind` bytes of it are

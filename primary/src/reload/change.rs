@@ -253,6 +253,11 @@ fn write_load_balancer(
             write!(f, " {key} {new} (was {old})")?;
         }
     }
+    for ((key, old), (_, new)) in before.words().into_iter().zip(after.words()) {
+        if old != new {
+            write!(f, " {key} {new} (was {old})")?;
+        }
+    }
     Ok(())
 }
 

@@ -14,7 +14,7 @@ use crate::adjacency;
 use crate::path::{Family, Note};
 
 /// Fragments of the longest packet on the narrowest link.
-const MOST_FRAGMENTS: usize = 65_535 / 48 + 1;
+pub(super) const MOST_FRAGMENTS: usize = 65_535 / 48 + 1;
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Sends a packet in fragments of at most the MTU that its note says.
@@ -67,8 +67,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 (cut_v4(packet, mtu), header_len)
             }
             Family::Six => {
-                self.identification = self.identification.wrapping_add(1);
-                let identification = mixed(self.identification);
+                let identification = self.identification6();
                 let header = packet.first_chunk::<{ ipv6::HEADER_LEN }>();
                 let cuts = header.and_then(|header| cut_v6(header, mtu, identification));
                 (cuts, ipv6::HEADER_LEN)
@@ -125,25 +124,44 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .data()
             .split_at_checked(HEADER_LEN)
             .ok_or(DropReason::TunnelMalformed)?;
-        self.identification = self.identification.wrapping_add(1);
+        let identification = self.identification6();
         let cuts = packet
             .first_chunk()
-            .and_then(|header| cut_v6(header, mtu, mixed(self.identification)))
+            .and_then(|header| cut_v6(header, mtu, identification))
             .ok_or(DropReason::TooBig)?;
+        self.cut(tunnel, mbuf, link, cuts, ipv6::HEADER_LEN)
+    }
+
+    /// The identification of the next IPv6 packet that is sent in fragments.
+    pub(super) fn identification6(&mut self) -> u32 {
+        self.identification = self.identification.wrapping_add(1);
+        mixed(self.identification)
+    }
+
+    /// The fragments of a packet without tags whose header has `header_len` bytes, counted at `interface`, by which they came in as well.
+    pub(super) fn cut(
+        &self,
+        interface: u16,
+        mbuf: &Mbuf,
+        link: &[u8],
+        cuts: Cuts,
+        header_len: usize,
+    ) -> Result<MbufBatch<MOST_FRAGMENTS>, DropReason> {
+        // Freed together when one cannot be had.
         let mut made = MbufBatch::<MOST_FRAGMENTS>::new();
         for cut in cuts {
-            let payload = offset(cut.payload.clone(), HEADER_LEN + ipv6::HEADER_LEN);
+            let payload = offset(cut.payload.clone(), HEADER_LEN + header_len);
             let mut fragment = self
-                .fragment_of(tunnel, link, &cut, part(mbuf.segments(), payload))
+                .fragment_of(interface, link, &cut, part(mbuf.segments(), payload))
                 .map_err(|_| DropReason::NoBuffer)?;
             fragment.copy_mark(mbuf);
             made.push(fragment).map_err(|_| DropReason::NoBuffer)?;
         }
         let count = made.len() as u64;
-        self.counters.add(tunnel, InterfaceCounter::Fragmented, 1);
-        self.counters.add(tunnel, InterfaceCounter::Fragments, count);
+        self.counters.add(interface, InterfaceCounter::Fragmented, 1);
+        self.counters.add(interface, InterfaceCounter::Fragments, count);
         self.counters
-            .add(tunnel, InterfaceCounter::Originated, count.saturating_sub(1));
+            .add(interface, InterfaceCounter::Originated, count.saturating_sub(1));
         Ok(made)
     }
 

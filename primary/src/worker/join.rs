@@ -1,4 +1,4 @@
-//! Fragments for the gateway itself that come to several workers: those of a packet are put together by one of them.
+//! Fragments for the gateway itself, or for services, that come to several workers: those of a packet are put together by one of them.
 //!
 //! ```text
 //!   worker ─ Reassemble ─┬─► its own lib/reassembly
@@ -158,6 +158,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     fn take_handed(&mut self, mbuf: Mbuf, now: u64) {
         let ingress = self.interface_of(&mbuf).unwrap_or_default();
         self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+        self.join(HANDED_OVER, ingress, mbuf, now);
+    }
+
+    /// Keeps a fragment that came in by `ingress`, or gives it to the worker that puts its packet together. Its way begins with `from`.
+    #[cold]
+    pub(super) fn join(&mut self, from: Passed, ingress: u16, mbuf: Mbuf, now: u64) {
         // It may lie in several segments.
         let mut buffer = std::mem::take(&mut self.buffer);
         let length = mbuf.copy_to(&mut buffer);
@@ -168,6 +174,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             // Refused as too short below.
             Err(_) => (usize::MAX, Family::Four),
         };
+        if let Some(worker) = self.joined_by(ingress, frame, link_len, family) {
+            self.buffer = buffer;
+            let end = match self.hand_fragment(worker, ingress, mbuf) {
+                Ok(end) => end.passed,
+                Err((mut mbuf, reason)) => {
+                    self.drop_one(ingress, reason, PathStage::Reassembly, &mut mbuf);
+                    Passed::NONE.with(PathStage::Drop)
+                }
+            };
+            return self.count_way(from.union(end));
+        }
         let punts = self.stages.punts.clone();
         let kept = self.take_fragment(ingress, frame, link_len, family, &punts, now);
         self.buffer = buffer;
@@ -175,7 +192,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Ok(end) => end.passed,
             Err((reason, detail)) => self.refuse(ingress, mbuf, reason, detail, PathStage::Reassembly, now),
         };
-        self.count_way(HANDED_OVER.union(end));
+        self.count_way(from.union(end));
+        self.place_joined(now);
     }
 
     /// Counts what others had for this worker as dropped: it ends.

@@ -38,6 +38,19 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn deliver(
         &mut self,
         ingress: u16,
+        mbuf: Mbuf,
+        note: &Note,
+        punts: &Punts,
+        now: u64,
+    ) -> Result<End, Refused> {
+        let end = self.deliver_one(ingress, mbuf, note, punts, now);
+        self.place_joined(now);
+        end
+    }
+
+    fn deliver_one(
+        &mut self,
+        ingress: u16,
         mut mbuf: Mbuf,
         note: &Note,
         punts: &Punts,
@@ -116,7 +129,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
     }
 
-    /// Keeps a fragment, or delivers the packet that it completes.
+    /// Keeps a fragment, or delivers the packet that it completes. What is the load balancer's waits for [`Engine::place_joined`].
     pub(super) fn take_fragment(
         &mut self,
         ingress: u16,
@@ -158,7 +171,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 let at = whole.interface;
                 self.counters.add(at, InterfaceCounter::Originated, 1);
                 self.counters.add(at, InterfaceCounter::Reassembled, 1);
-                Ok(self.deliver_whole(at, whole, punts, now))
+                if self.judge_whole(&whole, now) {
+                    Ok(End::at(PathStage::Waiting))
+                } else {
+                    Ok(self.deliver_whole(at, whole, punts, now))
+                }
             }
         };
         self.reassembly = table;

@@ -102,7 +102,7 @@ impl<F, A> Engine<F, A> {
 }
 
 /// Which of `workers` has the flow of a frame; 0 is the owner of the queue.
-fn share(frame: &[u8], workers: usize) -> usize {
+pub(super) fn share(frame: &[u8], workers: usize) -> usize {
     let hash = flow(frame).unwrap_or(0);
     // The high bits are the well-mixed ones.
     ((u64::from(hash) * workers as u64) >> 32) as usize

@@ -80,6 +80,11 @@ impl Tunnels {
         self.put_at(step, level, tunnel, mbuf)
     }
 
+    /// The identification of the next packet over IPv4 that the gateway sends and that routers may cut.
+    pub(super) fn identification(&mut self) -> u16 {
+        self.identifications.next()
+    }
+
     /// How deep a packet is that comes now.
     pub(super) fn level_of(&self, step: Step) -> u8 {
         level(self.serving, step)
@@ -119,7 +124,8 @@ fn level(serving: Option<(Step, u8)>, step: Step) -> u8 {
     }
 }
 
-/// Identifications of outer packets. Workers take turns, since those of a tunnel have to differ whoever sends: RFC 6864 section 4.3.
+/// Identifications of outer packets, and of those put together for services. Workers take turns, since those of a tunnel, or of a local
+/// address, have to differ whoever sends: RFC 6864 sections 4.3 and 5.3.
 struct Identifications {
     last: u16,
     stride: u16,
@@ -315,7 +321,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Puts outer headers in front.
     fn wrap(&mut self, tunnel: u16, mbuf: &mut Mbuf, now: u64) -> Result<Wrapping, DropReason> {
-        let identification = self.tunnels.identifications.next();
+        let identification = self.tunnels.identification();
         let wrapping = self
             .stages
             .wrapping(tunnel, mbuf.data(), mbuf.len(), identification, now)?;

@@ -1,6 +1,6 @@
 //! Workers between rings: what a port would receive is put into one, what it would send comes out of another.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -39,6 +39,9 @@ pub(crate) const SERVER_MAC: MacAddress = MacAddress([2, 0, 0, 0, 2, 2]);
 pub(crate) const VIP: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 100);
 pub(crate) const LIP: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 200);
 pub(crate) const SERVER: Ipv4Addr = Ipv4Addr::new(192, 168, 100, 2);
+pub(crate) const VIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x10, 0, 0, 0, 0, 0x100);
+pub(crate) const LIP6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, 0x200);
+pub(crate) const SERVER6: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x100, 0, 0, 0, 0, 2);
 pub(crate) const MTU: u16 = 1500;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -223,6 +226,20 @@ impl<'p> Gateway<'p> {
         })
     }
 
+    /// What is sent next by an interface, whichever worker sends it.
+    pub(crate) fn sent_by_any(&mut self, interface: u16) -> Vec<u8> {
+        let mut one = MbufBatch::<1>::new();
+        until("a packet", || {
+            for outputs in &mut self.outputs {
+                if outputs[usize::from(interface)].dequeue(&mut one) > 0 {
+                    let mbuf = one.pop()?;
+                    return Some(mbuf.segments().collect::<Vec<_>>().concat());
+                }
+            }
+            None
+        })
+    }
+
     /// What all workers together have counted.
     pub(crate) fn count(&self, counter: InterfaceCounter) -> u64 {
         let counters = self.reader.counters();
@@ -285,7 +302,7 @@ fn tables() -> (Fib4Writer<Table32>, Fib6Writer<Table64>, AdjacencyWriter<Table6
     let zeros = |count| (0..count).map(|_| AtomicU32::new(0)).collect::<Vec<_>>();
     let words = |count| (0..count).map(|_| AtomicU64::new(0)).collect::<Vec<_>>();
     let mut fib4 = Fib4Writer::new(zeros(TBL24_ENTRIES), zeros(64 * GROUP_ENTRIES), 100).unwrap();
-    let fib6 = Fib6Writer::new(words(words6(100)), 100).unwrap();
+    let mut fib6 = Fib6Writer::new(words(words6(100)), 100).unwrap();
     let mut adjacencies = AdjacencyWriter::new(words(64 * WORDS));
     let forward = |interface, mac| Adjacency::Forward { interface, mac };
     for (prefix, adjacency) in [
@@ -299,6 +316,17 @@ fn tables() -> (Fib4Writer<Table32>, Fib6Writer<Table64>, AdjacencyWriter<Table6
             .allocate(adjacency, IpAddr::V4(Ipv4Addr::UNSPECIFIED))
             .unwrap();
         fib4.insert(prefix.parse().unwrap(), to).unwrap();
+    }
+    for (prefix, adjacency) in [
+        ("::/0", forward(WAN, ROUTER)),
+        ("2001:db8:100::2/128", forward(LAN, SERVER_MAC)),
+        ("2001:db8:100::200/128", Adjacency::Local { interface: LAN }),
+        ("2001:db8:10::100/128", Adjacency::Local { interface: WAN }),
+    ] {
+        let to: NextHop = adjacencies
+            .allocate(adjacency, IpAddr::V6(Ipv6Addr::UNSPECIFIED))
+            .unwrap();
+        fib6.insert(prefix.parse().unwrap(), to).unwrap();
     }
     (fib4, fib6, adjacencies)
 }

@@ -1,11 +1,12 @@
 //! Packets for services through whole workers: what one worker receives and another has the connection of, what leaves by the way that
 //! it came, and errors of the gateway itself about what it has translated.
 #![forbid(unsafe_code)]
-#![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
+mod fragments;
 mod gateway;
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
 use dpdk::{Eal, NumaNode, Pool};
@@ -43,15 +44,30 @@ fn main() {
     req_icmp_41_a_flow_goes_back_the_way_that_its_last_packet_came(&eal, &pool);
     req_icmp_39_answers_and_errors_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
     req_icmp_43_errors_of_the_gateway_are_the_services(&eal, &pool);
+    for workers in [1, 2, 4] {
+        for six in [false, true] {
+            fragments::req_icmp_34_datagrams_in_fragments_are_translated_whichever_worker_has_what(
+                &eal, &pool, workers, six,
+            );
+        }
+    }
+    fragments::answers_in_fragments_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
+    fragments::fragments_of_ipv6_leave_no_longer_than_they_came(&eal, &pool);
+    fragments::fragments_that_overlap_or_are_not_wanted_are_dropped(&eal, &pool);
     assert_eq!(pool.in_use(), 0, "every packet was freed");
     drop(pool);
     eal.shutdown().unwrap();
 }
 
 fn config(workers: usize) -> Config {
+    config_of(workers, VIP.into(), LIP.into(), SERVER.into())
+}
+
+/// One service with one server.
+fn config_of(workers: usize, vip: IpAddr, local: IpAddr, server: IpAddr) -> Config {
     let counts = || Arc::new(Counts::new(workers));
     let server = Server {
-        address: SERVER.into(),
+        address: server,
         port: 5353,
         number: 1,
         weight: 1,
@@ -59,13 +75,13 @@ fn config(workers: usize) -> Config {
         counts: counts(),
     };
     let local = Local {
-        address: LIP.into(),
+        address: local,
         counts: counts(),
     };
     Config {
         services: vec![Arc::new(Service {
             kind: Kind::Udp,
-            address: VIP.into(),
+            address: vip,
             port: 53,
             number: 1,
             scheduler: Scheduler::Rr,

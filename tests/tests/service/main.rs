@@ -10,6 +10,7 @@ mod errors;
 mod example;
 mod flood;
 mod flows;
+mod fragments;
 mod icmp_counters;
 mod load;
 mod mutated;

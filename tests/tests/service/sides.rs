@@ -163,7 +163,7 @@ impl Sides {
         message
     }
 
-    /// A packet plain, with options, as a fragment and with tags.
+    /// A packet plain, with options, in two fragments and with tags.
     fn each_way(
         &self,
         [to, from]: [MacAddress; 2],
@@ -181,27 +181,40 @@ impl Sides {
             (IpAddr::V6(source), IpAddr::V6(destination)) => Some(frame.ipv6(source, destination)),
             _ => None,
         };
-        let end4 = |packet: Ipv4Builder| packet.payload(protocol, body);
-        let end6 = |packet: Ipv6Builder| packet.payload(protocol, body);
+        let (first, second) = body.split_at(16.min(body.len()));
         let fours = [
-            four(plain()),
-            four(plain()),
-            four(plain()).map(|packet| packet.options(&[7, 7, 4, 0, 0, 0, 0, 0])),
-            four(plain()).map(|packet| packet.identification(9).fragment(0, true)),
-            four(plain()).map(|packet| packet.identification(9).fragment(16, false)),
-            four(plain().vlan(0)),
+            (four(plain()), body),
+            (four(plain()), body),
+            (
+                four(plain()).map(|packet| packet.options(&[7, 7, 4, 0, 0, 0, 0, 0])),
+                body,
+            ),
+            (
+                four(plain()).map(|packet| packet.identification(9).fragment(0, true)),
+                first,
+            ),
+            (
+                four(plain()).map(|packet| packet.identification(9).fragment(16, false)),
+                second,
+            ),
+            (four(plain().vlan(0)), body),
         ];
         let sixes = [
-            six(plain()),
-            six(plain()),
-            six(plain()).map(|packet| packet.destination_options(&[1, 2, 0, 0])),
-            six(plain()).map(|packet| packet.hop_by_hop(&[1, 2, 0, 0])),
-            six(plain()).map(|packet| packet.fragment(0, true, 9)),
-            six(plain()).map(|packet| packet.fragment(16, false, 9)),
-            six(plain().vlan(0)),
+            (six(plain()), body),
+            (six(plain()), body),
+            (
+                six(plain()).map(|packet| packet.destination_options(&[1, 2, 0, 0])),
+                body,
+            ),
+            (six(plain()).map(|packet| packet.hop_by_hop(&[1, 2, 0, 0])), body),
+            (six(plain()).map(|packet| packet.fragment(0, true, 9)), first),
+            (six(plain()).map(|packet| packet.fragment(16, false, 9)), second),
+            (six(plain().vlan(0)), body),
         ];
-        let fours = fours.into_iter().flatten().map(end4);
-        fours.chain(sixes.into_iter().flatten().map(end6)).collect()
+        let end4 = |(packet, body): (Option<Ipv4Builder>, &[u8])| Some(packet?.payload(protocol, body));
+        let end6 = |(packet, body): (Option<Ipv6Builder>, &[u8])| Some(packet?.payload(protocol, body));
+        let fours = fours.into_iter().filter_map(end4);
+        fours.chain(sixes.into_iter().filter_map(end6)).collect()
     }
 }
 

@@ -4,7 +4,7 @@ use packet::tcp::TcpFlags;
 use packet::{MacAddress, Protocol};
 
 use super::{Balancer, Look, searched};
-use crate::config::Kind;
+use crate::config::{Fragments, Kind};
 use crate::counts::Count;
 use crate::icmp::{IcmpCount, error_to_client, error_to_server};
 use crate::ports;
@@ -384,10 +384,10 @@ impl Balancer {
             Some(_) => false,
             None => role != Role::default(),
         };
-        if is_ours {
-            Verdict::Drop(Refused::Fragment)
-        } else {
-            Verdict::NotOurs
+        match self.policy.fragments {
+            _ if !is_ours => Verdict::NotOurs,
+            Fragments::Join => Verdict::Join,
+            Fragments::Drop => Verdict::Drop(Refused::Fragment),
         }
     }
 }

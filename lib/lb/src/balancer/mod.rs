@@ -15,7 +15,7 @@ mod rows;
 
 use std::sync::Arc;
 
-use crate::config::{Config, Kind, Policy};
+use crate::config::{Config, Fragments, Kind, Policy};
 use crate::hash::fixed;
 use crate::icmp::IcmpCounts;
 use crate::prepared::Prepared;
@@ -35,6 +35,13 @@ impl Look {
     #[inline]
     pub fn is_ours(&self) -> bool {
         self.is_ours
+    }
+
+    /// The same of a frame that has so many bytes in all, no padding among them: they are counted, wherever they are.
+    #[must_use]
+    pub fn of_length(mut self, bytes: usize) -> Self {
+        self.view.end = u16::try_from(bytes).unwrap_or(u16::MAX);
+        self
     }
 
     /// What the frame is; [`View::OTHER`] where [`Look::is_ours`] is not so.
@@ -163,6 +170,26 @@ impl Balancer {
         if look.hash != 0 {
             self.table.warm(look.hash, prefetch);
         }
+    }
+
+    /// Whether fragments are put together. If so, whole packets made of them are to be judged as any.
+    pub fn joins_fragments(&self) -> bool {
+        self.policy.fragments == Fragments::Join
+    }
+
+    /// Whether [`Balancer::judge`] would begin a connection with a packet, or refuse it as one of none: it is for a service, and of no
+    /// connection of this worker. Fragments do not say which worker has their connection, as ports do: so the others can be asked before.
+    pub fn would_begin(&self, look: &Look) -> bool {
+        let Some((flow, kind)) = searched(&look.view) else {
+            return false;
+        };
+        let port = match look.view.what {
+            What::Segment { .. } | What::Datagram => flow.destination_port,
+            What::Query { .. } => 0,
+            _ => return false,
+        };
+        self.table.find(look.hash, &flow, kind).is_none()
+            && self.prepared.service_at(flow.destination, port, kind).is_some()
     }
 
     /// Cycles in so many seconds.

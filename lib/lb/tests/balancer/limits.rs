@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lb::{Count, Kind, Refused, Verdict};
+use lb::{Count, Fragments, Kind, Refused, Verdict};
 use proptest::prelude::*;
 
 use crate::bed::{self, Bed, at, service, tcp, udp, udp_of};
@@ -150,7 +150,7 @@ fn server_takes_no_more_than_it_may_and_the_next_when_one_has_ended() {
 }
 
 #[test]
-fn req_icmp_34_fragments_for_a_service_are_dropped_and_others_are_not() {
+fn req_icmp_34_fragments_for_a_service_are_joined_or_dropped_and_others_are_neither() {
     let mut bed = Bed::new(1, 8, vec![dns()]);
     let fragment = |to: &str, protocol| {
         packet::PacketBuilder::ethernet(bed::WAN_MAC, bed::ROUTER)
@@ -158,24 +158,50 @@ fn req_icmp_34_fragments_for_a_service_are_dropped_and_others_are_not() {
             .fragment(8, true)
             .payload(protocol, &[0; 16])
     };
-    let udp = packet::Protocol::UDP;
-    assert_eq!(
-        bed.client_sends(fragment("10.0.0.100", udp)).verdict,
-        Verdict::Drop(Refused::Fragment)
+    let (udp, tcp) = (packet::Protocol::UDP, packet::Protocol::TCP);
+    for (policy, verdict) in [
+        (Fragments::Join, Verdict::Join),
+        (Fragments::Drop, Verdict::Drop(Refused::Fragment)),
+    ] {
+        bed.config.policy.fragments = policy;
+        bed.configure();
+        assert_eq!(bed.workers[0].joins_fragments(), policy == Fragments::Join);
+        for (to, protocol, expected) in [
+            ("10.0.0.100", udp, verdict),
+            ("192.168.100.200", udp, verdict),
+            ("10.0.0.100", tcp, Verdict::NotOurs),
+            ("10.0.0.1", udp, Verdict::NotOurs),
+        ] {
+            let sent = bed.client_sends(fragment(to, protocol));
+            assert_eq!(sent.verdict, expected, "{policy:?}: {to}");
+        }
+    }
+}
+
+#[test]
+fn a_packet_would_begin_a_connection_that_is_for_a_service_and_of_none() {
+    let mut bed = Bed::new(2, 8, vec![dns()]);
+    let would_begin = |bed: &Bed, worker: usize, frame: &[u8]| {
+        let worker = &bed.workers[worker];
+        worker.would_begin(&worker.look(frame, |_| {}))
+    };
+    let question = udp("10.0.0.48:1", "10.0.0.100:53");
+    assert!(would_begin(&bed, 0, &question) && would_begin(&bed, 1, &question));
+    let (local, server) = bed.client_sends(question.clone()).flow();
+    assert!(!would_begin(&bed, 0, &question), "it is of a connection");
+    assert!(
+        would_begin(&bed, 1, &question),
+        "which another worker does not have"
     );
-    assert_eq!(
-        bed.client_sends(fragment("192.168.100.200", udp)).verdict,
-        Verdict::Drop(Refused::Fragment)
-    );
-    assert_eq!(
-        bed.client_sends(fragment("10.0.0.100", packet::Protocol::TCP))
-            .verdict,
-        Verdict::NotOurs
-    );
-    assert_eq!(
-        bed.client_sends(fragment("10.0.0.1", udp)).verdict,
-        Verdict::NotOurs
-    );
+    for other in [
+        bed::udp_of(server, local),
+        udp("10.0.0.48:1", "10.0.0.100:54"),
+        udp("10.0.0.48:1", "10.0.0.101:53"),
+        tcp("10.0.0.48:1", "10.0.0.100:53", bed::SYN),
+        bed::unreachable("10.9.9.9", &udp("10.0.0.100:53", "10.0.0.48:1")),
+    ] {
+        assert!(!would_begin(&bed, 1, &other));
+    }
 }
 
 #[test]

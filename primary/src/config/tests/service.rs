@@ -1,6 +1,7 @@
 //! `[[service]]` and `[load_balancer]`.
 
 use control::message::{LocalAddress, RealServer, Scheduler, ServiceId, ServiceOptions, ServiceProtocol};
+use lb::Fragments;
 
 use super::*;
 
@@ -264,6 +265,23 @@ fn req_icmp_40_one_key_turns_fast_xmit_off_for_all_services() {
     let again = parse(&read.render(&Overrides::default())).unwrap();
     assert_eq!(again.load_balancer, read.load_balancer);
     assert!(parse(GOOD).unwrap().load_balancer.policy.fast_xmit);
+}
+
+#[test]
+fn req_icmp_34_one_key_says_what_becomes_of_fragments() {
+    let read = |more: &str| parse(&format!("{GOOD}{more}")).unwrap();
+    assert_eq!(read("").load_balancer.policy.fragments, Fragments::Join);
+    for (word, fragments) in [("join", Fragments::Join), ("drop", Fragments::Drop)] {
+        let read = read(&format!("[load_balancer]\nfragments = \"{word}\"\n"));
+        assert_eq!(read.load_balancer.policy.fragments, fragments);
+        let again = parse(&read.render(&Overrides::default())).unwrap();
+        assert_eq!(again.load_balancer, read.load_balancer);
+    }
+    assert_added(
+        "[load_balancer]\nfragments = \"forward\"",
+        "\"forward\"",
+        &["fragments = 'forward' is not known", "\"join\" or \"drop\""],
+    );
 }
 
 #[test]

@@ -173,3 +173,36 @@ fn what_a_kernel_left_to_hardware_is_not_judged() {
         }
     }
 }
+
+#[test]
+fn what_is_to_be_cut_is_told_how_long_it_may_leave() {
+    let bench = bench();
+    assert_eq!(bench.path.longest_by(&TO_B), Some(MTU));
+    for (four, six, longest) in [
+        ("192.168.2.2", "2001:db8:2::2", MTU),
+        // Neighbours that nobody has asked for yet.
+        ("192.168.1.77", "2001:db8:1::77", 1500),
+        ("10.1.0.1", "2001:db8:a1::1", MTU),
+        // Routes with several next hops, and with an MTU of their own.
+        ("10.9.0.1", "2001:db8:b0::1", MTU),
+        ("10.8.0.1", "2001:db8:b8::1", 1300),
+        // Nobody cuts what does not leave.
+        ("10.3.0.1", "2001:db8:a3::1", u16::MAX),
+        ("192.168.1.1", "2001:db8:1::1", u16::MAX),
+    ] {
+        let frame = || PacketBuilder::ethernet(GATEWAY[0], SENDER);
+        let frames = [
+            frame().ipv4(HOST_A, four.parse().unwrap()).udp(1, 2, &[7; 4000]),
+            frame().ipv6(HOST_A6, six.parse().unwrap()).udp(1, 2, &[7; 4000]),
+        ];
+        for frame in frames {
+            assert_eq!(
+                bench.path.longest_towards(&frame[..200]),
+                longest,
+                "{four}, {six}"
+            );
+        }
+    }
+    bench.up[1].store(false, Ordering::Relaxed);
+    assert_eq!(bench.path.longest_by(&TO_B), None);
+}

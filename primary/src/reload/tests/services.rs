@@ -40,14 +40,19 @@ fn services_that_both_have_are_left_alone_and_others_change_as_a_whole() {
     assert_plan(&before, &before.clone(), &[]);
     assert_plan(
         &before,
-        &with(&[changed, comes, stays, "[load_balancer]\nudp = 7\n".to_owned()]),
+        &with(&[
+            changed,
+            comes,
+            stays,
+            "[load_balancer]\nudp = 7\nfragments = \"drop\"\n".to_owned(),
+        ]),
         &[
             "~ service tcp 198.51.100.2:80 scheduler wlc (was rr) toa true (was default) +server 10.0.0.4:80 weight 1 \
              -server 10.0.0.2:80 +laddr 10.0.0.201 dev lan",
             "+ service tcp 198.51.100.3:80 scheduler rr",
             "- service tcp 198.51.100.1:81 scheduler rr server 10.0.0.2:81 weight 1",
             "~ service tcp 198.51.100.2:80 -laddr 10.0.0.200 dev lan",
-            "~ load_balancer udp 7 (was 300)",
+            "~ load_balancer udp 7 (was 300) fragments drop (was join)",
         ],
     );
 }

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //!   bytes of the destination MAC address, which is always that of the interface
-//!   0                       1 ... 5
-//!   workers that had it  │  0
+//!   0                       1, 2                                               3 ... 5
+//!   workers that had it  │  longest fragment that it was made of, 0: of none │ 0
 //! ```
 //!
 //! The source stays: the worker whose connection it is learns the way back from it.
@@ -28,6 +28,15 @@ pub(super) const RELEASED: Passed = Passed::NONE.with(PathStage::Released).with(
 
 /// Bytes of a MAC address.
 const MAC_LEN: usize = 6;
+
+/// What a worker says to another of a packet that it gives to it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Label {
+    /// Workers that had it.
+    pub(super) asked: u8,
+    /// Bytes of the longest of the fragments that it was put together from; 0 if it came whole.
+    pub(super) longest: u16,
+}
 
 /// A worker's ways to the others, and theirs to it.
 pub struct Balancing {
@@ -98,11 +107,11 @@ pub fn balancing(eal: &Eal, workers: usize, connections: usize) -> Result<Vec<Ba
 }
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
-    /// Gives a packet to the worker that has its connection, or may have it, at the end of the burst. `asked` workers had it before.
+    /// Gives a packet to the worker that has its connection, or may have it, at the end of the burst.
     pub(super) fn hand_to_balancer(
         &mut self,
         worker: usize,
-        asked: u8,
+        label: Label,
         ingress: u16,
         mut mbuf: Mbuf,
     ) -> Result<(), Mbuf> {
@@ -115,7 +124,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         if to.ring.is_none() {
             return Err(mbuf);
         }
-        *place = [asked, 0, 0, 0, 0, 0];
+        let [high, low] = label.longest.to_be_bytes();
+        *place = [label.asked, high, low, 0, 0, 0];
         match to.batch.push(mbuf) {
             Ok(()) => {
                 // Before the other can take it.
@@ -161,8 +171,8 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         }
     }
 
-    /// Takes the label of a packet, and puts back what stood in its place. Gives how many workers had the packet.
-    fn unlabel(&self, ingress: u16, mbuf: &mut Mbuf) -> u8 {
+    /// Takes the label of a packet, and puts back what stood in its place.
+    fn unlabel(&self, ingress: u16, mbuf: &mut Mbuf) -> Label {
         let mac = self
             .stages
             .interfaces
@@ -170,10 +180,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             .map(|view| view.mac);
         match mbuf.data_mut().first_chunk_mut::<MAC_LEN>() {
             Some(place) => {
-                let [asked, ..] = std::mem::replace(place, mac.unwrap_or_default().octets());
-                asked
+                let [asked, high, low, ..] = std::mem::replace(place, mac.unwrap_or_default().octets());
+                let longest = u16::from_be_bytes([high, low]);
+                Label { asked, longest }
             }
-            None => 0,
+            None => Label::default(),
         }
     }
 
@@ -210,8 +221,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut of = (0, 0);
         for mut mbuf in batch.drain() {
             let ingress = self.interface_of(&mbuf).unwrap_or_default();
-            let asked = self.unlabel(ingress, &mut mbuf);
+            let Label { asked, longest } = self.unlabel(ingress, &mut mbuf);
             self.counters.sub(ingress, InterfaceCounter::Waiting, 1);
+            if longest > 0 {
+                self.judge_again(ingress, Label { asked, longest }, mbuf, now);
+                continue;
+            }
             if of != (ingress, asked) && !alike.is_empty() {
                 self.judge_released(of.0, of.1, &mut alike, now);
             }

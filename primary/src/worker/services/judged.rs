@@ -6,6 +6,7 @@ use shm::{DropReason, Passed, PathStage};
 
 use super::super::Engine;
 use super::frame::Frame;
+use super::handed::Label;
 use crate::adjacency;
 use crate::balancer::drop_reason;
 use crate::path::{BURST, Burst, Hop, NOTES, Note, Off, Ready, Together};
@@ -24,6 +25,8 @@ pub(super) enum Step {
         /// It is a message of ICMP.
         icmp: bool,
     },
+    /// It is a fragment, to be put together with others.
+    Joins,
     /// It is dropped.
     Refused(DropReason),
 }
@@ -38,6 +41,8 @@ pub(super) enum Fate {
     Sent,
     /// Another worker gets it.
     Handed,
+    /// It is a fragment, to be put together with others.
+    Fragment(Mbuf),
     /// It is dropped, and counted.
     Dropped,
     /// It has gone through the stages already, with somebody who looks on.
@@ -79,6 +84,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let mut others = MbufBatch::<BURST>::new();
         let mut through = MbufBatch::<BURST>::new();
         let (mut sent, mut handed, mut dropped) = (0, 0, 0);
+        let judged = from.with(PathStage::Service);
         for (mut mbuf, look) in batch.drain().zip(&looks) {
             let fate = match look {
                 Some((look, interface)) if is_watched => {
@@ -96,12 +102,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 Fate::Through(mbuf) => drop(through.push(mbuf)),
                 Fate::Sent => sent += 1,
                 Fate::Handed => handed += 1,
+                Fate::Fragment(mbuf) => {
+                    let interface = look.map_or(ingress, |(_, interface)| interface);
+                    self.join_fragment(judged, ingress, interface, mbuf, now);
+                }
                 Fate::Dropped => dropped += 1,
                 Fate::Traced => {}
             }
         }
         *batch = others;
-        let judged = from.with(PathStage::Service);
         for (end, count) in [
             (PathStage::Tx, sent),
             (PathStage::Waiting, handed),
@@ -230,13 +239,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 worker: self.next_worker(),
                 icmp: look.view().is_icmp(),
             },
+            Verdict::Join => Step::Joins,
             Verdict::Drop(refused) => Step::Refused(drop_reason(refused)),
         }
     }
 
     /// How a translated packet leaves by the way that its connection has learned; `None` if it cannot.
     #[inline]
-    fn leaves_by(&self, path: &Path, hop: Hop, mbuf: &mut Mbuf) -> Option<Step> {
+    pub(super) fn leaves_by(&self, path: &Path, hop: Hop, mbuf: &mut Mbuf) -> Option<Step> {
         let behind = mbuf.len() - mbuf.data().len();
         let ready = self.stages.leave_by(path, hop, mbuf.data_mut(), behind)?;
         Some(Step::Leaves(path.interface, ready))
@@ -250,6 +260,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Step::Through => Fate::Through(mbuf),
             Step::Leaves(egress, ready) => self.send_ready(egress, ready, ingress, interface, mbuf),
             Step::Elsewhere { worker, icmp } => self.hand_one(worker, icmp, asked, ingress, interface, mbuf),
+            Step::Joins => Fate::Fragment(mbuf),
             Step::Refused(reason) => self.refuse_one(reason, ingress, interface, mbuf),
         }
     }
@@ -305,7 +316,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             return self.refuse_one(DropReason::ServiceErrorNoConnection, ingress, interface, mbuf);
         }
-        match self.hand_to_balancer(worker, asked, ingress, mbuf) {
+        match self.hand_to_balancer(worker, Label { asked, longest: 0 }, ingress, mbuf) {
             Ok(()) => {
                 if icmp {
                     self.services.balancer.count_icmp(IcmpCount::Redirected);
@@ -324,7 +335,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Counts a packet of a sub-interface there, which the stages do of those that go through them.
     #[inline]
-    fn came_in(&mut self, ingress: u16, interface: u16, mbuf: &mut Mbuf) {
+    pub(super) fn came_in(&mut self, ingress: u16, interface: u16, mbuf: &mut Mbuf) {
         if interface != ingress {
             self.received_tagged(interface, mbuf);
         }

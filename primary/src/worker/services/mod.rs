@@ -5,6 +5,7 @@
 //!                                                  ├─► translated ─┬─► by the way that its connection has learned: transmit batch
 //!                                                  │               └─► the stages, as if received so
 //!                                                  ├─► another worker's connection: ring, and the same there
+//!                                                  ├─► a fragment: put together with others, and the whole judged (joined.rs)
 //!                                                  └─► refused: dropped, counted by why
 //! ```
 //!
@@ -12,6 +13,7 @@
 
 mod frame;
 mod handed;
+mod joined;
 mod judged;
 mod told;
 mod watched;
@@ -20,6 +22,7 @@ use lb::{Balancer, IcmpCount};
 use shm::CounterBlock;
 
 pub use self::handed::{BALANCED, Balancing, balancing};
+use self::joined::Joined;
 use super::Engine;
 use crate::adjacency;
 use crate::balancer::{BalancerNews, icmp_counter};
@@ -34,6 +37,10 @@ pub(super) struct Services {
     handover: Balancing,
     /// Whether packets need be looked at: there is a service, or a connection of one that there was.
     on: bool,
+    /// What was put together from fragments a moment ago, until whoever has put in the last of them is done.
+    joined: Option<Joined>,
+    /// Such a packet is on its way through the stages.
+    placing: bool,
 }
 
 impl Services {
@@ -44,6 +51,8 @@ impl Services {
             news,
             handover,
             on: false,
+            joined: None,
+            placing: false,
         }
     }
 

@@ -7,7 +7,7 @@ use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::super::Engine;
 use super::frame::Frame;
-use super::handed::RELEASED;
+use super::handed::{Label, RELEASED};
 use crate::adjacency;
 use crate::path::Hop;
 
@@ -25,10 +25,10 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         } else {
             Verdict::NotOurs
         };
-        let (worker, asked) = match verdict {
+        let worker = match verdict {
             Verdict::Forward { path } => return self.send_judged(ingress, &look, path, mbuf, now),
-            Verdict::Elsewhere { worker } => (worker, 1),
-            Verdict::Next => (self.next_worker(), 1),
+            Verdict::Elsewhere { worker } => worker,
+            Verdict::Next => self.next_worker(),
             Verdict::NotOurs => {
                 // The gateway does not tell itself: there was none.
                 self.counters.sub(ingress, InterfaceCounter::IcmpErrors, 1);
@@ -43,7 +43,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         };
         // What it was made of was received there.
         let received_by = self.interface_of(&mbuf).unwrap_or(ingress);
-        match self.hand_to_balancer(worker, asked, received_by, mbuf) {
+        let label = Label {
+            asked: 1,
+            ..Label::default()
+        };
+        match self.hand_to_balancer(worker, label, received_by, mbuf) {
             Ok(()) => {
                 self.services.balancer.count_icmp(IcmpCount::Redirected);
                 self.hand_over_balanced();

@@ -56,6 +56,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 leg.judged = Some(Judged::Elsewhere);
                 (stage.with(PathStage::Waiting), None)
             }
+            Step::Joins => (stage.with(PathStage::Reassembly).with(PathStage::Waiting), None),
             Step::Refused(reason) => (stage.with(PathStage::Drop), Some(*reason)),
         };
         leg.watched.recorder.end(passed, refused);
