@@ -114,7 +114,6 @@ fn two_captures_with_different_filters_see_what_tcpdump_sees() {
             late <= 0.001 + 3.0 * waited,
             "{late} of the packets are late, the worker waited {waited}"
         );
-        assert!(at(0.5) < Duration::from_millis(1), "{:?}", at(0.5));
     }
 }
 
