@@ -53,6 +53,7 @@ pub struct Fragment<'a> {
     /// Others follow it.
     pub(crate) more: bool,
     pub(crate) payload: &'a [u8],
+    pub(crate) mark: Option<u64>,
 }
 
 /// Why bytes are no fragment that could be part of a packet.
@@ -102,6 +103,7 @@ impl<'a> Fragment<'a> {
             offset: ip.fragment_offset(),
             more: ip.more_fragments(),
             payload: ip.payload(),
+            mark: None,
         }
         .checked(headers.len(), 6)
     }
@@ -139,8 +141,15 @@ impl<'a> Fragment<'a> {
             offset: said.offset.into(),
             more: said.more,
             payload,
+            mark: None,
         }
         .checked(header.offset - packet::ipv6::HEADER_LEN, header.offset + 2)
+    }
+
+    /// The same with a mark, not 0, by which it is known should it be given up.
+    #[must_use]
+    pub fn marked(self, mark: Option<u64>) -> Self {
+        Self { mark, ..self }
     }
 
     /// `counted` bytes of headers count for the longest packet.

@@ -7,9 +7,9 @@
 //!               expire ───► Expired: the first fragment, for who is to be told
 //! ```
 //!
-//! All memory is taken at the start: a slot of 64 KB for each packet that can be under way. A fragment is copied into it, so
-//! that no packet buffer is kept. When all slots are taken, the oldest goes: a flood of fragments that are never completed
-//! takes the slots of packets that are slower than the flood, and those of no others.
+//! All memory is taken at the start: a slot of 64 KB, and 8 KB for headers, for each packet that can be under way, and one more. A
+//! fragment is copied into it, so that no packet buffer is kept. When all but that one are taken, the oldest goes: a flood of fragments
+//! that are never completed takes the slots of packets that are slower than the flood, and those of no others.
 //!
 //! **Overlap.** Fragments that overlap are how filters and hosts are made to disagree (RFC 1858, RFC 3128, RFC 5722). Any overlap
 //! discards the packet, of either family, and what still comes of it. A copy, same bytes at the same place, changes nothing.
@@ -18,9 +18,11 @@
 #![forbid(unsafe_code)]
 
 mod fragment;
+mod given_up;
 mod slot;
 
 pub use fragment::{Fragment, FragmentError};
+pub use given_up::{GivenUp, Piece};
 
 use slot::{Placed, SLOT_BYTES, Slot, State};
 
@@ -33,7 +35,7 @@ const PATIENCE_V6: u64 = 60;
 #[derive(Default)]
 pub struct Reassembler {
     slots: Vec<Slot>,
-    /// By slot, the tag of its key and when its first fragment came. They lie close together, since all are looked at for each
+    /// By slot, the tag of its key and when its first fragment came, of a free one never. They lie close together, since all are looked at for each
     /// fragment of a flood, and a slot is long.
     tags: Vec<u32>,
     since: Vec<u64>,
@@ -54,19 +56,19 @@ pub enum Inserted<'r> {
         /// Number of the interface that it counts for: by which the first of them came.
         interface: u16,
         /// The fragments of another packet, which had to go since all slots were taken.
-        evicted: Option<Lost>,
+        evicted: Option<GivenUp<'r>>,
     },
     /// It was there already, and is not needed.
     Copy,
     /// It overlaps another: it goes, and the fragments that were there.
-    Overlap(Lost),
+    Overlap(GivenUp<'r>),
     /// The packet was refused before: it goes.
     Refused,
     /// It was the last one missing.
     Whole(Whole<'r>),
 }
 
-/// Fragments that were held and are no more.
+/// Fragments that were held and are no more, as numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Lost {
     /// Number of the interface that they count for.
@@ -96,27 +98,28 @@ pub struct Whole<'r> {
 #[derive(Debug)]
 pub struct Expired<'r> {
     /// Those that had come.
-    pub lost: Lost,
+    pub lost: GivenUp<'r>,
     /// The first of them as it came, link header in front, if it did, and by which interface: its sender is told (RFC 792,
     /// RFC 4443 §3.3).
     pub first: Option<(u16, &'r [u8])>,
 }
 
 impl Reassembler {
-    /// Bytes for each packet that is under way.
+    /// Bytes for each packet that is under way, and for one more.
     pub const BYTES_PER_PACKET: usize =
         SLOT_BYTES + size_of::<Slot>() + size_of::<u32>() + size_of::<u64>() + size_of::<usize>();
 
     /// For at most `most` packets at a time, at least 1; time is in ticks.
     pub fn new(most: usize, ticks_per_second: u64) -> Self {
         let most = most.max(1);
+        let slots = most + 1;
         Self {
-            slots: Vec::with_capacity(most),
-            tags: Vec::with_capacity(most),
-            since: Vec::with_capacity(most),
-            free: Vec::with_capacity(most),
+            slots: Vec::with_capacity(slots),
+            tags: Vec::with_capacity(slots),
+            since: Vec::with_capacity(slots),
+            free: Vec::with_capacity(slots),
             most,
-            bytes: vec![0; most * SLOT_BYTES],
+            bytes: vec![0; slots * SLOT_BYTES],
             ticks_per_second: ticks_per_second.max(1),
             next_due: u64::MAX,
         }
@@ -138,31 +141,35 @@ impl Reassembler {
         }
         match slot.place(fragment, link, interface, bytes) {
             Placed::Copy => Inserted::Copy,
-            Placed::Contradiction => Inserted::Overlap(slot.refuse()),
+            Placed::Contradiction => {
+                let lost = slot.refuse();
+                Inserted::Overlap(self.given_up(index, lost))
+            }
             Placed::Taken if slot.is_complete() => match slot.join(bytes) {
                 Some(joined) => {
-                    slot.state = State::Free;
-                    self.free.push(index);
                     let made_of = slot.lost();
-                    let six = slot.key.is_v6();
+                    let (six, longest) = (slot.key.is_v6(), slot.longest);
+                    self.release(index);
+                    let frame = self.bytes.get_mut(at + joined.begin..at + joined.end);
                     Inserted::Whole(Whole {
-                        frame: bytes.get_mut(joined.begin..joined.end).unwrap_or_default(),
+                        frame: frame.unwrap_or_default(),
                         interface: joined.interface,
                         link_len: joined.link_len,
                         six,
-                        longest: slot.longest,
+                        longest,
                         made_of,
                     })
                 }
                 None => {
                     // The caller counts the last one by itself.
                     slot.fragments -= 1;
-                    Inserted::Overlap(slot.refuse())
+                    let lost = slot.refuse();
+                    Inserted::Overlap(self.given_up(index, lost))
                 }
             },
             Placed::Taken => Inserted::Held {
                 interface: slot.interface,
-                evicted,
+                evicted: evicted.map(|(index, lost)| self.given_up(index, lost)),
             },
         }
     }
@@ -175,31 +182,56 @@ impl Reassembler {
         self.slots.iter().zip(&self.tags).position(is_it)
     }
 
-    /// A slot for a new packet, the oldest one's if all are taken.
-    fn open(&mut self, fragment: &Fragment<'_>, interface: u16, now: u64) -> (usize, Option<Lost>) {
+    /// A slot for a new packet, and that of the oldest if it is given up since there are as many as there may be. What lies there is there
+    /// until the next is opened.
+    fn open(&mut self, fragment: &Fragment<'_>, interface: u16, now: u64) -> (usize, Option<(usize, Lost)>) {
+        let is_full = self.slots.len() - self.free.len() >= self.most;
+        let oldest = is_full.then(|| self.oldest());
+        let index = self.take_slot(fragment, interface, now);
+        let lost = oldest.and_then(|oldest| Some((oldest, self.release(oldest)?)));
+        (index, lost.filter(|(_, lost)| lost.fragments > 0))
+    }
+
+    /// A free slot for a new packet: there is one more than there may be packets.
+    fn take_slot(&mut self, fragment: &Fragment<'_>, interface: u16, now: u64) -> usize {
         let (key, tag) = (fragment.key, fragment.key.tag());
-        if self.free.is_empty() && self.slots.len() < self.most {
+        let Some(index) = self.free.pop() else {
             let new = Slot::new(key, interface, now);
             self.next_due = self.next_due.min(self.due(&new));
             self.slots.push(new);
             self.tags.push(tag);
             self.since.push(now);
-            return (self.slots.len() - 1, None);
-        }
-        let index = self.free.pop().unwrap_or_else(|| self.oldest());
+            return self.slots.len() - 1;
+        };
         let (Some(slot), Some(its_tag), Some(since)) = (
             self.slots.get_mut(index),
             self.tags.get_mut(index),
             self.since.get_mut(index),
         ) else {
-            return (0, None);
+            return 0;
         };
-        let lost = Some(slot.lost()).filter(|lost| slot.state != State::Free && lost.fragments > 0);
         slot.reset(key, interface, now);
         (*its_tag, *since) = (tag, now);
         let due = self.slots.get(index).map_or(u64::MAX, |slot| self.due(slot));
         self.next_due = self.next_due.min(due);
-        (index, lost)
+        index
+    }
+
+    /// Has a slot for another packet; what lies in it stays until then.
+    fn release(&mut self, index: usize) -> Option<Lost> {
+        let slot = self.slots.get_mut(index)?;
+        slot.state = State::Free;
+        if let Some(since) = self.since.get_mut(index) {
+            *since = u64::MAX;
+        }
+        self.free.push(index);
+        Some(slot.lost())
+    }
+
+    fn given_up(&self, index: usize, lost: Lost) -> GivenUp<'_> {
+        let bytes = self.bytes.get(index * SLOT_BYTES..(index + 1) * SLOT_BYTES);
+        let notes = self.slots.get(index).map_or(0, |slot| slot.notes);
+        GivenUp::new(lost, bytes.unwrap_or_default(), notes)
     }
 
     /// The slot of the packet whose first fragment came first.
@@ -237,24 +269,21 @@ impl Reassembler {
             self.next_due = self.slots.iter().filter_map(due).min().unwrap_or(u64::MAX);
             return None;
         };
+        let is_open = self.slots.get(index)?.state == State::Open;
+        let lost = self.release(index)?;
         let bytes = self.bytes.get(index * SLOT_BYTES..(index + 1) * SLOT_BYTES)?;
-        let slot = self.slots.get_mut(index)?;
-        let first = slot.first_frame(bytes).filter(|_| slot.state == State::Open);
-        slot.state = State::Free;
-        self.free.push(index);
+        let slot = self.slots.get(index)?;
         Some(Expired {
-            lost: slot.lost(),
-            first,
+            lost: GivenUp::new(lost, bytes, slot.notes),
+            first: slot.first_frame(bytes).filter(|_| is_open),
         })
     }
 
     /// Gives up one packet that is still under way, whatever its time: for the end.
-    pub fn give_up(&mut self) -> Option<Lost> {
+    pub fn give_up(&mut self) -> Option<GivenUp<'_>> {
         let index = self.slots.iter().position(|slot| slot.state != State::Free)?;
-        let slot = self.slots.get_mut(index)?;
-        slot.state = State::Free;
-        self.free.push(index);
-        Some(slot.lost())
+        let lost = self.release(index)?;
+        Some(self.given_up(index, lost))
     }
 }
 

@@ -1,7 +1,7 @@
 //! One packet that is being put together.
 //!
 //! ```text
-//!   bytes of a slot   │ … link header, headers of the first fragment │ payload, each byte at its offset      │
+//!   bytes of a slot   │ … link header, headers of the first fragment │ payload, each byte at its offset │ notes of each
 //!                     0                                        HEAD_ROOM
 //!   blocks of 8       have:   1 1 1 0 0 1 1 …      which are there
 //!                     starts: 1 0 1 0 0 1 0 …      where a fragment began: so a copy is told from an overlap
@@ -11,14 +11,16 @@ use packet::fragment::FRAGMENT_HEADER_LEN;
 use packet::{ipv4, ipv6};
 
 use crate::fragment::{Fragment, Key, MAX_LEN};
+use crate::given_up::{self, NOTES_BYTES};
 
 /// The longest headers of a first fragment.
 pub(crate) const HEADERS_ROOM: usize = 256;
 /// The longest link header: Ethernet with two tags.
 const LINK_ROOM: usize = 22;
-const HEAD_ROOM: usize = (LINK_ROOM + HEADERS_ROOM).next_multiple_of(64);
+/// Where the payload begins.
+pub(crate) const HEAD_ROOM: usize = (LINK_ROOM + HEADERS_ROOM).next_multiple_of(64);
 /// Bytes of a slot.
-pub(crate) const SLOT_BYTES: usize = HEAD_ROOM + MAX_LEN + 1;
+pub(crate) const SLOT_BYTES: usize = HEAD_ROOM + MAX_LEN + 1 + NOTES_BYTES;
 
 /// A bit for each block of 8 bytes.
 const WORDS: usize = (MAX_LEN + 1) / 8 / 64;
@@ -44,6 +46,8 @@ pub(crate) struct Slot {
     /// Bytes of the whole payload, once the last fragment has come.
     end: Option<usize>,
     first: Option<First>,
+    /// Bytes of notes.
+    pub(crate) notes: usize,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,6 +94,7 @@ impl Slot {
             beyond: 0,
             end: None,
             first: None,
+            notes: 0,
         }
     }
 
@@ -105,7 +110,7 @@ impl Slot {
         (self.key, self.interface, self.since) = (key, interface, since);
         (self.fragments, self.blocks, self.beyond) = (0, 0, 0);
         self.longest = 0;
-        (self.end, self.first) = (None, None);
+        (self.end, self.first, self.notes) = (None, None, 0);
     }
 
     /// Takes a fragment that came by `interface`, `link` in front of it.
@@ -146,9 +151,11 @@ impl Slot {
         if !fragment.more {
             self.end = Some(fragment.end());
         }
+        let link = link.get(..LINK_ROOM).unwrap_or(link);
         if fragment.offset == 0 {
             self.keep_headers(fragment, link, interface, bytes);
         }
+        self.notes = given_up::note(fragment, link, bytes, self.notes);
         Placed::Taken
     }
 
@@ -163,7 +170,6 @@ impl Slot {
     }
 
     fn keep_headers(&mut self, fragment: &Fragment<'_>, link: &[u8], interface: u16, bytes: &mut [u8]) {
-        let link = link.get(..LINK_ROOM).unwrap_or(link);
         let headers_at = HEAD_ROOM - fragment.headers.len();
         for (at, part) in [(headers_at - link.len(), link), (headers_at, fragment.headers)] {
             if let Some(place) = bytes.get_mut(at..at + part.len()) {

@@ -34,8 +34,8 @@ pub(super) struct About<'a> {
     pub(super) id: u64,
     /// epb_queue: of the port.
     pub(super) queue: Option<u16>,
-    /// The worker that saw it.
-    pub(super) worker: u16,
+    /// The worker that saw it, if one did.
+    pub(super) worker: Option<u16>,
     /// epb_dropcount: packets lost right before it.
     pub(super) lost_before: u32,
     /// opt_comment.
@@ -85,7 +85,9 @@ pub(super) fn put(
     if let Some(queue) = about.queue {
         option(bytes, QUEUE, &u32::from(queue).to_ne_bytes());
     }
-    option(bytes, WORKER, &u32::from(about.worker).to_ne_bytes());
+    if let Some(worker) = about.worker {
+        option(bytes, WORKER, &u32::from(worker).to_ne_bytes());
+    }
     if !about.comment.is_empty() {
         option(bytes, COMMENT, about.comment.as_bytes());
         pad(bytes, about.comment.len());
@@ -141,7 +143,7 @@ mod tests {
         #[test]
         fn another_reader_finds_what_was_put_in(
             time_ns: u64, more in 0u32..2000, data in proptest::collection::vec(any::<u8>(), 0..100),
-            flags in 0u32..3, id in 0u64..3, queue: Option<u16>, worker: u16, lost_before in 0u32..3, comment in "[a-z ]{0,9}",
+            flags in 0u32..3, id in 0u64..3, queue: Option<u16>, worker: Option<u16>, lost_before in 0u32..3, comment in "[a-z ]{0,9}",
         ) {
             let mut bytes = section();
             let wire_length = data.len() as u32 + more;
@@ -169,7 +171,8 @@ mod tests {
                 prop_assert_eq!(take(&unknown(PACKET_ID, id.to_ne_bytes().to_vec())), id != 0);
                 let number = u32::from(queue.unwrap_or_default()).to_ne_bytes().to_vec();
                 prop_assert_eq!(take(&unknown(QUEUE, number)), queue.is_some());
-                prop_assert!(take(&unknown(WORKER, u32::from(worker).to_ne_bytes().to_vec())));
+                let number = u32::from(worker.unwrap_or_default()).to_ne_bytes().to_vec();
+                prop_assert_eq!(take(&unknown(WORKER, number)), worker.is_some());
                 let text = CommonOption::Comment(comment.as_str().into());
                 prop_assert_eq!(take(&|option| *option == EnhancedPacketOption::Common(text.clone())), !comment.is_empty());
                 prop_assert!(rest.is_empty(), "{:?}", rest);

@@ -44,7 +44,7 @@ pub(crate) struct Pcapng {
     interfaces: Vec<Interface>,
     /// Positions in `interfaces`, by place and index of the interface.
     positions: [Vec<Option<u32>>; Place::ALL.len()],
-    /// The time of the latest packet of each worker.
+    /// The time of the latest packet of the threads beside the workers, and of each of those.
     latest: Vec<u64>,
     begun: Duration,
     /// What is said of drops, by reason and stage: each is written once.
@@ -167,12 +167,12 @@ impl Pcapng {
 
     /// The time that a packet is said to have come at.
     #[inline]
-    fn time(&mut self, worker: u16, time_ns: u64) -> u64 {
-        let worker = usize::from(worker);
-        if self.latest.len() <= worker {
-            self.latest.resize(worker + 1, 0);
+    fn time(&mut self, worker: Option<u16>, time_ns: u64) -> u64 {
+        let place = worker.map_or(0, |worker| usize::from(worker) + 1);
+        if self.latest.len() <= place {
+            self.latest.resize(place + 1, 0);
         }
-        let latest = &mut self.latest[worker];
+        let latest = &mut self.latest[place];
         if time_ns >= *latest || *latest - time_ns > STEP_NS {
             *latest = time_ns;
         }

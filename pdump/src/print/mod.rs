@@ -238,7 +238,7 @@ mod tests {
             wire_length: 98,
             rule: None,
             id: 7,
-            worker: 1,
+            worker: Some(1),
             queue: None,
             lost_before: 2,
             dropped: None,
@@ -285,7 +285,7 @@ mod tests {
             time_ns: u64, interface: u16, wire_length: u32, data in proptest::collection::vec(any::<u8>(), 0..200)
         ) {
             let packet = Packet {
-                time_ns, interface, way: Way::Tx, wire_length, rule: None, id: 0, worker: 0, queue: None, lost_before: 0,
+                time_ns, interface, way: Way::Tx, wire_length, rule: None, id: 0, worker: None, queue: None, lost_before: 0,
                 dropped: None, data: &data
             };
             for style in [Style::default(), JSON] {

@@ -288,7 +288,7 @@ impl Sink for Printed {
             wire_length: packet.wire_length,
             rule: None,
             id: number(&packet, PACKET_ID).unwrap_or(0),
-            worker: number(&packet, WORKER).unwrap_or(0) as u16,
+            worker: number(&packet, WORKER).map(|worker| worker as u16),
             queue: number(&packet, QUEUE).map(|queue| queue as u16),
             lost_before: lost_before.unwrap_or(0),
             dropped: packet.options.iter().find_map(dropped),

@@ -39,7 +39,7 @@ impl Captured {
             wire_length: self.wire_length,
             rule: None,
             id: self.id,
-            worker: self.worker,
+            worker: Some(self.worker),
             queue: self.queue,
             lost_before: self.lost_before,
             dropped: self.dropped,

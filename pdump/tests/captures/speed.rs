@@ -28,7 +28,7 @@ impl Source for Endless {
                 wire_length: 64,
                 rule: None,
                 id: number + 1,
-                worker: 0,
+                worker: Some(0),
                 queue: Some(0),
                 lost_before: 0,
                 dropped: None,

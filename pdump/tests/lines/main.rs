@@ -42,7 +42,7 @@ fn packet_of(data: &[u8], wire_length: u32) -> Packet<'_> {
         wire_length,
         rule: None,
         id: 0,
-        worker: 0,
+        worker: Some(0),
         queue: None,
         lost_before: 0,
         dropped: None,

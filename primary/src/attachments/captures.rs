@@ -106,15 +106,17 @@ impl Attachments<'_> {
             related: request.related,
         };
         let workers = self.workers.len();
+        // Nothing but drops is seen beside the workers.
+        let beside = points.contains(&CapturePoint::Drop);
         let ration = Ration::new(
             &checked(request.budget)?,
-            workers as u64,
+            workers as u64 + u64::from(beside),
             dpdk::tsc_hz(),
             dpdk::tsc(),
         );
         let bytes = self.bytes_for(request.ring_kb)?;
         let reservation = self.reserve()?;
-        let made = Attachment::within(reservation, bytes, workers, snaplen);
+        let made = Attachment::within(reservation, bytes, workers, beside, snaplen);
         let (attachment, lanes) = self.made(made, snaplen)?;
         let descriptors = self.hand_over(&attachment)?;
         let mut expression = request.expression;
@@ -138,15 +140,16 @@ impl Attachments<'_> {
             "{} (pid {}) captures on {}: '{}'", peer.tool, peer.pid, capture.interfaces.join(", "), capture.expression
         );
         // There are never more parts than attachments, so each worker has room.
-        let workers = self.workers.iter().zip(lanes);
-        let parts = workers
-            .map(|(worker, lane)| {
-                let (filter, sight) = (filter.clone(), sight.clone());
-                let tap = Tap::new(id, filter, sight, terms.clone(), ration.clone(), lane);
-                worker.taps.add(tap)
-            })
-            .filter(|added| *added)
-            .count();
+        let mut parts = 0;
+        for (number, lane) in lanes.into_iter().enumerate() {
+            let (filter, sight) = (filter.clone(), sight.clone());
+            let tap = Tap::new(id, filter, sight, terms.clone(), ration.clone(), lane);
+            let added = match self.workers.get(number) {
+                Some(worker) => worker.taps.add(tap),
+                None => self.beside.add(tap),
+            };
+            parts += usize::from(added);
+        }
         self.add(id, peer, Kind::Capture(capture), attachment, parts, now);
         Ok(Response {
             answer: Ok(Reply::CaptureStarted(control::message::CaptureStarted {
@@ -212,7 +215,7 @@ impl Attachments<'_> {
         };
         match self.attached.iter_mut().find(is_it) {
             Some(attached) => {
-                attached.end(&self.workers);
+                attached.end(&self.workers, &self.beside);
                 Ok(())
             }
             None => Err(ControlError::new(

@@ -7,6 +7,7 @@
 //!                                            └─► memory and filter are freed when every worker has handed its part back
 //! ```
 
+mod beside;
 mod captures;
 mod class_policy;
 mod consumer;
@@ -14,6 +15,7 @@ mod ends;
 mod flow_order;
 mod going_by;
 mod handed_back;
+mod loose;
 mod oldest;
 mod parts;
 mod punts;
@@ -35,12 +37,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use shm::attachment::{Attachment, BadVerdict, Clock, Lane, Reservation, ReservationError};
 use shm::process;
 
+pub use self::beside::{Beside, BesideControl};
 use self::captures::Capture;
 pub use self::captures::compile;
 pub use self::class_policy::ClassPolicy;
 pub use self::consumer::{Consumer, Consumers, NotTaken};
 pub use self::flow_order::MOST_BEHIND;
 pub use self::handed_back::HandedBack;
+pub use self::loose::{Loose, Spare};
 pub(crate) use self::oldest::Oldest;
 pub use self::parts::{Part, PartControl, Parts, parts};
 use self::punts::Punt;
@@ -54,6 +58,7 @@ pub struct Attachments<'a> {
     eal: &'a Eal,
     interfaces: Vec<AttachmentInterface>,
     workers: Vec<WorkerControl>,
+    beside: BesideControl,
     policies: [ClassPolicy; PuntClass::COUNT],
     reservations: Vec<Reservation>,
     /// How many attachments there can be.
@@ -88,7 +93,7 @@ struct Attached {
     attachment: Attachment,
     /// Readable when the tool's process has ended.
     process: Option<OwnedFd>,
-    /// Workers that still have their part.
+    /// Workers, and others, that still have their part.
     parts: usize,
     /// Whether the workers were told to end it.
     ending: bool,
@@ -124,6 +129,7 @@ impl<'a> Attachments<'a> {
         eal: &'a Eal,
         interfaces: Vec<AttachmentInterface>,
         workers: Vec<WorkerControl>,
+        beside: BesideControl,
         policies: [ClassPolicy; PuntClass::COUNT],
         (limit, bytes): (usize, usize),
     ) -> Result<Self, ReservationError> {
@@ -132,6 +138,7 @@ impl<'a> Attachments<'a> {
             eal,
             interfaces,
             workers,
+            beside,
             policies,
             bytes,
             reservations: (0..limit).map(|_| reserve()).collect::<Result<_, _>>()?,
@@ -256,9 +263,14 @@ impl<'a> Attachments<'a> {
         for attached in &mut self.attached {
             if connections.contains(&attached.connection) {
                 attached.abandoned = true;
-                attached.end(&self.workers);
+                attached.end(&self.workers, &self.beside);
             }
         }
+    }
+
+    /// What threads beside the workers drop.
+    pub fn beside(&self) -> &Beside {
+        &self.beside.taps
     }
 
     /// Takes back what workers are done with, frees what nobody needs, and gives the connections that must be cut off.
@@ -272,13 +284,16 @@ impl<'a> Attachments<'a> {
                 self.part_ended(ended.id(), ended.bad, &mut cut_off);
             }
         }
+        while let Some(ended) = self.beside.take_ended() {
+            self.part_ended(ended.id(), ended.bad, &mut cut_off);
+        }
         for attached in &mut self.attached {
             if !attached.abandoned && attached.process.as_ref().is_some_and(has_ended) {
                 attached.abandoned = true;
                 cut_off.push(attached.connection);
             }
             if attached.abandoned {
-                attached.end(&self.workers);
+                attached.end(&self.workers, &self.beside);
             }
         }
         let is_over = |attached: &mut Attached| attached.parts == 0 && attached.abandoned;
@@ -339,7 +354,7 @@ impl<'a> Attachments<'a> {
 }
 
 impl Attached {
-    fn end(&mut self, workers: &[WorkerControl]) {
+    fn end(&mut self, workers: &[WorkerControl], beside: &BesideControl) {
         if std::mem::replace(&mut self.ending, true) {
             return;
         }
@@ -348,6 +363,9 @@ impl Attached {
                 Kind::Capture(_) => worker.taps.remove(self.id),
                 Kind::Punt(_) => worker.consumers.remove(self.id),
             };
+        }
+        if matches!(self.kind, Kind::Capture(_)) {
+            beside.remove(self.id);
         }
     }
 }

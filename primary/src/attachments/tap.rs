@@ -1,4 +1,4 @@
-//! A worker's part in captures: it asks the filter and copies what matches.
+//! A thread's part in captures, mostly a worker's: it asks the filter and copies what matches.
 
 use std::sync::Arc;
 
@@ -9,7 +9,7 @@ use shm::attachment::{BadVerdict, Dropped, Lane, Origin, Way};
 use shm::{DropReason, PathStage};
 
 use super::parts::{Part, Parts};
-use super::{Ration, Sight, related};
+use super::{Loose, Ration, Sight, Spare, related};
 
 /// One worker's part of one capture.
 pub struct Tap {
@@ -249,7 +249,7 @@ fn class_of(mbuf: &Mbuf) -> Option<usize> {
 struct Numbers {
     /// The last that was given.
     last: u64,
-    /// From one to the next: workers take turns.
+    /// From one to the next: threads take turns.
     stride: u64,
 }
 
@@ -268,25 +268,28 @@ impl Numbers {
     }
 }
 
-/// All captures of a worker.
+/// All captures of a thread.
 pub struct Taps {
     parts: Parts<Tap>,
     /// A bit for each [`Way`] that one of them is on.
     ways: u8,
     numbers: Numbers,
+    /// What frames are shown in that lie in no packet buffer.
+    spare: Option<Spare>,
     /// Whether something was put in or counted that tools have not been shown.
     news: bool,
 }
 
 impl Taps {
-    /// Those of one of so many workers.
-    pub fn new(parts: Parts<Tap>, worker: usize, workers: usize) -> Self {
+    /// Those of one of so many threads.
+    pub fn new(parts: Parts<Tap>, (thread, threads): (usize, usize), spare: Option<Spare>) -> Self {
         Self {
+            spare,
             parts,
             ways: 0,
             numbers: Numbers {
-                last: worker as u64 + 1,
-                stride: workers as u64,
+                last: thread as u64 + 1,
+                stride: threads as u64,
             },
             news: false,
         }
@@ -344,6 +347,37 @@ impl Taps {
             let id = self.numbers.number(mbuf);
             mbuf.set_mark(id | (class as u64 + 1) << 48);
             self.observe(&Seen::at(interface, Way::Punt), std::slice::from_mut(mbuf));
+        }
+    }
+
+    /// Shows a frame that lies in no packet buffer. Captures that may be on that point count it as lost where there is none to show it
+    /// in, whatever their filters.
+    #[cold]
+    pub fn observe_loose(&mut self, seen: &Seen, frame: &Loose<'_>) {
+        if !self.see(seen.way) {
+            return;
+        }
+        let mut spare = self.spare.take();
+        match spare.as_mut().and_then(|spare| spare.fill(frame)) {
+            Some(mbuf) => self.show(seen, std::slice::from_mut(mbuf)),
+            None => self.lose(seen, 1),
+        }
+        if let Some(spare) = &mut spare {
+            spare.empty();
+        }
+        self.spare = spare;
+    }
+
+    /// Has captures that may be on that point of an interface count packets as lost that there is nothing left of, whatever their filters.
+    pub fn lose(&mut self, seen: &Seen, packets: u64) {
+        let mut place = 0;
+        while let Some(tap) = self.parts.get_mut(place) {
+            if tap.sight.is_on(seen.interface, seen.way) && tap.terms.allow(seen) {
+                tap.lane.count_seen(packets);
+                (0..packets).for_each(|_| tap.lane.count_lost());
+                self.news |= packets > 0;
+            }
+            place += 1;
         }
     }
 

@@ -3,13 +3,13 @@
 use std::net::Ipv6Addr;
 use std::time::Duration;
 
-use dpdk::MbufBatch;
+use dpdk::{Mbuf, MbufBatch};
 use packet::arp::{self, Arp, Operation};
 use packet::ethernet::{EthernetHeader, MIN_FRAME_LEN, VlanTags};
 use packet::nd::{self, NeighborMessage};
 use packet::{EtherType, Ipv6, MacAddress};
 use shm::records::from_ip_field;
-use shm::{DropReason, InterfaceCounter};
+use shm::{DropReason, InterfaceCounter, PathStage};
 
 use super::Control;
 use crate::tables::ArpVerdict;
@@ -29,10 +29,12 @@ impl Control<'_> {
                     break;
                 }
                 more = true;
-                for mbuf in batch.drain() {
+                for mut mbuf in batch.drain() {
                     let port = mbuf.port().map(|port| usize::from(port.number()));
-                    if let Some(&interface) = port.and_then(|port| self.interface_of_port.get(port)) {
-                        self.take_frame(interface, mbuf.data(), now);
+                    if let Some(&interface) = port.and_then(|port| self.interface_of_port.get(port))
+                        && let Err(reason) = self.take_frame(interface, mbuf.data(), now)
+                    {
+                        self.refuse(interface, reason, &mut mbuf);
                     }
                 }
             }
@@ -48,17 +50,22 @@ impl Control<'_> {
         more
     }
 
-    fn take_frame(&mut self, interface: u16, frame: &[u8], now: Duration) {
-        let Ok((link, payload)) = EthernetHeader::parse(frame) else {
-            return self.refuse(interface, DropReason::EthernetTruncated);
-        };
+    /// What workers punted: taken, or to be dropped.
+    fn take_frame(&mut self, interface: u16, frame: &[u8], now: Duration) -> Result<(), DropReason> {
+        let (link, payload) = EthernetHeader::parse(frame).map_err(|_| DropReason::EthernetTruncated)?;
         match link.ethertype {
             EtherType::IPV6 => self.take_nd(interface, link.source, payload, frame, now),
             _ => self.take_arp(interface, payload, frame, now),
         }
     }
 
-    fn take_arp(&mut self, interface: u16, payload: &[u8], frame: &[u8], now: Duration) {
+    fn take_arp(
+        &mut self,
+        interface: u16,
+        payload: &[u8],
+        frame: &[u8],
+        now: Duration,
+    ) -> Result<(), DropReason> {
         let name = self.tables.interface_name(interface);
         let verdict = match Arp::parse(payload) {
             Ok(message) => {
@@ -74,12 +81,20 @@ impl Control<'_> {
                 ArpVerdict::Malformed
             }
         };
-        if verdict == ArpVerdict::Malformed {
-            self.refuse(interface, DropReason::ArpMalformed);
+        match verdict {
+            ArpVerdict::Malformed => Err(DropReason::ArpMalformed),
+            _ => Ok(()),
         }
     }
 
-    fn take_nd(&mut self, interface: u16, source: MacAddress, payload: &[u8], frame: &[u8], now: Duration) {
+    fn take_nd(
+        &mut self,
+        interface: u16,
+        source: MacAddress,
+        payload: &[u8],
+        frame: &[u8],
+        now: Duration,
+    ) -> Result<(), DropReason> {
         let name = self.tables.interface_name(interface);
         let parsed = Ipv6::parse(payload)
             .map_err(|error| error.to_string())
@@ -97,18 +112,20 @@ impl Control<'_> {
                 let to_group = frame.first().is_some_and(|first| first & 1 != 0);
                 self.tables
                     .nd_received(interface, source, address, &message, to_group, now);
+                Ok(())
             }
             Err(error) => {
                 tracing::debug!(target: "nd", "{name}: received what is not to be believed: {error}");
-                self.refuse(interface, DropReason::NdMalformed);
+                Err(DropReason::NdMalformed)
             }
         }
     }
 
     /// A packet that was counted as delivered when the worker handed it over is dropped instead.
-    fn refuse(&mut self, interface: u16, reason: DropReason) {
+    fn refuse(&self, interface: u16, reason: DropReason, mbuf: &mut Mbuf) {
         self.counters.sub(interface, InterfaceCounter::Delivered, 1);
-        self.counters.drop(interface, reason, 1);
+        let captures = self.attachments.beside();
+        captures.drop_one(&self.counters, interface, reason, PathStage::Control, mbuf);
     }
 
     /// Hands an ARP packet to the worker that sends for the interface.
@@ -151,17 +168,24 @@ impl Control<'_> {
             if port != interface {
                 tag(&self.interfaces, interface, &mut mbuf)?;
             }
-            batch.push(mbuf).ok()
+            Some(mbuf)
         });
-        let reason = match filled {
-            None => DropReason::NoBuffer,
-            Some(()) if ring.enqueue(&mut batch) == 1 => {
-                let bytes = frame.map_or(0, <[u8]>::len);
-                return count_sent(&self.interfaces, interface, bytes, &self.counters);
-            }
-            Some(()) => DropReason::TxFull,
+        let frame = frame.unwrap_or_default();
+        let (captures, counters, stage) = (self.attachments.beside(), &self.counters, PathStage::Tx);
+        let Some(mbuf) = filled else {
+            return captures.drop_frame(counters, interface, DropReason::NoBuffer, stage, frame);
         };
-        self.counters.drop(interface, reason, 1);
+        let refused = match batch.push(mbuf) {
+            Ok(()) => {
+                ring.enqueue(&mut batch);
+                batch.drain().next()
+            }
+            Err(mbuf) => Some(mbuf),
+        };
+        match refused {
+            None => count_sent(&self.interfaces, interface, frame.len(), counters),
+            Some(mut mbuf) => captures.drop_one(counters, interface, DropReason::TxFull, stage, &mut mbuf),
+        }
     }
 }
 

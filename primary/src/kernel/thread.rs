@@ -9,9 +9,10 @@ use std::thread::JoinHandle;
 use dpdk::ring::{MbufConsumer, MbufProducer};
 use dpdk::{Mbuf, MbufBatch, Pool};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use shm::{CounterBlock, DropReason, InterfaceCounter};
+use shm::{CounterBlock, DropReason, InterfaceCounter, PathStage};
 use tun_rs::SyncDevice;
 
+use crate::attachments::Beside;
 use crate::worker::doorbell::Sleeper;
 
 /// Packets that are taken from a ring or a tap before the others have their turn.
@@ -61,17 +62,18 @@ impl TapEnd {
     }
 
     /// Writes what workers have for the kernel; whether there was anything.
-    fn write(&mut self, counters: &CounterBlock) -> bool {
+    fn write(&mut self, counters: &CounterBlock, captures: &Beside) -> bool {
         let mut batch = MbufBatch::<TURN>::new();
         let mut any = false;
         for ring in &mut self.from_workers {
             any |= ring.dequeue(&mut batch) > 0;
-            for mbuf in batch.drain() {
+            for mut mbuf in batch.drain() {
                 if write_frame(&self.device, &mbuf).is_err() {
                     // It was counted as taken.
                     counters.sub(self.interface, InterfaceCounter::Delivered, 1);
                     counters.sub(self.interface, InterfaceCounter::TapRxPackets, 1);
-                    counters.drop(self.interface, DropReason::KernelRefused, 1);
+                    let (reason, stage) = (DropReason::KernelRefused, PathStage::Kernel);
+                    captures.drop_one(counters, self.interface, reason, stage, &mut mbuf);
                 }
             }
         }
@@ -149,6 +151,8 @@ pub struct TapThread {
     pub pool: Pool,
     /// Its counters.
     pub counters: CounterBlock,
+    /// Captures that see what the kernel refuses.
+    pub captures: Beside,
     /// Set when the primary ends, after the last worker.
     pub stop: Arc<AtomicBool>,
 }
@@ -168,7 +172,7 @@ impl TapThread {
             let stop = self.stop.load(Ordering::Acquire);
             let mut more = false;
             for tap in &mut self.taps {
-                more |= tap.write(&self.counters);
+                more |= tap.write(&self.counters, &self.captures);
                 // At the end nobody would send it.
                 more |= !stop && tap.read(&self.pool, &mut buffer);
             }

@@ -18,7 +18,9 @@ use shm::{DiscoveryPage, InstanceState, TableWriter};
 
 use super::{Failure, lookup, shown};
 use crate::alerts::Told;
-use crate::attachments::{self, AttachmentInterface, Attachments, Consumers, Taps, WorkerControl};
+use crate::attachments::{
+    self, AttachmentInterface, Attachments, Beside, BesideControl, Consumers, Spare, Taps, WorkerControl,
+};
 use crate::balancer;
 use crate::config::{Config, HopByHop, Overrides};
 use crate::control_thread::{self, Connections, Control, Held, PortState, Punts, Reload, Signals};
@@ -192,12 +194,19 @@ pub(super) fn forward(
         );
         let (control, worker_traces) = attachments::parts(trace::PARTS);
         traces.add_worker(control);
-        worker_parts.push((Taps::new(worker_taps, number, workers), consumers, worker_traces));
+        let taps = Taps::new(worker_taps, (number, workers + 1), Spare::new(&pool));
+        worker_parts.push((taps, consumers, worker_traces));
     }
+    let (beside_control, beside_taps) = attachments::parts(plan.attachments);
+    let beside = Beside::new(Taps::new(beside_taps, (workers, workers + 1), Spare::new(&pool)));
     let attachments = Attachments::new(
         eal,
         attachment_interfaces,
         worker_controls,
+        BesideControl {
+            parts: beside_control,
+            taps: beside.clone(),
+        },
         config.punts,
         (plan.attachments, plan.attachment_bytes),
     )?;
@@ -358,6 +367,7 @@ pub(super) fn forward(
         counters: region
             .counter_block(workers + 1)
             .ok_or("the counters of the taps were taken")?,
+        captures: beside.clone(),
         stop: kernel_stop.clone(),
     };
     let tap_thread = tap_thread.start()?;
@@ -380,6 +390,7 @@ pub(super) fn forward(
     kernel_bell.ring();
     // A panic of its ends the process.
     drop(tap_thread.join());
+    beside.stop();
     crate::log::notice!(target: "instance", "{} ends as told", config.instance.name);
     Ok(())
 }

@@ -5,6 +5,7 @@ use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use crate::adjacency;
+use crate::attachments::Loose;
 use crate::path::Stages;
 use crate::path::errors::{self, IcmpError};
 
@@ -35,7 +36,11 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             self.buffer = buffer;
             told
         } else if let Some(error) = self.error_for(ingress, mbuf.data(), reason, detail, now) {
-            self.send_error(ingress, in_front(mbuf, &error), error.about_own)
+            if put_in_front(&mut mbuf, &error) {
+                self.send_error(ingress, mbuf, error.about_own)
+            } else {
+                self.send_copy(ingress, mbuf.data(), &error)
+            }
         } else {
             false
         };
@@ -70,8 +75,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn send_copy(&mut self, ingress: u16, frame: &[u8], error: &IcmpError) -> bool {
         let quote = frame.get(error.quote_at..error.quote_at + error.quote_len);
         let quote = quote.unwrap_or_default();
-        let mbuf = self.filled(ingress, &[error.headers(), quote]).ok();
-        self.send_error(ingress, mbuf, error.about_own)
+        let parts = [error.headers(), quote];
+        if let Ok(mbuf) = self.filled(ingress, &parts) {
+            return self.send_error(ingress, mbuf, error.about_own);
+        }
+        let loose = Loose {
+            parts: &parts,
+            mark: None,
+        };
+        self.drop_loose(ingress, DropReason::NoBuffer, PathStage::Errors, &loose);
+        false
     }
 
     /// The error that is due, counted, unless there have been too many.
@@ -119,16 +132,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// Whether it goes back. What it is about may come from the gateway itself (`about_own`): then it does as the load balancer says, whose
     /// translation that was.
-    fn send_error(&mut self, ingress: u16, mbuf: Option<Mbuf>, about_own: bool) -> bool {
-        if about_own && let Some(mbuf) = mbuf {
+    fn send_error(&mut self, ingress: u16, mbuf: Mbuf, about_own: bool) -> bool {
+        if about_own {
             return self.send_translated(ingress, mbuf);
         }
-        match mbuf.map(|mbuf| self.leave(ingress, mbuf)) {
-            None => self.counters.drop(ingress, DropReason::NoBuffer, 1),
-            Some(Ok(())) => return true,
-            Some(Err((mut mbuf, reason))) => self.drop_one(ingress, reason, PathStage::Errors, &mut mbuf),
+        match self.leave(ingress, mbuf) {
+            Ok(()) => true,
+            Err((mut mbuf, reason)) => {
+                self.drop_one(ingress, reason, PathStage::Errors, &mut mbuf);
+                false
+            }
         }
-        false
     }
 }
 
@@ -138,13 +152,21 @@ fn passed(told: bool) -> Passed {
     Passed::NONE.with(PathStage::Errors).with(end)
 }
 
-/// The error in the buffer of what it quotes.
-fn in_front(mut mbuf: Mbuf, error: &IcmpError) -> Option<Mbuf> {
+/// Makes the error in the buffer of what it quotes; where that has no room for it, it stays as it is.
+fn put_in_front(mbuf: &mut Mbuf, error: &IcmpError) -> bool {
+    let headers = error.headers();
+    if mbuf.headroom() + error.quote_at < headers.len() || mbuf.trim_front(error.quote_at).is_err() {
+        return false;
+    }
     // A packet of its own.
     mbuf.clear_mark();
-    mbuf.trim_front(error.quote_at).ok()?;
     mbuf.truncate(error.quote_len);
-    let headers = error.headers();
-    mbuf.prepend(headers.len()).ok()?.copy_from_slice(headers);
-    Some(mbuf)
+    match mbuf.prepend(headers.len()) {
+        Ok(place) => {
+            place.copy_from_slice(headers);
+            true
+        }
+        // There is room, as was seen above.
+        Err(_) => false,
+    }
 }

@@ -18,6 +18,7 @@ use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
 use super::dispatch::Refused;
+use super::local::Arrived;
 use super::ways::End;
 use crate::adjacency;
 use crate::path::{BURST, Family};
@@ -186,7 +187,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             return self.count_way(from.union(end));
         }
         let punts = self.stages.punts.clone();
-        let kept = self.take_fragment(ingress, frame, link_len, family, &punts, now);
+        let arrived = Arrived {
+            ingress,
+            frame,
+            mark: mbuf.mark(),
+            link_len,
+            family,
+        };
+        let kept = self.take_fragment(&arrived, &punts, now);
         self.buffer = buffer;
         let end = match kept {
             Ok(end) => end.passed,

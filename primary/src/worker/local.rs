@@ -10,7 +10,7 @@
 
 use dpdk::Mbuf;
 use packet::ethernet;
-use reassembly::{Fragment, FragmentError, Inserted, Lost, Reassembler, Whole};
+use reassembly::{Fragment, FragmentError, GivenUp, Inserted, Lost, Reassembler, Whole};
 use shm::{DropReason, InterfaceCounter, Passed, PathStage};
 
 use super::Engine;
@@ -28,6 +28,20 @@ const TO_TOOL: End = End {
     passed: Passed::NONE.with(PathStage::Punt).with(PathStage::Tool),
     refused: None,
 };
+
+/// A frame for the gateway itself, wherever its bytes lie.
+pub(super) struct Arrived<'a> {
+    /// By which it came.
+    pub(super) ingress: u16,
+    /// Its bytes.
+    pub(super) frame: &'a [u8],
+    /// What is marked on it.
+    pub(super) mark: Option<u64>,
+    /// Bytes of its link header.
+    pub(super) link_len: usize,
+    /// What is behind that.
+    pub(super) family: Family,
+}
 
 /// Why a fragment is not kept, and the detail for who is told.
 type NotKept = (DropReason, u16);
@@ -66,12 +80,17 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             if let Some(worker) = self.joined_by(ingress, mbuf.data(), link_len, family) {
                 return self.hand_fragment(worker, ingress, mbuf);
             }
-            return Ok(
-                match self.take_fragment(ingress, mbuf.data(), link_len, family, punts, now) {
-                    Ok(end) => end,
-                    Err(not_kept) => refuse(self, mbuf, not_kept),
-                },
-            );
+            let arrived = Arrived {
+                ingress,
+                frame: mbuf.data(),
+                mark: mbuf.mark(),
+                link_len,
+                family,
+            };
+            return Ok(match self.take_fragment(&arrived, punts, now) {
+                Ok(end) => end,
+                Err(not_kept) => refuse(self, mbuf, not_kept),
+            });
         }
         // Taken out, since what follows changes the worker; it is put back before it is wanted again.
         let mut buffer = std::mem::take(&mut self.buffer);
@@ -94,7 +113,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 mbuf.overwrite(frame);
                 None
             }
-            Disposition::Reassemble => Some(self.take_fragment(ingress, frame, link_len, family, punts, now)),
+            Disposition::Reassemble => {
+                let arrived = Arrived {
+                    ingress,
+                    frame,
+                    mark: mbuf.mark(),
+                    link_len,
+                    family,
+                };
+                Some(self.take_fragment(&arrived, punts, now))
+            }
             _ => None,
         };
         self.buffer = buffer;
@@ -132,33 +160,32 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// Keeps a fragment, or delivers the packet that it completes. What is the load balancer's waits for [`Engine::place_joined`].
     pub(super) fn take_fragment(
         &mut self,
-        ingress: u16,
-        frame: &[u8],
-        link_len: usize,
-        family: Family,
+        arrived: &Arrived<'_>,
         punts: &Punts,
         now: u64,
     ) -> Result<End, NotKept> {
-        let (link, packet) = frame
-            .split_at_checked(link_len)
+        let ingress = arrived.ingress;
+        let (link, packet) = arrived
+            .frame
+            .split_at_checked(arrived.link_len)
             .ok_or((DropReason::EthernetTruncated, 0))?;
-        let fragment = match family {
+        let fragment = match arrived.family {
             Family::Four => Fragment::parse_v4(packet),
             Family::Six => Fragment::parse_v6(packet, ingress),
         };
-        let fragment = fragment.map_err(malformed)?;
+        let fragment = fragment.map_err(malformed)?.marked(arrived.mark);
         let mut table = std::mem::take(&mut self.reassembly);
         let kept = match table.insert(&fragment, link, ingress, now) {
             Inserted::Held { interface, evicted } => {
                 self.counters.add(interface, InterfaceCounter::Waiting, 1);
                 if let Some(evicted) = evicted {
-                    self.count_lost(evicted, DropReason::ReassemblyFull);
+                    self.count_lost(&evicted, DropReason::ReassemblyFull);
                 }
                 Ok(End::at(PathStage::Waiting))
             }
             Inserted::Copy => Err((DropReason::FragmentCopy, 0)),
             Inserted::Overlap(lost) => {
-                self.count_lost(lost, DropReason::ReassemblyOverlap);
+                self.count_lost(&lost, DropReason::ReassemblyOverlap);
                 Err((DropReason::ReassemblyOverlap, 0))
             }
             Inserted::Refused => Err((DropReason::ReassemblyOverlap, 0)),
@@ -248,7 +275,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         while let Some(expired) = table.expire(now) {
             count += 1;
             let reason = DropReason::ReassemblyTimeout;
-            self.count_lost(expired.lost, reason);
+            self.count_lost(&expired.lost, reason);
             if let Some((ingress, first)) = expired.first {
                 self.tell(ingress, first, reason, 0, now);
             }
@@ -261,15 +288,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     pub(super) fn stop_fragments(&mut self) {
         let mut table: Reassembler = std::mem::take(&mut self.reassembly);
         while let Some(lost) = table.give_up() {
-            self.count_lost(lost, DropReason::Stopping);
+            self.count_lost(&lost, DropReason::Stopping);
         }
     }
 
-    fn count_lost(&self, lost: Lost, reason: DropReason) {
+    fn count_lost(&mut self, lost: &GivenUp<'_>, reason: DropReason) {
         let count = u64::from(lost.fragments);
         self.counters
             .sub(lost.interface, InterfaceCounter::Waiting, count);
-        self.counters.drop(lost.interface, reason, count);
+        self.drop_given_up(lost, reason);
     }
 }
 

@@ -180,7 +180,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Drop(mut mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped, Some(&mut mbuf));
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntDropped, &mut mbuf);
             }
             HandedBack::Take(mbuf) => {
                 let ingress = self.back(&mbuf);
@@ -203,13 +203,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             }
             HandedBack::Orphan(mut mbuf) => {
                 let ingress = self.back(&mbuf);
-                return self.drop_from_tool(tracer, ingress, DropReason::PuntClosed, Some(&mut mbuf));
+                return self.drop_from_tool(tracer, ingress, DropReason::PuntClosed, &mut mbuf);
             }
             HandedBack::Rewrite(mut mbuf, stage, interface, length) => {
                 let ingress = self.back(&mbuf);
                 mbuf.truncate(0);
                 if mbuf.append(self.consumers.bytes(length)).is_err() {
-                    return self.drop_from_tool(tracer, ingress, DropReason::NoBuffer, Some(&mut mbuf));
+                    let reason = DropReason::NoBuffer;
+                    return self.drop_bytes_of_tool(tracer, ingress, reason, mbuf.mark(), length);
                 }
                 (mbuf, interface, stage)
             }
@@ -217,15 +218,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 if self.port_of(interface).is_none() {
                     // Of no interface, so it is counted on the first.
                     self.counters.add(0, InterfaceCounter::Originated, 1);
-                    let is_seen = self.transmit.taps.see(Way::Drop);
-                    let copy = is_seen.then(|| self.filled(0, &[self.consumers.bytes(length)]));
-                    let mut copy = copy.and_then(Result::ok);
-                    return self.drop_from_tool(tracer, 0, DropReason::PuntInterface, copy.as_mut());
+                    return self.drop_bytes_of_tool(tracer, 0, DropReason::PuntInterface, None, length);
                 }
                 self.counters.add(interface, InterfaceCounter::Originated, 1);
                 match self.filled(interface, &[self.consumers.bytes(length)]) {
                     Ok(mbuf) => (mbuf, interface, stage),
-                    Err(_) => return self.drop_from_tool(tracer, interface, DropReason::NoBuffer, None),
+                    Err(_) => {
+                        let reason = DropReason::NoBuffer;
+                        return self.drop_bytes_of_tool(tracer, interface, reason, None, length);
+                    }
                 }
             }
         };
@@ -282,18 +283,32 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         self.place_again(tracer, FROM_TOOL, ingress, mbuf, &note, now);
     }
 
-    /// Drops a packet that comes from a tool, if there was a buffer for it.
+    /// Drops a packet that comes from a tool.
     fn drop_from_tool<T: Tracer>(
         &mut self,
         tracer: &mut T,
         interface: u16,
         reason: DropReason,
-        mbuf: Option<&mut Mbuf>,
+        mbuf: &mut Mbuf,
     ) {
-        match mbuf {
-            Some(mbuf) => self.drop_one(interface, reason, PathStage::FromTool, mbuf),
-            None => self.counters.drop(interface, reason, 1),
-        }
+        self.drop_one(interface, reason, PathStage::FromTool, mbuf);
+        self.dropped_from_tool(tracer, reason);
+    }
+
+    /// The same for what a tool has decided that there was no buffer for, or no interface.
+    fn drop_bytes_of_tool<T: Tracer>(
+        &mut self,
+        tracer: &mut T,
+        interface: u16,
+        reason: DropReason,
+        mark: Option<u64>,
+        length: usize,
+    ) {
+        self.drop_answer(interface, reason, mark, length);
+        self.dropped_from_tool(tracer, reason);
+    }
+
+    fn dropped_from_tool<T: Tracer>(&mut self, tracer: &mut T, reason: DropReason) {
         let passed = FROM_TOOL.with(PathStage::Drop);
         self.count_way(passed);
         tracer.end(passed, Some(reason));

@@ -164,7 +164,7 @@ impl<'p> Gateway<'p> {
                 stop: stop.clone(),
                 interface_of_port: interface_of_port.clone(),
                 links: news().1,
-                taps: Taps::new(taps, number, workers),
+                taps: Taps::new(taps, (number, workers), None),
                 consumers: Consumers::new(consumers, &policies, workers as u64, dpdk::tsc_hz(), now),
                 traces,
                 ports: Vec::new(),

@@ -6,6 +6,7 @@
 )]
 
 mod beside_tcpdump;
+mod drops;
 mod endings;
 mod files;
 mod hostile;

@@ -8,7 +8,7 @@ use control::message::{
     Budget, CapturePoint, CaptureRequest, FilterInstruction, SNAPLEN_MAX, Sample, SampleBy,
 };
 use tests::watch::{Watched, take};
-use tests::{Primary, Receiver, TwoHosts};
+use tests::{Primary, PrimaryBuilder, Receiver, TwoHosts};
 
 use crate::{LIMIT, capture, datagrams, finish, hosts, is_udp, report};
 
@@ -25,7 +25,7 @@ fn udp() -> Vec<FilterInstruction> {
     ]
 }
 
-fn at(points: &[CapturePoint]) -> CaptureRequest {
+pub(crate) fn at(points: &[CapturePoint]) -> CaptureRequest {
     CaptureRequest {
         points: points.to_vec(),
         ..CaptureRequest::default()
@@ -44,7 +44,7 @@ fn part(budget: Budget) -> CaptureRequest {
 
 /// Ends; nothing that was seen is unaccounted for.
 #[track_caller]
-fn accounted(packets: &[Watched], counts: Counts) {
+pub(crate) fn accounted(packets: &[Watched], counts: Counts) {
     assert_eq!(
         packets.len() as u64,
         counts.matched - counts.lost - counts.unsampled,
@@ -53,7 +53,7 @@ fn accounted(packets: &[Watched], counts: Counts) {
 }
 
 /// The frame that host-a would send to an address; `rest` is what follows the IP header.
-fn frame(hosts: &TwoHosts, to: &str, more: &str, rest: &str) -> String {
+pub(crate) fn frame(hosts: &TwoHosts, to: &str, more: &str, rest: &str) -> String {
     let (to_mac, from_mac) = (
         hosts.gateway.mac("a0").unwrap(),
         hosts.host_a.mac("eth0").unwrap(),
@@ -62,7 +62,7 @@ fn frame(hosts: &TwoHosts, to: &str, more: &str, rest: &str) -> String {
     format!("Ether(dst='{to_mac}', src='{from_mac}')/IP(src='{from}', dst='{to}'{more})/{rest}")
 }
 
-fn sent(hosts: &TwoHosts, frames: &[(String, usize)]) {
+pub(crate) fn sent(hosts: &TwoHosts, frames: &[(String, usize)]) {
     let frames: Vec<_> = frames
         .iter()
         .flat_map(|(frame, count)| std::iter::repeat_n(frame.clone(), *count))
@@ -71,12 +71,13 @@ fn sent(hosts: &TwoHosts, frames: &[(String, usize)]) {
 }
 
 /// A primary that knows its neighbours.
-fn warm(hosts: &TwoHosts) -> Primary {
-    let primary = hosts
-        .primary("gw")
-        .toml("[limits]\nattachments = 10")
-        .start()
-        .unwrap();
+fn primary(hosts: &TwoHosts) -> Primary {
+    warm(hosts.primary("gw").toml("[limits]\nattachments = 10"), hosts)
+}
+
+/// Starts one and has it find them.
+pub(crate) fn warm(builder: PrimaryBuilder, hosts: &TwoHosts) -> Primary {
+    let primary = builder.start().unwrap();
     let words = ["-c", "3", "-i", "0.1", "-W", "2"];
     hosts
         .host_a
@@ -87,75 +88,10 @@ fn warm(hosts: &TwoHosts) -> Primary {
 }
 
 #[test]
-fn each_drop_that_is_counted_is_seen_with_its_reason_and_stage_and_the_number_that_it_came_in_with() {
-    let hosts = hosts();
-    let primary = warm(&hosts);
-    let before = primary.counters_at_rest().unwrap();
-    let all = primary
-        .watch(at(&[CapturePoint::Rx, CapturePoint::Drop]))
-        .unwrap();
-    let expired = CaptureRequest {
-        drop_reasons: vec!["ttl_expired".to_owned()],
-        ..at(&[CapturePoint::Drop])
-    };
-    let expired = primary.watch(expired).unwrap();
-    sent(
-        &hosts,
-        &[
-            (
-                frame(&hosts, TwoHosts::ADDRESS_B, ", ttl=1", "UDP(dport=7)/b'late'"),
-                20,
-            ),
-            (frame(&hosts, "203.0.113.7", "", "UDP(dport=7)/b'lost'"), 30),
-            (
-                frame(&hosts, TwoHosts::ADDRESS_B, ", chksum=1", "UDP(dport=7)/b'bad'"),
-                10,
-            ),
-            (frame(&hosts, TwoHosts::ADDRESS_B, "", "UDP(dport=9)/b'good'"), 5),
-        ],
-    );
-    let counters = primary.counters_at_rest().unwrap();
-    let (all, counts) = all.finish().unwrap();
-    accounted(&all, counts);
-    let mut seen = BTreeMap::new();
-    for packet in all.iter().filter(|packet| packet.way == Way::Drop) {
-        let (reason, stage) = packet.dropped.unwrap();
-        *seen.entry(reason.name()).or_insert(0) += 1;
-        let came = all
-            .iter()
-            .find(|other| other.way == Way::Rx && other.id == packet.id)
-            .unwrap_or_else(|| panic!("{packet:?} has not come in"));
-        assert_eq!(came.data, packet.data, "it is as it came: {reason} at {stage}");
-        assert_eq!(packet.interface, came.interface);
-        let expected = match reason.name() {
-            "ttl_expired" => "rewrite",
-            "no_route" => "lookup",
-            _ => continue,
-        };
-        assert_eq!(stage.name(), expected, "{reason}");
-    }
-    let mut counted = counters.drops();
-    for (reason, packets) in before.drops() {
-        *counted.get_mut(reason).unwrap() -= packets;
-    }
-    counted.retain(|_, packets| *packets > 0);
-    assert_eq!(seen, counted, "what is counted is what is seen");
-    assert_eq!((seen["ttl_expired"], seen["no_route"]), (20, 30));
-    assert!(seen.len() >= 3, "wrong checksums are dropped: {seen:?}");
-    let (expired, counts) = expired.finish().unwrap();
-    assert_eq!(
-        (expired.len(), counts.seen),
-        (20, 20),
-        "other drops are not looked at"
-    );
-    assert!(expired.iter().all(|packet| packet.data.ends_with(b"late")));
-}
-
-#[test]
 fn a_packet_has_one_number_from_the_port_that_it_comes_in_by_to_the_one_that_it_leaves_by() {
     const COUNT: u32 = 500;
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let watch = primary.watch(CaptureRequest {
         filter: udp(),
         ..at(&[CapturePoint::Rx, CapturePoint::Tx])
@@ -186,7 +122,7 @@ fn a_packet_has_one_number_from_the_port_that_it_comes_in_by_to_the_one_that_it_
 #[test]
 fn a_sample_and_a_budget_take_their_part_evenly_and_count_the_rest() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let sample = |every, by| Budget {
         sample: Some(Sample { every, by }),
         ..Budget::default()
@@ -244,7 +180,7 @@ fn a_sample_and_a_budget_take_their_part_evenly_and_count_the_rest() {
 #[test]
 fn errors_that_quote_what_matches_are_taken_on_request() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let folder = tempfile::tempdir().unwrap();
     let words = ["-i", "a0", "-f", "udp dst port 7007"];
     let alone = capture(&primary, folder.path(), "alone.pcapng", &words);
@@ -278,7 +214,7 @@ fn errors_that_quote_what_matches_are_taken_on_request() {
 #[test]
 fn a_queue_that_nothing_comes_by_shows_nothing() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let of_queue = |queue| CaptureRequest {
         queue: Some(queue),
         ..part(Budget::default())
@@ -293,7 +229,7 @@ fn a_queue_that_nothing_comes_by_shows_nothing() {
 #[test]
 fn eight_captures_at_once_with_eight_filters_are_all_exact() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let folder = tempfile::tempdir().unwrap();
     // Port, and packets.
     let kinds: Vec<(u16, usize)> = (0..8)
@@ -333,7 +269,7 @@ fn eight_captures_at_once_with_eight_filters_are_all_exact() {
 #[test]
 fn a_small_ring_loses_what_does_not_fit_and_says_how_many_before_the_next_packet() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let too_much = CaptureRequest {
         ring_kb: Some(1 << 20),
         ..part(Budget::default())
@@ -373,7 +309,7 @@ fn a_small_ring_loses_what_does_not_fit_and_says_how_many_before_the_next_packet
 #[test]
 fn the_end_report_and_the_table_of_captures_know_of_a_sample() {
     let hosts = hosts();
-    let primary = warm(&hosts);
+    let primary = primary(&hosts);
     let folder = tempfile::tempdir().unwrap();
     let words = [
         "-i",

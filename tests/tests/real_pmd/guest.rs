@@ -109,6 +109,12 @@ impl Guest {
         self.machine.succeed(command)
     }
 
+    /// Runs a command in the guest, and returns its exit status and what it wrote on stderr.
+    pub(crate) fn refusal(&mut self, command: &str) -> (u8, String) {
+        let answer = self.machine.run(command);
+        (answer.status, answer.stderr)
+    }
+
     /// What `tollgate-ctl` with these words and `--json` prints.
     pub(crate) fn ctl(&mut self, words: &str) -> Value {
         let said = self.succeed(&format!("tollgate-ctl {words} --json"));
@@ -148,7 +154,12 @@ fn image(debian: &Debian, setup: Setup) -> Image {
     debian.add_modules(&["uio_pci_generic"], &mut image);
     let devices = [0, 1].map(|card| format!("{} uio_pci_generic\n", Card::address_of(card)));
     image.file("/etc/devices", 0o644, devices.concat());
-    for name in ["tollgate-primary", "tollgate-ctl", "tollgate-hugepage-setup"] {
+    for name in [
+        "tollgate-primary",
+        "tollgate-ctl",
+        "tollgate-pdump",
+        "tollgate-hugepage-setup",
+    ] {
         image.program(&binaries::find(name).unwrap());
     }
     let folder = drivers();

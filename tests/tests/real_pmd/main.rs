@@ -67,6 +67,7 @@ fn a_guest_forwards_between_e1000_and_virtio_and_notices_their_links() {
             pings(&guest, up);
         }
     }
+    captures_name_cards_by_their_addresses(&mut guest);
     ends_well(guest);
 }
 
@@ -133,6 +134,40 @@ fn forwards(guest: &mut Guest, cards: [Card; 2]) {
     for stage in ["ip4_input", "ip6_input", "rewrite"] {
         assert!(stages.contains(stage), "{stage} in {stages}");
     }
+}
+
+/// `-i` takes the PCI address of a card, with and without its domain: pings to host-b are seen at the card of host-a and of no other.
+fn captures_name_cards_by_their_addresses(guest: &mut Guest) {
+    let address = Card::address_of(0);
+    let short = address.trim_start_matches("0000:");
+    for name in [&address, short] {
+        let start = format!(
+            "rm -f /run/ended; (tollgate-pdump -i {name} -f icmp -c 10 -w /run/pings.pcapng 2>/run/pdump.log; echo $? >/run/ended) & \
+             until grep -q ^capturing /run/pdump.log || [ -e /run/ended ]; do sleep 0.1; done; cat /run/pdump.log; [ ! -e /run/ended ]"
+        );
+        guest.succeed(&start);
+        let words = ["-c", "5", "-i", "0.2", "-W", "10"];
+        let pings = guest.host_a.ping(Family::Ip4.address_b(), &words, LIMIT).unwrap();
+        pings.assert_all_answered();
+        guest.until("the capture has its packets", |guest| {
+            guest.succeed("cat /run/ended 2>/dev/null || true").trim() == "0"
+        });
+        let lines = guest.succeed("tollgate-pdump -q -r /run/pings.pcapng --json");
+        let points: Vec<_> = lines
+            .lines()
+            .map(|line| {
+                let packet: serde_json::Value = serde_json::from_str(line).unwrap();
+                assert_eq!(packet["interface"], "a0", "{packet}");
+                packet["point"].as_str().unwrap().to_owned()
+            })
+            .collect();
+        for point in ["rx", "tx"] {
+            assert_eq!(points.iter().filter(|seen| *seen == point).count(), 5, "{lines}");
+        }
+    }
+    let (status, said) = guest.refusal("tollgate-pdump -i 0000:00:09.0 -c 1");
+    assert_eq!(status, 1, "{said}");
+    assert!(said.contains("0000:00:09.0") && said.contains("a0, b0"), "{said}");
 }
 
 /// Both families, both hosts at a time: all answered, or none.

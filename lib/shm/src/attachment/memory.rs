@@ -180,7 +180,7 @@ impl Memory {
         let bytes = length(&packet_file)?;
         let packets = Mapping::readable(&packet_file, bytes)?;
         let header = packets.words().get(..512).ok_or(OpenError::Layout)?;
-        let [magic, layout, workers, slots, slot_bytes, snaplen, own] = [
+        let [magic, layout, workers, slots, slot_bytes, snaplen, own, beside] = [
             word::MAGIC,
             word::LAYOUT,
             word::WORKERS,
@@ -188,6 +188,7 @@ impl Memory {
             word::SLOT_BYTES,
             word::SNAPLEN,
             word::OWN,
+            word::BESIDE,
         ]
         .map(|index| header[index].load(Ordering::Acquire));
         let small = workers <= 1024 && slots <= 1 << 20 && slot_bytes <= 1 << 20 && own <= 1 << 20;
@@ -195,6 +196,7 @@ impl Memory {
             || layout != LAYOUT
             || !small
             || slots == 0
+            || beside > slots
             || slot_bytes < 64
             || slot_bytes % 64 != 0
             || snaplen > slot_bytes - SLOT_HEADER as u64
@@ -204,6 +206,7 @@ impl Memory {
         let geometry = Geometry {
             workers: workers as usize,
             slots: slots as u32,
+            beside: beside as u32,
             slot_bytes: slot_bytes as usize,
             snaplen: snaplen as usize,
             own: (own > 0).then_some(own as u32),
@@ -236,8 +239,8 @@ impl Memory {
     pub(super) fn counts(&self) -> super::Counts {
         // Memory that the other side writes may hold any numbers.
         let sum = |counter| {
-            (0..self.geometry.workers)
-                .map(|worker| self.counter(worker, counter).load(Ordering::Acquire))
+            (0..self.geometry.lanes())
+                .map(|lane| self.counter(lane, counter).load(Ordering::Acquire))
                 .fold(0, u64::saturating_add)
         };
         // What is a part of a number is read before it, so that it is never more.
@@ -253,10 +256,9 @@ impl Memory {
         }
     }
 
-    /// Whether all workers have ended their part.
+    /// Whether all have ended their part.
     pub(super) fn has_ended(&self) -> bool {
-        (0..self.geometry.workers)
-            .all(|worker| self.counter(worker, count::ENDED).load(Ordering::Acquire) != 0)
+        (0..self.geometry.lanes()).all(|lane| self.counter(lane, count::ENDED).load(Ordering::Acquire) != 0)
     }
 
     /// The rings of a worker: filled, returned.

@@ -3,7 +3,7 @@
 //! ```text
 //!   packets   hugetlb memfd, the primary writes, the tool maps it read-only
 //!             ├─ header, clock, counters of each worker
-//!             └─ slots: worker 0 │ worker 1 │ …
+//!             └─ slots: worker 0 │ worker 1 │ … │ other threads, where they have packets for it
 //!   rings     memfd, both write
 //!             └─ per worker  filled ─► slot numbers with packets in them
 //!                            returned ◄─ slot numbers that the tool is done with
@@ -134,7 +134,7 @@ pub struct Counts {
 
 const MAGIC: u64 = u64::from_le_bytes(*b"tgattach");
 /// Goes up with every change of what lies where.
-const LAYOUT: u64 = 6;
+const LAYOUT: u64 = 7;
 
 /// Bytes of a slot before the packet: a cache line, so that the packet begins at one.
 const SLOT_HEADER: usize = 64;
@@ -151,6 +151,7 @@ mod word {
     pub(super) const SLOT_BYTES: usize = 4;
     pub(super) const OWN: usize = 5;
     pub(super) const SNAPLEN: usize = 6;
+    pub(super) const BESIDE: usize = 7;
     /// A slot of [`crate::slot`].
     pub(super) const CLOCK: usize = 16;
     pub(super) const CLOCK_END: usize = CLOCK + 4;
@@ -172,6 +173,8 @@ struct Geometry {
     workers: usize,
     /// Of each worker.
     slots: u32,
+    /// Of the lane behind theirs, which is that of all other threads; 0 where there is none. Never more than of a worker.
+    beside: u32,
     slot_bytes: usize,
     /// Bytes of a packet that are kept at most: no more than a slot has room for.
     snaplen: usize,
@@ -180,15 +183,23 @@ struct Geometry {
 }
 
 impl Geometry {
-    /// As many slots for packets of `snaplen` bytes as fit into `bytes`; `None` when not one does.
+    /// As many slots for packets of `snaplen` bytes as fit into `bytes`, all of them of `workers`; `None` when not one does.
     fn fit(bytes: usize, workers: usize, snaplen: usize) -> Option<Self> {
+        Self::fit_beside(bytes, workers, 0, snaplen)
+    }
+
+    /// The same, with an eighth of the slots, at most `beside`, for other threads; where `beside` is 0 they have no lane.
+    fn fit_beside(bytes: usize, workers: usize, beside: u32, snaplen: usize) -> Option<Self> {
         let slot_bytes = (SLOT_HEADER + snaplen).next_multiple_of(64);
-        let room = bytes.checked_sub(header_bytes(workers))?;
-        let slots = room / workers / slot_bytes;
+        let lanes = workers + usize::from(beside > 0);
+        let all = bytes.checked_sub(header_bytes(lanes))? / slot_bytes;
+        let beside = u32::try_from(all / 8).ok()?.max(1).min(beside);
+        let slots = all.checked_sub(beside as usize)? / workers;
         let slots = u32::try_from(slots).ok()?.min(1 << 20);
         (slots > 0).then_some(Self {
             workers,
             slots,
+            beside: beside.min(slots),
             slot_bytes,
             snaplen,
             own: None,
@@ -207,19 +218,36 @@ impl Geometry {
         }
     }
 
+    /// Lanes: one of each worker, and one of all other threads where they have any.
+    #[inline]
+    fn lanes(&self) -> usize {
+        self.workers + usize::from(self.beside > 0)
+    }
+
+    /// Slots of a lane.
+    #[inline]
+    fn slots_of(&self, lane: usize) -> u32 {
+        if lane < self.workers {
+            self.slots
+        } else {
+            self.beside
+        }
+    }
+
     /// Numbers that can be in a ring.
     fn numbers(&self) -> u32 {
         self.slots + self.own.unwrap_or(0)
     }
 
     fn packet_bytes(&self) -> usize {
-        header_bytes(self.workers) + self.workers * self.slots as usize * self.slot_bytes
+        let slots = self.workers * self.slots as usize + self.beside as usize;
+        header_bytes(self.lanes()) + slots * self.slot_bytes
     }
 
-    /// Where a slot begins.
+    /// Where a slot of a lane begins.
     #[inline]
-    fn slot(&self, worker: usize, slot: u32) -> usize {
-        header_bytes(self.workers) + (worker * self.slots as usize + slot as usize) * self.slot_bytes
+    fn slot(&self, lane: usize, slot: u32) -> usize {
+        header_bytes(self.lanes()) + (lane * self.slots as usize + slot as usize) * self.slot_bytes
     }
 
     fn snaplen(&self) -> usize {
@@ -229,12 +257,12 @@ impl Geometry {
     fn ring_bytes(&self) -> usize {
         let replies = self
             .own
-            .map_or(0, |_| self.workers * self.numbers() as usize * self.slot_bytes);
+            .map_or(0, |_| self.lanes() * self.numbers() as usize * self.slot_bytes);
         self.first_reply() + replies
     }
 
     fn first_reply(&self) -> usize {
-        (FIRST_RING + 2 * self.workers * ring::bytes(self.numbers())).next_multiple_of(4096)
+        (FIRST_RING + 2 * self.lanes() * ring::bytes(self.numbers())).next_multiple_of(4096)
     }
 
     /// Where the slot begins in which a tool answers.
@@ -264,8 +292,8 @@ pub const fn most_decided(bytes: usize) -> u32 {
 }
 
 /// Bytes before the slots.
-fn header_bytes(workers: usize) -> usize {
-    (FIRST_COUNTERS + workers * COUNTERS).next_multiple_of(4096)
+fn header_bytes(lanes: usize) -> usize {
+    (FIRST_COUNTERS + lanes * COUNTERS).next_multiple_of(4096)
 }
 
 /// Bytes before the rings. Its first word is the tool's: not zero while the tool sleeps.

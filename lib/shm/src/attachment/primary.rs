@@ -14,9 +14,10 @@ pub struct Attachment {
     memory: Arc<Memory>,
 }
 
-/// The part of an attachment that is one worker's.
+/// The part of an attachment that is one worker's, or that of the other threads, who take turns with theirs.
 pub struct Lane {
     memory: Arc<Memory>,
+    /// The worker's number, or how many workers there are.
     worker: usize,
     filled: Producer,
     returned: Consumer,
@@ -34,6 +35,9 @@ pub struct Lane {
     /// Whether something was counted since then.
     counted: bool,
 }
+
+/// The most slots of the lane that is not a worker's: what comes there is little, and comes in bursts of tens.
+const BESIDE: u32 = 512;
 
 /// The tool handed something back that it never had, or claims to have handed back what it cannot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -107,17 +111,20 @@ impl Attachment {
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
         let bytes = reservation.bytes();
-        Self::within(reservation, bytes, workers, snaplen)
+        Self::within(reservation, bytes, workers, false, snaplen)
     }
 
-    /// The same, in the first `bytes` of the memory, or in all where that has fewer.
+    /// The same, in the first `bytes` of the memory, or in all where that has fewer; with another lane, the last, for what threads
+    /// `beside` the workers have to show, if so wanted.
     pub fn within(
         reservation: Reservation,
         bytes: usize,
         workers: usize,
+        beside: bool,
         snaplen: usize,
     ) -> Result<Option<(Self, Vec<Lane>)>, ReservationError> {
-        match Geometry::fit(bytes.min(reservation.bytes()), workers, snaplen) {
+        let beside = if beside { BESIDE } else { 0 };
+        match Geometry::fit_beside(bytes.min(reservation.bytes()), workers, beside, snaplen) {
             Some(geometry) => Self::with(geometry, reservation).map(Some),
             None => Ok(None),
         }
@@ -147,13 +154,14 @@ impl Attachment {
             (word::SLOT_BYTES, geometry.slot_bytes as u64),
             (word::SNAPLEN, geometry.snaplen as u64),
             (word::OWN, u64::from(geometry.own.unwrap_or(0))),
+            (word::BESIDE, u64::from(geometry.beside)),
             (word::LAYOUT, LAYOUT),
             (word::MAGIC, MAGIC),
         ] {
             header[index].store(value, Ordering::Release);
         }
-        let lanes = (0..geometry.workers)
-            .map(|worker| Lane::new(&memory, worker))
+        let lanes = (0..geometry.lanes())
+            .map(|lane| Lane::new(&memory, lane))
             .collect();
         Ok((Self { memory }, lanes))
     }
@@ -180,16 +188,17 @@ impl Attachment {
 }
 
 impl Lane {
-    fn new(memory: &Arc<Memory>, worker: usize) -> Self {
-        let (slots, numbers) = (memory.geometry.slots, memory.geometry.numbers());
-        let [filled, returned] = memory.rings(worker);
+    fn new(memory: &Arc<Memory>, lane: usize) -> Self {
+        let (slots, numbers) = (memory.geometry.slots_of(lane), memory.geometry.numbers());
+        let [filled, returned] = memory.rings(lane);
         ring::format(filled, "filled", numbers);
         ring::format(returned, "returned", numbers);
         // The tool's own slots are the tool's to begin with.
-        let out = (0..numbers).map(|number| number >= slots).collect();
+        let own = memory.geometry.own.unwrap_or(0);
+        let out = (0..slots + own).map(|number| number >= slots).collect();
         Self {
             memory: memory.clone(),
-            worker,
+            worker: lane,
             filled: Producer::new(numbers),
             returned: Consumer::new(numbers),
             free: (0..slots).rev().collect(),

@@ -138,7 +138,10 @@ impl PuntEnd {
                 let data = &mut self.packet[..header.captured];
                 self.memory.read(worker, number, data);
                 let punted = Punted { worker, slot: number };
-                take(punted, &Packet::new(worker, &header, &self.clock, data));
+                take(
+                    punted,
+                    &Packet::new(Some(worker as u16), &header, &self.clock, data),
+                );
                 taken += 1;
             }
             if ready > 0 {

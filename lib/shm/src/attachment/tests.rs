@@ -81,7 +81,7 @@ fn a_packet_says_what_is_known_of_it() {
     let mut seen = Vec::new();
     tool.receive(&mut |packet| seen.push((packet.worker, packet.id, packet.queue, packet.dropped)))
         .unwrap();
-    let expected = origins.map(|origin| (1, origin.id, origin.queue, origin.dropped));
+    let expected = origins.map(|origin| (Some(1), origin.id, origin.queue, origin.dropped));
     assert_eq!(seen, expected);
     let Some(Dropped { reason, stage }) = dropped else {
         panic!()
@@ -185,6 +185,47 @@ fn packets_of_several_workers_are_handed_out_by_their_time() {
     lanes.iter_mut().for_each(Lane::publish);
     let order: Vec<u8> = received(&mut tool).iter().map(|(_, data)| data[0]).collect();
     assert_eq!(order, [5, 10, 20, 30]);
+}
+
+#[test]
+fn threads_beside_the_workers_have_a_few_slots_and_are_no_worker() {
+    let reservation = Reservation::new(64 * 1024, false).unwrap();
+    let made = Attachment::within(reservation, 64 * 1024, 2, true, 64).unwrap();
+    let (attachment, mut lanes) = made.unwrap();
+    attachment.set_clock(&CLOCK);
+    let descriptors = attachment.descriptors();
+    let [packets, rings] = descriptors.map(|descriptor| descriptor.try_clone_to_owned().unwrap());
+    let mut tool = ToolEnd::open(packets, rings).unwrap();
+    let [workers, others] = [&lanes[0], &lanes[2]].map(|lane| lane.free() as u64);
+    assert_eq!(lanes.len(), 3);
+    assert!((1..=workers / 3).contains(&others), "{others} beside {workers}");
+    // Round and round, each slot full, and the last of them lies where there is memory.
+    for round in 0..3u64 {
+        put(&mut lanes[0], 2 * round, b"worker");
+        for number in 0..=others {
+            put(&mut lanes[2], 2 * round + 1, &number.to_le_bytes());
+        }
+        lanes.iter_mut().for_each(Lane::publish);
+        let mut seen = Vec::new();
+        while tool
+            .receive(&mut |packet| seen.push((packet.worker, packet.data.to_vec())))
+            .unwrap()
+            > 0
+        {}
+        let expected: Vec<_> = (0..others)
+            .map(|number| (None, number.to_le_bytes().to_vec()))
+            .collect();
+        assert_eq!(seen[0], (Some(0), b"worker".to_vec()));
+        assert_eq!(seen[1..], expected);
+        lanes[0].reclaim().unwrap();
+        lanes[2].reclaim().unwrap();
+    }
+    assert_eq!(attachment.counts().lost, 3);
+    assert!(!tool.has_ended());
+    lanes[..2].iter_mut().for_each(Lane::end);
+    assert!(!tool.has_ended(), "the other threads have not");
+    lanes[2].end();
+    assert!(tool.has_ended());
 }
 
 #[test]

@@ -41,8 +41,8 @@ pub struct Packet<'a> {
     pub rule: Option<u16>,
     /// The same wherever this packet is seen; 0 for none.
     pub id: u64,
-    /// The worker that saw it, from 0.
-    pub worker: u16,
+    /// The worker that saw it, from 0; `None` where another thread of the primary did.
+    pub worker: Option<u16>,
     /// The queue of the port that it came or goes by, if it is one's.
     pub queue: Option<u16>,
     /// Packets that matched, and were lost right before it at this worker.
@@ -54,7 +54,7 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    pub(super) fn new(worker: usize, header: &SlotHeader, clock: &Clock, data: &'a [u8]) -> Self {
+    pub(super) fn new(worker: Option<u16>, header: &SlotHeader, clock: &Clock, data: &'a [u8]) -> Self {
         let Origin {
             ticks,
             interface,
@@ -72,7 +72,7 @@ impl<'a> Packet<'a> {
             wire_length,
             rule,
             id,
-            worker: worker as u16,
+            worker,
             queue,
             lost_before: header.lost_before,
             dropped,
@@ -92,7 +92,7 @@ impl ToolEnd {
             returned: Producer::new(geometry.numbers()),
         };
         Ok(Self {
-            lanes: (0..geometry.workers).map(lane).collect(),
+            lanes: (0..geometry.lanes()).map(lane).collect(),
             packet: vec![0; geometry.snaplen()],
             memory,
             clock,
@@ -103,12 +103,13 @@ impl ToolEnd {
     /// Hands out what packets there are, the oldest first, at most 256 of them, and gives how many.
     pub fn receive(&mut self, take: &mut dyn FnMut(&Packet<'_>)) -> Result<usize, BadPosition> {
         self.batch.clear();
-        let workers = self.lanes.len().max(1);
+        let lanes = self.lanes.len().max(1);
+        let geometry = self.memory.geometry;
         for (worker, lane) in self.lanes.iter_mut().enumerate() {
             let [filled, _] = self.memory.rings(worker);
-            let ready = lane.filled.ready(filled)?.min((BATCH / workers).max(1) as u32);
+            let ready = lane.filled.ready(filled)?.min((BATCH / lanes).max(1) as u32);
             for _ in 0..ready {
-                let slot = lane.filled.take(filled) % self.memory.geometry.slots;
+                let slot = lane.filled.take(filled) % geometry.slots_of(worker).max(1);
                 // All at once: they are in the cache of the worker's CPU.
                 self.memory.prefetch_to_read(worker, slot);
                 self.batch.push((0, worker, slot));
@@ -117,7 +118,7 @@ impl ToolEnd {
                 lane.filled.publish(filled);
             }
         }
-        if workers > 1 {
+        if lanes > 1 {
             for (ticks, worker, slot) in &mut self.batch {
                 let header = self.memory.slot_header(*worker, *slot);
                 *ticks = header.map_or(0, |header| header.origin.ticks);
@@ -130,7 +131,8 @@ impl ToolEnd {
             if let Some(header) = self.memory.slot_header(*worker, *slot) {
                 let packet = &mut self.packet[..header.captured];
                 self.memory.read(*worker, *slot, packet);
-                take(&Packet::new(*worker, &header, &self.clock, packet));
+                let by = (*worker < geometry.workers).then_some(*worker as u16);
+                take(&Packet::new(by, &header, &self.clock, packet));
             }
             let [_, returned] = self.memory.rings(*worker);
             self.lanes[*worker].returned.put(returned, *slot);
