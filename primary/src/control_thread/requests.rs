@@ -94,11 +94,11 @@ impl Control<'_> {
             | Request::ConnectionResult => {
                 Err(ControlError::new(ErrorCode::BadRequest, "this was said already"))
             }
-            Request::ServiceAdd(service) => self.service_add(*service, now),
+            Request::ServiceAdd(services) => self.services_add(services, now),
             Request::ServiceSet { id, change } => {
                 self.service_change(|tables| tables.service_set(id, &change, now))
             }
-            Request::ServiceDelete(id) => self.service_change(|tables| tables.service_delete(id, now)),
+            Request::ServiceDelete(ids) => self.service_change(|tables| tables.services_delete(&ids, now)),
             Request::ServiceFlush => self.service_change(|tables| {
                 tables.service_flush(now);
                 Ok(())
