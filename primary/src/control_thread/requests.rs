@@ -116,6 +116,7 @@ impl Control<'_> {
             Request::LocalDelete { id, address } => {
                 self.service_change(|tables| tables.local_delete(id, address, now))
             }
+            Request::WorkerZero => self.workers_zero(),
             Request::ServiceZero(id) => self.tables.service_zero(id).map(|()| Reply::Done),
             Request::ServiceShow { after } => Ok(Reply::Services(self.tables.service_page(after))),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),

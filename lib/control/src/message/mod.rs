@@ -233,6 +233,8 @@ pub enum Request {
     ServiceFlush,
     /// Set the counters of a service to zero, or of all.
     ServiceZero(Option<ServiceId>),
+    /// Have workers begin what they show as the longest round anew. The answer comes when all have.
+    WorkerZero,
     /// The services behind this one, or from the first on.
     ServiceShow {
         /// The last of the page before.
