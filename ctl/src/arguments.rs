@@ -211,6 +211,7 @@ mod tests {
             "ctl service show tcp 10.0.0.100:80 --ipvsadm",
             "ctl --watch 1 service --rate",
             "ctl service set tcp 10.0.0.100:80 --toa off --no-fast-xmit --allow none",
+            "ctl worker zero",
             "ctl service zero",
             "ctl service icmp-counters --json",
             "ctl service add icmp 10.0.0.100 --timeout 5 --force",

@@ -1,11 +1,11 @@
-//! `worker show`: how busy the workers are.
+//! `worker`: how busy the workers are.
 
-use clap::Args;
+use clap::{Args, Subcommand};
+use control::message::Request;
 use serde::Serialize;
 use shm::records::{self, IdlePolicy, from_text};
 use shm::{CounterView, WorkerCounter};
 
-use crate::arguments::ShowOnly;
 use crate::failure::Failure;
 use crate::present::Show;
 use crate::rates::{Count, Rates};
@@ -16,16 +16,26 @@ const EXAMPLES: &str = "\
 Examples:
   tollgate-ctl worker
   tollgate-ctl --watch 1 worker
+  tollgate-ctl worker zero
 
 BUSY is the share of time spent on packets since the worker started, BUSY NOW since the last look. CYCLES/PACKET counts
 ticks of the time stamp counter in rounds that moved packets. PACKETS are those that went through the worker's stages;
-HANDED OVER those that it received for workers without a queue of the port, to whom it gives them by flow.";
+HANDED OVER those that it received for workers without a queue of the port, to whom it gives them by flow. LONGEST LOOP US is
+the longest round that moved packets, or copied connections for 'conn show', since the start or the last 'zero'.";
 
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub(crate) struct Arguments {
     #[command(subcommand)]
-    verb: Option<ShowOnly>,
+    verb: Option<Verb>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Verb {
+    /// Show them
+    Show,
+    /// Have the longest round begin anew; all other counters go on
+    Zero,
 }
 
 /// A worker and what it has done since it started.
@@ -55,7 +65,9 @@ struct Worker {
 }
 
 pub(crate) fn run(arguments: &Arguments, session: &Session) -> Result<(), Failure> {
-    let (Some(ShowOnly::Show) | None) = arguments.verb;
+    if let Some(Verb::Zero) = arguments.verb {
+        return session.change(Request::WorkerZero);
+    }
     session.show(|| {
         let tables = session.tables()?;
         let counters = tables.reader.counters();

@@ -130,7 +130,7 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure
                 servers: Vec::new(),
                 locals: Vec::new(),
             };
-            return session.change(Request::ServiceAdd(Box::new(service)));
+            return session.change(Request::ServiceAdd(vec![service]));
         }
         Some(Verb::Set(set)) => {
             let id = set.service.id().map_err(usage)?;
@@ -146,7 +146,7 @@ pub(crate) fn run(arguments: Arguments, session: &Session) -> Result<(), Failure
         }
         Some(Verb::Del(deleted)) => {
             let id = deleted.id().map_err(usage)?;
-            return session.change(Request::ServiceDelete(id));
+            return session.change(Request::ServiceDelete(vec![id]));
         }
         Some(Verb::Zero(zeroed)) => {
             let service = zeroed.protocol.zip(zeroed.address);

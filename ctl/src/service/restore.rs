@@ -1,6 +1,6 @@
 //! `service restore`: the services of a file, all of them or none.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::{fs, str};
@@ -42,7 +42,8 @@ pub(super) fn run(arguments: &RestoreArguments, session: &Session) -> Result<(),
     let mut client = session.client()?;
     // What is there already would be refused in the midst of it.
     let there = read::services(session, &mut client, &Which::default())?;
-    let exists = |written: &&Written| there.iter().any(|there| there.id == written.service.id);
+    let there: HashSet<_> = there.iter().map(|there| there.id).collect();
+    let exists = |written: &&Written| there.contains(&written.service.id);
     if let Some(Written { service, line, .. }) = services.iter().find(exists) {
         let sentence = format!(
             "{name}:{line}: there is a service {} already, and nothing was added: delete it, or take it out of the file",
@@ -50,21 +51,17 @@ pub(super) fn run(arguments: &RestoreArguments, session: &Session) -> Result<(),
         );
         return Err(Failure::refused(ErrorCode::Exists, sentence));
     }
-    let mut added = Vec::with_capacity(services.len());
-    for written in services {
-        let id = written.service.id;
-        let request = Request::ServiceAdd(Box::new(written.service));
-        let refused = match session.call(&mut client, request) {
-            Ok(Reply::Done) => {
-                added.push(id);
-                continue;
-            }
-            Ok(other) => unexpected(&other),
-            Err(failure) => failure,
-        };
-        return Err(undo(&name, written.line, &added, refused, session, &mut client));
+    let mut adding = Adding {
+        session,
+        client,
+        added: Vec::with_capacity(services.len()),
+    };
+    for part in parts(&services) {
+        if let Err((line, refused)) = adding.add(part) {
+            return Err(adding.undo(&name, line, refused));
+        }
     }
-    let count = added.len();
+    let count = services.len();
     let mut out = io::stdout().lock();
     if session.options().json {
         writeln!(out, "{}", serde_json::json!({ "services": count }))?;
@@ -75,28 +72,72 @@ pub(super) fn run(arguments: &RestoreArguments, session: &Session) -> Result<(),
     Ok(())
 }
 
-/// Deletes what was added before a service was refused, and says why it was.
-fn undo(
-    name: &str,
-    line: usize,
-    added: &[ServiceId],
-    refused: Failure,
-    session: &Session,
-    client: &mut Client,
-) -> Failure {
-    let Failure::Refused(ControlError { code, message }) = refused else {
-        return refused;
-    };
-    let stays = |id: &&ServiceId| session.call(client, Request::ServiceDelete(**id)).is_err();
-    let staying: Vec<_> = added.iter().rev().filter(stays).map(service_words).collect();
-    let left = match staying.as_slice() {
-        [] => "nothing was added".to_owned(),
-        staying => format!(
-            "these were added and could not be deleted again: {}",
-            staying.join(", ")
-        ),
-    };
-    Failure::refused(code, format!("{name}:{line}: {message} ({left})"))
+/// Services in parts that fit a request each.
+fn parts(mut services: &[Written]) -> impl Iterator<Item = &[Written]> {
+    std::iter::from_fn(move || {
+        let mut left = Service::REQUEST_BYTES;
+        let fits = |written: &&Written| {
+            let bytes = written.service.request_bytes();
+            let fits = bytes <= left;
+            left = left.saturating_sub(bytes);
+            fits
+        };
+        // A service fits in any case.
+        let count = services.iter().take_while(fits).count().max(1);
+        let (part, others) = services.split_at_checked(count)?;
+        services = others;
+        Some(part)
+    })
+}
+
+/// Services on their way to the primary.
+struct Adding<'a> {
+    session: &'a Session,
+    client: Client,
+    added: Vec<ServiceId>,
+}
+
+impl Adding<'_> {
+    /// Adds services. Fails with the line of the first that was refused; those before it may have been added.
+    fn add(&mut self, services: &[Written]) -> Result<(), (usize, Failure)> {
+        let request = Request::ServiceAdd(services.iter().map(|written| written.service.clone()).collect());
+        let refused = match self.session.call(&mut self.client, request) {
+            Ok(Reply::Done) => {
+                self.added
+                    .extend(services.iter().map(|written| written.service.id));
+                return Ok(());
+            }
+            Ok(other) => unexpected(&other),
+            Err(failure) => failure,
+        };
+        // The primary adds all or none: which it does not want is in one half or the other.
+        match (services.split_at(services.len() / 2), &refused) {
+            ((first @ [_, ..], others), Failure::Refused(_)) => {
+                self.add(first)?;
+                self.add(others)
+            }
+            _ => Err((services.first().map_or(0, |written| written.line), refused)),
+        }
+    }
+
+    /// Deletes what was added before a service was refused, and says why it was.
+    fn undo(mut self, name: &str, line: usize, refused: Failure) -> Failure {
+        let Failure::Refused(ControlError { code, message }) = refused else {
+            return refused;
+        };
+        let request = Request::ServiceDelete(self.added.clone());
+        let stay = !self.added.is_empty() && self.session.call(&mut self.client, request).is_err();
+        let left = if stay {
+            let staying: Vec<_> = self.added.iter().map(service_words).collect();
+            format!(
+                "these were added and could not be deleted again: {}",
+                staying.join(", ")
+            )
+        } else {
+            "nothing was added".to_owned()
+        };
+        Failure::refused(code, format!("{name}:{line}: {message} ({left})"))
+    }
 }
 
 fn open(path: &Path) -> Result<(String, Vec<u8>), Failure> {

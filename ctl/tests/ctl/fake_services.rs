@@ -1,15 +1,21 @@
 //! What the primary without packets says of services and connections.
 
+use std::net::IpAddr;
+
 use control::connections::Writer;
 use control::message::{
     Answer, ConnectionFilter, ConnectionInfo, ControlError, ErrorCode, LocalAddress, LocalInfo, RealServer,
-    Reply, Request, Scheduler, ServerInfo, ServiceId, ServiceInfo, ServiceOptions, ServicePage,
+    Reply, Request, Scheduler, ServerInfo, Service, ServiceId, ServiceInfo, ServiceOptions, ServicePage,
     ServiceProtocol, TrafficCounts,
 };
 use control::server::Response;
 
 /// Connections beside the three that are always there.
 pub(crate) const MANY: u32 = 20_000;
+
+fn is_refused(service: &Service) -> bool {
+    service.id.address == IpAddr::from([10, 66, 0, 1])
+}
 
 /// The answer to what is about services and connections; `before` is how often the same was asked before.
 pub(crate) fn answer(request: &Request, before: usize) -> Option<Response> {
@@ -24,9 +30,10 @@ pub(crate) fn answer(request: &Request, before: usize) -> Option<Response> {
             Ok(Reply::Services(ServicePage { services, more }))
         }
         // 10.66.0.1 stands for what the primary refuses.
-        Request::ServiceAdd(service) if service.id.address.to_string() == "10.66.0.1" => Err(
-            ControlError::new(ErrorCode::LimitReached, "no room for 10.66.0.1"),
-        ),
+        Request::ServiceAdd(services) if services.iter().any(is_refused) => Err(ControlError::new(
+            ErrorCode::LimitReached,
+            "no room for 10.66.0.1",
+        )),
         // Another tool's request is under way at first.
         Request::ConnectionShow(_) if before == 0 => Err(ControlError::new(
             ErrorCode::Busy,

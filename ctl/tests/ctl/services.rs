@@ -25,12 +25,12 @@ fn id(protocol: ServiceProtocol, address: &str, port: u16) -> ServiceId {
 }
 
 fn new(id: ServiceId, options: ServiceOptions) -> Request {
-    Request::ServiceAdd(Box::new(Service {
+    Request::ServiceAdd(vec![Service {
         id,
         options,
         servers: Vec::new(),
         locals: Vec::new(),
-    }))
+    }])
 }
 
 /// The requests that change something.
@@ -111,7 +111,10 @@ fn each_change_is_one_request() {
                     ..ServiceChange::default()
                 }),
             ),
-            ("service del tcp [2001:db8::100]:80", Request::ServiceDelete(six)),
+            (
+                "service del tcp [2001:db8::100]:80",
+                Request::ServiceDelete(vec![six]),
+            ),
             ("service zero tcp 10.0.0.100:80", Request::ServiceZero(Some(tcp))),
             ("service zero", Request::ServiceZero(None)),
             ("service flush", Request::ServiceFlush),
@@ -354,12 +357,10 @@ laddr add icmp 10.0.0.100 192.168.100.200 --dev lan
         let said = run_with_input(&primary.run_dir, "service restore -", &other).good();
         assert_eq!(said, "3 services restored\n");
         let added = changes(primary);
-        let [
-            Request::ServiceAdd(tcp),
-            Request::ServiceAdd(six),
-            Request::ServiceAdd(icmp),
-        ] = added.as_slice()
-        else {
+        let [Request::ServiceAdd(added)] = added.as_slice() else {
+            panic!("{added:?}");
+        };
+        let [tcp, six, icmp] = added.as_slice() else {
             panic!("{added:?}");
         };
         assert_eq!(
@@ -388,7 +389,34 @@ fn what_ipvsadm_saved_is_restored() {
                 interface: "wan".into(),
             }],
         };
-        assert_eq!(changes(primary), [Request::ServiceAdd(Box::new(service))]);
+        assert_eq!(changes(primary), [Request::ServiceAdd(vec![service])]);
+    });
+}
+
+#[test]
+fn a_thousand_services_are_restored_by_few_requests() {
+    with_primary(|primary| {
+        let mut lines = String::new();
+        for number in 0..1000 {
+            let service = format!("tcp 10.1.{}.{}:80", number / 250, number % 250 + 1);
+            lines += &format!("service add {service}\n");
+            for server in 2..34 {
+                lines += &format!("server add {service} 192.168.100.{server}\n");
+            }
+            lines += &format!("laddr add {service} 192.168.100.200 --dev lan\n");
+        }
+        let said = run_with_input(&primary.run_dir, "service restore -", &lines).good();
+        assert_eq!(said, "1000 services restored\n");
+        let added = changes(primary);
+        let counts: Vec<_> = added
+            .iter()
+            .map(|request| match request {
+                Request::ServiceAdd(services) => services.len(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(counts.iter().sum::<usize>(), 1000);
+        assert!(counts.len() > 1 && counts.len() < 10, "{counts:?}");
     });
 }
 
@@ -414,14 +442,17 @@ fn one_wrong_line_or_a_refusal_leaves_nothing_behind() {
         assert_eq!(code, "limit_reached");
         assert_eq!(message, "stdin:4: no room for 10.66.0.1 (nothing was added)");
         let asked = changes(primary);
-        let deleted: Vec<_> = asked
-            .iter()
-            .filter_map(|request| match request {
-                Request::ServiceDelete(id) => Some(id.protocol),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(deleted, [ServiceProtocol::Udp, ServiceProtocol::Tcp]);
+        let Some(Request::ServiceDelete(deleted)) = asked.last() else {
+            panic!("{asked:?}");
+        };
+        let deleted: Vec<_> = deleted.iter().map(|id| id.protocol).collect();
+        assert_eq!(deleted, [ServiceProtocol::Tcp, ServiceProtocol::Udp]);
+        let alone =
+            |request: &Request| matches!(request, Request::ServiceAdd(services) if services.len() == 1);
+        assert!(
+            alone(&asked[asked.len() - 2]),
+            "the refused one was found: {asked:?}"
+        );
         let (_, code, _) = run(&primary.run_dir, "--json service restore /nonexistent").error();
         assert_eq!(code, "not_found");
     });

@@ -19,6 +19,7 @@ mod signals;
 mod taps;
 mod tunnels;
 mod watch;
+mod workers;
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -57,7 +58,7 @@ use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::{Action, Tables};
 use crate::trace::Traces;
 use crate::worker::doorbell::Sleeper;
-use crate::worker::{LinkControl, ResolveRequest};
+use crate::worker::{LinkControl, LongestAnew, ResolveRequest};
 
 /// The rings by which a worker reaches the control thread.
 pub struct Punts {
@@ -151,6 +152,8 @@ pub struct Control<'a> {
     pub sas: Vec<EspControl>,
     /// By which each worker learns of services, and tells of connections.
     pub balancers: Vec<BalancerControl>,
+    /// By which each worker is asked to begin its longest round anew.
+    pub anew: Vec<LongestAnew>,
     /// Connections that tools have asked for.
     pub connections: Connections,
     /// What workers were told of rules for router alerts.

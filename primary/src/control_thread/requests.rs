@@ -94,11 +94,11 @@ impl Control<'_> {
             | Request::ConnectionResult => {
                 Err(ControlError::new(ErrorCode::BadRequest, "this was said already"))
             }
-            Request::ServiceAdd(service) => self.service_add(*service, now),
+            Request::ServiceAdd(services) => self.services_add(services, now),
             Request::ServiceSet { id, change } => {
                 self.service_change(|tables| tables.service_set(id, &change, now))
             }
-            Request::ServiceDelete(id) => self.service_change(|tables| tables.service_delete(id, now)),
+            Request::ServiceDelete(ids) => self.service_change(|tables| tables.services_delete(&ids, now)),
             Request::ServiceFlush => self.service_change(|tables| {
                 tables.service_flush(now);
                 Ok(())
@@ -116,6 +116,7 @@ impl Control<'_> {
             Request::LocalDelete { id, address } => {
                 self.service_change(|tables| tables.local_delete(id, address, now))
             }
+            Request::WorkerZero => self.workers_zero(),
             Request::ServiceZero(id) => self.tables.service_zero(id).map(|()| Reply::Done),
             Request::ServiceShow { after } => Ok(Reply::Services(self.tables.service_page(after))),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),

@@ -14,10 +14,11 @@ use crate::tables::Tables;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Control<'_> {
-    pub(super) fn service_add(&mut self, new: Service, now: Duration) -> Answer {
-        let id = new.id;
-        let added = self.service_change(|tables| tables.service_add(new, now))?;
-        self.warn_of_service(id);
+    /// Adds services. However many they are, workers get all of them at once.
+    pub(super) fn services_add(&mut self, new: Vec<Service>, now: Duration) -> Answer {
+        let ids: Vec<_> = new.iter().map(|service| service.id).collect();
+        let added = self.service_change(|tables| tables.services_add(new, now))?;
+        ids.into_iter().for_each(|id| self.warn_of_service(id));
         Ok(added)
     }
 

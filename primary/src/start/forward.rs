@@ -32,7 +32,7 @@ use crate::plan::Plan;
 use crate::ports::{self, OpenPort, RING};
 use crate::tables::NewSubInterface;
 use crate::trace::{self, Traces};
-use crate::worker::{Policies, ToKernel, Worker, doorbell, news};
+use crate::worker::{LongestAnew, Policies, ToKernel, Worker, doorbell, news};
 
 /// Beyond that a worker has lost its CPU. DPDK's own tools wait for five seconds.
 const LONGEST_BURST: Duration = Duration::from_secs(3);
@@ -228,6 +228,7 @@ pub(super) fn forward(
     let connections = plan.connections;
     let balancing = crate::worker::balancing(eal, workers, connections)?;
     let mut balancers = Vec::with_capacity(workers);
+    let anew: Vec<_> = (0..workers).map(|_| LongestAnew::default()).collect();
     let mut secret = [0; 8];
     getrandom::fill(&mut secret).map_err(|error| error.to_string())?;
     for (number, (((((share, checkpoint), (taps, consumers, traces)), siblings), handover), balancing)) in
@@ -288,6 +289,7 @@ pub(super) fn forward(
                 .ok_or("the worker's counters were taken")?,
             checkpoint,
             idle: config.workers.idle,
+            anew: anew[number].clone(),
             stop: stop.clone(),
             interface_of_port: interface_of_port.clone(),
             links: link_news,
@@ -340,6 +342,7 @@ pub(super) fn forward(
         crypto: Crypto::new(eal, node, config.limits.sas, &config.crypto.devices),
         sas,
         balancers,
+        anew,
         connections: Connections::default(),
         alert_rules: Told::default(),
         pool_table,

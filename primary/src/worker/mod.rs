@@ -69,6 +69,7 @@ use self::redirect::Told;
 use self::services::Services;
 pub use self::services::{BALANCED, Balancing, balancing};
 use self::spread::{HandedOver, Spread};
+pub use self::tally::LongestAnew;
 use self::tally::Tally;
 pub use self::transmit::Exit;
 use self::transmit::Transmit;
@@ -143,6 +144,8 @@ pub struct Worker<F, A> {
     pub checkpoint: Checkpoint,
     /// What it does when there is nothing to do.
     pub idle: IdlePolicy,
+    /// Asked to begin its longest round anew.
+    pub anew: LongestAnew,
     /// Set when the primary ends.
     pub stop: Arc<AtomicBool>,
     /// Interface by DPDK port id, and beyond those each sub-interface by its own index.
@@ -226,7 +229,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Worker<F, A> {
         let mut links = self.links;
         let mut checkpoint = self.checkpoint;
         let mut idle = Idle::new(self.idle);
-        let mut tally = Tally::new();
+        let mut tally = Tally::new(self.anew);
         let mut batch = MbufBatch::<BURST>::new();
         let mut notes = NOTES;
 

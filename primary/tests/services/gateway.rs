@@ -20,11 +20,12 @@ use primary::path::punt::Punts;
 use primary::path::{InterfaceView, OptionPolicy, Stages, SubInterface};
 use primary::worker::spread::HandedOver;
 use primary::worker::{
-    AlertPolicy, Exit, Policies, ToKernel, Worker, balancing, doorbell, handovers, news, siblings,
+    AlertPolicy, Exit, LongestAnew, Policies, ToKernel, Worker, balancing, doorbell, handovers, news,
+    siblings,
 };
 use reassembly::Reassembler;
 use shm::records::IdlePolicy;
-use shm::{Capacity, InterfaceCounter, TableReader, TableWriter};
+use shm::{Capacity, IcmpCounter, InterfaceCounter, TableReader, TableWriter, WorkerCounter};
 
 pub(crate) const WAN: u16 = 0;
 pub(crate) const LAN: u16 = 1;
@@ -67,6 +68,7 @@ pub(crate) struct Gateway<'p> {
     inputs: Vec<Vec<MbufProducer>>,
     outputs: Vec<Vec<MbufConsumer>>,
     controls: Vec<BalancerControl>,
+    anew: Vec<LongestAnew>,
     reader: TableReader,
     stop: Arc<AtomicBool>,
     threads: Vec<JoinHandle<()>>,
@@ -101,6 +103,7 @@ impl<'p> Gateway<'p> {
             inputs: Vec::new(),
             outputs: Vec::new(),
             controls: Vec::new(),
+            anew: Vec::new(),
             reader: TableReader::open(&path).unwrap(),
             stop: stop.clone(),
             threads: Vec::new(),
@@ -127,6 +130,8 @@ impl<'p> Gateway<'p> {
             gateway.outputs.push(vec![out_wan, out_lan]);
             let (control, services) = primary::balancer::news(bell.clone());
             gateway.controls.push(control);
+            let anew = LongestAnew::default();
+            gateway.anew.push(anew.clone());
             let (_, taps) = parts(1);
             let (_, consumers) = parts(1);
             let (_, traces) = parts(1);
@@ -161,6 +166,7 @@ impl<'p> Gateway<'p> {
                 counters: gateway._region.counter_block(number + 1).unwrap(),
                 checkpoint,
                 idle: IdlePolicy::Adaptive,
+                anew,
                 stop: stop.clone(),
                 interface_of_port: interface_of_port.clone(),
                 links: news().1,
@@ -246,6 +252,37 @@ impl<'p> Gateway<'p> {
         (0..INTERFACES)
             .map(|interface| counters.interface(interface, counter))
             .sum()
+    }
+
+    /// Waits until all workers together have counted so much of ICMP.
+    pub(crate) fn wait_for_icmp(&self, counters: &[(IcmpCounter, u64)]) {
+        for (counter, count) in counters {
+            until(&format!("{count} {counter}"), || {
+                let view = self.reader.counters();
+                let workers = 0..self.inputs.len();
+                let sum: u64 = workers.map(|worker| view.icmp(worker, *counter)).sum();
+                (sum == *count).then_some(())
+            });
+        }
+    }
+
+    /// Waits until a worker shows a longest round.
+    pub(crate) fn has_longest(&self, worker: usize) {
+        until("a longest round", || (self.longest(worker) > 0).then_some(()));
+    }
+
+    /// Has a worker begin its longest round anew; gives what it shows then.
+    pub(crate) fn longest_anew(&self, worker: usize) -> u64 {
+        self.anew[worker].ask();
+        until("that it begins anew", || {
+            self.anew[worker].is_done().then_some(())
+        });
+        self.longest(worker)
+    }
+
+    fn longest(&self, worker: usize) -> u64 {
+        let counters = self.reader.counters();
+        counters.worker(worker, WorkerCounter::LongestTicks)
     }
 
     /// Waits until a packet is dropped for this reason.

@@ -14,7 +14,7 @@ use lb::{Config, Counts, Kind, Local, Policy, Scheduler, Server, Service, Timeou
 use packet::ethernet::HEADER_LEN;
 use packet::icmp_error::{HEADERS_LEN_V4, Icmpv4Problem, emit_v4};
 use packet::{EtherType, Icmpv4, Ipv4, MacAddress, PacketBuilder, Udp};
-use shm::InterfaceCounter;
+use shm::{IcmpCounter, InterfaceCounter};
 
 use self::gateway::{Gateway, LAN, LIP, MACS, SERVER, SERVER_MAC, VIP, VLAN, WAN};
 
@@ -39,7 +39,7 @@ fn main() {
     let eal = Eal::init(&options).unwrap();
     let pool = Pool::new(&eal, "packets", 4095, 0, Pool::HEADROOM + 2048, NumaNode::ANY).unwrap();
     for workers in [1, 2, 4] {
-        req_icmp_20_37_replies_and_errors_find_their_connections(&eal, &pool, workers);
+        req_icmp_20_37_44_replies_and_errors_find_their_connections(&eal, &pool, workers);
     }
     req_icmp_41_a_flow_goes_back_the_way_that_its_last_packet_came(&eal, &pool);
     req_icmp_39_answers_and_errors_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
@@ -54,6 +54,7 @@ fn main() {
     fragments::answers_in_fragments_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
     fragments::fragments_of_ipv6_leave_no_longer_than_they_came(&eal, &pool);
     fragments::fragments_that_overlap_or_are_not_wanted_are_dropped(&eal, &pool);
+    the_longest_round_begins_anew_when_asked(&eal, &pool);
     assert_eq!(pool.in_use(), 0, "every packet was freed");
     drop(pool);
     eal.shutdown().unwrap();
@@ -164,9 +165,10 @@ fn told(frame: &[u8]) -> Told {
     )
 }
 
-fn req_icmp_20_37_replies_and_errors_find_their_connections(eal: &Eal, pool: &Pool, workers: usize) {
+fn req_icmp_20_37_44_replies_and_errors_find_their_connections(eal: &Eal, pool: &Pool, workers: usize) {
     let mut gateway = Gateway::new(eal, pool, workers);
     gateway.configure(config(workers));
+    let mut redirected = 0;
     for flow in 0..FLOWS {
         // Each worker has some of the flows, and each answer comes to another.
         let owner = usize::from(flow) % workers;
@@ -191,6 +193,8 @@ fn req_icmp_20_37_replies_and_errors_find_their_connections(eal: &Eal, pool: &Po
         assert_eq!((kind, source, to), ((3, 1), VIP, CLIENT));
         assert_eq!((from_port, to_port), ((CLIENT, client_port), (VIP, 53)));
 
+        // To the one that its port tells of; and from one to the next.
+        redirected += usize::from(owner != other) + (owner + workers - other) % workers;
         let router = Ipv4Addr::new(10, 9, 9, 9);
         gateway.receive(other, WAN, &error(&at_client, WAN, VIA[1], router, VIP));
         let (kind, source, to, from_port, to_port) = told(&gateway.sent(owner, LAN));
@@ -209,6 +213,16 @@ fn req_icmp_20_37_replies_and_errors_find_their_connections(eal: &Eal, pool: &Po
         &error(&stranger, WAN, VIA[1], Ipv4Addr::new(10, 9, 9, 9), VIP),
     );
     gateway.dropped(shm::DropReason::ServiceErrorNoConnection);
+    let errors = u64::from(FLOWS);
+    gateway.wait_for_icmp(&[
+        (IcmpCounter::ErrIn, 2 * errors + 1),
+        (IcmpCounter::ErrTranslatedIn, errors),
+        (IcmpCounter::ErrTranslatedOut, errors),
+        (IcmpCounter::ErrNoConn, 1),
+        (IcmpCounter::Redirected, (redirected + workers - 1) as u64),
+        (IcmpCounter::SisoHit, 2 * errors),
+        (IcmpCounter::SisoMiss, 0),
+    ]);
     gateway.stop(1);
 }
 
@@ -270,4 +284,18 @@ fn req_icmp_43_errors_of_the_gateway_are_the_services(eal: &Eal, pool: &Pool) {
     assert_eq!(frame[..12], [VIA[1].octets(), MACS[0].octets()].concat());
     assert_eq!(gateway.count(InterfaceCounter::IcmpErrors), 1);
     gateway.stop(1);
+}
+
+fn the_longest_round_begins_anew_when_asked(eal: &Eal, pool: &Pool) {
+    let mut gateway = Gateway::new(eal, pool, 2);
+    gateway.configure(config(2));
+    gateway.receive(1, WAN, &request(VIA[0], 7000, 64));
+    gateway.sent(1, LAN);
+    gateway.has_longest(1);
+    // Nothing has moved since.
+    assert_eq!(gateway.longest_anew(1), 0);
+    gateway.receive(1, WAN, &request(VIA[0], 7000, 64));
+    gateway.sent(1, LAN);
+    gateway.has_longest(1);
+    gateway.stop(0);
 }

@@ -217,8 +217,9 @@ pub enum Request {
         /// Its name.
         name: String,
     },
-    /// Add a service of the load balancer, with its servers and local addresses.
-    ServiceAdd(Box<Service>),
+    /// Add services of the load balancer, with their servers and local addresses, all of them or none; as many as
+    /// [`Service::REQUEST_BYTES`] have room for.
+    ServiceAdd(Vec<Service>),
     /// Change a service; its connections stay.
     ServiceSet {
         /// What it is known by.
@@ -226,12 +227,14 @@ pub enum Request {
         /// What is to be different.
         change: Box<ServiceChange>,
     },
-    /// Delete a service, with its servers, local addresses and connections.
-    ServiceDelete(ServiceId),
+    /// Delete services, with their servers, local addresses and connections, all of them or none.
+    ServiceDelete(Vec<ServiceId>),
     /// Delete all services.
     ServiceFlush,
     /// Set the counters of a service to zero, or of all.
     ServiceZero(Option<ServiceId>),
+    /// Have workers begin what they show as the longest round anew. The answer comes when all have.
+    WorkerZero,
     /// The services behind this one, or from the first on.
     ServiceShow {
         /// The last of the page before.

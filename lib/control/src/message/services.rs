@@ -8,6 +8,8 @@ use std::str::FromStr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::frame::MAX_FRAME;
+
 mod check;
 
 pub use check::ServiceFault;
@@ -226,6 +228,16 @@ pub struct Service {
     pub servers: Vec<RealServer>,
     /// Its local addresses, in the order in which they were added; at most [`SERVERS_PER_SERVICE`].
     pub locals: Vec<LocalAddress>,
+}
+
+impl Service {
+    /// Bytes of a request that services may fill, as many as they are.
+    pub const REQUEST_BYTES: usize = MAX_FRAME - 64;
+
+    /// Bytes that it takes in a request.
+    pub fn request_bytes(&self) -> usize {
+        postcard::experimental::serialized_size(self).unwrap_or(MAX_FRAME)
+    }
 }
 
 /// What went through a service or a server since it was added or its counters were set to zero, of all workers.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use control::message::{
     ControlError, ErrorCode, LocalAddress, RealServer, SERVICES, ServerChange, Service, ServiceChange,
-    ServiceId,
+    ServiceId, ServiceProtocol,
 };
 
 use super::super::Tables;
@@ -25,6 +25,24 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             return Err(refuse(ErrorCode::LimitReached, sentence));
         }
         self.service_put(new, now)
+    }
+
+    /// Adds services, all of them or none.
+    pub fn services_add(&mut self, new: Vec<Service>, now: Duration) -> Result<(), ControlError> {
+        let changed = self.services.changed;
+        let mut added = Vec::with_capacity(new.len());
+        for service in new {
+            let id = service.id;
+            if let Err(error) = self.service_add(service, now) {
+                for id in added.into_iter().rev() {
+                    self.service_delete(id, now)?;
+                }
+                self.services.changed = changed;
+                return Err(error);
+            }
+            added.push(id);
+        }
+        Ok(())
     }
 
     /// Makes a service be like that, which may be there. Connections to servers that stay, by local addresses that stay, are not touched.
@@ -72,9 +90,18 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
             );
             return Err(refuse(ErrorCode::Invalid, sentence));
         }
-        let is_service = |address| self.services.services.keys().find(|id| id.address == address);
+        let is_service = |address| {
+            let at = |protocol, port| ServiceId {
+                protocol,
+                address,
+                port,
+            };
+            let of = |protocol: &ServiceProtocol| at(*protocol, 0)..=at(*protocol, u16::MAX);
+            let mut protocols = ServiceProtocol::ALL.iter();
+            protocols.find_map(|protocol| self.services.services.range(of(protocol)).next())
+        };
         for local in &new.locals {
-            if let Some(other) = is_service(local.address) {
+            if let Some((other, _)) = is_service(local.address) {
                 let sentence = format!(
                     "{id}: {} is the address of the service {other}: use another local address",
                     local.address
@@ -120,6 +147,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Tables<F, A> {
         own.locals
             .into_iter()
             .for_each(|address| self.free_local(address, now));
+        Ok(())
+    }
+
+    /// Deletes services, all of them or none.
+    pub fn services_delete(&mut self, ids: &[ServiceId], now: Duration) -> Result<(), ControlError> {
+        let is_unknown = |id: &&ServiceId| !self.services.services.contains_key(id);
+        if let Some(id) = ids.iter().find(is_unknown) {
+            return Err(self.no_service(*id));
+        }
+        for id in ids {
+            // One that is named twice is gone the second time.
+            if self.services.services.contains_key(id) {
+                self.service_delete(*id, now)?;
+            }
+        }
         Ok(())
     }
 

@@ -114,6 +114,43 @@ fn a_service_is_told_to_workers_as_it_is_shown() {
 }
 
 #[test]
+fn a_thousand_services_are_one_piece_of_news_and_all_of_them_or_none() {
+    let mut gateway = Gateway::with_addresses();
+    let many: Vec<_> = (0..1000)
+        .map(|port| Service {
+            id: ServiceId {
+                port: 1000 + port,
+                ..usual().id
+            },
+            ..usual()
+        })
+        .collect();
+    let ids: Vec<_> = many.iter().map(|service| service.id).collect();
+    gateway.tables.services_add(many.clone(), gateway.now).unwrap();
+    assert_eq!(gateway.news().services.len(), 1000);
+    assert!(gateway.tables.take_service_news().is_none());
+    // One of several is there already.
+    let mut more = vec![usual()];
+    more.extend_from_slice(&many[..1]);
+    let refused = gateway.tables.services_add(more, gateway.now).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::Exists);
+    assert!(gateway.tables.take_service_news().is_none());
+    assert_eq!(gateway.tables.services().len(), 1000);
+    let refused = gateway
+        .tables
+        .services_delete(&[ids[0], usual().id], gateway.now)
+        .unwrap_err();
+    assert_eq!(refused.code, ErrorCode::NotFound);
+    assert_eq!(gateway.tables.services().len(), 1000);
+    gateway
+        .tables
+        .services_delete(&[&ids[..], &ids[..1]].concat(), gateway.now)
+        .unwrap();
+    assert_eq!(gateway.news().services.len(), 0);
+    assert!(gateway.on_lan().iter().all(|address| !address.starts_with(LIP)));
+}
+
+#[test]
 fn numbers_and_counts_stay_with_what_stays_and_are_never_used_again() {
     let mut gateway = Gateway::with_addresses();
     gateway.service_add(usual()).unwrap();

@@ -27,10 +27,18 @@ const MANY: &str = "UDP, 1,000,000 connections";
 const NEW: &str = "new connections of TCP";
 /// Turns, each with the number of connections.
 const ESTABLISHED: [(&str, u32); 3] = [(FEW, 1000), (USUAL, 100_000), (MANY, 1_000_000)];
+/// The longest round of the worker while a tool is shown the connections, and in as long a time before that.
+const SHOWN: &str = "longest round while 1,000,000 connections are shown";
+const NOT_SHOWN: &str = "longest round in as long a time before";
+/// How long it takes to show them.
+const SHOW: &str = "1,000,000 connections shown";
 /// Of SYN segments.
 const CLIENTS: u32 = 1_000_000;
 /// What DPVS is published to take for a packet and to make of connections: cycles, and per second.
 const DPVS: &str = "DPVS takes 760 cycles for a packet and makes 200,000 connections a second on its own machine, by its published figures.";
+
+const LONGEST: &str = "The longest round is that of a worker whose processor may be taken from it: only what it is beside the other one says \
+                       something of showing connections.";
 
 /// The service, in the subnet of the port that receives.
 const SERVICE: &str = "198.18.0.100";
@@ -56,7 +64,12 @@ impl Bench {
             let rate = self.testpmd_on(Kind::Udp, 100_000)?;
             section.record(MAC, Unit::PacketsPerSecond, rate);
             for (name, connections) in ESTABLISHED {
-                let turn = self.established(connections)?;
+                let (turn, rounds) = self.established(connections)?;
+                if connections == CLIENTS {
+                    section.record(SHOW, Unit::Seconds, rounds.took);
+                    section.record(NOT_SHOWN, Unit::Seconds, rounds.before);
+                    section.record(SHOWN, Unit::Seconds, rounds.during);
+                }
                 section.record(name, Unit::PacketsPerSecond, turn.rate);
                 section.record(&format!("{name}: a packet"), Unit::Cycles, turn.cycles);
             }
@@ -67,6 +80,7 @@ impl Bench {
         section.compare(MANY, FEW, Some(Bound::AtLeast(0.7)));
         section.judge(NEW, Bound::AtLeast(400_000.0));
         section.remarks.push(DPVS.to_owned());
+        section.remarks.push(LONGEST.to_owned());
         Ok(section)
     }
 
@@ -100,10 +114,11 @@ impl Bench {
         })
     }
 
-    /// The speed once all connections are there.
-    fn established(&self, connections: u32) -> Result<Turn, Error> {
+    /// The speed once all connections are there, and how long rounds are while they are shown.
+    fn established(&self, connections: u32) -> Result<(Turn, Rounds), Error> {
         let mut primary = self.balancer(Kind::Udp, connections).start()?;
-        let measured = wait_for(&primary, u64::from(connections)).and_then(|_| self.watch(&primary));
+        let measured = wait_for(&primary, u64::from(connections))
+            .and_then(|_| Ok((self.watch(&primary)?, Rounds::measure(&primary)?)));
         let ended = primary.terminate();
         let turn = measured?;
         ended?;
@@ -190,6 +205,48 @@ fn saved() -> String {
         text += &format!("laddr add {service} {address} --dev out\n");
     }
     text
+}
+
+/// The longest rounds of a worker, seconds.
+#[derive(Clone, Copy, Debug)]
+struct Rounds {
+    /// How long connections were shown.
+    took: f64,
+    /// In as long a time before.
+    before: f64,
+    during: f64,
+}
+
+impl Rounds {
+    fn measure(primary: &Primary) -> Result<Self, Error> {
+        // All of them come to the tool, which shows few.
+        let show = || -> Result<Duration, Error> {
+            let began = Instant::now();
+            primary.ctl_json(&["conn", "show", "--top", "packets", "--limit", "1"])?;
+            Ok(began.elapsed())
+        };
+        let took = show()?;
+        begin_anew(primary)?;
+        pause(took)?;
+        let before = longest(primary)?;
+        begin_anew(primary)?;
+        let took = show()?;
+        Ok(Self {
+            took: took.as_secs_f64(),
+            before,
+            during: longest(primary)?,
+        })
+    }
+}
+
+fn begin_anew(primary: &Primary) -> Result<(), Error> {
+    primary.ctl(&["worker", "zero"])?.success()?;
+    Ok(())
+}
+
+fn longest(primary: &Primary) -> Result<f64, Error> {
+    let workers = primary.ctl_json(&["worker", "show"])?;
+    Ok(workers[0]["longest_loop_us"].as_f64().unwrap_or_default() / 1e6)
 }
 
 /// Waits for so many connections; how many there were in a second, over the last nine tenths of them.
