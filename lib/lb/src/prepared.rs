@@ -246,13 +246,13 @@ impl Prepared {
         Some(Belongs {
             service,
             server: self.server_numbered(connection.server)?,
-            local: self.local_at(connection.ends.local, service)?,
+            local: self.local_at(connection.ends().local, service)?,
         })
     }
 
     /// The pool that its port is from, if it is there.
     pub(crate) fn pool_of(&mut self, connection: &Connection) -> Option<&mut Pool> {
-        let ends = &connection.ends;
+        let ends = connection.ends();
         let share = ports::share(ends.server, ends.server_port);
         let pool = self.pool_mut(ends.local, connection.kind, share)?;
         (pool.identity == connection.pool).then_some(pool)

@@ -107,7 +107,7 @@ pub(super) enum Leaving {
 }
 
 /// Shifts all out of the first eight bytes of a frame but the destination and the group bit of the source.
-const ADDRESSED: u32 = 15;
+pub(super) const ADDRESSED: u32 = 15;
 
 /// What is usual in a family, by the bytes at the start of a frame.
 pub(super) trait Usual<const HEAD: usize> {

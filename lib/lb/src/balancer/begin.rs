@@ -73,26 +73,23 @@ impl Balancer {
         let sequence = number.map_or_else(Sequence::default, |client| {
             Sequence::new(client, self.initial_sequence(&towards, now))
         });
-        let connection = Connection {
-            ends,
-            deadline: now.wrapping_add(self.cycles(seconds)),
-            phase: Phase::Live,
-            kind,
-            state,
-            fast_xmit,
-            query_type,
-            sequence,
-            epoch: self.epoch,
-            belongs: Belongs {
-                service,
-                server,
-                local,
-            },
-            pool,
-            service: service_number,
-            server: to.number,
-            ..Connection::FREE
+        let mut connection = Connection::between(&ends);
+        connection.deadline = now.wrapping_add(self.cycles(seconds));
+        connection.phase = Phase::Live;
+        connection.kind = kind;
+        connection.state = state;
+        connection.fast_xmit = fast_xmit;
+        connection.query_type = query_type;
+        connection.sequence = sequence;
+        connection.epoch = self.epoch;
+        connection.belongs = Belongs {
+            service,
+            server,
+            local,
         };
+        connection.pool = pool;
+        connection.service = service_number;
+        connection.server = to.number;
         self.start(connection).ok_or(Refused::TableFull)
     }
 

@@ -3,6 +3,7 @@
 use packet::tcp::TcpFlags;
 use packet::{MacAddress, Protocol};
 
+use super::usual::counted;
 use super::{Balancer, Look, searched};
 use crate::config::Kind;
 use crate::counts::Count;
@@ -96,6 +97,7 @@ impl Balancer {
         let came = came_by(frame.bytes(), ingress);
         let bytes = u64::from(view.end.saturating_sub(view.network));
         let was = connection.state;
+        let ends = connection.ends();
         let is_done = if let What::Segment { flags, .. } = view.what {
             if direction == Direction::Out {
                 connection.sequence.answered(view);
@@ -107,7 +109,7 @@ impl Balancer {
                     direction,
                     view,
                     frame,
-                    &connection.ends,
+                    &ends,
                     &connection.sequence,
                     flags,
                     toa,
@@ -117,7 +119,7 @@ impl Balancer {
                     direction,
                     frame.bytes_mut(),
                     view,
-                    &connection.ends,
+                    &ends,
                     &connection.sequence,
                 )
             }
@@ -126,7 +128,7 @@ impl Balancer {
                 direction,
                 frame.bytes_mut(),
                 view,
-                &connection.ends,
+                &ends,
                 &connection.sequence,
             )
         };
@@ -139,29 +141,9 @@ impl Balancer {
             .copied()
             .unwrap_or(0);
         connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
-        let path = match direction {
-            Direction::In => {
-                connection.in_packets += 1;
-                connection.in_bytes += bytes;
-                if let Some(came) = came {
-                    connection.client_path = came;
-                }
-                connection.way_to_server()
-            }
-            Direction::Out => {
-                connection.out_packets += 1;
-                connection.out_bytes += bytes;
-                if let Some(came) = came {
-                    connection.server_path = came;
-                }
-                connection.way_to_client()
-            }
-        };
+        let path = connection.count(direction, bytes, came);
         let is = connection.state;
-        let (packets, bytes_of) = match direction {
-            Direction::In => (Count::InPackets, Count::InBytes),
-            Direction::Out => (Count::OutPackets, Count::OutBytes),
-        };
+        let (packets, bytes_of) = counted(direction);
         for counts in [&service.counts, &server.counts] {
             counts.add(self.worker, packets, 1);
             counts.add(self.worker, bytes_of, bytes);
@@ -286,12 +268,12 @@ impl Balancer {
                 let toa = service.is_some_and(|service| service.toa) && connection.kind == Kind::Tcp;
                 let added = if toa { toa_len(view.six) } else { 0 };
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_client(bytes, view, &connection.ends, &connection.sequence, added);
+                let is_done = error_to_client(bytes, view, &connection.ends(), &connection.sequence, added);
                 (is_done, Count::ErrorsOut, connection.way_to_client())
             }
             Direction::In => {
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_server(bytes, view, &connection.ends, &connection.sequence);
+                let is_done = error_to_server(bytes, view, &connection.ends(), &connection.sequence);
                 (is_done, Count::ErrorsIn, connection.way_to_server())
             }
         };
@@ -376,7 +358,7 @@ fn carried(view: &View, frame: &[u8]) -> Option<Protocol> {
 
 /// The way back to whoever sent a frame; `None` if it says none.
 #[inline]
-fn came_by(frame: &[u8], ingress: u16) -> Option<Path> {
+pub(super) fn came_by(frame: &[u8], ingress: u16) -> Option<Path> {
     let (ours, theirs) = frame.first_chunk::<12>()?.split_at(6);
     let path = Path {
         interface: ingress,

@@ -68,7 +68,7 @@ impl Balancer {
         let has_pool = self.prepared.pool_of(&connection).is_some();
         let current = self.prepared.belongs(&connection).filter(|_| has_pool);
         let service = current.and_then(|belongs| self.prepared.service(belongs.service));
-        let service = service.filter(|service| service.admits(connection.ends.client));
+        let service = service.filter(|service| service.admits(connection.ends().client));
         let (Some(belongs), Some(service)) = (current, service) else {
             self.end(at, now);
             return false;
@@ -123,7 +123,7 @@ impl Balancer {
             self.count_end(&was);
         }
         if let Some(pool) = self.prepared.pool_of(&was) {
-            pool.give(was.ends.local_port, self.worker);
+            pool.give(was.ends().local_port, self.worker);
         }
     }
 }

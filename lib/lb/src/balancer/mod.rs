@@ -3,6 +3,7 @@
 //! ```text
 //!   configure ◄─ Prepared ─► looked at by        look ─► (warm) ─► judge ─┬─ judge.rs    packets of connections, errors
 //!                                                                         └─ begin.rs    packets of none: new ones
+//!                                                glance ─► seek ─► carry_usual: usual.rs, what most packets are
 //!   age ─► life.rs: ends, and what of it counts                            rows ─► rows.rs
 //! ```
 
@@ -10,6 +11,7 @@ mod begin;
 mod judge;
 mod life;
 mod rows;
+mod usual;
 
 use std::sync::Arc;
 
@@ -18,6 +20,9 @@ use crate::hash::fixed;
 use crate::prepared::Prepared;
 use crate::table::Table;
 use crate::view::{Flow, View, What, look_start};
+
+use usual::Uncounted;
+pub use usual::{Destination, Glance};
 
 /// What [`Balancer::look`] saw of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +62,7 @@ pub struct Balancer {
     /// Where the sweep after a change of the configuration is; at the table's end, when there is none.
     swept: u32,
     table: Table,
+    uncounted: Uncounted,
 }
 
 impl Balancer {
@@ -74,6 +80,7 @@ impl Balancer {
             pool_identity: 1,
             swept: u32::MAX,
             table: Table::new(connections, hz.max(1), now, secret),
+            uncounted: Uncounted::NONE,
         }
     }
 
@@ -156,7 +163,7 @@ impl Balancer {
     #[inline]
     pub fn warm(&self, look: &Look, prefetch: impl Fn(*const u8)) {
         if look.hash != 0 {
-            self.table.warm(look.hash, prefetch);
+            self.table.warm(look.hash, look.view.six, prefetch);
         }
     }
 

@@ -32,7 +32,7 @@ impl Balancer {
     }
 
     fn row(&self, connection: &Connection, now: u64) -> Row {
-        let ends = &connection.ends;
+        let ends = connection.ends();
         let socket = |address: u128, port| {
             let address = Ipv6Addr::from_bits(address);
             let address = if ends.six {

@@ -78,7 +78,7 @@ impl Index {
             let chunk = self.chunks.get(at)?;
             let mut found = chunk.matches(tag);
             while found != 0 {
-                let place = found.trailing_zeros() as usize % PLACES;
+                let place = place(found);
                 if is(chunk.values[place]) {
                     return Some(chunk.values[place]);
                 }
@@ -90,6 +90,14 @@ impl Index {
             at = (at + 1) & self.mask;
         }
         None
+    }
+
+    /// The first value whose place looks like that of `hash`, if it is where most are.
+    #[inline]
+    pub(super) fn first(&self, hash: u64) -> Option<u32> {
+        let chunk = self.chunks.get(hash as usize & self.mask)?;
+        let found = chunk.matches(tag(hash));
+        (found != 0).then(|| chunk.values[place(found)])
     }
 
     /// Puts in a value. There must be room.
@@ -134,15 +142,27 @@ impl Index {
 }
 
 impl Chunk {
-    /// A bit for each place with this tag.
+    /// A bit for each place with this tag, for [`place`].
     #[inline]
-    fn matches(&self, tag: u16) -> u32 {
-        let mut bits = 0;
-        for (place, there) in self.tags.iter().enumerate() {
-            bits |= u32::from(*there == tag) << place;
-        }
-        bits
+    fn matches(&self, tag: u16) -> u64 {
+        // Four tags to a number, their upper bits set where they differ in nothing.
+        const LOWER: u64 = 0x7fff_7fff_7fff_7fff;
+        let tag = u64::from(tag) * 0x0001_0001_0001_0001;
+        let equal = |tags: [u16; PLACES / 2]| {
+            let [a, b, c, d] = tags.map(u64::from);
+            let differ = (a | b << 16 | c << 32 | d << 48) ^ tag;
+            !(((differ & LOWER) + LOWER) | differ | LOWER)
+        };
+        let [a, b, c, d, e, f, g, h] = self.tags;
+        equal([a, b, c, d]) >> 15 | equal([e, f, g, h]) >> 14
     }
+}
+
+/// The place of the lowest of the bits that [`Chunk::matches`] gave.
+#[inline]
+fn place(bits: u64) -> usize {
+    let bit = bits.trailing_zeros() as usize;
+    (bit >> 4 | (bit & 1) << 2) % PLACES
 }
 
 #[cfg(test)]
@@ -156,6 +176,23 @@ mod tests {
     #[test]
     fn chunk_is_a_cache_line() {
         assert_eq!(size_of::<Chunk>(), 64);
+    }
+
+    #[test]
+    fn each_place_is_found_by_its_tag_and_no_other() {
+        for number in 0..PLACES {
+            for (tag, other) in [(1, 0x8001), (0x8000, 0), (0xffff, 0x7fff), (0x0100, 0x0101)] {
+                let mut chunk = Chunk {
+                    tags: [other; PLACES],
+                    values: [0; PLACES],
+                    passed: 0,
+                };
+                assert_eq!(chunk.matches(tag), 0);
+                chunk.tags[number] = tag;
+                assert_eq!(chunk.matches(tag).count_ones(), 1);
+                assert_eq!(place(chunk.matches(tag)), number);
+            }
+        }
     }
 
     proptest! {

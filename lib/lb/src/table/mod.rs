@@ -51,6 +51,15 @@ fn unpacked(value: u32) -> (u32, Direction) {
     (value >> 1, direction)
 }
 
+/// Has `prefetch` fetch the lines that packets of IPv4 need.
+#[inline]
+fn fetch_first(connection: &Connection, prefetch: impl Fn(*const u8)) -> *const u8 {
+    let start: *const u8 = std::ptr::from_ref(connection).cast();
+    prefetch(start);
+    prefetch(start.wrapping_add(64));
+    start
+}
+
 impl Table {
     /// With room for `connections`, at most 2^31: all memory is taken here.
     pub(crate) fn new(connections: usize, hz: u64, now: u64, secret: u64) -> Self {
@@ -91,22 +100,46 @@ impl Table {
         self.keys.flow(flow, kind)
     }
 
+    /// The same of a flow of IPv4, with its ports in a row.
+    #[inline]
+    pub(crate) fn hash4(&self, source: u32, destination: u32, ports: u32, kind: Kind) -> u64 {
+        self.keys.flow4(source, destination, ports, kind)
+    }
+
     /// Has `prefetch` fetch the line of the index for `hash`.
     #[inline]
     pub(crate) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {
         self.index.prefetch(hash, prefetch);
     }
 
-    /// Has `prefetch` fetch the lines of the connection that `hash` seems to be of.
+    /// Has `prefetch` fetch the lines of the connection that `hash` seems to be of, as a packet of its family needs them.
     #[inline]
-    pub(crate) fn warm(&self, hash: u64, prefetch: impl Fn(*const u8)) {
-        let first = self.index.find(hash, |_| true);
+    pub(crate) fn warm(&self, hash: u64, six: bool, prefetch: impl Fn(*const u8)) {
+        let first = self.index.first(hash);
         if let Some(connection) = first.and_then(|value| self.slab.get(unpacked(value).0 as usize)) {
-            let start: *const u8 = std::ptr::from_ref(connection).cast();
-            prefetch(start);
-            prefetch(start.wrapping_add(64));
-            prefetch(start.wrapping_add(128));
+            let start = fetch_first(connection, &prefetch);
+            if six {
+                prefetch(start.wrapping_add(128));
+            }
         }
+    }
+
+    /// The connection that a packet with `hash` seems to be of, and its way, in one number for [`Table::sought`]; `prefetch` is to
+    /// fetch what it needs of it.
+    #[inline]
+    pub(crate) fn seek(&self, hash: u64, prefetch: impl Fn(*const u8)) -> Option<u32> {
+        let value = self.index.first(hash)?;
+        if let Some(connection) = self.slab.get(unpacked(value).0 as usize) {
+            fetch_first(connection, &prefetch);
+        }
+        Some(value)
+    }
+
+    /// The connection that [`Table::seek`] found, whatever became of it, and the way.
+    #[inline]
+    pub(crate) fn sought(&mut self, value: u32) -> Option<(&mut Connection, Direction)> {
+        let (at, direction) = unpacked(value);
+        Some((self.slab.get_mut(at as usize)?, direction))
     }
 
     /// The connection of a flow, and which of its ways that is.
@@ -116,7 +149,7 @@ impl Table {
             let (at, direction) = unpacked(value);
             self.slab
                 .get(at as usize)
-                .is_some_and(|there| there.kind == kind && there.flow(direction) == *flow)
+                .is_some_and(|there| there.kind == kind && there.has_flow(direction, flow))
         };
         self.index.find(hash, is).map(unpacked)
     }

@@ -40,6 +40,42 @@ pub(super) enum Fate {
     Traced,
 }
 
+/// What became of the packets of a burst.
+pub(super) struct Fates {
+    /// Go through the stages as they came.
+    others: MbufBatch<BURST>,
+    /// Are translated, and go through the stages.
+    pub(super) through: MbufBatch<BURST>,
+    sent: u64,
+    handed: u64,
+    dropped: u64,
+}
+
+impl Fates {
+    pub(super) fn new() -> Self {
+        Self {
+            others: MbufBatch::new(),
+            through: MbufBatch::new(),
+            sent: 0,
+            handed: 0,
+            dropped: 0,
+        }
+    }
+
+    #[inline]
+    pub(super) fn take(&mut self, fate: Fate) {
+        match fate {
+            // Each has room for all of a burst.
+            Fate::Untouched(mbuf) => drop(self.others.push(mbuf)),
+            Fate::Through(mbuf) => drop(self.through.push(mbuf)),
+            Fate::Sent => self.sent += 1,
+            Fate::Handed => self.handed += 1,
+            Fate::Dropped => self.dropped += 1,
+            Fate::Traced => {}
+        }
+    }
+}
+
 /// What was seen of a packet that is to be judged, and the interface that it came in by.
 pub(super) type Seen = Option<(Look, u16)>;
 
@@ -67,14 +103,15 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         batch: &mut MbufBatch<BURST>,
         now: u64,
     ) {
+        let is_watched = self.looks_on();
+        if !is_watched && self.judge_usual(from, asked, ingress, batch, now) {
+            return;
+        }
         let mut looks: [Seen; BURST] = [None; BURST];
         if !self.look_at_burst(ingress, batch, &mut looks) {
             return;
         }
-        let is_watched = self.looks_on();
-        let mut others = MbufBatch::<BURST>::new();
-        let mut through = MbufBatch::<BURST>::new();
-        let (mut sent, mut handed, mut dropped) = (0, 0, 0);
+        let mut fates = Fates::new();
         for (mut mbuf, look) in batch.drain().zip(&looks) {
             let fate = match look {
                 Some((look, interface)) if is_watched => {
@@ -86,37 +123,41 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
                 None => Fate::Untouched(mbuf),
             };
-            match fate {
-                // Each has room for all.
-                Fate::Untouched(mbuf) => drop(others.push(mbuf)),
-                Fate::Through(mbuf) => drop(through.push(mbuf)),
-                Fate::Sent => sent += 1,
-                Fate::Handed => handed += 1,
-                Fate::Dropped => dropped += 1,
-                Fate::Traced => {}
-            }
+            fates.take(fate);
         }
-        *batch = others;
+        self.finish_judged(from, ingress, fates, batch, now);
+    }
+
+    /// Counts what became of a burst, takes through the stages what is translated, and leaves the rest in the batch.
+    pub(super) fn finish_judged(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        mut fates: Fates,
+        batch: &mut MbufBatch<BURST>,
+        now: u64,
+    ) {
+        *batch = fates.others;
         let judged = from.with(PathStage::Service);
         for (end, count) in [
-            (PathStage::Tx, sent),
-            (PathStage::Waiting, handed),
-            (PathStage::Drop, dropped),
+            (PathStage::Tx, fates.sent),
+            (PathStage::Waiting, fates.handed),
+            (PathStage::Drop, fates.dropped),
         ] {
             if count > 0 {
                 self.counters.burst_of(judged.with(end), count);
             }
         }
-        if handed > 0 {
+        if fates.handed > 0 {
             self.hand_over_balanced();
         }
-        if !through.is_empty() {
-            self.all_go_through(judged, ingress, &mut through, now);
+        if !fates.through.is_empty() {
+            self.all_go_through(judged, ingress, &mut fates.through, now);
         }
     }
 
     /// Takes packets through the stages that have been judged: no tool is asked about them. Mostly they all leave by one interface.
-    fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+    pub(super) fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
         if batch.iter().any(|mbuf| mbuf.segment_count() != 1) {
             return batch
                 .drain()
@@ -220,7 +261,7 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
 
     /// How a translated packet leaves by the way that its connection has learned; `None` if it cannot.
     #[inline]
-    fn leaves_by(&self, path: &Path, hop: Hop, mbuf: &mut Mbuf) -> Option<Step> {
+    pub(super) fn leaves_by(&self, path: &Path, hop: Hop, mbuf: &mut Mbuf) -> Option<Step> {
         let behind = mbuf.len() - mbuf.data().len();
         let ready = self.stages.leave_by(path, hop, mbuf.data_mut(), behind)?;
         Some(Step::Leaves(path.interface, ready))

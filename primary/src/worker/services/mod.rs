@@ -14,6 +14,7 @@ mod frame;
 mod handed;
 mod judged;
 mod told;
+mod usual;
 mod watched;
 
 use lb::Balancer;
