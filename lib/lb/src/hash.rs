@@ -82,7 +82,10 @@ mod tests {
     fn flows_in_a_row_are_spread_over_all_places() {
         let keys = Keys::new(1);
         let six = 0x2001_0db8_u128 << 96;
-        for (shift, network) in [0, 16, 48, 58].into_iter().flat_map(|shift| [(shift, 0xffff << 32), (shift, six)]) {
+        for (shift, network) in [0, 16, 48, 58]
+            .into_iter()
+            .flat_map(|shift| [(shift, 0xffff << 32), (shift, six)])
+        {
             let mut places = [0_u32; 64];
             for number in 0..64_000_u32 {
                 let flow = Flow {

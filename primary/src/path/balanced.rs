@@ -7,8 +7,8 @@ use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use packet::transport::{checksum_is_partial, checksum_is_partial_v6};
 use packet::{EtherType, Ipv4, Ipv6, Protocol, ipv4, ipv6};
 
-use super::vlan::move_addresses;
 use super::usual::ADDRESSED;
+use super::vlan::move_addresses;
 use super::{InterfaceView, Stages};
 use crate::adjacency::{self, in_frame};
 

@@ -82,11 +82,7 @@ impl Balancer {
         connection.query_type = query_type;
         connection.sequence = sequence;
         connection.epoch = self.epoch;
-        connection.belongs = Belongs {
-            service,
-            server,
-            local,
-        };
+        connection.belongs = Belongs { service, server };
         connection.pool = pool;
         connection.service = service_number;
         connection.server = to.number;

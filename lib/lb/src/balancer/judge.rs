@@ -1,7 +1,7 @@
 //! What becomes of a packet.
 
+use packet::Protocol;
 use packet::tcp::TcpFlags;
-use packet::{MacAddress, Protocol};
 
 use super::usual::counted;
 use super::{Balancer, Look, searched};
@@ -11,9 +11,9 @@ use crate::icmp::{error_to_client, error_to_server};
 use crate::ports;
 use crate::prepared::Role;
 use crate::rewrite::{clamp_mss, insert_toa, remove_timestamps, to_client, to_server, toa_len};
-use crate::table::{Direction, Phase};
+use crate::table::{Direction, Phase, came_by};
 use crate::tcp;
-use crate::verdict::{Buffer, Path, Refused, State, Verdict};
+use crate::verdict::{Buffer, Refused, State, Verdict};
 use crate::view::{Quoted, View, What};
 
 /// The most bytes of a packet that has the client's address put in: what links have that nothing was said about.
@@ -105,32 +105,12 @@ impl Balancer {
             connection.state = tcp::next(was, direction, flags, connection.sequence.first_ack != 0);
             if flags.has(TcpFlags::SYN) || service.toa {
                 let toa = service.toa;
-                segment(
-                    direction,
-                    view,
-                    frame,
-                    &ends,
-                    &connection.sequence,
-                    flags,
-                    toa,
-                )
+                segment(direction, view, frame, &ends, &connection.sequence, flags, toa)
             } else {
-                translate(
-                    direction,
-                    frame.bytes_mut(),
-                    view,
-                    &ends,
-                    &connection.sequence,
-                )
+                translate(direction, frame.bytes_mut(), view, &ends, &connection.sequence)
             }
         } else {
-            translate(
-                direction,
-                frame.bytes_mut(),
-                view,
-                &ends,
-                &connection.sequence,
-            )
+            translate(direction, frame.bytes_mut(), view, &ends, &connection.sequence)
         };
         if !is_done {
             return Verdict::Drop(Refused::Short);
@@ -141,7 +121,11 @@ impl Balancer {
             .copied()
             .unwrap_or(0);
         connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
-        let path = connection.count(direction, bytes, came);
+        connection.count(direction, bytes as u16);
+        if let Some(came) = came {
+            connection.came(direction, self.ways.number(came), came);
+        }
+        let path = connection.path(direction, &self.ways);
         let is = connection.state;
         let (packets, bytes_of) = counted(direction);
         for counts in [&service.counts, &server.counts] {
@@ -269,12 +253,20 @@ impl Balancer {
                 let added = if toa { toa_len(view.six) } else { 0 };
                 let bytes = frame.bytes_mut();
                 let is_done = error_to_client(bytes, view, &connection.ends(), &connection.sequence, added);
-                (is_done, Count::ErrorsOut, connection.way_to_client())
+                (
+                    is_done,
+                    Count::ErrorsOut,
+                    connection.path(Direction::Out, &self.ways),
+                )
             }
             Direction::In => {
                 let bytes = frame.bytes_mut();
                 let is_done = error_to_server(bytes, view, &connection.ends(), &connection.sequence);
-                (is_done, Count::ErrorsIn, connection.way_to_server())
+                (
+                    is_done,
+                    Count::ErrorsIn,
+                    connection.path(Direction::In, &self.ways),
+                )
             }
         };
         if !is_done {
@@ -354,18 +346,6 @@ fn carried(view: &View, frame: &[u8]) -> Option<Protocol> {
         .get(40)
         .filter(|_| is_next)
         .map(|protocol| Protocol(*protocol))
-}
-
-/// The way back to whoever sent a frame; `None` if it says none.
-#[inline]
-pub(super) fn came_by(frame: &[u8], ingress: u16) -> Option<Path> {
-    let (ours, theirs) = frame.first_chunk::<12>()?.split_at(6);
-    let path = Path {
-        interface: ingress,
-        destination: MacAddress(*theirs.first_chunk()?),
-        source: MacAddress(*ours.first_chunk()?),
-    };
-    (path.destination.is_unicast() && path.source.is_unicast()).then_some(path)
 }
 
 #[inline]

@@ -18,11 +18,11 @@ use std::sync::Arc;
 use crate::config::{Config, Kind, Policy};
 use crate::hash::fixed;
 use crate::prepared::Prepared;
-use crate::table::Table;
+use crate::table::{Table, Ways};
 use crate::view::{Flow, View, What, look_start};
 
 use usual::Uncounted;
-pub use usual::{Destination, Glance};
+pub use usual::{Carried, Destination, Glance};
 
 /// What [`Balancer::look`] saw of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -62,6 +62,8 @@ pub struct Balancer {
     /// Where the sweep after a change of the configuration is; at the table's end, when there is none.
     swept: u32,
     table: Table,
+    /// Ways by which packets came.
+    ways: Ways,
     uncounted: Uncounted,
 }
 
@@ -80,6 +82,7 @@ impl Balancer {
             pool_identity: 1,
             swept: u32::MAX,
             table: Table::new(connections, hz.max(1), now, secret),
+            ways: Ways::NONE,
             uncounted: Uncounted::NONE,
         }
     }

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Balancer;
 use crate::config::Kind;
-use crate::table::{Connection, Phase};
+use crate::table::{Connection, Direction, Phase};
 use crate::verdict::Row;
 
 /// Places that one call looks at for each row that it may give: so many may be empty.
@@ -42,6 +42,8 @@ impl Balancer {
             };
             SocketAddr::new(address, port)
         };
+        let (in_packets, in_bytes) = connection.counted(Direction::In);
+        let (out_packets, out_bytes) = connection.counted(Direction::Out);
         let left = u128::from(connection.deadline.saturating_sub(now));
         Row {
             kind: connection.kind,
@@ -52,10 +54,10 @@ impl Balancer {
             server: socket(ends.server, ends.server_port),
             state: connection.state,
             expires_ms: (left * 1000 / u128::from(self.hz)) as u64,
-            in_packets: connection.in_packets,
-            in_bytes: connection.in_bytes,
-            out_packets: connection.out_packets,
-            out_bytes: connection.out_bytes,
+            in_packets,
+            in_bytes,
+            out_packets,
+            out_bytes,
         }
     }
 }

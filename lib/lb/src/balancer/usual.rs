@@ -10,11 +10,10 @@
 use packet::tcp::TcpFlags;
 
 use super::Balancer;
-use super::judge::came_by;
 use crate::config::Kind;
 use crate::counts::Count;
 use crate::rewrite::{to_client, to_server};
-use crate::table::{Direction, Phase};
+use crate::table::{Direction, came_by};
 use crate::verdict::{Path, State};
 use crate::view::{Usual, mapped, usual, usual_destination};
 
@@ -42,6 +41,15 @@ impl Glance {
     pub fn is_ours(&self) -> bool {
         self.0.is_some()
     }
+}
+
+/// A packet that [`Balancer::carry_usual`] has translated: whole, its TTL above 1 and its header checksum right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Carried {
+    /// Where it goes now.
+    pub destination: u32,
+    /// The way by which it leaves, where one is known, as [`crate::Verdict::Forward`] says.
+    pub path: Option<Path>,
 }
 
 /// Where the last packet went, and whether that is the load balancer's: those of a burst mostly go to few addresses.
@@ -121,8 +129,7 @@ impl Balancer {
         }
     }
 
-    /// Translates a frame that came by the interface `ingress`, if its connection was found and it is a usual packet of it: it leaves by the way
-    /// that this gives, where there is one, as [`crate::Verdict::Forward`] says. `None`: nothing is done, and [`Balancer::judge`] is
+    /// Translates a frame that came by the interface `ingress`, if its connection was found and it is a usual packet of it. `None`: nothing is done, and [`Balancer::judge`] is
     /// to be asked. It must be as it was when it was glanced at. Counts of services are behind until [`Balancer::count`].
     #[inline(always)]
     pub fn carry_usual(
@@ -131,31 +138,43 @@ impl Balancer {
         frame: &mut [u8],
         ingress: u16,
         now: u64,
-    ) -> Option<Option<Path>> {
+    ) -> Option<Carried> {
         let seen = glance.0.as_ref()?;
         let usual = &seen.usual;
         let (connection, direction) = self.table.sought(seen.sought)?;
-        // It may have become another's since it was sought.
-        let is_its = connection.has_usual(direction, usual.kind, usual.source, usual.destination, usual.ports);
-        let is_current = connection.phase == Phase::Live && connection.epoch == self.epoch;
+        // It may have become another's since it was sought, or none. What it belongs to is in the tables if it goes by them.
+        if connection.epoch != self.epoch {
+            return None;
+        }
+        let service = self.prepared.service(connection.belongs.service)?;
+        let server = self.prepared.server(connection.belongs.server)?;
+        let ends = connection.usual_ends(
+            usual.kind,
+            (service.address as u32, service.port),
+            (server.address as u32, server.port),
+        )?;
+        let (from, to, ports) = match direction {
+            Direction::In => (ends.client, ends.service, (ends.client_port, ends.service_port)),
+            Direction::Out => (ends.server, ends.local, (ends.server_port, ends.local_port)),
+        };
+        let ports = u32::from(ports.0) << 16 | u32::from(ports.1);
+        let is_its =
+            (from as u32 ^ usual.source) | (to as u32 ^ usual.destination) | (ports ^ usual.ports) == 0;
         let state = if usual.kind == Kind::Udp {
             State::Normal
         } else {
             State::Established
         };
-        // These may change the state, or what the segment gets.
-        let ends = TcpFlags::SYN.and(TcpFlags::FIN).and(TcpFlags::RST);
-        let keeps = connection.state == state && usual.flags.0 & ends.0 == 0;
-        if !(is_its && is_current && keeps) {
+        // What may change the state, or what the segment gets.
+        let marks = TcpFlags::SYN.and(TcpFlags::FIN).and(TcpFlags::RST);
+        let keeps = connection.state == state
+            && usual.flags.0 & marks.0 == 0
+            && !(service.toa && usual.kind == Kind::Tcp);
+        if !(is_its && keeps) {
             return None;
         }
-        let service = self.prepared.service(connection.belongs.service)?;
-        let server = self.prepared.server(connection.belongs.server)?;
-        if service.toa && usual.kind == Kind::Tcp {
-            return None;
-        }
-        let seconds = service.timeouts.get(state as usize).copied().unwrap_or(0);
-        let (ends, sequence) = (connection.ends4(), connection.sequence);
+        let way = self.ways.of(frame, ingress);
+        let sequence = connection.sequence;
         let is_done = match direction {
             Direction::In => to_server(frame, &usual.view(), &ends, &sequence),
             Direction::Out => to_client(frame, &usual.view(), &ends, &sequence),
@@ -163,9 +182,16 @@ impl Balancer {
         if !is_done {
             return None;
         }
+        let seconds = service.timeouts.get(state as usize).copied().unwrap_or(0);
         connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        connection.count(direction, usual.bytes);
+        if !connection.has_come(direction, way)
+            && let Some(came) = came_by(frame, ingress)
+        {
+            connection.came(direction, way, came);
+        }
+        let path = connection.path(direction, &self.ways);
         let bytes = u64::from(usual.bytes);
-        let path = connection.count(direction, bytes, came_by(frame, ingress));
         let (packets, bytes_of) = counted(direction);
         server.counts.add(self.worker, packets, 1);
         server.counts.add(self.worker, bytes_of, bytes);
@@ -180,7 +206,14 @@ impl Balancer {
         }
         self.uncounted.packets += 1;
         self.uncounted.bytes += bytes;
-        Some(path)
+        let destination = match direction {
+            Direction::In => ends.server,
+            Direction::Out => ends.client,
+        };
+        Some(Carried {
+            destination: destination as u32,
+            path,
+        })
     }
 
     /// Counts what was carried since the last call, before anything else is done with the balancer than carrying.

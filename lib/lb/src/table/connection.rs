@@ -2,6 +2,7 @@
 
 use packet::MacAddress;
 
+use super::ways::{Way, Ways};
 use crate::config::Kind;
 use crate::rewrite::{Ends, Sequence};
 use crate::verdict::{Path, State};
@@ -9,6 +10,7 @@ use crate::view::Flow;
 
 /// Which way a packet goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
 pub(crate) enum Direction {
     /// From the client to the server.
     In,
@@ -34,24 +36,22 @@ pub(crate) struct Belongs {
     pub(crate) service: u32,
     /// The server.
     pub(crate) server: u32,
-    /// The local address.
-    pub(crate) local: u32,
 }
 
-/// A connection. Packets of IPv4 need its first two lines only.
+/// A connection. Usual packets of IPv4 need its first line only, others of IPv4 the first two.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
 pub(crate) struct Connection {
-    /// The lower 32 bits of its addresses: of the client, the service, the gateway towards the server, the server.
-    low: [u32; ENDS],
-    /// The ports, in that order.
-    ports: [u16; ENDS],
     /// When it ends if nothing comes, in cycles.
     pub(crate) deadline: u64,
+    /// The lower 32 bits of the addresses of the client and of the gateway towards the server, and their ports.
+    near: [u32; 2],
+    near_ports: [u16; 2],
     pub(crate) sequence: Sequence,
     /// The configuration that `belongs` goes by.
     pub(crate) epoch: u32,
     pub(crate) belongs: Belongs,
+    counts: [u32; COUNTS],
     pub(crate) phase: Phase,
     pub(crate) kind: Kind,
     pub(crate) state: State,
@@ -60,84 +60,72 @@ pub(crate) struct Connection {
     /// The ICMP type of the query that began it, which is part of its flow; 0 for what is no query.
     pub(crate) query_type: u8,
     six: bool,
-    pub(crate) in_packets: u64,
-    pub(crate) in_bytes: u64,
-    pub(crate) out_packets: u64,
-    pub(crate) out_bytes: u64,
-    /// How the client's packets came.
-    pub(crate) client_path: Path,
-    /// How the server's packets came.
-    pub(crate) server_path: Path,
+    /// How packets of the client, and of the server, came.
+    ways: [Way; 2],
+    /// As `near`, of the service and the server. Where `belongs` is of the present configuration, that has these as well.
+    far: [u32; 2],
+    far_ports: [u16; 2],
+    /// How often a count began at 0 again.
+    rounds: [u32; COUNTS],
+    /// What `ways` name, for those that have no number.
+    paths: [Path; 2],
     /// The pool that its local port is from.
     pub(crate) pool: u32,
-    /// The upper 96 bits of its addresses.
-    high: [[u32; 3]; ENDS],
     /// The service, in any configuration.
     pub(crate) service: u32,
+    /// The upper 96 bits of its addresses: of the client, the gateway towards the server, the service, the server.
+    high: [[u32; 3]; 4],
     /// The server, in any configuration.
     pub(crate) server: u32,
 }
 
-/// Ends of a connection, and their places.
-const ENDS: usize = 4;
-const CLIENT: usize = 0;
-const SERVICE: usize = 1;
-const LOCAL: usize = 2;
-const SERVER: usize = 3;
+/// Packets and bytes of the client, packets and bytes of the server.
+const COUNTS: usize = 4;
 
 /// The upper 96 bits of IPv4 addresses.
 const MAPPED: u128 = 0xffff;
 
-/// A path that is not known.
-const NO_PATH: Path = Path {
-    interface: u16::MAX,
-    destination: MacAddress::ZERO,
-    source: MacAddress::ZERO,
-};
-
 impl Connection {
     pub(crate) const FREE: Connection = Connection {
-        low: [0; ENDS],
-        ports: [0; ENDS],
         deadline: 0,
+        near: [0; 2],
+        near_ports: [0; 2],
         sequence: Sequence::new(0, 0),
         epoch: 0,
         belongs: Belongs {
             service: 0,
             server: 0,
-            local: 0,
         },
+        counts: [0; COUNTS],
         phase: Phase::Free,
         kind: Kind::Tcp,
         state: State::Normal,
         fast_xmit: false,
         query_type: 0,
         six: false,
-        in_packets: 0,
-        in_bytes: 0,
-        out_packets: 0,
-        out_bytes: 0,
-        client_path: NO_PATH,
-        server_path: NO_PATH,
+        ways: [Way::UNKNOWN; 2],
+        far: [0; 2],
+        far_ports: [0; 2],
+        rounds: [0; COUNTS],
+        paths: [NO_PATH; 2],
         pool: 0,
-        high: [[0; 3]; ENDS],
         service: 0,
+        high: [[0; 3]; 4],
         server: 0,
     };
 
     /// One with these ends, and nothing else yet.
     pub(crate) fn between(ends: &Ends) -> Self {
-        let addresses = [ends.client, ends.service, ends.local, ends.server];
+        let [client, local, service, server] =
+            [ends.client, ends.local, ends.service, ends.server].map(|address| address as u32);
         Self {
+            near: [client, local],
+            near_ports: [ends.client_port, ends.local_port],
             six: ends.six,
-            low: addresses.map(|address| address as u32),
-            high: addresses.map(|address| [96, 64, 32].map(|shift| (address >> shift) as u32)),
-            ports: [
-                ends.client_port,
-                ends.service_port,
-                ends.local_port,
-                ends.server_port,
-            ],
+            far: [service, server],
+            far_ports: [ends.service_port, ends.server_port],
+            high: [ends.client, ends.local, ends.service, ends.server]
+                .map(|address| [96, 64, 32].map(|shift| (address >> shift) as u32)),
             ..Self::FREE
         }
     }
@@ -145,112 +133,126 @@ impl Connection {
     /// Its ends.
     #[inline]
     pub(crate) fn ends(&self) -> Ends {
+        let ([client, local], [service, server]) = (self.near, self.far);
+        let ([client_port, local_port], [service_port, server_port]) = (self.near_ports, self.far_ports);
         Ends {
             six: self.six,
-            client: self.address(CLIENT),
-            client_port: self.ports[CLIENT],
-            service: self.address(SERVICE),
-            service_port: self.ports[SERVICE],
-            local: self.address(LOCAL),
-            local_port: self.ports[LOCAL],
-            server: self.address(SERVER),
-            server_port: self.ports[SERVER],
+            client: self.address(client, 0),
+            client_port,
+            service: self.address(service, 2),
+            service_port,
+            local: self.address(local, 1),
+            local_port,
+            server: self.address(server, 3),
+            server_port,
         }
     }
 
-    /// The same of a connection of IPv4, without its upper halves.
-    #[inline(always)]
-    pub(crate) fn ends4(&self) -> Ends {
-        Ends {
-            six: false,
-            client: self.low[CLIENT].into(),
-            client_port: self.ports[CLIENT],
-            service: self.low[SERVICE].into(),
-            service_port: self.ports[SERVICE],
-            local: self.low[LOCAL].into(),
-            local_port: self.ports[LOCAL],
-            server: self.low[SERVER].into(),
-            server_port: self.ports[SERVER],
-        }
-    }
-
+    /// An address, by its lower bits and the place of its upper ones.
     #[inline]
-    fn address(&self, end: usize) -> u128 {
-        let low = u128::from(self.low[end]);
+    fn address(&self, low: u32, place: usize) -> u128 {
+        let low = u128::from(low);
         if !self.six {
             return MAPPED << 32 | low;
         }
-        let upper = |number: usize| u128::from(self.high[end][number]);
-        upper(0) << 96 | upper(1) << 64 | upper(2) << 32 | low
+        let [a, b, c] = self.high[place].map(u128::from);
+        a << 96 | b << 64 | c << 32 | low
     }
 
     /// The flow of packets that go this way, as they come in.
     #[inline]
     pub(crate) fn flow(&self, direction: Direction) -> Flow {
-        let (source, destination) = from_to(direction);
+        let ends = self.ends();
         // Of queries, whose ends have no port here.
         let query_type = u16::from(self.query_type);
-        let (of_service, of_server) = match direction {
-            Direction::In => (query_type, 0),
-            Direction::Out => (0, query_type),
-        };
-        Flow {
-            source: self.address(source),
-            destination: self.address(destination),
-            source_port: self.ports[source] | of_server,
-            destination_port: self.ports[destination] | of_service,
+        match direction {
+            Direction::In => Flow {
+                source: ends.client,
+                destination: ends.service,
+                source_port: ends.client_port,
+                destination_port: ends.service_port | query_type,
+            },
+            Direction::Out => Flow {
+                source: ends.server,
+                destination: ends.local,
+                source_port: ends.server_port | query_type,
+                destination_port: ends.local_port,
+            },
         }
+    }
+
+    /// What of it [`Connection::has_flow`] has beyond the first line does not matter here: its ends, if it is of IPv4 and of `kind`, lives, and
+    /// the service and the server are at these addresses and ports.
+    #[inline(always)]
+    pub(crate) fn usual_ends(
+        &self,
+        kind: Kind,
+        (service, service_port): (u32, u16),
+        (server, server_port): (u32, u16),
+    ) -> Option<Ends> {
+        let ([client, local], [client_port, local_port]) = (self.near, self.near_ports);
+        (self.kind == kind && self.phase == Phase::Live && !self.six).then_some(Ends {
+            // Of addresses of IPv4 only the lower bits matter.
+            six: false,
+            client: client.into(),
+            client_port,
+            service: service.into(),
+            service_port,
+            local: local.into(),
+            local_port,
+            server: server.into(),
+            server_port,
+        })
+    }
+
+    /// Packets and bytes that went this way.
+    pub(crate) fn counted(&self, direction: Direction) -> (u64, u64) {
+        let first = 2 * direction as usize;
+        let count = |at: usize| u64::from(self.rounds[at]) << 32 | u64::from(self.counts[at]);
+        (count(first), count(first + 1))
+    }
+
+    /// Counts a packet of so many bytes that goes this way.
+    #[inline(always)]
+    pub(crate) fn count(&mut self, direction: Direction, bytes: u16) {
+        let first = 2 * direction as usize;
+        for (at, more) in [(first, 1), (first + 1, u32::from(bytes))] {
+            let (sum, began_again) = self.counts[at].overflowing_add(more);
+            self.counts[at] = sum;
+            if began_again {
+                self.rounds[at] = self.rounds[at].wrapping_add(1);
+            }
+        }
+    }
+
+    /// Remembers how a packet came that goes this way.
+    #[inline]
+    pub(crate) fn came(&mut self, direction: Direction, way: Way, path: Path) {
+        self.ways[direction as usize] = way;
+        self.paths[direction as usize] = path;
+    }
+
+    /// Whether that is remembered. Of ways without a number it is not known.
+    #[inline(always)]
+    pub(crate) fn has_come(&self, direction: Direction, way: Way) -> bool {
+        way.has_number() && self.ways[direction as usize] == way
+    }
+
+    /// How a packet leaves that goes this way, as far as it is known and heeded: as those of the other way came.
+    #[inline(always)]
+    pub(crate) fn path(&self, direction: Direction, ways: &Ways) -> Option<Path> {
+        let back = 1 - direction as usize;
+        let way = self.ways[back];
+        if way == Way::UNKNOWN || !self.fast_xmit {
+            return None;
+        }
+        ways.path(way).or(Some(self.paths[back]))
     }
 
     /// Whether packets that go this way have `flow`.
     #[inline]
     pub(crate) fn has_flow(&self, direction: Direction, flow: &Flow) -> bool {
-        let (source, destination) = from_to(direction);
-        // No need of the line with the upper halves, as a rule.
-        (self.low[source], self.low[destination]) == (flow.source as u32, flow.destination as u32)
-            && self.flow(direction) == *flow
-    }
-
-    /// Whether it is of IPv4, of this kind, and packets of its that go this way have this source, this destination, and these ports in
-    /// a row.
-    #[inline]
-    pub(crate) fn has_usual(
-        &self,
-        direction: Direction,
-        kind: Kind,
-        source: u32,
-        destination: u32,
-        ports: u32,
-    ) -> bool {
-        let (from, to) = from_to(direction);
-        let own = u32::from(self.ports[from]) << 16 | u32::from(self.ports[to]);
-        (self.low[from] ^ source) | (self.low[to] ^ destination) | (own ^ ports) == 0
-            && self.kind == kind
-            && !self.six
-    }
-
-    /// Counts a packet of so many bytes that goes this way, and remembers how it came, if that is known. The way by which it leaves, as
-    /// far as that is known and heeded.
-    #[inline(always)]
-    pub(crate) fn count(&mut self, direction: Direction, bytes: u64, came: Option<Path>) -> Option<Path> {
-        match direction {
-            Direction::In => {
-                self.in_packets += 1;
-                self.in_bytes += bytes;
-                if let Some(came) = came {
-                    self.client_path = came;
-                }
-                self.way_to_server()
-            }
-            Direction::Out => {
-                self.out_packets += 1;
-                self.out_bytes += bytes;
-                if let Some(came) = came {
-                    self.server_path = came;
-                }
-                self.way_to_client()
-            }
-        }
+        self.flow(direction) == *flow
     }
 
     /// Whether it counts as active, not as inactive.
@@ -258,28 +260,14 @@ impl Connection {
     pub(crate) fn is_active(&self) -> bool {
         matches!(self.state, State::Normal | State::Established)
     }
-
-    /// The way to the client, as far as it is known and heeded.
-    #[inline]
-    pub(crate) fn way_to_client(&self) -> Option<Path> {
-        (self.fast_xmit && self.client_path.interface != NO_PATH.interface).then_some(self.client_path)
-    }
-
-    /// The way to the server, likewise.
-    #[inline]
-    pub(crate) fn way_to_server(&self) -> Option<Path> {
-        (self.fast_xmit && self.server_path.interface != NO_PATH.interface).then_some(self.server_path)
-    }
 }
 
-/// The source and the destination of packets that go this way.
-#[inline]
-fn from_to(direction: Direction) -> (usize, usize) {
-    match direction {
-        Direction::In => (CLIENT, SERVICE),
-        Direction::Out => (SERVER, LOCAL),
-    }
-}
+/// A path that is not known.
+const NO_PATH: Path = Path {
+    interface: u16::MAX,
+    destination: MacAddress::ZERO,
+    source: MacAddress::ZERO,
+};
 
 #[cfg(test)]
 mod tests {
@@ -290,14 +278,20 @@ mod tests {
     #[test]
     fn connection_is_three_cache_lines() {
         assert_eq!(size_of::<Connection>(), 192);
-        assert_eq!(offset_of!(Connection, in_packets), 64);
+        assert_eq!(offset_of!(Connection, far), 64);
         assert_eq!(offset_of!(Connection, high), 128);
     }
 
     #[test]
     fn ends_come_back_in_either_family() {
-        for (six, shift) in [(false, 0), (true, 96)] {
-            let address = |number: u128| if six { number << shift | number } else { MAPPED << 32 | number };
+        for six in [false, true] {
+            let address = |number: u128| {
+                if six {
+                    number << 96 | number
+                } else {
+                    MAPPED << 32 | number
+                }
+            };
             let ends = Ends {
                 six,
                 client: address(1),
@@ -313,20 +307,17 @@ mod tests {
             assert_eq!(connection.ends(), ends);
             let towards = connection.flow(Direction::In);
             assert_eq!((towards.source, towards.destination_port), (address(1), 4));
-            for direction in [Direction::In, Direction::Out] {
-                let flow = connection.flow(direction);
-                assert!(connection.has_flow(direction, &flow));
-                assert!(!connection.has_flow(direction, &flow.reversed()));
-                let other = Flow { source: flow.source | 1 << 127, ..flow };
-                assert!(!connection.has_flow(direction, &other));
-                let ports = u32::from(flow.source_port) << 16 | u32::from(flow.destination_port);
-                let usual = |kind, ports| {
-                    let (source, destination) = (flow.source as u32, flow.destination as u32);
-                    connection.has_usual(direction, kind, source, destination, ports)
-                };
-                assert_eq!(usual(Kind::Tcp, ports), !six);
-                assert!(!usual(Kind::Udp, ports) && !usual(Kind::Tcp, ports + 1));
-            }
+        }
+    }
+
+    #[test]
+    fn counts_go_on_where_32_bits_end() {
+        let mut connection = Connection::FREE;
+        for direction in [Direction::In, Direction::Out] {
+            connection.counts = [u32::MAX; COUNTS];
+            connection.count(direction, 1500);
+            connection.count(direction, 100);
+            assert_eq!(connection.counted(direction), ((1 << 32) + 1, (1 << 32) + 1599));
         }
     }
 }

@@ -12,12 +12,14 @@
 
 mod connection;
 mod index;
+mod ways;
 mod wheel;
 
 use index::Index;
 use wheel::Wheel;
 
 pub(crate) use connection::{Belongs, Connection, Direction, Phase};
+pub(crate) use ways::{Ways, came_by};
 
 use crate::config::Kind;
 use crate::hash::Keys;
@@ -49,15 +51,6 @@ fn unpacked(value: u32) -> (u32, Direction) {
         Direction::Out
     };
     (value >> 1, direction)
-}
-
-/// Has `prefetch` fetch the lines that packets of IPv4 need.
-#[inline]
-fn fetch_first(connection: &Connection, prefetch: impl Fn(*const u8)) -> *const u8 {
-    let start: *const u8 = std::ptr::from_ref(connection).cast();
-    prefetch(start);
-    prefetch(start.wrapping_add(64));
-    start
 }
 
 impl Table {
@@ -117,7 +110,9 @@ impl Table {
     pub(crate) fn warm(&self, hash: u64, six: bool, prefetch: impl Fn(*const u8)) {
         let first = self.index.first(hash);
         if let Some(connection) = first.and_then(|value| self.slab.get(unpacked(value).0 as usize)) {
-            let start = fetch_first(connection, &prefetch);
+            let start: *const u8 = std::ptr::from_ref(connection).cast();
+            prefetch(start);
+            prefetch(start.wrapping_add(64));
             if six {
                 prefetch(start.wrapping_add(128));
             }
@@ -130,7 +125,7 @@ impl Table {
     pub(crate) fn seek(&self, hash: u64, prefetch: impl Fn(*const u8)) -> Option<u32> {
         let value = self.index.first(hash)?;
         if let Some(connection) = self.slab.get(unpacked(value).0 as usize) {
-            fetch_first(connection, &prefetch);
+            prefetch(std::ptr::from_ref(connection).cast());
         }
         Some(value)
     }

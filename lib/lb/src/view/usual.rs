@@ -49,7 +49,31 @@ pub(crate) fn usual(frame: &[u8]) -> Option<Usual> {
     let bytes = word(head, 14) & 0xffff;
     let carried = bytes.wrapping_sub(ipv4::HEADER_LEN as u32);
     let (ttl, protocol) = (head[22], Protocol(head[23]));
-    let [_, _, _, _, _, _, _, _, _, _, _, _, _, _, ip @ .., _, _, _, _, _, _, _, _] = head;
+    let [
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        ip @ ..,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+        _,
+    ] = head;
     let source = word(head, 26);
     let [first, ..] = source.to_be_bytes();
     let sound = (bytes as usize + HEADER_LEN == frame.len())

@@ -157,30 +157,41 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Takes packets through the stages that have been judged: no tool is asked about them. Mostly they all leave by one interface.
-    pub(super) fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
+    fn all_go_through(&mut self, from: Passed, ingress: u16, batch: &mut MbufBatch<BURST>, now: u64) {
         if batch.iter().any(|mbuf| mbuf.segment_count() != 1) {
             return batch
                 .drain()
                 .for_each(|mbuf| self.go_through(from, ingress, mbuf, now));
         }
         let mut notes = NOTES;
-        let together = self.stages.run_judged(
-            ingress,
-            &mut Burst {
-                packets: batch,
-                notes: &mut notes,
-            },
-        );
+        let mut burst = Burst {
+            packets: batch,
+            notes: &mut notes,
+        };
+        let together = self.stages.run_judged(ingress, &mut burst);
+        self.follow_judged(from, ingress, together, batch, &mut notes, now);
+    }
+
+    /// Does what the stages say of packets that have been judged.
+    pub(super) fn follow_judged(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        together: Option<Together>,
+        batch: &mut MbufBatch<BURST>,
+        notes: &mut [Note; BURST],
+        now: u64,
+    ) {
         if let Some(Together { egress, six }) = together {
             // A next hop that was found resolved may still have packets waiting: those leave first.
             if self.transmit.has(egress) && self.waiting.is_empty() {
                 return self.leave_together(from, ingress, egress, six.into(), batch);
             }
-            for (mbuf, note) in batch.iter().zip(&mut notes) {
+            for (mbuf, note) in batch.iter().zip(notes.iter_mut()) {
                 *note = Note::usual(egress, mbuf.data());
             }
         }
-        for (mbuf, note) in batch.drain().zip(&notes) {
+        for (mbuf, note) in batch.drain().zip(notes.iter()) {
             self.place_judged(from, ingress, mbuf, note, now);
         }
     }

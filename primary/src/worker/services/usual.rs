@@ -1,13 +1,13 @@
 //! Bursts of usual packets, of which the load balancer carries those of its connections with little ado.
 
 use dpdk::{Mbuf, MbufBatch};
-use lb::{Destination, Glance, Path};
+use lb::{Carried, Destination, Glance, Path};
 use shm::{Passed, PathStage};
 
 use super::super::Engine;
 use super::judged::{Fate, Fates, Step};
 use crate::adjacency;
-use crate::path::{BURST, Hop};
+use crate::path::{BURST, Burst, Hop, NOTES};
 
 impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     /// As [`judge_burst`](Self::judge_burst), for a burst of usual packets that nobody looks on. `false`: it is not one, and nothing is done.
@@ -25,10 +25,12 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
             Some(false) => return true,
             Some(true) => {}
         }
-        let (carried, way) = self.carry_front(ingress, batch, &glances, now);
+        let mut destinations = [0; BURST];
+        let mut way = None;
+        let carried = self.carry_front(ingress, batch, &glances, &mut destinations, &mut way, now);
         if carried == batch.len() {
             self.services.balancer.count();
-            self.all_go_through(from.with(PathStage::Service), ingress, batch, now);
+            self.all_carried_go_through(from.with(PathStage::Service), ingress, batch, &destinations, now);
             return true;
         }
         let mut fates = Fates::new();
@@ -77,24 +79,50 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
     }
 
     /// Translates the first packets of a burst where they are, up to one that is not carried so, or leaves by the way that its connection has
-    /// learned, which is given. How many.
+    /// learned, `way`. How many; `destinations` has where they go now.
     #[inline(never)]
     fn carry_front(
         &mut self,
         ingress: u16,
         batch: &mut MbufBatch<BURST>,
         glances: &[Glance; BURST],
+        destinations: &mut [u32; BURST],
+        way: &mut Option<Path>,
         now: u64,
-    ) -> (usize, Option<Path>) {
+    ) -> usize {
         let balancer = &mut self.services.balancer;
-        for (number, (mbuf, glance)) in batch.iter_mut().zip(glances).enumerate() {
+        let lanes = batch.iter_mut().zip(glances).zip(destinations);
+        for (number, ((mbuf, glance), destination)) in lanes.enumerate() {
             match balancer.carry_usual(glance, mbuf.data_mut(), ingress, now) {
-                Some(None) => {}
-                Some(way) => return (number, way),
-                None => return (number, None),
+                Some(Carried {
+                    path: None,
+                    destination: to,
+                }) => *destination = to,
+                other => {
+                    *way = other.and_then(|carried| carried.path);
+                    return number;
+                }
             }
         }
-        (batch.len(), None)
+        batch.len()
+    }
+
+    /// As [`all_go_through`](Self::all_go_through), for whole packets that were carried to these destinations.
+    fn all_carried_go_through(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        batch: &mut MbufBatch<BURST>,
+        destinations: &[u32; BURST],
+        now: u64,
+    ) {
+        let mut notes = NOTES;
+        let mut burst = Burst {
+            packets: batch,
+            notes: &mut notes,
+        };
+        let together = self.stages.run_carried(ingress, &mut burst, destinations);
+        self.follow_judged(from, ingress, together, batch, &mut notes, now);
     }
 
     /// Judges a packet that was glanced at, unless it is translated already and leaves by `way`, and does what is to become of it.
@@ -110,10 +138,14 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         let balancer = &mut self.services.balancer;
         let carried = match way {
             Some(_) => Some(way),
-            None => balancer.carry_usual(glance, mbuf.data_mut(), ingress, now),
+            None => balancer
+                .carry_usual(glance, mbuf.data_mut(), ingress, now)
+                .map(|carried| carried.path),
         };
         let step = match carried {
-            Some(Some(way)) => self.leaves_by(&way, Hop::Counted, &mut mbuf).unwrap_or(Step::Through),
+            Some(Some(way)) => self
+                .leaves_by(&way, Hop::Counted, &mut mbuf)
+                .unwrap_or(Step::Through),
             Some(None) => Step::Through,
             None => {
                 balancer.count();
