@@ -246,8 +246,8 @@ impl Prepared {
     /// What a connection of any configuration belongs to in this one.
     pub(crate) fn belongs(&self, connection: &Connection) -> Option<Belongs> {
         let ends = connection.ends();
-        let service = self.service_numbered(connection.service)?;
-        let server = self.server_numbered(connection.server)?;
+        let service = self.service_numbered(connection.cold.service)?;
+        let server = self.server_numbered(connection.cold.server)?;
         self.local_at(ends.local, service)?;
         let at = self.service(service).map(|entry| (entry.address, entry.port));
         let by = self.server(server).map(|entry| (entry.address, entry.port));
@@ -260,14 +260,14 @@ impl Prepared {
     pub(crate) fn pool_of(&mut self, connection: &Connection) -> Option<&mut Pool> {
         let ends = connection.ends();
         let share = ports::share(ends.server, ends.server_port);
-        let pool = self.pool_mut(ends.local, connection.kind, share)?;
-        (pool.identity == connection.pool).then_some(pool)
+        let pool = self.pool_mut(ends.local, connection.hot.kind, share)?;
+        (pool.identity == connection.cold.pool).then_some(pool)
     }
 
     /// The counters of its service and its server, as far as they are there.
     pub(crate) fn counts_of(&self, connection: &Connection) -> [Option<&Counts>; 2] {
-        let service = self.service_numbered(connection.service);
-        let server = self.server_numbered(connection.server);
+        let service = self.service_numbered(connection.cold.service);
+        let server = self.server_numbered(connection.cold.server);
         [
             service
                 .and_then(|at| self.service(at))

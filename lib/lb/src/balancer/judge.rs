@@ -61,12 +61,12 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return false;
         };
-        if connection.phase == Phase::Ended {
+        if connection.hot.phase == Phase::Ended {
             return false;
         }
         match view.what {
             What::Segment { flags, .. } if direction == Direction::In => {
-                !(tcp::begins(flags) && tcp::is_over(connection.state))
+                !(tcp::begins(flags) && tcp::is_over(connection.hot.state))
             }
             What::Query { .. } => direction == Direction::In,
             What::Reply { .. } => direction == Direction::Out,
@@ -85,48 +85,68 @@ impl Balancer {
         ingress: u16,
         now: u64,
     ) -> Verdict {
-        let Some(connection) = self.table.get_mut(at) else {
+        let Some(mut connection) = self.table.get_mut(at) else {
             return Verdict::NotOurs;
         };
         let (Some(service), Some(server)) = (
-            self.prepared.service(connection.belongs.service),
-            self.prepared.server(connection.belongs.server),
+            self.prepared.service(connection.hot.belongs.service),
+            self.prepared.server(connection.hot.belongs.server),
         ) else {
             return Verdict::NotOurs;
         };
         let came = came_by(frame.bytes(), ingress);
         let bytes = u64::from(view.end.saturating_sub(view.network));
-        let was = connection.state;
+        let was = connection.hot.state;
         let ends = connection.ends();
         let is_done = if let What::Segment { flags, .. } = view.what {
             if direction == Direction::Out {
-                connection.sequence.answered(view);
+                connection.hot.sequence.answered(view);
             }
-            connection.state = tcp::next(was, direction, flags, connection.sequence.first_ack != 0);
+            connection.hot.state = tcp::next(was, direction, flags, connection.hot.sequence.first_ack != 0);
             if flags.has(TcpFlags::SYN) || service.toa {
                 let toa = service.toa;
-                segment(direction, view, frame, &ends, &connection.sequence, flags, toa)
+                segment(
+                    direction,
+                    view,
+                    frame,
+                    &ends,
+                    &connection.hot.sequence,
+                    flags,
+                    toa,
+                )
             } else {
-                translate(direction, frame.bytes_mut(), view, &ends, &connection.sequence)
+                translate(
+                    direction,
+                    frame.bytes_mut(),
+                    view,
+                    &ends,
+                    &connection.hot.sequence,
+                )
             }
         } else {
-            translate(direction, frame.bytes_mut(), view, &ends, &connection.sequence)
+            translate(
+                direction,
+                frame.bytes_mut(),
+                view,
+                &ends,
+                &connection.hot.sequence,
+            )
         };
         if !is_done {
             return Verdict::Drop(Refused::Short);
         }
         let seconds = service
             .timeouts
-            .get(connection.state as usize)
+            .get(connection.hot.state as usize)
             .copied()
             .unwrap_or(0);
-        connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        connection.hot.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
         connection.count(direction, bytes as u16);
         if let Some(came) = came {
             connection.came(direction, self.ways.number(came), came);
         }
         let path = connection.path(direction, &self.ways);
-        let is = connection.state;
+        let is = connection.hot.state;
         let (packets, bytes_of) = counted(direction);
         for counts in [&service.counts, &server.counts] {
             counts.add(self.worker, packets, 1);
@@ -146,7 +166,7 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return;
         };
-        let (is_active, belongs) = (connection.is_active(), connection.belongs);
+        let (is_active, belongs) = (connection.hot.is_active(), connection.hot.belongs);
         let was_active = matches!(was, State::Normal | State::Established);
         if is_active != was_active {
             let (more, less) = if is_active {
@@ -227,12 +247,15 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return Verdict::NotOurs;
         };
-        let of_now = connection.epoch == self.epoch;
+        let of_now = connection.hot.epoch == self.epoch;
         let service = self
             .prepared
-            .service(connection.belongs.service)
+            .service(connection.hot.belongs.service)
             .filter(|_| of_now);
-        let server = self.prepared.server(connection.belongs.server).filter(|_| of_now);
+        let server = self
+            .prepared
+            .server(connection.hot.belongs.server)
+            .filter(|_| of_now);
         let refused = if !self.policy.source_quench_forward && !view.six && quoted.message_type == 4 {
             Some(Refused::SourceQuench)
         } else if self.policy.strict_inner_csum && !quoted.sound {
@@ -249,10 +272,11 @@ impl Balancer {
         // What is quoted was sent the other way: the error is for its sender.
         let (is_done, what, path) = match direction {
             Direction::Out => {
-                let toa = service.is_some_and(|service| service.toa) && connection.kind == Kind::Tcp;
+                let toa = service.is_some_and(|service| service.toa) && connection.hot.kind == Kind::Tcp;
                 let added = if toa { toa_len(view.six) } else { 0 };
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_client(bytes, view, &connection.ends(), &connection.sequence, added);
+                let is_done =
+                    error_to_client(bytes, view, &connection.ends(), &connection.hot.sequence, added);
                 (
                     is_done,
                     Count::ErrorsOut,
@@ -261,7 +285,7 @@ impl Balancer {
             }
             Direction::In => {
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_server(bytes, view, &connection.ends(), &connection.sequence);
+                let is_done = error_to_server(bytes, view, &connection.ends(), &connection.hot.sequence);
                 (
                     is_done,
                     Count::ErrorsIn,

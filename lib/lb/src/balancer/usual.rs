@@ -141,14 +141,14 @@ impl Balancer {
     ) -> Option<Carried> {
         let seen = glance.0.as_ref()?;
         let usual = &seen.usual;
-        let (connection, direction) = self.table.sought(seen.sought)?;
+        let (mut connection, direction) = self.table.sought(seen.sought)?;
         // It may have become another's since it was sought, or none. What it belongs to is in the tables if it goes by them.
-        if connection.epoch != self.epoch {
+        if connection.hot.epoch != self.epoch {
             return None;
         }
-        let service = self.prepared.service(connection.belongs.service)?;
-        let server = self.prepared.server(connection.belongs.server)?;
-        let ends = connection.usual_ends(
+        let service = self.prepared.service(connection.hot.belongs.service)?;
+        let server = self.prepared.server(connection.hot.belongs.server)?;
+        let ends = connection.hot.usual_ends(
             usual.kind,
             (service.address as u32, service.port),
             (server.address as u32, server.port),
@@ -167,14 +167,14 @@ impl Balancer {
         };
         // What may change the state, or what the segment gets.
         let marks = TcpFlags::SYN.and(TcpFlags::FIN).and(TcpFlags::RST);
-        let keeps = connection.state == state
+        let keeps = connection.hot.state == state
             && usual.flags.0 & marks.0 == 0
             && !(service.toa && usual.kind == Kind::Tcp);
         if !(is_its && keeps) {
             return None;
         }
         let way = self.ways.of(frame, ingress);
-        let sequence = connection.sequence;
+        let sequence = connection.hot.sequence;
         let is_done = match direction {
             Direction::In => to_server(frame, &usual.view(), &ends, &sequence),
             Direction::Out => to_client(frame, &usual.view(), &ends, &sequence),
@@ -183,9 +183,9 @@ impl Balancer {
             return None;
         }
         let seconds = service.timeouts.get(state as usize).copied().unwrap_or(0);
-        connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+        connection.hot.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
         connection.count(direction, usual.bytes);
-        if !connection.has_come(direction, way)
+        if !connection.hot.has_come(direction, way)
             && let Some(came) = came_by(frame, ingress)
         {
             connection.came(direction, way, came);
@@ -195,7 +195,7 @@ impl Balancer {
         let (packets, bytes_of) = counted(direction);
         server.counts.add(self.worker, packets, 1);
         server.counts.add(self.worker, bytes_of, bytes);
-        let belongs = connection.belongs.service;
+        let belongs = connection.hot.belongs.service;
         if (self.uncounted.service, self.uncounted.direction) != (belongs, direction) {
             self.count();
             self.uncounted = Uncounted {

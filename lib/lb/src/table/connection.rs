@@ -1,4 +1,7 @@
-//! A connection, as the table keeps it: three cache lines.
+//! A connection, as the table keeps it: a cache line that most packets need, and two others elsewhere, so that the first ones are on few
+//! pages of memory.
+
+use std::borrow::Borrow;
 
 use packet::MacAddress;
 
@@ -38,10 +41,10 @@ pub(crate) struct Belongs {
     pub(crate) server: u32,
 }
 
-/// A connection. Usual packets of IPv4 need its first line only, others of IPv4 the first two.
+/// What usual packets of IPv4 need of a connection.
 #[derive(Clone, Copy, Debug)]
 #[repr(C, align(64))]
-pub(crate) struct Connection {
+pub(crate) struct Hot {
     /// When it ends if nothing comes, in cycles.
     pub(crate) deadline: u64,
     /// The lower 32 bits of the addresses of the client and of the gateway towards the server, and their ports.
@@ -62,6 +65,12 @@ pub(crate) struct Connection {
     six: bool,
     /// How packets of the client, and of the server, came.
     ways: [Way; 2],
+}
+
+/// The rest of a connection: others of IPv4 need its first line.
+#[derive(Clone, Copy, Debug)]
+#[repr(C, align(64))]
+pub(crate) struct Cold {
     /// As `near`, of the service and the server. Where `belongs` is of the present configuration, that has these as well.
     far: [u32; 2],
     far_ports: [u16; 2],
@@ -79,14 +88,26 @@ pub(crate) struct Connection {
     pub(crate) server: u32,
 }
 
+/// A connection: in the table, or on its way there or from there.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Connection<H = Hot, C = Cold> {
+    pub(crate) hot: H,
+    pub(crate) cold: C,
+}
+
+/// One in the table.
+pub(crate) type There<'t> = Connection<&'t Hot, &'t Cold>;
+/// The same, to be changed.
+pub(crate) type ThereMut<'t> = Connection<&'t mut Hot, &'t mut Cold>;
+
 /// Packets and bytes of the client, packets and bytes of the server.
 const COUNTS: usize = 4;
 
 /// The upper 96 bits of IPv4 addresses.
 const MAPPED: u128 = 0xffff;
 
-impl Connection {
-    pub(crate) const FREE: Connection = Connection {
+impl Hot {
+    pub(crate) const FREE: Hot = Hot {
         deadline: 0,
         near: [0; 2],
         near_ports: [0; 2],
@@ -104,85 +125,9 @@ impl Connection {
         query_type: 0,
         six: false,
         ways: [Way::UNKNOWN; 2],
-        far: [0; 2],
-        far_ports: [0; 2],
-        rounds: [0; COUNTS],
-        paths: [NO_PATH; 2],
-        pool: 0,
-        service: 0,
-        high: [[0; 3]; 4],
-        server: 0,
     };
 
-    /// One with these ends, and nothing else yet.
-    pub(crate) fn between(ends: &Ends) -> Self {
-        let [client, local, service, server] =
-            [ends.client, ends.local, ends.service, ends.server].map(|address| address as u32);
-        Self {
-            near: [client, local],
-            near_ports: [ends.client_port, ends.local_port],
-            six: ends.six,
-            far: [service, server],
-            far_ports: [ends.service_port, ends.server_port],
-            high: [ends.client, ends.local, ends.service, ends.server]
-                .map(|address| [96, 64, 32].map(|shift| (address >> shift) as u32)),
-            ..Self::FREE
-        }
-    }
-
-    /// Its ends.
-    #[inline]
-    pub(crate) fn ends(&self) -> Ends {
-        let ([client, local], [service, server]) = (self.near, self.far);
-        let ([client_port, local_port], [service_port, server_port]) = (self.near_ports, self.far_ports);
-        Ends {
-            six: self.six,
-            client: self.address(client, 0),
-            client_port,
-            service: self.address(service, 2),
-            service_port,
-            local: self.address(local, 1),
-            local_port,
-            server: self.address(server, 3),
-            server_port,
-        }
-    }
-
-    /// An address, by its lower bits and the place of its upper ones.
-    #[inline]
-    fn address(&self, low: u32, place: usize) -> u128 {
-        let low = u128::from(low);
-        if !self.six {
-            return MAPPED << 32 | low;
-        }
-        let [a, b, c] = self.high[place].map(u128::from);
-        a << 96 | b << 64 | c << 32 | low
-    }
-
-    /// The flow of packets that go this way, as they come in.
-    #[inline]
-    pub(crate) fn flow(&self, direction: Direction) -> Flow {
-        let ends = self.ends();
-        // Of queries, whose ends have no port here.
-        let query_type = u16::from(self.query_type);
-        match direction {
-            Direction::In => Flow {
-                source: ends.client,
-                destination: ends.service,
-                source_port: ends.client_port,
-                destination_port: ends.service_port | query_type,
-            },
-            Direction::Out => Flow {
-                source: ends.server,
-                destination: ends.local,
-                source_port: ends.server_port | query_type,
-                destination_port: ends.local_port,
-            },
-        }
-    }
-
-    /// What of it [`Connection::has_flow`] has beyond the first line does not matter here: its ends, if it is of IPv4 and of `kind`, lives, and
-    /// the service and the server are at these addresses and ports.
+    /// Its ends, if it is of IPv4 and of `kind`, lives, and the service and the server are at these addresses and ports.
     #[inline(always)]
     pub(crate) fn usual_ends(
         &self,
@@ -205,22 +150,146 @@ impl Connection {
         })
     }
 
+    /// Whether packets that go this way are remembered to come by `way`. Of ways without a number it is not known.
+    #[inline(always)]
+    pub(crate) fn has_come(&self, direction: Direction, way: Way) -> bool {
+        way.has_number() && self.ways[direction as usize] == way
+    }
+
+    /// Whether it counts as active, not as inactive.
+    #[inline]
+    pub(crate) fn is_active(&self) -> bool {
+        matches!(self.state, State::Normal | State::Established)
+    }
+}
+
+impl Cold {
+    pub(crate) const FREE: Cold = Cold {
+        far: [0; 2],
+        far_ports: [0; 2],
+        rounds: [0; COUNTS],
+        paths: [NO_PATH; 2],
+        pool: 0,
+        service: 0,
+        high: [[0; 3]; 4],
+        server: 0,
+    };
+}
+
+impl Connection {
+    /// One with these ends, and nothing else yet.
+    pub(crate) fn between(ends: &Ends) -> Self {
+        let addresses = [ends.client, ends.local, ends.service, ends.server];
+        let [client, local, service, server] = addresses.map(|address| address as u32);
+        Self {
+            hot: Hot {
+                near: [client, local],
+                near_ports: [ends.client_port, ends.local_port],
+                six: ends.six,
+                ..Hot::FREE
+            },
+            cold: Cold {
+                far: [service, server],
+                far_ports: [ends.service_port, ends.server_port],
+                high: addresses.map(|address| [96, 64, 32].map(|shift| (address >> shift) as u32)),
+                ..Cold::FREE
+            },
+        }
+    }
+}
+
+impl There<'_> {
+    /// A copy of it.
+    pub(crate) fn copied(self) -> Connection {
+        Connection {
+            hot: *self.hot,
+            cold: *self.cold,
+        }
+    }
+}
+
+impl<H: Borrow<Hot>, C: Borrow<Cold>> Connection<H, C> {
+    /// Its ends.
+    #[inline]
+    pub(crate) fn ends(&self) -> Ends {
+        let (hot, cold) = (self.hot.borrow(), self.cold.borrow());
+        let ([client, local], [service, server]) = (hot.near, cold.far);
+        let ([client_port, local_port], [service_port, server_port]) = (hot.near_ports, cold.far_ports);
+        // The upper bits of an address are at this place.
+        let address = |low: u32, place: usize| {
+            let low = u128::from(low);
+            if !hot.six {
+                return MAPPED << 32 | low;
+            }
+            let [a, b, c] = cold.high[place].map(u128::from);
+            a << 96 | b << 64 | c << 32 | low
+        };
+        Ends {
+            six: hot.six,
+            client: address(client, 0),
+            client_port,
+            service: address(service, 2),
+            service_port,
+            local: address(local, 1),
+            local_port,
+            server: address(server, 3),
+            server_port,
+        }
+    }
+
+    /// The flow of packets that go this way, as they come in.
+    #[inline]
+    pub(crate) fn flow(&self, direction: Direction) -> Flow {
+        let ends = self.ends();
+        // Of queries, whose ends have no port here.
+        let query_type = u16::from(self.hot.borrow().query_type);
+        match direction {
+            Direction::In => Flow {
+                source: ends.client,
+                destination: ends.service,
+                source_port: ends.client_port,
+                destination_port: ends.service_port | query_type,
+            },
+            Direction::Out => Flow {
+                source: ends.server,
+                destination: ends.local,
+                source_port: ends.server_port | query_type,
+                destination_port: ends.local_port,
+            },
+        }
+    }
+
     /// Packets and bytes that went this way.
     pub(crate) fn counted(&self, direction: Direction) -> (u64, u64) {
         let first = 2 * direction as usize;
-        let count = |at: usize| u64::from(self.rounds[at]) << 32 | u64::from(self.counts[at]);
+        let (counts, rounds) = (self.hot.borrow().counts, self.cold.borrow().rounds);
+        let count = |at: usize| u64::from(rounds[at]) << 32 | u64::from(counts[at]);
         (count(first), count(first + 1))
     }
 
+    /// How a packet leaves that goes this way, as far as it is known and heeded: as those of the other way came.
+    #[inline(always)]
+    pub(crate) fn path(&self, direction: Direction, ways: &Ways) -> Option<Path> {
+        let hot = self.hot.borrow();
+        let back = 1 - direction as usize;
+        let way = hot.ways[back];
+        if way == Way::UNKNOWN || !hot.fast_xmit {
+            return None;
+        }
+        ways.path(way).or_else(|| Some(self.cold.borrow().paths[back]))
+    }
+}
+
+impl ThereMut<'_> {
     /// Counts a packet of so many bytes that goes this way.
     #[inline(always)]
     pub(crate) fn count(&mut self, direction: Direction, bytes: u16) {
         let first = 2 * direction as usize;
         for (at, more) in [(first, 1), (first + 1, u32::from(bytes))] {
-            let (sum, began_again) = self.counts[at].overflowing_add(more);
-            self.counts[at] = sum;
+            let (sum, began_again) = self.hot.counts[at].overflowing_add(more);
+            self.hot.counts[at] = sum;
             if began_again {
-                self.rounds[at] = self.rounds[at].wrapping_add(1);
+                self.cold.rounds[at] = self.cold.rounds[at].wrapping_add(1);
             }
         }
     }
@@ -228,37 +297,8 @@ impl Connection {
     /// Remembers how a packet came that goes this way.
     #[inline]
     pub(crate) fn came(&mut self, direction: Direction, way: Way, path: Path) {
-        self.ways[direction as usize] = way;
-        self.paths[direction as usize] = path;
-    }
-
-    /// Whether that is remembered. Of ways without a number it is not known.
-    #[inline(always)]
-    pub(crate) fn has_come(&self, direction: Direction, way: Way) -> bool {
-        way.has_number() && self.ways[direction as usize] == way
-    }
-
-    /// How a packet leaves that goes this way, as far as it is known and heeded: as those of the other way came.
-    #[inline(always)]
-    pub(crate) fn path(&self, direction: Direction, ways: &Ways) -> Option<Path> {
-        let back = 1 - direction as usize;
-        let way = self.ways[back];
-        if way == Way::UNKNOWN || !self.fast_xmit {
-            return None;
-        }
-        ways.path(way).or(Some(self.paths[back]))
-    }
-
-    /// Whether packets that go this way have `flow`.
-    #[inline]
-    pub(crate) fn has_flow(&self, direction: Direction, flow: &Flow) -> bool {
-        self.flow(direction) == *flow
-    }
-
-    /// Whether it counts as active, not as inactive.
-    #[inline]
-    pub(crate) fn is_active(&self) -> bool {
-        matches!(self.state, State::Normal | State::Established)
+        self.hot.ways[direction as usize] = way;
+        self.cold.paths[direction as usize] = path;
     }
 }
 
@@ -276,10 +316,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn connection_is_three_cache_lines() {
-        assert_eq!(size_of::<Connection>(), 192);
-        assert_eq!(offset_of!(Connection, far), 64);
-        assert_eq!(offset_of!(Connection, high), 128);
+    fn connection_is_a_cache_line_and_two() {
+        assert_eq!((size_of::<Hot>(), size_of::<Cold>()), (64, 128));
+        assert_eq!(offset_of!(Cold, high), 64);
     }
 
     #[test]
@@ -312,9 +351,13 @@ mod tests {
 
     #[test]
     fn counts_go_on_where_32_bits_end() {
-        let mut connection = Connection::FREE;
+        let (mut hot, mut cold) = (Hot::FREE, Cold::FREE);
         for direction in [Direction::In, Direction::Out] {
-            connection.counts = [u32::MAX; COUNTS];
+            hot.counts = [u32::MAX; COUNTS];
+            let mut connection = Connection {
+                hot: &mut hot,
+                cold: &mut cold,
+            };
             connection.count(direction, 1500);
             connection.count(direction, 100);
             assert_eq!(connection.counted(direction), ((1 << 32) + 1, (1 << 32) + 1599));

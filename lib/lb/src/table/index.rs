@@ -21,9 +21,7 @@ struct Chunk {
 /// The index.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// A power of two of them.
     chunks: Vec<Chunk>,
-    mask: usize,
 }
 
 /// The tag of a hash: what the chunk's number does not say of it.
@@ -43,12 +41,24 @@ impl Index {
         };
         Self {
             chunks: vec![empty; chunks],
-            mask: chunks - 1,
         }
     }
 
     fn chunks_for(values: usize) -> usize {
-        values.div_ceil(5).next_power_of_two()
+        // As few as do: the fewer pages of memory, the more of them are at hand.
+        values.div_ceil(5).max(1)
+    }
+
+    /// The number of the first chunk of `hash`.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        ((hash & 0xffff_ffff) * self.chunks.len() as u64 >> 32) as usize
+    }
+
+    /// The chunk behind one.
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.chunks.len() { 0 } else { at + 1 }
     }
 
     /// Bytes that [`Index::new`] takes.
@@ -64,7 +74,7 @@ impl Index {
     /// Has `prefetch` fetch the first chunk of `hash`.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {
-        if let Some(chunk) = self.chunks.get(hash as usize & self.mask) {
+        if let Some(chunk) = self.chunks.get(self.home(hash)) {
             prefetch(std::ptr::from_ref(chunk).cast());
         }
     }
@@ -73,7 +83,7 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for _ in 0..self.chunks.len() {
             let chunk = self.chunks.get(at)?;
             let mut found = chunk.matches(tag);
@@ -87,7 +97,7 @@ impl Index {
             if chunk.passed == 0 {
                 return None;
             }
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
         None
     }
@@ -95,14 +105,14 @@ impl Index {
     /// The first value whose place looks like that of `hash`, if it is where most are.
     #[inline]
     pub(super) fn first(&self, hash: u64) -> Option<u32> {
-        let chunk = self.chunks.get(hash as usize & self.mask)?;
+        let chunk = self.chunks.get(self.home(hash))?;
         let found = chunk.matches(tag(hash));
         (found != 0).then(|| chunk.values[place(found)])
     }
 
     /// Puts in a value. There must be room.
     pub(super) fn insert(&mut self, hash: u64, value: u32) {
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for _ in 0..self.chunks.len() {
             let Some(chunk) = self.chunks.get_mut(at) else {
                 return;
@@ -113,30 +123,33 @@ impl Index {
                 return;
             }
             chunk.passed += 1;
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
     }
 
     /// Takes out a value that was put in with this hash.
     pub(super) fn remove(&mut self, hash: u64, value: u32) {
-        let first = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for passed in 0..self.chunks.len() {
-            let Some(chunk) = self.chunks.get_mut((first + passed) & self.mask) else {
+            let Some(chunk) = self.chunks.get_mut(at) else {
                 return;
             };
             let mut places = chunk.tags.iter().zip(&chunk.values);
             if let Some(place) = places.position(|(there, other)| *there == tag(hash) && *other == value) {
                 chunk.tags[place] = 0;
-                for back in 0..passed {
-                    if let Some(chunk) = self.chunks.get_mut((first + back) & self.mask) {
+                let mut back = self.home(hash);
+                for _ in 0..passed {
+                    if let Some(chunk) = self.chunks.get_mut(back) {
                         chunk.passed -= 1;
                     }
+                    back = self.behind(back);
                 }
                 return;
             }
             if chunk.passed == 0 {
                 return;
             }
+            at = self.behind(at);
         }
     }
 }
@@ -202,7 +215,7 @@ mod tests {
             let mut index = Index::new(60);
             let mut model = HashSet::new();
             for (insert, hash, value) in steps {
-                let hash = (hash % 3) | ((hash % 2) << 50);
+                let hash = ((hash % 3) << 30) | ((hash % 2) << 50);
                 if insert && model.len() < 60 && model.insert((hash, value)) {
                     index.insert(hash, value);
                 } else if model.remove(&(hash, value)) {
