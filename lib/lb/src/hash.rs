@@ -26,6 +26,9 @@ fn mixed(number: u64) -> u64 {
     number ^ (number >> 31)
 }
 
+/// What IPv4 addresses that are mapped begin with.
+const MAPPED: u128 = 0xffff;
+
 /// What one worker hashes flows with.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Keys([u64; 6]);
@@ -39,12 +42,25 @@ impl Keys {
     /// Of a flow of this kind.
     #[inline]
     pub(crate) fn flow(&self, flow: &Flow, kind: Kind) -> u64 {
+        if (flow.source >> 32, flow.destination >> 32) == (MAPPED, MAPPED) {
+            let ports = u32::from(flow.source_port) << 16 | u32::from(flow.destination_port);
+            return self.flow4(flow.source as u32, flow.destination as u32, ports, kind);
+        }
         let [a, b, c, d, e, f] = self.0;
         let ports =
             u64::from(flow.source_port) << 16 | u64::from(flow.destination_port) | (kind as u64) << 32;
         let source = fold((flow.source >> 64) as u64 ^ a, flow.source as u64 ^ b);
         let destination = fold((flow.destination >> 64) as u64 ^ c, flow.destination as u64 ^ d);
         fold(fold(source ^ ports, destination.rotate_left(29) ^ e) ^ f, a | 1)
+    }
+
+    /// The same of a flow of IPv4, with its ports in a row.
+    #[inline]
+    pub(crate) fn flow4(&self, source: u32, destination: u32, ports: u32, kind: Kind) -> u64 {
+        let [a, b, c, d, ..] = self.0;
+        let addresses = u64::from(source) << 32 | u64::from(destination);
+        let ports = (kind as u64) << 32 | u64::from(ports);
+        fold(fold(addresses ^ a, ports ^ b) ^ c, d | 1)
     }
 }
 
@@ -65,12 +81,16 @@ mod tests {
     #[test]
     fn flows_in_a_row_are_spread_over_all_places() {
         let keys = Keys::new(1);
-        for shift in [0, 16, 48, 58] {
+        let six = 0x2001_0db8_u128 << 96;
+        for (shift, network) in [0, 16, 48, 58]
+            .into_iter()
+            .flat_map(|shift| [(shift, 0xffff << 32), (shift, six)])
+        {
             let mut places = [0_u32; 64];
             for number in 0..64_000_u32 {
                 let flow = Flow {
-                    source: 0xffff_0a00_0000 | u128::from(number / 64),
-                    destination: 0xffff_c0a8_0001,
+                    source: network | 0x0a00_0000 | u128::from(number / 64),
+                    destination: network | 0xc0a8_0001,
                     source_port: 1024 + (number % 64) as u16,
                     destination_port: 80,
                 };
@@ -85,10 +105,21 @@ mod tests {
 
     #[test]
     fn other_secrets_and_other_kinds_hash_otherwise() {
-        let flow = Flow::default();
-        let hash = Keys::new(1).flow(&flow, Kind::Udp);
-        assert_ne!(hash, Keys::new(2).flow(&flow, Kind::Udp));
-        assert_ne!(hash, Keys::new(1).flow(&flow, Kind::Tcp));
-        assert_ne!(hash, Keys::new(1).flow(&Flow { source: 1, ..flow }, Kind::Udp));
+        for network in [0, MAPPED << 32] {
+            let flow = Flow {
+                source: network,
+                destination: network,
+                ..Flow::default()
+            };
+            let hash = Keys::new(1).flow(&flow, Kind::Udp);
+            assert_ne!(hash, Keys::new(2).flow(&flow, Kind::Udp));
+            assert_ne!(hash, Keys::new(1).flow(&flow, Kind::Tcp));
+            let other = Flow {
+                source: network | 1,
+                ..flow
+            };
+            assert_ne!(hash, Keys::new(1).flow(&other, Kind::Udp));
+            assert_ne!(hash, Keys::new(1).flow(&other.reversed(), Kind::Udp));
+        }
     }
 }

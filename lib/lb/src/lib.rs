@@ -28,7 +28,7 @@ mod tcp;
 mod verdict;
 pub mod view;
 
-pub use balancer::{Balancer, Look};
+pub use balancer::{Balancer, Carried, Destination, Glance, Look};
 pub use config::{Config, Fragments, Kind, Local, Policy, Scheduler, Server, Service, Timeouts};
 pub use counts::{Count, Counts};
 pub use icmp::IcmpCount;

@@ -38,6 +38,9 @@ pub struct Prepared {
 /// A service, as a worker sees it.
 #[derive(Clone, Debug)]
 pub(crate) struct ServiceEntry {
+    pub(crate) address: u128,
+    /// 0 for queries.
+    pub(crate) port: u16,
     pub(crate) number: u32,
     pub(crate) toa: bool,
     pub(crate) fast_xmit: bool,
@@ -242,26 +245,29 @@ impl Prepared {
 
     /// What a connection of any configuration belongs to in this one.
     pub(crate) fn belongs(&self, connection: &Connection) -> Option<Belongs> {
-        let service = self.service_numbered(connection.service)?;
-        Some(Belongs {
-            service,
-            server: self.server_numbered(connection.server)?,
-            local: self.local_at(connection.ends.local, service)?,
-        })
+        let ends = connection.ends();
+        let service = self.service_numbered(connection.cold.service)?;
+        let server = self.server_numbered(connection.cold.server)?;
+        self.local_at(ends.local, service)?;
+        let at = self.service(service).map(|entry| (entry.address, entry.port));
+        let by = self.server(server).map(|entry| (entry.address, entry.port));
+        let is_same =
+            at == Some((ends.service, ends.service_port)) && by == Some((ends.server, ends.server_port));
+        is_same.then_some(Belongs { service, server })
     }
 
     /// The pool that its port is from, if it is there.
     pub(crate) fn pool_of(&mut self, connection: &Connection) -> Option<&mut Pool> {
-        let ends = &connection.ends;
+        let ends = connection.ends();
         let share = ports::share(ends.server, ends.server_port);
-        let pool = self.pool_mut(ends.local, connection.kind, share)?;
-        (pool.identity == connection.pool).then_some(pool)
+        let pool = self.pool_mut(ends.local, connection.hot.kind, share)?;
+        (pool.identity == connection.cold.pool).then_some(pool)
     }
 
     /// The counters of its service and its server, as far as they are there.
     pub(crate) fn counts_of(&self, connection: &Connection) -> [Option<&Counts>; 2] {
-        let service = self.service_numbered(connection.service);
-        let server = self.server_numbered(connection.server);
+        let service = self.service_numbered(connection.cold.service);
+        let server = self.server_numbered(connection.cold.server);
         [
             service
                 .and_then(|at| self.service(at))
@@ -428,7 +434,10 @@ impl Tables {
             });
         }
         let candidates = self.candidates.get(first_server..).unwrap_or_default();
+        let is_icmp = service.kind == Kind::Icmp;
         self.services.push(ServiceEntry {
+            address: number(service.address),
+            port: if is_icmp { 0 } else { service.port },
             number: service.number,
             toa: service.toa,
             fast_xmit: service.fast_xmit && config.policy.fast_xmit,

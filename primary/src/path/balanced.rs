@@ -8,9 +8,10 @@ use packet::ethernet::{EthernetHeader, HEADER_LEN};
 use packet::transport::{checksum_is_partial, checksum_is_partial_v6};
 use packet::{EtherType, Ipv4, Ipv6, Protocol, ipv4, ipv6};
 
+use super::usual::ADDRESSED;
 use super::vlan::move_addresses;
 use super::{Family, InterfaceView, Stages};
-use crate::adjacency::{self, Adjacency};
+use crate::adjacency::{self, Adjacency, in_frame};
 
 /// The part of a buffer that is the frame now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -156,6 +157,13 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
 }
 
 impl InterfaceView {
+    /// Whether a frame that it has received is for it, and from a single station.
+    #[inline(always)]
+    pub fn is_for(&self, frame: &[u8]) -> bool {
+        let head = frame.first_chunk().map_or(0, |head| u64::from_le_bytes(*head));
+        head << ADDRESSED == in_frame(self.mac) << ADDRESSED
+    }
+
     /// Whether a frame came with what a kernel left to hardware that is not there: an unfinished checksum, or a length that no link takes. The
     /// stages drop such. `behind` bytes of it are in other segments.
     #[inline]

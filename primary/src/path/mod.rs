@@ -424,6 +424,21 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         self.run_with(&Punts::OFF, &mut Off, ingress, burst)
     }
 
+    /// As [`run_judged`](Self::run_judged), for packets of IPv4 that it has carried to `destinations`: untagged, whole, without options, with a
+    /// TTL above 1 and a right checksum, so that the input stages have nothing left to say of them.
+    pub fn run_carried<P: Packet>(
+        &self,
+        ingress: u16,
+        burst: &mut Burst<'_, P>,
+        destinations: &[u32; BURST],
+    ) -> Option<Together> {
+        match self.carried(ingress, burst.packets, burst.notes, destinations) {
+            Leaving::Together(together) => Some(together),
+            Leaving::Apart => None,
+            Leaving::Otherwise => self.run_judged(ingress, burst),
+        }
+    }
+
     /// Takes one packet through all stages that has been through them before, or comes from a tool: no tool is asked about
     /// it, again or at all.
     pub fn run_one<P: Packet>(&self, ingress: u16, packet: P) -> Note {

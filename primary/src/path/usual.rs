@@ -56,6 +56,44 @@ impl<F: fib::Storage, A: adjacency::Storage> Stages<F, A> {
         }
     }
 
+    /// Makes a burst ready to leave of which [`input`] would find nothing that is not usual, but maybe a destination.
+    pub(super) fn carried<P: Packet>(
+        &self,
+        ingress: u16,
+        packets: &mut [P],
+        notes: &mut [Note],
+        destinations: &[u32; BURST],
+    ) -> Leaving {
+        self.carried_on(ingress, packets, notes, destinations)
+            .unwrap_or(Leaving::Otherwise)
+    }
+
+    #[inline(always)]
+    fn carried_on<P: Packet>(
+        &self,
+        ingress: u16,
+        packets: &mut [P],
+        notes: &mut [Note],
+        destinations: &[u32; BURST],
+    ) -> Option<Leaving> {
+        let interface = self.up(ingress)?;
+        let mut next_hops = [NextHop::NONE; BURST];
+        let count = packets.len();
+        let mut lookups = self.fib4.begin()?;
+        let (mut longest, mut special) = (0, interface.kernel_device);
+        for (lane, (packet, destination)) in packets.iter_mut().zip(destinations).enumerate() {
+            let [first, ..] = destination.to_be_bytes();
+            special |= SPECIAL[usize::from(first)];
+            longest = longest.max(packet.first().len());
+            lookups.add(lane, *destination, dpdk::prefetch);
+        }
+        if special {
+            return None;
+        }
+        lookups.finish(count, &mut next_hops, dpdk::prefetch);
+        self.leave::<Four, HEAD4, _>(interface, longest, packets, next_hops.get(..count)?, notes, 0)
+    }
+
     #[inline(always)]
     fn leave<U: Usual<HEAD>, const HEAD: usize, P: Packet>(
         &self,
@@ -107,7 +145,7 @@ pub(super) enum Leaving {
 }
 
 /// Shifts all out of the first eight bytes of a frame but the destination and the group bit of the source.
-const ADDRESSED: u32 = 15;
+pub(super) const ADDRESSED: u32 = 15;
 
 /// What is usual in a family, by the bytes at the start of a frame.
 pub(super) trait Usual<const HEAD: usize> {

@@ -74,26 +74,19 @@ impl Balancer {
         let sequence = number.map_or_else(Sequence::default, |client| {
             Sequence::new(client, self.initial_sequence(&towards, now))
         });
-        let connection = Connection {
-            ends,
-            deadline: now.wrapping_add(self.cycles(seconds)),
-            phase: Phase::Live,
-            kind,
-            state,
-            fast_xmit,
-            query_type,
-            sequence,
-            epoch: self.epoch,
-            belongs: Belongs {
-                service,
-                server,
-                local,
-            },
-            pool,
-            service: service_number,
-            server: to.number,
-            ..Connection::FREE
-        };
+        let mut connection = Connection::between(&ends);
+        connection.hot.deadline = now.wrapping_add(self.cycles(seconds));
+        connection.hot.phase = Phase::Live;
+        connection.hot.kind = kind;
+        connection.hot.state = state;
+        connection.hot.fast_xmit = fast_xmit;
+        connection.hot.query_type = query_type;
+        connection.hot.sequence = sequence;
+        connection.hot.epoch = self.epoch;
+        connection.hot.belongs = Belongs { service, server };
+        connection.cold.pool = pool;
+        connection.cold.service = service_number;
+        connection.cold.server = to.number;
         let at = self.start(connection).ok_or(Refused::TableFull)?;
         if is_icmp {
             self.icmp.add(IcmpCount::QueriesNew);
@@ -123,11 +116,11 @@ impl Balancer {
     fn start(&mut self, connection: Connection) -> Option<u32> {
         // Of a server that was deleted and has come back there may be one left whose port was free for the new pool.
         let back = connection.flow(Direction::Out);
-        let hash = self.table.hash(&back, connection.kind);
-        if let Some((over, _)) = self.table.find(hash, &back, connection.kind) {
+        let hash = self.table.hash(&back, connection.hot.kind);
+        if let Some((over, _)) = self.table.find(hash, &back, connection.hot.kind) {
             self.finish(over);
         }
-        let now = if connection.is_active() {
+        let now = if connection.hot.is_active() {
             Count::Active
         } else {
             Count::Inactive

@@ -1,8 +1,9 @@
 //! What becomes of a packet.
 
+use packet::Protocol;
 use packet::tcp::TcpFlags;
-use packet::{MacAddress, Protocol};
 
+use super::usual::counted;
 use super::{Balancer, Look, searched};
 use crate::config::{Fragments, Kind};
 use crate::counts::Count;
@@ -10,9 +11,9 @@ use crate::icmp::{IcmpCount, error_to_client, error_to_server};
 use crate::ports;
 use crate::prepared::Role;
 use crate::rewrite::{clamp_mss, insert_toa, remove_timestamps, to_client, to_server, toa_len};
-use crate::table::{Direction, Phase};
+use crate::table::{Direction, Phase, came_by};
 use crate::tcp;
-use crate::verdict::{Buffer, Path, Refused, State, Verdict};
+use crate::verdict::{Buffer, Refused, State, Verdict};
 use crate::view::{Quoted, View, What};
 
 /// The most bytes of a packet that has the client's address put in: what links have that nothing was said about.
@@ -65,12 +66,12 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return false;
         };
-        if connection.phase == Phase::Ended {
+        if connection.hot.phase == Phase::Ended {
             return false;
         }
         match view.what {
             What::Segment { flags, .. } if direction == Direction::In => {
-                !(tcp::begins(flags) && tcp::is_over(connection.state))
+                !(tcp::begins(flags) && tcp::is_over(connection.hot.state))
             }
             What::Query { .. } => direction == Direction::In,
             What::Reply { .. } => direction == Direction::Out,
@@ -89,35 +90,37 @@ impl Balancer {
         ingress: u16,
         now: u64,
     ) -> Verdict {
-        let Some(connection) = self.table.get_mut(at) else {
+        let Some(mut connection) = self.table.get_mut(at) else {
             return Verdict::NotOurs;
         };
         let (Some(service), Some(server)) = (
-            self.prepared.service(connection.belongs.service),
-            self.prepared.server(connection.belongs.server),
+            self.prepared.service(connection.hot.belongs.service),
+            self.prepared.server(connection.hot.belongs.server),
         ) else {
             return Verdict::NotOurs;
         };
         let came = came_by(frame.bytes(), ingress);
         let bytes = u64::from(view.end.saturating_sub(view.network));
-        let was = connection.state;
+        let was = connection.hot.state;
+        let ends = connection.ends();
         let mut keeps_alive = true;
         let is_done = if let What::Segment { flags, .. } = view.what {
-            let answered = connection.sequence.first_ack;
+            let answered = connection.hot.sequence.first_ack;
             if direction == Direction::Out {
-                connection.sequence.answered(view);
+                connection.hot.sequence.answered(view);
             }
-            connection.state = tcp::next(was, direction, flags, connection.sequence.first_ack != 0);
+            connection.hot.state = tcp::next(was, direction, flags, connection.hot.sequence.first_ack != 0);
             // Whoever says the same again must not keep it half open for ever.
-            keeps_alive = connection.state != State::SynRecv || connection.sequence.first_ack != answered;
+            keeps_alive =
+                connection.hot.state != State::SynRecv || connection.hot.sequence.first_ack != answered;
             if flags.has(TcpFlags::SYN) || service.toa {
                 let toa = service.toa;
                 segment(
                     direction,
                     view,
                     frame,
-                    &connection.ends,
-                    &connection.sequence,
+                    &ends,
+                    &connection.hot.sequence,
                     flags,
                     toa,
                 )
@@ -126,8 +129,8 @@ impl Balancer {
                     direction,
                     frame.bytes_mut(),
                     view,
-                    &connection.ends,
-                    &connection.sequence,
+                    &ends,
+                    &connection.hot.sequence,
                 )
             }
         } else {
@@ -135,8 +138,8 @@ impl Balancer {
                 direction,
                 frame.bytes_mut(),
                 view,
-                &connection.ends,
-                &connection.sequence,
+                &ends,
+                &connection.hot.sequence,
             )
         };
         if !is_done {
@@ -145,34 +148,18 @@ impl Balancer {
         if keeps_alive {
             let seconds = service
                 .timeouts
-                .get(connection.state as usize)
+                .get(connection.hot.state as usize)
                 .copied()
                 .unwrap_or(0);
-            connection.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
+            connection.hot.deadline = now.wrapping_add(self.hz.wrapping_mul(u64::from(seconds)));
         }
-        let path = match direction {
-            Direction::In => {
-                connection.in_packets += 1;
-                connection.in_bytes += bytes;
-                if let Some(came) = came {
-                    connection.client_path = came;
-                }
-                connection.way_to_server()
-            }
-            Direction::Out => {
-                connection.out_packets += 1;
-                connection.out_bytes += bytes;
-                if let Some(came) = came {
-                    connection.server_path = came;
-                }
-                connection.way_to_client()
-            }
-        };
-        let is = connection.state;
-        let (packets, bytes_of) = match direction {
-            Direction::In => (Count::InPackets, Count::InBytes),
-            Direction::Out => (Count::OutPackets, Count::OutBytes),
-        };
+        connection.count(direction, bytes as u16);
+        if let Some(came) = came {
+            connection.came(direction, self.ways.number(came), came);
+        }
+        let path = connection.path(direction, &self.ways);
+        let is = connection.hot.state;
+        let (packets, bytes_of) = counted(direction);
         for counts in [&service.counts, &server.counts] {
             counts.add(self.worker, packets, 1);
             counts.add(self.worker, bytes_of, bytes);
@@ -191,7 +178,7 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return;
         };
-        let (is_active, belongs) = (connection.is_active(), connection.belongs);
+        let (is_active, belongs) = (connection.hot.is_active(), connection.hot.belongs);
         let was_active = matches!(was, State::Normal | State::Established);
         if is_active != was_active {
             let (more, less) = if is_active {
@@ -280,12 +267,15 @@ impl Balancer {
         let Some(connection) = self.table.get(at) else {
             return Verdict::NotOurs;
         };
-        let of_now = connection.epoch == self.epoch;
+        let of_now = connection.hot.epoch == self.epoch;
         let service = self
             .prepared
-            .service(connection.belongs.service)
+            .service(connection.hot.belongs.service)
             .filter(|_| of_now);
-        let server = self.prepared.server(connection.belongs.server).filter(|_| of_now);
+        let server = self
+            .prepared
+            .server(connection.hot.belongs.server)
+            .filter(|_| of_now);
         let refused = if !self.policy.source_quench_forward && !view.six && quoted.message_type == 4 {
             Some(Refused::SourceQuench)
         } else if self.policy.strict_inner_csum && !quoted.sound {
@@ -302,25 +292,26 @@ impl Balancer {
         // What is quoted was sent the other way: the error is for its sender.
         let (is_done, what, icmp, path) = match direction {
             Direction::Out => {
-                let toa = service.is_some_and(|service| service.toa) && connection.kind == Kind::Tcp;
+                let toa = service.is_some_and(|service| service.toa) && connection.hot.kind == Kind::Tcp;
                 let added = if toa { toa_len(view.six) } else { 0 };
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_client(bytes, view, &connection.ends, &connection.sequence, added);
+                let is_done =
+                    error_to_client(bytes, view, &connection.ends(), &connection.hot.sequence, added);
                 (
                     is_done,
                     Count::ErrorsOut,
                     IcmpCount::ErrorsToClients,
-                    connection.way_to_client(),
+                    connection.path(Direction::Out, &self.ways),
                 )
             }
             Direction::In => {
                 let bytes = frame.bytes_mut();
-                let is_done = error_to_server(bytes, view, &connection.ends, &connection.sequence);
+                let is_done = error_to_server(bytes, view, &connection.ends(), &connection.hot.sequence);
                 (
                     is_done,
                     Count::ErrorsIn,
                     IcmpCount::ErrorsToServers,
-                    connection.way_to_server(),
+                    connection.path(Direction::In, &self.ways),
                 )
             }
         };
@@ -403,18 +394,6 @@ fn carried(view: &View, frame: &[u8]) -> Option<Protocol> {
         .get(40)
         .filter(|_| is_next)
         .map(|protocol| Protocol(*protocol))
-}
-
-/// The way back to whoever sent a frame; `None` if it says none.
-#[inline]
-fn came_by(frame: &[u8], ingress: u16) -> Option<Path> {
-    let (ours, theirs) = frame.first_chunk::<12>()?.split_at(6);
-    let path = Path {
-        interface: ingress,
-        destination: MacAddress(*theirs.first_chunk()?),
-        source: MacAddress(*ours.first_chunk()?),
-    };
-    (path.destination.is_unicast() && path.source.is_unicast()).then_some(path)
 }
 
 #[inline]

@@ -2,7 +2,7 @@
 
 use super::Balancer;
 use crate::counts::Count;
-use crate::table::{Connection, Phase};
+use crate::table::{Connection, Phase, There};
 
 /// Connections that one call of [`Balancer::age`] looks at, of each sort.
 const AT_A_TIME: u32 = 32;
@@ -40,7 +40,7 @@ impl Balancer {
             let is_live = self
                 .table
                 .get(self.swept)
-                .is_some_and(|there| there.phase == Phase::Live);
+                .is_some_and(|there| there.hot.phase == Phase::Live);
             if is_live && !self.settle(self.swept, now) {
                 ended += 1;
             }
@@ -53,7 +53,11 @@ impl Balancer {
     #[inline]
     pub(super) fn is_current(&mut self, at: u32, now: u64) -> bool {
         match self.table.get(at) {
-            Some(connection) if connection.epoch == self.epoch || connection.phase == Phase::Ended => true,
+            Some(connection)
+                if connection.hot.epoch == self.epoch || connection.hot.phase == Phase::Ended =>
+            {
+                true
+            }
             Some(_) => self.settle(at, now),
             None => false,
         }
@@ -62,22 +66,22 @@ impl Balancer {
     /// Has a live connection go by the present configuration. `false`: what it belongs to is gone, and so is it.
     #[cold]
     fn settle(&mut self, at: u32, now: u64) -> bool {
-        let Some(connection) = self.table.get(at).copied() else {
+        let Some(connection) = self.table.get(at).map(There::copied) else {
             return false;
         };
         let has_pool = self.prepared.pool_of(&connection).is_some();
         let current = self.prepared.belongs(&connection).filter(|_| has_pool);
         let service = current.and_then(|belongs| self.prepared.service(belongs.service));
-        let service = service.filter(|service| service.admits(connection.ends.client));
+        let service = service.filter(|service| service.admits(connection.ends().client));
         let (Some(belongs), Some(service)) = (current, service) else {
             self.end(at, now);
             return false;
         };
         let (epoch, fast_xmit) = (self.epoch, service.fast_xmit);
         if let Some(connection) = self.table.get_mut(at) {
-            connection.epoch = epoch;
-            connection.belongs = belongs;
-            connection.fast_xmit = fast_xmit;
+            connection.hot.epoch = epoch;
+            connection.hot.belongs = belongs;
+            connection.hot.fast_xmit = fast_xmit;
         }
         true
     }
@@ -87,8 +91,8 @@ impl Balancer {
         let Some(connection) = self
             .table
             .get(at)
-            .filter(|there| there.phase == Phase::Live)
-            .copied()
+            .filter(|there| there.hot.phase == Phase::Live)
+            .map(There::copied)
         else {
             return;
         };
@@ -101,7 +105,7 @@ impl Balancer {
     }
 
     fn count_end(&mut self, connection: &Connection) {
-        let was = if connection.is_active() {
+        let was = if connection.hot.is_active() {
             Count::Active
         } else {
             Count::Inactive
@@ -119,11 +123,11 @@ impl Balancer {
         let Some(was) = self.table.remove(at) else {
             return;
         };
-        if was.phase == Phase::Live {
+        if was.hot.phase == Phase::Live {
             self.count_end(&was);
         }
         if let Some(pool) = self.prepared.pool_of(&was) {
-            pool.give(was.ends.local_port, self.worker);
+            pool.give(was.ends().local_port, self.worker);
         }
     }
 }

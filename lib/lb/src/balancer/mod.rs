@@ -4,6 +4,7 @@
 //!   configure ◄─ Prepared ─► looked at by        look ─► (warm) ─► judge ─┬─ judge.rs    packets of connections, errors
 //!                                                                         ├─ begin.rs    packets of none: new ones
 //!                                                                         └─ icmp.rs     what is counted of ICMP
+//!                                                glance ─► seek ─► carry_usual: usual.rs, what most packets are
 //!   age ─► life.rs: ends, and what of it counts                            rows ─► rows.rs
 //! ```
 
@@ -12,6 +13,7 @@ mod icmp;
 mod judge;
 mod life;
 mod rows;
+mod usual;
 
 use std::sync::Arc;
 
@@ -19,8 +21,11 @@ use crate::config::{Config, Fragments, Kind, Policy};
 use crate::hash::fixed;
 use crate::icmp::IcmpCounts;
 use crate::prepared::Prepared;
-use crate::table::Table;
+use crate::table::{Table, Ways};
 use crate::view::{Flow, View, What, look_start};
+
+use usual::Uncounted;
+pub use usual::{Carried, Destination, Glance};
 
 /// What [`Balancer::look`] saw of a packet.
 #[derive(Clone, Copy, Debug)]
@@ -68,6 +73,9 @@ pub struct Balancer {
     swept: u32,
     table: Table,
     icmp: IcmpCounts,
+    /// Ways by which packets came.
+    ways: Ways,
+    uncounted: Uncounted,
 }
 
 impl Balancer {
@@ -86,6 +94,8 @@ impl Balancer {
             swept: u32::MAX,
             table: Table::new(connections, hz.max(1), now, secret),
             icmp: IcmpCounts::default(),
+            ways: Ways::NONE,
+            uncounted: Uncounted::NONE,
         }
     }
 
@@ -168,7 +178,7 @@ impl Balancer {
     #[inline]
     pub fn warm(&self, look: &Look, prefetch: impl Fn(*const u8)) {
         if look.hash != 0 {
-            self.table.warm(look.hash, prefetch);
+            self.table.warm(look.hash, look.view.six, prefetch);
         }
     }
 

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use super::Balancer;
 use crate::config::Kind;
-use crate::table::{Connection, Phase};
+use crate::table::{Direction, Phase, There};
 use crate::verdict::Row;
 
 /// Places that one call looks at for each row that it may give: so many may be empty.
@@ -22,8 +22,12 @@ impl Balancer {
             if left == 0 {
                 return false;
             }
-            if let Some(connection) = self.table.get(*cursor).filter(|there| there.phase == Phase::Live) {
-                into.push(self.row(connection, now));
+            if let Some(connection) = self
+                .table
+                .get(*cursor)
+                .filter(|there| there.hot.phase == Phase::Live)
+            {
+                into.push(self.row(&connection, now));
                 left -= 1;
             }
             *cursor += 1;
@@ -31,8 +35,8 @@ impl Balancer {
         *cursor >= self.table.places()
     }
 
-    fn row(&self, connection: &Connection, now: u64) -> Row {
-        let ends = &connection.ends;
+    fn row(&self, connection: &There<'_>, now: u64) -> Row {
+        let ends = connection.ends();
         let socket = |address: u128, port| {
             let address = Ipv6Addr::from_bits(address);
             let address = if ends.six {
@@ -42,20 +46,22 @@ impl Balancer {
             };
             SocketAddr::new(address, port)
         };
-        let left = u128::from(connection.deadline.saturating_sub(now));
+        let (in_packets, in_bytes) = connection.counted(Direction::In);
+        let (out_packets, out_bytes) = connection.counted(Direction::Out);
+        let left = u128::from(connection.hot.deadline.saturating_sub(now));
         Row {
-            kind: connection.kind,
-            query_type: Some(connection.query_type).filter(|_| connection.kind == Kind::Icmp),
+            kind: connection.hot.kind,
+            query_type: Some(connection.hot.query_type).filter(|_| connection.hot.kind == Kind::Icmp),
             client: socket(ends.client, ends.client_port),
             service: socket(ends.service, ends.service_port),
             local: socket(ends.local, ends.local_port),
             server: socket(ends.server, ends.server_port),
-            state: connection.state,
+            state: connection.hot.state,
             expires_ms: (left * 1000 / u128::from(self.hz)) as u64,
-            in_packets: connection.in_packets,
-            in_bytes: connection.in_bytes,
-            out_packets: connection.out_packets,
-            out_bytes: connection.out_bytes,
+            in_packets,
+            in_bytes,
+            out_packets,
+            out_bytes,
         }
     }
 }

@@ -35,7 +35,7 @@ impl Difference {
     }
 
     /// The checksum after that.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply(self, checksum: u16) -> u16 {
         let sum = self.0 + u64::from(!checksum);
         let sum = (sum & 0xffff_ffff) + (sum >> 32);
@@ -46,13 +46,13 @@ impl Difference {
     }
 
     /// As [`Difference::apply`] for the field in place.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply_to(self, field: &mut [u8; 2]) {
         *field = self.apply(u16::from_be_bytes(*field)).to_be_bytes();
     }
 
     /// As [`Difference::apply_to`] for UDP: 0 is no checksum, and stays none.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn apply_to_udp(self, field: &mut [u8; 2]) {
         if *field != [0, 0] {
             let checksum = match self.apply(u16::from_be_bytes(*field)) {

@@ -21,9 +21,7 @@ struct Chunk {
 /// The index.
 #[derive(Debug)]
 pub(super) struct Index {
-    /// A power of two of them.
     chunks: Vec<Chunk>,
-    mask: usize,
 }
 
 /// The tag of a hash: what the chunk's number does not say of it.
@@ -43,12 +41,24 @@ impl Index {
         };
         Self {
             chunks: vec![empty; chunks],
-            mask: chunks - 1,
         }
     }
 
     fn chunks_for(values: usize) -> usize {
-        values.div_ceil(5).next_power_of_two()
+        // As few as do: the fewer pages of memory, the more of them are at hand.
+        values.div_ceil(5).max(1)
+    }
+
+    /// The number of the first chunk of `hash`.
+    #[inline]
+    fn home(&self, hash: u64) -> usize {
+        (((hash & 0xffff_ffff) * self.chunks.len() as u64) >> 32) as usize
+    }
+
+    /// The chunk behind one.
+    #[inline]
+    fn behind(&self, at: usize) -> usize {
+        if at + 1 == self.chunks.len() { 0 } else { at + 1 }
     }
 
     /// Bytes that [`Index::new`] takes.
@@ -64,7 +74,7 @@ impl Index {
     /// Has `prefetch` fetch the first chunk of `hash`.
     #[inline]
     pub(super) fn prefetch(&self, hash: u64, prefetch: impl Fn(*const u8)) {
-        if let Some(chunk) = self.chunks.get(hash as usize & self.mask) {
+        if let Some(chunk) = self.chunks.get(self.home(hash)) {
             prefetch(std::ptr::from_ref(chunk).cast());
         }
     }
@@ -73,12 +83,12 @@ impl Index {
     #[inline]
     pub(super) fn find(&self, hash: u64, mut is: impl FnMut(u32) -> bool) -> Option<u32> {
         let tag = tag(hash);
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for _ in 0..self.chunks.len() {
             let chunk = self.chunks.get(at)?;
             let mut found = chunk.matches(tag);
             while found != 0 {
-                let place = found.trailing_zeros() as usize % PLACES;
+                let place = place(found);
                 if is(chunk.values[place]) {
                     return Some(chunk.values[place]);
                 }
@@ -87,14 +97,22 @@ impl Index {
             if chunk.passed == 0 {
                 return None;
             }
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
         None
     }
 
+    /// The first value whose place looks like that of `hash`, if it is where most are.
+    #[inline]
+    pub(super) fn first(&self, hash: u64) -> Option<u32> {
+        let chunk = self.chunks.get(self.home(hash))?;
+        let found = chunk.matches(tag(hash));
+        (found != 0).then(|| chunk.values[place(found)])
+    }
+
     /// Puts in a value. There must be room.
     pub(super) fn insert(&mut self, hash: u64, value: u32) {
-        let mut at = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for _ in 0..self.chunks.len() {
             let Some(chunk) = self.chunks.get_mut(at) else {
                 return;
@@ -105,44 +123,59 @@ impl Index {
                 return;
             }
             chunk.passed += 1;
-            at = (at + 1) & self.mask;
+            at = self.behind(at);
         }
     }
 
     /// Takes out a value that was put in with this hash.
     pub(super) fn remove(&mut self, hash: u64, value: u32) {
-        let first = hash as usize & self.mask;
+        let mut at = self.home(hash);
         for passed in 0..self.chunks.len() {
-            let Some(chunk) = self.chunks.get_mut((first + passed) & self.mask) else {
+            let Some(chunk) = self.chunks.get_mut(at) else {
                 return;
             };
             let mut places = chunk.tags.iter().zip(&chunk.values);
             if let Some(place) = places.position(|(there, other)| *there == tag(hash) && *other == value) {
                 chunk.tags[place] = 0;
-                for back in 0..passed {
-                    if let Some(chunk) = self.chunks.get_mut((first + back) & self.mask) {
+                let mut back = self.home(hash);
+                for _ in 0..passed {
+                    if let Some(chunk) = self.chunks.get_mut(back) {
                         chunk.passed -= 1;
                     }
+                    back = self.behind(back);
                 }
                 return;
             }
             if chunk.passed == 0 {
                 return;
             }
+            at = self.behind(at);
         }
     }
 }
 
 impl Chunk {
-    /// A bit for each place with this tag.
+    /// A bit for each place with this tag, for [`place`].
     #[inline]
-    fn matches(&self, tag: u16) -> u32 {
-        let mut bits = 0;
-        for (place, there) in self.tags.iter().enumerate() {
-            bits |= u32::from(*there == tag) << place;
-        }
-        bits
+    fn matches(&self, tag: u16) -> u64 {
+        // Four tags to a number, their upper bits set where they differ in nothing.
+        const LOWER: u64 = 0x7fff_7fff_7fff_7fff;
+        let tag = u64::from(tag) * 0x0001_0001_0001_0001;
+        let equal = |tags: [u16; PLACES / 2]| {
+            let [a, b, c, d] = tags.map(u64::from);
+            let differ = (a | b << 16 | c << 32 | d << 48) ^ tag;
+            !(((differ & LOWER) + LOWER) | differ | LOWER)
+        };
+        let [a, b, c, d, e, f, g, h] = self.tags;
+        equal([a, b, c, d]) >> 15 | equal([e, f, g, h]) >> 14
     }
+}
+
+/// The place of the lowest of the bits that [`Chunk::matches`] gave.
+#[inline]
+fn place(bits: u64) -> usize {
+    let bit = bits.trailing_zeros() as usize;
+    (bit >> 4 | (bit & 1) << 2) % PLACES
 }
 
 #[cfg(test)]
@@ -158,6 +191,23 @@ mod tests {
         assert_eq!(size_of::<Chunk>(), 64);
     }
 
+    #[test]
+    fn each_place_is_found_by_its_tag_and_no_other() {
+        for number in 0..PLACES {
+            for (tag, other) in [(1, 0x8001), (0x8000, 0), (0xffff, 0x7fff), (0x0100, 0x0101)] {
+                let mut chunk = Chunk {
+                    tags: [other; PLACES],
+                    values: [0; PLACES],
+                    passed: 0,
+                };
+                assert_eq!(chunk.matches(tag), 0);
+                chunk.tags[number] = tag;
+                assert_eq!(chunk.matches(tag).count_ones(), 1);
+                assert_eq!(place(chunk.matches(tag)), number);
+            }
+        }
+    }
+
     proptest! {
         /// Few hashes, so that chunks fill up and are passed.
         #[test]
@@ -165,7 +215,7 @@ mod tests {
             let mut index = Index::new(60);
             let mut model = HashSet::new();
             for (insert, hash, value) in steps {
-                let hash = (hash % 3) | ((hash % 2) << 50);
+                let hash = ((hash % 3) << 30) | ((hash % 2) << 50);
                 if insert && model.len() < 60 && model.insert((hash, value)) {
                     index.insert(hash, value);
                 } else if model.remove(&(hash, value)) {

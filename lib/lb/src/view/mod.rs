@@ -12,6 +12,7 @@
 
 mod message;
 mod network;
+mod usual;
 
 use std::net::Ipv4Addr;
 
@@ -20,6 +21,7 @@ use packet::tcp::TcpFlags;
 use packet::{EtherType, EthernetHeader};
 
 pub(crate) use message::pseudo_header;
+pub(crate) use usual::{Usual, usual, usual_destination};
 
 use crate::{Kind, Refused};
 

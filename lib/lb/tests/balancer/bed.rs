@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use lb::view::What;
 use lb::{
-    Balancer, Config, Count, Counts, Kind, Local, Path, Prepared, Row, Scheduler, Server, Service, Verdict,
-    look,
+    Balancer, Carried, Config, Count, Counts, Destination, Kind, Local, Path, Prepared, Row, Scheduler,
+    Server, Service, Verdict, look,
 };
 use packet::tcp::{TcpFlags, TcpHeader};
 use packet::transport::{ChecksumState, checksum_state, checksum_state_v6};
@@ -129,6 +129,9 @@ pub(crate) struct Bed {
     pub(crate) config: Config,
     pub(crate) workers: Vec<Balancer>,
     pub(crate) now: u64,
+    /// Usual packets are carried the short way, as a worker does it; those that were.
+    pub(crate) is_short: bool,
+    pub(crate) carried: usize,
 }
 
 impl Bed {
@@ -145,6 +148,8 @@ impl Bed {
                 })
                 .collect(),
             now,
+            is_short: true,
+            carried: 0,
         };
         bed.configure();
         bed
@@ -171,6 +176,20 @@ impl Bed {
     /// Has `worker` judge a frame.
     pub(crate) fn judge(&mut self, worker: usize, ingress: u16, mut frame: Vec<u8>) -> (Verdict, Vec<u8>) {
         let balancer = &mut self.workers[worker];
+        if self.is_short
+            && let Some(mut glance) = balancer.glance(&frame, &mut Destination::default(), |_| {})
+        {
+            assert_eq!(glance.is_ours(), balancer.look(&frame, |_| {}).is_ours());
+            balancer.seek(&mut glance, |_| {});
+            if let Some(Carried { destination, path }) =
+                balancer.carry_usual(&glance, &mut frame, ingress, self.now)
+            {
+                balancer.count();
+                assert_eq!(destination, u32::from_be_bytes(frame[30..34].try_into().unwrap()));
+                self.carried += 1;
+                return (Verdict::Forward { path }, frame);
+            }
+        }
         let look = balancer.look(&frame, |_| {});
         balancer.warm(&look, |_| {});
         let verdict = balancer.judge(&look, &mut frame, ingress, self.now);

@@ -13,6 +13,7 @@ mod errors;
 mod limits;
 mod queries;
 mod tcp;
+mod usual;
 mod ways;
 mod workers;
 

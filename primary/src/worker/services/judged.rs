@@ -49,6 +49,29 @@ pub(super) enum Fate {
     Traced,
 }
 
+/// What became of the packets of a burst.
+pub(super) struct Fates {
+    /// Go through the stages as they came.
+    others: MbufBatch<BURST>,
+    /// Are translated, and go through the stages.
+    pub(super) through: MbufBatch<BURST>,
+    sent: u64,
+    handed: u64,
+    dropped: u64,
+}
+
+impl Fates {
+    pub(super) fn new() -> Self {
+        Self {
+            others: MbufBatch::new(),
+            through: MbufBatch::new(),
+            sent: 0,
+            handed: 0,
+            dropped: 0,
+        }
+    }
+}
+
 /// What was seen of a packet that is to be judged, and the interface that it came in by.
 pub(super) type Seen = Option<(Look, u16)>;
 
@@ -76,15 +99,16 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
         batch: &mut MbufBatch<BURST>,
         now: u64,
     ) {
+        let is_watched = self.looks_on();
+        if !is_watched && self.judge_usual(from, asked, ingress, batch, now) {
+            return;
+        }
         let mut looks: [Seen; BURST] = [None; BURST];
         if !self.look_at_burst(ingress, batch, &mut looks) {
             return;
         }
-        let is_watched = self.looks_on();
-        let mut others = MbufBatch::<BURST>::new();
-        let mut through = MbufBatch::<BURST>::new();
-        let (mut sent, mut handed, mut dropped) = (0, 0, 0);
         let judged = from.with(PathStage::Service);
+        let mut fates = Fates::new();
         for (mut mbuf, look) in batch.drain().zip(&looks) {
             let fate = match look {
                 Some((look, interface)) if is_watched => {
@@ -96,35 +120,60 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 }
                 None => Fate::Untouched(mbuf),
             };
-            match fate {
-                // Each has room for all.
-                Fate::Untouched(mbuf) => drop(others.push(mbuf)),
-                Fate::Through(mbuf) => drop(through.push(mbuf)),
-                Fate::Sent => sent += 1,
-                Fate::Handed => handed += 1,
-                Fate::Fragment(mbuf) => {
-                    let interface = look.map_or(ingress, |(_, interface)| interface);
-                    self.join_fragment(judged, ingress, interface, mbuf, now);
-                }
-                Fate::Dropped => dropped += 1,
-                Fate::Traced => {}
-            }
+            let interface = look.map_or(ingress, |(_, interface)| interface);
+            self.take_fate(&mut fates, fate, judged, ingress, interface, now);
         }
-        *batch = others;
+        self.finish_judged(from, ingress, fates, batch, now);
+    }
+
+    /// Keeps what became of a packet, which came in by `interface`; a fragment is put with others.
+    #[inline]
+    pub(super) fn take_fate(
+        &mut self,
+        fates: &mut Fates,
+        fate: Fate,
+        judged: Passed,
+        ingress: u16,
+        interface: u16,
+        now: u64,
+    ) {
+        match fate {
+            // Each has room for all of a burst.
+            Fate::Untouched(mbuf) => drop(fates.others.push(mbuf)),
+            Fate::Through(mbuf) => drop(fates.through.push(mbuf)),
+            Fate::Sent => fates.sent += 1,
+            Fate::Handed => fates.handed += 1,
+            Fate::Fragment(mbuf) => self.join_fragment(judged, ingress, interface, mbuf, now),
+            Fate::Dropped => fates.dropped += 1,
+            Fate::Traced => {}
+        }
+    }
+
+    /// Counts what became of a burst, takes through the stages what is translated, and leaves the rest in the batch.
+    pub(super) fn finish_judged(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        mut fates: Fates,
+        batch: &mut MbufBatch<BURST>,
+        now: u64,
+    ) {
+        *batch = fates.others;
+        let judged = from.with(PathStage::Service);
         for (end, count) in [
-            (PathStage::Tx, sent),
-            (PathStage::Waiting, handed),
-            (PathStage::Drop, dropped),
+            (PathStage::Tx, fates.sent),
+            (PathStage::Waiting, fates.handed),
+            (PathStage::Drop, fates.dropped),
         ] {
             if count > 0 {
                 self.counters.burst_of(judged.with(end), count);
             }
         }
-        if handed > 0 {
+        if fates.handed > 0 {
             self.hand_over_balanced();
         }
-        if !through.is_empty() {
-            self.all_go_through(judged, ingress, &mut through, now);
+        if !fates.through.is_empty() {
+            self.all_go_through(judged, ingress, &mut fates.through, now);
         }
     }
 
@@ -136,23 +185,34 @@ impl<F: fib::Storage, A: adjacency::Storage> Engine<F, A> {
                 .for_each(|mbuf| self.go_through(from, ingress, mbuf, now));
         }
         let mut notes = NOTES;
-        let together = self.stages.run_judged(
-            ingress,
-            &mut Burst {
-                packets: batch,
-                notes: &mut notes,
-            },
-        );
+        let mut burst = Burst {
+            packets: batch,
+            notes: &mut notes,
+        };
+        let together = self.stages.run_judged(ingress, &mut burst);
+        self.follow_judged(from, ingress, together, batch, &mut notes, now);
+    }
+
+    /// Does what the stages say of packets that have been judged.
+    pub(super) fn follow_judged(
+        &mut self,
+        from: Passed,
+        ingress: u16,
+        together: Option<Together>,
+        batch: &mut MbufBatch<BURST>,
+        notes: &mut [Note; BURST],
+        now: u64,
+    ) {
         if let Some(Together { egress, six }) = together {
             // A next hop that was found resolved may still have packets waiting: those leave first.
             if self.transmit.has(egress) && self.waiting.is_empty() {
                 return self.leave_together(from, ingress, egress, six.into(), batch);
             }
-            for (mbuf, note) in batch.iter().zip(&mut notes) {
+            for (mbuf, note) in batch.iter().zip(notes.iter_mut()) {
                 *note = Note::usual(egress, mbuf.data());
             }
         }
-        for (mbuf, note) in batch.drain().zip(&notes) {
+        for (mbuf, note) in batch.drain().zip(notes.iter()) {
             self.place_judged(from, ingress, mbuf, note, now);
         }
     }

@@ -16,6 +16,7 @@ mod handed;
 mod joined;
 mod judged;
 mod told;
+mod usual;
 mod watched;
 
 use lb::{Balancer, IcmpCount};
