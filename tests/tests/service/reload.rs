@@ -1,6 +1,7 @@
 //! Services in files: written down, applied to a primary that runs, read by the next one.
 
 use std::fs;
+use std::time::Instant;
 
 use tests::{Family, Primary, Privilege};
 
@@ -97,4 +98,35 @@ fn services_change_with_a_file_while_connections_that_can_stay_do() {
     let words = ["curl", "-sS", "-m", "10", "http://10.0.0.100/"];
     let shown = namespace.run_within(LIMIT, "asks the service", &words).unwrap();
     assert!(shown.stdout.starts_with("server "), "{shown:?}");
+}
+
+#[test]
+fn many_services_are_saved_and_restored_all_or_none() {
+    const MANY: usize = 1000;
+    let site = Site::create(Family::Ip4, Arms::Two, 2);
+    let file = site.balancer.config_path().with_file_name("services");
+    let mut lines = String::new();
+    for port in 0..MANY {
+        let service = format!("udp 10.0.0.100:{}", 1000 + port);
+        lines += &format!("service add {service} --scheduler rr\n");
+        lines += &format!("server add {service} 192.168.100.2:53 --weight 1\n");
+        lines += &format!("laddr add {service} 192.168.100.200 --dev lan\n");
+    }
+    // One that is refused, behind all others.
+    let wrong = format!("{lines}service add udp 192.168.100.200:1\n");
+    fs::write(&file, wrong).unwrap();
+    let restore = format!("service restore {}", file.display());
+    let (_, sentence) = site.balancer.refusal(&restore);
+    let line = format!(":{}: ", 3 * MANY + 1);
+    assert!(
+        sentence.contains(&line) && sentence.ends_with("(nothing was added)"),
+        "{sentence}"
+    );
+    assert_eq!(site.balancer.tell("service save"), "");
+    fs::write(&file, &lines).unwrap();
+    let began = Instant::now();
+    assert_eq!(site.balancer.tell(&restore), "1000 services restored\n");
+    println!("{MANY} services in {:.2} s", began.elapsed().as_secs_f32());
+    assert_eq!(site.balancer.tell("service save"), lines);
+    site.balancer.tell("worker zero");
 }
