@@ -268,6 +268,11 @@ impl<'a> Attachments<'a> {
         }
     }
 
+    /// Packet buffers that threads keep to show in them what lies in none: each worker one, and the others.
+    pub fn kept_buffers(&self) -> u32 {
+        self.workers.len() as u32 + 1
+    }
+
     /// What threads beside the workers drop.
     pub fn beside(&self) -> &Beside {
         &self.beside.taps

@@ -260,7 +260,7 @@ impl Control<'_> {
                 "pool_packets",
                 usize::try_from(pool.bytes).unwrap_or(usize::MAX),
                 Some((
-                    self.pool.in_use() as usize,
+                    self.buffers_in_use() as usize,
                     pool.buffers as usize,
                     "packet buffers",
                 )),

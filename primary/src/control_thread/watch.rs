@@ -23,8 +23,13 @@ impl Control<'_> {
     pub(super) fn watch(&mut self) {
         self.watch_offloads();
         self.attachments.set_clocks();
-        self.pool_record.in_use = self.pool.in_use();
+        self.pool_record.in_use = self.buffers_in_use();
         self.pool_table.update(self.pool_slot, &self.pool_record);
+    }
+
+    /// Packet buffers that packets lie in, or ports have for those to come.
+    pub(super) fn buffers_in_use(&self) -> u32 {
+        self.pool.in_use().saturating_sub(self.attachments.kept_buffers())
     }
 
     /// Notices links that came or went, within the tenth of a second between two heartbeats.
