@@ -52,7 +52,7 @@ fn main() {
         }
     }
     fragments::answers_in_fragments_go_by_the_vlan_that_the_question_came_by(&eal, &pool);
-    fragments::fragments_of_ipv6_leave_no_longer_than_they_came(&eal, &pool);
+    fragments::fragments_leave_as_long_as_they_may_but_those_of_ipv6_no_longer_than_they_came(&eal, &pool);
     fragments::fragments_that_overlap_or_are_not_wanted_are_dropped(&eal, &pool);
     the_longest_round_begins_anew_when_asked(&eal, &pool);
     assert_eq!(pool.in_use(), 0, "every packet was freed");

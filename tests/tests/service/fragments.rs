@@ -127,7 +127,9 @@ fn req_icmp_34_long_datagrams_go_both_ways(family: Family) {
 
 /// Segments that scapy has cut: of a connection that was begun by one that came whole, with two workers.
 fn req_icmp_34_segments_in_fragments_are_of_their_connection(family: Family) {
-    let mut site = Site::create(family, Arms::Two, 2);
+    // Half-open for longer than all of this takes.
+    let tables = "[load_balancer]\ntcp_syn_recv = 600\n";
+    let mut site = Site::create_with(family, Arms::Two, 2, tables);
     site.serve("tcp", 80, "--scheduler rr");
     site.start_web_servers();
     let (mac, wan) = (site.client.mac("eth0").unwrap(), site.balancer_mac("wan"));
