@@ -52,7 +52,7 @@ impl Index {
     /// The number of the first chunk of `hash`.
     #[inline]
     fn home(&self, hash: u64) -> usize {
-        ((hash & 0xffff_ffff) * self.chunks.len() as u64 >> 32) as usize
+        (((hash & 0xffff_ffff) * self.chunks.len() as u64) >> 32) as usize
     }
 
     /// The chunk behind one.
