@@ -102,12 +102,21 @@ impl Index {
         None
     }
 
-    /// The first value whose place looks like that of `hash`, if it is where most are.
+    /// The first value whose place looks like that of `hash`.
     #[inline]
     pub(super) fn first(&self, hash: u64) -> Option<u32> {
         let chunk = self.chunks.get(self.home(hash))?;
-        let found = chunk.matches(tag(hash));
-        (found != 0).then(|| chunk.values[place(found)])
+        match chunk.matches(tag(hash)) {
+            0 if chunk.passed != 0 => self.first_behind(hash),
+            0 => None,
+            found => Some(chunk.values[place(found)]),
+        }
+    }
+
+    /// The same, where the first chunk does not have it.
+    #[cold]
+    fn first_behind(&self, hash: u64) -> Option<u32> {
+        self.find(hash, |_| true)
     }
 
     /// Puts in a value. There must be room.

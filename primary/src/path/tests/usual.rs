@@ -188,3 +188,58 @@ fn one_that_is_not_usual_takes_a_burst_that_leaves_by_several_interfaces_through
     quick.up[1].store(false, std::sync::atomic::Ordering::Relaxed);
     assert!(!leaves_apart(&quick, by_turns(&usual4(), &back, 4)));
 }
+
+/// Destinations one bit from that of a neighbour, the gateway's own and those that no packet may have, alone and beside a usual one; also too
+/// long for the link.
+#[test]
+fn what_the_load_balancer_has_carried_goes_where_it_would_by_all_stages() {
+    let to = |destination: Ipv4Addr, payload: usize| {
+        PacketBuilder::ethernet(GATEWAY[0], SENDER)
+            .ipv4(HOST_A, destination)
+            .udp(5000, 5001, &vec![7; payload])
+    };
+    let mut bursts: Vec<_> = (0..32)
+        .map(|bit| vec![to((u32::from(HOST_B) ^ 1 << bit).into(), 18)])
+        .collect();
+    bursts.extend([OWN, Ipv4Addr::LOCALHOST, Ipv4Addr::BROADCAST].map(|special| vec![to(special, 18)]));
+    bursts.push(vec![to(HOST_B, usize::from(MTU))]);
+    for burst in bursts.clone() {
+        bursts.push([vec![to(HOST_B, 18)], burst].concat());
+    }
+    bursts.push(vec![to(HOST_B, 18); BURST]);
+    let mut together_count = 0;
+    for kernels in [false, true] {
+        let bench = Bench::on(kernels);
+        for packets in &bursts {
+            let mut destinations = [0; BURST];
+            for (packet, destination) in packets.iter().zip(&mut destinations) {
+                *destination = u32::from_be_bytes(packet[30..34].try_into().unwrap());
+            }
+            let fates = |is_carried: bool| {
+                let (mut packets, mut notes) = (packets.clone(), NOTES);
+                let mut burst = Burst {
+                    packets: packets.as_mut_slice(),
+                    notes: &mut notes,
+                };
+                let together = if is_carried {
+                    bench.path.run_carried(0, &mut burst, &destinations)
+                } else {
+                    bench.path.run_judged(0, &mut burst)
+                };
+                let dispositions: Vec<_> = match together {
+                    Some(together) => vec![Disposition::Transmit(together.egress); packets.len()],
+                    None => notes
+                        .iter()
+                        .map(|note| note.disposition)
+                        .take(packets.len())
+                        .collect(),
+                };
+                (together.is_some(), dispositions, packets)
+            };
+            let carried = fates(true);
+            assert_eq!(carried, fates(false));
+            together_count += usize::from(carried.0);
+        }
+    }
+    assert!(together_count >= 1, "none left together");
+}
