@@ -40,7 +40,7 @@ pub(crate) fn usual_destination(frame: &[u8]) -> Option<u32> {
     (word(head, 12) >> 8 == IPV4).then(|| word(head, 30))
 }
 
-/// A frame that [`usual_destination`] knows, if it is usual in all else too, and neither at the end of its TTL.
+/// A frame that [`usual_destination`] knows, if it is usual in all else too, and not at the end of its TTL.
 #[inline(always)]
 pub(crate) fn usual(frame: &[u8]) -> Option<Usual> {
     // More fragments, or an offset.
@@ -49,31 +49,7 @@ pub(crate) fn usual(frame: &[u8]) -> Option<Usual> {
     let bytes = word(head, 14) & 0xffff;
     let carried = bytes.wrapping_sub(ipv4::HEADER_LEN as u32);
     let (ttl, protocol) = (head[22], Protocol(head[23]));
-    let [
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        ip @ ..,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-        _,
-    ] = head;
+    let ip = head.get(HEADER_LEN..)?.first_chunk::<{ ipv4::HEADER_LEN }>()?;
     let source = word(head, 26);
     let [first, ..] = source.to_be_bytes();
     let sound = (bytes as usize + HEADER_LEN == frame.len())
