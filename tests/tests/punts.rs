@@ -45,8 +45,16 @@ fn ike(observe: bool) -> PuntRequest {
     }
 }
 
+/// Attaches, once the primary knows that whoever decided before has ended: a child that another thread starts at this moment has the
+/// descriptors of this process until it becomes a program of its own.
 fn attach(primary: &Primary, observe: bool) -> Punts {
-    Punts::start(&directory(primary), "test", ike(observe)).unwrap()
+    wait_until("that nobody else decides", LIMIT, || {
+        match Punts::start(&directory(primary), "test", ike(observe)) {
+            Err(refused) if refused.code == ErrorCode::Exists => Ok(None),
+            attached => Ok(Some(attached.unwrap())),
+        }
+    })
+    .unwrap()
 }
 
 /// Sends datagrams to the gateway's port 500 and gives what came back to the last. Each has a socket of its own: when nobody takes

@@ -6,6 +6,9 @@ use control::message::{AlertRule, Answer, ControlError, ErrorCode, PuntClass, Pu
 use control::server::{Peer, Response};
 
 use super::Control;
+use super::workers::settle;
+use crate::start::{AdjacencyStorage, FibStorage};
+use crate::tables::Tables;
 use crate::worker::LinkControl;
 
 impl Control<'_> {
@@ -28,7 +31,7 @@ impl Control<'_> {
         }
         let response = self.attachments.start_punt(peer, request, now)?;
         if let Some(rules) = rules {
-            self.tables.replace_alert_rules(rules)?;
+            self.alert_rule_change(|tables| tables.replace_alert_rules(rules))?;
         }
         Ok(response)
     }
@@ -61,7 +64,20 @@ impl Control<'_> {
                 "this tool does not decide about router alerts: attach for them before their rules are set",
             ));
         }
-        self.tables.replace_alert_rules(rules)?;
+        self.alert_rule_change(|tables| tables.replace_alert_rules(rules))
+    }
+
+    /// Changes rules for router alerts, and waits until workers go by it: who is answered may count on it.
+    pub(super) fn alert_rule_change(
+        &mut self,
+        change: impl FnOnce(&mut Tables<FibStorage, AdjacencyStorage>) -> Result<(), ControlError>,
+    ) -> Answer {
+        change(&mut self.tables)?;
+        settle(|| {
+            self.tell_alert_rules();
+            let under_way: usize = self.links.iter_mut().map(LinkControl::collect).sum();
+            !self.alert_rules.is_due() && under_way == 0
+        });
         Ok(Reply::Done)
     }
 }

@@ -120,10 +120,9 @@ impl Control<'_> {
             Request::ServiceZero(id) => self.tables.service_zero(id).map(|()| Reply::Done),
             Request::ServiceShow { after } => Ok(Reply::Services(self.tables.service_page(after))),
             Request::PuntShow => Ok(Reply::Punts(self.punts())),
-            Request::AlertRuleAdd(rule) => self.tables.alert_rule_add(*rule).map(|()| Reply::Done),
+            Request::AlertRuleAdd(rule) => self.alert_rule_change(|tables| tables.alert_rule_add(*rule)),
             Request::AlertRuleDelete { name } => {
-                self.tables.alert_rule_delete(&name)?;
-                Ok(Reply::Done)
+                self.alert_rule_change(|tables| tables.alert_rule_delete(&name))
             }
             Request::TraceStart(request) => {
                 self.traces.start(request, &self.interfaces).map(|()| Reply::Done)

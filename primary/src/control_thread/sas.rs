@@ -1,18 +1,16 @@
 //! SAs at run time: what they need of crypto devices, and how workers learn of them.
 
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use control::message::{Answer, ControlError, ErrorCode, NewSa, Reply, SaDirection, SaId};
 use dpdk::crypto::Direction;
 use esp::{Format, IvMask, Transform};
 
 use super::Control;
+use super::workers::settle;
 use crate::ipsec::{self, CryptoUnfit, InboundSa, MadeSa, OutboundSa, Parts, owner};
 use crate::tables::SaNews;
-
-/// How long an answer waits for workers to have an SA. They sleep for less than a millisecond.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 /// SAs that are about to be installed, by what they are known by.
 type Made = HashMap<SaId, MadeSa>;
@@ -167,10 +165,7 @@ impl Control<'_> {
     /// As [`tell_sas`](Self::tell_sas), and waits until workers have taken it: who is answered may count on it.
     fn settle_sas(&mut self, made: Made, now: Duration) {
         self.tell_made(made, now);
-        let until = Instant::now() + PATIENCE;
-        while !self.sas.iter_mut().fold(true, |all, worker| worker.serve() & all) && Instant::now() < until {
-            std::thread::sleep(Duration::from_micros(50));
-        }
+        settle(|| self.sas.iter_mut().fold(true, |all, worker| worker.serve() & all));
     }
 
     /// Has the SAs by which packets leave a tunnel write the outer headers that it has by now.

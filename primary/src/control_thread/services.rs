@@ -1,17 +1,15 @@
 //! Services of the load balancer at run time: what requests change goes to all workers anew, and back here to be freed.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use control::message::{Answer, ControlError, Reply, Service, ServiceId};
 use lb::Prepared;
 
 use super::Control;
+use super::workers::settle;
 use crate::start::{AdjacencyStorage, FibStorage};
 use crate::tables::Tables;
-
-/// How long an answer waits for workers to go by what it answers. They sleep for less than a millisecond.
-const PATIENCE: Duration = Duration::from_millis(100);
 
 impl Control<'_> {
     /// Adds services. However many they are, workers get all of them at once.
@@ -59,9 +57,6 @@ impl Control<'_> {
 
     /// As [`tell_services`](Self::tell_services), and waits until workers go by it: who is answered may count on it.
     pub(super) fn settle_services(&mut self) {
-        let until = Instant::now() + PATIENCE;
-        while !self.tell_services() && Instant::now() < until {
-            std::thread::sleep(Duration::from_micros(50));
-        }
+        settle(|| self.tell_services());
     }
 }
