@@ -63,8 +63,10 @@ fn flood_of_syns_leaves_connections_alone_and_the_table_recovers(family: Family)
     let services = site.balancer.ctl_json(&["service", "show"]).unwrap();
     let made = services[0]["connections"].as_u64().unwrap();
     println!(
-        "{sent} SYNs in {:.1} s: {made} connections, {refused} refused; resident {} kB, then {} kB",
+        "{sent} SYNs in {:.1} s: {made} connections, {refused} refused, at most {} packets of a connection that was there; resident {} kB, \
+         then {} kB",
         took.as_secs_f32(),
+        after.values().max().unwrap_or(&0),
         memory.1,
         in_flood.1
     );
@@ -81,7 +83,7 @@ fn flood_of_syns_leaves_connections_alone_and_the_table_recovers(family: Family)
         in_flood.1
     );
     // They are the same, and each goes on, if only by what is sent again because a link was full.
-    assert_eq!(before.len(), after.len());
+    assert_eq!(before.len(), after.len(), "{before:?}, then {after:?}");
     wait_until("that each connection goes on", LIMIT, || {
         let now = established(&site);
         let goes_on = |(port, packets): (&u64, &u64)| now.get(port).is_some_and(|now| now > packets);

@@ -206,7 +206,7 @@ impl Site {
             let text = format!(
                 "daemon off; worker_processes 1; pid {folder}/{number}.pid; error_log stderr;\n\
                  events {{ worker_connections 4096; }}\n\
-                 http {{ access_log off; keepalive_requests 1000000; {temporary}\n\
+                 http {{ access_log off; keepalive_requests 1000000000; {temporary}\n\
                  server {{ listen {listen} backlog=4096; default_type text/plain;\n\
                  location / {{ return 200 \"server {number}: $remote_addr:$remote_port\\n\"; }} }} }}\n"
             );
