@@ -2,6 +2,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
+mod common;
+
 use std::sync::Arc;
 
 use dpdk::filter::{Filter, Instruction};
@@ -30,19 +32,7 @@ const CAPACITY: Capacity = Capacity {
 };
 
 fn main() {
-    let folder = tempfile::tempdir().unwrap();
-    dpdk::set_runtime_directory(folder.path()).unwrap();
-    let options = [
-        "--no-huge",
-        "--no-shconf",
-        "--no-telemetry",
-        "--no-pci",
-        "-m",
-        "64",
-        "-l",
-        "0",
-    ];
-    let eal = Eal::init(&options).unwrap();
+    let (_folder, eal) = common::eal();
     let room = Pool::HEADROOM + ROOM;
     let pool = Pool::new(&eal, "packets", BUFFERS, 0, room, NumaNode::ANY).unwrap();
     what_there_is_no_buffer_for_is_seen_or_counted_as_lost(&eal, &pool);

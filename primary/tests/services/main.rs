@@ -3,6 +3,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a failed step fails the test")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod fragments;
 mod gateway;
 
@@ -24,19 +26,7 @@ const VIA: [MacAddress; 2] = [MacAddress([2, 0, 0, 0, 1, 1]), MacAddress([2, 0, 
 const FLOWS: u16 = 64;
 
 fn main() {
-    let folder = tempfile::tempdir().unwrap();
-    dpdk::set_runtime_directory(folder.path()).unwrap();
-    let options = [
-        "--no-huge",
-        "--no-shconf",
-        "--no-telemetry",
-        "--no-pci",
-        "-m",
-        "64",
-        "-l",
-        "0",
-    ];
-    let eal = Eal::init(&options).unwrap();
+    let (_folder, eal) = common::eal();
     let pool = Pool::new(&eal, "packets", 4095, 0, Pool::HEADROOM + 2048, NumaNode::ANY).unwrap();
     for workers in [1, 2, 4] {
         req_icmp_20_37_44_replies_and_errors_find_their_connections(&eal, &pool, workers);

@@ -4,11 +4,13 @@
 #![allow(clippy::unwrap_used, reason = "a failed step fails the test")]
 
 mod chance;
+#[path = "../common/mod.rs"]
+mod common;
 
 use std::sync::Arc;
 
 use control::message::{AlertRule, FailMode, PuntClass};
-use dpdk::{Eal, Mbuf, NumaNode, Pool};
+use dpdk::{Mbuf, NumaNode, Pool};
 use primary::alerts::RuleSet;
 use primary::attachments::{ClassPolicy, Consumer, Consumers, HandedBack, NotTaken, PartControl, parts};
 use primary::worker::{AlertPolicy, Policies};
@@ -222,19 +224,7 @@ fn attach(decides: bool) -> (Attachment, shm::attachment::Lane, PuntEnd) {
 }
 
 fn main() {
-    let folder = tempfile::tempdir().unwrap();
-    dpdk::set_runtime_directory(folder.path()).unwrap();
-    let options = [
-        "--no-huge",
-        "--no-shconf",
-        "--no-telemetry",
-        "--no-pci",
-        "-m",
-        "64",
-        "-l",
-        "0",
-    ];
-    let eal = Eal::init(&options).unwrap();
+    let (_folder, eal) = common::eal();
     let pool = Pool::new(&eal, "packets", 4095, 8, Pool::HEADROOM + 256, NumaNode::ANY).unwrap();
     fail_modes_are_those_of_the_rules(&pool);
     a_full_tool_takes_no_more(&pool);

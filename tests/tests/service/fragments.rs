@@ -2,6 +2,7 @@
 
 use tests::{Family, Process, both_families};
 
+use crate::pings::serve;
 use crate::site::{Arms, LIMIT, SERVERS, Site};
 
 both_families! {
@@ -41,21 +42,6 @@ for length in map(int, sys.argv[3:]):
             pass
 ";
 
-fn icmp(family: Family) -> &'static str {
-    family.choose("icmp", "icmpv6")
-}
-
-fn serve_pings(site: &Site, family: Family) {
-    let service = format!("{} {}", icmp(family), site.at(site.vip(), 0));
-    site.balancer
-        .tell(&format!("service add {service} --scheduler rr"));
-    for number in SERVERS {
-        let server = site.server(number);
-        site.balancer.tell(&format!("server add {service} {server}"));
-    }
-    site.add_local(&service);
-}
-
 fn echo_servers(site: &Site) -> Vec<Process> {
     let start = |number: &u8| {
         let words = ["-c", ECHOES, &site.server(*number), "53"];
@@ -81,7 +67,7 @@ fn connections(site: &Site) -> Vec<serde_json::Value> {
 fn req_icmp_34_long_pings_are_answered_by_a_server(family: Family) {
     for (arms, workers) in [(Arms::Two, 1), (Arms::Two, 2), (Arms::One, 1)] {
         let site = Site::create(family, arms, workers);
-        serve_pings(&site, family);
+        serve(&site, family);
         for size in ["4000", family.choose("65507", "65527")] {
             let words = ["-s", size, "-c", "5", "-i", "0.05", "-W", "10"];
             let pings = site.client.ping(site.vip(), &words, LIMIT).unwrap();
@@ -183,7 +169,7 @@ fn req_icmp_34_segments_in_fragments_are_of_their_connection(family: Family) {
 fn req_icmp_34_fragments_are_dropped_where_that_is_set(family: Family) {
     let tables = "[load_balancer]\nfragments = \"drop\"\n";
     let site = Site::create_with(family, Arms::Two, 1, tables);
-    serve_pings(&site, family);
+    serve(&site, family);
     let ping = |size: &str, wait: &str| {
         let words = ["-s", size, "-c", "3", "-i", "0.05", "-W", wait];
         site.client.ping(site.vip(), &words, LIMIT).unwrap()

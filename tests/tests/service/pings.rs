@@ -14,11 +14,12 @@ both_families! {
     req_icmp_38_and_39_answers_go_the_way_the_question_came,
 }
 
-fn icmp(family: Family) -> &'static str {
+pub(crate) fn icmp(family: Family) -> &'static str {
     family.choose("icmp", "icmpv6")
 }
 
-fn serve(site: &Site, family: Family) {
+/// Has both servers serve the pings of clients.
+pub(crate) fn serve(site: &Site, family: Family) {
     let service = format!("{} {}", icmp(family), site.at(site.vip(), 0));
     site.balancer
         .tell(&format!("service add {service} --scheduler rr"));
